@@ -1,0 +1,30 @@
+"""The definition, written out: every weight exists at once, in float32 or wider. Slow, exact, and never refuses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clearhead.attend.request import Request, log_sum_exp, logits
+
+NAME: str = "reference"
+
+
+def refuses(request: Request) -> list[str]:
+    """Nothing: this is the rule the other kernels are held to."""
+    return []
+
+
+def run(request: Request) -> Tensor:
+    """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
+
+    Memory grows with heads x queries x keys. A row that sees no key gives zeros.
+    """
+    q_BHQD, k_BGKD, v_BGKD = request.q_BHQD, request.k_BGKD, request.v_BGKD
+    first_place = k_BGKD.shape[2] - q_BHQD.shape[2]
+    s_BHQK = logits(q_BHQD, k_BGKD, request.mask, request.score, first_place=first_place)
+    p_BHQK = torch.exp(s_BHQK - log_sum_exp(s_BHQK, request.score.sinks_H).unsqueeze(-1))
+    if request.dropout:
+        p_BHQK = torch.nn.functional.dropout(p_BHQK, request.dropout)
+    p_BGRQK = p_BHQK.unflatten(1, (-1, request.group))
+    return (p_BGRQK @ v_BGKD.to(p_BHQK.dtype).unsqueeze(2)).flatten(1, 2).to(q_BHQD.dtype)

@@ -1,0 +1,47 @@
+"""The door: every attention of every model is this one call."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from clearhead.attend import edits
+from clearhead.attend.backends import ORDER, Backend
+from clearhead.attend.mask import Mask
+from clearhead.attend.record import watching
+from clearhead.attend.request import Request, Site
+from clearhead.attend.score import SCALED, Score
+
+
+def attend(
+    q_BHQD: Tensor,
+    k_BGKD: Tensor,
+    v_BGKD: Tensor,
+    *,
+    mask: Mask,
+    score: Score = SCALED,
+    site: Site,
+    dropout: float = 0.0,
+) -> Tensor:
+    """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
+
+    Query row i sits at key place K - Q + i; H is a multiple of G. A row that sees no key gives zeros.
+    Raises RequestError naming the site, the values and the rule.
+    """
+    request = Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site, dropout)
+    watch = watching()
+    if watch is None:
+        return choose(request).run(request)
+    request = edits.before(watch.edits, request)
+    backend = choose(request)
+    watch.record.keep(request, backend.NAME)
+    return edits.after(watch.edits, site, backend.run(request))
+
+
+def choose(request: Request) -> Backend:
+    """The first back-end that accepts the request; the reference accepts all."""
+    return next(backend for backend in ORDER if not backend.refuses(request))
+
+
+def explain(request: Request) -> dict[str, list[str]]:
+    """For each back-end, in the order of preference, why it refuses; the first empty list is the one taken."""
+    return {backend.NAME: backend.refuses(request) for backend in ORDER}

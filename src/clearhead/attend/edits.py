@@ -1,0 +1,100 @@
+"""Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clearhead.attend.mask import knockout
+from clearhead.attend.request import Request, Site
+from clearhead.errors import WatchError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Multiplies what one head gives to the residual stream by ``factor``."""
+
+    layer: int
+    head: int
+    factor: float
+    kind: str = "self"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablate:
+    """Zeroes what one head gives (Michel et al. 2019). The weights in the record stay as they were computed."""
+
+    layer: int
+    head: int
+    kind: str = "self"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knockout:
+    """Hides one key place from one query place, in every head of the layer or in one (Geva et al. 2023)."""
+
+    layer: int
+    query: int
+    key: int
+    head: int | None = None
+    kind: str = "self"
+
+
+Edit = Scale | Ablate | Knockout
+KINDS: dict[str, type[Edit]] = {"scale": Scale, "ablate": Ablate, "knockout": Knockout}
+
+
+def to_dict(edit: Edit) -> dict[str, Any]:
+    """The edit as plain values, for JSON."""
+    return {"edit": type(edit).__name__.lower(), **asdict(edit)}
+
+
+def from_dict(values: dict[str, Any]) -> Edit:
+    """The edit that ``to_dict`` wrote; raises WatchError for an unknown kind or field."""
+    fields = dict(values)
+    kind = str(fields.pop("edit", ""))
+    if kind not in KINDS:
+        raise WatchError(f"edit: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    try:
+        return KINDS[kind](**fields)
+    except TypeError as error:
+        raise WatchError(f"edit {kind!r}: {error}") from None
+
+
+def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
+    """Raises WatchError when an edit names a layer or head that the model's sites (site -> heads) do not have."""
+    for edit in edits:
+        heads = next((n for site, n in sites.items() if (site.layer, site.kind) == (edit.layer, edit.kind)), None)
+        if heads is None:
+            known = ", ".join(str(site) for site in sites)
+            raise WatchError(f"{edit}: the model has no {edit.kind} attention in layer {edit.layer}; it has {known}")
+        if edit.head is not None and not 0 <= edit.head < heads:
+            raise WatchError(f"{edit}: layer {edit.layer} has {heads} heads, counted from 0")
+
+
+def before(edits: Iterable[Edit], request: Request) -> Request:
+    """The request with this site's knock-outs joined to its mask."""
+    for edit in edits:
+        if isinstance(edit, Knockout) and _here(edit, request.site):
+            request = replace(request, mask=request.mask & knockout([(edit.query, edit.key)], edit.head))
+    return request
+
+
+def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor) -> Tensor:
+    """The heads' outputs with this site's ablations and scalings; the given tensor when there are none."""
+    factors = {edit.head: edit.factor if isinstance(edit, Scale) else 0.0 for edit in edits
+               if not isinstance(edit, Knockout) and _here(edit, site)}  # fmt: skip
+    if not factors:
+        return o_BHQD
+    factor_H = torch.ones(o_BHQD.shape[1], dtype=o_BHQD.dtype, device=o_BHQD.device)
+    for head, factor in factors.items():
+        factor_H[head] = factor
+    return o_BHQD * factor_H.view(1, -1, 1, 1)
+
+
+def _here(edit: Edit, site: Site) -> bool:
+    return (edit.layer, edit.kind) == (site.layer, site.kind)

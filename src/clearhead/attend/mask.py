@@ -1,0 +1,229 @@
+"""Which keys a query sees: a value, joined with ``&``, with one rule behind all its renderings.
+
+Each part states its rule once, elementwise over (batch, head, query place, key place). Dense tiles, the kernels'
+causal flag and FlexAttention's block mask are all read off that rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import RequestError
+
+T = TypeVar("T")
+
+
+class Part(Protocol):
+    """One condition; a key is visible where every part of the mask holds."""
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        """Bool tensor, broadcast from batch, head, query-place and key-place indices."""
+        ...
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        """True when the part is known to hide no key from the last ``queries`` of ``keys`` places."""
+        ...
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        """Why this part cannot go with such a request, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Causal:
+    """Keys at or before the query's own place."""
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return k <= q
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return queries == 1
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last ``size`` keys up to the query's own place, which is counted; later keys are not hidden."""
+
+    size: int
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return q - k < self.size
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return self.size >= keys
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        return None if self.size >= 1 else f"the window is {self.size} keys; it must be at least 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """Keys from ``start_B`` (inclusive) up to ``stop_B`` (exclusive) are text, the rest is padding."""
+
+    start_B: Tensor
+    stop_B: Tensor
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (k >= self.start_B[b]) & (k < self.stop_B[b])
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return False
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        if self.start_B.shape == self.stop_B.shape == (batch,):
+            return None
+        shapes = f"{tuple(self.start_B.shape)} and {tuple(self.stop_B.shape)}"
+        return f"padding has starts and stops of shape {shapes}; both must be ({batch},), one per text"
+
+
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """Keys of the query's own document; ``ids_BK`` gives each key place its document's number."""
+
+    ids_BK: Tensor
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return self.ids_BK[b, q] == self.ids_BK[b, k]
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return False
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        if self.ids_BK.shape == (batch, keys):
+            return None
+        return f"document numbers have shape {tuple(self.ids_BK.shape)}; they must be ({batch}, {keys}), one per key"
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Causal, but the first ``size`` keys are seen by every query (a prefix language model)."""
+
+    size: int
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (k <= q) | (k < self.size)
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return queries == 1 or self.size >= keys
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        return None if self.size >= 0 else f"the prefix is {self.size} keys; it cannot be negative"
+
+
+@dataclass(frozen=True)
+class Knocked:
+    """Hides single (query place, key place) pairs, in every head or in one."""
+
+    pairs: tuple[tuple[int, int], ...]
+    head: int | None = None
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        seen = torch.ones_like(q + k, dtype=torch.bool)
+        for query, key in self.pairs:
+            seen = seen & ~((q == query) & (k == key))
+        return seen if self.head is None else seen | (h != self.head)
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return not any(keys - queries <= query < keys and key < keys for query, key in self.pairs)
+
+    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+        if any(query < 0 or key < 0 for query, key in self.pairs):
+            return f"knocked-out pairs are {self.pairs}; places count from 0"
+        if self.head is not None and not 0 <= self.head < heads:
+            return f"knock-out in head {self.head}; there are {heads} heads, counted from 0"
+        return None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The keys visible to each query: those where every part holds. ``Mask()`` shows all keys."""
+
+    parts: tuple[Part, ...] = ()
+    _kept: dict[object, object] = field(default_factory=dict[object, object], repr=False, compare=False)
+
+    def __and__(self, other: Mask) -> Mask:
+        """Keys visible under both."""
+        return Mask(self.parts + tuple(part for part in other.parts if part not in self.parts))
+
+    def needed(self, queries: int, keys: int) -> Mask:
+        """The same mask without the parts that hide nothing from the last ``queries`` of ``keys`` places."""
+        kept = tuple(part for part in self.parts if not part.hides_nothing(queries, keys))
+        return self if len(kept) == len(self.parts) else Mask(kept, self._kept)
+
+    def check(self, batch: int, heads: int, keys: int) -> str | None:
+        """The first reason why this mask cannot go with such a request, or None."""
+        return next((why for part in self.parts if (why := part.misfit(batch, heads, keys))), None)
+
+    def visible(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        """Bool tensor broadcast from index tensors: batch, head, query place and key place."""
+        seen = torch.ones_like(q + k, dtype=torch.bool)
+        for part in self.parts:
+            seen = seen & part.sees(b, h, q, k)
+        return seen
+
+    def tile(self, rows: slice, *, batch: int, heads: int, queries: int, keys: int, device: torch.device) -> Tensor:
+        """visible_BHQK for query rows ``rows`` and all keys, B and H being 1 where nothing depends on them.
+
+        Query row i sits at key place ``keys - queries + i``.
+        """
+        b = torch.arange(batch, device=device).view(-1, 1, 1, 1)
+        h = torch.arange(heads, device=device).view(1, -1, 1, 1)
+        q = torch.arange(rows.start, rows.stop, device=device).view(1, 1, -1, 1) + (keys - queries)
+        return self.visible(b, h, q, torch.arange(keys, device=device).view(1, 1, 1, -1))
+
+    def rendered(self, key: object, render: Callable[[], T]) -> T:
+        """``render()``, or what it gave for the same key last time: every layer asks for the same rendering."""
+        if key not in self._kept:
+            self._kept.clear()
+            self._kept[key] = render()
+        return cast(T, self._kept[key])
+
+
+FULL = Mask()
+CAUSAL = Mask((Causal(),))
+
+
+def causal() -> Mask:
+    """Each query sees its own place and those before it (Vaswani et al. 2017, 3.2.3)."""
+    return CAUSAL
+
+
+def window(size: int) -> Mask:
+    """Each query sees at most ``size`` keys back, itself counted (Beltagy et al. 2020); join with ``causal()``."""
+    return Mask((Window(size),))
+
+
+def padding(lengths_B: Tensor) -> Mask:
+    """Texts of the given lengths in tokens, padded on the right."""
+    return Mask((Padding(torch.zeros_like(lengths_B), lengths_B),))
+
+
+def left_padding(starts_B: Tensor) -> Mask:
+    """Texts that begin at the given places, padded on the left; holds while keys are appended on the right."""
+    return Mask((Padding(starts_B, torch.full_like(starts_B, torch.iinfo(starts_B.dtype).max)),))
+
+
+def documents(ids_BK: Tensor) -> Mask:
+    """Several documents packed into one row: no query sees a key with another number."""
+    return Mask((Documents(ids_BK),))
+
+
+def prefix(size: int) -> Mask:
+    """Causal, but the first ``size`` keys are visible to all (Raffel et al. 2020, 3.2.1). Replaces ``causal()``."""
+    return Mask((Prefix(size),))
+
+
+def knockout(pairs: Iterable[tuple[int, int]], head: int | None = None) -> Mask:
+    """Hide (query place, key place) pairs, in all heads or in one (Geva et al. 2023, attention knock-out)."""
+    pairs = tuple((int(query), int(key)) for query, key in pairs)
+    if not pairs:
+        raise RequestError("knockout: no (query, key) pairs were given; name at least one")
+    return Mask((Knocked(pairs, head),))

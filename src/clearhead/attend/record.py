@@ -1,0 +1,123 @@
+"""Watching: what the door keeps while somebody looks, and where to find it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+from clearhead.attend import edits as editing
+from clearhead.attend.edits import Edit
+from clearhead.attend.map import AttentionMap, Call
+from clearhead.attend.request import Request, Site
+from clearhead.errors import WatchError
+
+
+class Watchable(Protocol):
+    """A model that can tell where it attends."""
+
+    def sites(self) -> dict[Site, int]:
+        """Every attention site with its number of query heads."""
+        ...
+
+
+class Record:
+    """References to the queries, keys, masks and score rules of the watched passes; no weights.
+
+    ``record[layer, head]`` is an attention map. ``tokens`` are the labels of the places, set by who knows the text.
+    """
+
+    def __init__(self, sites: dict[Site, int]) -> None:
+        self.sites = sites
+        self.tokens: list[str] = []
+        self._calls: dict[Site, list[Call]] = {}
+
+    def keep(self, request: Request, backend: str) -> None:
+        """Called by the door. A second call at a site must go on where the first ended (a key-value cache)."""
+        call = Call(
+            request.q_BHQD.detach(),
+            request.k_BGKD.detach(),
+            request.mask,
+            request.score,
+            request.site,
+            backend,
+        )
+        calls = self._calls.setdefault(request.site, [])
+        if calls and (call.first_place != calls[-1].keys or call.q_BHQD.shape[0] != calls[-1].q_BHQD.shape[0]):
+            raise WatchError(
+                f"{request.site}: a second pass was made under one watch ({call.queries} queries over {call.keys} keys "
+                f"after {calls[-1].keys} keys); use one `with watch(...)` for each pass, or continue with a cache"
+            )
+        calls.append(call)
+
+    def __getitem__(self, place: tuple[int, int]) -> AttentionMap:
+        """The map of ``record[layer, head]`` for the first text of the batch; see ``map`` for the others."""
+        layer, head = place
+        found = [site for site in self._calls if site.layer == layer]
+        if len(found) != 1:
+            held = ", ".join(str(site) for site in self._calls) or "nothing"
+            fault = "more than one attention" if found else "no attention"
+            raise WatchError(f"record: {fault} in layer {layer}; it holds {held}; name one with record.map(site, head)")
+        return self.map(found[0], head)
+
+    def map(self, site: Site, head: int, text: int = 0) -> AttentionMap:
+        """The attention map (Q, K) of one head at one site, for one text of the batch."""
+        if site not in self._calls:
+            raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._calls))}")
+        calls = self._calls[site]
+        batch, heads = calls[0].q_BHQD.shape[:2]
+        if not 0 <= head < heads:
+            raise WatchError(f"record: {site} has {heads} heads, counted from 0; {head} was asked for")
+        if not 0 <= text < batch:
+            raise WatchError(f"record: the batch held {batch} texts, counted from 0; {text} was asked for")
+        return AttentionMap(calls, text=text, head=head)
+
+    def __iter__(self) -> Iterator[tuple[Site, int]]:
+        """Every (site, head) that was seen."""
+        for site, calls in self._calls.items():
+            for head in range(calls[0].q_BHQD.shape[1]):
+                yield site, head
+
+    def backends(self) -> dict[Site, set[str]]:
+        """Which kernels ran at each site."""
+        return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
+
+    def nbytes(self) -> int:
+        """Bytes the record keeps alive: each query and key storage once."""
+        kept = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+        return sum(storages.values())
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the door finds in the context while a model is watched."""
+
+    record: Record
+    edits: tuple[Edit, ...]
+
+
+_ACTIVE: ContextVar[Watch | None] = ContextVar("clearhead.watch", default=None)
+
+
+def watching() -> Watch | None:
+    """The watch in force in this context, or None."""
+    return _ACTIVE.get()
+
+
+@contextmanager
+def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
+    """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
+
+    Raises WatchError when an edit names a layer or head the model does not have.
+    """
+    sites = model.sites()
+    editing.check(edits, sites)
+    record = Record(sites)
+    token = _ACTIVE.set(Watch(record, tuple(edits)))
+    try:
+        yield record
+    finally:
+        _ACTIVE.reset(token)

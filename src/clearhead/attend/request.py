@@ -1,0 +1,123 @@
+"""One attention request, checked once, before any back-end sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.attend.mask import Mask
+from clearhead.attend.score import Score
+from clearhead.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where in a model a request comes from: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.self``."""
+
+    layer: int
+    kind: str = "self"
+    stack: str = "decoder"
+
+    def __str__(self) -> str:
+        return f"{self.stack}.{self.layer}.{self.kind}"
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """q_BHQD, k_BGKD, v_BGKD and the rules between them; H is a multiple of G (grouped heads).
+
+    Query row i sits at key place K - Q + i. Raises RequestError naming the site, the values and the rule.
+    """
+
+    q_BHQD: Tensor
+    k_BGKD: Tensor
+    v_BGKD: Tensor
+    mask: Mask
+    score: Score
+    site: Site
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        why = self._misfit()
+        if why is not None:
+            raise RequestError(f"{self.site}: {why}")
+
+    def _misfit(self) -> str | None:
+        q, k, v = self.q_BHQD, self.k_BGKD, self.v_BGKD
+        if not q.dim() == k.dim() == v.dim() == 4:
+            return (
+                f"q, k and v have {q.dim()}, {k.dim()} and {v.dim()} axes; each must have 4: batch, head, place, width"
+            )
+        B, H, Q, D = q.shape
+        G, K = k.shape[1], k.shape[2]
+        if k.shape[0] != B or v.shape[0] != B:
+            return f"q, k and v hold {B}, {k.shape[0]} and {v.shape[0]} texts; the batch must be the same"
+        if k.shape[3] != D:
+            return f"q is {D} wide and k {k.shape[3]}; heads of queries and keys must be equally wide"
+        if v.shape[1] != G or v.shape[2] != K:
+            return f"k has {G} heads at {K} places, v {v.shape[1]} at {v.shape[2]}; every key needs one value"
+        if G == 0 or H % G:
+            return f"q has {H} heads, k has {G}; query heads must be a multiple of key heads"
+        if not q.dtype == k.dtype == v.dtype:
+            return f"q, k and v are {q.dtype}, {k.dtype} and {v.dtype}; the dtype must be the same"
+        if not q.is_floating_point():
+            return f"q is {q.dtype}; attention needs a floating-point dtype"
+        if not q.device == k.device == v.device:
+            return f"q, k and v are on {q.device}, {k.device} and {v.device}; the device must be the same"
+        if Q > K and self.mask.parts:
+            return f"{Q} queries and {K} keys under a mask; query row i sits at key place K - Q + i, which is negative"
+        if not 0.0 <= self.dropout < 1.0:
+            return f"dropout is {self.dropout}; it must be at least 0 and below 1"
+        for name, per_head in (("slopes", self.score.slopes_H), ("sinks", self.score.sinks_H)):
+            if per_head is not None and per_head.shape != (H,):
+                return f"{name} have shape {tuple(per_head.shape)}; they must be ({H},), one per query head"
+        return self.mask.check(B, H, K)
+
+    @property
+    def group(self) -> int:
+        """Query heads that share one key/value head, H / G."""
+        return self.q_BHQD.shape[1] // self.k_BGKD.shape[1]
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which scores and sums are computed: float64 for float64, float32 for everything narrower."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def logits(
+    q_BHQD: Tensor,
+    k_BGKD: Tensor,
+    mask: Mask,
+    score: Score,
+    *,
+    first_place: int,
+    first_text: int = 0,
+    first_head: int = 0,
+) -> Tensor:
+    """s_BHQK: scaled, capped, biased, -inf where hidden; float32 or wider.
+
+    The one rule behind the reference kernel and every picture. The tensors may be parts of a request: their first
+    query sits at key place ``first_place``, their first text and query head are ``first_text`` and ``first_head``.
+    """
+    B, H, Q, D = q_BHQD.shape
+    G, K = k_BGKD.shape[1], k_BGKD.shape[2]
+    device, dtype = q_BHQD.device, wide(q_BHQD.dtype)
+    q_BGRQD = q_BHQD.to(dtype).unflatten(1, (G, H // G))
+    s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
+    b = torch.arange(first_text, first_text + B, device=device).view(-1, 1, 1, 1)
+    h = torch.arange(first_head, first_head + H, device=device).view(1, -1, 1, 1)
+    q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)
+    k = torch.arange(K, device=device).view(1, 1, 1, -1)
+    s_BHQK = score.apply(s_BHQK, h, q, k)
+    return s_BHQK.masked_fill(~mask.visible(b, h, q, k), float("-inf")) if mask.parts else s_BHQK
+
+
+def log_sum_exp(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
+    """lse_BHQ in nats, the sinks' logits included; +inf for a row that sees nothing, so that its weights are zero."""
+    lse_BHQ = torch.logsumexp(s_BHQK, dim=-1)
+    blind_BHQ = lse_BHQ == float("-inf")
+    if sinks_H is not None:
+        lse_BHQ = torch.logaddexp(lse_BHQ, sinks_H.to(s_BHQK.dtype).view(1, -1, 1))
+    return lse_BHQ.masked_fill(blind_BHQ, float("inf"))

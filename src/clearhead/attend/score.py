@@ -1,0 +1,45 @@
+"""How a query-key product becomes an attention logit: one rule for kernels and for pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Score:
+    """s = cap(q.k * scale) + slope * (key place - query place), with an optional sink in the denominator.
+
+    scale: factor on q.k; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
+    softcap: c in c * tanh(s / c), in logits (Gemma 2, 2024, 2.1); None = none
+    slopes_H: ALiBi's slope per head, in logits per place (Press et al. 2022); None = none
+    sinks_H: a logit per head that takes weight and gives no value (GPT-OSS, 2025); None = none
+    """
+
+    scale: float | None = None
+    softcap: float | None = None
+    slopes_H: Tensor | None = None
+    sinks_H: Tensor | None = None
+
+    def factor(self, head_width: int) -> float:
+        """The scale in force for heads of this width."""
+        return self.scale if self.scale is not None else 1.0 / math.sqrt(head_width)
+
+    @property
+    def plain(self) -> bool:
+        """True when only the scale is used, which every kernel knows."""
+        return self.softcap is None and self.slopes_H is None and self.sinks_H is None
+
+    def apply(self, s: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        """Scaled products -> logits, elementwise; h, q, k are head, query-place and key-place indices."""
+        if self.softcap is not None:
+            s = self.softcap * torch.tanh(s / self.softcap)
+        if self.slopes_H is not None:
+            s = s + self.slopes_H[h].to(s.dtype) * (k - q).to(s.dtype)
+        return s
+
+
+SCALED = Score()
