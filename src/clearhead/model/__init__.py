@@ -1,0 +1,28 @@
+"""Models: small parts chosen by a frozen config."""
+
+from clearhead.model.cache import Cache
+from clearhead.model.config import (
+    FEED_FORWARDS,
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    from_dict,
+    to_dict,
+)
+from clearhead.model.transformer import Transformer, build
+
+__all__ = [
+    "FEED_FORWARDS",
+    "AttentionConfig",
+    "Cache",
+    "FeedForwardConfig",
+    "ModelConfig",
+    "NormConfig",
+    "PositionConfig",
+    "Transformer",
+    "build",
+    "from_dict",
+    "to_dict",
+]

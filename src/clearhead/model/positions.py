@@ -1,0 +1,85 @@
+"""Where a token stands: rules that add to the embedding or turn queries and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from clearhead.model.config import ModelConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """Cosines and signed sines of one pass, (B or 1, 1, T, D): the second half of a head is paired with the first."""
+
+    cos_B1TD: Tensor
+    sin_B1TD: Tensor
+
+    def __call__(self, x_BHTD: Tensor) -> Tensor:
+        """Each pair (x_i, x_{i + D/2}) turned by its angle (Su et al. 2021, eq. 34, in GPT-NeoX's pairing)."""
+        half = x_BHTD.shape[-1] // 2
+        return x_BHTD * self.cos_B1TD + x_BHTD.roll(half, dims=-1) * self.sin_B1TD
+
+
+class Positions(Protocol):
+    """What a position rule does in a model."""
+
+    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+        """The embedding with what the rule adds to it."""
+        ...
+
+    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> Turn | None:
+        """What to do to queries and keys, or None."""
+        ...
+
+
+class Rotary(nn.Module):
+    """Queries and keys are turned by angles that grow with the place; q.k then depends on distances only."""
+
+    def __init__(self, head_width: int, theta: float, context: int) -> None:
+        super().__init__()
+        self.head_width, self.theta, self.context = head_width, theta, context
+        self._table: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+        """Nothing is added."""
+        return x_BTE
+
+    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> Turn:
+        """Cosines and sines of the given places, in ``dtype``."""
+        cos_TD, sin_TD = self._tables(places_BT.device)
+        return Turn(cos_TD[places_BT].unsqueeze(1).to(dtype), sin_TD[places_BT].unsqueeze(1).to(dtype))
+
+    def _tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._table:
+            exponents = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=device) / self.head_width
+            angles = torch.arange(self.context, device=device).float()[:, None] / self.theta**exponents
+            cos, sin = angles.cos(), angles.sin()
+            self._table[device] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
+        return self._table[device]
+
+
+class Learned(nn.Module):
+    """One trained vector per place, added to the embedding (Radford et al. 2019)."""
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(context, width))
+
+    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+        """x_BTE plus the vectors of its places."""
+        return x_BTE + self.weight[places_BT]
+
+    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> None:
+        """Queries and keys stay as they are."""
+        return
+
+
+def positions(config: ModelConfig) -> Rotary | Learned:
+    """The rule the config names."""
+    if config.positions.kind == "learned":
+        return Learned(config.context, config.width)
+    return Rotary(config.attention.head_width, config.positions.theta, config.context)

@@ -1,0 +1,110 @@
+"""The decoder-only Transformer, assembled from the parts its config names."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead.attend import FULL, Mask, Site, causal, window
+from clearhead.errors import RequestError
+from clearhead.model.block import Block
+from clearhead.model.cache import Cache
+from clearhead.model.config import ModelConfig
+from clearhead.model.norms import norm
+from clearhead.model.positions import positions
+
+
+class Transformer(nn.Module):
+    """ids -> logits of the next token. Attention is causal; ``config.attention.window`` narrows it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.positions = positions(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = norm(config.norm, config.width)
+        self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        *,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        cache: Cache | None = None,
+        last: bool = False,
+    ) -> Tensor:
+        """logits_BTV in the weights' dtype (logits_B1V of the last place when ``last``).
+
+        ``mask`` is joined with the model's own. With a cache, ``ids_BT`` are the newest places only, and the mask
+        speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left).
+        Raises RequestError when the text is longer than the context or an id is outside the vocabulary.
+        """
+        x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, cache=cache)
+        return self.unembed(x_BTE[:, -1:] if last else x_BTE)
+
+    def hidden(
+        self, ids_BT: Tensor, *, mask: Mask = FULL, places_BT: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """x_BTE after the last norm, from which the logits are read."""
+        start = 0 if cache is None else cache.length
+        T = ids_BT.shape[1]
+        if start + T > self.config.context:
+            raise RequestError(
+                f"model: the text has {start + T} tokens; the context is {self.config.context}; shorten the text"
+            )
+        if places_BT is None:
+            places_BT = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0)
+        x_BTE = self.dropout(self.positions.add(self.embedding(ids_BT), places_BT))
+        turn = self.positions.turn(places_BT, x_BTE.dtype)
+        mask = self.own_mask & mask
+        for block in self.blocks:
+            x_BTE = block(x_BTE, turn=turn, mask=mask, cache=cache)
+        if cache is not None:
+            cache.advance(T)
+        return self.norm(x_BTE)
+
+    def unembed(self, x_BTE: Tensor) -> Tensor:
+        """logits_BTV: the product with the embedding matrix when tied (Press and Wolf 2017), else the output layer."""
+        return F.linear(x_BTE, self.embedding.weight) if self.head is None else self.head(x_BTE)
+
+    @property
+    def own_mask(self) -> Mask:
+        """Causal, and the window if there is one."""
+        size = self.config.attention.window
+        return causal() if size is None else causal() & window(size)
+
+    def sites(self) -> dict[Site, int]:
+        """Every attention site with its number of query heads."""
+        return {Site(layer): self.config.attention.heads for layer in range(self.config.layers)}
+
+    def cache(self, batch: int, capacity: int) -> Cache:
+        """An empty key-value cache in the weights' dtype, on their device."""
+        weight = self.embedding.weight
+        return Cache(self.config, batch=batch, capacity=capacity, dtype=weight.dtype, device=weight.device)
+
+
+def build(config: ModelConfig, *, seed: int) -> Transformer:
+    """A model with fresh weights: normal, 0.02 wide, the parts that write to the residual stream 1/sqrt(2 L) of it.
+
+    (Radford et al. 2019, 2.3.) Norm weights start at 1, biases at 0. The global random state is left as it was.
+    """
+    with torch.device("meta"):
+        model = Transformer(config)
+    model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight"):
+            nn.init.ones_(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            writes = name.endswith(("out.weight", "down.weight"))
+            std = 0.02 / math.sqrt(2 * config.layers) if writes else 0.02
+            nn.init.normal_(parameter, std=std, generator=generator)
+    return model
