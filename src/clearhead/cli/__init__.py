@@ -1,0 +1,51 @@
+"""The command. Verbs import what they need when they run, so that ``--help`` starts without torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from clearhead import __version__
+from clearhead.cli import doctor, show
+from clearhead.errors import ClearheadError
+
+app = typer.Typer(
+    name="clearhead",
+    help="Transformer language models you can see through: train, generate, look.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (show.show, doctor.doctor):
+    app.command()(verb)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"clearhead {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb; ``main`` reads ``--debug`` itself."""
+
+
+def main() -> None:
+    """Runs the command: exit code 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    try:
+        app()
+    except (ClearheadError, OSError) as error:
+        if "--debug" in sys.argv[1:2]:
+            raise
+        typer.secho(f"error: {error}", err=True, fg=None if "NO_COLOR" in os.environ else "red")
+        sys.exit(error.exit_code if isinstance(error, ClearheadError) else 1)
