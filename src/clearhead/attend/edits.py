@@ -86,13 +86,12 @@ def before(edits: Iterable[Edit], request: Request) -> Request:
 
 def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor) -> Tensor:
     """The heads' outputs with this site's ablations and scalings; the given tensor when there are none."""
-    factors = {edit.head: edit.factor if isinstance(edit, Scale) else 0.0 for edit in edits
-               if not isinstance(edit, Knockout) and _here(edit, site)}  # fmt: skip
-    if not factors:
+    here = [edit for edit in edits if not isinstance(edit, Knockout) and _here(edit, site)]
+    if not here:
         return o_BHQD
     factor_H = torch.ones(o_BHQD.shape[1], dtype=o_BHQD.dtype, device=o_BHQD.device)
-    for head, factor in factors.items():
-        factor_H[head] = factor
+    for edit in here:
+        factor_H[edit.head] *= edit.factor if isinstance(edit, Scale) else 0.0
     return o_BHQD * factor_H.view(1, -1, 1, 1)
 
 

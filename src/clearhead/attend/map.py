@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from operator import index
+from typing import Literal, NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from clearhead.errors import WatchError
 # Weights computed at a time: 2**22 float32 numbers are 16 MB, and a block of rows is one matrix product.
 BLOCK = 2**22
 
-Index = int | slice
+Index = SupportsIndex | slice
 
 
 class Top(NamedTuple):
@@ -56,6 +57,7 @@ class Call:
 
 class AttentionMap:
     """The weights of one head for one text, of shape (Q, K); rows sum to 1, or are zero where no key is visible.
+    With an attention sink (``Score.sinks_H``) a row sums to less: what is missing lies on the sink.
 
     All results are float32 (float64 for a float64 model), computed exactly from the stored q and k; under
     bfloat16 the fused kernels round the weights once more before they meet v.
@@ -96,8 +98,8 @@ class AttentionMap:
         rows, columns = _span(row, Q, "query"), _span(column, K, "key")
         empty_QK = torch.zeros(0, columns.stop - columns.start)
         tile_QK = torch.cat([empty_QK, *(weights_QK[:, columns] for _, weights_QK in self._blocks(rows))])
-        tile = tile_QK[0] if isinstance(row, int) else tile_QK
-        return tile[..., 0] if isinstance(column, int) else tile
+        tile = tile_QK if isinstance(row, slice) else tile_QK[0]
+        return tile if isinstance(column, slice) else tile[..., 0]
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """(query rows, weights_QK over all keys), a block of rows at a time."""
@@ -123,17 +125,18 @@ class AttentionMap:
         """Weight of every row on the place before its own (Q,); 0 at place 0."""
         return self._rowwise(lambda rows, weights_QK: _at(weights_QK, self._places(rows) - 1))
 
-    def mass_on_induction(self, ids: Sequence[int]) -> Tensor:
+    def mass_on_induction(self, ids: Iterable[SupportsIndex]) -> Tensor:
         """Weight on the place after the last earlier occurrence of the row's own token (Q,); 0 where there is none.
 
         Large in an induction head (Olsson et al. 2022). ``ids`` are the token ids of all key places.
         """
         _, K = self.shape
-        if len(ids) != K:
-            raise WatchError(f"{self!r}: {len(ids)} token ids were given for {K} key places")
+        tokens = [index(token) for token in ids]  # plain numbers: elements of a tensor are never equal as dict keys
+        if len(tokens) != K:
+            raise WatchError(f"{self!r}: {len(tokens)} token ids were given for {K} key places")
         last: dict[int, int] = {}
         after = torch.full((K,), -1)
-        for place, token in enumerate(ids):
+        for place, token in enumerate(tokens):
             after[place] = last.get(token, -2) + 1
             last[token] = place
         return self._rowwise(lambda rows, weights_QK: _at(weights_QK, after[self._places(rows)]))
@@ -151,9 +154,11 @@ class AttentionMap:
         return total_K
 
     def row_sum_error(self) -> float:
-        """Largest distance from 1 among the sums of rows that see a key."""
+        """Largest distance from 1 among the sums of rows that see a key; with a sink, largest excess over 1."""
         sums_Q = self._rowwise(lambda rows, weights_QK: weights_QK.sum(1))
-        return float(torch.where(sums_Q != 0, sums_Q - 1, 0.0).abs().max())
+        error_Q = torch.where(sums_Q != 0, sums_Q - 1, 0.0)
+        has_sink = any(call.score.sinks_H is not None for call in self._calls)
+        return float((error_Q.clamp(min=0) if has_sink else error_Q.abs()).max())
 
     def image(self, height: int, width: int, pool: Literal["max", "mean"] = "max") -> Tensor:
         """The map shrunk to at most (height, width), each cell the largest or mean weight it covers; never enlarged."""
@@ -174,6 +179,8 @@ class AttentionMap:
         return picture if pool == "max" else picture / cells
 
     def _places(self, rows: slice) -> Tensor:
+        if self.first_place < 0:
+            raise WatchError(f"{self!r}: with more queries than keys they are two texts, and no distance lies between")
         return torch.arange(rows.start, rows.stop) + self.first_place
 
     def _rowwise(self, measure: Callable[[slice, Tensor], Tensor]) -> Tensor:
@@ -205,21 +212,22 @@ class AttentionMap:
         )
         sinks_H = call.score.sinks_H
         lse_11Q = log_sum_exp(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])
-        if bool(lse_11Q.isnan().any()):
+        weights_QK = torch.exp(s_11QK - lse_11Q.unsqueeze(-1))[0, 0].cpu()
+        if bool(weights_QK.isnan().any()):
             raise WatchError(f"{self!r}: the logits are not finite; the model's queries or keys hold NaN or infinity")
-        return torch.exp(s_11QK - lse_11Q.unsqueeze(-1))[0, 0].cpu()
+        return weights_QK
 
 
-def _span(index: Index, size: int, axis: str) -> slice:
+def _span(asked: Index, size: int, axis: str) -> slice:
     """The index as a slice with bounds, counted from the end when negative; raises IndexError outside the axis."""
-    if isinstance(index, int):
-        place = index + size if index < 0 else index
+    if not isinstance(asked, slice):
+        place = index(asked) + (size if index(asked) < 0 else 0)
         if not 0 <= place < size:
-            raise IndexError(f"{axis} {index} was asked for; there are {size}")
+            raise IndexError(f"{axis} {index(asked)} was asked for; there are {size}")
         return slice(place, place + 1)
-    start, stop, step = index.indices(size)
+    start, stop, step = asked.indices(size)
     if step != 1:
-        raise IndexError(f"{axis} places {index} step by {step}; take a tile with step 1 and thin it out")
+        raise IndexError(f"{axis} places {asked} step by {step}; take a tile with step 1 and thin it out")
     return slice(start, max(start, stop))
 
 

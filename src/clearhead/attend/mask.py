@@ -1,11 +1,14 @@
 """Which keys a query sees: a value, joined with ``&``, with one rule behind all its renderings.
 
 Each part states its rule once, elementwise over (batch, head, query place, key place). Dense tiles, the kernels'
-causal flag and FlexAttention's block mask are all read off that rule.
+causal flag and FlexAttention's block mask are all read off that rule. A mask is a value: it copies the tensors it is
+made from, so that writing to them afterwards changes neither a pass nor a picture.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
@@ -25,11 +28,15 @@ class Part(Protocol):
         """Bool tensor, broadcast from batch, head, query-place and key-place indices."""
         ...
 
+    def reads(self) -> str:
+        """Which of the axes B, H, Q and K the rule looks at: it gives the same along the others."""
+        ...
+
     def hides_nothing(self, queries: int, keys: int) -> bool:
         """True when the part is known to hide no key from the last ``queries`` of ``keys`` places."""
         ...
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         """Why this part cannot go with such a request, or None."""
         ...
 
@@ -41,10 +48,13 @@ class Causal:
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return k <= q
 
+    def reads(self) -> str:
+        return "QK"
+
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return queries == 1
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         return None
 
 
@@ -55,12 +65,15 @@ class Window:
     size: int
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return q - k < self.size
+        return k > q - self.size
+
+    def reads(self) -> str:
+        return "QK"
 
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return self.size >= keys
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         return None if self.size >= 1 else f"the window is {self.size} keys; it must be at least 1"
 
 
@@ -74,14 +87,17 @@ class Padding:
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k >= self.start_B[b]) & (k < self.stop_B[b])
 
+    def reads(self) -> str:
+        return "BK"
+
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return False
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
-        if self.start_B.shape == self.stop_B.shape == (batch,):
-            return None
-        shapes = f"{tuple(self.start_B.shape)} and {tuple(self.stop_B.shape)}"
-        return f"padding has starts and stops of shape {shapes}; both must be ({batch},), one per text"
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
+        if not self.start_B.shape == self.stop_B.shape == (batch,):
+            shapes = f"{tuple(self.start_B.shape)} and {tuple(self.stop_B.shape)}"
+            return f"padding has starts and stops of shape {shapes}; both must be ({batch},), one per text"
+        return _elsewhere("padding is", self.stop_B, device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +109,18 @@ class Documents:
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return self.ids_BK[b, q] == self.ids_BK[b, k]
 
+    def reads(self) -> str:
+        return "BQK"
+
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return False
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
-        if self.ids_BK.shape == (batch, keys):
-            return None
-        return f"document numbers have shape {tuple(self.ids_BK.shape)}; they must be ({batch}, {keys}), one per key"
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
+        if self.ids_BK.shape != (batch, keys):
+            return (
+                f"document numbers have shape {tuple(self.ids_BK.shape)}; they must be ({batch}, {keys}), one per key"
+            )
+        return _elsewhere("document numbers are", self.ids_BK, device)
 
 
 @dataclass(frozen=True)
@@ -111,10 +132,13 @@ class Prefix:
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k <= q) | (k < self.size)
 
+    def reads(self) -> str:
+        return "QK"
+
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return queries == 1 or self.size >= keys
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         return None if self.size >= 0 else f"the prefix is {self.size} keys; it cannot be negative"
 
 
@@ -126,15 +150,16 @@ class Knocked:
     head: int | None = None
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        seen = torch.ones_like(q + k, dtype=torch.bool)
-        for query, key in self.pairs:
-            seen = seen & ~((q == query) & (k == key))
+        seen = ~functools.reduce(operator.or_, ((q == query) & (k == key) for query, key in self.pairs))
         return seen if self.head is None else seen | (h != self.head)
+
+    def reads(self) -> str:
+        return "QK" if self.head is None else "HQK"
 
     def hides_nothing(self, queries: int, keys: int) -> bool:
         return not any(keys - queries <= query < keys and key < keys for query, key in self.pairs)
 
-    def misfit(self, batch: int, heads: int, keys: int) -> str | None:
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         if any(query < 0 or key < 0 for query, key in self.pairs):
             return f"knocked-out pairs are {self.pairs}; places count from 0"
         if self.head is not None and not 0 <= self.head < heads:
@@ -147,7 +172,9 @@ class Mask:
     """The keys visible to each query: those where every part holds. ``Mask()`` shows all keys."""
 
     parts: tuple[Part, ...] = ()
-    _kept: dict[object, object] = field(default_factory=dict[object, object], repr=False, compare=False)
+    _kept: dict[str, tuple[object, object]] = field(
+        default_factory=dict[str, tuple[object, object]], init=False, repr=False, compare=False
+    )
 
     def __and__(self, other: Mask) -> Mask:
         """Keys visible under both."""
@@ -156,21 +183,24 @@ class Mask:
     def needed(self, queries: int, keys: int) -> Mask:
         """The same mask without the parts that hide nothing from the last ``queries`` of ``keys`` places."""
         kept = tuple(part for part in self.parts if not part.hides_nothing(queries, keys))
-        return self if len(kept) == len(self.parts) else Mask(kept, self._kept)
+        return self if len(kept) == len(self.parts) else Mask(kept)
 
-    def check(self, batch: int, heads: int, keys: int) -> str | None:
+    def reads(self, axis: str) -> bool:
+        """True when what is visible differs along this axis: "B", "H", "Q" or "K"."""
+        return any(axis in part.reads() for part in self.parts)
+
+    def check(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         """The first reason why this mask cannot go with such a request, or None."""
-        return next((why for part in self.parts if (why := part.misfit(batch, heads, keys))), None)
+        return next((why for part in self.parts if (why := part.misfit(batch, heads, keys, device))), None)
 
     def visible(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """Bool tensor broadcast from index tensors: batch, head, query place and key place."""
-        seen = torch.ones_like(q + k, dtype=torch.bool)
-        for part in self.parts:
-            seen = seen & part.sees(b, h, q, k)
-        return seen
+        if not self.parts:
+            return torch.ones_like(q == k)
+        return functools.reduce(operator.and_, (part.sees(b, h, q, k) for part in self.parts))
 
     def tile(self, rows: slice, *, batch: int, heads: int, queries: int, keys: int, device: torch.device) -> Tensor:
-        """visible_BHQK for query rows ``rows`` and all keys, B and H being 1 where nothing depends on them.
+        """visible_BHQK for query rows ``rows`` and all keys; B, H and Q are 1 where nothing depends on them.
 
         Query row i sits at key place ``keys - queries + i``.
         """
@@ -180,11 +210,23 @@ class Mask:
         return self.visible(b, h, q, torch.arange(keys, device=device).view(1, 1, 1, -1))
 
     def rendered(self, key: object, render: Callable[[], T]) -> T:
-        """``render()``, or what it gave for the same key last time: every layer asks for the same rendering."""
-        if key not in self._kept:
-            self._kept.clear()
-            self._kept[key] = render()
-        return cast(T, self._kept[key])
+        """``render()``, or what it gave for the same key last time: every layer asks for the same rendering.
+
+        The key names all that ``render`` depends on beside the mask. Outside of inference mode, so that a rendering
+        made while generating also serves training. A compiler sees that the layers repeat each other without this.
+        """
+        if torch.compiler.is_compiling():
+            return render()
+        last = self._kept.get("last")  # read once: another thread may replace it at any moment
+        if last is None or last[0] != key:
+            with torch.inference_mode(mode=False):
+                last = (key, render())
+            self._kept["last"] = last
+        return cast(T, last[1])
+
+
+def _elsewhere(what: str, tensor: Tensor, device: torch.device) -> str | None:
+    return None if tensor.device == device else f"{what} on {tensor.device}, q on {device}; the device must be the same"
 
 
 FULL = Mask()
@@ -193,7 +235,7 @@ CAUSAL = Mask((Causal(),))
 
 def causal() -> Mask:
     """Each query sees its own place and those before it (Vaswani et al. 2017, 3.2.3)."""
-    return CAUSAL
+    return Mask((Causal(),))  # not one for all: what a mask keeps for its layers should end with the mask
 
 
 def window(size: int) -> Mask:
@@ -203,17 +245,17 @@ def window(size: int) -> Mask:
 
 def padding(lengths_B: Tensor) -> Mask:
     """Texts of the given lengths in tokens, padded on the right."""
-    return Mask((Padding(torch.zeros_like(lengths_B), lengths_B),))
+    return Mask((Padding(torch.zeros_like(lengths_B), lengths_B.clone()),))
 
 
 def left_padding(starts_B: Tensor) -> Mask:
     """Texts that begin at the given places, padded on the left; holds while keys are appended on the right."""
-    return Mask((Padding(starts_B, torch.full_like(starts_B, torch.iinfo(starts_B.dtype).max)),))
+    return Mask((Padding(starts_B.clone(), torch.full_like(starts_B, torch.iinfo(starts_B.dtype).max)),))
 
 
 def documents(ids_BK: Tensor) -> Mask:
     """Several documents packed into one row: no query sees a key with another number."""
-    return Mask((Documents(ids_BK),))
+    return Mask((Documents(ids_BK.clone()),))
 
 
 def prefix(size: int) -> Mask:

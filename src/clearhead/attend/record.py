@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 from clearhead.attend import edits as editing
 from clearhead.attend.edits import Edit
 from clearhead.attend.map import AttentionMap, Call
+from clearhead.attend.mask import Mask
 from clearhead.attend.request import Request, Site
 from clearhead.errors import WatchError
 
@@ -36,10 +40,17 @@ class Record:
 
     def keep(self, request: Request, backend: str) -> None:
         """Called by the door. A second call at a site must go on where the first ended (a key-value cache)."""
+        heads = request.q_BHQD.shape[1]
+        q_BHQD, k_BGKD = _references(request)
+        if self.sites.get(request.site) != heads:
+            raise WatchError(
+                f"{request.site}: a pass with {heads} heads here was made under a watch on a model that has "
+                f"{self.sites.get(request.site, 'no attention')} here; inside the block, call only the watched model"
+            )
         call = Call(
-            request.q_BHQD.detach(),
-            request.k_BGKD.detach(),
-            request.mask,
+            q_BHQD,
+            k_BGKD,
+            Mask(request.mask.parts),  # without the kernel's array, which the request's mask holds on to
             request.score,
             request.site,
             backend,
@@ -91,6 +102,20 @@ class Record:
         return sum(storages.values())
 
 
+def _references(request: Request) -> tuple[Tensor, Tensor]:
+    """q_BHQD and k_BGKD for the record: the tensors themselves, or copies where those would keep more alive.
+
+    Views of one fused projection would hold its values too. Keys that lie elsewhere are a cache, which is shared.
+    """
+    q_BHQD, k_BGKD = request.q_BHQD.detach(), request.k_BGKD.detach()
+    projection = q_BHQD.untyped_storage()
+    if projection.nbytes() > q_BHQD.nbytes:
+        q_BHQD = q_BHQD.clone()
+        if k_BGKD.untyped_storage().data_ptr() == projection.data_ptr():
+            k_BGKD = k_BGKD.clone()
+    return q_BHQD, k_BGKD
+
+
 @dataclass(frozen=True)
 class Watch:
     """What the door finds in the context while a model is watched."""
@@ -101,10 +126,15 @@ class Watch:
 
 _ACTIVE: ContextVar[Watch | None] = ContextVar("clearhead.watch", default=None)
 
+# Watches in force in all threads. A compiler can guard on this number but not trace a context variable: while nobody
+# watches, the door stays inside a compiled model's graph; while somebody does, the model is compiled around it.
+_open = 0
+_LOCK = threading.Lock()
+
 
 def watching() -> Watch | None:
     """The watch in force in this context, or None."""
-    return _ACTIVE.get()
+    return _ACTIVE.get() if _open else None
 
 
 @contextmanager
@@ -113,11 +143,16 @@ def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
 
     Raises WatchError when an edit names a layer or head the model does not have.
     """
-    sites = model.sites()
+    global _open
+    sites, edits = model.sites(), tuple(edits)
     editing.check(edits, sites)
     record = Record(sites)
-    token = _ACTIVE.set(Watch(record, tuple(edits)))
+    with _LOCK:
+        _open += 1
+    token = _ACTIVE.set(Watch(record, edits))
     try:
         yield record
     finally:
         _ACTIVE.reset(token)
+        with _LOCK:
+            _open -= 1

@@ -52,13 +52,15 @@ class Request:
             )
         B, H, Q, D = q.shape
         G, K = k.shape[1], k.shape[2]
+        if 0 in q.shape or 0 in k.shape or 0 in v.shape:
+            return f"q is {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}; no axis may be empty"
         if k.shape[0] != B or v.shape[0] != B:
             return f"q, k and v hold {B}, {k.shape[0]} and {v.shape[0]} texts; the batch must be the same"
         if k.shape[3] != D:
             return f"q is {D} wide and k {k.shape[3]}; heads of queries and keys must be equally wide"
         if v.shape[1] != G or v.shape[2] != K:
             return f"k has {G} heads at {K} places, v {v.shape[1]} at {v.shape[2]}; every key needs one value"
-        if G == 0 or H % G:
+        if H % G:
             return f"q has {H} heads, k has {G}; query heads must be a multiple of key heads"
         if not q.dtype == k.dtype == v.dtype:
             return f"q, k and v are {q.dtype}, {k.dtype} and {v.dtype}; the dtype must be the same"
@@ -66,14 +68,19 @@ class Request:
             return f"q is {q.dtype}; attention needs a floating-point dtype"
         if not q.device == k.device == v.device:
             return f"q, k and v are on {q.device}, {k.device} and {v.device}; the device must be the same"
-        if Q > K and self.mask.parts:
-            return f"{Q} queries and {K} keys under a mask; query row i sits at key place K - Q + i, which is negative"
+        if Q > K and (self.mask.reads("Q") or self.score.slopes_H is not None):
+            return (
+                f"{Q} queries and {K} keys under a rule that needs the queries' places; "
+                "query row i sits at key place K - Q + i, which is negative: use padding or no mask between two texts"
+            )
         if not 0.0 <= self.dropout < 1.0:
             return f"dropout is {self.dropout}; it must be at least 0 and below 1"
         for name, per_head in (("slopes", self.score.slopes_H), ("sinks", self.score.sinks_H)):
             if per_head is not None and per_head.shape != (H,):
                 return f"{name} have shape {tuple(per_head.shape)}; they must be ({H},), one per query head"
-        return self.mask.check(B, H, K)
+            if per_head is not None and per_head.device != q.device:
+                return f"{name} are on {per_head.device}, q on {q.device}; the device must be the same"
+        return self.mask.check(B, H, K, q.device)
 
     @property
     def group(self) -> int:
@@ -105,7 +112,8 @@ def logits(
     G, K = k_BGKD.shape[1], k_BGKD.shape[2]
     device, dtype = q_BHQD.device, wide(q_BHQD.dtype)
     q_BGRQD = q_BHQD.to(dtype).unflatten(1, (G, H // G))
-    s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
+    with torch.autocast(device.type, enabled=False):  # autocast would round this product to bfloat16
+        s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
     b = torch.arange(first_text, first_text + B, device=device).view(-1, 1, 1, 1)
     h = torch.arange(first_head, first_head + H, device=device).view(1, -1, 1, 1)
     q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)

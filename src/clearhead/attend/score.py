@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clearhead.errors import RequestError
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Score:
     """s = cap(q.k * scale) + slope * (key place - query place), with an optional sink in the denominator.
 
     scale: factor on q.k; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
-    softcap: c in c * tanh(s / c), in logits (Gemma 2, 2024, 2.1); None = none
+    softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
     slopes_H: ALiBi's slope per head, in logits per place (Press et al. 2022); None = none
     sinks_H: a logit per head that takes weight and gives no value (GPT-OSS, 2025); None = none
     """
@@ -23,6 +25,10 @@ class Score:
     softcap: float | None = None
     slopes_H: Tensor | None = None
     sinks_H: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.softcap is not None and not 0.0 < self.softcap < math.inf:
+            raise RequestError(f"score: softcap is {self.softcap}; it must be above 0 and finite, or None for no cap")
 
     def factor(self, head_width: int) -> float:
         """The scale in force for heads of this width."""

@@ -9,17 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from clearhead.attend.mask import CAUSAL, Mask
+from clearhead.attend.mask import CAUSAL, Knocked, Mask
 from clearhead.attend.request import Request
 
 NAME: str = "flex"
 
+# Rows in one block of the kernel; its block mask costs more than sdpa's array for fewer queries (a decoding step).
+BLOCK_ROWS = 128
+
 
 def refuses(request: Request) -> list[str]:
     """Reasons: not on CUDA, nothing that needs it, or an option FlexAttention does not have."""
-    why: list[str] = []
     if request.q_BHQD.device.type != "cuda":
-        why.append(f"it runs on CUDA; the tensors are on {request.q_BHQD.device.type}")
+        return [f"it runs on CUDA; the tensors are on {request.q_BHQD.device.type}"]
+    why: list[str] = []
     if request.q_BHQD.dtype == torch.float64:
         why.append("float64 is not in this kernel")
     if request.dropout:
@@ -30,6 +33,10 @@ def refuses(request: Request) -> list[str]:
     mask = request.mask.needed(Q, K)
     if request.score.plain and (not mask.parts or (mask == CAUSAL and Q == K)):
         why.append("a plain or causal mask runs faster in sdpa")
+    if Q < BLOCK_ROWS:
+        why.append(f"{Q} queries do not fill one block of {BLOCK_ROWS} rows")
+    if request.score.softcap is None and any(isinstance(part, Knocked) for part in mask.parts):
+        why.append("every set of knocked-out pairs would be compiled anew; sdpa takes it as an array")
     return why
 
 
@@ -67,9 +74,11 @@ def _block_mask(request: Request, mask: Mask) -> BlockMask:
     def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return mask.visible(b, h, q + (K - Q), k)
 
-    return create_block_mask(mask_mod, B, H, Q, K, device=request.q_BHQD.device)
+    batch, heads = B if mask.reads("B") else None, H if mask.reads("H") else None
+    return create_block_mask(mask_mod, batch, heads, Q, K, device=request.q_BHQD.device)
 
 
 @functools.cache
 def _compiled() -> Callable[..., Tensor]:
-    return torch.compile(flex_attention, dynamic=False)
+    # not dynamic=False: the ninth text length would pass the compiler's limit and run the dense form without a word
+    return torch.compile(flex_attention)

@@ -27,4 +27,5 @@ def run(request: Request) -> Tensor:
     if request.dropout:
         p_BHQK = torch.nn.functional.dropout(p_BHQK, request.dropout)
     p_BGRQK = p_BHQK.unflatten(1, (-1, request.group))
-    return (p_BGRQK @ v_BGKD.to(p_BHQK.dtype).unsqueeze(2)).flatten(1, 2).to(q_BHQD.dtype)
+    with torch.autocast(q_BHQD.device.type, enabled=False):
+        return (p_BGRQK @ v_BGKD.to(p_BHQK.dtype).unsqueeze(2)).flatten(1, 2).to(q_BHQD.dtype)

@@ -16,14 +16,20 @@ ARRAY_LIMIT = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Reasons: soft caps and sinks are not in the kernel; with dropout the CPU falls back to a T x T product."""
+    """Reasons: soft caps and sinks are not in the kernel; for some options the CPU falls back to a T x T product."""
     why: list[str] = []
-    if request.score.softcap is not None:
+    score = request.score
+    if score.softcap is not None:
         why.append("soft caps are not in this kernel")
-    if request.score.sinks_H is not None:
+    if score.sinks_H is not None:
         why.append("attention sinks are not in this kernel")
-    if request.dropout and request.q_BHQD.device.type == "cpu":
-        why.append("its CPU kernel has no dropout")
+    if request.q_BHQD.device.type == "cpu":
+        if request.dropout:
+            why.append("its CPU kernel has no dropout")
+        if request.v_BGKD.shape[3] != request.q_BHQD.shape[3]:
+            why.append("its CPU kernel needs values as wide as keys")
+        if score.slopes_H is not None and score.slopes_H.requires_grad:
+            why.append("its CPU kernel gives slopes no gradient")
     return why
 
 
@@ -35,21 +41,27 @@ def run(request: Request) -> Tensor:
     causal = mask == CAUSAL and Q == K
     if request.score.slopes_H is None and (causal or not mask.parts):
         return _kernel(request, request.q_BHQD, None, causal)
-    per_row = (B if mask.parts else 1) * (1 if request.score.slopes_H is None else H) * K
-    rows = max(1, min(Q, ARRAY_LIMIT // per_row))
-    blocks = [_block(request, mask, slice(start, min(start + rows, Q))) for start in range(0, Q, rows)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
+    has_slopes = request.score.slopes_H is not None
+    per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") or has_slopes else 1) * K
+    step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") or has_slopes else Q
+    blocks = [slice(start, min(start + step, Q)) for start in range(0, Q, step)]
+    # Kept for the next layer: what the mask alone decides (slopes can be moved), if it is one block or if the backward
+    # pass will hold it in any case.
+    if not has_slopes and (step == Q or request.q_BHQD.requires_grad):
+        key = (NAME, step, request.q_BHQD.shape, K, request.q_BHQD.dtype, request.q_BHQD.device)
+        arrays = request.mask.rendered(key, lambda: [_added(request, mask, rows) for rows in blocks])
+    else:
+        arrays = (_added(request, mask, rows) for rows in blocks)
+    outputs = [_block(request, rows, *added) for rows, added in zip(blocks, arrays, strict=True)]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
 
 
-def _block(request: Request, mask: Mask, rows: slice) -> Tensor:
-    q_BHQD, K = request.q_BHQD, request.k_BGKD.shape[2]
-    key = (NAME, rows.start, rows.stop, q_BHQD.shape, K, q_BHQD.dtype, q_BHQD.device, id(request.score))
-    added_BHQK, sees_BHQ1 = mask.rendered(key, lambda: _added(request, rows))
-    o_BHQD = _kernel(request, q_BHQD[:, :, rows], added_BHQK, False)
+def _block(request: Request, rows: slice, added_BHQK: Tensor, sees_BHQ1: Tensor | None) -> Tensor:
+    o_BHQD = _kernel(request, request.q_BHQD[:, :, rows], added_BHQK, False)
     return o_BHQD if sees_BHQ1 is None else o_BHQD * sees_BHQ1
 
 
-def _added(request: Request, rows: slice) -> tuple[Tensor, Tensor | None]:
+def _added(request: Request, mask: Mask, rows: slice) -> tuple[Tensor, Tensor | None]:
     """What the kernel adds to its logits (0 or the bias where visible, else -inf), and which rows see a key.
 
     A row without keys is 0/0 in some kernels and in their gradients: here it sees all keys, and the second tensor
@@ -57,7 +69,7 @@ def _added(request: Request, rows: slice) -> tuple[Tensor, Tensor | None]:
     """
     (B, H, Q, _), K = request.q_BHQD.shape, request.k_BGKD.shape[2]
     dtype, device, score = request.q_BHQD.dtype, request.q_BHQD.device, request.score
-    visible_BHQK = request.mask.tile(rows, batch=B, heads=H, queries=Q, keys=K, device=device)
+    visible_BHQK = mask.tile(rows, batch=B, heads=H, queries=Q, keys=K, device=device)
     sees_BHQ1 = visible_BHQK.any(dim=-1, keepdim=True)
     h = torch.arange(H, device=device).view(1, -1, 1, 1)
     q = torch.arange(rows.start, rows.stop, device=device).view(1, 1, -1, 1) + (K - Q)
@@ -65,7 +77,8 @@ def _added(request: Request, rows: slice) -> tuple[Tensor, Tensor | None]:
     bias = score.apply(torch.zeros((), dtype=wide(dtype), device=device), h, q, k)
     hidden_BHQK = ~visible_BHQK & sees_BHQ1
     added_BHQK = bias.expand(torch.broadcast_shapes(bias.shape, hidden_BHQK.shape)).masked_fill(hidden_BHQK, -torch.inf)
-    return added_BHQK.to(dtype), None if sees_BHQ1.all() else sees_BHQ1
+    all_see = not torch.compiler.is_compiling() and bool(sees_BHQ1.all())  # a compiler cannot branch on a tensor
+    return added_BHQK.to(dtype), None if all_see else sees_BHQ1
 
 
 def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal: bool) -> Tensor:
