@@ -1,0 +1,143 @@
+"""Bytes of a file to blocks of text: unpacked and decoded as a stream, every fault named with its place."""
+
+from __future__ import annotations
+
+import codecs
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from clearhead.errors import MissingExtraError, OptionError, TextError, nearest
+
+PACKINGS = (".gz", ".xz", ".zst")
+
+
+class _Unpacker(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Packing:
+    new: Callable[[], _Unpacker]
+    error: type[Exception]
+
+
+def _packing_of(suffix: str) -> _Packing:
+    if suffix == ".gz":
+        # wbits 31: a gzip wrapper, whose checksum and length zlib itself compares
+        return _Packing(new=lambda: zlib.decompressobj(wbits=31), error=zlib.error)
+    if suffix == ".xz":
+        return _Packing(new=lzma.LZMADecompressor, error=lzma.LZMAError)
+    try:
+        import zstandard
+    except ImportError as missing:
+        raise MissingExtraError(
+            "reading .zst needs zstandard: pip install 'clearhead[data]', or unpack the file first"
+        ) from missing
+    return _Packing(new=lambda: zstandard.ZstdDecompressor().decompressobj(), error=zstandard.ZstdError)
+
+
+def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]:
+    """The content of a packed stream; ``suffix`` is one of PACKINGS. Several members in a row are joined.
+
+    Raises TextError when the stream is damaged or ends too soon, with the place in the packed file.
+    """
+    packing = _packing_of(suffix)
+    unpacker = packing.new()
+    at = 0
+    for block in blocks:
+        rest = block
+        while rest:
+            if unpacker.eof:
+                rest = rest.lstrip(b"\0")  # gzip and xz may be padded with zeros
+                if not rest:
+                    break
+                unpacker = packing.new()
+            try:
+                content = unpacker.decompress(rest)
+            except packing.error as fault:
+                raise TextError(
+                    f"{name}: the {suffix} data is damaged after byte {at} of the file ({fault}); "
+                    "fetch or pack the file again"
+                ) from fault
+            rest = unpacker.unused_data if unpacker.eof else b""
+            yield content
+        at += len(block)
+    if not unpacker.eof:
+        raise TextError(
+            f"{name}: the {suffix} data breaks off at byte {at}, before its end mark; fetch or pack the file again"
+        )
+
+
+def check_encoding(encoding: str) -> None:
+    """Raises OptionError when Python has no text encoding of this name."""
+    try:
+        "".encode(encoding)
+    except LookupError as unknown:
+        known = ["utf-8", "utf-16", "gb18030", "big5", "shift_jis", "euc-kr", "latin-1", "cp1252", "koi8-r"]
+        raise OptionError(f"--encoding {encoding!r} is not a text encoding{nearest(encoding, known)}") from unknown
+
+
+def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
+    """The text of a stream of bytes, exactly as it stands (line ends too), less a byte-order mark at its start.
+
+    Raises TextError at the first byte that is not of the encoding, and at a NUL, which no text holds.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    fed = 0  # bytes given to the decoder so far
+    first = True
+    for block, last in _with_end(blocks):
+        pending = len(decoder.getstate()[0])  # bytes of a character cut by the end of the last block
+        begin = fed - pending
+        try:
+            text = decoder.decode(block, last)
+        except UnicodeError as fault:
+            raise _undecodable(fault, begin, encoding, name) from fault
+        nul = text.find("\0")
+        if nul >= 0:
+            near = begin + len(text[:nul].encode(encoding))
+            raise TextError(
+                f"{name}: a NUL near byte {near}: this is binary data, not {encoding} text; "
+                "give a text file, or name its encoding with --encoding"
+            )
+        fed += len(block)
+        if first and text:
+            text = text.removeprefix("\ufeff")
+            first = False
+        if text:
+            yield text
+
+
+def _undecodable(fault: UnicodeError, begin: int, encoding: str, name: str) -> TextError:
+    hint = "if this is text, name its encoding (for instance --encoding gb18030 or cp1252) or save it as UTF-8"
+    if isinstance(fault, UnicodeDecodeError):
+        what = f"byte {begin + fault.start} (0x{fault.object[fault.start]:02x}) is not {encoding} ({fault.reason})"
+        if fault.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            hint = "it begins like UTF-16: try --encoding utf-16"
+        elif b"\0" in fault.object:
+            hint = "with NUL bytes beside it this is binary data; give a text file"
+    else:  # UTF-16 without its byte-order mark
+        what = f"is not {encoding} from byte {begin} on ({fault})"
+    return TextError(f"{name}: {what}; {hint}")
+
+
+def _with_end(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    for block in blocks:
+        yield block, False
+    yield b"", True
+
+
+def lines(blocks: Iterable[str]) -> Iterator[str]:
+    r"""Lines without their ends; only "\n" ends a line (JSON strings may hold U+2028 and its like)."""
+    rest = ""
+    for block in blocks:
+        *whole, rest = (rest + block).split("\n")
+        yield from whole
+    if rest:
+        yield rest

@@ -1,0 +1,145 @@
+"""The cache on disk: written whole or not at all, found by content, checked when opened.
+
+A file of tokens is a safetensors file (github.com/huggingface/safetensors, "Format"), so other tools can open it:
+8 bytes header length, JSON naming dtype, shape and place of each column, the columns. The header is padded to HEADER
+bytes, so that ids can be written as they come and the header last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import struct
+import tempfile
+from collections.abc import Generator, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from clearhead.errors import FolderError
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+HEADER = 4096  # one memory page, so that the first column can be mapped
+FORMAT = "clearhead tokens 1"
+BLOCK = 1 << 20
+_TYPES = {"U16": np.dtype("<u2"), "U32": np.dtype("<u4"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+_CODES = {dtype.name: code for code, dtype in _TYPES.items()}
+
+
+def cache_folder(given: Path | None) -> Path:
+    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete."""
+    if given is not None:
+        return given
+    if own := os.environ.get("CLEARHEAD_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clearhead"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block ends well, and leaves nothing when it does not.
+
+    Raises FolderError when it cannot be written (a full disk, a folder without leave to write).
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as fault:
+        raise FolderError(
+            f"{path}: cannot be written: {fault.strerror}; free some space or choose another folder "
+            "(that of the cache is named by CLEARHEAD_CACHE)"
+        ) from fault
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:
+    """Writes columns that come in parts, each part naming what it adds to which column.
+
+    The first column is written as it comes; what comes for the others waits in temporary files beside it, so memory
+    holds one part at a time.
+    """
+    with replacing(path) as file, contextlib.ExitStack() as stack:
+        file.write(b" " * HEADER)
+        into: dict[str, BinaryIO] = {}
+        codes: dict[str, str] = {}
+        data = hashlib.blake2b(digest_size=20)
+        for part in parts:
+            for name, values in part.items():
+                raw = values.tobytes()
+                if name not in into:
+                    into[name] = stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) if into else file
+                    codes[name] = _CODES[values.dtype.name]
+                if into[name] is file:
+                    data.update(raw)
+                into[name].write(raw)
+        header: dict[str, Any] = {}
+        begin = 0
+        for name, spool in into.items():
+            if spool is not file:
+                spool.seek(0)
+                while raw := spool.read(BLOCK):
+                    data.update(raw)
+                    file.write(raw)
+            end = file.tell() - HEADER
+            shape = [(end - begin) // _TYPES[codes[name]].itemsize]
+            header[name] = {"dtype": codes[name], "shape": shape, "data_offsets": [begin, end]}
+            begin = end
+        checksum = hashlib.blake2b(json.dumps(header).encode() + data.digest()).hexdigest()
+        named = {"__metadata__": {"format": FORMAT, "checksum": checksum}, **header}
+        file.seek(0)
+        file.write(struct.pack("<Q", HEADER - 8) + json.dumps(named).encode())
+
+
+def read_columns(path: Path) -> dict[str, Array] | None:
+    """The columns, mapped into memory; None when there is no such file, or when its checksum differs (logged).
+
+    The whole file is read for the checksum, without staying in memory: about a second per gigabyte.
+    """
+    try:
+        with path.open("rb") as file:
+            header = _checked(file)
+    except FileNotFoundError:
+        return None
+    if header is None:
+        log.warning("%s: truncated or altered, so it is made anew", path)
+        return None
+    return {
+        name: np.asarray(
+            np.memmap(
+                path,
+                mode="r",
+                dtype=_TYPES[column["dtype"]],
+                offset=HEADER + column["data_offsets"][0],
+                shape=tuple(column["shape"]),
+            )
+        )
+        for name, column in header.items()
+    }
+
+
+def _checked(file: BinaryIO) -> dict[str, Any] | None:
+    head = file.read(HEADER)
+    try:
+        header = json.loads(head[8:])
+        checksum = header.pop("__metadata__")["checksum"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    data = hashlib.blake2b(digest_size=20)
+    while raw := file.read(BLOCK):
+        data.update(raw)
+    found = hashlib.blake2b(json.dumps(header).encode() + data.digest()).hexdigest()
+    return header if found == checksum else None

@@ -1,0 +1,121 @@
+"""A document in pieces gives the ids of the whole document: the claim of pieces.py, for every pattern."""
+
+import itertools
+
+import pytest
+import tokenizers
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+
+from clearhead.text import Tokenizer
+from clearhead.text.kinds import LLAMA3_WORDS, SEPARATOR, recognise, state_of
+from clearhead.text.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, batches, cut
+
+SAMPLE = (
+    "It's 2024!\n\n  Don't  say:\r\n \t'you'll'...\n你好，世界。\n\n第１回 “王”\u3000见\n \n x\u00a0y\n\n\n" * 3
+    + "a.\n\nb!\n c  d\n\t\te 12 345\r\n\r\nf\u2028g \n\nh"
+)
+
+
+def trained(pre_tokenizer: pre_tokenizers.PreTokenizer) -> Tokenizer:
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizer
+    library.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    library.train_from_iterator(
+        [SAMPLE], trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    )
+    return Tokenizer(library)
+
+
+def words(pattern: str) -> pre_tokenizers.PreTokenizer:
+    split = pre_tokenizers.Split(Regex(pattern), "isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+TOKENIZERS = {
+    "bytes": (Tokenizer.bytes(), CUT_SINGLE),
+    "characters": (Tokenizer.characters([SAMPLE + "你a1.!?'rex"]), CUT_SINGLE),
+    "bpe": (Tokenizer.train_bpe([SAMPLE], 400), CUT_QWEN2),
+    "gpt2": (trained(pre_tokenizers.ByteLevel(add_prefix_space=False)), CUT_GPT2),
+    "llama3": (trained(words(LLAMA3_WORDS)), CUT_QWEN2),
+}
+# white space of every sort, letters, digits, marks, and the separator, whole and in parts
+PARTS = [" ", " ", "\n", "\n", "\r", "\t", "\u3000", "\u00a0", "\u2028", "a", "re", "x", "'", ".", "?", "1", "你", "，"]
+TEXT = st.lists(st.sampled_from([*PARTS, SEPARATOR, "<|", "end"]), max_size=60).map("".join)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@given(text=TEXT)
+@example(text=SAMPLE)
+@settings(max_examples=300)
+def test_pieces_give_the_ids_of_the_whole(name: str, text: str):
+    tokenizer, rule = TOKENIZERS[name]
+    assert tokenizer.cuts is rule
+    if name == "characters":
+        text = text.replace("|", "e").replace("<", "e").replace(">", "e")  # not among its characters
+    pieces = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    assert "".join(pieces) == text
+    joined = list(itertools.chain.from_iterable(tokenizer.encode(piece) for piece in pieces))
+    assert joined == tokenizer.encode(text)
+
+
+def test_pieces_are_small_where_the_text_allows_it():
+    for tokenizer, rule in TOKENIZERS.values():
+        lengths = [len(piece.text) for piece in cut([Block(SAMPLE, True)], rule, size=1)]
+        assert max(lengths) < 40, tokenizer.kind
+
+
+def test_an_unknown_pattern_is_never_cut():
+    odd = trained(words(r"\w+|\W+"))
+    assert (odd.kind, odd.cuts) == ("file", None)
+    assert list(cut([Block("a b\n", True), Block("c d", False)], odd.cuts, size=1)) == [Block("a b\nc d", True)]
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("normalizer", {"type": "NFC"}),
+        ("decoder", None),
+        ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}),
+    ],
+)
+def test_any_habit_that_is_not_understood_forbids_cuts(part: str, value: object):
+    state = state_of(TOKENIZERS["bpe"][0]._library)
+    assert recognise(state) == ("bpe", CUT_QWEN2)
+    assert recognise({**state, part: value}) == ("file", None)
+
+
+def test_added_tokens_that_swallow_white_space_forbid_cuts():
+    state = state_of(TOKENIZERS["bpe"][0]._library)
+    state["added_tokens"][0]["lstrip"] = True
+    assert recognise(state) == ("file", None)
+
+
+@given(
+    documents=st.lists(st.lists(TEXT, min_size=1, max_size=4), max_size=4),
+    size=st.integers(1, 30),
+    rule=st.sampled_from([CUT_GPT2, CUT_QWEN2, CUT_SINGLE, None]),
+)
+def test_documents_stay_apart_however_they_arrive(documents: list[list[str]], size: int, rule: object):
+    arriving = [Block(text, n == 0) for texts in documents for n, text in enumerate(texts)]
+    leaving = list(cut(arriving, rule, size))
+    found: list[str] = []
+    for block in leaving:
+        if block.begins:
+            found.append(block.text)
+        else:
+            found[-1] += block.text
+    assert found == ["".join(texts) for texts in documents]
+
+
+def test_cutting_a_text_without_places_to_cut_is_linear():
+    # one block of 64 KB after another, none with a place to cut: every character is searched once
+    arriving = [Block("你" * (1 << 16), n == 0) for n in range(64)]
+    assert [len(block.text) for block in cut(arriving, CUT_QWEN2)] == [64 << 16]
+
+
+def test_batches_hold_about_what_is_asked():
+    arriving = [Block("x" * 9, True)] * 25
+    assert [len(batch) for batch in batches(arriving, 100)] == [10, 10, 5]
