@@ -1,0 +1,82 @@
+"""Every back-end x mask x score x grouping x dtype, on prime sizes, with Q = 1, Q < K and Q = K."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, outputs, request, tensors, weights
+from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
+
+from clearhead.attend import Request, choose, explain
+from clearhead.attend.backends import flex, reference, sdpa
+
+# FlexAttention's dense form warns that it is not the fused one, which is what is wanted on a processor.
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+
+
+def dense_flex(request: Request) -> Tensor:
+    with torch.compiler.set_stance("force_eager"):  # else every mask and score would be traced first: 0.2 s each
+        return flex.attention(request, flex_attention)
+
+
+RUNS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run, "flex": dense_flex}
+# What the kernel does not have; it must say so, and the door must take another.
+LACKS = {"reference": set[str](), "sdpa": {"soft cap", "sinks", "all"}, "flex": {"sinks", "all"}}
+
+
+@functools.cache
+def defined(mask: str, score: str, heads: int, groups: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
+    """p_BHQK and o_BHQD of the definition: the same for all back-ends and dtypes."""
+    q, k, v = tensors(heads, groups, queries)
+    p = weights(q, k, MASKS[mask].sees, SCORES[score])
+    return p, outputs(p, v)
+
+
+def dtypes(name: str, heads: int) -> list[torch.dtype]:
+    """All three; FlexAttention has no float64, and its slow dense form meets bfloat16 in one grouping only."""
+    if name != "flex":
+        return [torch.float32, torch.float64, torch.bfloat16]
+    return [torch.float32, torch.bfloat16] if heads == 6 else [torch.float32]
+
+
+def tolerance(name: str, dtype: torch.dtype, asked: Request) -> float:
+    """How far an output may lie from the definition, in units of the largest value.
+
+    float64, float32: 64 roundings; a logit of size s is off by some roundings of s, and so is its weight, relatively.
+    bfloat16: one rounding is 2**-8. The reference rounds the output only. The fused kernel rounds the weights too, and
+    takes ALiBi's bias in bfloat16. FlexAttention's dense form (not the fused one) rounds logits, weights and output.
+    """
+    if dtype != torch.bfloat16:
+        return 64 * torch.finfo(dtype).eps
+    slopes = asked.score.slopes_H
+    bias = 0.0 if slopes is None else slopes.max().item() * KEYS
+    return 2**-8 * {"reference": 1, "sdpa": 2 + bias, "flex": 3}[name]
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", RUNS)
+def test_every_backend_gives_what_the_definition_gives(name: str, mask: str, score: str) -> None:
+    for heads, groups in GROUPINGS:
+        for queries in QUERIES:
+            p_BHQK, o_BHQD = defined(mask, score, heads, groups, queries)
+            for dtype in dtypes(name, heads):
+                q, k, v = (t.to(dtype) for t in tensors(heads, groups, queries))
+                asked = request(q, k, v, MASKS[mask].mask, SCORES[score].score(heads))
+                where = f"H={heads} G={groups} Q={queries} {dtype}"
+                if score in LACKS[name]:
+                    assert explain(asked)[name], where
+                    assert choose(asked) is reference, where
+                    continue
+                o = RUNS[name](asked)
+                assert o.dtype == dtype, where
+                assert o.shape == o_BHQD.shape, where
+                error = np.abs(o.double().numpy() - o_BHQD).max() / v.abs().max().item()
+                assert error <= tolerance(name, dtype, asked), where
+                blind = torch.from_numpy(p_BHQK.sum(-1) == 0)
+                assert torch.equal(o[blind], torch.zeros_like(o[blind])), where

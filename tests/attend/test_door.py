@@ -1,0 +1,415 @@
+"""The door: answers solvable by hand, what must be exact, gradients, and which back-end is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from definition import (
+    BATCH,
+    CAUSAL,
+    DOCUMENTS,
+    KEYS,
+    MASKS,
+    SCORES,
+    SITE,
+    Case,
+    Rules,
+    Watched,
+    case_documents,
+    case_knockout,
+    case_left_padding,
+    case_padding,
+    case_prefix,
+    case_window,
+    outputs,
+    request,
+    tensors,
+    weights,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention.flex_attention import flex_attention
+
+from clearhead.attend import (
+    FULL,
+    Mask,
+    Request,
+    Score,
+    attend,
+    causal,
+    choose,
+    documents,
+    explain,
+    knockout,
+    left_padding,
+    padding,
+    watch,
+    window,
+)
+from clearhead.attend.backends import flex, reference, sdpa
+
+KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
+
+
+def line(*numbers: float) -> Tensor:
+    """One head of one text, one number per place: (1, 1, places, 1)."""
+    return torch.tensor(numbers, dtype=torch.float32).view(1, 1, -1, 1)
+
+
+ONE = line(1.0)
+
+
+@pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
+class TestByHand:
+    def test_keys_zero_and_log3_share_one_to_three(self, run: Callable[[Request], Tensor]) -> None:
+        o = run(request(ONE, line(0, math.log(3)), line(0, 8)))
+        assert o.item() == pytest.approx(6.0)  # 8 * 3/4
+
+    def test_two_wide_heads_are_scaled_by_the_square_root_of_two(self, run: Callable[[Request], Tensor]) -> None:
+        q, k = torch.ones(1, 1, 1, 2), torch.tensor([[0.0, 0.0], [1.0, 1.0]]).view(1, 1, 2, 2) * math.log(3)
+        v = torch.tensor([[0.0, 0.0], [1.0, 1.0]]).view(1, 1, 2, 2)
+        assert run(request(q, k, v))[0, 0, 0, 0].item() == pytest.approx(
+            1 / (1 + 3 ** -math.sqrt(2))
+        )  # 2 log 3 / sqrt(2)
+        assert run(request(q, k, v, score=Score(scale=0.5)))[0, 0, 0, 0].item() == pytest.approx(3 / 4)
+
+    def test_a_window_of_one_returns_v_itself(self, run: Callable[[Request], Tensor]) -> None:
+        q, k, v = (t.float() for t in tensors(3, 3, KEYS))
+        assert torch.equal(run(request(q, k, v, causal() & window(1))), v)
+
+    def test_even_weights_give_the_mean(self, run: Callable[[Request], Tensor]) -> None:
+        zeros = torch.zeros(1, 1, 4, 1)
+        o = run(request(zeros, zeros, line(1, 3, 8, 20), causal()))
+        assert o.flatten().tolist() == pytest.approx([1, 2, 4, 8])  # 1, (1 + 3)/2, 12/3, 32/4
+
+    def test_alibi_halves_the_weight_with_every_step_back(self, run: Callable[[Request], Tensor]) -> None:
+        score = Score(slopes_H=torch.tensor([math.log(2)]))
+        o = run(request(line(0), line(0, 0, 0), line(7, 70, 700), causal(), score))
+        assert o.item() == pytest.approx(7 / 7 + 70 * 2 / 7 + 700 * 4 / 7)  # weights 1 : 2 : 4
+
+    def test_grouped_heads_read_their_own_key_head(self, run: Callable[[Request], Tensor]) -> None:
+        q = torch.zeros(1, 4, 1, 1)
+        k, v = torch.zeros(1, 2, 3, 1), torch.tensor([[3.0] * 3, [5.0] * 3]).view(1, 2, 3, 1)
+        assert run(request(q, k, v)).flatten().tolist() == pytest.approx([3, 3, 5, 5])
+
+    def test_huge_logits_neither_overflow_nor_lose_the_winner(self, run: Callable[[Request], Tensor]) -> None:
+        assert run(request(line(1e4), line(1e4, 9e3), line(2, 3))).item() == 2.0  # logits 1e8 and 9e7
+
+    def test_hidden_places_add_nothing_however_large(self, run: Callable[[Request], Tensor]) -> None:
+        o = run(request(ONE, line(0, 1e30, 0), line(2, 1e30, 4), knockout([(2, 1)])))
+        assert o.item() == pytest.approx(3.0)
+
+
+def test_a_sink_as_large_as_the_only_key_halves_the_output() -> None:
+    score = Score(sinks_H=torch.tensor([2.0]))
+    assert attend(line(2), line(1), line(6), mask=FULL, score=score, site=SITE).item() == pytest.approx(3.0)
+
+
+def test_a_sink_takes_nothing_from_a_row_that_sees_nothing() -> None:
+    score = Score(sinks_H=torch.tensor([2.0]))
+    o = attend(line(1), line(1), line(6), mask=knockout([(0, 0)]), score=score, site=SITE)
+    assert o.item() == 0.0
+
+
+def test_a_soft_cap_of_one_turns_any_large_logit_into_one() -> None:
+    o = attend(line(1), line(50, 0), line(1, 0), mask=FULL, score=Score(softcap=1.0), site=SITE)
+    assert o.item() == pytest.approx(math.e / (math.e + 1))  # tanh(50) = 1; e**1 : e**0
+
+
+def test_the_soft_cap_comes_before_the_bias_of_alibi() -> None:
+    score = Score(softcap=1.0, slopes_H=torch.tensor([2.0]))
+    o = attend(line(1), line(50, 0), line(1, 0), mask=FULL, score=score, site=SITE)
+    assert o.item() == pytest.approx(math.exp(1 - 2) / (math.exp(1 - 2) + 1))
+
+
+@pytest.mark.parametrize("mask", ["causal", "causal & window", "causal & documents", "all joined", "padding left"])
+@pytest.mark.parametrize("queries", [1, 5, KEYS])
+@pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
+def test_later_keys_and_values_change_nothing_before_them(run: Callable[[Request], Tensor], queries: int, mask: str):
+    q, k, v = (t.float() for t in tensors(6, 3, queries))
+    before = run(request(q, k, v, MASKS[mask].mask))
+    for place in range(KEYS - queries + 1, KEYS):
+        k2, v2 = k.clone(), v.clone()
+        k2[:, :, place:], v2[:, :, place:] = 3 * k2[:, :, place:] + 1, 100.0
+        after = run(request(q, k2, v2, MASKS[mask].mask))
+        rows = place - (KEYS - queries)
+        assert torch.equal(after[:, :, :rows], before[:, :, :rows]), place
+    if mask == "causal" and queries > 1:
+        assert not torch.equal(after[:, :, rows:], before[:, :, rows:])
+
+
+@pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
+def test_documents_leak_nothing(run: Callable[[Request], Tensor]) -> None:
+    """Each document attends exactly as if the others held anything else, and as if it stood alone."""
+    ids = torch.tensor([[5, 5, 5, 2, 2, 2, 2, 8, 8, 8, 8]])
+    q, k, v = (t.float()[:1] for t in tensors(6, 3, KEYS))
+    mask = causal() & documents(ids)
+    o = run(request(q, k, v, mask))
+    for document in (5, 2, 8):
+        inside = ids[0] == document
+        k2, v2 = k.clone(), v.clone()
+        k2[:, :, ~inside], v2[:, :, ~inside] = 9.0, -50.0
+        assert torch.equal(run(request(q, k2, v2, mask))[:, :, inside], o[:, :, inside])
+        alone = run(request(q[:, :, inside], k[:, :, inside], v[:, :, inside], causal()))
+        torch.testing.assert_close(o[:, :, inside], alone)
+
+
+@pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
+def test_padding_leaks_nothing(run: Callable[[Request], Tensor]) -> None:
+    q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+    o = run(request(q, k, v, padding(torch.tensor([4, 7]))))
+    k[0, :, 4:], v[0, :, 4:], k[1, :, 7:], v[1, :, 7:] = 7.0, 7.0, -7.0, -7.0
+    assert torch.equal(run(request(q, k, v, padding(torch.tensor([4, 7])))), o)
+
+
+@pytest.mark.parametrize("score", ["plain", "all"])
+@pytest.mark.parametrize(
+    ("mask", "queries"),
+    [
+        ("padding left, one text empty", 1),
+        ("padding left, one text empty", 5),
+        ("padding left", KEYS),
+        ("knock-out of all that is seen", 1),
+        ("knock-out of all that is seen", KEYS),
+    ],
+)
+def test_rows_that_see_nothing_are_zero_with_finite_gradients(mask: str, score: str, queries: int) -> None:
+    case, rules = MASKS[mask], SCORES[score]
+    q, k, v = (t.float().requires_grad_() for t in tensors(6, 3, queries))
+    o = attend(q, k, v, mask=case.mask, score=rules.score(6), site=SITE)
+    o.square().sum().backward()
+    blind = torch.tensor(
+        [
+            [
+                [not any(case.sees(b, h, place, j) for j in range(KEYS)) for place in range(KEYS - queries, KEYS)]
+                for h in range(6)
+            ]
+            for b in range(BATCH)
+        ]
+    )
+    assert blind.any()
+    assert not blind.all()
+    assert torch.equal(o[blind], torch.zeros_like(o[blind]))
+    assert q.grad is not None
+    assert k.grad is not None
+    assert v.grad is not None
+    assert torch.equal(q.grad[blind], torch.zeros_like(q.grad[blind]))
+    assert all(t.grad.isfinite().all() for t in (q, k, v))
+    if mask == "padding left, one text empty":
+        assert torch.equal(k.grad[0], torch.zeros_like(k.grad[0]))
+        assert torch.equal(v.grad[0], torch.zeros_like(v.grad[0]))
+
+
+@pytest.mark.parametrize("score", ["plain", "ALiBi", "all"])
+@pytest.mark.parametrize("mask", ["full", "causal", "causal & window", "padding left, one text empty", "all joined"])
+def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> None:
+    q, k, v = (t.requires_grad_() for t in tensors(2, 1, 3, width=2))
+    case = MASKS[mask].mask
+    if mask == "all joined":  # its knock-out speaks of head 2
+        case = causal() & window(5) & DOCUMENTS.mask & knockout([(10, 10), (9, 9)], head=1)
+    made = SCORES[score].score(2)
+
+    def through_the_door(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(q, k, v, mask=case, score=made, site=SITE)
+
+    assert torch.autograd.gradcheck(through_the_door, (q, k, v))
+
+
+def test_slopes_and_sinks_have_gradients_too() -> None:
+    q, k, v = tensors(2, 1, 3, width=2)
+    slopes, sinks = (torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in ([0.5, 0.1], [1, -1]))
+
+    def of_slopes(slopes_H: Tensor) -> Tensor:
+        return attend(q, k, v, mask=causal(), score=Score(slopes_H=slopes_H), site=SITE)
+
+    def of_sinks(sinks_H: Tensor) -> Tensor:
+        return attend(q, k, v, mask=causal(), score=Score(sinks_H=sinks_H), site=SITE)
+
+    assert torch.autograd.gradcheck(of_slopes, (slopes,))
+    assert torch.autograd.gradcheck(of_sinks, (sinks,))
+
+
+def test_dropout_drops_weights_and_scales_the_rest() -> None:
+    torch.manual_seed(0)
+    q, k, _ = tensors(3, 3, KEYS)
+    v = torch.eye(KEYS, dtype=torch.float64).expand(BATCH, 3, KEYS, KEYS)  # so that the output is the weights
+    asked = request(q, k, v, causal(), dropout=0.25)
+    assert choose(asked) is reference
+    o, p = reference.run(asked), torch.from_numpy(weights(q, k, CAUSAL.sees))
+    dropped = (o == 0) & (p > 0)
+    assert 0.15 < dropped.sum() / (p > 0).sum() < 0.35  # of 396 weights; 0.25 give or take five standard deviations
+    torch.testing.assert_close(o[~dropped], p[~dropped] / 0.75)
+
+
+def test_values_may_be_wider_than_keys() -> None:
+    q, k, _ = tensors(6, 3, 5)
+    v = torch.randn(BATCH, 3, KEYS, 13, dtype=torch.float64)
+    o = attend(q, k, v, mask=causal(), site=SITE)
+    torch.testing.assert_close(o, torch.from_numpy(outputs(weights(q, k, CAUSAL.sees), v)))
+
+
+def test_two_texts_may_meet_with_more_queries_than_keys() -> None:
+    """Cross-attention of a long target to a short, padded source: padding speaks of keys only."""
+    q, k, v = tensors(6, 3, 13, keys=5)
+    case = case_padding([2, 5])
+    o = attend(q, k, v, mask=case.mask, site=SITE)
+    torch.testing.assert_close(o, torch.from_numpy(outputs(weights(q, k, case.sees), v)))
+
+
+def test_the_reference_is_not_rounded_by_autocast() -> None:
+    q, k, v = (t.float() for t in tensors(6, 3, 5))
+    asked = request(q, k, v, causal(), Score(softcap=30.0))
+    o = reference.run(asked)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(reference.run(asked), o)
+
+
+@st.composite
+def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
+    """Any shapes, any join of up to four masks, any score."""
+    batch, groups, ratio = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    keys, width = draw(st.integers(1, 9)), draw(st.sampled_from([1, 2, 5]))
+    queries, heads = draw(st.integers(1, keys)), groups * ratio
+    places, per_text = st.integers(0, keys - 1), {"min_size": batch, "max_size": batch}
+    parts = st.one_of(
+        st.just(CAUSAL),
+        st.integers(1, keys + 1).map(case_window),
+        st.integers(0, keys + 1).map(case_prefix),
+        st.lists(st.integers(0, keys), **per_text).map(case_padding),
+        st.lists(st.integers(0, keys), **per_text).map(case_left_padding),
+        st.lists(st.lists(st.integers(-1, 2), min_size=keys, max_size=keys), **per_text).map(case_documents),
+        st.builds(
+            case_knockout,
+            st.lists(st.tuples(places, places), min_size=1, max_size=3),
+            st.none() | st.integers(0, heads - 1),
+        ),
+    )
+    case = Case(FULL, lambda b, h, q, k: True)
+    for part in draw(st.lists(parts, max_size=4)):
+        case = case & part
+    rules = Rules(
+        scale=draw(st.none() | st.just(0.3)),
+        softcap=draw(st.none() | st.just(3.0)),
+        alibi=draw(st.booleans()),
+        sinks=draw(st.booleans()),
+    )
+    q, k, v = tensors(heads, groups, queries, batch=batch, keys=keys, width=width, seed=draw(st.integers(0, 99)))
+    return q, k.transpose(1, 2).contiguous().transpose(1, 2), v, case, rules  # k as a model hands it over: (B, T, G, D)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(asked_for())
+def test_any_request_gives_what_the_definition_gives(asked: tuple[Tensor, Tensor, Tensor, Case, Rules]) -> None:
+    q, k, v, case, rules = asked
+    p = weights(q, k, case.sees, rules)
+    o = attend(q, k, v, mask=case.mask, score=rules.score(q.shape[1]), site=SITE)
+    np.testing.assert_allclose(o.numpy(), outputs(p, v), rtol=1e-9, atol=1e-12)
+    with watch(Watched({SITE: q.shape[1]})) as record:
+        attend(q, k, v, mask=case.mask, score=rules.score(q.shape[1]), site=SITE)
+    for text in range(q.shape[0]):
+        for head in range(q.shape[1]):
+            tile = record.map(SITE, head, text)[:, :].numpy()
+            np.testing.assert_allclose(tile, p[text, head], rtol=1e-9, atol=1e-12)
+            assert np.array_equal(tile == 0, p[text, head] == 0)
+
+
+class TestChoice:
+    """Which back-end is taken, and why not the others."""
+
+    def asked(self, device: str = "cpu", queries: int = 200, **options: object) -> Request:
+        q, k, v = (
+            torch.zeros(2, heads, places, 8, device=device) for heads, places in ((6, queries), (3, 200), (3, 200))
+        )
+        return request(q, k, v, **options)  # type: ignore[arg-type]
+
+    def test_on_a_processor_the_fused_kernel_is_taken_for_every_mask(self) -> None:
+        for mask in (FULL, causal(), causal() & window(3), padding(torch.tensor([3, 4])), knockout([(1, 0)])):
+            assert choose(self.asked(mask=mask)) is sdpa
+
+    def test_every_back_end_says_why_it_refuses(self) -> None:
+        why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), dropout=0.5))
+        assert list(why) == ["flex", "sdpa", "reference"]
+        assert why["flex"] == ["it runs on CUDA; the tensors are on cpu"]
+        assert why["sdpa"] == [
+            "soft caps are not in this kernel",
+            "attention sinks are not in this kernel",
+            "its CPU kernel has no dropout",
+        ]
+        assert why["reference"] == []
+
+    def test_flex_says_on_cuda_what_it_does_not_have(self) -> None:
+        with FakeTensorMode():  # shapes and devices without memory, so that no GPU is needed
+            windowed = causal() & window(3)
+            why = explain(self.asked("cuda", mask=windowed, score=Score(sinks_H=torch.zeros(6, device="cuda"))))
+            assert why["flex"] == ["attention sinks are not in this kernel"]
+            assert explain(self.asked("cuda", mask=windowed, dropout=0.1))["flex"] == ["dropout is not in this kernel"]
+            plain = ["a plain or causal mask runs faster in sdpa"]
+            assert explain(self.asked("cuda", mask=causal() & window(200)))["flex"] == plain
+            assert explain(self.asked("cuda"))["flex"] == plain
+            short = explain(self.asked("cuda", queries=5, mask=windowed))["flex"]
+            assert short == ["5 queries do not fill one block of 128 rows"]
+            knocked = explain(self.asked("cuda", mask=windowed & knockout([(150, 0)])))["flex"]
+            assert knocked == ["every set of knocked-out pairs would be compiled anew; sdpa takes it as an array"]
+            assert choose(self.asked("cuda", mask=windowed)) is flex
+            assert choose(self.asked("cuda", mask=causal(), score=Score(softcap=2.0))) is flex
+            assert choose(self.asked("cuda", mask=causal())) is sdpa
+
+    def test_a_window_wider_than_the_text_and_one_query_need_no_array(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sdpa, "_added", None)  # calling it would fail
+        q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+        sdpa.run(request(q, k, v, causal() & window(KEYS)))
+        sdpa.run(request(q[:, :, -1:], k, v, causal() & knockout([(3, 1)])))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+class TestCompiled:
+    """A compiler sees one graph, and a watch still sees everything."""
+
+    def door(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
+        return attend(q, k, v, mask=mask, site=SITE)
+
+    def test_masks_do_not_break_the_graph_and_watching_is_seen(self) -> None:
+        torch.compiler.reset()
+        q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+        whole = torch.compile(self.door, backend="eager", fullgraph=True)  # fullgraph: a break is an error
+        for ids in ([[0] * 4 + [1] * 7] * 2, [[0] * 9 + [5] * 2] * 2):
+            mask = causal() & documents(torch.tensor(ids))
+            assert torch.equal(whole(q, k, v, mask), self.door(q, k, v, mask))
+        mask = causal() & left_padding(torch.tensor([0, 11]))
+        assert torch.equal(whole(q, k, v, mask), self.door(q, k, v, mask))
+
+        compiled = torch.compile(self.door, backend="eager")
+        compiled(q, k, v, mask)
+        with watch(Watched({SITE: 6})) as record:
+            compiled(q, k, v, mask)
+        assert len(list(record)) == 6
+        torch.compiler.reset()
+
+    def test_many_text_lengths_do_not_exhaust_the_compilers_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Past its limit of 8 the compiler would run FlexAttention's dense form, of size heads x T x T, silently."""
+        torch.compiler.reset()
+        graphs: list[object] = []
+
+        def count(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+            graphs.append(graph)
+            return graph.forward
+
+        compile_with = torch.compile
+        monkeypatch.setattr(torch, "compile", lambda f, **options: compile_with(f, backend=count, **options))
+        kernel = flex._compiled.__wrapped__()
+        for places in range(128, 140):
+            q, k, v = (t.float() for t in tensors(6, 3, places, keys=places))
+            asked = request(q, k, v, causal() & window(3 + places % 2))
+            torch.testing.assert_close(flex.attention(asked, kernel), sdpa.run(asked))
+        assert len(graphs) <= 4
+        torch.compiler.reset()
+
+
+def test_flex_attention_is_what_the_compiled_kernel_wraps() -> None:
+    assert flex.flex_attention is flex_attention

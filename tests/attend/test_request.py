@@ -1,0 +1,137 @@
+"""A request that does not fit together is refused once, with the site, the values and the rule."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+import torch
+from definition import tensors
+
+from clearhead.attend import (
+    Mask,
+    Score,
+    Site,
+    attend,
+    causal,
+    documents,
+    knockout,
+    left_padding,
+    padding,
+    prefix,
+    window,
+)
+from clearhead.errors import RequestError
+
+Q, K, V = tensors(6, 3, 5)  # (2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 7)
+META = torch.device("meta")
+LENGTHS = torch.tensor([3, 4])
+
+
+def refused(q: torch.Tensor = Q, k: torch.Tensor = K, v: torch.Tensor = V, **options: object) -> str:
+    options = {"mask": Mask(), "site": Site(2, "cross", "encoder"), **options}
+    with pytest.raises(RequestError) as caught:
+        attend(q, k, v, **options)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert message.startswith("encoder.2.cross: ")
+    return message.removeprefix("encoder.2.cross: ")
+
+
+@pytest.mark.parametrize(
+    ("tensors_given", "message"),
+    [
+        (
+            {"q": Q[0]},
+            "q, k and v have 3, 4 and 4 axes; each must have 4: batch, head, place, width",
+        ),
+        (
+            {"v": V[:, :, :0], "k": K[:, :, :0]},
+            "q is (2, 6, 5, 7), k (2, 3, 0, 7) and v (2, 3, 0, 7); no axis may be empty",
+        ),
+        ({"q": Q[:0]}, "q is (0, 6, 5, 7), k (2, 3, 11, 7) and v (2, 3, 11, 7); no axis may be empty"),
+        ({"k": K[:, :0]}, "q is (2, 6, 5, 7), k (2, 0, 11, 7) and v (2, 3, 11, 7); no axis may be empty"),
+        ({"k": K[:1]}, "q, k and v hold 2, 1 and 2 texts; the batch must be the same"),
+        ({"v": V[:1]}, "q, k and v hold 2, 2 and 1 texts; the batch must be the same"),
+        ({"q": Q[..., :5]}, "q is 5 wide and k 7; heads of queries and keys must be equally wide"),
+        ({"v": V[:, :1]}, "k has 3 heads at 11 places, v 1 at 11; every key needs one value"),
+        ({"v": V[:, :, :9]}, "k has 3 heads at 11 places, v 3 at 9; every key needs one value"),
+        ({"q": Q[:, :5]}, "q has 5 heads, k has 3; query heads must be a multiple of key heads"),
+        ({"q": Q[:, :2]}, "q has 2 heads, k has 3; query heads must be a multiple of key heads"),
+        (
+            {"k": K.float()},
+            "q, k and v are torch.float64, torch.float32 and torch.float64; the dtype must be the same",
+        ),
+        (
+            {"q": Q.long(), "k": K.long(), "v": V.long()},
+            "q is torch.int64; attention needs a floating-point dtype",
+        ),
+        ({"k": K.to(META)}, "q, k and v are on cpu, meta and cpu; the device must be the same"),
+    ],
+)
+def test_tensors(tensors_given: dict[str, torch.Tensor], message: str) -> None:
+    assert refused(**tensors_given) == message
+
+
+@pytest.mark.parametrize("mask", [causal(), window(3), prefix(2), knockout([(1, 0)]), padding(LENGTHS) & causal()])
+def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
+    message = refused(k=K[:, :, :4], v=V[:, :, :4], mask=mask)
+    assert message == (
+        "5 queries and 4 keys under a rule that needs the queries' places; query row i sits at key place K - Q + i, "
+        "which is negative: use padding or no mask between two texts"
+    )
+
+
+def test_more_queries_than_keys_under_alibi() -> None:
+    assert "5 queries and 4 keys" in refused(k=K[:, :, :4], v=V[:, :, :4], score=Score(slopes_H=torch.ones(6)))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
+def test_dropout(dropout: float) -> None:
+    assert refused(dropout=dropout) == f"dropout is {dropout}; it must be at least 0 and below 1"
+
+
+@pytest.mark.parametrize("name", ["slopes", "sinks"])
+def test_one_number_per_query_head(name: str) -> None:
+    message = f"{name} have shape (3,); they must be (6,), one per query head"
+    assert refused(score=Score(**{f"{name}_H": torch.ones(3)})) == message
+    message = f"{name} are on meta, q on cpu; the device must be the same"
+    assert refused(score=Score(**{f"{name}_H": torch.ones(6, device=META)})) == message
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (window(0), "the window is 0 keys; it must be at least 1"),
+        (prefix(-1), "the prefix is -1 keys; it cannot be negative"),
+        (
+            padding(torch.tensor([3])),
+            "padding has starts and stops of shape (1,) and (1,); both must be (2,), one per text",
+        ),
+        (
+            left_padding(torch.tensor([[3], [4]])),
+            "padding has starts and stops of shape (2, 1) and (2, 1); both must be (2,), one per text",
+        ),
+        (padding(LENGTHS.to(META)), "padding is on meta, q on cpu; the device must be the same"),
+        (
+            documents(torch.zeros(2, 5, dtype=torch.long)),
+            "document numbers have shape (2, 5); they must be (2, 11), one per key",
+        ),
+        (
+            documents(torch.zeros(2, 11, dtype=torch.long, device=META)),
+            "document numbers are on meta, q on cpu; the device must be the same",
+        ),
+        (knockout([(3, 1), (-1, 2)]), "knocked-out pairs are ((3, 1), (-1, 2)); places count from 0"),
+        (knockout([(3, 1)], head=6), "knock-out in head 6; there are 6 heads, counted from 0"),
+        (causal() & window(-3), "the window is -3 keys; it must be at least 1"),
+    ],
+)
+def test_masks(mask: Mask, message: str) -> None:
+    assert refused(mask=mask) == message
+
+
+@pytest.mark.parametrize("softcap", [0.0, -5.0, math.inf, math.nan])
+def test_a_soft_cap_checks_itself(softcap: float) -> None:
+    message = f"score: softcap is {softcap}; it must be above 0 and finite, or None for no cap"
+    with pytest.raises(RequestError, match=re.escape(message)):
+        Score(softcap=softcap)
