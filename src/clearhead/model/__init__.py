@@ -11,7 +11,7 @@ from clearhead.model.config import (
     from_dict,
     to_dict,
 )
-from clearhead.model.transformer import Transformer, build
+from clearhead.model.transformer import Transformer, build, skeleton
 
 __all__ = [
     "FEED_FORWARDS",
@@ -24,5 +24,6 @@ __all__ = [
     "Transformer",
     "build",
     "from_dict",
+    "skeleton",
     "to_dict",
 ]

@@ -89,14 +89,18 @@ class Transformer(nn.Module):
         return Cache(self.config, batch=batch, capacity=capacity, dtype=weight.dtype, device=weight.device)
 
 
+def skeleton(config: ModelConfig) -> Transformer:
+    """A model without memory for its weights (on the meta device), to be filled from a file."""
+    with torch.device("meta"):
+        return Transformer(config)
+
+
 def build(config: ModelConfig, *, seed: int) -> Transformer:
     """A model with fresh weights: normal, 0.02 wide, the parts that write to the residual stream 1/sqrt(2 L) of it.
 
     (Radford et al. 2019, 2.3.) Norm weights start at 1, biases at 0. The global random state is left as it was.
     """
-    with torch.device("meta"):
-        model = Transformer(config)
-    model.to_empty(device="cpu")
+    model = skeleton(config).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight"):

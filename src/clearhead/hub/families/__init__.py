@@ -1,0 +1,68 @@
+"""One file per model family: a table of settings and a table of tensor names, each used in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from clearhead.errors import FolderError, nearest
+from clearhead.hub.families import gpt2, native, qwen3
+from clearhead.hub.families.table import Row
+from clearhead.model import ModelConfig
+
+
+class Family(Protocol):
+    """What a family's module offers."""
+
+    MODEL_TYPE: str
+    ARCHITECTURE: str
+    HARMLESS: frozenset[str]
+
+    def refuses(self, config: ModelConfig) -> list[str]:
+        """Why a model of this config cannot be written in the family's layout; empty when it can."""
+        ...
+
+    def settings(self, config: ModelConfig) -> dict[str, Any]:
+        """config.json's entries for a config the family accepts."""
+        ...
+
+    def config(self, settings: Mapping[str, Any]) -> ModelConfig:
+        """The config that config.json's entries describe."""
+        ...
+
+    def table(self, config: ModelConfig) -> list[Row]:
+        """Our tensor names beside the family's."""
+        ...
+
+
+# The first that accepts a config writes it; native accepts all.
+FAMILIES: tuple[Family, ...] = (qwen3, gpt2, native)
+
+
+def writing(config: ModelConfig) -> Family:
+    """The family whose layout a model of this config is written in."""
+    return next(family for family in FAMILIES if not family.refuses(config))
+
+
+def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfig]:
+    """The family and config of a config.json. Raises FolderError for an unknown family or a setting nobody reads.
+
+    A setting is accepted when the family writes the same value for the config it read, or when it is known to
+    change no number. Anything else would change the result silently, so it is refused.
+    """
+    kind = str(settings.get("model_type", ""))
+    family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
+    if family is None:
+        known = [family.MODEL_TYPE for family in FAMILIES]
+        raise FolderError(f"{where}: there is no model family {kind!r}{nearest(kind, known)}")
+    try:
+        config = family.config(settings)
+    except KeyError as error:
+        raise FolderError(f"{where}: the setting {error} is missing") from None
+    written = family.settings(config)
+    for name, value in settings.items():
+        if name in family.HARMLESS or (name in written and written[name] == value) or value is None:
+            continue
+        expected = f"; only {written[name]!r} is supported" if name in written else ""
+        raise FolderError(f"{where}: the setting {name} = {value!r} is not supported by the {kind} family{expected}")
+    return family, config

@@ -1,0 +1,118 @@
+"""GPT-2 (Radford et al. 2019): LayerNorm, learned positions, GELU, biases everywhere, weights with inputs as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
+
+MODEL_TYPE: str = "gpt2"
+ARCHITECTURE: str = "GPT2LMHeadModel"
+HARMLESS: frozenset[str] = frozenset(
+    {
+        "architectures",
+        "bos_token_id",
+        "dtype",
+        "eos_token_id",
+        "initializer_range",
+        "model_type",
+        "n_ctx",
+        "pad_token_id",
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+        "task_specific_params",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+ACTIVATIONS = {"gelu-tanh": "gelu_new", "gelu": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh"}
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is not a GPT-2; empty when it is."""
+    a, why = config.attention, list[str]()
+    if config.norm.kind != "layer":
+        why.append("its norms are LayerNorm")
+    if config.positions.kind != "learned":
+        why.append("its positions are learned")
+    if config.feed_forward.kind not in ACTIVATIONS or not config.feed_forward.bias:
+        why.append("its feed-forward is not gated and has biases")
+    if a.head_norm or a.softcap is not None or a.window is not None:
+        why.append("its heads are not normalised, capped or windowed")
+    if not (a.bias and a.out_bias):
+        why.append("its attention has biases")
+    if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
+        why.append("its heads share no keys and fill the width")
+    return why
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        "vocab_size": config.vocabulary,
+        "n_positions": config.context,
+        "n_layer": config.layers,
+        "n_embd": config.width,
+        "n_head": config.attention.heads,
+        "n_inner": config.feed_forward.width,
+        "activation_function": ACTIVATIONS[config.feed_forward.kind],
+        "layer_norm_epsilon": config.norm.eps,
+        "embd_pdrop": config.dropout,
+        "resid_pdrop": config.dropout,
+        "attn_pdrop": 0.0,
+        "scale_attn_weights": True,
+        "scale_attn_by_inverse_layer_idx": False,
+        "reorder_and_upcast_attn": False,
+        "add_cross_attention": False,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries."""
+    width, heads = settings["n_embd"], settings["n_head"]
+    kinds = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
+    inner = settings.get("n_inner") or 4 * width
+    return ModelConfig(
+        vocabulary=settings["vocab_size"],
+        context=settings["n_positions"],
+        layers=settings["n_layer"],
+        width=width,
+        attention=AttentionConfig(
+            heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm=False
+        ),
+        feed_forward=FeedForwardConfig(kind=kinds[settings["activation_function"]], width=inner, bias=True),
+        norm=NormConfig(kind="layer", eps=settings["layer_norm_epsilon"]),
+        positions=PositionConfig(kind="learned"),
+        tied=bool(settings.get("tie_word_embeddings", True)),
+        dropout=settings.get("resid_pdrop", 0.1),
+    )
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside GPT-2's."""
+    rows = [Row("embedding.weight", ("transformer.wte.weight",)), Row("positions.weight", ("transformer.wpe.weight",))]
+    modules = {
+        "attention_norm": "ln_1",
+        "attention.qkv": "attn.c_attn",
+        "attention.out": "attn.c_proj",
+        "feed_forward_norm": "ln_2",
+        "feed_forward.up": "mlp.c_fc",
+        "feed_forward.down": "mlp.c_proj",
+    }
+    for part in ("weight", "bias"):
+        rows.append(Row(f"norm.{part}", (f"transformer.ln_f.{part}",)))
+        for l in range(config.layers):  # noqa: E741 (the layer axis is L)
+            for ours, theirs in modules.items():
+                transposed = part == "weight" and not theirs.startswith("ln")
+                rows.append(Row(f"blocks.{l}.{ours}.{part}", (f"transformer.h.{l}.{theirs}.{part}",), (), transposed))
+    return rows if config.tied else [*rows, Row("head.weight", ("lm_head.weight",))]

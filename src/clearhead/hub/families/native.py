@@ -1,0 +1,33 @@
+"""Our own layout, for combinations of parts that no released family has; other tools do not open it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.hub.families.table import Row
+from clearhead.model import ModelConfig, from_dict, skeleton, to_dict
+
+MODEL_TYPE: str = "clearhead"
+ARCHITECTURE: str = "Transformer"
+HARMLESS: frozenset[str] = frozenset({"bos_token_id", "eos_token_id", "dtype"})
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Nothing: every config can be written."""
+    return []
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries: the config itself."""
+    return {"architectures": [ARCHITECTURE], "model_type": MODEL_TYPE, "model": to_dict(config)}
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries."""
+    return from_dict(ModelConfig, settings["model"], "model.")
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Every tensor under its own name."""
+    return [Row(name, (name,)) for name in skeleton(config).state_dict()]

@@ -1,0 +1,38 @@
+"""What this machine has: cores, threads, memory, and how fast its arithmetic is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def free_memory() -> int:
+    """Bytes that can be allocated without swapping; the smaller of the machine's and the control group's."""
+    limits: list[int] = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    else:
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    group, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if group.is_file() and used.is_file() and (limit := group.read_text().strip()) != "max":
+        limits.append(int(limit) - int(used.read_text()))
+    return max(0, min(limits))
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """The fastest of several runs of ``work``, in seconds: what it costs when nothing disturbs it."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best

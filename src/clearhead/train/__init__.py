@@ -1,0 +1,25 @@
+"""Training: one loop, one optimizer, one state on the disk."""
+
+from clearhead.train.checkpoint import Progress, State, load_state
+from clearhead.train.config import OptimizerConfig, TrainConfig
+from clearhead.train.loop import Hooks, Outcome, fit, score_of
+from clearhead.train.objective import Score, next_token_loss
+from clearhead.train.report import Evaluated, Report, Stepped, read_log
+
+__all__ = [
+    "Evaluated",
+    "Hooks",
+    "OptimizerConfig",
+    "Outcome",
+    "Progress",
+    "Report",
+    "Score",
+    "State",
+    "Stepped",
+    "TrainConfig",
+    "fit",
+    "load_state",
+    "next_token_loss",
+    "read_log",
+    "score_of",
+]

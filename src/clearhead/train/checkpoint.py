@@ -1,0 +1,89 @@
+"""The state of a run on the disk: everything a continued run needs to end with the same bits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import FolderError
+from clearhead.files import flush
+from clearhead.tensorfile import read_tensors, write_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands after ``step`` steps. The data position is the step itself."""
+
+    step: int = 0
+    seconds: float = 0.0  # used so far, all sessions together
+    best_loss: float = float("inf")  # lowest validation loss, in nats per token
+    best_step: int = 0
+    log_bytes: int = 0  # length of log.jsonl
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class State:
+    """What is saved: weights, optimizer, random states and progress."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    random: dict[str, Tensor]
+
+
+def random_states() -> dict[str, Tensor]:
+    """torch's generators; training draws from no other."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_states(states: dict[str, Tensor]) -> None:
+    """Sets torch's generators to what ``random_states`` gave."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Writes ``folder/<step>`` beside the last one under a temporary name, flushes, renames, then removes older ones.
+
+    A crash at any instant leaves at least one whole state. Raises FolderError when the disk is full; the last state
+    is then still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = folder / f"{state.progress.step:09d}"
+    if whole.exists():
+        return  # this very step is saved already
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    try:
+        parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
+        tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
+        write_tensors(temporary / "state.safetensors", tensors, {"progress": json.dumps(asdict(state.progress))})
+        temporary.rename(whole)
+        flush(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for other in folder.iterdir():
+        if other != whole:
+            shutil.rmtree(other)
+
+
+def load_state(folder: Path) -> State:
+    """The newest whole state. Raises FolderError when there is none, or it is truncated or altered."""
+    steps = sorted(path for path in folder.glob("[0-9]*") if path.is_dir()) if folder.is_dir() else []
+    if not steps:
+        raise FolderError(f"{folder}: there is no saved state to resume from; the run stopped before its first save")
+    tensors, notes = read_tensors(steps[-1] / "state.safetensors")
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "random": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = tensor
+    return State(progress=Progress(**json.loads(notes["progress"])), **parts)

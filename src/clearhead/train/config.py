@@ -1,0 +1,81 @@
+"""How a model is trained: frozen, keyword-only, composed, and checking itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from clearhead.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Muon for the blocks' matrices, AdamW for embeddings, the output layer, norms and biases; or AdamW for all."""
+
+    kind: Literal["muon", "adamw"] = "muon"
+    lr: float = 0.01  # Muon's; its updates have the root mean square of AdamW's (see train/muon.py)
+    adamw_lr: float = 0.01
+    momentum: float = 0.9  # Muon's, Nesterov
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.01  # decoupled, on matrices only
+    clip: float = 1.0  # largest norm of the whole gradient; 0 = no clipping
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "adamw_lr"):
+            _at_least(self, name, 0.0, strict=True)
+        for name in ("weight_decay", "clip"):
+            _at_least(self, name, 0.0)
+        for name in ("momentum", "beta1", "beta2"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"optimizer: {name} is {value}; it must be at least 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run. ``steps`` or ``minutes`` ends it; progress is the used part of either."""
+
+    steps: int | None = None
+    minutes: float | None = None  # wall-clock, from the start of the command to its end
+    batch: int = 32  # windows per step
+    optimizer: OptimizerConfig = OptimizerConfig()
+    warmup: float = 0.02  # part of the run in which the learning rate rises
+    decay: float = 0.6  # part of the run, at its end, in which it falls to ``floor``
+    floor: float = 0.0  # learning rate at the end, as a part of the peak
+    evaluations: int = 20  # spread evenly over the run; the state is saved at each
+    evaluation_tokens: int = 100_000  # of the validation text, from its start, read at each; all are read at the end
+    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums are float32
+    compile: bool = False  # torch.compile: about a minute before the first step, faster steps after
+    threads: int | None = None  # OpenMP threads; None = measured at the start
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
+        for name in ("steps", "batch", "evaluations", "evaluation_tokens", "threads"):
+            if getattr(self, name) is not None:
+                _at_least(self, name, 1)
+        if self.minutes is not None:
+            _at_least(self, "minutes", 0.0, strict=True)
+        _at_least(self, "seed", 0)
+        for name in ("warmup", "decay", "floor"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"train: {name} is {value}; it is a part of the whole, from 0 to 1")
+        if self.warmup + self.decay > 1:
+            raise ConfigError(f"train: warmup {self.warmup} and decay {self.decay} together exceed the run; at most 1")
+
+
+def learning_rate(config: TrainConfig, progress: float) -> float:
+    """The learning rate at ``progress`` (0 to 1) as a part of the peak: a trapezoid (Haegele et al. 2024)."""
+    rise = progress / config.warmup if config.warmup else 1.0
+    fall = (1.0 - progress) / config.decay if config.decay else 1.0
+    return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)
+
+
+def _at_least(config: object, name: str, least: float, *, strict: bool = False) -> None:
+    value = getattr(config, name)
+    if value < least or (strict and value == least):
+        rule = "above" if strict else "at least"
+        raise ConfigError(f"{type(config).__name__}: {name} is {value}; it must be {rule} {least:g}")

@@ -1,0 +1,179 @@
+"""The training loop: step, report, evaluate, save; ends by steps or by the clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import TrainingError
+from clearhead.model import Transformer
+from clearhead.text import Tokens, Windows, sequential
+from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
+from clearhead.train.config import TrainConfig, learning_rate
+from clearhead.train.objective import Score, evaluate, next_token_loss
+from clearhead.train.optimizer import Optimizer
+from clearhead.train.report import Evaluated, Log, Report, Stepped
+
+# Tokens evaluated at a time: their logits over 16,384 ids are 268 MB.
+EVALUATED_AT_ONCE = 4096
+
+# Lines of step reports in the log of a whole run.
+LOGGED = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What the caller joins to the loop: it knows tokenizers, folders and terminals."""
+
+    report: Callable[[Report], None]
+    keep: Callable[[], None]  # called when the validation loss is the lowest so far: save the model
+    sample: Callable[[], str]  # a text to show at each evaluation
+    stop: Callable[[], bool]  # True: save and stop after the current step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a session of training ended."""
+
+    progress: Progress
+    finished: bool  # False: stopped on request, to be resumed
+
+
+class Clock:
+    """Which part of a run is behind: steps made of steps given, or seconds used of seconds given."""
+
+    def __init__(self, config: TrainConfig, used: float) -> None:
+        self._config = config
+        self._start = time.perf_counter() - used
+        self.reserve = 0.0  # seconds kept for what comes after the last step
+
+    def seconds(self) -> float:
+        """Used since the start, all sessions together."""
+        return time.perf_counter() - self._start
+
+    def behind(self, step: int) -> float:
+        """0 at the start, 1 at the end."""
+        if self._config.steps is not None:
+            return min(1.0, step / self._config.steps)
+        given = 60.0 * (self._config.minutes or 0.0) - self.reserve
+        return min(1.0, self.seconds() / given) if given > 0 else 1.0
+
+
+def fit(
+    model: Transformer,
+    config: TrainConfig,
+    train: Tokens,
+    valid: Tokens,
+    *,
+    folder: Path,
+    hooks: Hooks,
+    state: State | None = None,
+    used: float = 0.0,
+) -> Outcome:
+    """Trains ``model`` in place from the start, or on from ``state``; ``used`` seconds were spent before the call.
+
+    The state goes to ``folder/state``, the log to ``folder/log.jsonl``. With the same steps, seed, threads and
+    machine, a run that was killed and resumed ends with the bits of one that never was.
+    Raises TrainingError when the loss is not finite; the last saved state is kept.
+    """
+    progress = Progress() if state is None else state.progress
+    clock = Clock(config, used + progress.seconds)
+    windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
+    products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    optimizer = Optimizer(model, config.optimizer, products=products)
+    if state is None:
+        torch.manual_seed(config.seed)
+    else:
+        model.load_state_dict(state.weights)
+        optimizer.restore(state.optimizer)
+        restore_random_states(state.random)
+    network: Callable[..., Tensor] = torch.compile(model) if config.compile else model
+    device = model.embedding.weight.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=products == torch.bfloat16)
+    part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
+    step_tokens = config.batch * model.config.context
+
+    def save() -> None:
+        nonlocal progress
+        progress = replace(progress, seconds=clock.seconds(), log_bytes=log.flush())
+        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        whole = State(progress=progress, weights=tensors, optimizer=optimizer.state(), random=random_states())
+        save_state(folder / "state", whole)
+
+    def look() -> None:
+        nonlocal progress
+        began = clock.seconds()
+        with autocast:
+            score = score_of(model, part)
+        best = score.loss < progress.best_loss
+        if best:
+            progress = replace(progress, best_loss=score.loss, best_step=progress.step)
+            hooks.keep()
+        report = Evaluated(
+            step=progress.step,
+            valid_loss=score.loss,
+            bits_per_byte=score.bits_per_byte,
+            best=best,
+            seconds=clock.seconds(),
+            sample=hooks.sample(),
+        )
+        log.write(report)
+        hooks.report(report)
+        save()
+        clock.reserve = clock.seconds() - began
+
+    with Log(folder / "log.jsonl", progress.log_bytes) as log:
+        model.train()
+        if progress.step == 0:
+            look()
+        losses: list[float] = []
+        behind = clock.behind(progress.step)
+        while behind < 1:
+            rate = learning_rate(config, behind)
+            with autocast:
+                loss = next_token_loss(network, windows.at(progress.step), device)
+            losses.append(float(loss.detach()))
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(_not_finite(progress.step + 1, losses[-1], folder))
+            loss.backward()
+            optimizer.step(rate)
+            progress = replace(progress, step=progress.step + 1)
+            before, behind = behind, clock.behind(progress.step)
+            report = Stepped(
+                step=progress.step,
+                loss=losses[-1],
+                rate=rate,
+                used=behind,
+                tokens=progress.step * step_tokens,
+                seconds=clock.seconds(),
+            )
+            hooks.report(report)
+            if int(behind * LOGGED) > int(before * LOGGED):
+                log.write(replace(report, loss=sum(losses) / len(losses)))
+                losses.clear()
+            if int(behind * config.evaluations) > int(before * config.evaluations):
+                look()
+            if hooks.stop() and behind < 1:
+                save()
+                return Outcome(progress=progress, finished=False)
+        return Outcome(progress=progress, finished=True)
+
+
+def score_of(model: Transformer, tokens: Tokens) -> Score:
+    """The model's score over a text in windows of its context."""
+    context = model.config.context
+    batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context))
+    return evaluate(model, batches, tokens.text_bytes(1))
+
+
+def _not_finite(step: int, loss: float, folder: Path) -> str:
+    return (
+        f"step {step}: the loss is {loss}, so the run stopped; its last saved state is kept in {folder / 'state'}; "
+        "start again with a lower learning rate (--set train.optimizer.lr=... and train.optimizer.adamw_lr=...)"
+    )

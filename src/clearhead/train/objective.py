@@ -1,0 +1,70 @@
+"""What is minimised, and how well a model does on a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from clearhead.attend import FULL, Mask, documents
+from clearhead.model import Transformer
+from clearhead.text import NOT_COUNTED, Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a text was predicted. Nats are natural-log units; bits per byte divide by the text's UTF-8 bytes."""
+
+    nats: float  # summed over all tokens
+    tokens: int
+    text_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Mean nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers."""
+        return self.nats / math.log(2) / self.text_bytes
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss), per token."""
+        return math.exp(min(self.loss, 700.0))
+
+
+def next_token_loss(
+    model: Callable[..., Tensor], batch: Batch, device: torch.device, *, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32.
+
+    ``model`` is a Transformer or what torch.compile made of one.
+    """
+    ids_BT = torch.from_numpy(batch.ids_BT).to(device)
+    targets_BT = torch.from_numpy(batch.targets_BT).to(device)
+    mask: Mask = FULL
+    if batch.documents_BT is not None:
+        mask = documents(torch.from_numpy(batch.documents_BT).to(device))
+    logits_BTV = model(ids_BT, mask=mask)
+    return F.cross_entropy(
+        logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), ignore_index=NOT_COUNTED, reduction=reduction
+    )
+
+
+@torch.no_grad()
+def evaluate(model: Transformer, batches: Iterable[Batch], text_bytes: int) -> Score:
+    """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
+    training, nats, tokens = model.training, 0.0, 0
+    device = model.embedding.weight.device
+    model.eval()
+    for batch in batches:
+        nats += float(next_token_loss(model, batch, device, reduction="sum"))
+        tokens += int((batch.targets_BT != NOT_COUNTED).sum())
+    model.train(training)
+    return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)
