@@ -27,6 +27,7 @@ from clearhead.attend import (
     prefix,
     window,
 )
+from clearhead.attend.score import SCALED
 
 SITE = Site(3)
 BATCH, KEYS, WIDTH = 2, 11, 7  # primes, so that a swapped axis fails
@@ -145,7 +146,7 @@ def tensors(
 def request(
     q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None, dropout: float = 0.0
 ) -> Request:
-    return Request(q, k, v, mask, score or Score(), SITE, dropout)
+    return Request(q, k, v, mask, score or SCALED, SITE, dropout)
 
 
 def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules, slope: float, distance: int) -> float:

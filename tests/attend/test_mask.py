@@ -226,7 +226,7 @@ class TestNothingStale:
             def interrupt(self) -> None:
                 if not self.busy:
                     self.busy = True
-                    mask.rendered("other", lambda: "another thread's")
+                    mask.rendered(object(), lambda: "another thread's")
                     self.busy = False
 
             def __eq__(self, other: object) -> bool:

@@ -1,0 +1,175 @@
+"""Interventions: asserted on whole small arrays, as values, and refused when they name what is not there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
+from torch import Tensor
+
+from clearhead.attend import Ablate, Edit, Knockout, Record, Scale, Site, attend, causal, watch
+from clearhead.attend.edits import from_dict, to_dict
+from clearhead.errors import RequestError, WatchError
+
+MODEL = Watched({Site(0): 2, Site(3): 2, Site(3, "cross"): 2})
+Q, K, V = (torch.zeros(1, heads, 3, 1) for heads in (2, 1, 1))  # all logits 0: weights are even
+V[0, 0, :, 0] = torch.tensor([6.0, 0.0, 3.0])
+EVEN = [[6.0], [3.0], [3.0]]  # 6, (6 + 0)/2, 9/3
+
+
+def edited(*edits: Edit, site: Site = SITE) -> tuple[list[list[list[float]]], Record]:
+    with watch(MODEL, edits=edits) as record:
+        o = attend(Q, K, V, mask=causal(), site=site)
+    return [[[round(x, 6) for x in row] for row in head] for head in o[0].tolist()], record
+
+
+def test_without_edits() -> None:
+    assert edited()[0] == [EVEN, EVEN]
+
+
+def test_ablate_zeroes_one_heads_output_and_leaves_its_weights() -> None:
+    o, record = edited(Ablate(layer=3, head=1))
+    assert o == [EVEN, [[0.0], [0.0], [0.0]]]
+    thirds = [[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
+    torch.testing.assert_close(record.map(SITE, 1)[:, :], torch.tensor(thirds))
+
+
+def test_scale_multiplies_one_heads_output() -> None:
+    assert edited(Scale(layer=3, head=0, factor=-0.5))[0] == [[[-3.0], [-1.5], [-1.5]], EVEN]
+
+
+def test_knockout_hides_one_key_from_one_query_in_all_heads() -> None:
+    o, record = edited(Knockout(layer=3, query=2, key=0))
+    assert o == [[[6.0], [3.0], [1.5]]] * 2  # the last row sees 0 and 3
+    assert record.map(SITE, 0)[2].tolist() == [0, 0.5, 0.5]
+
+
+def test_knockout_in_one_head() -> None:
+    o, record = edited(Knockout(layer=3, query=2, key=0, head=1))
+    assert o == [EVEN, [[6.0], [3.0], [1.5]]]
+    assert record.map(SITE, 0)[2].tolist() == pytest.approx([1 / 3] * 3)
+    assert record.map(SITE, 1)[2].tolist() == [0, 0.5, 0.5]
+
+
+def test_knockout_of_all_that_a_row_sees_gives_zeros() -> None:
+    o, record = edited(Knockout(layer=3, query=0, key=0))
+    assert o == [[[0.0], [3.0], [3.0]]] * 2
+    assert record.map(SITE, 0)[0].tolist() == [0, 0, 0]
+
+
+def test_several_edits_of_one_head_all_count() -> None:
+    assert edited(Scale(layer=3, head=0, factor=2.0), Scale(layer=3, head=0, factor=3.0))[0] == [
+        [[36.0], [18.0], [18.0]],
+        EVEN,
+    ]
+    for edits in ((Ablate(layer=3, head=0), Scale(layer=3, head=0, factor=2.0)), (Ablate(layer=3, head=0),) * 2):
+        for order in (edits, edits[::-1]):
+            assert edited(*order)[0] == [[[0.0]] * 3, EVEN]
+    both = edited(Knockout(layer=3, query=2, key=0), Knockout(layer=3, query=2, key=1), Ablate(layer=3, head=1))
+    assert both[0] == [[[6.0], [3.0], [3.0]], [[0.0]] * 3]
+
+
+def test_edits_of_other_layers_and_kinds_change_nothing() -> None:
+    elsewhere = [Ablate(layer=0, head=0), Ablate(layer=3, head=0, kind="cross"), Knockout(layer=0, query=2, key=0)]
+    assert edited(*elsewhere)[0] == [EVEN, EVEN]
+    assert edited(*elsewhere, site=Site(0))[0] == [[[0.0]] * 3, [[6.0], [3.0], [1.5]]]
+    assert edited(*elsewhere, site=Site(3, "cross"))[0] == [[[0.0]] * 3, EVEN]
+
+
+def test_edits_may_come_from_a_generator() -> None:
+    with watch(MODEL, edits=(Ablate(layer=3, head=head) for head in (0, 1))):  # type: ignore[arg-type]
+        assert not attend(Q, K, V, mask=causal(), site=SITE).any()
+
+
+@pytest.mark.parametrize("head", [None, 2])
+def test_knockout_is_the_definition_with_one_pair_hidden(head: int | None) -> None:
+    q, k, v = tensors(6, 3, 5)
+    with watch(Watched({SITE: 6}), edits=[Knockout(layer=3, query=9, key=4, head=head)]):
+        o = attend(q, k, v, mask=causal(), site=SITE)
+    p = weights(q, k, (CAUSAL & case_knockout([(9, 4)], head)).sees)
+    torch.testing.assert_close(o, torch.from_numpy(outputs(p, v)))
+
+
+def test_an_edited_pass_has_gradients() -> None:
+    def through(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        with watch(Watched({SITE: 2}), edits=[Scale(layer=3, head=0, factor=2.0), Knockout(layer=3, query=9, key=4)]):
+            return attend(q, k, v, mask=causal(), site=SITE)
+
+    assert torch.autograd.gradcheck(through, tuple(t.requires_grad_() for t in tensors(2, 1, 3, width=2)))
+
+
+EDITS = [
+    Ablate(layer=5, head=1),
+    Scale(layer=0, head=3, factor=0.25, kind="cross"),
+    Knockout(layer=9, query=14, key=3),
+    Knockout(layer=9, query=14, key=3, head=2),
+]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_an_edit_is_a_value(edit: Edit) -> None:
+    again = from_dict(json.loads(json.dumps(to_dict(edit))))
+    assert again == edit
+    assert hash(again) == hash(edit)
+    assert eval(repr(edit)) == edit
+
+
+def test_an_edit_as_plain_values() -> None:
+    assert to_dict(Knockout(layer=9, query=14, key=3)) == {
+        "edit": "knockout",
+        "layer": 9,
+        "query": 14,
+        "key": 3,
+        "head": None,
+        "kind": "self",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"edit": "ablat", "layer": 1, "head": 2}, "edit: there is no kind 'ablat'; did you mean 'ablate'?"),
+        ({"layer": 1, "head": 2}, "edit: there is no kind ''; known: ablate, knockout, scale"),
+        ({"edit": "ablate", "layer": 1}, "edit 'ablate': .* missing 1 required keyword-only argument: 'head'"),
+        ({"edit": "ablate", "layer": 1, "head": 2, "by": 3}, "edit 'ablate': .* unexpected keyword argument 'by'"),
+    ],
+)
+def test_plain_values_that_are_no_edit(values: dict[str, object], message: str) -> None:
+    with pytest.raises(WatchError, match=message):
+        from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            Ablate(layer=7, head=0),
+            "Ablate(layer=7, head=0, kind='self'): the model has no self attention in layer 7; "
+            "it has decoder.0.self, decoder.3.self, decoder.3.cross",
+        ),
+        (
+            Scale(layer=0, head=0, factor=2.0, kind="cross"),
+            "Scale(layer=0, head=0, factor=2.0, kind='cross'): the model has no cross attention in layer 0; "
+            "it has decoder.0.self, decoder.3.self, decoder.3.cross",
+        ),
+        (Ablate(layer=3, head=2), "Ablate(layer=3, head=2, kind='self'): layer 3 has 2 heads, counted from 0"),
+        (Ablate(layer=3, head=-1), "Ablate(layer=3, head=-1, kind='self'): layer 3 has 2 heads, counted from 0"),
+        (
+            Knockout(layer=3, query=1, key=0, head=5),
+            "Knockout(layer=3, query=1, key=0, head=5, kind='self'): layer 3 has 2 heads, counted from 0",
+        ),
+    ],
+)
+def test_edits_of_what_the_model_does_not_have(edit: Edit, message: str) -> None:
+    with pytest.raises(WatchError) as caught, watch(MODEL, edits=[edit]):
+        pass
+    assert str(caught.value) == message
+
+
+def test_a_knocked_out_place_before_the_text_is_refused_at_the_door() -> None:
+    with pytest.raises(
+        RequestError, match=r"decoder.3.self: knocked-out pairs are \(\(-1, 0\),\); places count from 0"
+    ):
+        edited(Knockout(layer=3, query=-1, key=0))
