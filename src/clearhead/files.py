@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from clearhead.errors import FolderError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls ``write`` with a temporary path in the same folder, flushes what it wrote and renames it to ``path``.
+@contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block ends well, and leaves nothing when it does not.
 
-    Raises FolderError when the disk is full, the file-size limit is reached or the folder cannot be written; the
-    file that stood at ``path`` is then unchanged and nothing temporary is left.
+    It is written under a temporary name in the same folder, flushed to the disk and renamed. Raises FolderError when
+    it cannot be written (a full disk, a file-size limit, a folder without leave to write).
     """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be written: {error.strerror}") from None
-    temporary = Path(name)
-    try:
-        write(temporary)
-        flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
         flush(path.parent)
-    except OSError as error:
+    except OSError as fault:
+        before = "; the file that stood there is unchanged" if path.exists() else ""
+        reason = fault.strerror or fault
         raise FolderError(
-            f"{path}: not written: {error.strerror or error}; what stood there before is unchanged"
-        ) from None
+            f"{path}: cannot be written: {reason}{before}; free some space or choose another place"
+        ) from fault
     finally:
-        temporary.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8 text, atomically."""
-    write_atomically(path, lambda temporary: _write(temporary, text.encode()))
+    """UTF-8 text in place of ``path``; raises as ``replacing`` does."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def flush(path: Path) -> None:
@@ -48,13 +51,3 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

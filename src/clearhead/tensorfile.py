@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError
-from clearhead.files import write_atomically
+from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
 
@@ -23,13 +23,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     # "format": transformers refuses a file without it.
     header = {**(notes or {}), "format": "pt", CHECKSUM: checksum(whole, notes or {})}
 
-    def write(temporary: Path) -> None:
+    with replacing(path) as file:
         try:
-            safetensors.torch.save_file(whole, temporary, metadata=header)
+            safetensors.torch.save_file(whole, file.name, metadata=header)
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from None
-
-    write_atomically(path, write)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from clearhead.errors import ConfigError, nearest
 
@@ -135,10 +135,12 @@ class ModelConfig:
 def to_dict(config: object) -> dict[str, Any]:
     """A config as nested plain values, for TOML and JSON; None is left out."""
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(typing.cast(Any, config)):
+    for field in dataclasses.fields(cast(Any, config)):
         value = getattr(config, field.name)
         if value is not None:
-            values[field.name] = to_dict(value) if dataclasses.is_dataclass(value) else value
+            if dataclasses.is_dataclass(value):
+                value = to_dict(value)
+            values[field.name] = list(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
     return values
 
 
@@ -148,7 +150,7 @@ C = TypeVar("C")
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
     """The config that ``to_dict`` wrote. Raises ConfigError for unknown (with the nearest), missing or wrong keys."""
     hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
+    fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
     taken: dict[str, Any] = {}
     for name, value in values.items():
         if name not in fields:
@@ -166,11 +168,14 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(
                 f"{where}: {value!r} was given; it is a table with {', '.join(typing.get_type_hints(hint))}"
             )
-        return from_dict(typing.cast(Any, hint), typing.cast(Mapping[str, Any], value), f"{where}.")
+        return from_dict(cast(Any, hint), cast(Mapping[str, Any], value), f"{where}.")
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if typing.get_origin(option) is Literal or option is type(None):
             accepted = value in typing.get_args(option) if option is not type(None) else value is None
+        elif typing.get_origin(option) is tuple:
+            accepted = isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast(Any, value))
+            value = tuple(cast(list[str], value)) if accepted else value
         elif option is float:
             accepted = isinstance(value, int | float) and not isinstance(value, bool)
             value = float(value) if accepted else value

@@ -11,9 +11,10 @@ from pathlib import Path
 import tokenizers
 
 from clearhead.errors import OptionError, nearest
+from clearhead.files import replacing
 from clearhead.text.pieces import CUT_QWEN2, cut
 from clearhead.text.sources import Progress, Source, blocks_of
-from clearhead.text.store import cache_folder, replacing
+from clearhead.text.store import cache_folder
 from clearhead.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)

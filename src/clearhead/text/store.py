@@ -14,14 +14,14 @@ import logging
 import os
 import struct
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import FolderError
+from clearhead.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -41,29 +41,6 @@ def cache_folder(given: Path | None) -> Path:
     if own := os.environ.get("CLEARHEAD_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clearhead"
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Generator[BinaryIO]:
-    """A file that takes the place of ``path`` when the block ends well, and leaves nothing when it does not.
-
-    Raises FolderError when it cannot be written (a full disk, a folder without leave to write).
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as fault:
-        raise FolderError(
-            f"{path}: cannot be written: {fault.strerror}; free some space or choose another folder "
-            "(that of the cache is named by CLEARHEAD_CACHE)"
-        ) from fault
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tokenizers
 
 from clearhead.errors import FolderError, TextError
+from clearhead.files import replacing
 from clearhead.text.kinds import (
     SEPARATOR,
     bpe_tokenizer,
@@ -27,7 +28,6 @@ from clearhead.text.kinds import (
     state_of,
 )
 from clearhead.text.labels import labels
-from clearhead.text.store import replacing
 from clearhead.text.stream import ByteStream, TextStream, WindowStream
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32

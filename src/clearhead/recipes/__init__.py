@@ -1,0 +1,106 @@
+"""Whole configurations: named ones that ship with the package, files, and single values given by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from clearhead.errors import ConfigError, OptionError, nearest
+from clearhead.model.config import ModelConfig, from_dict
+from clearhead.train.config import TrainConfig
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """What a run reads."""
+
+    sources: tuple[str, ...] = ()  # files, folders or patterns
+    corpus: str | None = None  # a built-in one, instead
+    megabytes: float | None = None  # of the built-in corpus; None = its own default
+    valid: tuple[str, ...] = ()  # validation files; empty = the last tenth of the text
+    tokenizer: str = "bpe"  # bytes, characters, bpe, or the path of a tokenizer.json
+    vocabulary: int | None = None  # of bpe; None = from the text's size
+    field: str | None = None  # of .jsonl lines
+    encoding: str = "utf-8"
+    fingerprint: str | None = None  # of the token stream; a resumed run must meet the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A run, resolved: what ``recipe.toml`` in a run folder holds."""
+
+    version: Literal[1] = 1
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig
+    train: TrainConfig
+
+
+def names() -> list[str]:
+    """The recipes that ship with the package."""
+    return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
+
+
+def read(name: str) -> Table:
+    """A shipped recipe as nested tables. Raises OptionError naming the nearest for an unknown name."""
+    if name not in names():
+        raise OptionError(f"recipe: there is no {name!r}{nearest(name, names())}")
+    return tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def read_file(path: Path) -> Table:
+    """A TOML file as nested tables. Raises OptionError when it is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OptionError(f"config: there is no file {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"config: {path} is not TOML: {error}") from None
+
+
+def read_setting(setting: str) -> Table:
+    """``model.layers=6`` as nested tables; the value is read as TOML, and as a plain string where it is not."""
+    name, equals, value = setting.partition("=")
+    if not equals or not name.strip():
+        raise OptionError(f"--set {setting}: it must read name=value, such as model.layers=6")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for key in reversed(name.strip().split(".")):
+        parsed = {key: parsed}
+    return cast(Table, parsed)
+
+
+def joined(tables: Sequence[Mapping[str, Any]]) -> Table:
+    """The tables laid over one another, the last on top."""
+    whole: Table = {}
+    for table in tables:
+        for name, value in table.items():
+            below = whole.get(name)
+            if isinstance(value, Mapping) and isinstance(below, Mapping):
+                whole[name] = joined([cast(Table, below), cast(Table, value)])
+            else:
+                whole[name] = value
+    return whole
+
+
+def resolved(table: Mapping[str, Any]) -> Recipe:
+    """The recipe that the tables describe. Raises ConfigError naming what is unknown, missing or of the wrong kind."""
+    return from_dict(Recipe, table)
+
+
+def check_names(table: Mapping[str, Any]) -> None:
+    """Raises ConfigError for parts that no recipe has."""
+    for name in table:
+        if name not in ("version", "text", "model", "train"):
+            raise ConfigError(f"{name}: unknown{nearest(name, ('text', 'model', 'train'))}")
+
+
+def _folder() -> Any:
+    return resources.files("clearhead.recipes")

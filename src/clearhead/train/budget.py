@@ -1,0 +1,160 @@
+"""The one dial: from minutes to a model, a batch and a schedule, by measuring this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from clearhead import machine
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Batch
+from clearhead.train.config import OptimizerConfig, TrainConfig
+from clearhead.train.objective import next_token_loss
+from clearhead.train.optimizer import Optimizer
+
+# (layers, width). Each rung has about twice the weights of the one before.
+LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
+
+# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; docs/LOG.md has
+# what was measured here for runs of minutes.
+TOKENS_PER_WEIGHT = 20.0
+
+CONTEXT = 256
+STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a short run
+BATCH_TOKENS = (2048, 32768)
+EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen, and one line of reason for each part of it."""
+
+    model: ModelConfig
+    train: TrainConfig
+    reasons: tuple[str, ...]
+
+
+def choose(
+    *,
+    minutes: float,
+    used: float,
+    vocabulary: int,
+    tokens: int,
+    say: Callable[[str], None],
+) -> Choice:
+    """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
+
+    ``used`` seconds of ``minutes`` are gone; ``tokens`` is the length of the training text. Measuring takes about
+    a twentieth of the time. ``say`` is told each measurement.
+    """
+    left = 60 * minutes - used
+    allowed = 0.05 * left
+    context = max(16, min(CONTEXT, (tokens - 1) // 8))
+    threads, threads_reason = choose_threads(shape(0, vocabulary, context), say)
+    torch.set_num_threads(threads)
+    chosen, speed, began = 0, 0.0, time.perf_counter()
+    for rung in range(len(LADDER)):
+        model = shape(rung, vocabulary, context)
+        seen = tokens_per_second(model, max(1, BATCH_TOKENS[0] // context), "float32")
+        shown = seen * 0.9 * left
+        inner = weights(model)
+        say(
+            f"{LADDER[rung][0]} layers x {LADDER[rung][1]}: {seen:,.0f} tokens/s, {shown / inner:.0f} tokens per weight"
+        )
+        if rung and shown < TOKENS_PER_WEIGHT * inner:
+            break
+        chosen, speed = rung, seen
+        if time.perf_counter() - began > allowed:
+            break
+    model = shape(chosen, vocabulary, context)
+    shown = speed * 0.9 * left
+    epochs = shown / tokens
+    model = replace(model, dropout=0.1 if epochs > EPOCHS else 0.0)
+    batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
+    batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
+    train = TrainConfig(minutes=minutes, batch=batch, threads=threads, optimizer=OptimizerConfig())
+    reasons = (
+        f"{model.layers} layers of width {model.width}: {weights(model):,} weights beside the embeddings; "
+        f"about {shown / 1e6:.1f} million tokens fit into the time, {shown / weights(model):.0f} for each weight",
+        f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
+        f"the text is read {epochs:.1f} times"
+        + (", so a tenth of the activations is dropped" if model.dropout else ""),
+        threads_reason,
+    )
+    return Choice(model=model, train=train, reasons=reasons)
+
+
+def shape(rung: int, vocabulary: int, context: int) -> ModelConfig:
+    """A Qwen 3 shape of one rung of the ladder."""
+    layers, width = LADDER[rung]
+    head_width = 32 if width <= 320 else 64
+    heads = max(1, width // head_width)
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        layers=layers,
+        width=width,
+        attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width),
+        feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
+        tied=True,
+    )
+
+
+def weights(model: ModelConfig) -> int:
+    """Weights beside the embeddings."""
+    return model.parameters() - model.vocabulary * model.width * (1 if model.tied else 2)
+
+
+def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:
+    """Training speed of a fresh model of this config, the fastest of ``repeats`` steps after one to warm up."""
+    step = stepper(model, batch, precision)
+    step()
+    return batch * model.context / machine.seconds(step, repeats)
+
+
+def stepper(model: ModelConfig, batch: int, precision: str) -> Callable[[], None]:
+    """One training step on random ids, as a function to be timed."""
+    network = build(model, seed=0).train()
+    products = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    optimizer = Optimizer(network, OptimizerConfig(), products=products)
+    random = np.random.default_rng(0)
+    ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
+    data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=products == torch.bfloat16):
+            loss = next_token_loss(network, data, torch.device("cpu"))
+        loss.backward()
+        optimizer.step(1.0)
+
+    return step
+
+
+def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
+    """The fastest number of OpenMP threads for a training step of ``model``, and the reason.
+
+    On a shared machine the barriers of OpenMP can make two threads far slower than one, so it is measured.
+    """
+    counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
+    before = torch.get_num_threads()
+    step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
+    times: dict[int, float] = {}
+    for count in counts:
+        torch.set_num_threads(count)
+        step()
+        times[count] = median_seconds(step, 5)
+        say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")
+    torch.set_num_threads(before)
+    best = min(times, key=lambda count: times[count])
+    compared = ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in times.items())
+    return best, f"{best} thread(s), the fastest measured for one step ({compared})"
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """The median time of ``work``: what it costs on this machine as it is now, disturbances included."""
+    times: Sequence[float] = sorted(machine.seconds(work, 1) for _ in range(repeats))
+    return times[len(times) // 2]
