@@ -56,7 +56,7 @@ def test_damage_is_told_with_its_place(suffix: str):
 
 
 def test_another_format_is_damage():
-    with pytest.raises(TextError, match="the .gz data is damaged after byte 0"):
+    with pytest.raises(TextError, match=r"the \.gz data is damaged after byte 0"):
         list(unpacked([bz2.compress(b"text")], ".gz", "f"))
 
 

@@ -25,13 +25,12 @@ def labels(parts: Sequence[bytes]) -> list[str]:
         if ends[place] >= end:
             shown[place] += character
             continue
-        number = 1
-        while True:
-            shown[place] += character + _SUBSCRIPTS[number]
-            if ends[place] >= end:
-                break
+        holders = [place]
+        while ends[holders[-1]] < end:
             place += 1
-            number += bool(parts[place])  # an id may stand for nothing
+            holders += [place] if parts[place] else []
+        for number, holder in enumerate(holders, start=1):
+            shown[holder] += character + _SUBSCRIPTS[number]
     return shown
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -62,6 +63,7 @@ class FileSource:
         self.field = (field or "text") if _suffix(self.path) == ".jsonl" or (stdin and field) else None
         if stdin:
             self._spool = _spooled(sys.stdin.buffer)
+            weakref.finalize(self, self._spool.close)
 
     def size(self) -> int:
         """Bytes of the file as it lies on the disk."""
@@ -240,7 +242,7 @@ def _suffix(path: Path) -> str:
 
 
 def _spooled(stream: BinaryIO) -> BinaryIO:
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the source
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as its source lives
     try:
         while block := stream.read(READ):
             spool.write(block)

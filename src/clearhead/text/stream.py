@@ -8,7 +8,11 @@ from typing import Protocol
 
 
 class TextStream(Protocol):
-    """All pushes and the finish, joined, are the decoded text of all ids."""
+    """All pushes and the finish, joined, are the decoded text of all ids.
+
+    (Where SentencePiece's byte tokens spell no UTF-8, the number of U+FFFD may differ: its decoder spoils bytes before
+    the wrong one as well, which a stream has shown by then.)
+    """
 
     def push(self, token: int) -> str:
         """The characters that this id completes; "" while one is still missing bytes."""

@@ -1,0 +1,230 @@
+"""Tokenizers: round trips, agreement with the tokenizers and transformers libraries, what is refused."""
+
+import hashlib
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+from hypothesis import example, given
+from hypothesis import strategies as st
+from samples import KINDS, ODD, sentence_pieces, word_pieces
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.text import SEPARATOR, Tokenizer, vocabulary_size
+from clearhead.text.kinds import _spread
+from clearhead.text.pieces import Block
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+ANY = st.text() | st.lists(st.sampled_from([SEPARATOR, "<|", "endoftext|>", "a", " ", "\n", "你", "🙂"])).map("".join)
+
+
+@given(text=ANY)
+@example(text=ODD)
+@pytest.mark.parametrize("kind", ["bytes", "bpe"])
+def test_any_text_comes_back(kind: str, text: str):
+    assert KINDS[kind].decode(KINDS[kind].encode(text)) == text
+
+
+@given(texts=st.lists(ANY, max_size=3))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_library_encodes_the_same(kind: str, texts: list[str]):
+    tokenizer = KINDS[kind] if kind != "characters" else Tokenizer.characters([*texts, "x"])
+    library = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+    expected = [library.encode(text).ids for text in texts]
+    assert tokenizer.encode_batch(texts) == expected
+    assert [tokenizer.encode(text) for text in texts] == expected
+    assert [tokenizer.decode(ids) for ids in expected] == texts
+
+
+@given(ids=st.lists(st.integers(0, 256)))
+def test_ids_that_are_no_text_decode_as_in_the_library(ids: list[int]):
+    library = tokenizers.Tokenizer.from_str(KINDS["bytes"].to_json())
+    assert KINDS["bytes"].decode(ids) == library.decode(ids, skip_special_tokens=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_opens_the_folder(kind: str, tmp_path: Path):
+    tokenizer = KINDS[kind]
+    tokenizer.save(tmp_path)
+    # a run's folder says Qwen 3, whose own tokenizer class must not take the place of ours
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    for theirs in (PreTrainedTokenizerFast.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)):
+        ids = theirs(ODD)["input_ids"]
+        assert ids == tokenizer.encode(ODD)
+        assert theirs.decode(ids) == ODD
+        assert (len(theirs), theirs.eos_token_id) == (tokenizer.vocab_size, tokenizer.separator)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_it_is_the_same(kind: str, tmp_path: Path):
+    KINDS[kind].save(tmp_path / "deep" / "run")
+    for path in (tmp_path / "deep" / "run", tmp_path / "deep" / "run" / "tokenizer.json"):
+        loaded = Tokenizer.load(path)
+        assert (loaded.kind, loaded.fingerprint) == (kind, KINDS[kind].fingerprint)
+        assert loaded.encode(ODD) == KINDS[kind].encode(ODD)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
+
+
+def test_bytes_are_their_own_ids():
+    assert KINDS["bytes"].encode("é" + SEPARATOR + "\n") == [0xC3, 0xA9, 256, 10]
+    assert (KINDS["bytes"].vocab_size, KINDS["bytes"].separator, KINDS["bytes"].dtype) == (257, 256, np.uint16)
+
+
+def test_characters_have_the_ids_of_their_order():
+    tokenizer = Tokenizer.characters(["hello", "world" + SEPARATOR])
+    assert tokenizer.encode("dehlorw" + SEPARATOR) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert (tokenizer.vocab_size, tokenizer.separator) == (8, 7)
+
+
+def test_an_unknown_character_is_named():
+    with pytest.raises(TextError, match=r"the character '你' \(U\+4F60\) in 'hello 你' is not among the 8 "):
+        Tokenizer.characters(["hello world"]).encode("hello 你")
+
+
+def test_half_a_character_is_named():
+    for tokenizer in (*KINDS.values(), word_pieces()):
+        with pytest.raises(TextError, match=r"half a character \(U\+D83D\) at place 1"):
+            tokenizer.encode("x\ud83dx")
+
+
+@pytest.mark.parametrize("token", [257, -1])
+def test_an_unknown_id_is_named(token: int):
+    with pytest.raises(TextError, match=rf"id {token} is not in the vocabulary \(0 to 256\)"):
+        KINDS["bytes"].decode([1, token])
+    with pytest.raises(TextError, match="is not in the vocabulary"):
+        word_pieces().decode([token])
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "size"),
+    [
+        (1, 512),
+        (100_000, 512),
+        (1_115_394, 1024),
+        (13_400_000, 4096),
+        (58_490_369, 8192),
+        (10**9, 32768),
+        (10**12, 65536),
+    ],
+)
+def test_the_vocabulary_grows_as_the_root_of_the_text(text_bytes: int, size: int):
+    assert vocabulary_size(text_bytes) == size
+
+
+def test_bpe_has_the_size_asked_and_the_separator_last():
+    words = ["".join(letters) for letters in itertools.permutations("abcdef", 4)]
+    text = " ".join(words * 20)
+    tokenizer = Tokenizer.train_bpe([text], 500)
+    assert (tokenizer.vocab_size, tokenizer.separator, tokenizer.kind) == (500, 499, "bpe")
+    assert Tokenizer.train_bpe([text]).vocab_size == vocabulary_size(len(text)) == 512
+
+
+def test_bpe_learns_no_merge_across_the_written_separator():
+    tokenizer = Tokenizer.train_bpe(["end" + SEPARATOR + "start"] * 9, 300)
+    assert not any("|>" in label or "<|" in label for label in tokenizer.labels(range(tokenizer.separator or 0)))
+
+
+def test_bpe_is_the_same_in_every_process():
+    code = (
+        "import sys; from clearhead.text import Tokenizer; "
+        "print(Tokenizer.train_bpe([''.join(f'a{n % 31}b{n % 37} ' for n in range(4000))], 400).fingerprint)"
+    )
+    prints = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("size", [0, 256, -5])
+def test_bpe_below_its_bytes_is_refused(size: int):
+    with pytest.raises(OptionError, match=f"vocabulary size {size}: byte-level BPE needs 257 or more"):
+        Tokenizer.train_bpe(["text"], size)
+
+
+@pytest.mark.parametrize("learn", [Tokenizer.train_bpe, Tokenizer.characters])
+def test_nothing_is_learned_from_nothing(learn: object):
+    with pytest.raises(TextError, match="empty"):
+        learn([""])  # type: ignore[operator]
+
+
+def test_bpe_is_learned_from_a_part_spread_evenly():
+    blocks = [Block(f"{n:04}", True) for n in range(1000)]
+    kept, total = _spread(blocks, limit=600)
+    assert total == 4000
+    assert kept == [f"{n:04}" for n in range(0, 1000, 8)]  # 125 x 4 bytes; every fourth would be 1,000 bytes
+    assert _spread(blocks, limit=4000) == ([block.text for block in blocks], 4000)
+
+
+def test_long_documents_are_one_text_for_the_learner():
+    pieces = Tokenizer.train_bpe(["It was the best of times.\n" * 9000], 300)
+    whole = Tokenizer.train_bpe(["It was the best of times.\n"] * 9000, 300)
+    assert pieces.encode("best of times, worst of times") == whole.encode("best of times, worst of times")
+
+
+def test_bytes_of_text_by_id():
+    for kind, tokenizer in KINDS.items():
+        lengths = tokenizer.byte_lengths()
+        assert lengths.shape == (tokenizer.vocab_size,), kind
+        assert lengths[tokenizer.encode(ODD)].sum() == len(ODD.encode()) - len(SEPARATOR), kind
+
+
+@pytest.mark.parametrize("tokenizer", [word_pieces(), sentence_pieces()], ids=["word pieces", "sentence pieces"])
+@pytest.mark.parametrize("text", ["The café!  ", "  a ba你", "h", "", "   "])
+def test_bytes_of_text_by_place_where_ids_do_not_tell(tokenizer: Tokenizer, text: str):
+    ((ids, lengths),) = tokenizer.encode_measured([text])
+    assert ids.tolist() == tokenizer.encode(text)
+    assert len(lengths) == len(ids)
+    assert lengths.min(initial=0) >= 0
+    assert lengths.sum() == (len(text.encode()) if len(ids) else 0)
+
+
+def test_word_pieces_measured_by_hand():
+    ((ids, lengths),) = word_pieces().encode_measured(["The café!  "])
+    assert ids.tolist() == [1, 2, 3, 4]  # the, caf, ##e, !
+    assert lengths.tolist() == [3, 4, 2, 3]  # "The", " caf", "é", "!  "
+
+
+def test_files_of_other_tokenizers_are_used_as_they_are(tmp_path: Path):
+    library = tokenizers.Tokenizer.from_str(word_pieces().to_json())
+    library.enable_truncation(2)
+    library.enable_padding(length=8)
+    library.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    loaded = Tokenizer.load(tmp_path)
+    assert (loaded.kind, loaded.separator, loaded.cuts) == ("file", None, None)
+    assert loaded.encode("the caf the caf") == [1, 2, 1, 2]
+    loaded.save(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text()) == {"chat_template": "{{ messages }}"}
+
+
+def test_a_missing_or_damaged_file_is_told(tmp_path: Path):
+    with pytest.raises(FolderError, match=r"tokenizer\.json: no such file"):
+        Tokenizer.load(tmp_path)
+    KINDS["bpe"].save(tmp_path)
+    whole = (tmp_path / "tokenizer.json").read_bytes()
+    for end in (0, 1, 500, len(whole) - 2):
+        (tmp_path / "tokenizer.json").write_bytes(whole[:end])
+        with pytest.raises(FolderError, match="truncated, altered or not a tokenizer"):
+            Tokenizer.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes(b"\xff" + whole)
+    with pytest.raises(FolderError, match="cannot be read"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes(whole)
+    (tmp_path / "tokenizer_config.json").write_text('{"a"')
+    with pytest.raises(FolderError, match=r"tokenizer_config\.json: truncated or altered"):
+        Tokenizer.load(tmp_path)
+
+
+@pytest.mark.skipif(not (DATA / "books-zh").is_dir(), reason="../shared/data/books-zh is not here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_chinese_books_come_back(kind: str):
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((DATA / "books-zh" / "train").iterdir())[:4])
+    tokenizer = KINDS[kind] if kind != "characters" else Tokenizer.characters([text])
+    ids = tokenizer.encode(text)
+    assert hashlib.sha256(tokenizer.decode(ids).encode()).digest() == hashlib.sha256(text.encode()).digest()
+    if kind == "characters":
+        assert len(ids) == len(text)

@@ -1,0 +1,143 @@
+"""Windows: every token where it belongs, every window once an epoch, boundaries numbered."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clearhead.errors import OptionError, TextError
+from clearhead.text import NOT_COUNTED, PADDING, Batch, Tokens, Windows, sequential
+
+
+def stream(ids: list[int] | np.ndarray, starts: list[int]) -> Tokens:
+    return Tokens(
+        ids=np.array(ids, dtype=np.uint16),
+        starts=np.array(starts, dtype=np.int64),
+        separator=None,
+        lengths=np.ones(1, dtype=np.int32),
+        by_place=False,
+    )
+
+
+def counting(length: int, starts: list[int] | None = None) -> Tokens:
+    """Each id is its own place, so that a window tells where it was taken."""
+    return stream(np.arange(length), [0] if starts is None else starts)
+
+
+STREAMS = st.integers(2, 120).flatmap(
+    lambda length: st.tuples(st.just(length), st.lists(st.integers(0, length - 1), max_size=12).map(sorted))
+)
+
+
+def documents_by_definition(batch: Batch, starts: list[int]) -> np.ndarray | None:
+    """Number of starts after the window's first place up to each place, counted one by one."""
+    rows = [[sum(row[0] < start <= place for start in set(starts)) for place in row] for row in batch.ids_BT.tolist()]
+    return np.array(rows) if np.any(rows) else None
+
+
+@given(made=STREAMS, context=st.integers(1, 20), size=st.integers(1, 7), seed=st.integers(0, 2**40))
+def test_every_window_comes_once_an_epoch(made: tuple[int, list[int]], context: int, size: int, seed: int):
+    length, starts = made
+    if length < context + 1:
+        return
+    windows = Windows(counting(length, starts), context=context, batch=size, seed=seed)
+    rows = [windows.at(step) for step in range(3 * windows.epoch_steps)]
+    for batch in rows:
+        assert batch.ids_BT.shape == batch.targets_BT.shape == (size, context)
+        assert batch.ids_BT.dtype == batch.targets_BT.dtype == np.int64
+        np.testing.assert_array_equal(batch.targets_BT, batch.ids_BT + 1)
+        expected = documents_by_definition(batch, starts)
+        assert (batch.documents_BT is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_array_equal(batch.documents_BT, expected)
+    firsts = np.concatenate([batch.ids_BT[:, 0] for batch in rows])
+    count = max(1, (length - 1) // context - 1)
+    assert windows.epoch_steps == -(-count // size)
+    for epoch in range(len(firsts) // count):
+        taken = np.sort(firsts[epoch * count : (epoch + 1) * count])
+        np.testing.assert_array_equal(np.diff(taken), context)  # end to end: none twice, none missing
+        assert taken[-1] + context < length
+
+
+def test_phases_reach_every_token():
+    windows = Windows(counting(50), context=7, batch=5, seed=3)
+    seen = {int(token) for step in range(300) for token in windows.at(step).targets_BT.ravel()}
+    assert seen == set(range(1, 50))
+
+
+def test_a_text_of_exactly_one_window():
+    windows = Windows(counting(5), context=4, batch=3, seed=0)
+    assert windows.at(7).ids_BT.tolist() == [[0, 1, 2, 3]] * 3
+    assert windows.at(7).documents_BT is None
+
+
+def test_a_step_is_the_same_whatever_came_before():
+    tokens = counting(400, [0, 55, 56, 300])
+    straight = Windows(tokens, context=5, batch=4, seed=9)
+    batches = [straight.at(step) for step in range(60)]
+    jumping = Windows(tokens, context=5, batch=4, seed=9)
+    for step in (59, 0, 30, 29, 31, 59, 1):
+        np.testing.assert_array_equal(jumping.at(step).ids_BT, batches[step].ids_BT)
+    other = Windows(tokens, context=5, batch=4, seed=10)
+    assert any((other.at(step).ids_BT != batches[step].ids_BT).any() for step in range(3))
+
+
+def test_boundaries_by_hand():
+    windows = Windows(counting(9, [0, 2, 3]), context=8, batch=1, seed=0)
+    batch = windows.at(0)
+    assert batch.documents_BT is not None
+    assert batch.documents_BT.tolist() == [[0, 0, 1, 2, 2, 2, 2, 2]]
+    # a document that begins with the window, or with its last target, is no boundary
+    assert Windows(counting(9, [0, 8]), context=8, batch=1, seed=0).at(0).documents_BT is None
+
+
+@given(made=STREAMS, context=st.integers(1, 20), size=st.integers(1, 7))
+@settings(max_examples=200)
+def test_in_order_every_token_is_a_target_once(made: tuple[int, list[int]], context: int, size: int):
+    length, starts = made
+    batches = list(sequential(counting(length, starts), context=context, batch=size))
+    targets = np.concatenate([batch.targets_BT.ravel() for batch in batches])
+    assert targets[targets != NOT_COUNTED].tolist() == list(range(1, length))
+    assert [len(batch.ids_BT) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    assert 1 <= len(batches[-1].ids_BT) <= size
+    for batch in batches:
+        counted = batch.targets_BT != NOT_COUNTED
+        np.testing.assert_array_equal(batch.ids_BT[counted] + 1, batch.targets_BT[counted])
+        expected = documents_by_definition(batch, starts)
+        if batch.documents_BT is None:
+            assert expected is None
+            assert counted.all()
+        else:
+            np.testing.assert_array_equal(batch.documents_BT == PADDING, ~counted)
+            expected = np.zeros_like(batch.ids_BT) if expected is None else expected
+            np.testing.assert_array_equal(batch.documents_BT[counted], expected[counted])
+
+
+def test_in_order_by_hand():
+    (batch,) = sequential(stream([7, 8, 9, 7, 8, 9, 5], [0, 3]), context=4, batch=8)
+    assert batch.ids_BT.tolist() == [[7, 8, 9, 7], [8, 9, 5, 5]]
+    assert batch.targets_BT.tolist() == [[8, 9, 7, 8], [9, 5, NOT_COUNTED, NOT_COUNTED]]
+    assert batch.documents_BT is not None
+    assert batch.documents_BT.tolist() == [[0, 0, 0, 1], [0, 0, PADDING, PADDING]]
+
+
+def test_in_order_leaves_the_stream_as_it_is():
+    tokens = counting(10)
+    list(sequential(tokens, context=4, batch=3))
+    assert tokens.ids.tolist() == list(range(10))
+
+
+def test_too_short_a_text_is_told():
+    with pytest.raises(TextError, match=r"has 4 tokens; a window needs 5, context 4 .* a context of 3 or less$"):
+        Windows(counting(4), context=4, batch=1, seed=0)
+    with pytest.raises(TextError, match=r"has 1 tokens; a window needs 65.* give more text$"):
+        Windows(counting(1), context=64, batch=1, seed=0)
+    with pytest.raises(TextError, match=r"has 1 token\(s\); at least 2 are needed"):
+        list(sequential(counting(1), context=4, batch=1))
+
+
+@pytest.mark.parametrize(("name", "options"), [("context", (0, 1, 0)), ("batch", (1, 0, 0)), ("seed", (1, 1, -1))])
+def test_options_out_of_range_are_told(name: str, options: tuple[int, int, int]):
+    context, batch, seed = options
+    with pytest.raises(OptionError, match=rf"^{name} (0|-1): must be"):
+        Windows(counting(9), context=context, batch=batch, seed=seed)
