@@ -1,0 +1,238 @@
+"""The plan of the house as a test: who imports whom, where kernels are called, how long a file is, what loads torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import clearhead.attend.door as door
+from clearhead.attend import watch
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+
+SOURCE = Path(__file__).parents[2] / "src"
+LINES = 400
+
+# docs/design.md, 4. Beneath the rooms stand modules without a subject, which every room but attend may import.
+BENEATH = {"errors", "files", "machine", "tensorfile"}
+ROOMS: dict[str, set[str]] = {
+    "text": set(),
+    "attend": set(),
+    "corpora": set(),
+    "model": {"attend"},
+    "hub": {"model", "text"},
+    "train": {"model", "text", "attend"},
+    "generate": {"model", "text", "attend"},
+    "observe": {"model", "text", "attend"},
+    "serve": {"hub", "generate", "observe", "text"},
+    "recipes": {"model", "train"},
+}
+ABOVE = {"cli", "runs"}  # these join the rooms; no room imports them
+KERNELS = {
+    "scaled_dot_product_attention",
+    "flex_attention",
+    "create_block_mask",
+    "multi_head_attention_forward",
+    "MultiheadAttention",
+    "TransformerEncoderLayer",
+    "TransformerDecoderLayer",
+    "flash_attn_func",
+    "flash_attn_varlen_func",
+    "memory_efficient_attention",
+}
+
+
+def name_of(path: Path) -> str:
+    """clearhead/attend/mask.py -> clearhead.attend.mask; a package by its own name."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted((SOURCE / "clearhead").rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+def origin(name: str, node: ast.ImportFrom) -> str:
+    """The module after "from", written out when it is relative."""
+    if not node.level:
+        return node.module or ""
+    parts = name.split(".") + (["__init__"] if FILES[name].name == "__init__.py" else [])
+    return ".".join([*parts[: len(parts) - node.level], *filter(None, [node.module])])
+
+
+def imports(name: str) -> Iterator[str]:
+    """Every module of the package that this one imports, wherever in the file; of packages, the part that is meant."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in FILES)
+        elif isinstance(node, ast.ImportFrom):
+            package = origin(name, node)
+            for alias in node.names:
+                whole = f"{package}.{alias.name}"
+                yield from (module for module in (whole if whole in FILES else package,) if module in FILES)
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def reached(start: str, edges: dict[str, set[str]]) -> set[str]:
+    found, ahead = set[str](), set(edges[start])
+    while ahead:
+        module = ahead.pop()
+        if module not in found:
+            found.add(module)
+            ahead |= edges[module]
+    return found
+
+
+def test_every_module_has_a_place_in_the_plan() -> None:
+    assert {room_of(name) for name in FILES} - {""} <= BENEATH | set(ROOMS) | ABOVE
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if (SOURCE / "clearhead" / room).exists()])
+def test_a_room_imports_only_what_the_plan_allows(room: str) -> None:
+    allowed = ROOMS[room] | ({"errors"} if room == "attend" else BENEATH) | {room}
+    wrong = [
+        f"{name} imports {module}"
+        for name in FILES
+        for module in imports(name)
+        if room_of(name) == room and room_of(module) not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", sorted(BENEATH & {room_of(name) for name in FILES}))
+def test_what_stands_beneath_imports_no_room(module: str) -> None:
+    assert {room_of(other) for other in imports(f"clearhead.{module}")} <= BENEATH
+
+
+def test_recipes_know_only_the_configs() -> None:
+    known = {module for name in FILES if room_of(name) == "recipes" for module in imports(name)}
+    assert {module for module in known if room_of(module) in {"model", "train"}} <= {
+        "clearhead.model.config",
+        "clearhead.train.config",
+    }
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    edges = {name: set(imports(name)) - {name} for name in FILES}
+    assert [name for name in FILES if name in reached(name, edges)] == []
+
+
+def test_no_kernel_is_called_outside_the_back_ends() -> None:
+    calls: set[tuple[str, str]] = set()
+    for name, tree in TREES.items():
+        nodes = list(ast.walk(tree))
+        foreign = [node for node in nodes if isinstance(node, ast.ImportFrom) and origin(name, node) not in FILES]
+        calls |= {(name, alias.name) for node in foreign for alias in node.names}
+        calls |= {(name, node.attr) for node in nodes if isinstance(node, ast.Attribute)}
+    calls = {call for call in calls if call[1] in KERNELS}
+    inside = "clearhead.attend.backends."
+    assert {call for call in calls if not call[0].startswith(inside)} == set()
+    assert {name.removeprefix(inside) for name, _ in calls} == {"sdpa", "flex"}  # else this test sees nothing
+
+
+def test_models_do_no_attention_by_hand() -> None:
+    """A model has no use for a softmax of its own; samplers and measures of next tokens have."""
+    by_hand = [
+        f"{name}, line {node.lineno}"
+        for name, tree in TREES.items()
+        if room_of(name) == "model"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in {"softmax", "Softmax", "logsumexp"})
+        or (isinstance(node, ast.Name) and node.id in {"softmax", "Softmax", "logsumexp"})
+    ]
+    assert by_hand == []
+
+
+def test_no_file_is_long() -> None:
+    kinds = {".py", ".toml", ".js", ".css", ".html"}
+    files = [path for path in (SOURCE / "clearhead").rglob("*") if path.suffix in kinds]
+    lengths = {str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: length for name, length in lengths.items() if length > LINES} == {}
+
+
+LIGHT = ["clearhead", "clearhead.errors", "clearhead.text", "clearhead.corpora", "clearhead.cli"]
+
+
+@pytest.mark.parametrize("module", [name for name in LIGHT if importlib.util.find_spec(name) is not None])
+def test_importing_does_not_load_torch(module: str) -> None:
+    program = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def config(**options: object) -> ModelConfig:
+    attention = AttentionConfig(heads=4, kv_heads=2, head_width=6, **options)  # type: ignore[arg-type]
+    return ModelConfig(
+        vocabulary=13, context=11, layers=3, width=10, attention=attention, feed_forward=FeedForwardConfig(width=7)
+    )
+
+
+GPT2 = ModelConfig(
+    vocabulary=13,
+    context=11,
+    layers=3,
+    width=10,
+    attention=AttentionConfig(heads=2, kv_heads=2, head_width=5, bias=True, out_bias=True, head_norm=False),
+    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=7, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+)
+MODELS = {"Qwen 3": config(), "window": config(window=3), "soft cap": config(softcap=5.0), "GPT-2": GPT2}
+
+
+class StubbedError(Exception):
+    """Raised by the stub."""
+
+
+@pytest.mark.parametrize("made", MODELS.values(), ids=MODELS)
+class TestTheDoor:
+    def test_a_stub_breaks_every_model(self, made: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = build(made, seed=0)
+        ids_BT = torch.arange(6).view(1, 6)
+        cache = model.cache(batch=1, capacity=8)
+        model(ids_BT, cache=cache)
+
+        def stub(*parts: object) -> None:
+            raise StubbedError
+
+        monkeypatch.setattr(door, "Request", stub)  # the first thing the door does, under whichever name it is called
+        passes: list[Callable[[], object]] = [
+            lambda: model(ids_BT),
+            lambda: model(ids_BT[:, :1], cache=cache),
+            lambda: model.hidden(ids_BT),
+        ]
+        for run in passes:
+            with pytest.raises(StubbedError):
+                run()
+
+    def test_every_site_passes_through_the_door_in_every_step(self, made: ModelConfig) -> None:
+        model = build(made, seed=0)
+        cache = model.cache(batch=1, capacity=8)
+        with watch(model) as record:
+            model(torch.arange(6).view(1, 6), cache=cache)
+            model(torch.arange(2).view(1, 2), cache=cache)
+        assert list(record) == [(site, head) for site, heads in model.sites().items() for head in range(heads)]
+        assert len(model.sites()) == made.layers
+        for site, head in record:
+            assert record.map(site, head).shape == (8, 8)
+            assert record.map(site, head).row_sum_error() < 1e-6
+        queries = 8 * made.attention.heads * made.attention.head_width * 4
+        assert record.nbytes() == made.layers * queries + cache.k_LBGKD.nbytes  # q in float32, and the key cache
+
+    def test_an_attention_that_gives_nothing_changes_every_logit(
+        self, made: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = build(made, seed=0)
+        ids_BT = torch.arange(6).view(1, 6)
+        before = model(ids_BT)
+        monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
+        monkeypatch.setattr(door.ORDER[2], "run", lambda request: torch.zeros_like(request.q_BHQD))
+        assert (model(ids_BT) != before).all()
