@@ -1,0 +1,39 @@
+"""Weights to colours: one scale for every picture, so that pictures can be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# From weight 0 to weight 1, evenly spaced along the square root of the weight.
+LIGHT = ("#ffffff", "#d3e6f8", "#8cc0ec", "#3f8fd6", "#12549f", "#06204a")
+DARK = ("#0c1220", "#17365e", "#2468a8", "#58a6e8", "#b5dcff", "#ffffff")
+
+# A key that a query cannot see: a hue that no weight has.
+HIDDEN_LIGHT, HIDDEN_DARK = "#ddd3bf", "#463a26"
+
+# The query and its top keys.
+QUERY_LIGHT, QUERY_DARK = "#c2410c", "#ffa04d"
+
+# The value that stands for a hidden cell among weights, which lie in 0..1.
+HIDDEN = -1.0
+
+Weights = npt.NDArray[np.float32]
+
+
+def paint(weights: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """RGB colours (..., 3) of weights in 0..1, HIDDEN where a key is not visible.
+
+    The place on the scale is the square root of the weight: 0.01 is seen at a tenth of the scale, not a hundredth.
+    """
+    stops = np.array([_rgb(stop) for stop in LIGHT], dtype=np.float64)
+    along = np.sqrt(np.clip(weights.astype(np.float64), 0, 1)) * (len(stops) - 1)
+    colours = np.stack([np.interp(along, np.arange(len(stops)), stops[:, n]) for n in range(3)], axis=-1)
+    colours[weights == HIDDEN] = _rgb(HIDDEN_LIGHT)
+    return np.rint(colours).astype(np.uint8)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

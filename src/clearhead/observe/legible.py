@@ -1,0 +1,41 @@
+"""Labels and numbers that can be shown anywhere: short, nothing invisible, nothing that moves what stands beside it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
+
+# Control, format (bidirectional marks among them), surrogate, private and unassigned characters; line separators.
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+_PICTURES = {"\n": "⏎", "\t": "⇥"}
+
+
+def legible(text: str) -> str:
+    """The text with every character that has no picture of its own written out: ``<U+202E>``; newline as ⏎."""
+    return "".join(_shown(char) for char in text)
+
+
+def shortened(text: str, cells: int) -> str:
+    """The text cut to so many terminal cells (a Chinese character takes two), ending in … when it was cut."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, cells - 1).rstrip(" ") + "…"
+
+
+def short(weight: float, digits: int = 2) -> str:
+    """A weight with a fixed number of digits, 0.41; <.01 where that would read 0.00 and is not zero."""
+    least = 10**-digits
+    return f"<{least:.{digits}f}".replace("<0.", "<.") if 0 < weight < least / 2 else f"{weight:.{digits}f}"
+
+
+def scientific(value: float) -> str:
+    """One digit and its power of ten: 2e-7; 0 for zero."""
+    return "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _shown(char: str) -> str:
+    if char in _PICTURES:
+        return _PICTURES[char]
+    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in UNSEEN else char

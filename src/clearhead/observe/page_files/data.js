@@ -1,0 +1,104 @@
+
+// The numbers: every head decodes its own arrays when it is first looked at.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const [QUERIES, KEYS] = data.shape;
+const HIDDEN = -1;
+
+function decode(text, kind) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return new kind(bytes.buffer);
+}
+
+function label(place) {
+  return `${place} ${data.tokens[place]}`;
+}
+
+// Six significant digits; float32 holds seven.
+function exact(weight) {
+  return weight === 0 ? "0" : weight.toPrecision(6);
+}
+
+class Head {
+  constructor(values, index) {
+    Object.assign(this, { index, layer: values.layer, head: values.head, error: values.error, packed: values });
+  }
+
+  get name() {
+    return words.head(this.layer, this.head);
+  }
+
+  // The image: the root of every cell's weight, HIDDEN where no key is visible.
+  get levels() {
+    if (!this.unpackedLevels) {
+      const roots = data.kind === "full"
+        ? this.weights.map((weight) => (weight === HIDDEN ? HIDDEN : Math.sqrt(weight)))
+        : Float32Array.from(decode(this.packed.pixels, Uint8Array), (byte) => (byte === 255 ? HIDDEN : byte / 254));
+      this.unpackedLevels = roots;
+    }
+    return this.unpackedLevels;
+  }
+
+  // Every weight (full), or those of the top keys.
+  get weights() {
+    return (this.unpackedWeights ??= decode(this.packed.weights, Float32Array));
+  }
+
+  get keys() {
+    return (this.unpackedKeys ??= decode(this.packed.keys, data.wide ? Uint32Array : Uint16Array));
+  }
+
+  // One query's weights (full), or null.
+  row(query) {
+    if (data.kind !== "full") return null;
+    const row = query - data.first;
+    return this.weights.subarray(row * KEYS, (row + 1) * KEYS);
+  }
+
+  // The keys a query reads most: [{key, weight}], in descending order, hidden ones left out.
+  top(query, most) {
+    const row = this.row(query);
+    if (row) {
+      return Array.from(row, (weight, key) => ({ key, weight }))
+        .filter((one) => one.weight !== HIDDEN)
+        .sort((a, b) => b.weight - a.weight || a.key - b.key)
+        .slice(0, most);
+    }
+    const from = (query - data.first) * data.top;
+    return Array.from({ length: data.top }, (_, n) => ({ key: this.keys[from + n], weight: this.weights[from + n] }))
+      .filter((one) => one.weight !== HIDDEN)
+      .slice(0, most);
+  }
+
+  // One weight; HIDDEN when not visible; null when this page does not hold it.
+  weight(query, key) {
+    const row = this.row(query);
+    if (row) return row[key];
+    if (this.level(query, key) === HIDDEN) return HIDDEN;
+    return this.top(query, data.top).find((one) => one.key === key)?.weight ?? null;
+  }
+
+  // The image's value at a query and key.
+  level(query, key) {
+    const [height, width] = data.image;
+    const row = Math.floor(((query - data.first) * height) / QUERIES);
+    return this.levels[row * width + Math.floor((key * width) / KEYS)];
+  }
+
+  // Entropy and the like of a query's row, or null when this page does not hold the row.
+  measures(query) {
+    const row = this.row(query);
+    if (!row) return null;
+    let entropy = 0;
+    let distance = 0;
+    row.forEach((weight, key) => {
+      if (weight > 0) {
+        entropy -= weight * Math.log(weight);
+        distance += weight * (query - key);
+      }
+    });
+    return { entropy, distance, first: Math.max(0, row[0]), previous: query > 0 ? Math.max(0, row[query - 1]) : 0 };
+  }
+}
+
+const heads = data.heads.map((values, index) => new Head(values, index));

@@ -1,0 +1,304 @@
+
+// The page: one state, one function that shows it, and the ways to change it.
+
+const find = (id) => document.getElementById(id);
+const state = { head: heads[data.chosen], query: data.query, key: null, pinned: false };
+const large = new LargeMap(find("large"), find("large-frame"));
+const layers = [...new Set(heads.map((head) => head.packed.site))];
+const columns = Math.max(...heads.map((head) => head.head)) + 1;
+const ROWS = 10;
+let colours = palette();
+
+function put(parent, tag, text = "", name = "") {
+  const made = parent.appendChild(document.createElement(tag));
+  made.textContent = text;
+  if (name) made.className = name;
+  return made;
+}
+
+function change(values) {
+  Object.assign(state, values);
+  show();
+}
+
+function clamp(place, from) {
+  return Math.min(KEYS - 1, Math.max(from, place));
+}
+
+// What is written once.
+function setUp() {
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  const texts = {
+    model: data.model ?? words.unnamed,
+    text: data.text ?? "",
+    facts: words.facts(layers.length, heads.length, KEYS.toLocaleString(language)),
+    "text-title": words.text, "text-hint": words.textHint, "grid-title": words.grid, "grid-hint": words.gridHint,
+    "large-hint": words.largeHint, "place-label": words.place, "scale-words": words.scale, "hidden-words": words.hidden,
+  };
+  for (const [id, text] of Object.entries(texts)) find(id).textContent = text;
+  for (const text of words.columns) put(find("reading-head"), "th", text).scope = "col";
+  Object.assign(find("place"), { min: data.first, max: KEYS - 1 });
+  for (const mark of [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]) {
+    put(find("scale-marks"), "span", String(mark)).style.left = `${Math.sqrt(mark) * 100}%`;
+  }
+  data.tokens.forEach((token, place) => {
+    const chip = put(find("tokens"), "div", token, "token");
+    chip.setAttribute("role", "option");
+    chip.dataset.place = place;
+  });
+  setUpGrid();
+  setUpNotes();
+}
+
+function setUpGrid() {
+  const grid = find("grid");
+  find("columns").classList.toggle("many", columns > 16);
+  grid.style.gridTemplateColumns = `repeat(${columns + 1}, max-content)`;
+  put(grid, "span");
+  for (let head = 0; head < columns; head++) put(grid, "span", String(head));
+  for (const site of layers) {
+    const line = heads.filter((head) => head.packed.site === site);
+    put(grid, "span", String(line[0].layer));
+    for (let n = 0; n < columns; n++) {
+      const head = line.find((one) => one.head === n);
+      const cell = put(grid, head ? "button" : "span", "", head ? "head" : "");
+      if (!head) continue;
+      head.button = cell;
+      cell.type = "button";
+      cell.setAttribute("role", "radio");
+      cell.setAttribute("aria-label", head.name);
+      cell.title = head.name;
+      head.canvas = put(cell, "canvas");
+      cell.addEventListener("click", () => change({ head }));
+    }
+  }
+}
+
+function setUpNotes() {
+  const worst = Math.max(...heads.map((head) => head.error));
+  const error = worst === 0 ? "0" : worst.toExponential(0);
+  const notes = [words.noteSum(error), data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
+  if (data.among !== null) {
+    notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), data.firstWeight.toFixed(3)));
+  }
+  for (const note of notes) put(find("notes"), "li", note);
+  put(find("notes"), "li", words.noteShrunk).id = "note-shrunk";
+  put(find("notes"), "li", words.noteLabels).id = "note-labels";
+}
+
+// What follows the size of the window and the colour scheme.
+function paintAll() {
+  colours = palette();
+  const dots = window.devicePixelRatio || 1;
+  const room = find("grid-frame").clientWidth - 36;
+  const between = columns > 16 ? 4 : 6;
+  const side = Math.round(Math.max(16, Math.min(150, room / columns - between)) * dots);
+  let shrunk = false;
+  for (const head of heads) {
+    Object.assign(head.canvas, { width: side, height: side });
+    head.canvas.style.width = head.canvas.style.height = `${side / dots}px`;
+    const context = head.canvas.getContext("2d");
+    const painted = paintMap(context, head, side, side, colours);
+    context.putImageData(painted.image, 0, 0);
+    shrunk ||= painted.shrunk;
+  }
+  find("note-shrunk").hidden = !shrunk;
+  const bar = find("scale-bar").getContext("2d");
+  for (let x = 0; x < 512; x++) {
+    bar.fillStyle = css(colourOf(x / 511, colours));
+    bar.fillRect(x, 0, 1, 1);
+  }
+  show();
+}
+
+// What follows the state.
+function show() {
+  const { head, query, key } = state;
+  large.draw(head, query, key, colours);
+  find("note-labels").hidden = !large.thinned;
+  find("large-title").textContent = head.name;
+  find("large").setAttribute("aria-label", words.largeLabel(head.name));
+  for (const one of heads) {
+    one.button.setAttribute("aria-checked", String(one === head));
+    one.button.tabIndex = one === head ? 0 : -1;
+  }
+  showTokens();
+  showReading();
+}
+
+function showTokens() {
+  const { head, query } = state;
+  const row = head.row(query);
+  const top = new Map(row ? [] : head.top(query, data.top).map((one) => [one.key, one.weight]));
+  for (const chip of find("tokens").children) {
+    const place = Number(chip.dataset.place);
+    const weight = row ? row[place] : head.level(query, place) === HIDDEN ? HIDDEN : (top.get(place) ?? 0);
+    const shown = `${weight} ${place === query} ${darkness.matches}`;
+    if (chip.shown === shown) continue;
+    chip.shown = shown;
+    const colour = colourOf(weight === HIDDEN ? 0 : Math.sqrt(weight), colours);
+    chip.style.background = css(colour);
+    const bright = (colour[0] * 299 + colour[1] * 587 + colour[2] * 114) / 1000 > 140;
+    chip.style.color = weight === HIDDEN ? "" : bright ? "#0b1220" : "#ffffff";
+    chip.classList.toggle("hidden-key", weight === HIDDEN);
+    chip.setAttribute("aria-selected", String(place === query));
+    chip.tabIndex = place === query ? 0 : -1;
+  }
+}
+
+function showReading() {
+  const { head, query } = state;
+  find("reading-title").textContent = words.reading(data.tokens[query], query);
+  find("place").value = query;
+  find("pinned").textContent = state.pinned ? words.pinned : "";
+  const rows = find("reading-rows");
+  rows.replaceChildren();
+  const top = head.top(query, ROWS);
+  for (const { key, weight } of top) {
+    const row = put(rows, "tr");
+    put(row, "td", String(key));
+    put(row, "td", data.tokens[key]);
+    put(put(row, "td"), "div", "", "bar").style.width = `${weight * 100}%`;
+    put(row, "td", exact(weight));
+  }
+  if (!top.length) put(put(rows, "tr"), "td", words.nothing).colSpan = 4;
+  const measures = head.measures(query);
+  const list = find("measures");
+  list.replaceChildren();
+  if (!measures) return;
+  for (const [name, text] of [
+    [words.entropy, `${measures.entropy.toFixed(3)} ${words.nats}`],
+    [words.first, measures.first.toFixed(3)],
+    [words.previous, measures.previous.toFixed(3)],
+    [words.distance, `${measures.distance.toFixed(2)} ${words.tokens}`],
+  ]) {
+    const pair = put(list, "div");
+    put(pair, "dt", name);
+    put(pair, "dd", text);
+  }
+}
+
+// What a query reads, or one cell's weight, in words.
+function told(query, key) {
+  const { head } = state;
+  if (key === null) {
+    const top = head.top(query, 5).map((one) => `${exact(one.weight)}  ${label(one.key)}`);
+    return [words.reading(data.tokens[query], query), ...(top.length ? top : [words.nothing])].join("\n");
+  }
+  const weight = head.weight(query, key);
+  if (weight !== null) return words.cell(label(query), label(key), weight === HIDDEN ? words.unseen : exact(weight));
+  const about = head.level(query, key) ** 2;
+  return words.cell(label(query), label(key), words.pooledCell(about.toPrecision(2)));
+}
+
+function tip(event, text) {
+  const box = find("tip");
+  box.textContent = text;
+  box.hidden = false;
+  const { width, height } = box.getBoundingClientRect();
+  const left = event.clientX + 16 + width > innerWidth ? event.clientX - width - 12 : event.clientX + 16;
+  const top = event.clientY + 18 + height > innerHeight ? event.clientY - height - 12 : event.clientY + 18;
+  box.style.left = `${Math.max(4, left)}px`;
+  box.style.top = `${Math.max(4, top)}px`;
+}
+
+function untip() {
+  find("tip").hidden = true;
+}
+
+function say(text) {
+  find("live").textContent = text;
+}
+
+function listen() {
+  const tokens = find("tokens");
+  const placeOf = (event) => {
+    const chip = event.target.closest(".token");
+    return chip ? Number(chip.dataset.place) : null;
+  };
+  tokens.addEventListener("pointermove", (event) => {
+    const place = placeOf(event);
+    if (place === null) return untip();
+    if (!state.pinned && event.pointerType === "mouse" && place >= data.first && place !== state.query) {
+      change({ query: place, key: null });
+    }
+    tip(event, told(state.query, place === state.query ? null : place));
+  });
+  tokens.addEventListener("click", (event) => {
+    const place = placeOf(event);
+    if (place !== null && place >= data.first) pin(place, event);
+  });
+  tokens.addEventListener("keydown", (event) => {
+    const moved = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -KEYS, End: KEYS }[event.key];
+    if (moved === undefined) return;
+    event.preventDefault();
+    change({ query: clamp(state.query + moved, data.first), key: null });
+    tokens.children[state.query].focus();
+    say(told(state.query, null));
+  });
+
+  const canvas = find("large");
+  canvas.addEventListener("pointermove", (event) => {
+    const cell = large.cell(event);
+    if (!cell) return untip();
+    if (!state.pinned && event.pointerType === "mouse" && cell.query !== state.query) change({ query: cell.query, key: null });
+    tip(event, told(cell.query, cell.key));
+  });
+  canvas.addEventListener("click", (event) => {
+    const cell = large.cell(event);
+    if (cell) pin(cell.query, event, cell.key);
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const [down, across] = {
+      ArrowUp: [-1, 0], ArrowDown: [1, 0], PageUp: [-10, 0], PageDown: [10, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+    }[event.key] ?? [0, 0];
+    if (!down && !across) return;
+    event.preventDefault();
+    const query = clamp(state.query + down, data.first);
+    const key = across ? clamp((state.key ?? query) + across, 0) : state.key;
+    change({ query, key });
+    say(told(query, key));
+  });
+
+  find("grid").addEventListener("keydown", (event) => {
+    const [down, across] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+    if (!down && !across) return;
+    event.preventDefault();
+    const line = layers.indexOf(state.head.packed.site) + down;
+    const next = heads.find((head) => head.packed.site === layers[line] && head.head === state.head.head + across);
+    if (!next) return;
+    change({ head: next });
+    next.button.focus();
+    say(`${next.name}. ${told(state.query, null)}`);
+  });
+  find("place").addEventListener("change", (event) => {
+    const place = Number.parseInt(event.target.value, 10);
+    if (!Number.isNaN(place)) change({ query: clamp(place, data.first), key: null, pinned: true });
+    tokens.children[state.query].scrollIntoView({ block: "nearest" });
+  });
+  for (const place of [tokens, canvas]) place.addEventListener("pointerleave", untip);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    untip();
+    change({ pinned: false, key: null });
+  });
+  let waiting = 0;
+  addEventListener("resize", () => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(paintAll);
+  });
+  darkness.addEventListener("change", paintAll);
+}
+
+// A click keeps the query; a second one on the same place lets it go.
+function pin(query, event, key = null) {
+  const again = state.pinned && query === state.query && (key === null || key === state.key);
+  change({ query, key: again ? null : key, pinned: !again });
+  tip(event, told(query, key));
+  say(told(query, key));
+}
+
+setUp();
+listen();
+paintAll();
+find("tokens").children[state.query].scrollIntoView({ block: "nearest" });
