@@ -110,10 +110,17 @@ def test_documents_stay_apart_however_they_arrive(documents: list[list[str]], si
     assert found == ["".join(texts) for texts in documents]
 
 
-def test_cutting_a_text_without_places_to_cut_is_linear():
-    # one block of 64 KB after another, none with a place to cut: every character is searched once
-    arriving = [Block("你" * (1 << 16), n == 0) for n in range(64)]
-    assert [len(block.text) for block in cut(arriving, CUT_QWEN2)] == [64 << 16]
+def test_a_text_without_places_to_cut_is_searched_once():
+    class Counting:
+        searched = 0
+
+        def search(self, text: str, place: int) -> None:
+            self.searched += len(text) - place
+
+    rule = Counting()
+    blocks = [Block("x" * 1000, n == 0) for n in range(100)]
+    assert [len(block.text) for block in cut(blocks, rule, size=10)] == [100_000]  # type: ignore[arg-type]
+    assert rule.searched <= 100_000 + 100  # the last character of each block twice
 
 
 def test_batches_hold_about_what_is_asked():

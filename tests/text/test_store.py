@@ -105,7 +105,7 @@ except FolderError as told:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(FolderError, match="cannot be written: (File exists|Not a directory)"):
+    with pytest.raises(FolderError, match=r"cannot be written: (File exists|Not a directory)"):
         write_columns(tmp_path / "file" / "t", PARTS)
 
 

@@ -13,11 +13,12 @@ import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
 from samples import KINDS, ODD, sentence_pieces, word_pieces
+from tokenizers import models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text import SEPARATOR, Tokenizer, vocabulary_size
-from clearhead.text.kinds import _spread
+from clearhead.text.kinds import _spread, byte_characters
 from clearhead.text.pieces import Block
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -61,6 +62,23 @@ def test_transformers_opens_the_folder(kind: str, tmp_path: Path):
         assert (len(theirs), theirs.eos_token_id) == (tokenizer.vocab_size, tokenizer.separator)
 
 
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ("bytes", models.BPE(vocab={**byte_characters(), "ab": 256}, merges=[("a", "b")])),
+        ("bytes", models.BPE(vocab={"a": 0, "b": 1}, merges=[])),
+        ("characters", models.WordLevel(vocab={"a": 0, "[UNK]": 1}, unk_token="[UNK]")),
+    ],
+)
+def test_a_stranger_with_the_habits_of_a_kind_is_not_of_it(kind: str, model: models.Model):
+    library = tokenizers.Tokenizer.from_str(KINDS[kind].to_json())
+    library.model = model
+    stranger = Tokenizer(library)
+    assert (stranger.kind, stranger.cuts) == ("file", None)
+    for text in ("abc", "zab", "a" + SEPARATOR + "b"):
+        assert stranger.encode(text) == library.encode(text).ids
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_loaded_it_is_the_same(kind: str, tmp_path: Path):
     KINDS[kind].save(tmp_path / "deep" / "run")
@@ -99,6 +117,11 @@ def test_an_unknown_id_is_named(token: int):
         KINDS["bytes"].decode([1, token])
     with pytest.raises(TextError, match="is not in the vocabulary"):
         word_pieces().decode([token])
+
+
+def test_ids_may_come_from_arrays():
+    assert word_pieces().decode(np.array([1, 2, 3], dtype=np.uint16)) == "the cafe"
+    assert KINDS["bytes"].decode(np.array([97, 98])) == "ab"
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ QWEN2_WORDS = (
 LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
 # BPE is learned from a part of the text spread evenly over it, 4 to 8 MB: the learner keeps 90 bytes per byte
-# of Chinese (its words are whole phrases, nearly all different): 8 MB need 0.7 GB, 13.4 MB 1.2 GB. Measured loss
-# against learning from all: books-en 0.2 % of bytes per token at 8,192 tokens, 0.5 % at 32,768; books-zh 0.2 %.
+# of Chinese (its words are whole phrases, nearly all different): 8 MB need 0.7 GB, 13.4 MB 1.2 GB. Bytes per token
+# lost against learning from all, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with
+# 32,768; books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
 
 
@@ -132,13 +133,21 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
     Where a rule is returned, an id stands for the same text wherever it is, so that bytes of text can be counted
     per id. Both hold only without a normalizer and for the patterns described in pieces.py.
     """
-    if [token["content"] for token in state["added_tokens"]] == [SEPARATOR]:
-        for kind, known in (("bytes", bytes_tokenizer()), ("characters", characters_tokenizer("a"))):
-            if _habits(state) == _habits(state_of(known)):
-                return kind, CUT_SINGLE
+    singles = {"bytes": bytes_tokenizer(), "characters": characters_tokenizer("a")}
+    for kind, known in singles.items():
+        if _habits(state) == _habits(state_of(known)) and _holds_singles(state):
+            return kind, CUT_SINGLE
     rule = _rule(state)
     own = rule is not None and _habits(state) == _habits(state_of(_bpe_untrained()))
     return ("bpe" if own else "file"), rule
+
+
+def _holds_singles(state: dict[str, Any]) -> bool:
+    """Whether every token beside the separator is one character (for bytes: one that stands for a byte)."""
+    model, added = state["model"], [token["content"] for token in state["added_tokens"]]
+    if added != [SEPARATOR] or any(len(token) != 1 for token in model["vocab"]):
+        return False
+    return model["type"] == "WordLevel" or (not model["merges"] and set(model["vocab"]) == set(byte_characters()))
 
 
 def _habits(state: dict[str, Any]) -> tuple[Any, ...]:

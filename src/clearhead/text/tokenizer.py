@@ -167,7 +167,7 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        known = list(ids)
+        known = [int(token) for token in ids]  # the library takes no numpy integers
         parts = [self._part(token) for token in known]
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
@@ -202,7 +202,7 @@ class Tokenizer:
         return parts
 
     def _code_table(self) -> npt.NDArray[np.uint32] | None:
-        """Ids by byte or by code point, for the two kinds that are a table: 100 times the library's speed."""
+        """Ids by byte or by code point, for the two kinds that are a table: 50 to 120 times the library's speed."""
         if self.kind == "bytes":
             codes = {part[0]: token for token, part in self._parts.items() if token != self.separator}
             table = np.zeros(256, dtype=np.uint32)
