@@ -38,3 +38,23 @@ class Cache:
     def advance(self, places: int) -> None:
         """Counts the places that every layer has now written."""
         self.length += places
+
+    def rewind(self, length: int) -> None:
+        """Forgets the places from ``length`` on: what comes next is written over them."""
+        if not 0 <= length <= self.length:
+            raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
+        self.length = length
+
+    def keep(self, texts_R: Tensor, first: int) -> None:
+        """Goes on with some texts of the batch, in the given order, without the places before ``first``.
+
+        The capacity stays, so ``first`` more places are free. Views handed out before stay as they are.
+        """
+        kept = slice(first, self.length)
+        shape = (self.k_LBGKD.shape[0], len(texts_R), *self.k_LBGKD.shape[2:])
+        for name in ("k_LBGKD", "v_LBGKD"):
+            old_LBGKD: Tensor = getattr(self, name)
+            new_LBGKD = old_LBGKD.new_empty(shape)
+            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, texts_R, :, kept]
+            setattr(self, name, new_LBGKD)
+        self.length -= first

@@ -1,0 +1,50 @@
+"""The text of one completion as it comes: whole characters, and nothing that may yet become a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clearhead.text import TextStream
+
+
+class Writer:
+    """Ids in, text out. The text ends before the stop string whose end comes first, however tokens cut it."""
+
+    def __init__(self, stream: TextStream, stops: Sequence[str] = ()) -> None:
+        self._stream = stream
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False  # a stop string was found; nothing comes after it
+
+    def push(self, token: int) -> str:
+        """The text that this id makes certain."""
+        return self._release(self._stream.push(token))
+
+    def finish(self, *, cut: bool) -> str:
+        """What was held back, after the last id.
+
+        ``cut``: a limit ended the text, so a last character that lacks bytes is left out; otherwise the model ended
+        it there, and U+FFFD stands for what is not a character.
+        """
+        rest = self._release(self._stream.finish().rstrip("\ufffd") if cut else self._stream.finish())
+        rest, self._held = rest + self._held, ""
+        return rest
+
+    def _release(self, text: str) -> str:
+        if self.stopped:
+            return ""
+        self._held += text
+        ends = [(place + len(stop), place) for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        if ends:
+            self.stopped = True
+            keep, release = 0, self._held[: min(ends)[1]]
+        else:
+            keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+            release = self._held[: len(self._held) - keep]
+        self._held = self._held[len(self._held) - keep :]
+        return release
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that begins ``stop`` without being all of it."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
