@@ -86,13 +86,12 @@ def _plot(observation: Observation, focus: Focus, path: Path, model: str | None,
     from clearhead.observe import figure, fonts
 
     drawn = figure.words(observation, model)
+    made = figure.draw(observation, focus, drawn, progress)
     buffer = BytesIO()
     if path.suffix.lower() == ".png":
-        families = fonts.families([drawn.title, drawn.subtitle, *drawn.labels], str(path))
-        made = figure.draw(observation, focus, drawn, families, progress)
+        fonts.dress(made, str(path))
         made.savefig(buffer, format="png", dpi=figure.DPI)
         return buffer.getvalue()
-    made = figure.draw(observation, focus, drawn, [fonts.BASE], progress)
     # The SVG writer reads these two from matplotlib's settings alone; they are put back at once. Without the salt
     # the file's ids would differ from one writing to the next.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clearhead"}), warnings.catch_warnings():

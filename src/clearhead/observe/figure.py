@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from clearhead.observe import fonts, panels
+from clearhead.observe import panels
 from clearhead.observe.focus import Focus
 from clearhead.observe.legible import legible, scientific, short, shortened
 from clearhead.observe.observation import Observation
-from clearhead.observe.panels import DPI, Canvas
+from clearhead.observe.panels import DPI, Box, Canvas
 from clearhead.observe.reading import Reading, read
 from clearhead.observe.shrink import Shrinker
 
 Progress = Callable[[int, int], None]
 
-# Inches. A head in the grid is between these; the large head's side follows from the number of tokens.
-GRID_SIDE, SMALL, LARGE_SIDE, LARGEST_CELL = 8.0, (0.42, 2.2), (4.5, 8.0), 0.9
-LONG_SIDE = 9.0
-MARGIN, TITLE, HEADING, STRIP, LABELS = 0.3, 0.95, 0.4, 1.0, 0.75
-NOTE = 0.23
+# Inches. A head of the grid has a side between these two, in between the grid's side is GRID.
+SMALL, GRID = (0.42, 2.2), 8.0
+# The large head: between these two, in between LARGEST_CELL a token; LONG for texts of 1,000 tokens or more.
+LARGE, LARGEST_CELL, LONG = (4.5, 8.0), 0.9, 9.0
+MARGIN, TITLE, HEADING, STRIP, STRIP_LABELS, NOTE = 0.3, 0.95, 0.8, 1.0, 0.75, 0.23
+GRID_LABELS, SCALE, SCALE_WIDTH, LEAST_WIDTH = (0.45, 0.3), 1.1, 5.2, 14.0
+
+# Points. Token labels are between these two, the largest that does not touch the next.
+LABEL_SIZES = (8.0, 13.0)
+TITLE_SIZE, NOTE_SIZE = 16, 9.5
 
 # Named keys of the query: at most TOP_KEYS, and after the first only those with a weight of at least NAMED.
 TOP_KEYS, NAMED = 5, 0.005
@@ -30,11 +36,47 @@ TOP_KEYS, NAMED = 5, 0.005
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """Every string of the picture, made first: fonts are chosen for them."""
+    """The text and its tokens as the picture shows them."""
 
     title: str
     subtitle: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # of every place: "4 ·server"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where everything stands, in inches from the top left corner; boxes are left, top, width, height."""
+
+    width: float
+    cell: float  # side of a head of the grid
+    grid: Box
+    matrix: Box
+    strip: Box
+    label_size: float  # points
+    bottom: float  # where the notes begin
+
+    @classmethod
+    def of(cls, layers: int, heads: int, labels: Sequence[str]) -> Layout:
+        """The layout for so many layers, heads in a layer, and tokens with these labels."""
+        places = len(labels)
+        cell = panels.whole(_between(SMALL, GRID / max(heads, layers)))
+        side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
+        label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)
+        longest = panels.longest(labels, label_size)
+        top = MARGIN + TITLE + HEADING
+        grid = (MARGIN + GRID_LABELS[0], top + GRID_LABELS[1], heads * cell, layers * cell)
+        left = grid[0] + max(grid[2], SCALE_WIDTH) + 0.75 + longest
+        matrix = (left, top + longest + 0.15, side, side)
+        strip = (left, matrix[1] + side + 0.25, side, STRIP)
+        return cls(
+            width=panels.whole(max(left + side + MARGIN + 0.25, LEAST_WIDTH)),
+            cell=cell,
+            grid=grid,
+            matrix=matrix,
+            strip=strip,
+            label_size=label_size,
+            bottom=max(grid[1] + grid[3] + SCALE, strip[1] + STRIP + STRIP_LABELS) + 0.2,
+        )
 
 
 def words(observation: Observation, model: str | None) -> Words:
@@ -50,66 +92,55 @@ def words(observation: Observation, model: str | None) -> Words:
     )
 
 
-def draw(observation: Observation, focus: Focus, drawn: Words, families: list[str], progress: Progress) -> Figure:
+def draw(observation: Observation, focus: Focus, drawn: Words, progress: Progress) -> Figure:
     """The whole figure at DPI dots per inch. ``progress`` hears (heads done, heads)."""
     sites = observation.seen()
-    L, H = len(sites), max(observation.heads(site) for site in sites)
-    K = observation.shape[1]
-    cell = panels.whole(min(SMALL[1], max(SMALL[0], min(GRID_SIDE / H, GRID_SIDE / L))))
-    side = panels.whole(min(LARGE_SIDE[1] if K < 1000 else LONG_SIDE, max(LARGE_SIDE[0], LARGEST_CELL * K)))
-    font = min(13.0, max(8.0, side * 72 / K / 1.3))
-    longest = panels.longest(drawn.labels, font)
-
-    left, grid = MARGIN + 0.45, (H * cell, L * cell)
-    grid_width = max(grid[0], 5.2)
-    large_left = left + grid_width + 0.75 + longest
-    width = panels.whole(max(large_left + side + MARGIN + 0.25, 14.0))
-    heading_lines = 2
-    body = max(
-        HEADING * heading_lines + 0.3 + grid[1] + 1.1,
-        HEADING * heading_lines + longest + 0.15 + side + 0.25 + STRIP + LABELS,
-    )
-    reading = _read(observation, focus)
-    canvas = Canvas(Figure(figsize=(width, 1.0), dpi=DPI), families, "bold" if fonts.have_bold(families) else "normal")
-    small, large = Shrinker(observation, panels.small_cells(cell)), Shrinker(observation, panels.large_cells(side))
-
-    heads, error = panels.heads(observation, small, cell, progress)
-    step = panels.label_step(K, side, font)
+    most = max(observation.heads(site) for site in sites)
+    layout = Layout.of(len(sites), most, drawn.labels)
+    small = Shrinker(observation, panels.small_cells(layout.cell))
+    large = Shrinker(observation, panels.large_cells(layout.matrix[2]))
+    heads, error = panels.heads(observation, small, layout.cell, progress)
+    step = panels.label_step(len(drawn.labels), layout.matrix[2], layout.label_size)
     notes = _notes(observation, focus, small, large, step, error, drawn)
-    lines = [line for note in notes for line in textwrap.wrap(note, int((width - 2 * MARGIN) * 13))]
-    height = panels.whole(MARGIN + TITLE + body + 0.2 + NOTE * len(lines) + MARGIN)
-    canvas.resize(width, height)
+    lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
+    height = panels.whole(layout.bottom + NOTE * len(lines) + MARGIN)
+    canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
 
-    fits = int((width - 2 * MARGIN) * 72 / (16 * 0.62))
-    canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=16, weight=canvas.bold)
-    canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
-
-    top = MARGIN + TITLE
-    canvas.text(MARGIN, top, "All heads", size=13, weight=canvas.bold)
-    canvas.text(MARGIN, top + 0.27, "a row for each layer, a column for each head", size=10, color=panels.QUIET)
-    grid_top = top + HEADING * heading_lines + 0.3
-    panels.grid(canvas, (left, grid_top, *grid), heads, sites, H, (sites.index(focus.site), focus.head))
-    panels.scale(canvas, left, grid_top + grid[1] + 0.3, grid_width)
-
-    place = focus.row + observation.first_place
-    start = large_left - longest
-    canvas.text(start, top, f"Layer {focus.site.layer}, head {focus.head}", size=13, weight=canvas.bold)
-    canvas.text(
-        start, top + 0.27, "each row is a token that reads, each column a token that is read", size=10,
-        color=panels.QUIET,
-    )  # fmt: skip
-    box = (large_left, top + HEADING * heading_lines + longest + 0.15, side, side)
-    image = large.image(focus.site, focus.head)
-    panels.matrix(canvas, box, image, drawn.labels, observation.first_place, place, reading.keys, font)
-    strip = (large_left, box[1] + side + 0.25, side, STRIP)
+    _headings(canvas, layout, focus, drawn)
+    panels.grid(canvas, layout.grid, heads, sites, most, (sites.index(focus.site), focus.head))
+    panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH)
+    reading = _top(observation, focus)
+    image, place = large.image(focus.site, focus.head), focus.row + observation.first_place
+    panels.matrix(
+        canvas, layout.matrix, image, drawn.labels, observation.first_place, place, reading.keys, layout.label_size
+    )
     row = observation.map(focus.site, focus.head)[focus.row].numpy()
-    panels.strip(canvas, strip, row, reading, drawn.labels)
+    panels.strip(canvas, layout.strip, row, reading, drawn.labels)
     for n, line in enumerate(lines):
-        canvas.text(MARGIN, height - MARGIN - NOTE * (len(lines) - n), line, size=9.5, color=panels.QUIET)
+        canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
+    for text in canvas.figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign is a dollar sign
     return canvas.figure
 
 
-def _read(observation: Observation, focus: Focus) -> Reading:
+def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> None:
+    fits = int((layout.width - 2 * MARGIN) * 72 / (TITLE_SIZE * panels.CELL))
+    canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=TITLE_SIZE, weight="bold")
+    canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
+    over_matrix = layout.matrix[0] - panels.longest(drawn.labels, layout.label_size)
+    for left, heading, hint in (
+        (MARGIN, "All heads", "a row for each layer, a column for each head"),
+        (
+            over_matrix,
+            f"Layer {focus.site.layer}, head {focus.head}",
+            "each row is a token that reads, each column a token that is read",
+        ),
+    ):
+        canvas.text(left, MARGIN + TITLE, heading, size=13, weight="bold")
+        canvas.text(left, MARGIN + TITLE + 0.27, hint, size=10, color=panels.QUIET)
+
+
+def _top(observation: Observation, focus: Focus) -> Reading:
     reading = read(observation, focus.site, focus.head, focus.row, TOP_KEYS)
     kept = max(1, sum(weight >= NAMED for weight in reading.weights))
     return replace(reading, keys=reading.keys[:kept], weights=reading.weights[:kept])
@@ -124,21 +155,27 @@ def _notes(
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
         chosen = f"of {group} the one with the least weight on the first token at the query ({short(focus.first, 3)})"
-    first = f"Large: {chosen}. Outlined: the query ({drawn.labels[place]}), with the weights of its row below."
-    exact = f"Weights are computed exactly; in all heads, rows sum to 1 within {scientific(error)}."
-    notes: list[str] = []
+    query = shortened(drawn.labels[place], panels.LABEL)
+    notes = [
+        f"Large: {chosen}. Outlined: the query ({query}), with the weights of its row below. "
+        f"Weights are computed exactly; in all heads, rows sum to 1 within {scientific(error)}."
+    ]
+    limits: list[str] = []
     for name, shrinker in (("the grid", small), ("the large head", large)):
         if shrinker.pooled:
             tall, wide = shrinker.covers
-            notes.append(f"A cell of {name} is the largest of up to {tall} x {wide} weights.")
+            limits.append(f"A cell of {name} is the largest of up to {tall} x {wide} weights.")
     if step > 1:
-        notes.append(f"Every {_nth(step)} token is labelled, and the query and its top keys where there is room.")
+        limits.append(f"Every {_nth(step)} token is labelled, and the query and its top keys where there is room.")
     if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
-        notes.append(f"Labels longer than {panels.LABEL} characters are cut and end in ….")
-    return [f"{first} {exact}", " ".join(notes)] if notes else [f"{first} {exact}"]
+        limits.append("Labels and titles that end in … are cut.")
+    return [*notes, " ".join(limits)] if limits else notes
+
+
+def _between(limits: tuple[float, float], value: float) -> float:
+    return min(limits[1], max(limits[0], value))
 
 
 def _nth(number: int) -> str:
-    if number % 100 in (11, 12, 13):
-        return f"{number}th"
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}th" if number % 100 in (11, 12, 13) else f"{number}{ending}"

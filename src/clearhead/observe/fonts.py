@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from matplotlib import font_manager, ft2font
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from clearhead.errors import MissingExtraError
 
@@ -42,6 +44,17 @@ READER = (BASE, "Verdana", *PREFERRED, "sans-serif")
 NAMED = 20
 
 
+def dress(figure: Figure, path: str) -> None:
+    """Gives every text of the figure fonts that have its characters; raises as ``families`` does."""
+    texts = figure.findobj(Text)
+    chosen = families((text.get_text() for text in texts), path)
+    bold = _have_bold(chosen)
+    for text in texts:
+        text.set_fontfamily(chosen)
+        if not bold:
+            text.set_fontweight("normal")
+
+
 def families(texts: Iterable[str], path: str) -> list[str]:
     """Font families that together have a glyph for every character of ``texts``, DejaVu Sans first.
 
@@ -73,7 +86,7 @@ def families(texts: Iterable[str], path: str) -> list[str]:
     return chosen
 
 
-def have_bold(chosen: Iterable[str]) -> bool:
+def _have_bold(chosen: Iterable[str]) -> bool:
     """True when every one of these families has a bold face; matplotlib complains of others on standard error."""
     bold = {entry.name for entry in font_manager.fontManager.ttflist if str(entry.weight) in BOLD}
     return bold.issuperset(chosen)

@@ -9,11 +9,12 @@ from rich.cells import cell_len, set_cell_size
 # Control, format (bidirectional marks among them), surrogate, private and unassigned characters; line separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
-_PICTURES = {"\n": "⏎", "\t": "⇥"}
+# Labels show control characters as their pictures, U+2400 to U+241F and U+2421, which few fonts have.
+_PICTURES = {chr(0x2400 + code): f"<0x{code:02X}>" for code in range(32)} | {"␡": "<0x7F>", "\n": "⏎", "\t": "⇥"}
 
 
 def legible(text: str) -> str:
-    """The text with every character that has no picture of its own written out: ``<U+202E>``; newline as ⏎."""
+    """The text with every character that has no shape of its own written out: ``<U+202E>``; newline as ⏎."""
     return "".join(_shown(char) for char in text)
 
 

@@ -17,6 +17,7 @@ from clearhead.attend import Site
 from clearhead.observe import colours, embed
 from clearhead.observe.export import Array, tops, whole
 from clearhead.observe.focus import Focus
+from clearhead.observe.legible import legible
 from clearhead.observe.observation import Observation
 from clearhead.observe.shrink import Shrinker
 
@@ -38,7 +39,7 @@ def lines(
     script = "\n".join(_file(name) for name in SCRIPTS)
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
     title = observation.text if observation.text is not None else "".join(observation.tokens)
-    named = f"{model}: {title[:80]}" if model else title[:80]
+    named = legible(f"{model}: {title[:80]}" if model else title[:80])
     before, after = _file("page.html").split("{{data}}")
     # the title last: it is foreign text, in which the other names must not be looked for
     for name, value in (("policy", policy), ("style", style), ("title", html.escape(named))):
@@ -58,8 +59,8 @@ def _data(
     heads = [(site, head) for site in observation.seen() for head in range(observation.heads(site))]
     about: dict[str, Any] = {
         "model": model,
-        "text": observation.text,
-        "tokens": observation.tokens,
+        "text": None if observation.text is None else "\n".join(map(legible, observation.text.split("\n"))),
+        "tokens": [legible(token) for token in observation.tokens],
         "shape": [Q, K],
         "first": observation.first_place,
         "chosen": heads.index((focus.site, focus.head)),

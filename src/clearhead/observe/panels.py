@@ -37,19 +37,11 @@ MARKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Canvas:
-    """A figure measured in inches from its top left corner, and the fonts for everything on it.
+    """A figure measured in inches from its top left corner."""
 
-    bold: the weight of what stands out; "normal" where a font has no bold face.
-    """
-
-    def __init__(self, figure: Figure, fonts: list[str], bold: str) -> None:
-        self.figure, self.fonts, self.bold = figure, fonts, bold
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
         self.width, self.height = (float(size) for size in figure.get_size_inches())
-
-    def resize(self, width: float, height: float) -> None:
-        """Set before anything is placed."""
-        self.width, self.height = width, height
-        self.figure.set_size_inches(width, height)
 
     def axes(self, box: Box) -> Axes:
         """Axes on whole dots, so that a cell of an image is not split between two dots."""
@@ -59,9 +51,8 @@ class Canvas:
         )
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
-        """Plain text: a dollar sign is a dollar sign."""
-        style = {"va": "top", "fontfamily": self.fonts, "parse_math": False, **style}
-        self.figure.text(left / self.width, 1 - top / self.height, text, **style)
+        """Text whose top left corner is there."""
+        self.figure.text(left / self.width, 1 - top / self.height, text, va="top", **style)
 
 
 def whole(inches: float) -> float:
@@ -175,8 +166,8 @@ def matrix(
     for spine in axes.spines.values():
         spine.set_color(LINE)
     cell = box[2] / K
-    _token_ticks(canvas, axes, labels, range(first_place, K), [query], box[3] / Q, size, axis="y")
-    _token_ticks(canvas, axes, labels, range(K), [*keys, query], cell, size, axis="x")
+    _token_ticks(axes, labels, range(first_place, K), [query], box[3] / Q, size, axis="y")
+    _token_ticks(axes, labels, range(K), [*keys, query], cell, size, axis="x")
     axes.xaxis.tick_top()
     axes.tick_params(length=2, pad=2, color=LINE)
     if cell * DPI >= 14:
@@ -225,8 +216,6 @@ def strip(canvas: Canvas, box: Box, weights_K: npt.NDArray[Any], reading: Readin
             ha="center",
             va="top",
             fontsize=10,
-            fontfamily=canvas.fonts,
-            parse_math=False,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
         )
@@ -252,7 +241,6 @@ def label_step(places: int, side: float, size: float) -> int:
 
 
 def _token_ticks(
-    canvas: Canvas,
     axes: Axes,
     labels: Sequence[str],
     places: range,
@@ -272,11 +260,11 @@ def _token_ticks(
     texts = side.set_ticks(sorted(taken), [shortened(labels[place], LABEL) for place in sorted(taken)])
     for tick, place in zip(texts, sorted(taken), strict=True):
         text = tick.label2 if axis == "x" else tick.label1
-        text.set(parse_math=False, fontfamily=canvas.fonts, fontsize=size)
+        text.set_fontsize(size)
         if axis == "x":
             text.set_rotation(90)
         if place in marked:
-            text.set(color=QUERY_LIGHT, fontweight=canvas.bold)
+            text.set(color=QUERY_LIGHT, fontweight="bold")
 
 
 def _gap(side: float) -> int:

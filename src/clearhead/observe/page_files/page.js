@@ -79,7 +79,7 @@ function setUpNotes() {
   const error = worst === 0 ? "0" : worst.toExponential(0);
   const notes = [words.noteSum(error), data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
   if (data.among !== null) {
-    notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), data.firstWeight.toFixed(3)));
+    notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), exact(data.firstWeight)));
   }
   for (const note of notes) put(find("notes"), "li", note);
   put(find("notes"), "li", words.noteShrunk).id = "note-shrunk";
