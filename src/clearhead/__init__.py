@@ -1,3 +1,53 @@
-"""Transformer language models you can see through."""
+"""Transformer language models you can see through: train, generate, look.
+
+    import clearhead as ch
+    model = ch.load("runs/book")
+    record = ch.observe(model, "I crashed the server.")
+    record[2, 1]                                    # an attention map of layer 2, head 1
+    ch.generate(model, "It was", max_tokens=50, temperature=0.8, seed=1)
+
+Importing this package does not import torch; the first use of a name does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clearhead.attend import Ablate, Knockout, Record, Scale, watch
+    from clearhead.face import draw, generate, observe
+    from clearhead.hub import LanguageModel, load
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Ablate",
+    "Knockout",
+    "LanguageModel",
+    "Record",
+    "Scale",
+    "__version__",
+    "draw",
+    "generate",
+    "load",
+    "observe",
+    "watch",
+]
+
+_HOMES = {
+    "clearhead.attend": ("Ablate", "Knockout", "Record", "Scale", "watch"),
+    "clearhead.face": ("draw", "generate", "observe"),
+    "clearhead.hub": ("LanguageModel", "load"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'clearhead' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

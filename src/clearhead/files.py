@@ -23,8 +23,10 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            mode = os.fstat(file.fileno()).st_mode
+        # By name, not by handle: a library that was given the name may have put another file in its place.
+        temporary.chmod(mode)
+        flush(temporary)
         temporary.replace(path)
         flush(path.parent)
     except OSError as fault:

@@ -6,6 +6,10 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def cores() -> int:
@@ -30,9 +34,27 @@ def free_memory() -> int:
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
     """The fastest of several runs of ``work``, in seconds: what it costs when nothing disturbs it."""
-    best = float("inf")
+    return min(_times(work, repeats))
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """The median time of ``work``, in seconds: what it costs on this machine as it is now."""
+    times = sorted(_times(work, repeats))
+    return times[len(times) // 2]
+
+
+def seconds_of_product(dtype: torch.dtype) -> float:
+    """Time of one 512 x 512 matrix product in ``dtype`` on the processor, in seconds."""
+    import torch
+
+    a = torch.ones(512, 512, dtype=dtype)
+    return seconds(lambda: a @ a, 5)
+
+
+def _times(work: Callable[[], object], repeats: int) -> list[float]:
+    times: list[float] = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
-        best = min(best, time.perf_counter() - start)
-    return best
+        times.append(time.perf_counter() - start)
+    return times

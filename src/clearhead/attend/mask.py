@@ -172,9 +172,7 @@ class Mask:
     """The keys visible to each query: those where every part holds. ``Mask()`` shows all keys."""
 
     parts: tuple[Part, ...] = ()
-    _kept: dict[str, tuple[object, object]] = field(
-        default_factory=dict[str, tuple[object, object]], init=False, repr=False, compare=False
-    )
+    _kept: dict[str, tuple[object, object]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __and__(self, other: Mask) -> Mask:
         """Keys visible under both."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clearhead import __version__
-from clearhead.cli import doctor, show
+from clearhead.cli import corpora, demo, doctor, evaluate, generate, look, show, train
 from clearhead.errors import ClearheadError
 
 app = typer.Typer(
@@ -20,8 +20,18 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (show.show, doctor.doctor):
-    app.command()(verb)
+VERBS = {
+    "train": train.train,
+    "generate": generate.generate,
+    "look": look.look,
+    "eval": evaluate.evaluate,
+    "show": show.show,
+    "corpora": corpora.corpora,
+    "doctor": doctor.doctor,
+    "demo": demo.demo,
+}
+for name, verb in VERBS.items():
+    app.command(name)(verb)
 
 
 def _version(asked: bool) -> None:

@@ -5,3 +5,44 @@ from __future__ import annotations
 
 def doctor() -> None:
     """Say what this machine has: cores, threads, memory, GPU, and which attention kernels run."""
+    import platform
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from clearhead import __version__, machine
+    from clearhead.attend import Request, Score, Site, causal, documents, explain
+    from clearhead.cli.threads import fastest
+
+    threads = fastest()
+    torch.set_num_threads(threads)
+    slow = machine.seconds_of_product(torch.float32)
+    half = machine.seconds_of_product(torch.bfloat16)
+    rows = {
+        "clearhead": __version__,
+        "python, torch": f"{platform.python_version()}, {torch.__version__}",
+        "cores": f"{machine.cores()} ({torch.backends.cpu.get_cpu_capability()})",
+        "threads": f"{threads}: faster than the alternative of 1 or {machine.cores()} when measured just now",
+        "memory": f"{machine.free_memory() / 1e9:.1f} GB free",
+        "bfloat16": f"products take {half / slow:.2f} of float32's time on this processor: "
+        + ("worth using" if half < slow else "not worth using"),
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use",
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    q = torch.zeros(1, 2, 3, 8, device=device)
+    cases = {
+        "causal": (causal(), Score()),
+        "documents": (causal() & documents(torch.zeros(1, 3, dtype=torch.long, device=device)), Score()),
+        "soft cap": (causal(), Score(softcap=30.0)),
+        "sinks": (causal(), Score(sinks_H=torch.zeros(2, device=device))),
+    }
+    for name, (mask, score) in cases.items():
+        answers = explain(Request(q, q, q, mask, score, Site(0)))
+        taken = next(kernel for kernel, why in answers.items() if not why)
+        refusals = "; ".join(f"{kernel}: {', '.join(why)}" for kernel, why in answers.items() if why)
+        table.add_row(f"attention, {name}", f"{taken}" + (f"  ({refusals})" if refusals else ""))
+    Console(highlight=False).print(table)

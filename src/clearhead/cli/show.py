@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def show(model: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
-    """Say what a model folder holds: shape, sizes, tokenizer, training."""
+def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Say what a model folder holds: shape, sizes, memory, tokenizer, training."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from clearhead import hub, recipes
+    from clearhead.runs import RECIPE
+    from clearhead.train import Evaluated, read_log
+
+    loaded = hub.load(model)
+    config, tokenizer = loaded.config, loaded.tokenizer
+    a, f = config.attention, config.feed_forward
+    groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
+    inner = config.parameters() - config.vocabulary * config.width * (1 if config.tied else 2)
+    width = loaded.transformer.embedding.weight.element_size()
+    cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
+    rows = {
+        "family": hub.family(config),
+        "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings",
+        "memory": f"{config.parameters() * width / 1e6:,.1f} MB, and {cache / 1e6:,.1f} MB for a text of full length",
+        "layers": f"{config.layers} of width {config.width}",
+        "attention": f"{a.heads} heads of width {a.head_width}{groups}"
+        + (f", window of {a.window} tokens" if a.window else ""),
+        "feed-forward": f"{f.kind} of width {f.width}",
+        "norm": config.norm.kind,
+        "positions": config.positions.kind,
+        "output layer": "the embedding matrix" if config.tied else "its own matrix",
+        "context": f"{config.context:,} tokens",
+        "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
+    }
+    if (model / RECIPE).is_file():
+        recipe = recipes.resolved(recipes.read_file(model / RECIPE))
+        rows["text"] = recipe.text.corpus or ", ".join(recipe.text.sources)
+        length = f"{recipe.train.steps:,} steps" if recipe.train.steps else f"{recipe.train.minutes:g} minutes"
+        rows["training"] = f"{length}, {recipe.train.batch} texts a step, {recipe.train.optimizer.kind}"
+        evaluated = [report for report in read_log(model / "log.jsonl") if isinstance(report, Evaluated)]
+        if evaluated:
+            best = min(evaluated, key=lambda report: report.valid_loss)
+            rows["validation"] = (
+                f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
+            )
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console(highlight=False).print(table)

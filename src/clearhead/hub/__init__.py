@@ -1,5 +1,5 @@
 """Folders in the Hugging Face layout, in and out."""
 
-from clearhead.hub.folder import WEIGHTS, LanguageModel, load, read_config, save, save_weights
+from clearhead.hub.folder import WEIGHTS, LanguageModel, family, load, read_config, save, save_weights
 
-__all__ = ["WEIGHTS", "LanguageModel", "load", "read_config", "save", "save_weights"]
+__all__ = ["WEIGHTS", "LanguageModel", "family", "load", "read_config", "save", "save_weights"]

@@ -60,18 +60,18 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
-    family, marker = writing(transformer.config), tokenizer.separator
+    layout, marker = writing(transformer.config), tokenizer.separator
     ends = {"bos_token_id": marker, "eos_token_id": marker}
     dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
-    _write_json(folder / CONFIG, {**family.settings(transformer.config), **ends, "dtype": dtype})
+    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **ends, "dtype": dtype})
     _write_json(folder / GENERATION, ends)
     save_weights(folder, transformer)
 
 
 def save_weights(folder: Path, transformer: Transformer) -> None:
     """Writes the weights alone into a folder that ``save`` made, atomically."""
-    family = writing(transformer.config)
-    theirs = to_theirs(family.table(transformer.config), transformer.state_dict())
+    layout = writing(transformer.config)
+    theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
     write_tensors(folder / WEIGHTS, theirs, {"clearhead.tokenizer": _sha256(folder / TOKENIZER)})
 
 
@@ -99,8 +99,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocabulary}; "
             "they do not belong together"
         )
-    family = writing(config)
-    ours = to_ours(family.table(config), theirs, str(folder / WEIGHTS))
+    layout = writing(config)
+    ours = to_ours(layout.table(config), theirs, str(folder / WEIGHTS))
     transformer = skeleton(config)
     for name, parameter in transformer.state_dict().items():
         if ours[name].shape != parameter.shape:
@@ -124,6 +124,11 @@ def read_config(folder: Path) -> ModelConfig:
     if not isinstance(settings, dict):
         raise FolderError(f"{path}: altered: it holds no table of settings")
     return reading(settings, str(path))[1]
+
+
+def family(config: ModelConfig) -> str:
+    """The name of the family in whose layout a model of this config is written."""
+    return writing(config).MODEL_TYPE
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -13,15 +13,16 @@ from clearhead.model.config import ModelConfig
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """Cosines and signed sines of one pass, (B or 1, 1, T, D): the second half of a head is paired with the first."""
+    """Cosines and signed sines of one pass, (B or 1, T, 1, D): the second half of a head is paired with the first."""
 
-    cos_B1TD: Tensor
-    sin_B1TD: Tensor
+    cos_BT1D: Tensor
+    sin_BT1D: Tensor
 
-    def __call__(self, x_BHTD: Tensor) -> Tensor:
+    def __call__(self, x_BTXD: Tensor) -> Tensor:
         """Each pair (x_i, x_{i + D/2}) turned by its angle (Su et al. 2021, eq. 34, in GPT-NeoX's pairing)."""
-        half = x_BHTD.shape[-1] // 2
-        return x_BHTD * self.cos_B1TD + x_BHTD.roll(half, dims=-1) * self.sin_B1TD
+        half = x_BTXD.shape[-1] // 2
+        cos_BT1D, sin_BT1D = self.cos_BT1D.to(x_BTXD.dtype), self.sin_BT1D.to(x_BTXD.dtype)
+        return torch.addcmul(x_BTXD * cos_BT1D, x_BTXD.roll(half, dims=-1), sin_BT1D)
 
 
 class Positions(Protocol):
@@ -31,7 +32,7 @@ class Positions(Protocol):
         """The embedding with what the rule adds to it."""
         ...
 
-    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> Turn | None:
+    def turn(self, places_BT: Tensor) -> Turn | None:
         """What to do to queries and keys, or None."""
         ...
 
@@ -48,10 +49,10 @@ class Rotary(nn.Module):
         """Nothing is added."""
         return x_BTE
 
-    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> Turn:
-        """Cosines and sines of the given places, in ``dtype``."""
+    def turn(self, places_BT: Tensor) -> Turn:
+        """Cosines and sines of the given places, in float32."""
         cos_TD, sin_TD = self._tables(places_BT.device)
-        return Turn(cos_TD[places_BT].unsqueeze(1).to(dtype), sin_TD[places_BT].unsqueeze(1).to(dtype))
+        return Turn(cos_TD[places_BT].unsqueeze(2), sin_TD[places_BT].unsqueeze(2))
 
     def _tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._table:
@@ -73,7 +74,7 @@ class Learned(nn.Module):
         """x_BTE plus the vectors of its places."""
         return x_BTE + self.weight[places_BT]
 
-    def turn(self, places_BT: Tensor, dtype: torch.dtype) -> None:
+    def turn(self, places_BT: Tensor) -> None:
         """Queries and keys stay as they are."""
         return
 

@@ -61,7 +61,7 @@ class Transformer(nn.Module):
         if places_BT is None:
             places_BT = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0)
         x_BTE = self.dropout(self.positions.add(self.embedding(ids_BT), places_BT))
-        turn = self.positions.turn(places_BT, x_BTE.dtype)
+        turn = self.positions.turn(places_BT)
         mask = self.own_mask & mask
         for block in self.blocks:
             x_BTE = block(x_BTE, turn=turn, mask=mask, cache=cache)
@@ -103,7 +103,7 @@ def build(config: ModelConfig, *, seed: int) -> Transformer:
     model = skeleton(config).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
-        if name.endswith("norm.weight"):
+        if "norm" in name and not name.endswith("bias"):
             nn.init.ones_(parameter)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -146,15 +146,9 @@ def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int,
     for count in counts:
         torch.set_num_threads(count)
         step()
-        times[count] = median_seconds(step, 5)
+        times[count] = machine.median_seconds(step, 5)
         say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")
     torch.set_num_threads(before)
     best = min(times, key=lambda count: times[count])
     compared = ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in times.items())
     return best, f"{best} thread(s), the fastest measured for one step ({compared})"
-
-
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """The median time of ``work``: what it costs on this machine as it is now, disturbances included."""
-    times: Sequence[float] = sorted(machine.seconds(work, 1) for _ in range(repeats))
-    return times[len(times) // 2]

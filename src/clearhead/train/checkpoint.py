@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def save_state(folder: Path, state: State) -> None:
     whole = folder / f"{state.progress.step:09d}"
     if whole.exists():
         return  # this very step is saved already
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    temporary = folder / f".{os.getpid()}.tmp"
     try:
         parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
         tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}

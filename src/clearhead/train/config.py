@@ -8,6 +8,13 @@ from typing import Literal
 from clearhead.errors import ConfigError
 
 
+def _at_least(config: object, name: str, least: float, *, strict: bool = False) -> None:
+    value = getattr(config, name)
+    if value < least or (strict and value == least):
+        rule = "above" if strict else "at least"
+        raise ConfigError(f"{type(config).__name__}: {name} is {value}; it must be {rule} {least:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """Muon for the blocks' matrices, AdamW for embeddings, the output layer, norms and biases; or AdamW for all."""
@@ -72,10 +79,3 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
     rise = progress / config.warmup if config.warmup else 1.0
     fall = (1.0 - progress) / config.decay if config.decay else 1.0
     return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)
-
-
-def _at_least(config: object, name: str, least: float, *, strict: bool = False) -> None:
-    value = getattr(config, name)
-    if value < least or (strict and value == least):
-        rule = "above" if strict else "at least"
-        raise ConfigError(f"{type(config).__name__}: {name} is {value}; it must be {rule} {least:g}")

@@ -118,8 +118,8 @@ def table(config: ModelConfig) -> list[Row]:
         gated = (f"{theirs}.mlp.gate_proj.weight", f"{theirs}.mlp.up_proj.weight")
         rows += [
             Row(f"{ours}.attention_norm.weight", (f"{theirs}.input_layernorm.weight",)),
-            Row(f"{ours}.attention.query_norm.weight", (f"{theirs}.self_attn.q_norm.weight",)),
-            Row(f"{ours}.attention.key_norm.weight", (f"{theirs}.self_attn.k_norm.weight",)),
+            Row(f"{ours}.attention.head_norm.query", (f"{theirs}.self_attn.q_norm.weight",)),
+            Row(f"{ours}.attention.head_norm.key", (f"{theirs}.self_attn.k_norm.weight",)),
             Row(f"{ours}.feed_forward_norm.weight", (f"{theirs}.post_attention_layernorm.weight",)),
             Row(f"{ours}.feed_forward.up.weight", gated, (f.width, f.width)),
             Row(f"{ours}.feed_forward.down.weight", (f"{theirs}.mlp.down_proj.weight",)),

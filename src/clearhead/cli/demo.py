@@ -1,0 +1,42 @@
+"""``clearhead demo``: the whole path in about two minutes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STORY = "Once upon a time"
+SENTENCE = '"Server, may I have the check?" she asked.'
+
+
+def demo(
+    minutes: Annotated[float, typer.Option(help="Time for the training.")] = 2.0,
+    corpus: Annotated[str, typer.Option(help="A built-in corpus.")] = "world-en",
+    out: Annotated[Path, typer.Option(help="Run folder; it must not exist.")] = Path("runs/demo"),
+) -> None:
+    """Train on a built-in corpus, write a story, and save a picture of its attention."""
+    from clearhead import draw, generate, load, observe
+    from clearhead.cli import training
+
+    given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
+    folder = training.start(given, recipe=None, config=None, settings=[], out=_free(out), started=time.perf_counter())
+    model = load(folder)
+    typer.echo("\nA story by the model:\n")
+    typer.echo(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)))
+    picture = folder / "attention.png"
+    draw(observe(model, SENTENCE), picture)
+    typer.echo(f"\nWhat its heads read in {SENTENCE!r}: {picture}")
+    typer.echo(f'Go on with:  clearhead generate {folder} "The king"')
+    typer.echo(f'             clearhead look {folder} "I crashed the server."')
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that does not exist: the demo can be run again."""
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free

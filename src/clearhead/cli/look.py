@@ -1,0 +1,97 @@
+"""``clearhead look``: what the heads of a model read in a text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.errors import TextError
+
+if TYPE_CHECKING:
+    from clearhead.model import Transformer
+    from clearhead.text import Tokenizer
+
+
+def look(
+    model: Annotated[str, typer.Argument(help="A run folder.")],
+    text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query", "-q", help="The token that reads: its place (from 0; -1 is the last) or a word of the text."
+        ),
+    ] = None,
+    layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one drawn large.")] = None,
+    head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one drawn large.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A picture instead: x.png, x.svg, x.html or x.json."),
+    ] = None,
+) -> None:
+    """Show what each head reads at one token of a text, here or as a picture of all heads.
+
+    Without --query it is the last token. The large head of a picture, unless chosen with --layer and --head, is the
+    one with the least weight on the first token at the query.
+    """
+    from clearhead import hub
+    from clearhead.observe.draw import check
+
+    if out is not None:
+        check(out)
+    if text == "-":
+        text = _standard_input()
+    loaded = hub.load(model)
+    show(loaded.transformer, loaded.tokenizer, text, name=model, query=query, layer=layer, head=head, out=out)
+
+
+def show(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    name: str,
+    query: str | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """The verb for a model at hand: the table on standard output, or the picture in ``out``, told on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from clearhead.observe import draw, observe, reading
+
+    record = observe(transformer, tokenizer, text)
+    if out is None:
+        table = reading(record, query, layer=layer, head=head, model=name)
+        Console(highlight=False, soft_wrap=False).print(table)
+        return
+    messages = Console(stderr=True, highlight=False)
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        task = progress.add_task("heads", total=None)
+        focus = draw(
+            record,
+            out,
+            layer=layer,
+            head=head,
+            query=query,
+            model=name,
+            progress=lambda done, heads: progress.update(task, completed=done, total=heads),
+        )
+    place = focus.row + record.first_place
+    messages.print(
+        f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _standard_input() -> str:
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TextError(f"standard input: byte {error.start} is not UTF-8; convert it first, e.g. with iconv") from None

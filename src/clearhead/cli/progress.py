@@ -1,0 +1,86 @@
+"""How a run shows itself: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from clearhead.train import Evaluated, Report, Stepped
+
+# Seconds between plain lines, when no evaluation comes between.
+INTERVAL = 30.0
+
+
+class Display:
+    """Draws the reports of one session on standard error."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not self._live,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task("training", total=1.0, figures="")
+        self._loss: float | None = None
+        self._valid: float | None = None
+        self._first: Stepped | None = None
+        self._printed = time.monotonic()
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def show(self, report: Report) -> None:
+        """Takes one report of the loop."""
+        if isinstance(report, Stepped):
+            self._stepped(report)
+        else:
+            self._evaluated(report)
+
+    def _stepped(self, report: Stepped) -> None:
+        # An exponential mean over about twenty steps: one step's loss jumps with its batch.
+        self._loss = report.loss if self._loss is None else 0.95 * self._loss + 0.05 * report.loss
+        self._first = self._first or report
+        line = self._figures(report)
+        self._bar.update(self._task, completed=report.used, figures=line)
+        if not self._live and time.monotonic() - self._printed >= INTERVAL:
+            self._line(f"{report.used:4.0%}  {line}")
+
+    def _evaluated(self, report: Evaluated) -> None:
+        self._valid = report.valid_loss
+        kept = "" if report.best else "  (not the lowest)"
+        self._line(
+            f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a token, "
+            f"{report.bits_per_byte:.4f} bits a byte{kept}"
+        )
+        if report.sample:
+            self._console.print(Text("   | " + report.sample.replace("\n", "\n   | "), style="dim"))
+
+    def _figures(self, report: Stepped) -> str:
+        first = self._first or report
+        seconds, steps = report.seconds - first.seconds, report.step - first.step
+        each = report.tokens / report.step
+        speed = f"{each * steps / seconds:,.0f} tokens/s" if seconds > 0 else ""
+        left = seconds / (report.used - first.used) * (1 - report.used) if report.used > first.used else 0.0
+        valid = "" if self._valid is None else f"  valid {self._valid:.3f}"
+        return (
+            f"step {report.step:,}  loss {self._loss:.3f}{valid}  rate {report.rate:.2f}  {speed}  "
+            f"{int(left // 60)}:{int(left % 60):02d} left"
+        )
+
+    def _line(self, text: str) -> None:
+        self._printed = time.monotonic()
+        self._console.print(text, highlight=False, soft_wrap=True)

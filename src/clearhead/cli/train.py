@@ -1,0 +1,58 @@
+"""``clearhead train``: learn from text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STARTED = time.perf_counter()
+
+
+def train(
+    text: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns, or - for standard input.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="A built-in corpus instead; see `clearhead corpora`.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for the whole run; chooses size and schedule.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of minutes.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A named configuration.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with text, model and train tables.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One value: model.layers=6. Repeatable."),
+    ] = None,
+    valid: Annotated[list[str] | None, typer.Option(help="Validation text; else the last tenth.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="bpe, characters, bytes, or a tokenizer.json.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="Size of a bpe vocabulary; else from the text.")] = None,
+    megabytes: Annotated[float | None, typer.Option(help="Size of a built-in corpus.")] = None,
+    field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the files; utf-8 unless given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME unless given.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+) -> None:
+    """Train a language model on text and save it as a run folder.
+
+    Without --recipe, --config or --steps, --minutes (5 unless given) measures this machine and chooses the rest.
+    """
+    from clearhead.cli import training
+
+    given = {
+        "text": {
+            "sources": text or None,
+            "corpus": corpus,
+            "megabytes": megabytes,
+            "valid": valid,
+            "tokenizer": tokenizer,
+            "vocabulary": vocabulary,
+            "field": field,
+            "encoding": encoding,
+        },
+        "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
+    }
+    if resume is not None:
+        training.resume(resume, given, [recipe, config, out, *(setting or [])])
+    else:
+        training.start(given, recipe=recipe, config=config, settings=setting or [], out=out, started=STARTED)
