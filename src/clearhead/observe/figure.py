@@ -14,7 +14,7 @@ from clearhead.observe.focus import Focus
 from clearhead.observe.legible import legible, scientific, short, shortened
 from clearhead.observe.observation import Observation
 from clearhead.observe.panels import DPI, Box, Canvas
-from clearhead.observe.reading import Reading, read
+from clearhead.observe.row import Reading, read
 from clearhead.observe.shrink import Shrinker
 
 Progress = Callable[[int, int], None]

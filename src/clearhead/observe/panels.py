@@ -17,7 +17,7 @@ from clearhead.attend import Site
 from clearhead.observe.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights, paint
 from clearhead.observe.legible import short, shortened
 from clearhead.observe.observation import Observation
-from clearhead.observe.reading import Reading
+from clearhead.observe.row import Reading
 from clearhead.observe.shrink import Shrinker
 
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
@@ -71,8 +71,8 @@ def small_cells(side: float) -> int:
 
 
 def large_cells(side: float) -> int:
-    """How many cells the large head can show with at least one dot each."""
-    return round(side * DPI)
+    """How many cells the large head shows at most: three dots each, since single dots vanish on a projector."""
+    return round(side * DPI) // 3
 
 
 def heads(

@@ -12,7 +12,7 @@ from clearhead.attend import Record
 from clearhead.observe.focus import matching, query_row
 from clearhead.observe.legible import legible, scientific, short, shortened
 from clearhead.observe.observation import Observation
-from clearhead.observe.reading import Reading, read
+from clearhead.observe.row import Reading, read
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
