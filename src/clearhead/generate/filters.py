@@ -7,8 +7,8 @@ from torch import Tensor
 
 from clearhead.generate.sampling import Sampling
 
-# A nucleus is looked for among this many of the likeliest tokens before everything is sorted: of 50,257 logits the
-# 1,024 largest are found in a tenth of the time that sorting all takes.
+# A nucleus is looked for among this many of the likeliest tokens first: of 50,257 numbers the 1,024 largest are found
+# in a tenth of the time that sorting all takes.
 NUCLEUS = 1024
 
 
@@ -51,22 +51,19 @@ def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
-    """The fewest likeliest tokens that together have probability p (Holtzman et al. 2020, 3.1).
+    """The fewest likeliest tokens that together have probability p, and all that equal the last of them.
 
-    Of equal logits at the edge those with the larger ids stay, as in transformers' sort.
+    (Holtzman et al. 2020, 3.1.) Which of equals transformers keeps at the edge depends on its sort; here all stay.
     """
-    V = logits_BV.shape[-1]
-    largest = logits_BV.topk(min(NUCLEUS, V))
-    mass_BN = (largest.values - logits_BV.logsumexp(dim=-1, keepdim=True)).exp().cumsum(dim=-1)
-    kept_B = (mass_BN < p).sum(dim=-1) + 1  # a token stays while those above it have less than p
-    least_B1 = largest.values.gather(1, (kept_B - 1).clamp(max=mass_BN.shape[1] - 1).unsqueeze(1))
-    out_BV = logits_BV < least_B1
-    if bool(((kept_B <= mass_BN.shape[1]) & (V - out_BV.sum(dim=-1) == kept_B)).all()):
-        return logits_BV.masked_fill(out_BV, -torch.inf)
-    ascending = logits_BV.sort(dim=-1, stable=True)  # equals at the edge, or the nucleus is larger than NUCLEUS
-    out_BV = ascending.values.softmax(dim=-1).cumsum(dim=-1) <= 1 - p
-    out_BV[:, -1] = False
-    return logits_BV.masked_fill(out_BV.scatter(1, ascending.indices, out_BV), -torch.inf)
+    p_BV = logits_BV.softmax(dim=-1)
+    share_B1 = p * p_BV.sum(dim=-1, keepdim=True, dtype=torch.float64)
+    for size in (NUCLEUS, p_BV.shape[1]):
+        largest_BN = p_BV.topk(min(size, p_BV.shape[1])).values
+        last_B1 = (largest_BN.cumsum(dim=-1, dtype=torch.float64) < share_B1).sum(dim=-1, keepdim=True)
+        if bool((last_B1 < largest_BN.shape[1]).all()):
+            break
+    least_B1 = largest_BN.gather(1, last_B1.clamp(max=largest_BN.shape[1] - 1))
+    return logits_BV.masked_fill(p_BV < least_B1, -torch.inf)
 
 
 def keep_min_p(logits_BV: Tensor, p: float) -> Tensor:

@@ -22,7 +22,7 @@ class Sampling:
     repetition_penalty: float = 1.0  # logits of tokens the text already has: divided where positive, else multiplied
     temperature: float = 0.8  # logits are divided by it; 0 = greedy: the likeliest token, the filters below unused
     top_k: int | None = None  # the k likeliest tokens, with all that tie with the last of them
-    top_p: float | None = None  # the fewest likeliest tokens that together have this probability
+    top_p: float | None = None  # the fewest likeliest tokens that together have this probability, and ties likewise
     min_p: float | None = None  # tokens at least this fraction as likely as the likeliest
     stop: tuple[str, ...] = ()  # the text ends before the first of these
     seed: int = 0  # the same prompt and seed give the same text, alone or among other prompts

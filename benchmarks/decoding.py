@@ -1,0 +1,131 @@
+"""Decoding speed beside transformers' generate: GPT-2 124M's shape, random weights, float32, one prompt.
+
+    python benchmarks/decoding.py
+
+Both hold the same weights, and their greedy ids must be equal before anything is timed. Then they take turns in one
+process. Three comparisons are printed, each as the ratio of tokens per second:
+
+greedy, one token a pass    every token costs one reading of all weights: the bound is the memory's bandwidth
+greedy, as it ships         guesses at repetitions are checked several in a pass. A model with random weights soon
+                            writes in a circle, where nearly all guesses are right: this is the most they can give
+sampled, as it ships        temperature 1 over random weights never repeats itself: the least they can give
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import transformers
+
+from clearhead.generate.decoding import Decoding
+from clearhead.generate.sampling import Sampling
+from clearhead.hub.families import writing
+from clearhead.hub.families.table import to_theirs
+from clearhead.machine import cores
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+
+GPT2 = ModelConfig(
+    vocabulary=50257,
+    context=1024,
+    layers=12,
+    width=768,
+    attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm=False),
+    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=3072, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=64, help="new tokens in each run")
+    parser.add_argument("--prompt", type=int, default=16, help="tokens of the prompt")
+    parser.add_argument("--rounds", type=int, default=7, help="runs of each, in turn")
+    parser.add_argument("--threads", type=int, default=cores(), help="of torch, for both")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    transformers.logging.set_verbosity_error()
+
+    ours = build(GPT2, seed=0).eval()
+    family = writing(GPT2)
+    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
+    theirs.load_state_dict(to_theirs(family.table(GPT2), ours.state_dict()), strict=False)
+    prompt = torch.randint(GPT2.vocabulary, (1, chosen.prompt), generator=torch.Generator().manual_seed(0)).tolist()
+
+    def run_ours(*, temperature: float, lookup: bool) -> list[int]:
+        sampling = Sampling(max_tokens=chosen.tokens, temperature=temperature)
+        decoding = Decoding(ours, prompt, sampling, vocabulary=GPT2.vocabulary, lookup=lookup)
+        ids: list[int] = []
+        while len(ids) < chosen.tokens:
+            ids += [token.id for token in decoding.step()]
+        return ids[: chosen.tokens]
+
+    def run_theirs(*, sample: bool) -> list[int]:
+        settings = {"do_sample": True, "temperature": 1.0, "top_k": 0} if sample else {"do_sample": False}
+        ids_BT = torch.tensor(prompt)
+        with torch.inference_mode():
+            written_BT = theirs.generate(
+                ids_BT,
+                attention_mask=torch.ones_like(ids_BT),
+                max_new_tokens=chosen.tokens,
+                eos_token_id=None,
+                pad_token_id=0,
+                **settings,
+            )
+        return written_BT[0, chosen.prompt :].tolist()
+
+    expected = run_theirs(sample=False)
+    for lookup in (False, True):
+        if run_ours(temperature=0, lookup=lookup) != expected:
+            raise SystemExit(f"the greedy ids differ from transformers' (lookup {lookup}); nothing was timed")
+    print(f"{ours.config.parameters() / 1e6:.0f} M parameters, float32, {chosen.threads} thread(s), prompt of "
+          f"{chosen.prompt}, {chosen.tokens} new tokens; torch {torch.__version__}, transformers "
+          f"{transformers.__version__}; greedy ids equal")  # fmt: skip
+    compare(
+        "greedy, one token a pass",
+        lambda: run_ours(temperature=0, lookup=False),
+        lambda: run_theirs(sample=False),
+        chosen.rounds,
+    )
+    compare(
+        "greedy, as it ships",
+        lambda: run_ours(temperature=0, lookup=True),
+        lambda: run_theirs(sample=False),
+        chosen.rounds,
+    )
+    compare(
+        "sampled, as it ships",
+        lambda: run_ours(temperature=1, lookup=True),
+        lambda: run_theirs(sample=True),
+        chosen.rounds,
+    )
+
+
+def compare(name: str, ours: Callable[[], list[int]], theirs: Callable[[], list[int]], rounds: int) -> None:
+    """Runs both in turn and prints tokens per second of each and their ratios' spread."""
+    pairs = [(speed(ours), speed(theirs)) for _ in range(rounds)]
+    ratios = [mine / peer for mine, peer in pairs]
+    print(f"{name:26}", end="")
+    for side, values in (("clearhead", [mine for mine, _ in pairs]), ("transformers", [peer for _, peer in pairs])):
+        print(f"  {side} {spread(values, 1)} tokens/s", end="")
+    print(f"  ratio {spread(ratios, 2)}")
+
+
+def speed(run: Callable[[], list[int]]) -> float:
+    """New tokens per second, the prompt's pass included."""
+    start = time.perf_counter()
+    return len(run()) / (time.perf_counter() - start)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median, and in brackets the least and the largest."""
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
+
+
+if __name__ == "__main__":
+    main()

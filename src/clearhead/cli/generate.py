@@ -1,0 +1,139 @@
+"""``clearhead generate``: what a model writes after a prompt."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.errors import TextError
+
+if TYPE_CHECKING:
+    from clearhead.generate import Piece
+
+# A seed for one who gave none; short enough to be typed again.
+SEEDS = 1_000_000
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(help="A run folder.")],
+    prompt: Annotated[
+        list[str] | None, typer.Argument(help="Texts to go on from; none: a text from its beginning.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="New tokens at most, for each prompt.")] = 100,
+    temperature: Annotated[float, typer.Option(help="Logits are divided by it; 0: always the likeliest token.")] = 0.8,
+    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw among the fewest tokens that together have this probability.")
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Draw among tokens at least this fraction as likely as the likeliest.")
+    ] = None,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1 makes tokens that the text already has less likely.")
+    ] = 1.0,
+    stop: Annotated[list[str] | None, typer.Option(help="End the text before this string; may be given again.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed and prompt give the same text; drawn and told unless given.")
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="One JSON object a line for each prompt: prompt, text, ids, tokens, logprobs (natural logarithms of "
+            "the model's own probabilities, before temperature and filters), finish, seed.",
+        ),
+    ] = False,
+    file: Annotated[
+        str | None, typer.Option("--file", help="A file of prompts, one a line; - is standard input.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+) -> None:
+    """Go on writing after each prompt, in the order of the prompts.
+
+    Standard output has prompt and text alone, as it comes, with an empty
+    line between two prompts. A text ends where the model ends it, before a
+    stop string, after --max-tokens, or where the model's context is full,
+    which is told.
+    """
+    import random
+
+    from clearhead import hub
+    from clearhead.cli.threads import use_threads
+    from clearhead.generate import Sampling, complete, stream
+
+    prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
+    sampling = Sampling(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop or ()),
+        seed=random.randrange(SEEDS) if seed is None else seed,
+    )
+    loaded = hub.load(model)
+    use_threads(threads)
+    began, number = time.perf_counter(), 0
+    held: list[Piece] = []  # of the text that is being shown
+    for piece in in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling)):
+        if not as_json:
+            begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
+            _write(begins + piece.text + ("" if piece.finish is None else "\n"))
+        number += 1
+        held.append(piece)
+        if piece.finish is None:
+            continue
+        completion = complete(loaded.tokenizer, prompts[piece.prompt], held)
+        if as_json:
+            _write(json.dumps({**asdict(completion), "seed": sampling.seed}, ensure_ascii=False) + "\n")
+        if piece.finish == "context":
+            which = f"prompt {piece.prompt + 1}: " if len(prompts) > 1 else ""
+            typer.echo(
+                f"{which}stopped after {len(held)} of {max_tokens} tokens: the model's context of "
+                f"{loaded.config.context} tokens, the prompt's counted, is full",
+                err=True,
+            )
+        held = []
+    seconds = time.perf_counter() - began
+    drawn = "" if sampling.greedy else f"; seed {sampling.seed}"
+    typer.echo(f"{number} tokens in {seconds:.1f} s, {number / seconds:.0f} a second{drawn}", err=True)
+
+
+def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces of the first prompt as they come, then those of the second, ...; what comes early waits."""
+    waiting: dict[int, list[Piece]] = {}
+    front = 0
+    for piece in pieces:
+        waiting.setdefault(piece.prompt, []).append(piece)
+        while ready := waiting.pop(front, []):
+            yield from ready
+            if ready[-1].finish is None:
+                break
+            front += 1
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _lines(file: str) -> list[str]:
+    """The lines of a file or of standard input, without their ends; an empty line is an empty prompt."""
+    name = "standard input" if file == "-" else file
+    try:
+        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
+    except FileNotFoundError:
+        raise TextError(f"{name}: there is no such file; --file names one with a prompt on each line") from None
+    except UnicodeDecodeError as error:
+        raise TextError(f"{name}: byte {error.start} is not UTF-8; convert it first, e.g. with iconv") from None
+    if not text:
+        raise TextError(f"{name}: is empty; it must have a prompt on each line")
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]

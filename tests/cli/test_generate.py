@@ -1,0 +1,162 @@
+"""The verb from the outside: what stands on which stream, exit codes, messages."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from clearhead import hub
+from clearhead.cli import app, generate
+from clearhead.generate import Piece, Sampling
+from clearhead.generate import generate as write
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tokenizer = Tokenizer.characters(["abcdefghij \n好"])
+    config = ModelConfig(
+        vocabulary=tokenizer.vocab_size,
+        context=31,
+        layers=2,
+        width=20,
+        attention=AttentionConfig(heads=2, kv_heads=1, head_width=6),
+        feed_forward=FeedForwardConfig(width=29),
+    )
+    folder = tmp_path_factory.mktemp("runs") / "little"
+    hub.save(folder, build(config, seed=3), tokenizer)
+    return folder
+
+
+def run(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["generate", *map(str, arguments), "--threads", "1"], input=stdin)
+
+
+def expected(folder, *prompts, **settings):
+    model = hub.load(folder)
+    return write(model.transformer, model.tokenizer, prompts, Sampling(**settings))
+
+
+def test_standard_output_has_prompt_and_text_alone(folder):
+    got = run(folder, "abc", "--max-tokens", 9, "--seed", 5)
+    (completion,) = expected(folder, "abc", max_tokens=9, seed=5)
+    assert got.exit_code == 0
+    assert got.stdout == f"abc{completion.text}\n"
+    assert got.stderr.startswith(f"{len(completion.ids)} tokens in ")
+    assert got.stderr.endswith("a second; seed 5\n")
+
+
+def test_several_prompts_keep_their_order_whoever_is_done_first(folder):
+    prompts = ["a", "bcd", "efghij"]
+    got = run(folder, *prompts, "--max-tokens", 28, "--seed", 1)
+    assert got.stdout == "\n".join(f"{one}\n" for one in expected(folder, *prompts, max_tokens=28, seed=1))
+
+
+def test_a_full_context_is_told(folder):
+    got = run(folder, "abc", "--temperature", 0)
+    assert (
+        "stopped after 28 of 100 tokens: the model's context of 31 tokens, the prompt's counted, is full" in got.stderr
+    )
+    assert "seed" not in got.stderr  # greedy draws nothing
+    assert "prompt 2: stopped after 30 of" in run(folder, "abc", "a", "--temperature", 0).stderr
+
+
+def test_json_has_one_object_a_line(folder):
+    got = run(folder, "abc", "好", "--max-tokens", 4, "--seed", 2, "--json")
+    lines = [json.loads(line) for line in got.stdout.splitlines()]
+    for line, one in zip(lines, expected(folder, "abc", "好", max_tokens=4, seed=2), strict=True):
+        assert list(line) == ["prompt", "text", "ids", "tokens", "logprobs", "finish", "seed"]
+        assert (line["prompt"], line["text"], line["finish"], line["seed"]) == (one.prompt, one.text, "length", 2)
+        assert (line["ids"], line["tokens"]) == (list(one.ids), list(one.tokens))
+        assert line["logprobs"] == pytest.approx(one.logprobs, abs=1e-4)
+    assert "好" in got.stdout
+
+
+def test_every_option_reaches_the_sampling(folder):
+    options = ["--top-k", 4, "--top-p", 0.9, "--min-p", 0.05, "--repetition-penalty", 1.2, "--temperature", 0.7]
+    got = run(folder, "abc", "--max-tokens", 20, "--seed", 8, "--stop", "b", "--stop", " c", "--json", *options)
+    (one,) = expected(
+        folder,
+        "abc",
+        max_tokens=20,
+        seed=8,
+        stop=("b", " c"),
+        top_k=4,
+        top_p=0.9,
+        min_p=0.05,
+        repetition_penalty=1.2,
+        temperature=0.7,
+    )
+    assert json.loads(got.stdout)["ids"] == list(one.ids)
+
+
+def test_without_a_seed_one_is_drawn_and_told(folder):
+    first = run(folder, "--max-tokens", 20)
+    seed = first.stderr.split("seed ")[1].strip()
+    assert run(folder, "--max-tokens", 20, "--seed", seed).stdout == first.stdout
+
+
+def test_prompts_from_a_file_and_from_standard_input(folder, tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("\ufeffabc\r\n\nd\n".encode())
+    settings = ["--max-tokens", 5, "--seed", 1]
+    texts = [str(one) for one in expected(folder, "abc", "", "d", max_tokens=5, seed=1)]
+    assert run(folder, "--file", path, *settings).stdout == "\n".join(f"{text}\n" for text in texts)
+    assert run(folder, "--file", "-", *settings, stdin="d\n").stdout == f"{texts[2]}\n"
+    assert run(folder, "abc", "--file", "-", *settings, stdin="d").stdout == f"{texts[0]}\n\n{texts[2]}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no such file"), (b"", "is empty"), (b"ab\xff", "byte 2 is not UTF-8")],
+)
+def test_a_file_without_prompts_is_refused(folder, tmp_path, content, message):
+    path = tmp_path / "prompts.txt"
+    if content is not None:
+        path.write_bytes(content)
+    got = run(folder, "--file", path)
+    assert got.stdout == ""
+    assert got.exception.exit_code == 1
+    assert message in str(got.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--top-p", "2"], 2, "top_p is 2.0; it must be above 0 and at most 1"),
+        (["--temperature", "-1"], 2, "temperature is -1.0; it must be 0 (greedy) or at least 1e-06"),
+        (["--stop", ""], 2, "stop is ('',); it must be a tuple of strings that are not empty"),
+        (["--seed", "-4"], 2, "seed is -4; it must be at least 0 and below 2**64"),
+        (["a" * 31], 1, "has 32 tokens with the separator in front; the model's context is 31; shorten it"),
+        (["xyz"], 1, "'x'"),
+    ],
+)
+def test_bad_input_gets_one_error(folder, arguments, code, message):
+    got = run(folder, *arguments)
+    assert got.stdout == ""
+    assert got.exception.exit_code == code
+    assert message in str(got.exception)
+
+
+def test_the_settings_are_checked_before_the_model_is_loaded(tmp_path):
+    assert "max_tokens is 0" in str(run(tmp_path / "none", "--max-tokens", "0").exception)
+
+
+def test_what_comes_early_waits():
+    def piece(prompt, text, finish=None):
+        return Piece(prompt=prompt, text=text, id=0, logprob=0.0, finish=finish)
+
+    coming = [
+        piece(0, "a"),
+        piece(1, "x"),
+        piece(2, "q", "end"),
+        piece(1, "y", "end"),
+        piece(0, "b"),
+        piece(0, "c", "end"),
+    ]
+    seen = []
+    out = []
+    for one in generate.in_order(seen.append(one) or one for one in coming):
+        out.append((one.text, len(seen)))
+    assert out == [("a", 1), ("b", 5), ("c", 6), ("x", 6), ("y", 6), ("q", 6)]
