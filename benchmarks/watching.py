@@ -1,0 +1,131 @@
+"""What watching costs: a forward pass watched and unwatched, and transformers with and without its attention weights.
+
+    python benchmarks/watching.py
+
+GPT-2 124M's shape, float32, one text of 4,096 tokens, the logits of the last place. Times are taken in turn in one
+process. Memory is the largest resident size that a pass adds, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+
+import torch
+import transformers
+
+from clearhead.attend import watch
+from clearhead.machine import cores
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from measure import ratios, seconds, spread
+
+TOKENS = 4096
+
+
+def shape(tokens: int) -> ModelConfig:
+    """GPT-2 124M with a longer context."""
+    return ModelConfig(
+        vocabulary=50257,
+        context=tokens,
+        layers=12,
+        width=768,
+        attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm=False),
+        feed_forward=FeedForwardConfig(kind="gelu-tanh", width=3072, bias=True),
+        norm=NormConfig(kind="layer", eps=1e-5),
+        positions=PositionConfig(kind="learned"),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--memory", choices=("plain", "watched", "weights", "peer", "peer-weights"))
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    if chosen.memory:
+        print(memory(chosen.memory, chosen.tokens))
+        return
+    model = build(shape(chosen.tokens), seed=0).eval()
+    ids_BT = torch.randint(50257, (1, chosen.tokens), generator=torch.Generator().manual_seed(0))
+    plain: list[float] = []
+    watched: list[float] = []
+
+    def forward() -> torch.Tensor:
+        return model(ids_BT, last=True)
+
+    kept = 0
+    with torch.inference_mode():
+        expected = forward()
+        for _ in range(chosen.rounds):
+            plain.append(seconds(forward))
+            with watch(model) as record:
+                watched.append(seconds(forward))
+            kept = record.nbytes()
+        with watch(model):
+            if not torch.equal(forward(), expected):
+                sys.exit("the watched logits differ from the unwatched ones")
+    print(f"{chosen.threads} thread(s), {chosen.tokens} tokens, torch {torch.__version__}; logits bit-identical")
+    print(f"forward pass, watched / unwatched: {spread(ratios(plain, watched), 3)}; kept {kept / 1e9:.2f} GB")
+    used = {name: measured(name, chosen) for name in ("plain", "watched", "weights", "peer", "peer-weights")}
+    for name, (extra, took) in used.items():
+        print(f"{name:14} {extra / 1e9:6.2f} GB more at the peak of the pass, {took:.1f} s")
+    share = (used["weights"][0] - used["plain"][0]) / (used["peer-weights"][0] - used["peer"][0])
+    print(f"every weight available: 1/{1 / share:.0f} of the memory that output_attentions adds")
+
+
+def measured(name: str, chosen: argparse.Namespace) -> tuple[float, float]:
+    """(bytes, seconds) from a process of its own."""
+    command = [
+        sys.executable,
+        __file__,
+        "--memory",
+        name,
+        "--tokens",
+        str(chosen.tokens),
+        "--threads",
+        str(chosen.threads),
+    ]
+    # Through a shell: on Linux a child inherits its parent's largest resident size.
+    done = subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *command], capture_output=True, text=True, check=True)
+    extra, took = done.stdout.split()[-2:]
+    return float(extra), float(took)
+
+
+def memory(name: str, tokens: int) -> str:
+    """ "<bytes> <seconds>": what one pass adds to the largest resident size, and how long it takes."""
+    ids_BT = torch.randint(50257, (1, tokens), generator=torch.Generator().manual_seed(0))
+    if name.startswith("peer"):
+        config = transformers.GPT2Config(
+            n_positions=tokens, attn_implementation="eager" if "weights" in name else "sdpa"
+        )
+        peer = transformers.GPT2LMHeadModel(config).eval()
+
+        def run() -> object:
+            return peer(ids_BT, output_attentions="weights" in name, use_cache=False, logits_to_keep=1)
+    else:
+        model = build(shape(tokens), seed=0).eval()
+
+        def run() -> object:
+            if name == "plain":
+                return model(ids_BT, last=True)
+            with watch(model) as record:
+                model(ids_BT, last=True)
+            if name == "weights":
+                for site, head in record:
+                    attention = record.map(site, head)
+                    for _, weights_QK in attention.blocks():
+                        weights_QK.sum()
+            return record
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with torch.inference_mode():
+        took = seconds(run)
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before} {took}"
+
+
+if __name__ == "__main__":
+    main()
