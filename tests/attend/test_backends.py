@@ -12,7 +12,7 @@ from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, outputs, request
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
-from clearhead.attend import Request, choose, explain
+from clearhead.attend import Request, causal, choose, documents, explain, knockout, left_padding, window
 from clearhead.attend.backends import flex, reference, sdpa
 
 # FlexAttention's dense form warns that it is not the fused one, which is what is wanted on a processor.
@@ -56,6 +56,30 @@ def tolerance(name: str, dtype: torch.dtype, asked: Request) -> float:
     slopes = asked.score.slopes_H
     bias = 0.0 if slopes is None else slopes.max().item() * KEYS
     return 2**-8 * {"reference": 1, "sdpa": 2 + bias, "flex": 3}[name]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_no_row_of_the_fused_kernels_array_is_all_hidden(mask: str) -> None:
+    """Some kernels make 0/0 of such a row, or of its gradient; it must see something, and be zeroed afterwards."""
+    for queries in QUERIES:
+        asked = request(*tensors(6, 3, queries), MASKS[mask].mask)
+        added_BHQK, _ = sdpa._added(asked, asked.mask, slice(0, queries))
+        assert added_BHQK.isfinite().any(dim=-1).all()
+
+
+def test_the_block_mask_has_every_block_that_is_seen() -> None:
+    """On a processor FlexAttention's dense form looks at every cell; on CUDA, only at the blocks listed here."""
+    places, size = 512, 128
+    ids = torch.stack([torch.arange(places) // 300, torch.arange(places) // 128])
+    knocked = knockout([(q, k) for q in range(384, 386) for k in (0, 1)], head=1)
+    for mask in (causal() & window(100), causal() & documents(ids), left_padding(torch.tensor([0, 256])) & knocked):
+        q, k, v = tensors(2, 1, places, keys=places, width=2)
+        blocks = flex._block_mask(request(q, k, v, mask), mask)
+        tile = mask.tile(slice(0, places), batch=2, heads=2, queries=places, keys=places, device=q.device)
+        cells = tile.expand(2, 2, places, places).unflatten(3, (-1, size)).unflatten(2, (-1, size))
+        listed = blocks.to_dense()
+        assert torch.equal(listed.expand(2, 2, 4, 4).bool(), cells.any(dim=-1).any(dim=3))
+        assert listed.shape[:2] == (2 if mask.reads("B") else 1, 2 if mask.reads("H") else 1)
 
 
 @pytest.mark.parametrize("score", SCORES)

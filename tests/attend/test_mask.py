@@ -148,6 +148,12 @@ class TestNothingStale:
         for queries in (KEYS, 5, 1, 5, KEYS):
             self.answers(mask, queries)
 
+    def test_another_number_of_heads(self) -> None:
+        mask = causal() & knockout([(9, 9)], head=1)
+        for heads in (6, 3, 6):
+            q, k, v = (t.float() for t in tensors(heads, 3, KEYS))
+            assert torch.equal(sdpa.run(request(q, k, v, mask)), sdpa.run(request(q, k, v, self.fresh(mask))))
+
     def test_other_dtypes(self) -> None:
         mask = causal() & window(3)
         for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float32):

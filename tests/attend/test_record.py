@@ -140,6 +140,13 @@ class TestErrors:
             with pytest.raises(WatchError, match="second pass"):
                 attend(q[:1, :, :1], *longer, mask=causal(), site=SITE)
 
+    def test_a_pass_that_leaves_places_out(self) -> None:
+        q, k, v = tensors(6, 3, 5)
+        with watch(MODEL):
+            attend(q, k[:, :, :5], v[:, :, :5], mask=causal(), site=SITE)
+            with pytest.raises(WatchError, match=r"1 queries over 7 keys after 5 keys"):
+                attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
+
     @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])
     def test_another_model_inside_the_block(self, heads: int, site: Site) -> None:
         q, k, v = tensors(heads, 3, 5)
