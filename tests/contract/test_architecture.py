@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "serve": {"hub", "generate", "observe", "text"},
     "recipes": {"model", "train"},
 }
-ABOVE = {"cli", "runs"}  # these join the rooms; no room imports them
+ABOVE = {"cli", "face", "runs"}  # these join the rooms; no room imports them
 KERNELS = {
     "scaled_dot_product_attention",
     "flex_attention",
@@ -166,6 +166,22 @@ LIGHT = ["clearhead", "clearhead.errors", "clearhead.text", "clearhead.corpora",
 def test_importing_does_not_load_torch(module: str) -> None:
     program = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+FACE = """
+import clearhead as ch
+first = {name: getattr(ch, name) for name in ch.__all__}
+import clearhead.attend, clearhead.generate, clearhead.hub, clearhead.observe
+changed = [name for name in ch.__all__ if getattr(ch, name) is not first[name]]
+uncallable = [name for name in ch.__all__ if name != "__version__" and not callable(first[name])]
+assert not changed and not uncallable, (changed, uncallable)
+"""
+
+
+def test_a_public_name_is_not_replaced_by_the_room_of_that_name() -> None:
+    """Importing clearhead.generate, the room, sets an attribute of the package; ch.generate must stay the function."""
+    done = subprocess.run([sys.executable, "-c", FACE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def config(**options: object) -> ModelConfig:
