@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def look(
-    model: Annotated[str, typer.Argument(help="A run folder.")],
+    model: Annotated[Path, typer.Argument(help="A run folder.")],
     text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
     query: Annotated[
         str | None,
@@ -30,13 +30,16 @@ def look(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="A picture instead: x.png, x.svg, x.html or x.json."),
     ] = None,
+    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
 ) -> None:
     """Show what each head reads at one token of a text, here or as a picture of all heads.
 
-    Without --query it is the last token. The large head of a picture, unless chosen with --layer and --head, is the
-    one with the least weight on the first token at the query.
+    Without --query it is the last token. The large head of a picture, unless
+    chosen with --layer and --head, is the one with the least weight on the
+    first token at the query.
     """
     from clearhead import hub
+    from clearhead.cli.threads import use_threads
     from clearhead.observe.draw import check
 
     if out is not None:
@@ -44,7 +47,8 @@ def look(
     if text == "-":
         text = _standard_input()
     loaded = hub.load(model)
-    show(loaded.transformer, loaded.tokenizer, text, name=model, query=query, layer=layer, head=head, out=out)
+    use_threads(threads)
+    show(loaded.transformer, loaded.tokenizer, text, name=str(model), query=query, layer=layer, head=head, out=out)
 
 
 def show(

@@ -124,4 +124,4 @@ def tops(observation: Observation, site: Site, head: int, n: int) -> tuple[Array
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return float(f"{value:.{DIGITS}g}") + 0.0  # -0.0 becomes 0.0

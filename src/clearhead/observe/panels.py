@@ -180,10 +180,9 @@ def matrix(
             weight = float(image[row, column])
             ink = "white" if weight > 0.3 else "#111827"
             axes.text(column, row + first_place, short(weight), ha="center", va="center", color=ink, fontsize=11)
-    outline = Rectangle(
-        (-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, linewidth=2.2 if cell * DPI >= 4 else 0.9,
-        clip_on=False,
-    )  # fmt: skip
+    # zorder: over the lines between cells
+    outline = Rectangle((-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, clip_on=False, zorder=5)
+    outline.set_linewidth(2.2 if cell * DPI >= 4 else 0.9)
     axes.add_patch(outline)
 
 

@@ -41,7 +41,7 @@ def read(observation: Observation, site: Site, head: int, row: int, n: int) -> R
         head=head,
         keys=tuple(int(key) for key in top.indices),
         weights=tuple(float(weight) for weight in top.values),
-        entropy=float(-torch.xlogy(weights_K, weights_K).sum()),
+        entropy=max(0.0, float(-torch.xlogy(weights_K, weights_K).sum())),  # 1 may be rounded to just above
         first=float(weights_K[0]),
         previous=float(weights_K[place - 1]) if place > 0 else 0.0,
         distance=float((weights_K * back_K.to(weights_K)).sum()),

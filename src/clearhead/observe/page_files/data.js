@@ -97,7 +97,7 @@ class Head {
         distance += weight * (query - key);
       }
     });
-    return { entropy, distance, first: Math.max(0, row[0]), previous: query > 0 ? Math.max(0, row[query - 1]) : 0 };
+    return { entropy: Math.max(0, entropy), distance, first: Math.max(0, row[0]), previous: query > 0 ? Math.max(0, row[query - 1]) : 0 };
   }
 }
 

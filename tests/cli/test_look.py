@@ -1,0 +1,147 @@
+"""``clearhead look``: what stands on standard output and on standard error, exit codes, and the order of checks."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from clearhead import cli, hub
+from clearhead.cli.look import show
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Tokenizer
+
+TEXT = "I crashed the server. 服务员"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "book"
+    tokenizer = Tokenizer.train_bpe(["I crashed the server. The server brought the check. 服务员把账单给我。"] * 5, 320)
+    config = ModelConfig(
+        vocabulary=tokenizer.vocab_size,
+        context=32,
+        layers=2,
+        width=16,
+        attention=AttentionConfig(heads=3, kv_heads=1, head_width=8),
+        feed_forward=FeedForwardConfig(width=8),
+    )
+    hub.save(folder, build(config, seed=3), tokenizer)
+    return folder
+
+
+def called(*words: str | Path) -> int:
+    """The exit code of ``clearhead look`` with these words."""
+    sys.argv = ["clearhead", "look", *map(str, words)]
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_the_table_stands_on_standard_output(run: Path, capsys: pytest.CaptureFixture[str]):
+    assert called(run, TEXT, "--query", "server") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "what place 4 ·server reads" in re.sub(r"\s+", " ", out)
+    assert len(re.findall(r"^[01]\.[012] ", out, re.MULTILINE)) == 6
+    assert max(map(cell_len, out.splitlines())) <= 80
+
+
+def test_layer_and_head_narrow_the_table(run: Path, capsys: pytest.CaptureFixture[str]):
+    assert called(run, TEXT, "--layer", "1", "--head", "2", "-q", "-1") == 0
+    assert re.findall(r"^(\d\.\d) ", capsys.readouterr().out, re.MULTILINE) == ["1.2"]
+
+
+def test_standard_input_is_read(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("the 服务员".encode())))
+    assert called(run, "-") == 0
+    assert "服" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"abc\xff")))
+    assert called(run, "-") == 1
+    assert "standard input: byte 3 is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["svg", "html", "json"])
+def test_a_picture_is_written_and_told_on_standard_error(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+):
+    path = tmp_path / "new" / f"x.{ending}"
+    assert called(run, TEXT, "--out", path, "--layer", "1", "--head", "0", "--query", "2") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"{path}: all heads, and layer 1, head 0 at place 2\n"
+    assert TEXT in path.read_text(encoding="utf-8")
+    assert str(run) in path.read_text(encoding="utf-8")
+
+
+def test_a_picture_in_json_holds_what_was_asked(run: Path, tmp_path: Path):
+    assert called(run, TEXT, "-o", tmp_path / "x.json", "--query", "server") == 0
+    found = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert found["chosen"]["row"] == 4
+    assert found["tokens"][4] == "·server"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("{run}", ""), 1, "the text is empty"),
+        (("{run}", "the " * 40), 1, r"tokens with the separator in front; the model's context is 32"),
+        (("{run}", "the the", "--query", "the"), 2, "it ends at 2 places, "),
+        (("{run}", "a", "--query", "b"), 2, r"the text has no such word; the tokens are 0 <\|endoftext\|>, 1 a"),
+        (("{run}", "a", "--query", "7"), 2, "the places are 0 to 1"),
+        (("{run}", "a", "--layer", "2"), 2, "the model has layers 0 to 1"),
+        (("{run}", "a", "--head", "3"), 2, "the model has heads 0 to 2"),
+        (("{run}", "a", "--layer", "2", "--out", "x.json"), 2, "the model has layers 0 to 1"),
+        (("{run}", "a", "--out", "x.gif"), 2, r"end the name in \.png, \.svg, \.html, \.json"),
+        (("nowhere", "a", "--out", "x.gif"), 2, "the ending '.gif' is not known"),  # before anything is loaded
+        (("nowhere", "a"), 1, "nowhere"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    code: int,
+    message: str,
+):
+    monkeypatch.chdir(tmp_path)
+    assert called(*[word.format(run=run) for word in words]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(message, err)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_color_and_a_terminal(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    model = hub.load(run)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show(model.transformer, model.tokenizer, "the server", name="book")
+    assert re.search(r"\x1b\[[0-9;]*36m", capsys.readouterr().out)
+    monkeypatch.setenv("NO_COLOR", "1")
+    show(model.transformer, model.tokenizer, "the server", name="book")
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", capsys.readouterr().out)
+
+
+def test_help_needs_no_torch():
+    program = (
+        "import sys; from clearhead.cli import look; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, env=dict(os.environ))
+    assert done.returncode == 0
