@@ -85,13 +85,13 @@ def test_guesses_save_passes_where_a_text_repeats_itself():
         ids += [token.id for token in decoding.step()]
         passes += 1
     assert ids[:60] == [5, 6, 7, 8] * 15
-    assert passes <= 14  # 7 until the first guess, 2 with few, then 16 tokens a pass
+    assert passes <= 12  # 6 until the first guess, 2 with few, then 16 tokens a pass
 
 
 def test_wrong_guesses_are_forgotten():
-    circle = [1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3, 6]  # 1 2 3 goes on differently each time
+    circle = [1, 2, 4, 1, 2, 5, 1, 2, 6, 3]  # 1 2 goes on differently each time
     model = scripted(circle)
-    assert written(model, [SEPARATOR], 60, temperature=0) == circle * 5
+    assert written(model, [SEPARATOR], 60, temperature=0) == circle * 6
 
 
 def batch(model, prompts, **settings):

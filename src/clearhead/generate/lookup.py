@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Tokens that must agree with the earlier place. In prose two agree often and go on differently.
-AGREEING = 3
+# Tokens that must agree with the earlier place. A model of little stories (stories260K) writes, per pass and greedily,
+# 1.38 tokens when one must agree, 1.42 with two, 1.36 with three; at temperature 0.8 it is 1.15, 1.10 and 1.06, but
+# with one, two passes of three carry guesses that are mostly wrong, and cost more than they save.
+AGREEING = 2
 
 # Guesses per pass: on two cores a pass over 3 tokens costs 1.15 passes over one, from 4 to 16 tokens 2 to 2.5
 # (GPT-2's 124M shape, float32; MKL changes its method at 4). So two guesses, and many once a text runs in a circle.
@@ -17,7 +19,7 @@ FEW, MANY = 2, 15
 
 
 class Lookup:
-    """The tokens of one text, and where every run of three went on last."""
+    """The tokens of one text, and where every pair of them went on last."""
 
     def __init__(self, ids: Iterable[int]) -> None:
         self._ids: list[int] = []
@@ -34,7 +36,7 @@ class Lookup:
             self._ids.append(token)
 
     def guesses(self, most: int) -> list[int]:
-        """What followed when the last three tokens stood there before, going round where the text ends; or nothing."""
+        """What followed when the last two tokens stood there before, going round where the text ends; or nothing."""
         start = self._after.get(tuple(self._ids[-AGREEING:]))
         if start is None:
             return []
