@@ -32,25 +32,38 @@ class Table:
         self._observation, self._row, self._readings, self._model = observation, row, readings, model
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from self._heading()
+        yield from self._heading(options.max_width)
         yield Text()
         yield from self._lines(options.max_width)
         yield Text()
         yield from self._legend()
 
-    def _heading(self) -> RenderResult:
+    def _heading(self, width: int) -> RenderResult:
         tokens, place = self._observation.tokens, self._row + self._observation.first_place
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         line.append(f"what place {place} ")
         line.append(legible(tokens[place]), "bold reverse")
         line.append(f" reads, of {len(tokens):,} tokens" if len(tokens) != 1 else " reads, the only token")
         yield line
+        yield from self._listing(width, place)
+
+    def _listing(self, width: int, place: int) -> RenderResult:
+        """The tokens with their places, as many in a line as fit; a place is never parted from its token."""
+        tokens = self._observation.tokens
         start, stop = max(0, place - AROUND), min(len(tokens), place + AROUND + 1)
-        listing = Text(f"… {start:,} before  " if start else "", style="dim")
+        items = [Text(f"… {start:,} before", "dim")] if start else []
         for n in range(start, stop):
-            listing.append(f"{n} ", "dim").append(_glued(tokens[n]), "bold reverse" if n == place else "default")
-            listing.append("  ")
-        yield listing.append(f"{len(tokens) - stop:,} after …" if stop < len(tokens) else "", "dim")
+            token = Text(legible(tokens[n]), "bold reverse" if n == place else "default")
+            items.append(Text.assemble((f"{n} ", "dim"), token))
+        items += [Text(f"{len(tokens) - stop:,} after …", "dim")] if stop < len(tokens) else []
+        line = items[0]
+        for item in items[1:]:
+            if line.cell_len + 2 + item.cell_len > width:
+                yield line
+                line = item
+            else:
+                line = Text.assemble(line, "  ", item)
+        yield line
 
     def _lines(self, width: int) -> RenderResult:
         labels = [legible(token) for token in self._observation.tokens]
@@ -142,8 +155,3 @@ def bar(weight: float, cells: int) -> str:
 
 def _measures(reading: Reading) -> tuple[str, str, str, str]:
     return f"{reading.entropy:.2f}", short(reading.first), short(reading.previous), f"{reading.distance:.1f}"
-
-
-def _glued(label: str) -> str:
-    """The label with spaces that do not break, so that a line never ends inside it."""
-    return legible(label).replace(" ", "\u00a0")
