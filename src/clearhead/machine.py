@@ -51,6 +51,13 @@ def seconds_of_product(dtype: torch.dtype) -> float:
     return seconds(lambda: a @ a, 5)
 
 
+def bfloat16_pays() -> bool:
+    """True when bfloat16 products take less than half of float32's time; without units for them they take far longer."""
+    import torch
+
+    return 2 * seconds_of_product(torch.bfloat16) < seconds_of_product(torch.float32)
+
+
 def _times(work: Callable[[], object], repeats: int) -> list[float]:
     times: list[float] = []
     for _ in range(repeats):

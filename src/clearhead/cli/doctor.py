@@ -26,7 +26,7 @@ def doctor() -> None:
         "threads": f"{threads}: faster than the alternative of 1 or {machine.cores()} when measured just now",
         "memory": f"{machine.free_memory() / 1e9:.1f} GB free",
         "bfloat16": f"products take {half / slow:.2f} of float32's time on this processor: "
-        + ("worth using" if half < slow else "not worth using"),
+        + ("worth using" if 2 * half < slow else "not worth using"),
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use",
     }
     table = Table(box=None, show_header=False, pad_edge=False)

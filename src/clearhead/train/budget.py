@@ -23,6 +23,8 @@ LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), 
 # what was measured here for runs of minutes.
 TOKENS_PER_WEIGHT = 20.0
 
+TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
+MEASURED = 0.04  # part of the time left after which no larger model is tried
 CONTEXT = 256
 STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a short run
 BATCH_TOKENS = (2048, 32768)
@@ -38,51 +40,43 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(
-    *,
-    minutes: float,
-    used: float,
-    vocabulary: int,
-    tokens: int,
-    say: Callable[[str], None],
-) -> Choice:
+def choose(*, minutes: float, used: float, vocabulary: int, tokens: int, say: Callable[[str], None]) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
     ``used`` seconds of ``minutes`` are gone; ``tokens`` is the length of the training text. Measuring takes about
     a twentieth of the time. ``say`` is told each measurement.
     """
     left = 60 * minutes - used
-    allowed = 0.05 * left
     context = max(16, min(CONTEXT, (tokens - 1) // 8))
+    batch = max(1, BATCH_TOKENS[0] // context)
     threads, threads_reason = choose_threads(shape(0, vocabulary, context), say)
     torch.set_num_threads(threads)
+    precision = "bfloat16" if machine.bfloat16_pays() else "float32"
     chosen, speed, began = 0, 0.0, time.perf_counter()
-    for rung in range(len(LADDER)):
+    for rung, (layers, width) in enumerate(LADDER):
         model = shape(rung, vocabulary, context)
-        seen = tokens_per_second(model, max(1, BATCH_TOKENS[0] // context), "float32")
-        shown = seen * 0.9 * left
-        inner = weights(model)
-        say(
-            f"{LADDER[rung][0]} layers x {LADDER[rung][1]}: {seen:,.0f} tokens/s, {shown / inner:.0f} tokens per weight"
-        )
-        if rung and shown < TOKENS_PER_WEIGHT * inner:
+        seen = tokens_per_second(model, batch, precision)
+        each = seen * TRAINED * left / weights(model)
+        say(f"{layers} layers of width {width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
+        if rung and each < TOKENS_PER_WEIGHT:
             break
         chosen, speed = rung, seen
-        if time.perf_counter() - began > allowed:
+        if time.perf_counter() - began > MEASURED * left:
             break
     model = shape(chosen, vocabulary, context)
-    shown = speed * 0.9 * left
+    shown = speed * TRAINED * left
     epochs = shown / tokens
     model = replace(model, dropout=0.1 if epochs > EPOCHS else 0.0)
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
     batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
-    train = TrainConfig(minutes=minutes, batch=batch, threads=threads, optimizer=OptimizerConfig())
+    train = TrainConfig(minutes=minutes, batch=batch, threads=threads, precision=precision)
+    again = f"the text is read {epochs:.1f} times"
     reasons = (
-        f"{model.layers} layers of width {model.width}: {weights(model):,} weights beside the embeddings; "
-        f"about {shown / 1e6:.1f} million tokens fit into the time, {shown / weights(model):.0f} for each weight",
+        f"{model.layers} layers of width {model.width}, {weights(model):,} weights beside the embeddings: "
+        f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / weights(model):.0f} for each weight",
         f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
-        f"the text is read {epochs:.1f} times"
-        + (", so a tenth of the activations is dropped" if model.dropout else ""),
+        f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
+        f"{precision}: bfloat16 products are {'' if precision == 'bfloat16' else 'not '}much faster on this machine",
         threads_reason,
     )
     return Choice(model=model, train=train, reasons=reasons)
@@ -142,11 +136,14 @@ def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int,
     counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
     before = torch.get_num_threads()
     step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
+    step()
     times: dict[int, float] = {}
     for count in counts:
         torch.set_num_threads(count)
-        step()
-        times[count] = machine.median_seconds(step, 5)
+        first = machine.seconds(step, 1)
+        # A count that starts three times slower than the best is not worth the seconds of measuring it well.
+        hopeless = bool(times) and first > 3 * min(times.values())
+        times[count] = first if hopeless else machine.median_seconds(step, 5)
         say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")
     torch.set_num_threads(before)
     best = min(times, key=lambda count: times[count])
