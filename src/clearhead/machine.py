@@ -52,7 +52,7 @@ def seconds_of_product(dtype: torch.dtype) -> float:
 
 
 def bfloat16_pays() -> bool:
-    """True when bfloat16 products take less than half of float32's time; without units for them they take far longer."""
+    """True when bfloat16 products take less than half of float32's time; without units they take far longer."""
     import torch
 
     return 2 * seconds_of_product(torch.bfloat16) < seconds_of_product(torch.float32)
