@@ -21,6 +21,7 @@ from clearhead.observe.legible import UNSEEN, legible, scientific, short, shorte
         ("\u2028\u200b", "<U+2028><U+200B>"),
         ("␛␀␡", "<0x1B><0x00><0x7F>"),
         ("\ue000\udc80", "<U+E000><U+DC80>"),
+        ("❤\ufe0f", "❤<U+FE0F>"),
         ("", ""),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,10 +11,9 @@ from clearhead.attend import Record
 from clearhead.errors import MissingExtraError, OptionError
 from clearhead.files import replacing
 from clearhead.observe import export, page
+from clearhead.observe.embed import Progress
 from clearhead.observe.focus import Focus, choose
 from clearhead.observe.observation import Observation
-
-Progress = Callable[[int, int], None]
 
 PLOTTED = (".png", ".svg")
 ENDINGS = (*PLOTTED, ".html", ".json")

@@ -1,10 +1,13 @@
-"""How much is written in full, and what stands in for it where that would be too much."""
+"""What all files share: how much is written in full, what stands in for it where that would be too much, progress."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from clearhead.observe.observation import Observation
+
+Progress = Callable[[int, int], None]  # hears (heads done, heads)
 
 # Weights (heads x queries x keys) written in full: 2**21 are 11 MB in a page and about 20 MB as JSON. All heads of
 # GPT-2 for 120 tokens, of a model with 16 heads for 362.

@@ -28,7 +28,7 @@ One object:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy.typing as npt
@@ -36,6 +36,7 @@ import torch
 
 from clearhead.attend import Site
 from clearhead.observe import embed
+from clearhead.observe.embed import Progress
 from clearhead.observe.focus import Focus
 from clearhead.observe.observation import Observation
 
@@ -47,9 +48,7 @@ SCHEMA = "clearhead.attention/1"
 DIGITS = 6
 
 
-def lines(
-    observation: Observation, focus: Focus, *, model: str | None, progress: Callable[[int, int], None]
-) -> Iterator[bytes]:
+def lines(observation: Observation, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
     """The file, a head at a time, in UTF-8."""
     full = embed.in_full(observation)
     about = {

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from clearhead.observe import panels
+from clearhead.observe.embed import Progress, head_count
 from clearhead.observe.focus import Focus
 from clearhead.observe.legible import legible, scientific, short, shortened
 from clearhead.observe.observation import Observation
 from clearhead.observe.panels import DPI, Box, Canvas
 from clearhead.observe.row import Reading, read
 from clearhead.observe.shrink import Shrinker
-
-Progress = Callable[[int, int], None]
 
 # Inches. A head of the grid has a side between these two, in between the grid's side is GRID.
 SMALL, GRID = (0.42, 2.2), 8.0
@@ -82,9 +81,11 @@ class Layout:
 def words(observation: Observation, model: str | None) -> Words:
     """Title, subtitle and tick labels as they will be drawn."""
     text = observation.text if observation.text is not None else "".join(observation.tokens)
-    heads = sum(observation.heads(site) for site in observation.seen())
     about = [legible(model)] if model else []
-    about += [f"{len(observation.seen())} layers, {heads} heads", f"{len(observation.tokens):,} tokens"]
+    about += [
+        f"{len(observation.seen())} layers, {head_count(observation)} heads",
+        f"{len(observation.tokens):,} tokens",
+    ]
     return Words(
         title=legible(text),
         subtitle="   ".join(about),

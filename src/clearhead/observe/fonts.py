@@ -64,26 +64,28 @@ def families(texts: Iterable[str], path: str) -> list[str]:
     missing = {char for text in texts for char in text if not char.isspace()}
     missing -= _glyphs(font_manager.findfont(BASE), 0, missing)
     chosen = [BASE]
-    entries = _ranked(font_manager.fontManager.ttflist)
-    for listed_again in (False, True):
-        if listed_again and missing:
-            entries = _ranked(_unlisted(missing))
-        for entry in entries:
-            if not missing:
-                return chosen
-            found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)
-            if found and entry.name not in chosen:
-                chosen.append(entry.name)
-                missing -= found
+    _cover(missing, chosen, font_manager.fontManager.ttflist)
     if missing:
-        named = " ".join(sorted(missing)[:NAMED]) + (
-            f" and {len(missing) - NAMED} others" if len(missing) > NAMED else ""
-        )
+        _cover(missing, chosen, _unlisted(missing))
+    if missing:
+        others = f" and {len(missing) - NAMED} others" if len(missing) > NAMED else ""
         raise MissingExtraError(
-            f"{path}: no installed font has {named}; install one (Debian, Ubuntu: fonts-noto-cjk for Chinese, Japanese "
-            "and Korean, fonts-symbola for symbols and emoji), or write .svg or .html, which use the reader's own fonts"
+            f"{path}: no installed font has {' '.join(sorted(missing)[:NAMED])}{others}; install one (Debian, Ubuntu: "
+            "fonts-noto-cjk for Chinese, Japanese and Korean, fonts-symbola for symbols and emoji), or write .svg or "
+            ".html, which use the reader's own fonts"
         )
     return chosen
+
+
+def _cover(missing: set[str], chosen: list[str], entries: Iterable[Any]) -> None:
+    """Adds families to ``chosen`` and takes what they have from ``missing``, until nothing is left of either."""
+    for entry in _ranked(entries):
+        if not missing:
+            return
+        found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)  # matplotlib 3.10 knows first faces only
+        if found and entry.name not in chosen:
+            chosen.append(entry.name)
+            missing -= found
 
 
 def _have_bold(chosen: Iterable[str]) -> bool:

@@ -9,6 +9,9 @@ from rich.cells import cell_len, set_cell_size
 # Control, format (bidirectional marks among them), surrogate, private and unassigned characters; line separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
+# They say how the character before them is to look, and have no look of their own.
+VARIANTS = range(0xFE00, 0xFE10)
+
 # Labels show control characters as their pictures, U+2400 to U+241F and U+2421, which few fonts have.
 _PICTURES = {chr(0x2400 + code): f"<0x{code:02X}>" for code in range(32)} | {"␡": "<0x7F>", "\n": "⏎", "\t": "⇥"}
 
@@ -39,4 +42,5 @@ def scientific(value: float) -> str:
 def _shown(char: str) -> str:
     if char in _PICTURES:
         return _PICTURES[char]
-    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in UNSEEN else char
+    unseen = unicodedata.category(char) in UNSEEN or ord(char) in VARIANTS
+    return f"<U+{ord(char):04X}>" if unseen else char

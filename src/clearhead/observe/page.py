@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from clearhead.attend import Site
 from clearhead.observe import colours, embed
+from clearhead.observe.embed import Progress
 from clearhead.observe.export import Array, tops, whole
 from clearhead.observe.focus import Focus
 from clearhead.observe.legible import legible
@@ -27,9 +28,7 @@ HIDDEN_BYTE, LEVELS = 255, 254
 SCRIPTS = ("words.js", "data.js", "map.js", "page.js")
 
 
-def lines(
-    observation: Observation, focus: Focus, *, model: str | None, progress: Callable[[int, int], None]
-) -> Iterator[bytes]:
+def lines(observation: Observation, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
     """The page, a head at a time, in UTF-8.
 
     The numbers stand in one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it; the page
@@ -49,9 +48,7 @@ def lines(
     yield after.replace("{{script}}", script).encode()
 
 
-def _data(
-    observation: Observation, focus: Focus, model: str | None, progress: Callable[[int, int], None]
-) -> Iterator[bytes]:
+def _data(observation: Observation, focus: Focus, model: str | None, progress: Progress) -> Iterator[bytes]:
     """What data.js reads. Arrays are base64, little-endian."""
     full = embed.in_full(observation)
     shrinker = Shrinker(observation, embed.image_side(observation))
@@ -59,7 +56,7 @@ def _data(
     heads = [(site, head) for site in observation.seen() for head in range(observation.heads(site))]
     about: dict[str, Any] = {
         "model": model,
-        "text": None if observation.text is None else "\n".join(map(legible, observation.text.split("\n"))),
+        "text": observation.text,
         "tokens": [legible(token) for token in observation.tokens],
         "shape": [Q, K],
         "first": observation.first_place,
@@ -98,7 +95,7 @@ def _full(observation: Observation, site: Site, head: int) -> dict[str, Any]:
 
 
 def _pooled(observation: Observation, site: Site, head: int, shrinker: Shrinker) -> dict[str, Any]:
-    """The image in bytes, and the top keys of every query exactly; a key of -1 in weight means there is none."""
+    """The image in bytes, and the top keys of every query exactly; HIDDEN where fewer keys are visible."""
     image = shrinker.image(site, head)
     levels = np.rint(np.sqrt(np.clip(image, 0, 1)) * LEVELS)
     keys_QN, weights_QN, _ = tops(observation, site, head, embed.top_count(observation))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from clearhead.attend import Site
 from clearhead.observe.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights, paint
+from clearhead.observe.embed import Progress, head_count
 from clearhead.observe.legible import short, shortened
 from clearhead.observe.observation import Observation
 from clearhead.observe.row import Reading
@@ -76,10 +77,10 @@ def large_cells(side: float) -> int:
 
 
 def heads(
-    observation: Observation, small: Shrinker, side: float, progress: Callable[[int, int], None]
+    observation: Observation, small: Shrinker, side: float, progress: Progress
 ) -> tuple[list[list[npt.NDArray[np.uint8]]], float]:
     """The small image of every head, dots (side, side, 3), by site; and the largest row-sum error of all."""
-    dots, all_heads = small_cells(side), sum(observation.heads(site) for site in observation.seen())
+    dots = small_cells(side)
     rows, columns = (np.arange(dots) * size // dots for size in (small.height, small.width))
     images: list[list[npt.NDArray[np.uint8]]] = []
     error, done = 0.0, 0
@@ -90,7 +91,7 @@ def heads(
             images[-1].append(image[rows][:, columns])
             error = max(error, observation.map(site, head).row_sum_error())
             done += 1
-            progress(done, all_heads)
+            progress(done, head_count(observation))
     return images, error
 
 
@@ -195,7 +196,8 @@ def strip(canvas: Canvas, box: Box, weights_K: npt.NDArray[Any], reading: Readin
     shown = np.flatnonzero(weights_K)
     axes.vlines(shown, 0, weights_K[shown], colors=QUERY_LIGHT, linewidths=thick)
     axes.set_xticks([])
-    axes.set_yticks([0, float(weights_K.max())], ["0", short(float(weights_K.max()))], fontsize=10, color=QUIET)
+    ticks = {0.0: "0", float(weights_K.max()): short(float(weights_K.max()))} if shown.size else {0.0: "0"}
+    axes.set_yticks(list(ticks), list(ticks.values()), fontsize=10, color=QUIET)
     axes.tick_params(length=2, color=LINE)
     for name, spine in axes.spines.items():
         spine.set(visible=name in ("left", "bottom"), color=LINE)
