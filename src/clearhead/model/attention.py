@@ -28,12 +28,12 @@ class Attention(nn.Module):
         """x_BTE -> x_BTE; with a cache, x holds the newest places only."""
         B, T, _ = x_BTE.shape
         qkv_BTXD = self.qkv(x_BTE).view(B, T, -1, self.head_width)
-        qk_BTXD, v_BTGD = qkv_BTXD.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        qk_BTXD, v_BTGD = qkv_BTXD.split_with_sizes((self.heads + self.kv_heads, self.kv_heads), dim=2)
         if self.head_norm is not None:
             qk_BTXD = self.head_norm(qk_BTXD)
         if turn is not None:
             qk_BTXD = turn(qk_BTXD)
-        q_BHTD, k_BGTD = qk_BTXD.transpose(1, 2).split((self.heads, self.kv_heads), dim=1)
+        q_BHTD, k_BGTD = qk_BTXD.transpose(1, 2).split_with_sizes((self.heads, self.kv_heads), dim=1)
         v_BGTD = v_BTGD.transpose(1, 2)
         if cache is not None:
             k_BGTD, v_BGTD = cache.extend(self.site.layer, k_BGTD, v_BGTD)
