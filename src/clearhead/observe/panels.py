@@ -183,7 +183,7 @@ def matrix(
             axes.text(column, row + first_place, short(weight), ha="center", va="center", color=ink, fontsize=11)
     # zorder: over the lines between cells
     outline = Rectangle((-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, clip_on=False, zorder=5)
-    outline.set_linewidth(2.2 if cell * DPI >= 4 else 0.9)
+    outline.set_linewidth(2.2 if cell * DPI >= 10 else 0.9)  # a thick one would cover a thin row
     axes.add_patch(outline)
 
 

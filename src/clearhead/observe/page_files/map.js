@@ -127,7 +127,7 @@ class LargeMap {
       this.write(place, x, labels - 6, -Math.PI / 2, place === key || top.has(place), ink);
     }
     context.strokeStyle = ink("--query");
-    context.lineWidth = pitch >= 4 ? 2.5 : 1;
+    context.lineWidth = pitch >= 8 ? 2.5 : 1; // a thick one would cover a thin row
     context.strokeRect(labels, labels + (query - data.first) * (down / QUERIES), side, Math.max(1, down / QUERIES));
     if (key !== null) {
       context.strokeRect(labels + key * pitch, labels + (query - data.first) * (down / QUERIES), Math.max(2, pitch), Math.max(2, down / QUERIES));
