@@ -1,0 +1,13 @@
+"""The corpora that ship inside the package: two generated worlds whose truth is known, and Python's own reference.
+
+corpus = corpora.get("world-en")
+corpus.source(seed=0, megabytes=8)      documents to train on
+corpus.stories(seed=0)                  the same documents with their truth
+corpora.analogies("en")                 what later experiments measure against
+"""
+
+from clearhead.corpora.corpus import Corpus, Source
+from clearhead.corpora.shelf import analogies, capitals, get, names, senses
+from clearhead.corpora.story import Story, Truth
+
+__all__ = ["Corpus", "Source", "Story", "Truth", "analogies", "capitals", "get", "names", "senses"]

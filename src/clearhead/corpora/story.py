@@ -1,0 +1,121 @@
+"""A story and what is true in it: text with invisible marks, read as text or as truth.
+
+A grammar writes ``\\x01payload\\x02words\\x03`` around every word whose meaning is known. Dropping the marks gives the
+text; reading them gives the truth. Both come from one string, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Kind = Literal["mention", "pronoun", "role", "sense", "capital", "recall", "sum"]
+Span = tuple[int, int]
+
+OPEN, BODY, CLOSE = "\x01", "\x02", "\x03"
+_MARKS = re.compile("\x01[^\x02]*\x02|\x03")
+
+
+def mark(kind: str, payload: str, words: str) -> str:
+    """``words`` with invisible marks: kind is one letter of ``Story.truth``'s table, payload what is known of them."""
+    return f"{OPEN}{kind}{payload}{BODY}{words}{CLOSE}"
+
+
+def unmarked(marked: str) -> str:
+    """The text a reader sees."""
+    return _MARKS.sub("", marked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """One thing known about ``text[start:end]`` of a story; places and distances are in characters.
+
+    kind       word                      label                     source
+    mention    the words                 who or what is named      its mention before this one
+    pronoun    the words                 who or what is meant      the last mention of it by name
+    role       the words                 "male" or "female"        None
+    sense      the dictionary form       the sense                 None
+    capital    the words                 the country               the country's last mention
+    recall     the words                 what kind of fact         where the fact was last told
+    sum        the words                 the sum, as "3+4"         None
+
+    A source stands before the words; it is None where there is nothing to point at (the first mention of a name).
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    word: str
+    label: str
+    source: Span | None = None
+
+    @property
+    def distance(self) -> int | None:
+        """Characters between the end of the source and the start of these words; None without a source."""
+        return None if self.source is None else self.start - self.source[1]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One document. ``plot`` names the plot it follows; ``text`` and ``truth`` are made when first asked for."""
+
+    plot: str
+    marked: str
+
+    @cached_property
+    def text(self) -> str:
+        """The story as a reader sees it."""
+        return unmarked(self.marked)
+
+    @cached_property
+    def truth(self) -> tuple[Truth, ...]:
+        """All that is known, in the order of the places where the words start."""
+        return tuple(sorted(_read(self.marked), key=lambda truth: (truth.start, -truth.end)))
+
+
+def _read(marked: str) -> list[Truth]:
+    """Walk through the marks, keeping the last mention of every name and the last telling of every fact."""
+    truths: list[Truth] = []
+    pending: list[tuple[str, int]] = []  # payload and start of marks not closed yet
+    mentions: dict[str, Span] = {}
+    told: dict[str, Span] = {}
+    text = ""
+    for piece in re.split("(\x01[^\x02]*\x02|\x03)", marked):
+        if piece.startswith(OPEN):
+            pending.append((piece[1:-1], len(text)))
+        elif piece == CLOSE:
+            payload, start = pending.pop()
+            letter, about = payload[0], payload[1:]
+            span, words = (start, len(text)), text[start:]
+            kind, label, word, source = "mention", about, words, None
+            if letter == "m":
+                source, mentions[about] = mentions.get(about), span
+            elif letter == "p":
+                kind, source = "pronoun", _last(about, mentions)
+            elif letter == "g":
+                kind = "role"
+            elif letter == "s":
+                kind, (word, label) = "sense", about.split(":")
+            elif letter == "c":
+                kind, source = "capital", mentions.get(about)
+            elif letter == "a":
+                kind = "sum"
+            elif letter == "r":
+                kind, label, source = "recall", about.rstrip("0123456789"), told[about]
+            else:  # "f": a fact is told; it is the source of a later recall
+                told[about] = span
+                continue
+            truths.append(Truth(kind=kind, start=start, end=len(text), word=word, label=label, source=source))
+        else:
+            text += piece
+    return truths
+
+
+def _last(about: str, mentions: dict[str, Span]) -> Span | None:
+    """The last mention of a name; of a pair "Ada+Ben" not named together, the span that holds both last mentions."""
+    if about in mentions:
+        return mentions[about]
+    spans = [mentions[name] for name in about.split("+") if name in mentions]
+    return (min(s for s, _ in spans), max(e for _, e in spans)) if spans else None

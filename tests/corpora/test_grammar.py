@@ -1,0 +1,124 @@
+"""The grammar engine on grammars small enough to check by hand, and the two worlds checked as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from string import Formatter
+
+import pytest
+
+from clearhead.corpora import chinese, english
+from clearhead.corpora.grammar import Cast, Choice, Grammar, Plot, Rule, Word, capitalised
+from clearhead.corpora.story import Story, mark
+
+
+def tiny(text: str, **words: tuple[str, ...]) -> Grammar:
+    return Grammar(
+        texts=[text],
+        words=words,
+        casters={"one": lambda cast: Word(mark("m", "Ada", "Ada"), he=mark("p", "Ada", "she"))},
+        lemmas={"bat": "bat", "bats": "bat"},
+        space=" ",
+    )
+
+
+def tell(text: str, count: int = 400, **words: tuple[str, ...]) -> list[Story]:
+    grammar = tiny(text, **words)
+    return [grammar.story(0, index) for index in range(count)]
+
+
+def test_choices_options_rules_and_continued_lines() -> None:
+    texts = {story.text for story in tell("story s 1\n- a [b|c][ d] <x>\n  e\n\nx\n- f\n- g ¶ h\n")}
+    assert texts == {f"a {one}{two} {three} e" for one in "bc" for two in ("", " d") for three in ("f", "g\nh")}
+
+
+def test_alternatives_are_drawn_equally_often_and_weights_are_kept() -> None:
+    stories = tell("story s 3\n- [a|b|c]\n\nstory t 1\n- d\n", count=4000)
+    counts = Counter(story.text for story in stories)
+    assert all(abs(counts[letter] - 1000) < 150 for letter in "abcd")
+
+
+def test_a_rule_gives_everything_before_it_repeats() -> None:
+    for story in tell("story s 1\n- <n><n><n><n>\n", n=("1", "2", "3")):
+        assert set(story.text[:3]) == set("123")
+        assert story.text[3] in "123"
+
+
+def test_truth_of_marks_by_hand() -> None:
+    text = "{A} put <bats^animal> into the <where={A} box>. Then {A.he} looked into the <where?Ada box>."
+    story = tell(f"story s 1 A=one\n- {text}\n")[0]
+    assert story.text == "Ada put bats into the Ada box. Then she looked into the Ada box."
+    told = {(t.kind, t.start, t.end, t.word, t.label, t.source, t.distance) for t in story.truth}
+    assert told == {
+        ("mention", 0, 3, "Ada", "Ada", None, None),
+        ("sense", 8, 12, "bat", "animal", None, None),
+        ("mention", 22, 25, "Ada", "Ada", (0, 3), 19),
+        ("pronoun", 36, 39, "she", "Ada", (22, 25), 11),
+        ("recall", 56, 63, "Ada box", "where", (22, 29), 27),
+    }
+
+
+def test_a_pair_not_named_together_is_pointed_at_by_the_span_of_both() -> None:
+    text = f"{mark('m', 'Ada', 'Ada')} met {mark('m', 'Ben', 'Ben')}, and {mark('p', 'Ada+Ben', 'they')} sang."
+    truth = next(t for t in Story("s", text).truth if t.kind == "pronoun")
+    assert (truth.word, truth.source) == ("they", (0, 11))
+
+
+def test_capitals_go_to_the_first_visible_letter() -> None:
+    assert capitalised("a fox") == "A fox"
+    assert capitalised(mark("m", "fox", mark("g", "male", "he"))) == mark("m", "fox", mark("g", "male", "He"))
+
+
+@pytest.mark.parametrize(
+    "text", ["story s 1\n- <nowhere>\n", "a\n- b\n\na\n- c\n", "story s 1\n- [a|b\n", "story s 1\n- a]\n"]
+)
+def test_a_grammar_with_a_slip_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"rule|bracket"):
+        tiny(text)
+
+
+def texts_under(rule: Rule, seen: set[str]) -> list[str]:
+    """Every literal string that telling this rule can meet."""
+    texts: list[str] = []
+    pending: list[object] = [part for _, parts in rule.alternatives for part in parts]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Choice):
+            pending += [inner for parts in part.alternatives for inner in parts]
+        elif isinstance(part, Rule) and part.name not in seen:
+            seen.add(part.name)
+            pending += [inner for _, parts in part.alternatives for inner in parts]
+    return texts
+
+
+@pytest.mark.parametrize("grammar", [english.grammar(), chinese.grammar()], ids=["en", "zh"])
+def test_every_slot_is_cast_every_cast_is_used_and_every_rule_is_reached(grammar: Grammar) -> None:
+    reached: set[str] = set()
+    for plot in grammar.plots.values():
+        assert isinstance(plot, Plot)
+        cast, seen, slots = Cast(Random(0).random), set[str](), set[str]()
+        for slot, caster in plot.cast:
+            cast.slots[slot] = caster(cast)
+        for text in texts_under(plot, seen):
+            text.format_map(cast.slots)
+            slots |= {field.split(".")[0] for _, field, _, _ in Formatter().parse(text) if field}
+        implied = {"A", "B", "D"} if {"who"} <= slots else set[str]()
+        assert {slot for slot, _ in plot.cast} - slots <= implied, plot.name
+        reached |= seen
+    assert reached == set(grammar.rules)
+
+
+@pytest.mark.parametrize("language", [english, chinese], ids=["en", "zh"])
+def test_every_sense_has_at_least_four_scenes_that_use_it(language: object) -> None:
+    grammar: Grammar = language.grammar()  # type: ignore[attr-defined]
+    for word, labels in language.FACTS.senses.items():  # type: ignore[attr-defined]
+        for label in labels:
+            scenes = grammar.rules[f"{word}_{label}"].alternatives
+            assert len(scenes) >= 4
+            for number, parts in scenes:
+                scene = Rule(str(number))
+                scene.alternatives = ((number, parts),)
+                assert f"\x01s{word}:{label}\x02" in "".join(texts_under(scene, set())), (word, label)
