@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
+import os
 import shutil
 import signal
 import sys
@@ -16,16 +19,17 @@ from types import FrameType
 import tomli_w
 
 from clearhead import corpora, hub, machine
-from clearhead.errors import FolderError, MemoryNeededError, OptionError
+from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError, nearest
 from clearhead.files import replacing, write_text
 from clearhead.model import ModelConfig, Transformer, build, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
-from clearhead.text import KINDS, Source, Tokenizer, Tokens, learn, sources, split, tokenize
-from clearhead.train import State, load_state
+from clearhead.text import KINDS, FileSource, Source, Tokenizer, Tokens, learn, sources, split, tokenize
+from clearhead.train import State, load_state, saved
 from clearhead.train.config import TrainConfig
 
 RECIPE = "recipe.toml"
-STDIN = "stdin.txt"
+STATE = "state"
+LOG = "log.jsonl"
 
 Say = Callable[[str], None]
 
@@ -41,46 +45,72 @@ class Material:
 
 
 def name_of(config: TextConfig) -> str:
-    """What a run over this text is called: the corpus, or the first source's name without its endings."""
+    """What a run over this text is called: the corpus, or the first source's name without its ending."""
     if config.corpus is not None:
         return config.corpus
-    first = Path(config.sources[0])
-    return first.resolve().name.split(".")[0] if str(first) != "-" else "stdin"
+    first = config.sources[0]
+    if first == "-":
+        return "stdin"
+    path = Path(first).resolve()
+    if not path.exists():  # a pattern: the folder it looks in
+        path = Path(*(part for part in path.parts if not glob.has_magic(part)))
+    if path.is_dir():
+        return path.name or "run"
+    unpacked = path.with_suffix("") if path.suffix in (".gz", ".xz", ".zst") else path
+    return unpacked.stem.lstrip(".") or "run"
 
 
-def prepare(config: TextConfig, say: Say) -> Material:
-    """Reads, tokenises and splits the text; the second time it comes from the cache.
+def check_text(config: TextConfig) -> None:
+    """Raises OptionError for values that exclude each other, or that nothing would read."""
+    if config.corpus is not None:
+        if config.sources:
+            raise OptionError(f"text {config.sources[0]!r} and corpus {config.corpus!r} were both given; choose one")
+        corpora.get(config.corpus)
+    elif not config.sources:
+        raise OptionError("no text: name a file, a folder or - for standard input, or take --corpus world-en")
+    elif config.megabytes is not None:
+        raise OptionError(f"megabytes {config.megabytes:g}: is the size of a built-in corpus, and none was chosen")
+    if config.tokenizer not in KINDS and not Path(config.tokenizer).exists():
+        raise OptionError(
+            f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, KINDS)}"
+        )
+    if config.tokenizer != "bpe" and config.vocabulary is not None:
+        raise OptionError(
+            f"vocabulary {config.vocabulary}: is for tokenizer 'bpe'; {config.tokenizer!r} has its own size"
+        )
 
-    Raises TextError and OptionError for text that cannot be used.
+
+def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
+    """Reads, tokenises and splits the text of the run in ``folder``; the second time it comes from the cache.
+
+    The run's own tokenizer is taken when the folder has one. Raises TextError and OptionError for text that cannot
+    be used, FolderError when it is not the text that the config's fingerprint tells.
     """
-    texts = _sources(config)
-    held = list[Source](sources(config.valid, field=config.field, encoding=config.encoding)) if config.valid else []
     began = time.perf_counter()
-    if config.tokenizer in KINDS:
-        # Characters must cover the validation text too: one that is missing could not be encoded at all.
-        seen = [*texts, *held] if config.tokenizer == "characters" else texts
-        tokenizer = learn(config.tokenizer, seen, vocab_size=config.vocabulary)
-    elif Path(config.tokenizer).exists():
-        tokenizer = Tokenizer.load(config.tokenizer)
+    held: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
+    if config.corpus is not None:
+        texts: Sequence[Source] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
     else:
-        kinds = ", ".join(KINDS)
-        raise OptionError(f"tokenizer: {config.tokenizer!r} is neither a kind ({kinds}) nor a file or folder")
+        texts = _files(config.sources, config, folder)
+    every = [*texts, *held]
+    if config.field is not None and not any(isinstance(each, FileSource) and each.field for each in every):
+        raise OptionError(f"field {config.field!r}: is for .jsonl files, and the text has none")
+    tokenizer = _tokenizer(config, folder, texts, held)
     tokens = tokenize(texts, tokenizer)
     train, valid = (tokens, tokenize(held, tokenizer)) if held else split(tokens)
-    fingerprint = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in [*texts, *held])}"
-    if config.fingerprint is not None and config.fingerprint != _short(fingerprint):
+    named = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in every)}"
+    fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
+    if config.fingerprint is not None and config.fingerprint != fingerprint:
         raise FolderError(
-            "the text or the tokenizer has changed since the run began; a run can only be resumed on the same text; "
-            "start a new one with --out"
+            f"{folder}: the text or the tokenizer has changed since the run began, and a run can only go on with the "
+            "same; bring them back, or start a new run with another --out"
         )
     seconds = time.perf_counter() - began
     say(
         f"text: {len(train):,} tokens to learn from, {len(valid):,} to validate on; {tokenizer.vocab_size:,} different "
         f"({tokenizer.kind}); ready in {seconds:.1f} s"
     )
-    return Material(
-        config=replace(config, fingerprint=_short(fingerprint)), tokenizer=tokenizer, train=train, valid=valid
-    )
+    return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
 def create(folder: Path, recipe: Recipe) -> Transformer:
@@ -93,12 +123,22 @@ def create(folder: Path, recipe: Recipe) -> Transformer:
     return build(recipe.model, seed=recipe.train.seed)
 
 
-def reopen(folder: Path) -> tuple[Recipe, State]:
-    """The recipe and newest state of a run folder. Raises FolderError naming what is missing or altered."""
+def reopen(folder: Path) -> tuple[Recipe, State | None]:
+    """The recipe and newest state of a run folder; None when it was stopped before the first was saved.
+
+    Raises FolderError naming what is missing, truncated or altered.
+    """
     if not (folder / RECIPE).is_file():
-        raise FolderError(f"{folder / RECIPE}: there is no such file; {folder} is not a run folder")
+        why = f"{folder} is not a run folder" if folder.is_dir() else f"there is no folder {folder}"
+        raise FolderError(f"{folder / RECIPE}: there is no such file; {why}; begin a run with clearhead train TEXT")
     table: Table = read_file(folder / RECIPE)
-    return resolved(table), load_state(folder / "state")
+    state = load_state(folder / STATE)
+    if state is None and (folder / hub.WEIGHTS).exists():
+        raise FolderError(
+            f"{folder / STATE}: there is no saved state, so the run cannot go on; its model can still be used, "
+            "and a new run begun with another --out"
+        )
+    return resolved(table), state
 
 
 def check_memory(model: ModelConfig, config: TrainConfig) -> None:
@@ -120,22 +160,53 @@ def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     return 4 * (5 * model.parameters() + activations)
 
 
-def claim(folder: Path, config: TextConfig) -> TextConfig:
-    """Makes the run folder; standard input is written into it, so that the run can be resumed, and named instead.
+@contextmanager
+def claimed(folder: Path) -> Generator[None]:
+    """Makes the run folder and holds it while the block runs; a block that fails before anything was saved leaves none.
 
-    Raises FolderError when the folder exists and is not empty, or the disk is full.
+    Raises FolderError when the folder exists and is not empty, or another process holds it.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FolderError(
-            f"{folder}: exists already; continue it with `clearhead train --resume {folder}`, choose another with "
-            "--out, or remove it"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    if "-" not in config.sources:
-        return config
-    with replacing(folder / STDIN) as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return replace(config, sources=tuple(str(folder / STDIN) if name == "-" else name for name in config.sources))
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another with --out") from None
+    with held(folder):
+        if any(folder.iterdir()):
+            way = f"go on with it by `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
+            raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
+        try:
+            yield
+        except BaseException:
+            if saved(folder / STATE) is None:
+                for left in folder.iterdir():
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                if made:
+                    folder.rmdir()
+            raise
+
+
+@contextmanager
+def held(folder: Path) -> Generator[None]:
+    """Keeps other processes from training in the folder. Raises FolderError when one does; a killed one does not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderError(
+                f"{folder}: another process is training in it; wait until it is done, or choose another with --out"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def keep_stdin(folder: Path, config: TextConfig) -> None:
+    """Copies standard input into the run folder when the text is read from it, so that the run can be resumed."""
+    if "-" in (*config.sources, *config.valid):
+        with replacing(_stdin(folder, config)) as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
 
 
 @contextmanager
@@ -148,6 +219,8 @@ def interruptible() -> Generator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        # Not through sys.stderr: the signal may have come while that was being written to.
+        os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -159,25 +232,43 @@ def interruptible() -> Generator[Callable[[], bool]]:
 
 def keeper(folder: Path, model: Transformer, tokenizer: Tokenizer) -> Callable[[], None]:
     """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
+    whole = False
 
     def keep() -> None:
-        if (folder / hub.WEIGHTS).exists():
+        nonlocal whole
+        if whole:
             hub.save_weights(folder, model)
         else:
             hub.save(folder, model, tokenizer)
+            whole = True
 
     return keep
 
 
-def _sources(config: TextConfig) -> Sequence[Source]:
-    if config.corpus is not None:
-        if config.sources:
-            raise OptionError(f"give a text or --corpus {config.corpus}, not both")
-        return [corpora.get(config.corpus).source(megabytes=config.megabytes)]
-    if not config.sources:
-        raise OptionError("no text was given; name a file, a folder or - for standard input, or take --corpus world-en")
-    return sources(config.sources, field=config.field, encoding=config.encoding)
+def _tokenizer(config: TextConfig, folder: Path, texts: Sequence[Source], held: Sequence[Source]) -> Tokenizer:
+    if (folder / "tokenizer.json").exists():
+        return Tokenizer.load(folder)
+    if config.tokenizer not in KINDS:
+        return Tokenizer.load(config.tokenizer)
+    # Characters must cover the validation text too: one that is missing could not be encoded at all.
+    seen = [*texts, *held] if config.tokenizer == "characters" else texts
+    return learn(config.tokenizer, seen, vocab_size=config.vocabulary)
 
 
-def _short(fingerprint: str) -> str:
-    return hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
+def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:
+    kept = _stdin(folder, config)
+    try:
+        found = sources([kept if name == "-" else name for name in names], field=config.field, encoding=config.encoding)
+    except TextError as fault:
+        if config.fingerprint is None:
+            raise
+        raise TextError(f"{fault}; resume from the folder where the run began, in which the names are") from None
+    for source in found:
+        if source.path == kept:
+            source.name = "standard input"
+    return found
+
+
+def _stdin(folder: Path, config: TextConfig) -> Path:
+    """Where standard input is kept; as everywhere, it is JSON lines when a field is given."""
+    return folder / ("stdin.jsonl" if config.field else "stdin.txt")

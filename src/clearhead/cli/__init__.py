@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -47,15 +48,30 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Options that stand before the verb; ``main`` reads ``--debug`` itself."""
+    """Options that stand before the verb; ``--debug`` may stand anywhere, and ``main`` reads it."""
+
+
+class Notes(logging.Handler):
+    """What the package logs, as plain lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "warning" if record.levelno >= logging.WARNING else "note"
+        typer.echo(f"{level}: {record.getMessage()}", err=True)
 
 
 def main() -> None:
     """Runs the command: exit code 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    log, notes = logging.getLogger("clearhead"), Notes()
+    log.addHandler(notes)
+    log.setLevel(logging.INFO)
     try:
-        app()
+        app([argument for argument in arguments if argument != "--debug"])
     except (ClearheadError, OSError) as error:
-        if "--debug" in sys.argv[1:2]:
+        if debug:
             raise
-        typer.secho(f"error: {error}", err=True, fg=None if "NO_COLOR" in os.environ else "red")
+        typer.secho(f"error: {error}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
         sys.exit(error.exit_code if isinstance(error, ClearheadError) else 1)
+    finally:
+        log.removeHandler(notes)

@@ -12,16 +12,18 @@ def corpora(
     megabytes: Annotated[float | None, typer.Option(help="How much of it.")] = None,
 ) -> None:
     """List the built-in corpora, or print the text of one."""
-    from rich.console import Console
-    from rich.table import Table
-
     from clearhead import corpora as built_in
+    from clearhead.errors import OptionError
 
     if name is not None:
         for document in built_in.get(name).source(megabytes=megabytes).documents():
             typer.echo(document + "\n")
         return
-    table = Table("name", "language", "MB", "what", box=None, pad_edge=False)
-    for corpus in built_in.names():
-        table.add_row(corpus.name, corpus.language, f"{corpus.default_megabytes:g}", corpus.description)
-    Console(highlight=False).print(table)
+    if megabytes is not None:
+        raise OptionError(f"--megabytes {megabytes:g}: of which corpus? name one")
+    known = built_in.names()
+    widest = max(len(corpus.name) for corpus in known)
+    for corpus in known:
+        typer.echo(
+            f"{corpus.name:<{widest}}  {corpus.language}  {corpus.default_megabytes:>4g} MB  {corpus.description}"
+        )

@@ -8,30 +8,27 @@ def doctor() -> None:
     import platform
 
     import torch
-    from rich.console import Console
-    from rich.table import Table
 
     from clearhead import __version__, machine
     from clearhead.attend import Request, Score, Site, causal, documents, explain
-    from clearhead.cli.threads import fastest
+    from clearhead.cli.rows import print_rows
+    from clearhead.cli.threads import measured, use_threads
 
-    threads = fastest()
-    torch.set_num_threads(threads)
+    times = measured()
+    threads = use_threads(min(times, key=lambda count: times[count]))
+    compared = ", ".join(f"{count}: {1e3 * seconds:.2f} ms" for count, seconds in times.items())
     slow = machine.seconds_of_product(torch.float32)
     half = machine.seconds_of_product(torch.bfloat16)
     rows = {
         "clearhead": __version__,
         "python, torch": f"{platform.python_version()}, {torch.__version__}",
         "cores": f"{machine.cores()} ({torch.backends.cpu.get_cpu_capability()})",
-        "threads": f"{threads}: faster than the alternative of 1 or {machine.cores()} when measured just now",
+        "threads": f"{threads}, the fastest just now ({compared}); training measures for its own model",
         "memory": f"{machine.free_memory() / 1e9:.1f} GB free",
         "bfloat16": f"products take {half / slow:.2f} of float32's time on this processor: "
         + ("worth using" if 2 * half < slow else "not worth using"),
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use",
     }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in rows.items():
-        table.add_row(name, value)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     q = torch.zeros(1, 2, 3, 8, device=device)
     cases = {
@@ -44,5 +41,5 @@ def doctor() -> None:
         answers = explain(Request(q, q, q, mask, score, Site(0)))
         taken = next(kernel for kernel, why in answers.items() if not why)
         refusals = "; ".join(f"{kernel}: {', '.join(why)}" for kernel, why in answers.items() if why)
-        table.add_row(f"attention, {name}", f"{taken}" + (f"  ({refusals})" if refusals else ""))
-    Console(highlight=False).print(table)
+        rows[f"attention, {name}"] = taken + (f"  ({refusals})" if refusals else "")
+    print_rows(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from types import TracebackType
 
 from rich.console import Console
@@ -22,10 +23,9 @@ class Display:
         self._console = console
         self._live = console.is_terminal
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[figures]}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.percentage:>3.0f}%", markup=False),
+            TextColumn("{task.fields[figures]}", markup=False),
             console=console,
             disable=not self._live,
             transient=True,
@@ -67,20 +67,32 @@ class Display:
             f"{report.bits_per_byte:.4f} bits a byte{kept}"
         )
         if report.sample:
-            self._console.print(Text("   | " + report.sample.replace("\n", "\n   | "), style="dim"))
+            self._console.print(Text("   | " + visible(report.sample).replace("\n", "\n   | "), style="dim"))
 
     def _figures(self, report: Stepped) -> str:
         first = self._first or report
         seconds, steps = report.seconds - first.seconds, report.step - first.step
         each = report.tokens / report.step
-        speed = f"{each * steps / seconds:,.0f} tokens/s" if seconds > 0 else ""
+        speed = f"{each * steps / seconds:,.0f} tokens/s  " if seconds > 0 else ""
         left = seconds / (report.used - first.used) * (1 - report.used) if report.used > first.used else 0.0
         valid = "" if self._valid is None else f"  valid {self._valid:.3f}"
         return (
-            f"step {report.step:,}  loss {self._loss:.3f}{valid}  rate {report.rate:.2f}  {speed}  "
+            f"step {report.step:,}  loss {self._loss:.3f}{valid}  lr {report.rate:.4f}  {speed}"
             f"{int(left // 60)}:{int(left % 60):02d} left"
         )
 
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text)
+
+
+def visible(text: str) -> str:
+    """The text with control characters, newline and tab apart, as their pictures: a terminal would obey them."""
+    return "".join(_picture(character) for character in text)
+
+
+def _picture(character: str) -> str:
+    if unicodedata.category(character) != "Cc" or character in "\n\t":
+        return character
+    code = ord(character)
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

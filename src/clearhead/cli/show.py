@@ -10,11 +10,9 @@ import typer
 
 def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Say what a model folder holds: shape, sizes, memory, tokenizer, training."""
-    from rich.console import Console
-    from rich.table import Table
-
     from clearhead import hub, recipes
-    from clearhead.runs import RECIPE
+    from clearhead.cli.rows import print_rows
+    from clearhead.runs import LOG, RECIPE
     from clearhead.train import Evaluated, read_log
 
     loaded = hub.load(model)
@@ -40,16 +38,14 @@ def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     }
     if (model / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(model / RECIPE))
-        rows["text"] = recipe.text.corpus or ", ".join(recipe.text.sources)
+        names = ["standard input" if name == "-" else name for name in recipe.text.sources]
+        rows["text"] = recipe.text.corpus or ", ".join(names)
         length = f"{recipe.train.steps:,} steps" if recipe.train.steps else f"{recipe.train.minutes:g} minutes"
         rows["training"] = f"{length}, {recipe.train.batch} texts a step, {recipe.train.optimizer.kind}"
-        evaluated = [report for report in read_log(model / "log.jsonl") if isinstance(report, Evaluated)]
+        evaluated = [report for report in read_log(model / LOG) if isinstance(report, Evaluated)]
         if evaluated:
             best = min(evaluated, key=lambda report: report.valid_loss)
             rows["validation"] = (
                 f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    Console(highlight=False).print(table)
+    print_rows(rows)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-STARTED = time.perf_counter()
-
 
 def train(
     text: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns, or - for standard input.")] = None,
@@ -37,6 +35,7 @@ def train(
 
     Without --recipe, --config or --steps, --minutes (5 unless given) measures this machine and chooses the rest.
     """
+    started = time.perf_counter()
     from clearhead.cli import training
 
     given = {
@@ -53,6 +52,6 @@ def train(
         "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
     }
     if resume is not None:
-        training.resume(resume, given, [recipe, config, out, *(setting or [])])
+        training.resume(resume, given, [recipe, config, setting, out])
     else:
-        training.start(given, recipe=recipe, config=config, settings=setting or [], out=out, started=STARTED)
+        training.start(given, recipe=recipe, config=config, settings=setting or [], out=out, started=started)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,16 +16,17 @@ from rich.console import Console
 
 from clearhead import hub, recipes, runs
 from clearhead.cli.progress import Display
-from clearhead.errors import ClearheadError, OptionError
-from clearhead.generate import Sampling, generate
-from clearhead.model import Transformer, build, from_dict, to_dict
-from clearhead.observe.curve import draw_curve
+from clearhead.errors import ConfigError, OptionError
+from clearhead.generation import Sampling, generate
+from clearhead.model import ModelConfig, Transformer, build, from_dict, to_dict
+from clearhead.observation.curve import draw_curve
 from clearhead.recipes import Recipe, Table, TextConfig
-from clearhead.text import Tokenizer
-from clearhead.train import Evaluated, Hooks, State, Stepped, fit, read_log, score_of
-from clearhead.train.budget import choose, choose_threads
+from clearhead.text import Tokens
+from clearhead.train import Evaluated, Hooks, State, Stepped, TrainConfig, fit, read_log, saved, score_of
+from clearhead.train.budget import choose, choose_threads, shape
 
 MINUTES = 5.0
+BY_STEPS = "tiny"  # the recipe of a run by steps that names no other: its shape must not depend on the machine
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -41,97 +43,117 @@ def start(
 
     What is laid over what, the last on top: the recipe, the config file, the options, the settings.
     """
-    console = Console(stderr=True)
     tables = [recipes.read(recipe)] if recipe else []
     tables += [recipes.read_file(config)] if config else []
-    tables += [_present(given), *map(recipes.read_setting, settings)]
-    table = recipes.joined(tables)
-    recipes.check_names(table)
-    text = from_dict(TextConfig, cast(Mapping[str, Any], table.get("text", {})), "text.")
-    if not text.sources and text.corpus is None:
-        raise OptionError("no text: name a file, a folder or - for standard input, or take --corpus world-en")
+    tables += [present(given), *map(recipes.read_setting, settings)]
+    table = _whole(tables)
+    text = from_dict(TextConfig, table["text"], "text.")
+    runs.check_text(text)
+    from_dict(TrainConfig, table["train"], "train.")
+    # What measuring will choose stands in for itself: a slip is told before the text is read, not after.
+    chosen_later = {"vocabulary": 1} if "layers" in table["model"] else to_dict(shape(0, vocabulary=1, context=16))
+    from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     folder = out or Path("runs") / runs.name_of(text)
-    text = runs.claim(folder, text)
-    try:
-        return _run(folder, text, tables, console, started)
-    except (ClearheadError, OSError):
-        if not (folder / "state").exists():
-            shutil.rmtree(folder)  # nothing was learned; the same command can be given again
-        raise
-
-
-def _run(folder: Path, text: TextConfig, tables: Sequence[Table], console: Console, started: float) -> Path:
-    def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
-
-    material = runs.prepare(text, say)
-    recipe = _resolved(tables, material, say, time.perf_counter() - started)
-    model = runs.create(folder, recipe)
-    say(f"model: {recipe.model.parameters():,} weights; the run is kept in {folder}")
-    _fit(folder, recipe, material, model, console, state=None, used=time.perf_counter() - started)
+    console = _console()
+    with runs.claimed(folder), _resumable(folder, console):
+        runs.keep_stdin(folder, text)
+        material = runs.prepare(text, folder, console.print)
+        whole = _resolved(table, material, console, time.perf_counter() - started)
+        model = runs.create(folder, whole)
+        console.print(f"model: {whole.model.parameters():,} weights; the run is kept in {folder}")
+        _fit(folder, whole, material, model, console, state=None, used=time.perf_counter() - started)
     return folder
 
 
 def resume(folder: Path, given: Table, others: Sequence[object]) -> Path:
     """Continues the run in ``folder``; raises OptionError when anything else was chosen as well."""
-    if any(_present(given).values()) or any(others):
+    if present(given) or any(other is not None for other in others):
         raise OptionError(f"--resume {folder} continues with the run's own settings; give no text and no other option")
-    console = Console(stderr=True)
     recipe, state = runs.reopen(folder)
-    material = runs.prepare(recipe.text, lambda line: console.print(line, highlight=False, soft_wrap=True))
-    runs.check_memory(recipe.model, recipe.train)
-    model = build(recipe.model, seed=recipe.train.seed)
-    console.print(f"continuing {folder} after step {state.progress.step:,}", highlight=False)
-    _fit(folder, recipe, material, model, console, state=state, used=0.0)
+    console = _console()
+    with runs.held(folder), _resumable(folder, console):
+        material = runs.prepare(recipe.text, folder, console.print)
+        runs.check_memory(recipe.model, recipe.train)
+        model = build(recipe.model, seed=recipe.train.seed)
+        console.print(f"continuing {folder} after step {state.progress.step if state else 0:,}")
+        _fit(folder, recipe, material, model, console, state=state, used=0.0)
     return folder
 
 
-def _resolved(tables: Sequence[Table], material: runs.Material, say: runs.Say, used: float) -> Recipe:
-    """The recipe that the tables describe, over what measuring chose where they leave the model open."""
-    steps, minutes = _length(tables)
-    table = recipes.joined(tables)
-    vocabulary = material.tokenizer.vocab_size
-    model = {"vocabulary": vocabulary, **table.get("model", {})}
-    train = {**table.get("train", {}), "steps": steps, "minutes": minutes}
-    if "layers" not in model:
-        choice = choose(
-            minutes=minutes or MINUTES, used=used, vocabulary=vocabulary, tokens=len(material.train), say=say
-        )
-        for reason in choice.reasons:
-            say(f"chosen: {reason}")
-        model = recipes.joined([to_dict(choice.model), model])
-        train = recipes.joined([to_dict(choice.train), train])
-    whole = {
-        "text": to_dict(material.config),
-        "model": model,
-        "train": {k: v for k, v in train.items() if v is not None},
-    }
-    recipe = recipes.resolved(whole)
-    if recipe.train.threads is None:
-        threads, reason = choose_threads(recipe.model, say)
-        say(f"chosen: {reason}")
-        recipe = replace(recipe, train=replace(recipe.train, threads=threads))
-    return recipe
-
-
-def _length(tables: Sequence[Table]) -> tuple[int | None, float | None]:
-    """(steps, minutes), one of them None: what the topmost table that names either says."""
-    for table in reversed(tables):
-        train = table.get("train", {})
-        steps, minutes = train.get("steps"), train.get("minutes")
-        if steps is not None and minutes is not None:
-            raise OptionError(f"steps {steps} and minutes {minutes} were both given; a run ends by one of them")
-        if steps is not None or minutes is not None:
-            return steps, minutes
-    return None, MINUTES
-
-
-def _present(given: Table) -> Table:
+def present(given: Table) -> Table:
     """The options that were given, without the others."""
     parts = {
         part: {name: value for name, value in values.items() if value is not None} for part, values in given.items()
     }
     return {part: values for part, values in parts.items() if values}
+
+
+def _whole(tables: Sequence[Table]) -> Table:
+    """The tables as one, with text, model and train in it; of two values that exclude each other the topmost stays.
+
+    Raises ConfigError for names that no recipe has, OptionError for a table with both of such values.
+    """
+    for table in tables:
+        recipes.check_names(table)
+    chosen = {**_topmost(tables, "train", ("steps", "minutes")), **_topmost(tables, "text", ("sources", "corpus"))}
+    whole = recipes.joined([{"text": {}, "model": {}, "train": {}}, *tables])
+    text, train = whole["text"], whole["train"]
+    if "sources" in chosen and text.pop("corpus", None) is not None:
+        text.pop("megabytes", None)
+    if "corpus" in chosen:
+        text.pop("sources", None)
+    text.pop("fingerprint", None)  # of the run that the file was written by; this one's is found anew
+    for name in ("steps", "minutes"):
+        if name not in chosen:
+            train.pop(name, None)
+    if "steps" not in chosen:
+        train.setdefault("minutes", MINUTES)
+    elif "layers" not in whole["model"]:
+        whole["model"] = recipes.joined([recipes.read(BY_STEPS)["model"], whole["model"]])
+    return whole
+
+
+def _topmost(tables: Sequence[Table], part: str, names: tuple[str, str]) -> Table:
+    """The one of two values that the topmost table with either names, as a table; empty when none does."""
+    for table in reversed(tables):
+        values = cast(Mapping[str, Any], table.get(part, {}))
+        found = {name: values[name] for name in names if values.get(name) not in (None, [], ())}
+        if len(found) == 2:
+            both = " and ".join(f"{name} {value}" for name, value in found.items())
+            raise OptionError(f"{part}: {both} were both given; choose one")
+        if found:
+            return found
+    return {}
+
+
+def _resolved(table: Table, material: runs.Material, console: Console, used: float) -> Recipe:
+    """The recipe that the table describes, over what measuring chose where it leaves the model open."""
+    vocabulary = material.tokenizer.vocab_size
+    model = {"vocabulary": vocabulary, **table["model"]}
+    train = table["train"]
+    if model["vocabulary"] < vocabulary:
+        raise ConfigError(
+            f"model.vocabulary is {model['vocabulary']:,} and the tokenizer has {vocabulary:,} tokens; leave it out, "
+            f"or set it to {vocabulary} or more"
+        )
+    if "layers" not in model:
+        choice = choose(
+            minutes=train["minutes"],
+            used=used,
+            vocabulary=vocabulary,
+            tokens=len(material.train),
+            say=console.print,
+        )
+        for reason in choice.reasons:
+            console.print(f"chosen: {reason}")
+        model = recipes.joined([to_dict(choice.model), model])
+        train = recipes.joined([to_dict(choice.train), train])
+    recipe = recipes.resolved({"text": to_dict(material.config), "model": model, "train": train})
+    if recipe.train.threads is None:
+        threads, reason = choose_threads(recipe.model, console.print)
+        console.print(f"chosen: {reason}")
+        recipe = replace(recipe, train=replace(recipe.train, threads=threads))
+    return recipe
 
 
 def _fit(
@@ -150,31 +172,56 @@ def _fit(
         hooks = Hooks(
             report=display.show,
             keep=runs.keeper(folder, model, material.tokenizer),
-            sample=lambda: _sample(model, material.tokenizer),
+            sample=lambda: _sample(model, material),
             stop=stop,
         )
         outcome = fit(
             model, recipe.train, material.train, material.valid, folder=folder, hooks=hooks, state=state, used=used
         )
     if not outcome.finished:
-        console.print(f"stopped after step {outcome.progress.step:,}; continue with", highlight=False)
-        console.print(f"  clearhead train --resume {folder}", highlight=False)
-        raise typer.Exit(130)
-    reports = read_log(folder / "log.jsonl")
+        raise KeyboardInterrupt
+    _finish(folder, material.valid, console)
+
+
+def _finish(folder: Path, valid: Tokens, console: Console) -> None:
+    reports = read_log(folder / runs.LOG)
     stepped = [(report.step, report.loss) for report in reports if isinstance(report, Stepped)]
-    evaluated = [(report.step, report.valid_loss) for report in reports if isinstance(report, Evaluated)]
-    draw_curve(stepped, evaluated, folder / "loss.svg")
-    kept = hub.load(folder)
-    score = score_of(kept.transformer, material.valid)
+    evaluated = [report for report in reports if isinstance(report, Evaluated)]
+    draw_curve(stepped, [(report.step, report.valid_loss) for report in evaluated], folder / "loss.svg")
+    best = min(evaluated, key=lambda report: report.valid_loss)
+    score = score_of(hub.load(folder).transformer, valid)
     console.print(
-        f"kept the model of step {outcome.progress.best_step:,}; on all {score.tokens:,} validation tokens: "
-        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte; curve in {folder / 'loss.svg'}",
-        highlight=False,
-        soft_wrap=True,
+        f"kept the model of step {best.step:,}; on all {score.tokens:,} validation tokens: "
+        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte; curve in {folder / 'loss.svg'}"
     )
     typer.echo(str(folder))
 
 
-def _sample(model: Transformer, tokenizer: Tokenizer) -> str:
-    limit = min(SAMPLE.max_tokens, model.config.context - 1)
-    return generate(model, tokenizer, [""], replace(SAMPLE, max_tokens=limit))[0].text
+@contextmanager
+def _resumable(folder: Path, console: Console) -> Generator[None]:
+    """An interruption in the block ends the command with 130 and, when a state was saved, says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        state = saved(folder / runs.STATE)
+        if state is None:
+            console.print("stopped before the first step")
+        else:
+            console.print(f"stopped; saved after step {int(state.name):,}; continue with")
+            console.print(f"  clearhead train --resume {shlex.quote(str(folder))}")
+        raise typer.Exit(130) from None
+
+
+def _sample(model: Transformer, material: runs.Material) -> str:
+    """What the model writes from the beginning of a text, or after a piece of one where nothing marks a beginning."""
+    tokenizer, context = material.tokenizer, model.config.context
+    sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
+    if tokenizer.separator is not None:
+        return generate(model, tokenizer, [""], sampling)[0].text
+    prompt = tokenizer.decode(material.valid.ids[: max(1, context // 2)])
+    return str(generate(model, tokenizer, [prompt], sampling)[0])
+
+
+def _console() -> Console:
+    """Standard error, on which text stands as it is: nothing in it is markup, nothing is cut or wrapped."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_type_hints
 
 from clearhead.errors import ConfigError, OptionError, nearest
 from clearhead.model.config import ModelConfig, from_dict
@@ -95,11 +95,14 @@ def resolved(table: Mapping[str, Any]) -> Recipe:
     return from_dict(Recipe, table)
 
 
-def check_names(table: Mapping[str, Any]) -> None:
-    """Raises ConfigError for parts that no recipe has."""
-    for name in table:
-        if name not in ("version", "text", "model", "train"):
-            raise ConfigError(f"{name}: unknown{nearest(name, ('text', 'model', 'train'))}")
+def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") -> None:
+    """Raises ConfigError, with the nearest, for names in the table that no recipe has."""
+    hints = get_type_hints(kind)
+    for name, value in table.items():
+        if name not in hints:
+            raise ConfigError(f"{where}{name}: unknown{nearest(name, hints)}")
+        if is_dataclass(hints[name]) and isinstance(value, Mapping):
+            check_names(cast(Table, value), hints[name], f"{where}{name}.")
 
 
 def _folder() -> Any:

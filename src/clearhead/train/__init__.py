@@ -1,6 +1,6 @@
 """Training: one loop, one optimizer, one state on the disk."""
 
-from clearhead.train.checkpoint import Progress, State, load_state
+from clearhead.train.checkpoint import Progress, State, load_state, saved
 from clearhead.train.config import OptimizerConfig, TrainConfig
 from clearhead.train.loop import Hooks, Outcome, fit, score_of
 from clearhead.train.objective import Score, next_token_loss
@@ -21,5 +21,6 @@ __all__ = [
     "load_state",
     "next_token_loss",
     "read_log",
+    "saved",
     "score_of",
 ]

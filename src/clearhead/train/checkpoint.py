@@ -25,6 +25,8 @@ class Progress:
     best_loss: float = float("inf")  # lowest validation loss, in nats per token
     best_step: int = 0
     log_bytes: int = 0  # length of log.jsonl
+    loss_sum: float = 0.0  # of the steps since the log's last line, in nats per token
+    loss_steps: int = 0  # how many they are
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,14 +78,23 @@ def save_state(folder: Path, state: State) -> None:
             shutil.rmtree(other)
 
 
-def load_state(folder: Path) -> State:
-    """The newest whole state. Raises FolderError when there is none, or it is truncated or altered."""
-    steps = sorted(path for path in folder.glob("[0-9]*") if path.is_dir()) if folder.is_dir() else []
-    if not steps:
-        raise FolderError(f"{folder}: there is no saved state to resume from; the run stopped before its first save")
-    tensors, notes = read_tensors(steps[-1] / "state.safetensors")
+def saved(folder: Path) -> Path | None:
+    """Where the newest state is; None when nothing was saved."""
+    return max(folder.glob("[0-9]*"), default=None)
+
+
+def load_state(folder: Path) -> State | None:
+    """The newest whole state, or None when nothing was saved. Raises FolderError when it is truncated or altered."""
+    newest = saved(folder)
+    if newest is None:
+        return None
+    path = newest / "state.safetensors"
+    tensors, notes = read_tensors(path)
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "random": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition("/")
-        parts[part][rest] = tensor
-    return State(progress=Progress(**json.loads(notes["progress"])), **parts)
+        parts.setdefault(part, {})[rest] = tensor
+    try:
+        return State(progress=Progress(**json.loads(notes["progress"])), **parts)
+    except (KeyError, TypeError, ValueError):
+        raise FolderError(f"{path}: not a saved state of this version; copy it again from where it came") from None

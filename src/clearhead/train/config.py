@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from clearhead.errors import ConfigError
+from clearhead.errors import ConfigError, nearest
 
 
-def _at_least(config: object, name: str, least: float, *, strict: bool = False) -> None:
+def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
     value = getattr(config, name)
-    if value < least or (strict and value == least):
+    if not (least < value < math.inf or (value == least and not strict)):  # so that NaN is refused too
         rule = "above" if strict else "at least"
-        raise ConfigError(f"{type(config).__name__}: {name} is {value}; it must be {rule} {least:g}")
+        raise ConfigError(f"{where}: {name} is {value}; it must be a number {rule} {least:g}")
+
+
+def _among(where: str, config: object, name: str, known: tuple[str, ...]) -> None:
+    value = getattr(config, name)
+    if value not in known:
+        raise ConfigError(f"{where}: there is no {name} {value!r}{nearest(value, known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +36,20 @@ class OptimizerConfig:
     clip: float = 1.0  # largest norm of the whole gradient; 0 = no clipping
 
     def __post_init__(self) -> None:
+        _among("train.optimizer", self, "kind", ("muon", "adamw"))
         for name in ("lr", "adamw_lr"):
-            _at_least(self, name, 0.0, strict=True)
+            _at_least("train.optimizer", self, name, 0.0, strict=True)
         for name in ("weight_decay", "clip"):
-            _at_least(self, name, 0.0)
+            _at_least("train.optimizer", self, name, 0.0)
         for name in ("momentum", "beta1", "beta2"):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise ConfigError(f"optimizer: {name} is {value}; it must be at least 0 and below 1")
+                raise ConfigError(f"train.optimizer: {name} is {value}; it must be at least 0 and below 1")
+
+    @property
+    def peak(self) -> float:
+        """The learning rate to speak of: that of the blocks' matrices."""
+        return self.lr if self.kind == "muon" else self.adamw_lr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +73,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
+        _among("train", self, "precision", ("float32", "bfloat16"))
         for name in ("steps", "batch", "evaluations", "evaluation_tokens", "threads"):
             if getattr(self, name) is not None:
-                _at_least(self, name, 1)
+                _at_least("train", self, name, 1)
         if self.minutes is not None:
-            _at_least(self, "minutes", 0.0, strict=True)
-        _at_least(self, "seed", 0)
+            _at_least("train", self, "minutes", 0.0, strict=True)
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"train: seed is {self.seed}; it must be at least 0 and below 2**63")
         for name in ("warmup", "decay", "floor"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

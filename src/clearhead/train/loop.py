@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clearhead.errors import TrainingError
+from clearhead.errors import OptionError, TextError, TrainingError
 from clearhead.model import Transformer
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
@@ -80,45 +80,53 @@ def fit(
 
     The state goes to ``folder/state``, the log to ``folder/log.jsonl``. With the same steps, seed, threads and
     machine, a run that was killed and resumed ends with the bits of one that never was.
-    Raises TrainingError when the loss is not finite; the last saved state is kept.
+    Raises TrainingError when the loss is not finite (the last saved state is kept) or the state is another model's,
+    TextError for texts that are too short, OptionError when the time is over before the first step.
     """
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds)
     windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
+    part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
+    _check_validation(part)
     products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     optimizer = Optimizer(model, config.optimizer, products=products)
     if state is None:
         torch.manual_seed(config.seed)
     else:
-        model.load_state_dict(state.weights)
-        optimizer.restore(state.optimizer)
-        restore_random_states(state.random)
+        _restore(model, optimizer, state)
     network: Callable[..., Tensor] = torch.compile(model) if config.compile else model
     device = model.embedding.weight.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=products == torch.bfloat16)
-    part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     step_tokens = config.batch * model.config.context
+
+    def score(tokens: Tokens) -> Score:
+        """Raises TrainingError when the loss is not finite: weights that are of no use are not saved."""
+        with autocast:
+            found = score_of(model, tokens)
+        _check_finite(found.loss, "validation loss", progress.step, folder)
+        return found
 
     def save() -> None:
         nonlocal progress
         progress = replace(progress, seconds=clock.seconds(), log_bytes=log.flush())
-        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        whole = State(progress=progress, weights=tensors, optimizer=optimizer.state(), random=random_states())
+        whole = State(
+            progress=progress, weights=model.state_dict(), optimizer=optimizer.state(), random=random_states()
+        )
         save_state(folder / "state", whole)
 
     def look() -> None:
         nonlocal progress
         began = clock.seconds()
-        with autocast:
-            score = score_of(model, part)
-        best = score.loss < progress.best_loss
+        found = score(part)
+        scored = clock.seconds() - began
+        best = found.loss < progress.best_loss
         if best:
-            progress = replace(progress, best_loss=score.loss, best_step=progress.step)
+            progress = replace(progress, best_loss=found.loss, best_step=progress.step)
             hooks.keep()
         report = Evaluated(
             step=progress.step,
-            valid_loss=score.loss,
-            bits_per_byte=score.bits_per_byte,
+            valid_loss=found.loss,
+            bits_per_byte=found.bits_per_byte,
             best=best,
             seconds=clock.seconds(),
             sample=hooks.sample(),
@@ -126,54 +134,95 @@ def fit(
         log.write(report)
         hooks.report(report)
         save()
-        clock.reserve = clock.seconds() - began
+        # After the last step comes one more look, and the caller reads the whole validation text.
+        clock.reserve = clock.seconds() - began + scored * len(valid) / len(part)
 
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()
+        if state is None:
+            _check_time(clock, config)
+            save()  # before anything else is written: whatever stops the run from here on, it can be resumed
         if progress.step == 0:
             look()
-        losses: list[float] = []
         behind = clock.behind(progress.step)
         while behind < 1:
             rate = learning_rate(config, behind)
             with autocast:
                 loss = next_token_loss(network, windows.at(progress.step), device)
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(_not_finite(progress.step + 1, losses[-1], folder))
+            value = float(loss.detach())
+            _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()
             optimizer.step(rate)
-            progress = replace(progress, step=progress.step + 1)
+            progress = replace(
+                progress,
+                step=progress.step + 1,
+                loss_sum=progress.loss_sum + value,
+                loss_steps=progress.loss_steps + 1,
+            )
             before, behind = behind, clock.behind(progress.step)
             report = Stepped(
                 step=progress.step,
-                loss=losses[-1],
-                rate=rate,
+                loss=value,
+                rate=rate * config.optimizer.peak,
                 used=behind,
                 tokens=progress.step * step_tokens,
                 seconds=clock.seconds(),
             )
             hooks.report(report)
             if int(behind * LOGGED) > int(before * LOGGED):
-                log.write(replace(report, loss=sum(losses) / len(losses)))
-                losses.clear()
+                log.write(replace(report, loss=progress.loss_sum / progress.loss_steps))
+                progress = replace(progress, loss_sum=0.0, loss_steps=0)
             if int(behind * config.evaluations) > int(before * config.evaluations):
                 look()
-            if hooks.stop() and behind < 1:
+            if behind < 1 and hooks.stop():
+                score(part.part(0, min(len(part), step_tokens + 1)))
                 save()
                 return Outcome(progress=progress, finished=False)
         return Outcome(progress=progress, finished=True)
 
 
 def score_of(model: Transformer, tokens: Tokens) -> Score:
-    """The model's score over a text in windows of its context."""
+    """The model's score over a text in windows of its context. Raises TextError for one that cannot be scored."""
     context = model.config.context
+    text_bytes = tokens.text_bytes(1)
+    if len(tokens) > 1 and not text_bytes:
+        raise TextError("the text to measure on holds nothing but separators; give text with something in it")
     batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context))
-    return evaluate(model, batches, tokens.text_bytes(1))
+    return evaluate(model, batches, text_bytes)
 
 
-def _not_finite(step: int, loss: float, folder: Path) -> str:
-    return (
-        f"step {step}: the loss is {loss}, so the run stopped; its last saved state is kept in {folder / 'state'}; "
-        "start again with a lower learning rate (--set train.optimizer.lr=... and train.optimizer.adamw_lr=...)"
-    )
+def _check_validation(tokens: Tokens) -> None:
+    if len(tokens) < 2:
+        raise TextError(
+            f"the validation text has {len(tokens)} token(s); at least 2 are needed; give more text, or --valid"
+        )
+
+
+def _check_time(clock: Clock, config: TrainConfig) -> None:
+    if clock.behind(0) >= 1:
+        raise OptionError(
+            f"minutes {config.minutes:g}: {clock.seconds():.0f} seconds were used before the first step, for reading "
+            "the text and measuring this machine; give more"
+        )
+
+
+def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"step {step}: the {what} is {loss}, so the run stopped; its last good state is kept in "
+            f"{folder / 'state'}; start again with a lower learning rate "
+            "(--set train.optimizer.lr=... and train.optimizer.adamw_lr=...)"
+        )
+
+
+def _restore(model: Transformer, optimizer: Optimizer, state: State) -> None:
+    own = model.state_dict()
+    differing = own.keys() ^ state.weights.keys()
+    differing |= {name for name in own.keys() - differing if own[name].shape != state.weights[name].shape}
+    if differing:
+        raise TrainingError(
+            f"the saved weights are another model's than the recipe's: {', '.join(sorted(differing)[:5])} differ"
+        )
+    model.load_state_dict(state.weights)
+    optimizer.restore(state.optimizer)
+    restore_random_states(state.random)

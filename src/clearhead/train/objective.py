@@ -35,8 +35,8 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp(loss), per token."""
-        return math.exp(min(self.loss, 700.0))
+        """exp(loss), per token; infinite where float64 cannot hold it."""
+        return math.inf if self.loss > 709 else math.exp(self.loss)
 
 
 def next_token_loss(
