@@ -14,19 +14,18 @@ sampled, as it ships        temperature 1 over random weights never repeats itse
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
 import transformers
 
-from clearhead.generate.decoding import Decoding
-from clearhead.generate.sampling import Sampling
+from clearhead.generation.decoding import Decoding
+from clearhead.generation.sampling import Sampling
 from clearhead.hub.families import writing
 from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from measure import seconds, spread
 
 GPT2 = ModelConfig(
     vocabulary=50257,
@@ -89,42 +88,33 @@ def main() -> None:
         "greedy, one token a pass",
         lambda: run_ours(temperature=0, lookup=False),
         lambda: run_theirs(sample=False),
+        chosen.tokens,
         chosen.rounds,
     )
     compare(
         "greedy, as it ships",
         lambda: run_ours(temperature=0, lookup=True),
         lambda: run_theirs(sample=False),
+        chosen.tokens,
         chosen.rounds,
     )
     compare(
         "sampled, as it ships",
         lambda: run_ours(temperature=1, lookup=True),
         lambda: run_theirs(sample=True),
+        chosen.tokens,
         chosen.rounds,
     )
 
 
-def compare(name: str, ours: Callable[[], list[int]], theirs: Callable[[], list[int]], rounds: int) -> None:
-    """Runs both in turn and prints tokens per second of each and their ratios' spread."""
-    pairs = [(speed(ours), speed(theirs)) for _ in range(rounds)]
-    ratios = [mine / peer for mine, peer in pairs]
-    print(f"{name:26}", end="")
-    for side, values in (("clearhead", [mine for mine, _ in pairs]), ("transformers", [peer for _, peer in pairs])):
-        print(f"  {side} {spread(values, 1)} tokens/s", end="")
-    print(f"  ratio {spread(ratios, 2)}")
-
-
-def speed(run: Callable[[], list[int]]) -> float:
-    """New tokens per second, the prompt's pass included."""
-    start = time.perf_counter()
-    return len(run()) / (time.perf_counter() - start)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Median, and in brackets the least and the largest."""
-    middle, least, most = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
+def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object], tokens: int, rounds: int) -> None:
+    """Runs both in turn; prints new tokens per second of each, the prompt's pass included, and their ratio."""
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+    mine, peer = [tokens / one for one, _ in pairs], [tokens / other for _, other in pairs]
+    print(
+        f"{name:25} clearhead {spread(mine, 1)} tokens/s, transformers {spread(peer, 1)}, "
+        f"ratio {spread([other / one for one, other in pairs])}"
+    )
 
 
 if __name__ == "__main__":

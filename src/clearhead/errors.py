@@ -57,3 +57,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}"
+
+
+def shown(value: object) -> str:
+    """A value for an error message, as Python writes it; of a long one the beginning and its kind."""
+    whole = repr(value)
+    return whole if len(whole) <= 100 else f"{whole[:100]}... ({type(value).__name__})"

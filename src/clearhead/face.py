@@ -6,37 +6,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from clearhead import generate as generating
-from clearhead import observe as observing
+from clearhead import generation, observation
 from clearhead.attend import Edit, Record
 from clearhead.hub import LanguageModel
 
 
-def observe(model: LanguageModel, text: str, *, edits: Sequence[Edit] = ()) -> observing.Observation:
+def observe(model: LanguageModel, text: str, *, edits: Sequence[Edit] = ()) -> observation.Observation:
     """One watched pass over ``text``: ``record[layer, head]`` is an attention map of shape (T, T).
 
     Raises TextError when the text is empty, cannot be encoded, or is longer than the model's context.
     """
-    return observing.observe(model.transformer, model.tokenizer, text, edits=edits)
+    return observation.observe(model.transformer, model.tokenizer, text, edits=edits)
 
 
-def draw(record: Record, path: str | Path, **options: Any) -> None:
-    """Draws a record into a .png, .svg, .html or .json file; see ``clearhead.observe.draw``."""
-    observing.draw(record, Path(path), **options)
+def draw(record: Record, path: str | Path, **options: Any) -> observation.Focus:
+    """Draws a record into a .png, .svg, .html or .json file; returns which head and row it shows large.
+
+    ``options`` and errors are those of ``clearhead.observation.draw``.
+    """
+    return observation.draw(record, Path(path), **options)
 
 
 @overload
-def generate(model: LanguageModel, prompt: str, **sampling: Any) -> generating.Completion: ...
+def generate(model: LanguageModel, prompt: str, **sampling: Any) -> generation.Completion: ...
 @overload
-def generate(model: LanguageModel, prompt: Sequence[str], **sampling: Any) -> list[generating.Completion]: ...
+def generate(model: LanguageModel, prompt: list[str], **sampling: Any) -> list[generation.Completion]: ...
 def generate(
-    model: LanguageModel, prompt: str | Sequence[str], **sampling: Any
-) -> generating.Completion | list[generating.Completion]:
+    model: LanguageModel, prompt: str | list[str], **sampling: Any
+) -> generation.Completion | list[generation.Completion]:
     """Goes on writing after a prompt, or after each of several; ``sampling`` are the fields of ``Sampling``.
 
     ``print(ch.generate(...))`` shows prompt and text. Raises OptionError for a value out of range, TextError for a
     prompt that is longer than the context.
     """
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    completions = generating.generate(model.transformer, model.tokenizer, prompts, generating.Sampling(**sampling))
+    prompts = [prompt] if isinstance(prompt, str) else prompt
+    completions = generation.generate(model.transformer, model.tokenizer, prompts, generation.Sampling(**sampling))
     return completions[0] if isinstance(prompt, str) else completions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,8 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     It is written under a temporary name in the same folder, flushed to the disk and renamed. Raises FolderError when
     it cannot be written (a full disk, a file-size limit, a folder without leave to write).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # the name cut off: with what is added, a long one would be too long for the file system
+    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -30,14 +31,15 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         temporary.replace(path)
         flush(path.parent)
     except OSError as fault:
-        before = "; the file that stood there is unchanged" if path.exists() else ""
+        stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
+        before = "; the file that stood there is unchanged" if stands else ""
         reason = fault.strerror or fault
         raise FolderError(
             f"{path}: cannot be written: {reason}{before}; free some space or choose another place"
         ) from fault
     finally:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # never made, or renamed
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

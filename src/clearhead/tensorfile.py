@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -15,14 +17,32 @@ from clearhead.errors import FolderError
 from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
+PIECE = 2**24  # bytes read at a time
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Writes tensors and string notes atomically, with a checksum of all of them in the header."""
-    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    # "format": transformers refuses a file without it.
-    header = {**(notes or {}), "format": "pt", CHECKSUM: checksum(whole, notes or {})}
+    """Writes tensors and string notes atomically, with a checksum of all of them in the header.
 
+    Raises FolderError when the file cannot be written.
+    """
+    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    digest = _beginning(notes or {})
+    for name in sorted(whole):
+        _add(digest, name, whole[name])
+    # "format": transformers refuses a file without it.
+    header = {**(notes or {}), "format": "pt", CHECKSUM: digest.hexdigest()}
     with replacing(path) as file:
         try:
             safetensors.torch.save_file(whole, file.name, metadata=header)
@@ -35,28 +55,83 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     A file that carries no checksum (another tool wrote it) is read without that check.
     """
+    with opened(path) as file:
+        tensors = {name: torch.empty(shape, dtype=file.dtypes[name]) for name, shape in file.shapes.items()}
+        file.read(tensors)
+    return tensors, file.notes
+
+
+@contextmanager
+def opened(path: Path) -> Generator[TensorFile]:
+    """A file whose header has been read. Raises FolderError, also inside the block, when it is damaged."""
     if not path.is_file():
         raise FolderError(f"{path}: there is no such file")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            notes = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        # pread: a mapped file stays in memory beside the tensors that are made of it
+        with safetensors.safe_open(path, framework="pt", backend="pread") as file:
+            yield TensorFile(path, file)
     except (safetensors.SafetensorError, OSError) as error:
         raise FolderError(f"{path}: truncated or not a safetensors file ({error}); copy it again") from None
-    stored = notes.pop(CHECKSUM, None)
-    notes.pop("format", None)
-    if stored is not None and stored != checksum(tensors, notes):
-        raise FolderError(f"{path}: altered since it was written: its checksum differs; copy it again")
-    return tensors, notes
 
 
-def checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
-    """sha256 over names, dtypes, shapes, bytes and notes, in the order of names."""
+class TensorFile:
+    """An open file. shapes, dtypes: by name. notes: strings written beside the tensors."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path, self._file = path, file
+        self.notes: dict[str, str] = dict(file.metadata() or {})
+        self._checksum = self.notes.pop(CHECKSUM, None)
+        self.notes.pop("format", None)
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        self.shapes: dict[str, tuple[int, ...]] = {name: tuple(each.get_shape()) for name, each in slices.items()}
+        unknown = {each.get_dtype() for each in slices.values()} - DTYPES.keys()
+        if unknown:
+            raise FolderError(f"{path}: tensors of {', '.join(sorted(unknown))}; known are {', '.join(DTYPES)}")
+        self.dtypes = {name: DTYPES[each.get_dtype()] for name, each in slices.items()}
+
+    def read(self, into: Mapping[str, Tensor]) -> None:
+        """Copies every tensor into the one of its name, which has its shape, a piece at a time.
+
+        Raises FolderError when they are not those that were written.
+        """
+        digest = _beginning(self.notes)
+        for name in sorted(self.shapes):
+            digest.update(_title(name, self.dtypes[name], self.shapes[name]))
+            for rows, piece in self._pieces(name):
+                _update(digest, piece)
+                into[name][rows].copy_(piece)
+        if self._checksum not in (None, digest.hexdigest()):
+            raise FolderError(f"{self._path}: altered since it was written: its checksum differs; copy it again")
+
+    def _pieces(self, name: str) -> Iterator[tuple[Any, Tensor]]:
+        """Rows and their numbers, in their order."""
+        shape = self.shapes[name]
+        if not shape or 0 in shape:
+            yield ..., self._file.get_tensor(name)
+            return
+        row = torch.Size(shape[1:]).numel() * self.dtypes[name].itemsize
+        step = max(1, PIECE // row)
+        for start in range(0, shape[0], step):
+            rows = slice(start, min(start + step, shape[0]))
+            yield rows, self._file.get_slice(name)[rows]
+
+
+def _beginning(notes: Mapping[str, str]) -> Any:
+    """sha256 over notes; over names, dtypes, shapes and bytes of tensors as they are added, in the order of names."""
     digest = hashlib.sha256()
     for name in sorted(notes):
         digest.update(f"{name}={notes[name]}\n".encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return digest
+
+
+def _add(digest: Any, name: str, tensor: Tensor) -> None:
+    digest.update(_title(name, tensor.dtype, tuple(tensor.shape)))
+    _update(digest, tensor)
+
+
+def _title(name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+    return f"{name} {dtype} {shape}\n".encode()
+
+
+def _update(digest: Any, tensor: Tensor) -> None:
+    digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from clearhead import hub
 from clearhead.cli import app, generate
-from clearhead.generate import Piece, Sampling
-from clearhead.generate import generate as write
+from clearhead.generation import Piece, Sampling
+from clearhead.generation import generate as write
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Tokenizer
 

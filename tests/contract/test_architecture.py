@@ -28,9 +28,9 @@ ROOMS: dict[str, set[str]] = {
     "model": {"attend"},
     "hub": {"model", "text"},
     "train": {"model", "text", "attend"},
-    "generate": {"model", "text", "attend"},
-    "observe": {"model", "text", "attend"},
-    "serve": {"hub", "generate", "observe", "text"},
+    "generation": {"model", "text", "attend"},
+    "observation": {"model", "text", "attend"},
+    "serve": {"hub", "generation", "observation", "text"},
     "recipes": {"model", "train"},
 }
 ABOVE = {"cli", "face", "runs"}  # these join the rooms; no room imports them
@@ -171,7 +171,7 @@ def test_importing_does_not_load_torch(module: str) -> None:
 FACE = """
 import clearhead as ch
 first = {name: getattr(ch, name) for name in ch.__all__}
-import clearhead.attend, clearhead.generate, clearhead.hub, clearhead.observe
+import clearhead.attend, clearhead.generation, clearhead.hub, clearhead.observation
 changed = [name for name in ch.__all__ if getattr(ch, name) is not first[name]]
 uncallable = [name for name in ch.__all__ if name != "__version__" and not callable(first[name])]
 assert not changed and not uncallable, (changed, uncallable)
@@ -179,7 +179,7 @@ assert not changed and not uncallable, (changed, uncallable)
 
 
 def test_a_public_name_is_not_replaced_by_the_room_of_that_name() -> None:
-    """Importing clearhead.generate, the room, sets an attribute of the package; ch.generate must stay the function."""
+    """Importing a room sets an attribute of the package; the functions of the face must stay functions."""
     done = subprocess.run([sys.executable, "-c", FACE], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 

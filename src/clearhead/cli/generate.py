@@ -15,7 +15,7 @@ import typer
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
-    from clearhead.generate import Piece
+    from clearhead.generation import Piece
 
 # A seed for one who gave none; short enough to be typed again.
 SEEDS = 1_000_000
@@ -66,7 +66,7 @@ def generate(
 
     from clearhead import hub
     from clearhead.cli.threads import use_threads
-    from clearhead.generate import Sampling, complete, stream
+    from clearhead.generation import Sampling, complete, stream
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
     sampling = Sampling(

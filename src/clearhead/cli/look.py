@@ -40,7 +40,7 @@ def look(
     """
     from clearhead import hub
     from clearhead.cli.threads import use_threads
-    from clearhead.observe.draw import check
+    from clearhead.observation.draw import check
 
     if out is not None:
         check(out)
@@ -66,7 +66,7 @@ def show(
     from rich.console import Console
     from rich.progress import Progress
 
-    from clearhead.observe import draw, observe, reading
+    from clearhead.observation import draw, observe, reading
 
     record = observe(transformer, tokenizer, text)
     if out is None:

@@ -16,10 +16,12 @@ Span = tuple[int, int]
 
 OPEN, BODY, CLOSE = "\x01", "\x02", "\x03"
 _MARKS = re.compile("\x01[^\x02]*\x02|\x03")
+_PIECES = re.compile("(\x01[^\x02]*\x02|\x03)")
 
 
 def mark(kind: str, payload: str, words: str) -> str:
-    """``words`` with invisible marks: kind is one letter of ``Story.truth``'s table, payload what is known of them."""
+    """``words`` between marks. ``kind`` is the letter of a kind of truth, or "f" where a fact is told; ``payload`` is what
+    is known: who is meant, ``word:sense``, a gender, a country, a sum, or the key under which a fact is remembered."""
     return f"{OPEN}{kind}{payload}{BODY}{words}{CLOSE}"
 
 
@@ -75,41 +77,41 @@ class Story:
         return tuple(sorted(_read(self.marked), key=lambda truth: (truth.start, -truth.end)))
 
 
+_KINDS: dict[str, Kind] = {
+    "m": "mention", "p": "pronoun", "g": "role", "s": "sense", "c": "capital", "r": "recall", "a": "sum",
+}  # fmt: skip
+
+
 def _read(marked: str) -> list[Truth]:
-    """Walk through the marks, keeping the last mention of every name and the last telling of every fact."""
+    """Walk through the marks, keeping the last mention of every name and the last telling ("f") of every fact."""
     truths: list[Truth] = []
     pending: list[tuple[str, int]] = []  # payload and start of marks not closed yet
     mentions: dict[str, Span] = {}
     told: dict[str, Span] = {}
     text = ""
-    for piece in re.split("(\x01[^\x02]*\x02|\x03)", marked):
+    for piece in _PIECES.split(marked):
         if piece.startswith(OPEN):
             pending.append((piece[1:-1], len(text)))
-        elif piece == CLOSE:
+        elif piece != CLOSE:
+            text += piece
+        else:
             payload, start = pending.pop()
-            letter, about = payload[0], payload[1:]
-            span, words = (start, len(text)), text[start:]
-            kind, label, word, source = "mention", about, words, None
+            letter, about, span = payload[0], payload[1:], (start, len(text))
+            if letter == "f":
+                told[about] = span
+                continue
+            word, label, source = text[start:], about, None
             if letter == "m":
                 source, mentions[about] = mentions.get(about), span
             elif letter == "p":
-                kind, source = "pronoun", _last(about, mentions)
-            elif letter == "g":
-                kind = "role"
-            elif letter == "s":
-                kind, (word, label) = "sense", about.split(":")
+                source = _last(about, mentions)
             elif letter == "c":
-                kind, source = "capital", mentions.get(about)
-            elif letter == "a":
-                kind = "sum"
+                source = mentions.get(about)
+            elif letter == "s":
+                word, label = about.split(":")
             elif letter == "r":
-                kind, label, source = "recall", about.rstrip("0123456789"), told[about]
-            else:  # "f": a fact is told; it is the source of a later recall
-                told[about] = span
-                continue
-            truths.append(Truth(kind=kind, start=start, end=len(text), word=word, label=label, source=source))
-        else:
-            text += piece
+                label, source = about.rstrip("0123456789"), told[about]
+            truths.append(Truth(kind=_KINDS[letter], start=start, end=len(text), word=word, label=label, source=source))
     return truths
 
 

@@ -6,24 +6,25 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
-from clearhead.attend import Site
-from clearhead.errors import FolderError, MemoryNeededError
+from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.files import write_text
-from clearhead.hub.families import reading, writing
+from clearhead.hub.families import Family, reading, writing
 from clearhead.hub.families.table import to_ours, to_theirs
 from clearhead.machine import free_memory
-from clearhead.model import Cache, ModelConfig, Transformer, skeleton
-from clearhead.tensorfile import read_tensors, write_tensors
+from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
+from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
+FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,6 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer) -> None:
     The layout is that of the first released family that has the config's parts, so that other tools open it.
     Raises FolderError when it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
     layout, marker = writing(transformer.config), tokenizer.separator
     ends = {"bos_token_id": marker, "eos_token_id": marker}
@@ -69,61 +69,51 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer) -> None:
 
 
 def save_weights(folder: Path, transformer: Transformer) -> None:
-    """Writes the weights alone into a folder that ``save`` made, atomically."""
+    """Writes the weights alone into a folder that ``save`` made, atomically. Raises FolderError when it cannot."""
     layout = writing(transformer.config)
     theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
-    write_tensors(folder / WEIGHTS, theirs, {"clearhead.tokenizer": _sha256(folder / TOKENIZER)})
+    write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
     """The model of a folder, in evaluation mode.
 
     Raises FolderError for a missing, truncated or altered folder, naming the file, and MemoryNeededError when the
-    weights do not fit into the free memory.
+    weights do not fit into the free memory. The peak is 1.1 times the weights.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FolderError(f"{folder}: there is no such folder; a run is made by `clearhead train`")
-    config = read_config(folder)
-    need = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else 0
-    free = free_memory()
+    _check_device(device)
+    layout, config = reading(_settings(folder), str(folder / CONFIG))
+    weights = folder / WEIGHTS
+    need, free = weights.stat().st_size if weights.is_file() else 0, free_memory()
     if need > free:
         raise MemoryNeededError(f"{folder}: the weights need {need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free")
-    theirs, notes = read_tensors(folder / WEIGHTS)
+    with opened(weights) as file:
+        for note, found in _companions(folder, layout).items():
+            if file.notes.get(note, found) != found:  # a folder from elsewhere has no such notes
+                raise FolderError(
+                    f"{folder / FILES[note]}: altered since the weights beside it were saved; copy it again"
+                )
+        if config.layers > len(file.shapes):  # said before a config out of all measure is built
+            raise FolderError(f"{weights}: {len(file.shapes)} tensors for the {config.layers} layers of {CONFIG}")
+        transformer = skeleton(config)
+        shapes = {name: tensor.shape for name, tensor in transformer.state_dict().items()}
+        ours = to_ours(layout.table(config), file, shapes, str(weights))
     tokenizer = Tokenizer.load(folder)
-    expected = notes.get("clearhead.tokenizer")
-    if expected is not None and expected != _sha256(folder / TOKENIZER):
-        raise FolderError(f"{folder / TOKENIZER}: altered since the model was saved; copy it again")
     if tokenizer.vocab_size > config.vocabulary:
         raise FolderError(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocabulary}; "
             "they do not belong together"
         )
-    layout = writing(config)
-    ours = to_ours(layout.table(config), theirs, str(folder / WEIGHTS))
-    transformer = skeleton(config)
-    for name, parameter in transformer.state_dict().items():
-        if ours[name].shape != parameter.shape:
-            raise FolderError(
-                f"{folder / WEIGHTS}: {name} has shape {tuple(ours[name].shape)}; "
-                f"the config says {tuple(parameter.shape)}"
-            )
     transformer.load_state_dict(ours, assign=True)
     return LanguageModel(transformer.to(device).eval(), tokenizer, folder)
 
 
 def read_config(folder: Path) -> ModelConfig:
     """The config of a folder, without its weights. Raises FolderError naming the file and what is wrong."""
-    path = folder / CONFIG
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FolderError(f"{path}: there is no such file; {folder} is not a model folder") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FolderError(f"{path}: truncated or altered: {error}") from None
-    if not isinstance(settings, dict):
-        raise FolderError(f"{path}: altered: it holds no table of settings")
-    return reading(settings, str(path))[1]
+    return reading(_settings(folder), str(folder / CONFIG))[1]
 
 
 def family(config: ModelConfig) -> str:
@@ -135,5 +125,37 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        settings = json.loads(_content(path).decode())
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, numbers or nesting beyond Python's limits
+        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
+    if not isinstance(settings, dict):
+        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
+    return cast(dict[str, Any], settings)
+
+
+def _companions(folder: Path, layout: Family) -> dict[str, str]:
+    """Checksums of the files that give the weights their meaning, to be noted beside them."""
+    telling = {name: value for name, value in _settings(folder).items() if name not in layout.HARMLESS}
+    return {
+        "clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest(),
+        "clearhead.tokenizer": hashlib.sha256(_content(folder / TOKENIZER)).hexdigest(),
+    }
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FolderError(
+            f"{path}: cannot be read: {error.strerror}; {path.parent} is not a whole model folder"
+        ) from None

@@ -1,5 +1,6 @@
 """Models: small parts chosen by a frozen config."""
 
+from clearhead.attend import Site
 from clearhead.model.cache import Cache
 from clearhead.model.config import (
     FEED_FORWARDS,
@@ -8,6 +9,7 @@ from clearhead.model.config import (
     ModelConfig,
     NormConfig,
     PositionConfig,
+    checked,
     from_dict,
     to_dict,
 )
@@ -21,8 +23,10 @@ __all__ = [
     "ModelConfig",
     "NormConfig",
     "PositionConfig",
+    "Site",
     "Transformer",
     "build",
+    "checked",
     "from_dict",
     "skeleton",
     "to_dict",

@@ -27,7 +27,12 @@ class Cache:
         self.length = 0  # places filled in every layer
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes the new places behind those filled and returns all of them: k_BGKD, v_BGKD."""
+        """Writes the new places behind those filled and returns all of them: k_BGKD, v_BGKD.
+
+        Raises RequestError when they do not fit, before anything is written.
+        """
+        if len(k_BGTD) != self.k_LBGKD.shape[1]:
+            raise RequestError(f"cache: made for {self.k_LBGKD.shape[1]} texts; {len(k_BGTD)} were given")
         stop = self.length + k_BGTD.shape[2]
         if stop > self.capacity:
             raise RequestError(f"cache: {stop} places are needed; {self.capacity} were allocated")

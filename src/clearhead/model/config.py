@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
-from clearhead.errors import ConfigError, nearest
+from clearhead.errors import ConfigError, nearest, shown
+
+# Larger numbers are slips or damage; torch's own counters overflow on some of them instead of saying so.
+LAYERS_AT_MOST = 10_000  # the deepest published Transformer has 1,000 (Wang et al. 2022, "DeepNet")
+SIZE_AT_MOST = 2**40  # of any other single number
+PARAMETERS_AT_MOST = 2**48
 
 # Name -> (activation, gated). The gated forms' names are Shazeer's (2020, "GLU Variants Improve Transformer").
 FEED_FORWARDS: dict[str, tuple[str, bool]] = {
@@ -44,13 +51,13 @@ class AttentionConfig:
     softcap: float | None = None  # in logits
 
     def __post_init__(self) -> None:
-        _positive(self, "heads", "kv_heads", "head_width")
+        _sizes("attention", self, "heads", "kv_heads", "head_width")
         if self.heads % self.kv_heads:
             raise ConfigError(f"attention: {self.heads} heads and {self.kv_heads} kv_heads; kv_heads must divide heads")
-        if self.window is not None and self.window < 1:
-            raise ConfigError(f"attention: window is {self.window} keys; it must be at least 1, or left out")
-        if self.softcap is not None and self.softcap <= 0:
-            raise ConfigError(f"attention: softcap is {self.softcap}; it must be above 0, or left out")
+        if self.window is not None:
+            _sizes("attention", self, "window")
+        if self.softcap is not None and not 0 < self.softcap < math.inf:
+            raise ConfigError(f"attention: softcap is {self.softcap}; it must be above 0 and finite, or left out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,7 @@ class FeedForwardConfig:
     bias: bool = False
 
     def __post_init__(self) -> None:
-        _positive(self, "width")
+        _sizes("feed_forward", self, "width")
         if self.kind not in FEED_FORWARDS:
             raise ConfigError(f"feed_forward: there is no kind {self.kind!r}{nearest(self.kind, FEED_FORWARDS)}")
 
@@ -77,8 +84,8 @@ class NormConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("rms", "layer"):
             raise ConfigError(f"norm: there is no kind {self.kind!r}{nearest(self.kind, ('rms', 'layer'))}")
-        if self.eps <= 0:
-            raise ConfigError(f"norm: eps is {self.eps}; it must be above 0")
+        if not 0 < self.eps < math.inf:
+            raise ConfigError(f"norm: eps is {self.eps}; it must be above 0 and finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +98,8 @@ class PositionConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("rotary", "learned"):
             raise ConfigError(f"positions: there is no kind {self.kind!r}{nearest(self.kind, ('rotary', 'learned'))}")
-        if self.theta <= 1:
-            raise ConfigError(f"positions: theta is {self.theta}; it must be above 1")
+        if not 1 < self.theta < math.inf:
+            raise ConfigError(f"positions: theta is {self.theta}; it must be above 1 and finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +118,18 @@ class ModelConfig:
     dropout: float = 0.0  # on the embedding and on what each part adds to the residual stream, while training
 
     def __post_init__(self) -> None:
-        _positive(self, "vocabulary", "context", "layers", "width")
+        _sizes("model", self, "vocabulary", "context", "layers", "width")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model: dropout is {self.dropout}; it must be at least 0 and below 1")
         if self.positions.kind == "rotary" and self.attention.head_width % 2:
             width = self.attention.head_width
             raise ConfigError(f"attention: head_width is {width}; rotary positions turn pairs, so it must be even")
+        if self.layers > LAYERS_AT_MOST:
+            raise ConfigError(f"model: {self.layers:,} layers; the most that is accepted is {LAYERS_AT_MOST:,}")
+        if self.parameters() > PARAMETERS_AT_MOST:
+            raise ConfigError(
+                f"model: {self.parameters():,} weights; the most that is accepted is {PARAMETERS_AT_MOST:,}"
+            )
 
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
@@ -155,43 +168,61 @@ def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
     for name, value in values.items():
         if name not in fields:
             raise ConfigError(f"{where}{name}: unknown{nearest(name, fields)}")
-        taken[name] = _value(hints[name], value, f"{where}{name}")
+        taken[name] = checked(hints[name], value, f"{where}{name}")
     absent = [name for name, field in fields.items() if name not in taken and _required(field)]
     if absent:
-        raise ConfigError(f"{where or 'config'}: missing {', '.join(absent)}")
+        raise ConfigError(f"{where.removesuffix('.') or 'config'}: missing {', '.join(absent)}")
     return kind(**taken)
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
+def checked(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as a field of this type holds it: tables become configs, lists tuples, whole numbers floats.
+
+    Raises ConfigError, which begins with ``where``, for a value of another type; a float must be finite.
+    """
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(
-                f"{where}: {value!r} was given; it is a table with {', '.join(typing.get_type_hints(hint))}"
+                f"{where}: {shown(value)} was given; it is a table with {', '.join(typing.get_type_hints(hint))}"
             )
         return from_dict(cast(Any, hint), cast(Mapping[str, Any], value), f"{where}.")
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
-        if typing.get_origin(option) is Literal or option is type(None):
-            accepted = value in typing.get_args(option) if option is not type(None) else value is None
-        elif typing.get_origin(option) is tuple:
-            accepted = isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast(Any, value))
-            value = tuple(cast(list[str], value)) if accepted else value
-        elif option is float:
-            accepted = isinstance(value, int | float) and not isinstance(value, bool)
-            value = float(value) if accepted else value
-        else:
-            accepted = isinstance(value, option) and (option is bool or not isinstance(value, bool))
-        if accepted:
-            return value
-    wanted = " or ".join(str(getattr(option, "__name__", option)) for option in options)
-    raise ConfigError(f"{where}: {value!r} was given; it must be {wanted}")
+        if _fits(option, value):
+            return float(value) if option is float else tuple(value) if typing.get_origin(option) is tuple else value
+    wanted = " or ".join(_NAMES.get(option) or ", ".join(map(repr, typing.get_args(option))) for option in options)
+    raise ConfigError(f"{where}: {shown(value)} was given; it must be {wanted}")
+
+
+_NAMES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a text",
+    tuple[str, ...]: "a list of texts",
+    dict: "a table",
+    type(None): "left out",
+}
+
+
+def _fits(option: Any, value: Any) -> bool:
+    if isinstance(value, bool) and option is not bool:
+        return False  # to Python, True is the whole number 1
+    if option is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if typing.get_origin(option) is tuple:
+        return isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast(Any, value))
+    if typing.get_origin(option) is Literal:
+        return value in typing.get_args(option)
+    return isinstance(value, option)
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _positive(config: object, *names: str) -> None:
+def _sizes(where: str, config: object, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{type(config).__name__}: {name} is {getattr(config, name)}; it must be at least 1")
+        size: int = getattr(config, name)
+        if not 1 <= size <= SIZE_AT_MOST:
+            raise ConfigError(f"{where}: {name} is {shown(size)}; it must be at least 1 and at most {SIZE_AT_MOST:,}")

@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clearhead.errors import RequestError
+
 
 class RMSNormalise(torch.autograd.Function):
     """y = x r w with r = 1 / sqrt(mean(x^2) + eps) over the last axis; w has the shape of the last axes of x.
 
-    dx = r (g w - x r c) with c = mean(g w x r) over the last axis; dw = sum(g x r) over the others.
+    dx = r (g w - x r c) with c = mean(g w x r) over the last axis; dw = sum(g x r) over the others. No gradients of
+    gradients: what backward reads is kept without its history, and they would be wrong without a word.
     """
 
     @staticmethod
@@ -27,6 +30,8 @@ class RMSNormalise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        if torch.is_grad_enabled():
+            raise RequestError("RMSNorm: gradients of gradients (create_graph=True) are not available on a processor")
         (g,) = grads
         normed, r, weight = ctx.saved_tensors
         product = g * normed

@@ -16,7 +16,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     Zhang and Sennrich 2019, eq. 4. Sums are float32 or wider.
     """
     if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        wide = x.float() if x.dtype == torch.bfloat16 else x
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         return RMSNormalise.apply(wide, weight, eps).to(x.dtype)
     return F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)
 

@@ -32,8 +32,8 @@ class Positions(Protocol):
         """The embedding with what the rule adds to it."""
         ...
 
-    def turn(self, places_BT: Tensor) -> Turn | None:
-        """What to do to queries and keys, or None."""
+    def turn(self, places_BT: Tensor, reach: int) -> Turn | None:
+        """What to do to queries and keys, or None; all places lie below ``reach``."""
         ...
 
 
@@ -43,24 +43,28 @@ class Rotary(nn.Module):
     def __init__(self, head_width: int, theta: float, context: int) -> None:
         super().__init__()
         self.head_width, self.theta, self.context = head_width, theta, context
-        self._table: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
         """Nothing is added."""
         return x_BTE
 
-    def turn(self, places_BT: Tensor) -> Turn:
+    def turn(self, places_BT: Tensor, reach: int) -> Turn:
         """Cosines and sines of the given places, in float32."""
-        cos_TD, sin_TD = self._tables(places_BT.device)
-        return Turn(cos_TD[places_BT].unsqueeze(2), sin_TD[places_BT].unsqueeze(2))
+        cos_KD, sin_KD = self._table(places_BT.device, reach)
+        return Turn(cos_KD[places_BT].unsqueeze(2), sin_KD[places_BT].unsqueeze(2))
 
-    def _tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        if device not in self._table:
+    def _table(self, device: torch.device, reach: int) -> tuple[Tensor, Tensor]:
+        """For the places below ``reach`` at least; it grows by doubling, since a context of 2**20 would take 1 GB."""
+        table = self._tables.get(device)
+        if table is None or len(table[0]) < reach:
+            rows = min(self.context, max(1024, 1 << (reach - 1).bit_length()))
             exponents = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=device) / self.head_width
-            angles = torch.arange(self.context, device=device).float()[:, None] / self.theta**exponents
+            # Times the reciprocal, as transformers has it: a quotient rounds otherwise, by 6e-5 radians at place 2,000.
+            angles = torch.arange(rows, device=device).float()[:, None] * (1.0 / self.theta**exponents)
             cos, sin = angles.cos(), angles.sin()
-            self._table[device] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
-        return self._table[device]
+            table = self._tables[device] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
+        return table
 
 
 class Learned(nn.Module):
@@ -74,7 +78,7 @@ class Learned(nn.Module):
         """x_BTE plus the vectors of its places."""
         return x_BTE + self.weight[places_BT]
 
-    def turn(self, places_BT: Tensor) -> None:
+    def turn(self, places_BT: Tensor, reach: int) -> None:
         """Queries and keys stay as they are."""
         return
 

@@ -43,7 +43,8 @@ class Transformer(nn.Module):
 
         ``mask`` is joined with the model's own. With a cache, ``ids_BT`` are the newest places only, and the mask
         speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left).
-        Raises RequestError when the text is longer than the context or an id is outside the vocabulary.
+        Raises RequestError when the text is longer than the context, or ids or places are outside their range.
+        (On CUDA an id outside the vocabulary is found by the kernel: looking would cost a wait for the device.)
         """
         x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, cache=cache)
         return self.unembed(x_BTE[:, -1:] if last else x_BTE)
@@ -53,21 +54,59 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """x_BTE after the last norm, from which the logits are read."""
         start = 0 if cache is None else cache.length
+        self._check(ids_BT, start)
         T = ids_BT.shape[1]
-        if start + T > self.config.context:
-            raise RequestError(
-                f"model: the text has {start + T} tokens; the context is {self.config.context}; shorten the text"
-            )
         if places_BT is None:
-            places_BT = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0)
-        x_BTE = self.dropout(self.positions.add(self.embedding(ids_BT), places_BT))
-        turn = self.positions.turn(places_BT)
+            places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
+        else:
+            reach = self._reach(ids_BT, places_BT)
+        x_BTE = self.dropout(self.positions.add(self._embed(ids_BT), places_BT))
+        turn = self.positions.turn(places_BT, reach)
         mask = self.own_mask & mask
         for block in self.blocks:
             x_BTE = block(x_BTE, turn=turn, mask=mask, cache=cache)
         if cache is not None:
             cache.advance(T)
         return self.norm(x_BTE)
+
+    def _check(self, ids_BT: Tensor, start: int) -> None:
+        """Raises RequestError for what can be told without reading the ids."""
+        if ids_BT.dim() != 2 or 0 in ids_BT.shape or ids_BT.dtype not in (torch.int64, torch.int32):
+            raise RequestError(
+                f"model: ids of shape {tuple(ids_BT.shape)} and {ids_BT.dtype}; they must be int64 or int32 of shape "
+                "(B, T), one row per text, none empty"
+            )
+        if start + ids_BT.shape[1] > self.config.context:
+            raise RequestError(
+                f"model: the text has {start + ids_BT.shape[1]} tokens; the context is {self.config.context}; "
+                "shorten the text"
+            )
+
+    def _embed(self, ids_BT: Tensor) -> Tensor:
+        try:
+            return self.embedding(ids_BT)
+        except IndexError:
+            raise RequestError(
+                f"model: ids from {int(ids_BT.min())} to {int(ids_BT.max())}; they must be at least 0 and below the "
+                f"vocabulary, {self.config.vocabulary}"
+            ) from None
+
+    def _reach(self, ids_BT: Tensor, places_BT: Tensor) -> int:
+        """A bound above the given places. Raises RequestError when they do not fit the ids or the context."""
+        if places_BT.dim() != 2 or places_BT.shape[1] != ids_BT.shape[1] or places_BT.shape[0] not in (1, len(ids_BT)):
+            raise RequestError(
+                f"model: places of shape {tuple(places_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
+                "every id needs one, or all texts the same"
+            )
+        if torch.compiler.is_compiling():
+            return self.config.context
+        first, last = (int(place) for place in places_BT.aminmax())
+        if first < 0 or last >= self.config.context:
+            raise RequestError(
+                f"model: places from {first} to {last}; they must be at least 0 and below the context, "
+                f"{self.config.context}"
+            )
+        return last + 1
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV: the product with the embedding matrix when tied (Press and Wolf 2017), else the output layer."""

@@ -138,7 +138,8 @@ fable_matter
 - The {Y} was hungry, for it had been a long winter. The {X} had a [full cellar|heap of {F.s}] and did not open the
   door.
 - The {X} said that it was afraid of nothing, not even of the [thunder|hunter|dark].
-- The {Y} had fallen into a deep hole. "What do I get if I help you?" asked the {X}.
+- The {Y} had fallen into a deep hole. "What do I get if I help you?" asked the {X}. At last the {X} let down a
+  branch, but only for three {F.s}.
 - "Work is for fools," said the {X} and lay down in the sun. The {Y} went on gathering {F.s}.
 - The {X} laughed at the {Y}, because the {Y} was so [slow|small|careful].
 - "Let us build a house together," said the {Y}. "You build," said the {X}, "and I will look on."

@@ -174,15 +174,14 @@ snow_end
 - In the evening the whole street threw snowballs, old and young, until nobody could feel their fingers.
 
 story storm 4 A=child R=parent S=sibling
-- [<intro> ]In the evening a storm came up. {A} was already in bed. <storm_what>[ <storm_what>]~<storm_care>[
-  <storm_care>] <storm_end>
-- [<intro> ]{A} lay in bed and listened to the thunder. <storm_what>[ <storm_what>]~<storm_care>[ <storm_care>]
-  <storm_end>
+- [<intro> ]In the evening a storm came up. {A} and {A.his} {S.brother} {S} were already in bed. <storm_what>[
+  <storm_what>]~<storm_care>[ <storm_care>] <storm_end>
+- [<intro> ]{A} and {A.his} {S.brother} {S} lay in bed and listened to the thunder. <storm_what>[
+  <storm_what>]~<storm_care>[ <storm_care>] <storm_end>
 
 storm_what
 - The wind tore tiles from the roof, and the rain beat against the windows. Then the lamp went out.
-- Lightning lit up the room, and the thunder was so loud that the cups jumped. {A.His} {S.brother} {S} crept under
-  {A}'s blanket.
+- Lightning lit up the room, and the thunder was so loud that the cups jumped. {S} crept under {A}'s blanket.
 - There was a crash in the yard. The old <tree> had fallen on the fence.
 - The [river|stream] rose higher and higher, and [boards|barrels|a boat without a rower] floated past the house.
 - First it was quite still. Then the first drops fell, as big as [coins|cherries], and then the whole sky seemed to

@@ -119,7 +119,7 @@ story promise 4 A=child B=friend R=uncle T=toy
   {R}. In the parcel lay <what?{T.a}>.
 
 promised_it
-- wrote <what={T.the}> on a list
+- put <what={T.the}> at the top of a list
 - promised to bring <what={T.the}>
 - said, "You will get <what={T.the}>"
 

@@ -92,7 +92,8 @@ story lighthouse 5 A=adult B=friend T=keepsake
 - {A} kept the lighthouse on the [rocky|northern|windy] point. Every evening {A.he} climbed [ninety|two hundred] steps
   and lit the lamp. <sea_storm>~<sea_help> <sea_end>
 - {A} had a small [blue|white|red] boat and caught [herring|crabs|eels] in the bay. <sea_storm>~<sea_help> <sea_end>
-- {A} and {B} rowed out to the island to look for [shells|mussels|driftwood]. <sea_storm>~<sea_help> <sea_end>
+- {A} and {B}, each in a small boat, rowed out to the island to look for [shells|mussels|driftwood].
+  <sea_storm>~<sea_help> <sea_end>
 
 sea_storm
 - Then a fog came up, so thick that {A} could not see {A.his} own [hand|feet].
@@ -220,7 +221,7 @@ story family 7 A=child B=sibling P=parent U=uncle G=grandparent AB=pair
 - "My {U.uncle} can [lift a cow|speak with bees|eat nine dumplings]," said {A}. "Then <kin_claim>," said {A.his}
   {P.father}. <kin> <kin> <family_end>
 - {A} drew the family on a big sheet of paper. At the top stood {G}, below stood {P} and {U}, and at the bottom stood
-  {A} and {B}. <kin> <kin> <kin> <family_end>
+  {A} and {B}. <kin> <kin> <kin> {A} hung the picture over the [stove|bed|door].
 
 kin
 - {U.Name} is the {U.brother} of {A}'s {P.father}, and so {A} is {U.his} {A.nephew}.
@@ -241,6 +242,5 @@ family_end
 - "How many we are!" says {A}.
 - On Sundays all of them sit around one table, and it is never quiet.
 - "And who am I?" asks {B}. "You are my {B.brother}," says {A}, "and that is enough."
-- {A} hung the picture over the stove.
 - {G.Name} laughed. "And all of you have my ears," {G.he} said.
 """

@@ -286,7 +286,7 @@ trade_work
 - {A} worked for [three|six|nine] days. The first {T} was {Q.base}, the second was {Q.er}, and the third was the
   {Q.est} {T} that anyone had ever seen.
 - {A} measured, cut, glued, and painted. At midnight the {T} was ready.
-- "Come back on <weekday>," said {A}. {B} came back, and the {T} was lying on the table, finished.
+- "Come back on <weekday>," said {A}. {B} came back, and the {T} was lying on the table, finished. {B} paid well.
 
 trade_quarrel
 - Each of them said that it was the other's fault that the {T} was broken. For a whole week they did not speak. Then
@@ -303,7 +303,6 @@ trade_end
 - {A} [thanked|hugged] {B}, and they drank <drink> together.
 - "Good work takes time," said {A}, and {B} nodded.
 - From then on {A} and {B} [worked together|met every <weekday>|were better friends than before].
-- {B} paid well and went home happy.
 
 story savings 6 A=child B=colleague R=parent N=sum
 - [<intro> ]{A} had {N.first} coins in a [sock|jar|tin] under the bed. "Take them to the <bank^money>," said {A.his}

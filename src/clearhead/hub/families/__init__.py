@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from clearhead.errors import FolderError, nearest
+from clearhead.errors import ConfigError, FolderError, nearest, shown
 from clearhead.hub.families import gpt2, native, qwen3
 from clearhead.hub.families.table import Row
 from clearhead.model import ModelConfig
@@ -27,7 +27,7 @@ class Family(Protocol):
         ...
 
     def config(self, settings: Mapping[str, Any]) -> ModelConfig:
-        """The config that config.json's entries describe."""
+        """The config that config.json's entries describe. Raises ConfigError naming the entry that is wrong."""
         ...
 
     def table(self, config: ModelConfig) -> list[Row]:
@@ -54,15 +54,17 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
     if family is None:
         known = [family.MODEL_TYPE for family in FAMILIES]
-        raise FolderError(f"{where}: there is no model family {kind!r}{nearest(kind, known)}")
+        raise FolderError(f"{where}: there is no model family {shown(kind)}{nearest(kind, known)}")
     try:
         config = family.config(settings)
-    except KeyError as error:
-        raise FolderError(f"{where}: the setting {error} is missing") from None
+    except ConfigError as error:
+        raise FolderError(f"{where}: {error}") from None
     written = family.settings(config)
     for name, value in settings.items():
         if name in family.HARMLESS or (name in written and written[name] == value) or value is None:
             continue
-        expected = f"; only {written[name]!r} is supported" if name in written else ""
-        raise FolderError(f"{where}: the setting {name} = {value!r} is not supported by the {kind} family{expected}")
+        expected = f"; only {shown(written[name])} is supported" if name in written else ""
+        raise FolderError(
+            f"{where}: the setting {shown(name)} = {shown(value)} is not supported by the {kind} family{expected}"
+        )
     return family, config

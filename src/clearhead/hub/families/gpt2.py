@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.errors import ConfigError
+from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
 
@@ -13,8 +15,10 @@ ARCHITECTURE: str = "GPT2LMHeadModel"
 HARMLESS: frozenset[str] = frozenset(
     {
         "architectures",
+        "attn_pdrop",  # acts in training only
         "bos_token_id",
         "dtype",
+        "embd_pdrop",  # acts in training only
         "eos_token_id",
         "initializer_range",
         "model_type",
@@ -78,23 +82,28 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:
-    """The config of config.json's entries."""
-    width, heads = settings["n_embd"], settings["n_head"]
-    kinds = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
-    inner = settings.get("n_inner") or 4 * width
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    width, heads = entry(settings, "n_embd", int), entry(settings, "n_head", int)
+    if heads < 1 or width % heads:
+        raise ConfigError(f"n_head: {heads} heads for n_embd {width}; the heads must divide the width")
+    inner = entry(settings, "n_inner", int | None, None)
     return ModelConfig(
-        vocabulary=settings["vocab_size"],
-        context=settings["n_positions"],
-        layers=settings["n_layer"],
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "n_positions", int),
+        layers=entry(settings, "n_layer", int),
         width=width,
         attention=AttentionConfig(
             heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm=False
         ),
-        feed_forward=FeedForwardConfig(kind=kinds[settings["activation_function"]], width=inner, bias=True),
-        norm=NormConfig(kind="layer", eps=settings["layer_norm_epsilon"]),
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "activation_function", ACTIVATIONS),
+            width=4 * width if inner is None else inner,
+            bias=True,
+        ),
+        norm=NormConfig(kind="layer", eps=entry(settings, "layer_norm_epsilon", float)),
         positions=PositionConfig(kind="learned"),
-        tied=bool(settings.get("tie_word_embeddings", True)),
-        dropout=settings.get("resid_pdrop", 0.1),
+        tied=entry(settings, "tie_word_embeddings", bool, True),
+        dropout=entry(settings, "resid_pdrop", float, 0.1),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig, from_dict, skeleton, to_dict
+from clearhead.model import ModelConfig, skeleton, to_dict
 
 MODEL_TYPE: str = "clearhead"
 ARCHITECTURE: str = "Transformer"
@@ -25,7 +26,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries."""
-    return from_dict(ModelConfig, settings["model"], "model.")
+    return entry(settings, "model", ModelConfig)
 
 
 def table(config: ModelConfig) -> list[Row]:

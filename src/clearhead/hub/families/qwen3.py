@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.errors import ConfigError, shown
+from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
 
@@ -13,6 +15,7 @@ ARCHITECTURE: str = "Qwen3ForCausalLM"
 HARMLESS: frozenset[str] = frozenset(
     {
         "architectures",
+        "attention_dropout",  # acts in training only
         "bos_token_id",
         "dtype",
         "eos_token_id",
@@ -20,6 +23,7 @@ HARMLESS: frozenset[str] = frozenset(
         "max_window_layers",
         "model_type",
         "pad_token_id",
+        "rope_theta",  # read where rope_parameters is missing
         "torch_dtype",
         "transformers_version",
         "use_cache",
@@ -81,27 +85,50 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:
-    """The config of config.json's entries."""
-    kinds = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
-    bias = bool(settings.get("attention_bias", False))
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    bias = entry(settings, "attention_bias", bool, False)
     return ModelConfig(
-        vocabulary=settings["vocab_size"],
-        context=settings["max_position_embeddings"],
-        layers=settings["num_hidden_layers"],
-        width=settings["hidden_size"],
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "max_position_embeddings", int),
+        layers=entry(settings, "num_hidden_layers", int),
+        width=entry(settings, "hidden_size", int),
         attention=AttentionConfig(
-            heads=settings["num_attention_heads"],
-            kv_heads=settings["num_key_value_heads"],
-            head_width=settings["head_dim"],
+            heads=entry(settings, "num_attention_heads", int),
+            kv_heads=entry(settings, "num_key_value_heads", int),
+            head_width=entry(settings, "head_dim", int),
             bias=bias,
             out_bias=bias,
-            window=settings["sliding_window"] if settings.get("use_sliding_window") else None,
+            window=_window(settings),
         ),
-        feed_forward=FeedForwardConfig(kind=kinds[settings["hidden_act"]], width=settings["intermediate_size"]),
-        norm=NormConfig(eps=settings["rms_norm_eps"]),
-        positions=PositionConfig(theta=settings["rope_parameters"]["rope_theta"]),
-        tied=bool(settings.get("tie_word_embeddings", False)),
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_act", ACTIVATIONS), width=entry(settings, "intermediate_size", int)
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float)),
+        positions=PositionConfig(theta=_theta(settings)),
+        tied=entry(settings, "tie_word_embeddings", bool, False),
     )
+
+
+def _window(settings: Mapping[str, Any]) -> int | None:
+    if not entry(settings, "use_sliding_window", bool, False):
+        return None
+    size = entry(settings, "sliding_window", int)
+    first = entry(settings, "max_window_layers", int, 28)  # transformers' default; layer_types goes before it
+    if "layer_types" not in settings and first > 0:
+        raise ConfigError(
+            f"max_window_layers: {first} layers without the window before those with it; one window for all layers is "
+            "what is supported"
+        )
+    return size
+
+
+def _theta(settings: Mapping[str, Any]) -> float:
+    if "rope_parameters" not in settings:
+        return entry(settings, "rope_theta", float)  # where transformers before version 5 wrote it
+    theta = entry(entry(settings, "rope_parameters", dict), "rope_theta", float)
+    if "rope_theta" in settings and settings["rope_theta"] != theta:
+        raise ConfigError(f"rope_theta: {shown(settings['rope_theta'])}, but {theta} in rope_parameters")
+    return theta
 
 
 def table(config: ModelConfig) -> list[Row]:

@@ -1,6 +1,0 @@
-"""Text from a model: how tokens are chosen, the decoding engine, completions whole or as they come."""
-
-from clearhead.generate.completion import TOGETHER, Completion, Finish, Piece, complete, encode, generate, stream
-from clearhead.generate.sampling import Sampling
-
-__all__ = ["TOGETHER", "Completion", "Finish", "Piece", "Sampling", "complete", "encode", "generate", "stream"]

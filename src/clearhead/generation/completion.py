@@ -1,0 +1,183 @@
+"""Prompts in, text out: all at once, or in pieces as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from clearhead.errors import OptionError, TextError
+from clearhead.generation.decoding import Decoding, Drawn
+from clearhead.generation.sampling import Sampling
+from clearhead.generation.writer import Writer
+from clearhead.model import Transformer
+from clearhead.text import Tokenizer
+
+# Why a text ended: a stop string, the separator that the model wrote, max_tokens, or the end of the model's context.
+Finish = Literal["stop", "end", "length", "context"]
+
+# Prompts written at the same time: they share each reading of the weights, and each has its own cache.
+TOGETHER = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one more token adds to one text. ``text`` may be "": a character or a stop string is not yet decided."""
+
+    prompt: int  # which of the prompts, counted from 0
+    text: str
+    id: int
+    logprob: float  # natural logarithm of the model's own probability, before temperature and filters
+    finish: Finish | None  # set on the last piece of each text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What the model wrote after a prompt; ``str()`` is both together.
+
+    ``text`` ends before a stop string or the separator and holds whole characters; ``ids`` are all that were chosen,
+    those of the stop string and the separator too.
+    """
+
+    prompt: str
+    text: str
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]  # one display string per id
+    logprobs: tuple[float, ...]  # natural logarithms of the model's own probabilities, before temperature and filters
+    finish: Finish
+
+    def __str__(self) -> str:
+        return self.prompt + self.text
+
+
+@dataclass(kw_only=True)
+class _Text:
+    """One text while it grows."""
+
+    writer: Writer
+    length: int  # tokens so far, the separator in front counted
+    new: int = 0
+    ids: list[int] = field(default_factory=list[int])
+
+
+def generate(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    sampling: Sampling | None = None,
+    *,
+    together: int = TOGETHER,
+) -> list[Completion]:
+    """One completion for each prompt, in their order; see ``stream`` for the rules and errors."""
+    texts: list[list[Piece]] = [[] for _ in prompts]
+    for piece in stream(transformer, tokenizer, prompts, sampling, together=together):
+        texts[piece.prompt].append(piece)
+    return [complete(tokenizer, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
+
+
+def complete(tokenizer: Tokenizer, prompt: str, pieces: Sequence[Piece]) -> Completion:
+    """The completion that all the pieces of one prompt make."""
+    ids = tuple(piece.id for piece in pieces)
+    finish = pieces[-1].finish
+    if finish is None:
+        raise OptionError(f"{len(pieces)} pieces after {prompt!r} were given; the last one of the text is missing")
+    return Completion(
+        prompt=prompt,
+        text="".join(piece.text for piece in pieces),
+        ids=ids,
+        tokens=tuple(tokenizer.labels(ids)),
+        logprobs=tuple(piece.logprob for piece in pieces),
+        finish=finish,
+    )
+
+
+def stream(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    sampling: Sampling | None = None,
+    *,
+    together: int = TOGETHER,
+) -> Iterator[Piece]:
+    """The texts in pieces, one per token, as they come; ``together`` prompts are written at a time.
+
+    The separator stands in front of each prompt, as it does in training text; an empty prompt starts from it. Every
+    text is what it would be alone, up to the rounding of matrix products. Raises, before anything is written,
+    TextError for a prompt longer than the context or outside the tokenizer's characters, and MemoryNeededError.
+    """
+    sampling = Sampling() if sampling is None else sampling
+    if together < 1:
+        raise OptionError(f"together is {together}; it must be at least 1")
+    encoded = [encode(tokenizer, prompt, transformer.config.context) for prompt in prompts]
+    return _stream(transformer, tokenizer, encoded, sampling, together)
+
+
+def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
+    """The ids of a prompt with the separator in front; TextError when they are none, or more than ``context``."""
+    ids = tokenizer.encode(prompt)
+    if tokenizer.separator is not None and ids[:1] != [tokenizer.separator]:
+        ids = [tokenizer.separator, *ids]
+    if not ids:
+        raise TextError("the prompt is empty, and this tokenizer has no separator to start from; give some text")
+    if len(ids) > context:
+        counted = " with the separator in front" if tokenizer.separator is not None else ""
+        raise TextError(
+            f"the prompt {_beginning(prompt)} has {len(ids)} tokens{counted}; the model's context is {context}; "
+            "shorten it"
+        )
+    return ids
+
+
+def _stream(
+    transformer: Transformer, tokenizer: Tokenizer, encoded: list[list[int]], sampling: Sampling, together: int
+) -> Iterator[Piece]:
+    for first in range(0, len(encoded), together):
+        batch = encoded[first : first + together]
+        texts = [_text(tokenizer, ids, sampling) for ids in batch]
+        decoding = Decoding(
+            transformer,
+            batch,
+            sampling,
+            vocabulary=tokenizer.vocab_size,
+            unseen=0 if tokenizer.separator is None else 1,
+        )
+        while decoding.live:
+            for drawn in decoding.step():
+                if drawn.text not in decoding.live:
+                    continue  # guesses that came right behind the text's end
+                piece = _piece(texts[drawn.text], drawn, first, tokenizer.separator, sampling, transformer)
+                if piece.finish is not None:
+                    decoding.drop(drawn.text)
+                yield piece
+
+
+def _text(tokenizer: Tokenizer, ids: list[int], sampling: Sampling) -> _Text:
+    stream = tokenizer.stream()
+    for token in ids:  # what a token's text is may depend on the one before it
+        stream.push(token)
+    return _Text(writer=Writer(stream, sampling.stop), length=len(ids))
+
+
+def _piece(
+    text: _Text, drawn: Drawn, first: int, separator: int | None, sampling: Sampling, transformer: Transformer
+) -> Piece:
+    """The piece a token makes, and whether it is the text's last."""
+    text.new += 1
+    text.length += 1
+    finish: Finish | None = None
+    if drawn.id == separator:
+        finish = "end"
+    elif text.new == sampling.max_tokens:
+        finish = "length"
+    elif text.length > transformer.config.context:
+        finish = "context"
+    written = "" if finish == "end" else text.writer.push(drawn.id)
+    if finish is not None:
+        written += text.writer.finish(cut=finish != "end")
+    if text.writer.stopped:
+        finish = "stop"
+    return Piece(prompt=first + drawn.text, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
+
+
+def _beginning(prompt: str) -> str:
+    return repr(prompt if len(prompt) <= 40 else prompt[:40] + "...")

@@ -1,0 +1,218 @@
+"""The decoding engine: some texts written together, one pass of the model per step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearhead.attend import FULL, Mask, left_padding
+from clearhead.attend.record import watching
+from clearhead.errors import ClearheadError, MemoryNeededError
+from clearhead.generation.filters import choose
+from clearhead.generation.lookup import Lookup
+from clearhead.generation.sampling import Sampling
+from clearhead.machine import free_memory
+from clearhead.model import Transformer
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One new token: of which text, its id, and the natural logarithm of the model's own probability for it."""
+
+    text: int
+    id: int
+    logprob: float
+
+
+class Decoding:
+    """Texts of one batch, padded on the left, that grow by a step at a time until they are dropped.
+
+    ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen. unseen:
+    how many first tokens the repetition penalty leaves out of account. lookup: guess at repetitions (one text only).
+    Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        ids: Sequence[Sequence[int]],
+        sampling: Sampling,
+        *,
+        vocabulary: int,
+        unseen: int = 0,
+        lookup: bool = True,
+    ) -> None:
+        self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
+        self._device = transformer.embedding.weight.device
+        longest = max(len(text) for text in ids)
+        capacity = min(transformer.config.context, longest + sampling.max_tokens - 1)
+        _check_memory(transformer, len(ids), longest, capacity)
+        self._texts = list(range(len(ids)))  # which text each row of the batch holds
+        self._live = set(self._texts)
+        self._starts = [longest - len(text) for text in ids]  # cells of padding before each row's text
+        self._cache = transformer.cache(len(ids), capacity)
+        self._next_BT = torch.tensor(
+            [[0] * start + list(text) for start, text in zip(self._starts, ids, strict=True)], device=self._device
+        )
+        self._generators = [_generator(sampling.seed, text) for text in ids]
+        self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
+        # A record keeps every query that passes the door, and guesses that fail must not stand in it.
+        self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 and watching() is None else None
+        self._guesses: list[int] = []
+        self._aim()
+
+    def drop(self, text: int) -> None:
+        """The text is complete: no more tokens are drawn for it."""
+        self._live.discard(text)
+
+    @property
+    def live(self) -> set[int]:
+        """Texts that still grow."""
+        return self._live
+
+    def step(self) -> list[Drawn]:
+        """The next token of every text that grows; of a single text several, in their order, when guesses were right.
+
+        Raises ClearheadError when the model gives numbers that are not finite.
+        """
+        with torch.inference_mode(), _evaluating(self._transformer):
+            self._make_room()
+            if self._lookup is not None:
+                return self._checked_step(self._lookup)
+            logits_BV = self._pass(last=True)[:, -1]
+            return self._drawn(*self._choose(logits_BV))
+
+    def _checked_step(self, lookup: Lookup) -> list[Drawn]:
+        """A pass over the last token and the guesses after it; the guesses count as far as the model agrees."""
+        before = self._cache.length
+        known = self._next_BT.shape[1]  # the prompt, or one token
+        if self._guesses:
+            self._next_BT = torch.cat((self._next_BT, torch.tensor([self._guesses], device=self._device)), dim=1)
+        logits_BTV = self._pass(last=not self._guesses)[:, -1 - len(self._guesses) :]
+        drawn: list[Drawn] = []
+        for place, guess in enumerate([*self._guesses, None]):
+            drawn += self._drawn(*self._choose(logits_BTV[:, place]))
+            if drawn[-1].id != guess:
+                break
+        right = len(drawn) - 1
+        self._cache.rewind(before + known + right)
+        lookup.checked(len(self._guesses), right)
+        lookup.extend(token.id for token in drawn)
+        self._guesses = lookup.guesses(self._cache.capacity - self._cache.length - 1)
+        return drawn
+
+    def _pass(self, *, last: bool) -> Tensor:
+        """logits_BTV of the tokens not yet passed (of the last one only), in float32 or wider."""
+        places_BT = None
+        if self._starts_B is not None:
+            cells_T = torch.arange(self._cache.length, self._cache.length + self._next_BT.shape[1], device=self._device)
+            places_BT = (cells_T - self._starts_B[:, None]).clamp(min=0)
+        logits_BTV = self._transformer(
+            self._next_BT, mask=self._mask, places_BT=places_BT, cache=self._cache, last=last
+        )
+        return logits_BTV if logits_BTV.dtype == torch.float64 else logits_BTV.float()
+
+    def _choose(self, logits_BV: Tensor) -> tuple[list[int], list[float]]:
+        """Ids and log-probabilities of the batch; the ids are the next pass's input."""
+        uniform_B = None
+        if not self._sampling.greedy:
+            draws = [torch.rand((), dtype=torch.float64, generator=generator) for generator in self._generators]
+            uniform_B = torch.stack(draws).to(self._device)
+        allowed_BV = logits_BV[:, : self._vocabulary]
+        ids_B1 = choose(allowed_BV, self._sampling, seen_BV=self._seen_BV, uniform_B=uniform_B).unsqueeze(1)
+        if self._seen_BV is not None:
+            self._seen_BV.scatter_(1, ids_B1, True)
+        self._next_BT = ids_B1
+        logprobs_B = logits_BV.gather(1, ids_B1).squeeze(1) - logits_BV.logsumexp(dim=-1)
+        return ids_B1.squeeze(1).tolist(), logprobs_B.tolist()
+
+    def _drawn(self, ids: list[int], logprobs: list[float]) -> list[Drawn]:
+        drawn = [
+            Drawn(text, token, logprob)
+            for text, token, logprob in zip(self._texts, ids, logprobs, strict=True)
+            if text in self._live
+        ]
+        for token in drawn:
+            if not token.logprob <= 0:  # NaN compares false
+                raise ClearheadError(
+                    f"model: the logits after {self._cache.length} tokens are not finite (log-probability "
+                    f"{token.logprob}); the weights are damaged, or too large for their dtype"
+                )
+        return drawn
+
+    def _make_room(self) -> None:
+        """Takes dropped texts out of the batch when half of it is idle or the cache is full, and padding with them.
+
+        Moving the cache costs about a pass; so it is not done for every text that ends.
+        """
+        full = self._cache.length + self._next_BT.shape[1] > self._cache.capacity
+        idle = 2 * len(self._live) <= len(self._texts) and watching() is None  # a record knows one batch
+        if not (full or idle) or self._cache.length == 0:
+            return
+        rows = [row for row, text in enumerate(self._texts) if text in self._live]
+        first = min(self._starts[row] for row in rows)
+        rows_R = torch.tensor(rows, device=self._device)
+        self._cache.keep(rows_R, first)
+        self._texts = [self._texts[row] for row in rows]
+        self._starts = [self._starts[row] - first for row in rows]
+        self._generators = [self._generators[row] for row in rows]
+        self._next_BT = self._next_BT[rows_R]
+        self._seen_BV = None if self._seen_BV is None else self._seen_BV[rows_R]
+        self._aim()
+
+    def _aim(self) -> None:
+        """Mask and starts of the present batch; without padding the model needs neither."""
+        self._starts_B = torch.tensor(self._starts, device=self._device) if any(self._starts) else None
+        self._mask: Mask = FULL if self._starts_B is None else left_padding(self._starts_B)
+
+    def _first_seen(self, ids: Sequence[Sequence[int]], unseen: int) -> Tensor:
+        seen_BV = torch.zeros(len(ids), self._vocabulary, dtype=torch.bool, device=self._device)
+        for row, text in enumerate(ids):
+            seen_BV[row, torch.tensor(text[unseen:], dtype=torch.long, device=self._device)] = True
+        return seen_BV
+
+
+@contextmanager
+def _evaluating(transformer: Transformer) -> Generator[None]:
+    """Without dropout inside the block, also for a model that is being trained."""
+    training = transformer.training
+    if training:
+        transformer.eval()
+    try:
+        yield
+    finally:
+        if training:
+            transformer.train()
+
+
+def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
+    """Random numbers of one text: from the seed and the text itself, so that neighbours do not matter.
+
+    Different texts get unrelated numbers. (torch's own seeding reads 32 bits of a seed; a hash spreads all 64.)
+    """
+    said = np.array([seed], dtype=np.uint64).tobytes() + np.array(ids, dtype=np.int64).tobytes()
+    digest = hashlib.blake2b(said, digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+
+
+def _check_memory(transformer: Transformer, texts: int, longest: int, capacity: int) -> None:
+    if transformer.embedding.weight.device.type != "cpu":
+        return
+    config, size = transformer.config, transformer.embedding.weight.element_size()
+    a = config.attention
+    cache = 2 * config.layers * texts * a.kv_heads * capacity * a.head_width * size
+    # the widest moment of a layer's pass over the prompts: what it read, queries, keys, values and their outputs, and
+    # the feed-forward's two or three inner rows
+    widest = 4 * config.width + 2 * (a.heads + a.kv_heads) * a.head_width + 3 * config.feed_forward.width
+    need, free = cache + texts * (longest * widest + 3 * config.vocabulary) * size, free_memory()
+    if need > free:
+        raise MemoryNeededError(
+            f"generating {texts} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB; "
+            f"{free / 1e9:.1f} GB are free; ask for fewer tokens or fewer texts at once"
+        )

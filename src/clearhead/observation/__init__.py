@@ -1,0 +1,8 @@
+"""Looking: one watched pass over a text, what each head reads, and pictures of it."""
+
+from clearhead.observation.draw import ENDINGS, draw
+from clearhead.observation.focus import Focus
+from clearhead.observation.observed import Observation, observe
+from clearhead.observation.terminal import reading
+
+__all__ = ["ENDINGS", "Focus", "Observation", "draw", "observe", "reading"]

@@ -1,0 +1,73 @@
+"""Little models with random weights that several tests write with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from clearhead.generation.decoding import Decoding
+from clearhead.generation.sampling import Sampling
+from clearhead.model import (
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    Transformer,
+    build,
+)
+from clearhead.text import Tokenizer
+
+BYTES = Tokenizer.bytes()
+SEPARATOR = 256
+
+
+def little(*, shape: str = "qwen3", context: int = 61, window: int | None = None) -> Transformer:
+    """float64, with weights wide enough that the tokens' probabilities differ much."""
+    gpt2 = shape == "gpt2"
+    config = ModelConfig(
+        vocabulary=BYTES.vocab_size,
+        context=context,
+        layers=3,
+        width=30,
+        attention=AttentionConfig(
+            heads=5, kv_heads=5 if gpt2 else 1, head_width=6, bias=gpt2, head_norm=not gpt2, window=window
+        ),
+        feed_forward=FeedForwardConfig(kind="gelu" if gpt2 else "swiglu", width=43),
+        norm=NormConfig(kind="layer" if gpt2 else "rms"),
+        positions=PositionConfig(kind="learned" if gpt2 else "rotary"),
+    )
+    model = build(config, seed=7).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(12)
+    return model
+
+
+def scripted(ids: Sequence[int], prompt: int = 0, context: int = 61) -> Transformer:
+    """A model that always writes ``ids`` in a circle: after ``prompt`` places (the separator is one) comes ids[0]."""
+
+    class Scripted(Transformer):
+        def forward(self, ids_BT: Tensor, *, cache=None, last=False, **rest) -> Tensor:
+            start = 0 if cache is None else cache.length
+            super().forward(ids_BT, cache=cache, last=last, **rest)
+            places = torch.arange(start, start + ids_BT.shape[1])[-1 if last else 0 :]
+            next_T = torch.tensor(list(ids))[(places - prompt) % len(ids)]
+            return torch.nn.functional.one_hot(next_T, self.config.vocabulary).double().mul(50).unsqueeze(0)
+
+    model = little(context=context)
+    model.__class__ = Scripted
+    return model
+
+
+def written(model: Transformer, prompt: Sequence[int], number: int, *, lookup: bool = True, **sampling) -> list[int]:
+    """``number`` ids after the prompt, by the engine alone."""
+    chosen = Sampling(max_tokens=number, **sampling)
+    decoding = Decoding(model, [prompt], chosen, vocabulary=model.config.vocabulary, lookup=lookup)
+    ids: list[int] = []
+    while len(ids) < number:
+        ids += [token.id for token in decoding.step()]
+    return ids[:number]

@@ -1,0 +1,145 @@
+import pytest
+import torch
+from little import BYTES, SEPARATOR, little, scripted
+
+from clearhead.errors import OptionError, TextError
+from clearhead.generation import Completion, Piece, Sampling, complete, encode, generate, stream
+from clearhead.text import Tokenizer
+
+
+def one(model, prompt, tokenizer=BYTES, **settings) -> Completion:
+    return generate(model, tokenizer, [prompt], Sampling(**settings))[0]
+
+
+def test_the_separator_stands_in_front_and_an_empty_prompt_starts_from_it():
+    assert encode(BYTES, "ab", 9) == [SEPARATOR, 97, 98]
+    assert encode(BYTES, "", 9) == [SEPARATOR]
+    assert encode(BYTES, "<|endoftext|>ab", 9) == [SEPARATOR, 97, 98]  # it stands there already
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths():
+    assert len(encode(BYTES, "a" * 8, 9)) == 9
+    with pytest.raises(TextError, match=r"'aaaaaaaaa' has 10 tokens with the separator in front; .* context is 9"):
+        encode(BYTES, "a" * 9, 9)
+    with pytest.raises(TextError, match="62 tokens"):  # at once, not at the first piece
+        stream(little(), BYTES, ["ab", "a" * 61], Sampling())
+
+
+def test_characters_the_tokenizer_does_not_have_are_refused():
+    with pytest.raises(TextError, match="'z'"):
+        encode(Tokenizer.characters(["abc"]), "abz", 9)
+
+
+class WithoutSeparator:
+    separator = None
+
+    def encode(self, text):
+        return list(text.encode())
+
+
+def test_without_a_separator_an_empty_prompt_has_nothing_to_start_from():
+    assert encode(WithoutSeparator(), "ab", 9) == [97, 98]
+    with pytest.raises(TextError, match="no separator to start from"):
+        encode(WithoutSeparator(), "", 9)
+
+
+def test_the_text_ends_after_max_tokens():
+    got = one(scripted(b"abc", prompt=0), "", temperature=0, max_tokens=7)
+    assert (got.text, got.finish, got.ids) == ("abcabca", "length", tuple(b"abcabca"))
+    assert got.tokens == tuple("abcabca")
+    assert all(-1e-9 <= logprob <= 0 for logprob in got.logprobs)
+    assert str(one(scripted(b"abc", prompt=1), "x", temperature=0, max_tokens=2)) == "xab"
+
+
+def test_the_text_ends_where_the_model_ends_it():
+    got = one(scripted([97, 98, SEPARATOR, 99]), "", temperature=0)
+    assert (got.text, got.finish, got.ids) == ("ab", "end", (97, 98, SEPARATOR))
+    assert got.tokens == ("a", "b", "<|endoftext|>")
+
+
+def test_the_text_ends_before_a_stop_string_that_spans_tokens():
+    got = one(scripted(b"one. two. three"), "", temperature=0, stop=(". t", "#"))
+    assert (got.text, got.finish, bytes(got.ids)) == ("one", "stop", b"one. t")
+
+
+def test_the_text_ends_with_the_context_which_holds_one_token_more_than_it_can_read():
+    model = scripted(b"a", context=10)
+    got = one(model, "xyz", temperature=0)
+    assert (got.text, got.finish) == ("a" * 7, "context")
+    assert one(model, "x" * 9, temperature=0).text == "a"
+    assert one(model, "xyz", temperature=0, max_tokens=7).finish == "length"  # as many as were asked for
+
+
+def test_a_character_that_a_limit_cuts_is_left_out_of_the_text_but_not_of_the_ids():
+    whole = "é你".encode()
+    got = one(scripted(whole), "", temperature=0, max_tokens=4)
+    assert (got.text, got.ids, got.finish) == ("é", tuple(whole[:4]), "length")
+    assert got.tokens == ("é₁", "é₂", "<0xE4>", "<0xBD>")
+    assert one(scripted([*whole[:4], SEPARATOR]), "", temperature=0).text == "é\ufffd"
+
+
+def test_pieces_come_token_by_token_and_make_the_completion():
+    model = scripted("é你 fin".encode())
+    pieces = list(stream(model, BYTES, [""], Sampling(temperature=0, max_tokens=9, stop=("nx",))))
+    assert [piece.text for piece in pieces] == ["", "é", "", "", "你", " ", "f", "i", "n"]
+    assert [piece.finish for piece in pieces] == [None] * 8 + ["length"]
+    assert complete(BYTES, "", pieces) == one(model, "", temperature=0, max_tokens=9)
+    with pytest.raises(OptionError, match="the last one of the text is missing"):
+        complete(BYTES, "", pieces[:-1])
+
+
+def test_guesses_beyond_the_end_of_a_text_are_not_in_it():
+    model = scripted(b"ab", context=61)
+    got = one(model, "", temperature=0, max_tokens=31)
+    assert (got.text, len(got.ids)) == ("ab" * 15 + "a", 31)
+    assert one(model, "", temperature=0, max_tokens=60, stop=("ababababababab" * 2,)).text == ""
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 99])
+def test_many_prompts_give_what_each_gives_alone(together):
+    model, sampling = little(), Sampling(temperature=1.0, top_p=0.95, max_tokens=40, seed=11, stop=("e", "\x07"))
+    prompts = ["Hello", "", "你好, world", "Hello", "a" * 50, "b"]
+    got = generate(model, BYTES, prompts, sampling, together=together)
+    assert [completion.prompt for completion in got] == prompts
+    for completion in got:
+        alone = one(model, completion.prompt, **vars(sampling))
+        assert (completion.ids, completion.text, completion.finish) == (alone.ids, alone.text, alone.finish)
+        assert completion.logprobs == pytest.approx(alone.logprobs, abs=1e-9)
+    assert got[0].ids == got[3].ids
+    assert len({completion.finish for completion in got}) > 1  # texts that end at different times are in it
+
+
+def test_no_prompts_give_no_texts_and_a_batch_has_at_least_one():
+    assert generate(little(), BYTES, [], Sampling()) == []
+    with pytest.raises(OptionError, match="together is 0"):
+        generate(little(), BYTES, ["a"], Sampling(), together=0)
+
+
+def test_the_seed_decides_the_text():
+    model = little()
+    texts = {one(model, "Hello", temperature=1.0, max_tokens=30, seed=seed).ids for seed in (1, 1, 2, 3)}
+    assert len(texts) == 3
+
+
+def test_the_repetition_penalty_counts_the_text_but_not_the_separator_in_front():
+    model = little()
+    with torch.no_grad():
+        model.embedding.weight.zero_()  # all logits are 0, and the penalty leaves 0 as it is
+
+    def forward(ids_BT, *, cache, last, **rest):
+        cache.advance(ids_BT.shape[1])
+        logits_V = torch.zeros(257).double()
+        logits_V[[SEPARATOR, 65, 66]] = torch.tensor([1.9, 2.0, 1.5]).double()
+        return logits_V.expand(1, ids_BT.shape[1], -1)
+
+    model.forward = forward
+    got = one(model, "", temperature=0, repetition_penalty=1.1, max_tokens=5)
+    assert got.ids == (65, SEPARATOR)  # 2.0, then 1.9 against 2.0 / 1.1
+    assert one(model, "A", temperature=0, repetition_penalty=1.1, max_tokens=5).ids == (SEPARATOR,)
+    assert one(model, "", temperature=0, max_tokens=3).ids == (65, 65, 65)
+
+
+def test_pieces_are_values():
+    piece = Piece(prompt=0, text="a", id=1, logprob=-0.5, finish=None)
+    with pytest.raises(AttributeError):
+        piece.text = "b"
