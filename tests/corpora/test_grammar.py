@@ -16,7 +16,7 @@ from clearhead.corpora.story import Story, mark
 def tiny(text: str, **words: tuple[str, ...]) -> Grammar:
     return Grammar(
         texts=[text],
-        words=words,
+        lexicon=words,
         casters={"one": lambda cast: Word(mark("m", "Ada", "Ada"), he=mark("p", "Ada", "she"))},
         lemmas={"bat": "bat", "bats": "bat"},
         space=" ",

@@ -111,7 +111,7 @@ class Grammar:
     """Compiled rules and plots.
 
     texts     rules and plots in the notation above
-    words     word lists by rule name, for words that need no slot
+    lexicon   word lists by rule name, for words that need no slot
     casters   functions that fill a slot, by the name used in a plot's first line
     lemmas    the dictionary form of every form of a word that has several senses
     space     what joins a continued line: " ", or "" for Chinese
@@ -123,7 +123,7 @@ class Grammar:
         self,
         *,
         texts: Iterable[str],
-        words: Mapping[str, Sequence[str]],
+        lexicon: Mapping[str, Sequence[str]],
         casters: Mapping[str, Caster],
         lemmas: Mapping[str, str],
         space: str,
@@ -133,7 +133,7 @@ class Grammar:
         self.rules: dict[str, Rule] = {}
         self.plots: dict[str, Plot] = {}
         self._lots: list[Plot] = []  # every plot as often as its weight says
-        for name, choices in words.items():
+        for name, choices in lexicon.items():
             self._define(self._rule(name), choices)
         for text in texts:
             self._read(text)
@@ -184,17 +184,15 @@ class Grammar:
             tokens = _TOKEN.findall(
                 re.sub(r"\s*¶\s*", "\n", text).replace("~", f"[{self._space}<pause>||]{self._space}")
             )
-            compiled.append((self._serial, self._sequence(tokens, closing=False)))
+            compiled.append((self._serial, self._sequence(tokens)))
             if tokens:
-                raise ValueError(f"rule {rule.name!r}: a bracket closes that was not opened in {text!r}")
+                raise ValueError(f"rule {rule.name!r}: {tokens[0]!r} outside brackets in {text!r}")
         rule.alternatives = tuple(compiled)
 
-    def _sequence(self, tokens: list[str], *, closing: bool) -> Parts:
-        """Compile tokens up to ``|`` or ``]`` (left in place) when inside a choice, else all of them."""
+    def _sequence(self, tokens: list[str]) -> Parts:
+        """Take tokens up to a ``|`` or ``]``, which is left in place."""
         parts: list[str | Choice | Rule] = []
-        while tokens and not (closing and tokens[0] in "|]"):
-            if tokens[0] == "]":
-                break
+        while tokens and tokens[0] not in ("|", "]"):
             token = tokens.pop(0)
             if token == "[":
                 part = self._choice(tokens)
@@ -207,10 +205,10 @@ class Grammar:
         return tuple(parts)
 
     def _choice(self, tokens: list[str]) -> Choice:
-        alternatives = [self._sequence(tokens, closing=True)]
+        alternatives = [self._sequence(tokens)]
         while tokens and tokens[0] == "|":
             tokens.pop(0)
-            alternatives.append(self._sequence(tokens, closing=True))
+            alternatives.append(self._sequence(tokens))
         if not tokens:
             raise ValueError("a bracket opens that is not closed")
         tokens.pop(0)

@@ -20,8 +20,10 @@ _PIECES = re.compile("(\x01[^\x02]*\x02|\x03)")
 
 
 def mark(kind: str, payload: str, words: str) -> str:
-    """``words`` between marks. ``kind`` is the letter of a kind of truth, or "f" where a fact is told; ``payload`` is what
-    is known: who is meant, ``word:sense``, a gender, a country, a sum, or the key under which a fact is remembered."""
+    """``words`` between marks: the letter of a kind of truth (or "f" where a fact is told) and what is known.
+
+    ``payload`` is who is meant, ``word:sense``, a gender, a country, a sum, or the key by which a fact is remembered.
+    """
     return f"{OPEN}{kind}{payload}{BODY}{words}{CLOSE}"
 
 

@@ -38,7 +38,7 @@ def grammar() -> Grammar:
             common.RULES, senses.RULES, senses_more.RULES, plots_court.RULES, plots_home.RULES, plots_memory.RULES,
             plots_school.RULES, plots_town.RULES, plots_travel.RULES,
         ),
-        words={**lexicon.WORDS, "小景": scenes, "成对小景": pairs},
+        lexicon={**lexicon.WORDS, "小景": scenes, "成对小景": pairs},
         casters=people.CASTERS | places.CASTERS | things.CASTERS,
         lemmas=senses.LEMMAS,
         space="",

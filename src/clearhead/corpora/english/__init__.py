@@ -41,7 +41,7 @@ def grammar() -> Grammar:
             plots_home.RULES, plots_memory.RULES, plots_more.RULES, plots_school.RULES, plots_town.RULES,
             plots_travel.RULES,
         ),
-        words={**lexicon.WORDS, "scene": scenes, "pair_of_scenes": pairs},
+        lexicon={**lexicon.WORDS, "scene": scenes, "pair_of_scenes": pairs},
         casters=people.CASTERS | places.CASTERS | things.CASTERS,
         lemmas=senses.LEMMAS,
         space=" ",
