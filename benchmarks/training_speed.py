@@ -83,7 +83,7 @@ def stepper(
 ) -> Callable[[], None]:
     """One training step of this project's loop, on random windows as the peer takes them."""
     network = build(model, seed=0).train()
-    forward = torch.compile(network) if compiled else network
+    hidden = torch.compile(network.hidden) if compiled else network.hidden
     updates = Optimizer(network, optimizer, products=torch.float32)
     random, stream = np.random.default_rng(0), text.numpy()
 
@@ -91,7 +91,7 @@ def stepper(
         places = random.integers(len(stream) - CONTEXT, size=BATCH)
         windows = np.lib.stride_tricks.sliding_window_view(stream, CONTEXT + 1)[places]
         batch = Batch(ids_BT=windows[:, :-1].copy(), targets_BT=windows[:, 1:].copy(), documents_BT=None)
-        loss = next_token_loss(forward, batch, torch.device("cpu"))
+        loss = next_token_loss(network, batch, hidden=hidden)
         loss.backward()
         updates.step(1.0)
 

@@ -18,12 +18,16 @@ from clearhead.model.positions import positions
 
 
 class Transformer(nn.Module):
-    """ids -> logits of the next token. Attention is causal; ``config.attention.window`` narrows it."""
+    """ids -> logits of the next token. Attention is causal; ``config.attention.window`` narrows it.
+
+    Made by ``build`` or ``skeleton``: its own weights mean nothing yet.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        # from_pretrained draws no random weights, which on the meta device imports sympy: 0.9 s and 77 MB.
+        self.embedding = nn.Embedding.from_pretrained(torch.empty(config.vocabulary, config.width), freeze=False)
         self.positions = positions(config)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
@@ -108,9 +112,14 @@ class Transformer(nn.Module):
             )
         return last + 1
 
+    @property
+    def output_weight(self) -> Tensor:
+        """weight_VE of the output layer: the embedding matrix when tied (Press and Wolf 2017)."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: the product with the embedding matrix when tied (Press and Wolf 2017), else the output layer."""
-        return F.linear(x_BTE, self.embedding.weight) if self.head is None else self.head(x_BTE)
+        """logits_BTV: each place's product with the output layer."""
+        return F.linear(x_BTE, self.output_weight)
 
     @property
     def own_mask(self) -> Mask:

@@ -121,7 +121,7 @@ def stepper(model: ModelConfig, batch: int, precision: str) -> Callable[[], None
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=products == torch.bfloat16):
-            loss = next_token_loss(network, data, torch.device("cpu"))
+            loss = next_token_loss(network, data)
         loss.backward()
         optimizer.step(1.0)
 

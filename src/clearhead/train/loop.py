@@ -94,7 +94,7 @@ def fit(
         torch.manual_seed(config.seed)
     else:
         _restore(model, optimizer, state)
-    network: Callable[..., Tensor] = torch.compile(model) if config.compile else model
+    hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
     device = model.embedding.weight.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=products == torch.bfloat16)
     step_tokens = config.batch * model.config.context
@@ -148,7 +148,7 @@ def fit(
         while behind < 1:
             rate = learning_rate(config, behind)
             with autocast:
-                loss = next_token_loss(network, windows.at(progress.step), device)
+                loss = next_token_loss(model, windows.at(progress.step), hidden=hidden)
             value = float(loss.detach())
             _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()

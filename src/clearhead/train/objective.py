@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from clearhead.attend import FULL, Mask, documents
 from clearhead.model import Transformer
 from clearhead.text import NOT_COUNTED, Batch
+from clearhead.train.cross_entropy import linear_cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,31 +40,31 @@ class Score:
 
 
 def next_token_loss(
-    model: Callable[..., Tensor], batch: Batch, device: torch.device, *, reduction: str = "mean"
+    model: Transformer, batch: Batch, *, hidden: Callable[..., Tensor] | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32.
+    """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32 or wider.
 
-    ``model`` is a Transformer or what torch.compile made of one.
+    ``hidden`` takes the place of the model's own method: what torch.compile made of it. ``reduction`` is "mean" over
+    the counted targets or "sum".
     """
+    device = model.embedding.weight.device
     ids_BT = torch.from_numpy(batch.ids_BT).to(device)
-    targets_BT = torch.from_numpy(batch.targets_BT).to(device)
+    targets_N = torch.from_numpy(batch.targets_BT).to(device).flatten()
     mask: Mask = FULL
     if batch.documents_BT is not None:
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
-    logits_BTV = model(ids_BT, mask=mask)
-    return F.cross_entropy(
-        logits_BTV.flatten(0, 1).float(), targets_BT.flatten(), ignore_index=NOT_COUNTED, reduction=reduction
-    )
+    x_BTE = (hidden or model.hidden)(ids_BT, mask=mask)
+    nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N)
+    return nats if reduction == "sum" else nats / (targets_N >= 0).sum()
 
 
 @torch.no_grad()
 def evaluate(model: Transformer, batches: Iterable[Batch], text_bytes: int) -> Score:
     """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
     training, nats, tokens = model.training, 0.0, 0
-    device = model.embedding.weight.device
     model.eval()
     for batch in batches:
-        nats += float(next_token_loss(model, batch, device, reduction="sum"))
+        nats += float(next_token_loss(model, batch, reduction="sum"))
         tokens += int((batch.targets_BT != NOT_COUNTED).sum())
     model.train(training)
     return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)
