@@ -70,9 +70,8 @@ def _misshapen(
     table: Sequence[Row], theirs: Mapping[str, tuple[int, ...]], shapes: Mapping[str, Sequence[int]]
 ) -> Iterator[str]:
     for row in table:
-        for name, part in zip(
-            row.theirs, _parts(row, torch.empty(tuple(shapes[row.ours]), device="meta")), strict=True
-        ):
+        parts = _parts(row, torch.empty(tuple(shapes[row.ours]), device="meta"))
+        for name, part in zip(row.theirs, parts, strict=True):
             if theirs[name] != part.shape:
                 yield f"{name} is {theirs[name]} and should be {tuple(part.shape)}"
 
