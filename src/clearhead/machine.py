@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+MEMINFO = Path("/proc/meminfo")
+OWN_GROUP = Path("/proc/self/cgroup")
+GROUPS = Path("/sys/fs/cgroup")
+
 
 def cores() -> int:
     """Processor cores this process may use."""
@@ -18,18 +23,37 @@ def cores() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be allocated without swapping; the smaller of the machine's and the control group's."""
-    limits: list[int] = []
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        limits.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    """Bytes that can be allocated without swapping; the smallest of the machine's and its control groups'."""
+    if MEMINFO.is_file():
+        limits = [_named_numbers(MEMINFO)["MemAvailable:"] * 1024]
     else:
-        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    group, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if group.is_file() and used.is_file() and (limit := group.read_text().strip()) != "max":
-        limits.append(int(limit) - int(used.read_text()))
-    return max(0, min(limits))
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    return max(0, int(min(limits + [_free_in(group) for group in _groups()])))
+
+
+def _groups() -> list[Path]:
+    """The folders of the control groups (version 2) this process is in, the innermost first."""
+    if not OWN_GROUP.is_file():
+        return []
+    own = next((line[3:] for line in OWN_GROUP.read_text().splitlines() if line.startswith("0::")), "/")
+    inner = GROUPS / own.strip("/")
+    outer = [folder for folder in (inner, *inner.parents) if folder == GROUPS or GROUPS in folder.parents]
+    return [folder for folder in outer if (folder / "memory.max").is_file()]
+
+
+def _free_in(group: Path) -> float:
+    limit = (group / "memory.max").read_text().strip()
+    if limit == "max":
+        return math.inf
+    # What was read from files stays in memory until somebody needs the place, and is counted as used.
+    stat = _named_numbers(group / "memory.stat")
+    cached = stat.get("inactive_file", 0) + stat.get("active_file", 0)
+    return int(limit) - int((group / "memory.current").read_text()) + cached
+
+
+def _named_numbers(file: Path) -> dict[str, int]:
+    lines = (line.split() for line in file.read_text().splitlines())
+    return {words[0]: int(words[1]) for words in lines}
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

@@ -1,0 +1,80 @@
+"""What is said of the machine, from files as Linux writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from clearhead import machine
+
+MEMINFO = "MemTotal: 24000000 kB\nMemFree: 1000000 kB\nMemAvailable: 16000000 kB\nHugePages_Total: 0\n"
+
+
+class Linux:
+    """A machine with 16,384,000,000 bytes available, whose control groups a test adds."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, group: str = "/") -> None:
+        self.groups = folder / "groups"
+        self.groups.mkdir()
+        (folder / "meminfo").write_text(MEMINFO)
+        (folder / "cgroup").write_text(f"12:memory:/old\n0::{group}\n")
+        monkeypatch.setattr(machine, "MEMINFO", folder / "meminfo")
+        monkeypatch.setattr(machine, "OWN_GROUP", folder / "cgroup")
+        monkeypatch.setattr(machine, "GROUPS", self.groups)
+
+    def limit(self, group: str, limit: str, current: int, stat: str = "anon 5\n") -> None:
+        folder = self.groups / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{current}\n")
+        (folder / "memory.stat").write_text(stat)
+
+
+def test_without_groups_the_machine_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Linux(tmp_path, monkeypatch)
+    assert machine.free_memory() == 16_000_000 * 1024
+
+
+def test_the_smallest_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linux = Linux(tmp_path, monkeypatch, "/user.slice/run-7.scope")
+    linux.limit("", "max", 10**9)
+    linux.limit("user.slice", "8000000000", 3_000_000_000)
+    linux.limit("user.slice/run-7.scope", "max", 2_000_000_000)
+    linux.limit("other.slice", "1000", 0)
+    assert machine.free_memory() == 5_000_000_000
+    linux.limit("user.slice/run-7.scope", "4000000000", 1_500_000_000)
+    assert machine.free_memory() == 2_500_000_000
+
+
+def test_pages_of_files_are_not_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After reading a large file a group stands at its limit, though nothing is really taken."""
+    linux = Linux(tmp_path, monkeypatch)
+    linux.limit("", "2000000000", 2_000_000_000, "anon 300000000\nactive_file 500000000\ninactive_file 1200000000\n")
+    assert machine.free_memory() == 1_700_000_000
+
+
+def test_a_group_beyond_its_limit_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Linux(tmp_path, monkeypatch).limit("", "1000", 5000)
+    assert machine.free_memory() == 0
+
+
+def test_without_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "missing")
+    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "missing")
+    assert machine.free_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_this_machine() -> None:
+    assert 0 < machine.free_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 1 <= machine.cores() <= (os.cpu_count() or 1)
+    assert machine.seconds_of_product(torch.float32) > 0
+
+
+def test_the_fastest_and_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0] * 2)  # three runs: 5, 1 and 3 seconds
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+    assert machine.seconds(lambda: None, 3) == 1.0
+    assert machine.median_seconds(lambda: None, 3) == 3.0
