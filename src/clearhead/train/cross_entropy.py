@@ -21,19 +21,20 @@ def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor) -> 
     Differentiable once in x and W; the gradient is made together with the value. Products are in autocast's dtype
     when autocast is on, sums in float32 or wider.
     """
-    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N)  # pyright: ignore[reportAssignmentType]
+    # Asked here: inside forward autograd is off, and ctx.needs_input_grad is true under no_grad as well.
+    train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
+    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train)  # pyright: ignore[reportAssignmentType]
     return total
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(ctx: Any, x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool) -> Tensor:
         device = x_NE.device.type
         products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_NE.dtype
         wide = torch.float64 if products == torch.float64 else torch.float32
-        train = any(ctx.needs_input_grad)
         total = torch.zeros((), dtype=wide, device=x_NE.device)
-        dx_NE, dw_VE = torch.empty_like(x_NE), torch.zeros_like(weight_VE)
+        dx_NE, dw_VE = (torch.empty_like(x_NE), torch.zeros_like(weight_VE)) if train else (None, None)
         step = max(1, AT_ONCE.get(device, AT_ONCE["cuda"]) // weight_VE.shape[0])
         with torch.autocast(device, enabled=False):
             w_VE = weight_VE.to(products)
@@ -44,7 +45,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits = (x @ w_VE.mT).to(wide)
                 lse = logits.logsumexp(dim=1)
                 total += ((lse - logits.gather(1, targets[:, None])[:, 0]) * counted).sum()
-                if train:
+                if dx_NE is not None and dw_VE is not None:
                     d_logits = logits.sub_(lse[:, None]).exp_()
                     d_logits.scatter_add_(1, targets[:, None], torch.full_like(d_logits[:, :1], -1.0))
                     d = d_logits.mul_(counted[:, None]).to(products)
@@ -54,7 +55,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (g,) = grads
         dx_NE, dw_VE = ctx.saved_tensors
-        return dx_NE * g, dw_VE * g, None
+        return dx_NE * g, dw_VE * g, None, None
