@@ -75,10 +75,19 @@ def seconds_of_product(dtype: torch.dtype) -> float:
     return seconds(lambda: a @ a, 5)
 
 
+def device() -> str:
+    """Where models are trained and run: "cuda" when torch can use one, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def bfloat16_pays() -> bool:
     """True when bfloat16 products take less than half of float32's time; without units they take far longer."""
     import torch
 
+    if device() == "cuda":
+        return torch.cuda.is_bf16_supported()
     return 2 * seconds_of_product(torch.bfloat16) < seconds_of_product(torch.float32)
 
 

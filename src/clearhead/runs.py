@@ -120,7 +120,7 @@ def create(folder: Path, recipe: Recipe) -> Transformer:
     """
     check_memory(recipe.model, recipe.train)
     write_text(folder / RECIPE, tomli_w.dumps(to_dict(recipe)))
-    return build(recipe.model, seed=recipe.train.seed)
+    return build(recipe.model, seed=recipe.train.seed).to(machine.device())
 
 
 def reopen(folder: Path) -> tuple[Recipe, State | None]:

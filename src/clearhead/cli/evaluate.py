@@ -22,12 +22,12 @@ def evaluate(
     """
     import json
 
-    from clearhead import hub
+    from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
 
-    loaded = hub.load(model)
+    loaded = hub.load(model, device=machine.device())
     use_threads(threads)
     score = score_of(loaded.transformer, tokenize(sources(text, field=field, encoding=encoding), loaded.tokenizer))
     if as_json:

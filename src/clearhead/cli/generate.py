@@ -64,7 +64,7 @@ def generate(
     """
     import random
 
-    from clearhead import hub
+    from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.generation import Sampling, complete, stream
 
@@ -79,7 +79,7 @@ def generate(
         stop=tuple(stop or ()),
         seed=random.randrange(SEEDS) if seed is None else seed,
     )
-    loaded = hub.load(model)
+    loaded = hub.load(model, device=machine.device())
     use_threads(threads)
     began, number = time.perf_counter(), 0
     held: list[Piece] = []  # of the text that is being shown

@@ -38,7 +38,7 @@ def look(
     chosen with --layer and --head, is the one with the least weight on the
     first token at the query.
     """
-    from clearhead import hub
+    from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.observation.draw import check
 
@@ -46,7 +46,7 @@ def look(
         check(out)
     if text == "-":
         text = _standard_input()
-    loaded = hub.load(model)
+    loaded = hub.load(model, device=machine.device())
     use_threads(threads)
     show(loaded.transformer, loaded.tokenizer, text, name=str(model), query=query, layer=layer, head=head, out=out)
 

@@ -14,7 +14,7 @@ import torch
 import typer
 from rich.console import Console
 
-from clearhead import hub, recipes, runs
+from clearhead import hub, machine, recipes, runs
 from clearhead.cli.progress import Display
 from clearhead.errors import ConfigError, OptionError
 from clearhead.generation import Sampling, generate
@@ -74,7 +74,7 @@ def resume(folder: Path, given: Table, others: Sequence[object]) -> Path:
     with runs.held(folder), _resumable(folder, console):
         material = runs.prepare(recipe.text, folder, console.print)
         runs.check_memory(recipe.model, recipe.train)
-        model = build(recipe.model, seed=recipe.train.seed)
+        model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
         console.print(f"continuing {folder} after step {state.progress.step if state else 0:,}")
         _fit(folder, recipe, material, model, console, state=state, used=0.0)
     return folder
@@ -189,7 +189,7 @@ def _finish(folder: Path, valid: Tokens, console: Console) -> None:
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
     draw_curve(stepped, [(report.step, report.valid_loss) for report in evaluated], folder / "loss.svg")
     best = min(evaluated, key=lambda report: report.valid_loss)
-    score = score_of(hub.load(folder).transformer, valid)
+    score = score_of(hub.load(folder, device=machine.device()).transformer, valid)
     console.print(
         f"kept the model of step {best.step:,}; on all {score.tokens:,} validation tokens: "
         f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte; curve in {folder / 'loss.svg'}"

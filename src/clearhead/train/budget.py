@@ -112,7 +112,8 @@ def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: i
 
 def stepper(model: ModelConfig, batch: int, precision: str) -> Callable[[], None]:
     """One training step on random ids, as a function to be timed."""
-    network = build(model, seed=0).train()
+    device = machine.device()
+    network = build(model, seed=0).to(device).train()
     products = torch.bfloat16 if precision == "bfloat16" else torch.float32
     optimizer = Optimizer(network, OptimizerConfig(), products=products)
     random = np.random.default_rng(0)
@@ -120,10 +121,12 @@ def stepper(model: ModelConfig, batch: int, precision: str) -> Callable[[], None
     data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=products == torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=products == torch.bfloat16):
             loss = next_token_loss(network, data)
         loss.backward()
         optimizer.step(1.0)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step
 
