@@ -21,7 +21,8 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     # the name cut off: with what is added, a long one would be too long for the file system
     temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # if it is no folder, opening says so
+            path.parent.mkdir(parents=True)
         with temporary.open("wb") as file:
             yield file
             mode = os.fstat(file.fileno()).st_mode

@@ -1,0 +1,165 @@
+"""Writing in place of another file: whatever happens, the old one or the new one stands there whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clearhead import files
+from clearhead.errors import FolderError
+from clearhead.files import replacing, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "folders" / "a.bin"
+    for content in (b"first", b"second, longer", b""):
+        with replacing(place) as file:
+            file.write(content)
+            assert not place.exists() or place.read_bytes() != content
+        assert place.read_bytes() == content
+    write_text(place, "你好\n")
+    assert place.read_bytes() == b"\xe4\xbd\xa0\xe5\xa5\xbd\n"
+    assert names(place.parent) == ["a.bin"]
+
+
+def broken_off(place: Path, fault: BaseException) -> None:
+    with replacing(place) as file:
+        file.write(b"half")
+        raise fault
+
+
+class TestAnEndInTheMiddle:
+    @pytest.mark.parametrize("fault", [ValueError("own"), KeyboardInterrupt(), SystemExit(3)])
+    def test_of_the_block(self, tmp_path: Path, fault: BaseException) -> None:
+        write_text(tmp_path / "a", "old")
+        with pytest.raises(type(fault)):
+            broken_off(tmp_path / "a", fault)
+        assert (tmp_path / "a").read_text() == "old"
+        with pytest.raises(type(fault)):
+            broken_off(tmp_path / "b", fault)
+        assert names(tmp_path) == ["a"]
+
+    def test_of_the_process(self, tmp_path: Path) -> None:
+        write_text(tmp_path / "a", "old")
+        program = (
+            "import os, signal, sys; from pathlib import Path; from clearhead.files import replacing\n"
+            "with replacing(Path(sys.argv[1])) as file:\n"
+            "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        ended = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], timeout=60, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert (tmp_path / "a").read_text() == "old"
+        write_text(tmp_path / "a", "new")  # what the dead process left is in nobody's way
+        assert (tmp_path / "a").read_text() == "new"
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from clearhead.errors import FolderError
+from clearhead.files import replacing, write_text
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for size in (1001, 100_000):
+    try:
+        write_text(Path(sys.argv[1]), "x" * size)
+    except FolderError as error:
+        print(error)
+    try:
+        with replacing(Path(sys.argv[1])) as file:
+            for _ in range(size):
+                file.write(b"x")
+    except FolderError as error:
+        print(error)
+write_text(Path(sys.argv[2]), "x" * 1000)
+"""
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """A limit on the size of files fails as a full disk does, when the buffered bytes are written."""
+    write_text(tmp_path / "a", "old")
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path / "a", tmp_path / "b"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    line = (
+        f"{tmp_path / 'a'}: cannot be written: File too large; the file that stood there is unchanged; "
+        "free some space or choose another place"
+    )
+    assert run.stdout.splitlines() == [line] * 4
+    assert run.stderr == ""
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a", "b"]
+
+
+class TestPlacesThatCannotBeWritten:
+    def test_under_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(FolderError, match=r"file/a: cannot be written: Not a directory; free"):
+            write_text(tmp_path / "file" / "a", "y")
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        with pytest.raises(FolderError, match=r"a: cannot be written: Is a directory"):
+            write_text(tmp_path / "a", "y")
+        assert names(tmp_path) == ["a"]
+
+    def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
+        with pytest.raises(FolderError, match=r"cannot be written: File name too long; free"):
+            write_text(tmp_path / ("x" * 256), "y")
+        assert names(tmp_path) == []
+
+    def test_a_name_that_just_fits(self, tmp_path: Path) -> None:
+        for name in ("x" * 255, "你" * 85, "🙂" * 63):
+            write_text(tmp_path / name, "y")
+        assert len(names(tmp_path)) == 3
+
+    def test_without_leave(self) -> None:
+        with pytest.raises(FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; free"):
+            write_text(Path("/proc/none/a"), "y")  # the superuser cannot write here either
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_who_may_read_follows_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a", "x")
+        with replacing(tmp_path / "b") as file:  # a library that puts its own file under the name it was given
+            own = tmp_path / "own"
+            own.write_bytes(b"y")
+            own.chmod(0o400)
+            own.replace(file.name)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "b").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "b").read_bytes() == b"y"
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renamed first, a power cut could leave the new name on an empty file."""
+    place = tmp_path / "a"
+    seen: list[tuple[str, bytes, bool]] = []
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            seen.append(("folder", b"", place.exists()))
+        else:
+            seen.append(("file", os.pread(handle, 100, 0), place.exists()))
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    write_text(place, "new")
+    assert seen == [("file", b"new", False), ("folder", b"", True)]
