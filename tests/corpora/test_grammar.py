@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 
 from clearhead.corpora import chinese, english
+from clearhead.corpora.casting import form
 from clearhead.corpora.grammar import Cast, Choice, Grammar, Plot, Rule, Word, capitalised
 from clearhead.corpora.story import Story, mark
 
@@ -109,6 +110,16 @@ def test_every_slot_is_cast_every_cast_is_used_and_every_rule_is_reached(grammar
         assert {slot for slot, _ in plot.cast} - slots <= implied, plot.name
         reached |= seen
     assert reached == set(grammar.rules)
+
+
+@pytest.mark.parametrize("grammar", [english.grammar(), chinese.grammar()], ids=["en", "zh"])
+def test_no_two_of_a_cast_bear_one_name(grammar: Grammar) -> None:
+    for plot in grammar.plots.values():
+        for index in range(60):
+            cast = Cast(Random(index).random)
+            grammar.tell(plot, cast)
+            named = {id(word): form(word, "plain") for word in cast.slots.values() if form(word, "plain")}
+            assert len(named) == len(set(named.values())), (plot.name, named)
 
 
 @pytest.mark.parametrize("language", [english, chinese], ids=["en", "zh"])

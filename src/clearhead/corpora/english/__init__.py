@@ -56,7 +56,7 @@ FACTS = Facts(
         "plural": things.plurals(),
         "comparative": things.graded(1),
         "superlative": things.graded(2),
-        "past": tuple((row[0], row[2]) for row in things.HABITS),
+        "past": tuple((row[0], row[2]) for row in things.HABITS if row[0] != row[2]),
         "third person": tuple((row[0], row[1]) for row in things.HABITS),
         "progressive": tuple((row[0], row[3]) for row in things.HABITS),
     },

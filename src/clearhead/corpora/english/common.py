@@ -243,7 +243,7 @@ gap
 - <long_day> ¶ <night> <day_passes> ¶
 - <long_day> ¶ <night> <long_day> ¶
 - <long_day> ¶ <night> <long_day> ¶
-- <long_day> ¶ <night> <long_day> ¶
+- <long_day> ¶ <night> <long_day> ¶ <night> <day_passes> ¶
 
 end
 - {A} [smiled|sang] all the way home.

@@ -64,8 +64,8 @@ def person(name: str, is_female: bool, job: str = "") -> Word:
         forms["a_job"] = ("an " if job[0] in "aeiou" else "a ") + forms["job"]
     forms |= {key.capitalize(): capitalised(words) for key, words in forms.items()}
     title = [mark("g", gender, word) if word.lower() in _NOUNS else word for word in name.split()]
-    words = mark("m", name, " ".join(title))
-    return Word(words, Name=capitalised(words), plain=name, gender=gender, trade=job, **forms)
+    named = mark("m", name, " ".join(title))
+    return Word(named, Name=capitalised(named), plain=name, gender=gender, trade=job, **forms)
 
 
 def _named(cast: Cast, is_female: bool) -> str:

@@ -112,7 +112,8 @@ speak_end
 - They drew pictures on a napkin and understood each other very well.
 - After a year each of them spoke both languages, and they made jokes that nobody else understood.
 - When {A} told {B} about {C.capital} and {B} told {A} about {D.capital}, they both grew a little homesick.
-- Together they cooked <dish>, and for that they needed no words at all.
+- Together they cooked a big [supper|pot of soup|dinner for the whole street], and for that they needed no words at
+  all.
 - {B} taught {A} to count to ten, and {A} taught {B} a rude word about geese.
 - "And how do you say friend?" asked {B}. {A} said it, and {B} said it too, and both of them remembered it.
 - They talked with hands and feet until the [train|ship|bus] came.

@@ -1,4 +1,4 @@
-"""Things, animals, food, numbers and words that need no slot, with their plurals and articles."""
+"""Things, animals, food, numbers, qualities and habits, with their plurals, articles and other forms."""
 
 from __future__ import annotations
 
@@ -9,96 +9,41 @@ from clearhead.corpora.grammar import Cast, Caster, Word, capitalised, words
 from clearhead.corpora.story import mark
 
 # Words with two senses (see senses.py) are left out on purpose: here nothing would say which sense is meant.
-KEEPSAKES = (
-    "key", "coin", "button", "shell", "stone", "medal", "whistle", "pencil", "map", "photo", "ticket", "bell",
-    "spoon",
-    "marble", "feather", "pearl", "necklace", "compass", "candle", "thimble", "doll", "flute", "diary",
-    "brooch",
-    "magnet", "ribbon", "notebook", "torch", "purse", "postcard",
-)  # fmt: skip
+KEEPSAKES = words(
+    """
+    key coin button shell stone medal whistle pencil map photo ticket bell spoon marble feather pearl necklace
+    compass candle thimble doll flute diary brooch magnet ribbon notebook torch purse postcard
+    """
+)
 TOYS = (
-    "kite",
-    "ball",
-    "doll",
-    "drum",
-    "toy boat",
-    "puzzle",
-    "sled",
-    "teddy bear",
-    "toy train",
-    "yo-yo",
-    "skipping rope",
-    "scooter",
-)
-COLOURS = ("red", "blue", "green", "yellow", "black", "white", "brown", "grey", "purple", "golden")
-CONTAINERS = (
-    "box", "basket", "drawer", "bag", "jar", "chest", "cupboard", "pot", "bucket", "tin", "vase", "hat",
-    "boot", "sack",
-    "suitcase", "bowl",
+    "kite", "ball", "doll", "drum", "toy boat", "puzzle", "sled", "teddy bear", "toy train", "yo-yo",
+    "skipping rope", "scooter",
 )  # fmt: skip
-FRUIT = ("apple", "pear", "plum", "orange", "lemon", "peach", "banana", "cherry:cherries", "carrot", "walnut")
-CROPS = (
-    "carrot", "onion", "potato:potatoes", "tomato:tomatoes", "cabbage", "pumpkin", "melon", "bean",
-    "cucumber", "radish",
-)  # fmt: skip
+COLOURS = words("red blue green yellow black white brown grey purple golden")
+CONTAINERS = words("box basket drawer bag jar chest cupboard pot bucket tin vase hat boot sack suitcase bowl")
+FRUIT = words("apple pear plum orange lemon peach banana cherry:cherries carrot walnut")
+CROPS = words("carrot onion potato:potatoes tomato:tomatoes cabbage pumpkin melon bean cucumber radish")
 GOODS = (*FRUIT, *CROPS[1:], "egg", "bun", "pie", "fig")
-ANIMALS = (
-    "dog", "cat", "hen", "goat", "cow", "horse", "rabbit", "pony:ponies", "lamb", "donkey", "parrot",
-    "kitten", "puppy:puppies",
-    "turtle", "goose:geese", "pig", "fox:foxes", "deer:deer", "hedgehog", "squirrel", "frog", "owl",
-    "sheep:sheep", "crow", "otter", "hare", "swan", "turkey",
-)  # fmt: skip
-PET_KINDS = (
-    "dog",
-    "cat",
-    "rabbit",
-    "pony:ponies",
-    "donkey",
-    "parrot",
-    "kitten",
-    "puppy:puppies",
-    "turtle",
-    "goat",
-    "lamb",
-    "goose:geese",
+ANIMALS = words(
+    """
+    dog cat hen goat cow horse rabbit pony:ponies lamb donkey parrot kitten puppy:puppies turtle goose:geese
+    pig fox:foxes deer:deer hedgehog squirrel frog owl sheep:sheep crow otter hare swan turkey
+    """
 )
-CIRCUS = ("elephant", "bear", "pony:ponies", "lion", "tiger", "camel", "goat", "wolf:wolves")
-FABLE = (
-    "fox:foxes",
-    "hare",
-    "crow",
-    "bear",
-    "goat",
-    "frog",
-    "owl",
-    "hedgehog",
-    "squirrel",
-    "otter",
-    "donkey",
-    "goose:geese",
-)
-PEOPLE_AND_PARTS = (
-    "man:men",
-    "woman:women",
-    "child:children",
-    "foot:feet",
-    "tooth:teeth",
-    "leaf:leaves",
-    "knife:knives",
-)
+PET_KINDS = words("dog cat rabbit pony:ponies donkey parrot kitten puppy:puppies turtle goat lamb goose:geese")
+CIRCUS = words("elephant bear pony:ponies lion tiger camel goat wolf:wolves")
+FABLE = words("fox:foxes hare crow bear goat frog owl hedgehog squirrel otter donkey goose:geese")
 
 # what is bought by the bag or bottle: "a loaf of bread", then "the bread"
 FOOD = (
     ("bread", "a loaf of bread"), ("milk", "a bottle of milk"), ("flour", "a bag of flour"),
-    ("honey", "a jar of honey"),
-    ("butter", "some butter"), ("cheese", "a piece of cheese"), ("rice", "a bag of rice"),
-    ("salt", "a packet of salt"),
-    ("sugar", "a bag of sugar"), ("oil", "a bottle of oil"),
+    ("honey", "a jar of honey"), ("butter", "some butter"), ("cheese", "a piece of cheese"),
+    ("rice", "a bag of rice"), ("salt", "a packet of salt"), ("sugar", "a bag of sugar"),
+    ("oil", "a bottle of oil"),
 )  # fmt: skip
 GROCERIES = (
     *FOOD, ("tea", "a tin of tea"), ("soap", "a bar of soap"), ("medicine", "a bottle of medicine"),
-    ("paint", "a pot of paint"),
-    ("wool", "a ball of wool"),
+    ("paint", "a pot of paint"), ("wool", "a ball of wool"),
 )  # fmt: skip
 NUMBERS = words(
     """
@@ -106,11 +51,12 @@ NUMBERS = words(
     seventeen eighteen nineteen twenty
     """
 )
-SECRETS = (
-    "moonshine", "pancake", "thunder", "butterfly", "cinnamon", "snowflake", "turnip", "lantern", "waterfall",
-    "pumpkin",
-    "nightingale", "marmalade",
-)  # fmt: skip
+SECRETS = words(
+    """
+    moonshine pancake thunder butterfly cinnamon snowflake turnip lantern waterfall pumpkin nightingale
+    marmalade
+    """
+)
 # adjective, comparative, superlative
 COMPARED = (
     ("tall", "taller", "tallest"), ("fast", "faster", "fastest"), ("strong", "stronger", "strongest"),
@@ -120,8 +66,7 @@ COMPARED = (
 # for what is made: adjective, comparative, superlative
 QUALITIES = (
     ("big", "bigger", "biggest"), ("strong", "stronger", "strongest"), ("fine", "finer", "finest"),
-    ("nice", "nicer", "nicest"),
-    ("small", "smaller", "smallest"), ("smooth", "smoother", "smoothest"),
+    ("nice", "nicer", "nicest"), ("small", "smaller", "smallest"), ("smooth", "smoother", "smoothest"),
 )  # fmt: skip
 # for what is eaten
 TASTES = (
@@ -134,9 +79,10 @@ WARES = {
     "potter": ("bowl", "jug", "vase", "teapot"),
     "tailor": ("coat", "shirt", "dress", "jacket"),
     "blacksmith": ("gate", "knife:knives", "horseshoe", "lantern"),
-    "shoemaker": ("boot", "sandal"), "toymaker": ("doll", "drum", "puzzle", "toy train", "kite"),
+    "shoemaker": ("boot", "sandal"),
+    "toymaker": ("doll", "drum", "puzzle", "toy train", "kite"),
     "glassblower": ("bottle", "vase", "lamp"),
-}  # fmt: skip
+}
 # base, third person, past, -ing form, the rest of the phrase
 HABITS = (
     ("walk", "walks", "walked", "walking", "to the lake"),
@@ -144,19 +90,17 @@ HABITS = (
     ("swim", "swims", "swam", "swimming", "in the lake"),
     ("sing", "sings", "sang", "singing", "in the garden"),
     ("cook", "cooks", "cooked", "cooking", "soup for the family"),
-    ("bake", "bakes", "baked", "baking", "bread"),
-    ("write", "writes", "wrote", "writing", "in a diary"),
-    ("read", "reads", "read", "reading", "by the window"),
-    ("play", "plays", "played", "playing", "the flute"),
+    ("bake", "bakes", "baked", "baking", "bread"), ("write", "writes", "wrote", "writing", "in a diary"),
+    ("read", "reads", "read", "reading", "by the window"), ("play", "plays", "played", "playing", "the flute"),
     ("paint", "paints", "painted", "painting", "small pictures"),
     ("feed", "feeds", "fed", "feeding", "the hens"),
     ("ride", "rides", "rode", "riding", "a bicycle to school"),
     ("drink", "drinks", "drank", "drinking", "a cup of warm milk"),
     ("eat", "eats", "ate", "eating", "an apple after lunch"),
     ("climb", "climbs", "climbed", "climbing", "the hill behind the house"),
-        ("help", "helps", "helped", "helping", "in the shop"),
+    ("help", "helps", "helped", "helping", "in the shop"),
     ("visit", "visits", "visited", "visiting", "the library"),
-                ("sleep", "sleeps", "slept", "sleeping", "until seven"),
+    ("sleep", "sleeps", "slept", "sleeping", "until seven"),
 )  # fmt: skip
 
 PETS = words(
@@ -192,39 +136,38 @@ def plurals() -> tuple[tuple[str, str], ...]:
 def thing(entry: str) -> Word:
     """A thing from "goose:geese" or "apple" (plural in -s or -es).
 
-    Forms: ``a`` ("an apple"), ``the``, ``s`` (plural, not a mention), ``it``,
-    ``its``; each also with a capital.
+    Forms: ``a`` ("an apple"), ``the``, ``s`` (plural, not a mention), ``it``, ``its``; each also with a capital.
     """
     name, plural = singular_and_plural(entry)
-    words = mark("m", name, name)
-    forms = {"a": _article(name).replace(name, words), "the": f"the {words}", "s": plural}
+    named = mark("m", name, name)
+    forms = {"a": _article(name).replace(name, named), "the": f"the {named}", "s": plural}
     forms |= {"it": mark("p", name, "it"), "its": mark("p", name, "its")}
     forms |= {key.capitalize(): capitalised(form) for key, form in forms.items()}
-    return Word(words, plain=name, **forms)
+    return Word(named, plain=name, **forms)
 
 
 @cache
 def _pet(kind: str, name: str) -> Word:
     """A named animal: "Biscuit", its kind as another mention."""
     kind = kind.partition(":")[0]
-    words = mark("m", name, name)
+    named = mark("m", name, name)
     forms = {"kind": mark("m", name, kind), "a_kind": _article(kind).replace(kind, mark("m", name, kind))}
     forms |= {"it": mark("p", name, "it"), "its": mark("p", name, "its")}
     forms |= {key.capitalize(): capitalised(form) for key, form in forms.items()}
-    return Word(words, plain=name, **forms)
+    return Word(named, plain=name, **forms)
 
 
 @cache
 def _grocery(name: str, some: str) -> Word:
-    words = mark("m", name, name)
+    named = mark("m", name, name)
     forms = {
-        "cap": capitalised(words),
-        "some": some.replace(name, words),
-        "the": f"the {words}",
+        "cap": capitalised(named),
+        "some": some.replace(name, named),
+        "the": f"the {named}",
         "it": mark("p", name, "it"),
     }
     forms |= {key.capitalize(): capitalised(form) for key, form in forms.items()}
-    return Word(words, plain=name, **forms)
+    return Word(named, plain=name, **forms)
 
 
 def _table(rows: tuple[tuple[str, ...], ...], keys: str) -> tuple[Word, ...]:
@@ -232,9 +175,9 @@ def _table(rows: tuple[tuple[str, ...], ...], keys: str) -> tuple[Word, ...]:
     return tuple(Word(row[0], **dict(zip(keys.split(), row, strict=True))) for row in rows)
 
 
-def _spoken(words: tuple[str, ...] | list[str]) -> tuple[Word, ...]:
+def _spoken(texts: tuple[str, ...]) -> tuple[Word, ...]:
     """Words with a form ``cap`` for the start of a sentence."""
-    return tuple(Word(word, cap=word.capitalize()) for word in words)
+    return tuple(Word(text, cap=text.capitalize()) for text in texts)
 
 
 _BOXES = tuple(thing(f"{colour} {container}") for colour in COLOURS for container in CONTAINERS)
@@ -245,7 +188,7 @@ def _pet_drawn(cast: Cast) -> Word:
 
 
 def _sum(cast: Cast) -> Word:
-    """Two numbers of one to nine and their sum; as words, the sum marked."""
+    """Two numbers and their sum (2 to 9 and 1 to 9), as words, the sum marked."""
     a, b = 2 + int(cast.draw() * 8), 1 + int(cast.draw() * 9)
     total = mark("a", f"{a}+{b}", NUMBERS[a + b])
     return Word(str(a), first=NUMBERS[a], second=NUMBERS[b], total=total, Total=capitalised(total))
