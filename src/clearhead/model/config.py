@@ -190,7 +190,7 @@ def checked(hint: Any, value: Any, where: str) -> Any:
     for option in options:
         if _fits(option, value):
             return float(value) if option is float else tuple(value) if typing.get_origin(option) is tuple else value
-    wanted = " or ".join(_NAMES.get(option) or ", ".join(map(repr, typing.get_args(option))) for option in options)
+    wanted = " or ".join(_NAMES.get(option) or " or ".join(map(repr, typing.get_args(option))) for option in options)
     raise ConfigError(f"{where}: {shown(value)} was given; it must be {wanted}")
 
 

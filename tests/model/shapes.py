@@ -1,0 +1,110 @@
+"""Small models of both shapes, and all others; sizes are primes where they can be, so that a swapped axis fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clearhead.model import (
+    FEED_FORWARDS,
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    Transformer,
+    build,
+)
+
+QWEN3 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=3,
+    width=20,
+    attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
+    feed_forward=FeedForwardConfig(width=17),
+)
+GPT2 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=3,
+    width=21,
+    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm=False),
+    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+)
+
+
+def qwen3(*, feed_forward: str = "swiglu", **attention: Any) -> ModelConfig:
+    return replace(
+        QWEN3,
+        attention=replace(QWEN3.attention, **attention),
+        feed_forward=replace(QWEN3.feed_forward, kind=feed_forward),
+    )
+
+
+MODELS = {
+    "Qwen 3": QWEN3,
+    "GPT-2": GPT2,
+    "window": qwen3(window=5),
+    "soft cap": qwen3(softcap=1.5),
+    "one key head": qwen3(kv_heads=1),
+    "untied": replace(QWEN3, tied=False),
+}
+
+
+def lively(config: ModelConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> Transformer:
+    """A model whose every part matters: weights wide enough that attention is uneven, norms and biases not 1 and 0."""
+    model = build(config, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if "norm" in name or name.endswith("bias"):
+                parameter.add_(0.3 * noise)
+            elif name == "embedding.weight" or name.startswith("positions"):
+                parameter.copy_(noise)
+            else:
+                parameter.copy_(noise / parameter.shape[1] ** 0.5)
+    return model.to(dtype).eval()
+
+
+def text(config: ModelConfig, batch: int, places: int, seed: int = 0) -> Tensor:
+    """ids_BT."""
+    return torch.randint(config.vocabulary, (batch, places), generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> ModelConfig:
+    """Every combination of parts that a config accepts."""
+    positions = draw(st.sampled_from(["rotary", "learned"]))
+    kv_heads = draw(st.integers(1, 3))
+    attention = AttentionConfig(
+        heads=kv_heads * draw(st.integers(1, 3)),
+        kv_heads=kv_heads,
+        head_width=draw(st.integers(1, 5)) * 2 - (positions == "learned"),
+        bias=draw(st.booleans()),
+        out_bias=draw(st.booleans()),
+        head_norm=draw(st.booleans()),
+        window=draw(st.none() | st.integers(1, 9)),
+        softcap=draw(st.none() | st.floats(0.5, 50.0)),
+    )
+    return ModelConfig(
+        vocabulary=draw(st.integers(1, 40)),
+        context=draw(st.integers(1, 12)),
+        layers=draw(st.integers(1, 3)),
+        width=draw(st.integers(1, 13)),
+        attention=attention,
+        feed_forward=FeedForwardConfig(
+            kind=draw(st.sampled_from(sorted(FEED_FORWARDS))), width=draw(st.integers(1, 11)), bias=draw(st.booleans())
+        ),
+        norm=NormConfig(kind=draw(st.sampled_from(["rms", "layer"])), eps=draw(st.floats(1e-9, 0.1))),
+        positions=PositionConfig(kind=positions, theta=draw(st.floats(1.5, 1e7))),
+        tied=draw(st.booleans()),
+        dropout=draw(st.floats(0.0, 0.9)),
+    )

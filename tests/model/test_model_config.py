@@ -1,0 +1,228 @@
+"""Configs: what they refuse, how they are written down, and that they count their weights rightly."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import given
+from shapes import GPT2, QWEN3, configs
+
+from clearhead.errors import ConfigError, OptionError
+from clearhead.model import (
+    FEED_FORWARDS,
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    from_dict,
+    skeleton,
+    to_dict,
+)
+
+
+def attention(**options: Any) -> AttentionConfig:
+    return AttentionConfig(**{"heads": 4, "kv_heads": 2, "head_width": 6, **options})
+
+
+def model(**options: Any) -> ModelConfig:
+    return replace(QWEN3, **options)
+
+
+REFUSED = {
+    "no heads": (lambda: attention(heads=0), r"^attention: heads is 0; it must be at least 1 and at most"),
+    "negative heads": (lambda: attention(heads=-4), r"^attention: heads is -4; it must be at least 1"),
+    "no key heads": (lambda: attention(kv_heads=0), r"^attention: kv_heads is 0;"),
+    "no head width": (lambda: attention(head_width=0), r"^attention: head_width is 0;"),
+    "heads without a share": (lambda: attention(kv_heads=3), r"4 heads and 3 kv_heads; kv_heads must divide heads$"),
+    "more key heads": (lambda: attention(kv_heads=8), r"4 heads and 8 kv_heads; kv_heads must divide heads$"),
+    "no window": (lambda: attention(window=0), r"^attention: window is 0; it must be at least 1"),
+    "a window beyond": (lambda: attention(window=2**63), r"^attention: window is 9223372036854775808; .* at most"),
+    "no soft cap": (lambda: attention(softcap=0.0), r"softcap is 0.0; it must be above 0 and finite, or left out$"),
+    "soft cap nan": (lambda: attention(softcap=float("nan")), r"softcap is nan; it must be above 0 and finite"),
+    "no inner width": (lambda: FeedForwardConfig(width=0), r"^feed_forward: width is 0;"),
+    "a misspelt kind": (
+        lambda: FeedForwardConfig(kind="swigul", width=3),
+        r"^feed_forward: there is no kind 'swigul'; did you mean 'swiglu'\?$",
+    ),
+    "another kind": (lambda: FeedForwardConfig(kind="maxout", width=3), r"no kind 'maxout'; known: bilinear, geglu, "),
+    "a norm": (lambda: NormConfig(kind="batch"), r"^norm: there is no kind 'batch'; known: layer, rms$"),
+    "no eps": (lambda: NormConfig(eps=0.0), r"^norm: eps is 0.0; it must be above 0 and finite$"),
+    "eps nan": (lambda: NormConfig(eps=float("nan")), r"^norm: eps is nan;"),
+    "eps inf": (lambda: NormConfig(eps=float("inf")), r"^norm: eps is inf;"),
+    "a position": (lambda: PositionConfig(kind="rotery"), r"^positions: .* 'rotery'; did you mean 'rotary'\?$"),
+    "theta": (lambda: PositionConfig(theta=1.0), r"^positions: theta is 1.0; it must be above 1 and finite$"),
+    "theta inf": (lambda: PositionConfig(theta=float("inf")), r"^positions: theta is inf;"),
+    "no words": (lambda: model(vocabulary=0), r"^model: vocabulary is 0;"),
+    "no context": (lambda: model(context=0), r"^model: context is 0;"),
+    "no layers": (lambda: model(layers=0), r"^model: layers is 0;"),
+    "negative width": (lambda: model(width=-5), r"^model: width is -5;"),
+    "dropout": (lambda: model(dropout=1.0), r"^model: dropout is 1.0; it must be at least 0 and below 1$"),
+    "dropout nan": (lambda: model(dropout=float("nan")), r"^model: dropout is nan;"),
+    "odd heads turned": (
+        lambda: model(attention=attention(head_width=7)),
+        r"^attention: head_width is 7; rotary positions turn pairs, so it must be even$",
+    ),
+    "too many layers": (lambda: model(layers=10**9), r"^model: 1,000,000,000 layers; the most .* is 10,000$"),
+    "a size beyond": (lambda: model(context=10**30), r"^model: context is 1000000000000000000000000000000; .* at most"),
+    "too many weights": (lambda: model(width=2**30, vocabulary=2**30), r"^model: \d[\d,]+ weights; the most"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    make, message = REFUSED[case]
+    with pytest.raises(ConfigError, match=message) as raised:
+        make()
+    assert isinstance(raised.value, OptionError)
+    assert raised.value.exit_code == 2
+
+
+def test_configs_are_values() -> None:
+    assert model() == QWEN3
+    assert hash(model()) == hash(QWEN3)
+    assert model(tied=False) != QWEN3
+    with pytest.raises(AttributeError):
+        QWEN3.width = 5  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        NormConfig("rms")  # type: ignore[misc]
+
+
+def test_every_feed_forward_is_gated_or_not_under_its_own_name() -> None:
+    """Shazeer (2020): the gated form of each activation, and the activation alone."""
+    activations = {name for name, _ in FEED_FORWARDS.values()}
+    for activation in activations:
+        assert sorted(gated for name, gated in FEED_FORWARDS.values() if name == activation) == [False, True]
+        assert FEED_FORWARDS[activation] == (activation, False)
+    assert len(FEED_FORWARDS) == 2 * len(activations)
+
+
+class TestParameters:
+    def test_by_hand(self) -> None:
+        """Qwen 3: 31 x 20 for the embedding; a layer has (4 + 2 + 2) x 6 x 20 + 24 x 20 for attention, 2 x 6 for its
+        norms, 3 x 17 x 20 for the feed-forward, 2 x 20 for the norms; 20 for the last norm."""
+        assert QWEN3.parameters() == 620 + 3 * (960 + 480 + 12 + 1020 + 40) + 20
+
+    def test_gpt2_as_released(self) -> None:
+        """124,439,808: what transformers counts for openai-community/gpt2."""
+        released = replace(
+            GPT2,
+            vocabulary=50257,
+            context=1024,
+            layers=12,
+            width=768,
+            attention=replace(GPT2.attention, heads=12, kv_heads=12, head_width=64),
+            feed_forward=replace(GPT2.feed_forward, width=3072),
+        )
+        assert released.parameters() == 124_439_808
+
+    @given(config=configs())
+    def test_as_built(self, config: ModelConfig) -> None:
+        assert config.parameters() == sum(parameter.numel() for parameter in skeleton(config).parameters())
+
+
+class TestWrittenDown:
+    @given(config=configs())
+    def test_comes_back(self, config: ModelConfig) -> None:
+        values = to_dict(config)
+        assert from_dict(ModelConfig, values) == config
+        assert from_dict(ModelConfig, json.loads(json.dumps(values))) == config
+        assert from_dict(ModelConfig, tomllib.loads(tomli_w.dumps(values))) == config
+
+    def test_plainly(self) -> None:
+        assert to_dict(QWEN3) == {
+            "vocabulary": 31,
+            "context": 23,
+            "layers": 3,
+            "width": 20,
+            "attention": {
+                "heads": 4,
+                "kv_heads": 2,
+                "head_width": 6,
+                "bias": False,
+                "out_bias": False,
+                "head_norm": True,
+            },
+            "feed_forward": {"kind": "swiglu", "width": 17, "bias": False},
+            "norm": {"kind": "rms", "eps": 1e-6},
+            "positions": {"kind": "rotary", "theta": 10000.0},
+            "tied": True,
+            "dropout": 0.0,
+        }
+
+    def test_what_is_left_out_is_the_default(self) -> None:
+        values = to_dict(QWEN3)
+        for name in ("norm", "positions", "tied", "dropout"):
+            del values[name]
+        del values["attention"]["head_norm"]
+        assert from_dict(ModelConfig, values) == QWEN3
+
+    def test_whole_numbers_are_numbers(self) -> None:
+        config = from_dict(ModelConfig, {**to_dict(QWEN3), "dropout": 0, "positions": {"theta": 500}})
+        assert config.positions.theta == 500.0
+        assert isinstance(config.dropout, float)
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """QWEN3 written down, with one entry changed."""
+    values = to_dict(QWEN3)
+    *tables, name = path.split(".")
+    table = values
+    for key in tables:
+        table = table[key]
+    table[name] = value
+    return values
+
+
+WRONG = {
+    "unknown": ("layer", 3, r"^layer: unknown; did you mean 'layers'\?$"),
+    "unknown inside": ("attention.kv_head", 3, r"^attention.kv_head: unknown; did you mean 'kv_heads'\?$"),
+    "unlike anything": ("zzz", 3, r"^zzz: unknown; known: attention, context, dropout, "),
+    "a text": ("layers", "3", r"^layers: '3' was given; it must be a whole number$"),
+    "a fraction": ("width", 20.0, r"^width: 20.0 was given; it must be a whole number$"),
+    "true": ("width", True, r"^width: True was given; it must be a whole number$"),
+    "a number for a switch": ("tied", 1, r"^tied: 1 was given; it must be true or false$"),
+    "a switch for a number": ("dropout", False, r"^dropout: False was given; it must be a finite number$"),
+    "nan": ("norm.eps", float("nan"), r"^norm.eps: nan was given; it must be a finite number$"),
+    "infinite": ("positions.theta", float("-inf"), r"^positions.theta: -inf was given; it must be a finite number$"),
+    "too large to be one": (
+        "dropout",
+        10**400,
+        r"^dropout: 1000+\.\.\. \(int\) was given; it must be a finite number$",
+    ),
+    "nothing": ("layers", None, r"^layers: None was given; it must be a whole number$"),
+    "optional": ("attention.window", "5", r"^attention.window: '5' was given; it must be a whole number or left out$"),
+    "another word": ("norm.kind", "rsm", r"^norm.kind: 'rsm' was given; it must be 'rms' or 'layer'$"),
+    "a list for a word": ("norm.kind", ["rms"], r"^norm.kind: \['rms'\] was given; it must be 'rms' or 'layer'$"),
+    "no table": ("attention", 4, r"^attention: 4 was given; it is a table with heads, kv_heads, head_width, "),
+    "no table at all": ("norm", None, r"^norm: None was given; it is a table with kind, eps$"),
+    "contradiction inside": ("attention.kv_heads", 3, r"4 heads and 3 kv_heads; kv_heads must divide heads$"),
+    "a long list": (
+        "layers",
+        [0] * 1000,
+        r"^layers: \[0, .{,100}\.\.\. \(list\) was given; it must be a whole number$",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_entries(case: str) -> None:
+    path, value, message = WRONG[case]
+    with pytest.raises(ConfigError, match=message):
+        from_dict(ModelConfig, changed(path, value))
+
+
+def test_missing_entries() -> None:
+    values = to_dict(QWEN3)
+    del values["layers"], values["width"]
+    with pytest.raises(ConfigError, match=r"^config: missing layers, width$"):
+        from_dict(ModelConfig, values)
+    with pytest.raises(ConfigError, match=r"^model: missing layers, width$"):
+        from_dict(ModelConfig, values, "model.")
+    with pytest.raises(ConfigError, match=r"^attention: missing heads, head_width$"):
+        from_dict(ModelConfig, {**to_dict(QWEN3), "attention": {"kv_heads": 2}})
