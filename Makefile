@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/clearhead demo
 
 test: check
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -19,9 +19,9 @@ from clearhead.train.optimizer import Optimizer
 # (layers, width). Each rung has about twice the weights of the one before.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; docs/LOG.md has
-# what was measured here for runs of minutes.
-TOKENS_PER_WEIGHT = 20.0
+# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of a
+# minute or two, larger models than 3 to 5 tokens a weight allow ended worse (docs/LOG.md).
+TOKENS_PER_WEIGHT = 5.0
 
 TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
 MEASURED = 0.04  # part of the time left after which no larger model is tried
