@@ -71,10 +71,10 @@ def test_no_token_is_predicted_from_another_document():
         documents_BT=np.array([[0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2]]),
     )
     alone = [([256, 97, 98], [97, 98, 99]), ([256], [97]), ([256, 104, 105, 106, 107], [104, 105, 106, 107, 108])]
-    total = sum(
-        float(next_token_loss(model, Batch(ids_BT=np.array([i]), targets_BT=np.array([t]), documents_BT=None))) * len(i)
-        for i, t in alone
-    )
+    total = 0.0
+    for i, t in alone:
+        batch = Batch(ids_BT=np.array([i]), targets_BT=np.array([t]), documents_BT=None)
+        total += next_token_loss(model, batch, reduction="sum").item()
     assert next_token_loss(model, window, reduction="sum").item() == pytest.approx(total, rel=1e-5)
     blind = Batch(ids_BT=window.ids_BT, targets_BT=window.targets_BT, documents_BT=None)
     assert next_token_loss(model, blind, reduction="sum").item() != pytest.approx(total, rel=1e-3)
@@ -143,6 +143,6 @@ def test_text_that_cannot_be_measured_is_refused():
     model = sharp()
     with pytest.raises(TextError, match="has 1 token"):
         score_of(model, stream(""))
-    with pytest.raises(TextError, match="nothing but separators"):
+    with pytest.raises(TextError, match=r"has 3 token\(s\), .* separators are no text"):
         score_of(model, stream("", "", ""))
     assert BYTES.separator == 256

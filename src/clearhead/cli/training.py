@@ -207,7 +207,7 @@ def _resumable(folder: Path, console: Console) -> Generator[None]:
         if state is None:
             console.print("stopped before the first step")
         else:
-            console.print(f"stopped; saved after step {int(state.name):,}; continue with")
+            console.print(f"stopped; saved after step {int(state.stem):,}; continue with")
             console.print(f"  clearhead train --resume {shlex.quote(str(folder))}")
         raise typer.Exit(130) from None
 

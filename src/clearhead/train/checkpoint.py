@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError
-from clearhead.files import flush
 from clearhead.tensorfile import read_tensors, write_tensors
 
 
@@ -55,40 +52,32 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Writes ``folder/<step>`` beside the last one under a temporary name, flushes, renames, then removes older ones.
+    """Writes ``folder/<step>.safetensors`` beside the last one, whole or not at all, then removes older ones.
 
     A crash at any instant leaves at least one whole state. Raises FolderError when the disk is full; the last state
     is then still there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = folder / f"{state.progress.step:09d}"
+    whole = folder / f"{state.progress.step:09d}.safetensors"
     if whole.exists():
         return  # this very step is saved already
-    temporary = folder / f".{os.getpid()}.tmp"
-    try:
-        parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
-        tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
-        write_tensors(temporary / "state.safetensors", tensors, {"progress": json.dumps(asdict(state.progress))})
-        temporary.rename(whole)
-        flush(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
+    tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
+    write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
     for other in folder.iterdir():
         if other != whole:
-            shutil.rmtree(other)
+            other.unlink()
 
 
 def saved(folder: Path) -> Path | None:
-    """Where the newest state is; None when nothing was saved."""
-    return max(folder.glob("[0-9]*"), default=None)
+    """The newest state; None when nothing was saved."""
+    return max(folder.glob("[0-9]*.safetensors"), default=None)
 
 
 def load_state(folder: Path) -> State | None:
-    """The newest whole state, or None when nothing was saved. Raises FolderError when it is truncated or altered."""
-    newest = saved(folder)
-    if newest is None:
+    """The newest state, or None when nothing was saved. Raises FolderError when it is truncated or altered."""
+    path = saved(folder)
+    if path is None:
         return None
-    path = newest / "state.safetensors"
     tensors, notes = read_tensors(path)
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "random": {}}
     for name, tensor in tensors.items():

@@ -17,7 +17,7 @@ from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
 from clearhead.train.config import TrainConfig, learning_rate
 from clearhead.train.objective import Score, evaluate, next_token_loss
-from clearhead.train.optimizer import Optimizer
+from clearhead.train.optimizer import Optimizer, unlike
 from clearhead.train.report import Evaluated, Log, Report, Stepped
 
 # Tokens evaluated at a time: their logits over 16,384 ids are 268 MB.
@@ -87,7 +87,7 @@ def fit(
     clock = Clock(config, used + progress.seconds)
     windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
-    _check_validation(part)
+    _check_measurable(part)
     products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     optimizer = Optimizer(model, config.optimizer, products=products)
     if state is None:
@@ -183,18 +183,17 @@ def fit(
 
 def score_of(model: Transformer, tokens: Tokens) -> Score:
     """The model's score over a text in windows of its context. Raises TextError for one that cannot be scored."""
+    _check_measurable(tokens)
     context = model.config.context
-    text_bytes = tokens.text_bytes(1)
-    if len(tokens) > 1 and not text_bytes:
-        raise TextError("the text to measure on holds nothing but separators; give text with something in it")
     batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context))
-    return evaluate(model, batches, text_bytes)
+    return evaluate(model, batches, tokens.text_bytes(1))
 
 
-def _check_validation(tokens: Tokens) -> None:
-    if len(tokens) < 2:
+def _check_measurable(tokens: Tokens) -> None:
+    if len(tokens) < 2 or not tokens.text_bytes(1):
         raise TextError(
-            f"the validation text has {len(tokens)} token(s); at least 2 are needed; give more text, or --valid"
+            f"the text to measure on has {len(tokens)} token(s), of which the first is not predicted and separators "
+            "are no text; give more, or name another with --valid"
         )
 
 
@@ -216,13 +215,8 @@ def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
 
 
 def _restore(model: Transformer, optimizer: Optimizer, state: State) -> None:
-    own = model.state_dict()
-    differing = own.keys() ^ state.weights.keys()
-    differing |= {name for name in own.keys() - differing if own[name].shape != state.weights[name].shape}
-    if differing:
-        raise TrainingError(
-            f"the saved weights are another model's than the recipe's: {', '.join(sorted(differing)[:5])} differ"
-        )
+    if differing := unlike(model.state_dict(), state.weights):
+        raise TrainingError(f"the saved weights are not of the recipe's model: {', '.join(differing[:5])} differ")
     model.load_state_dict(state.weights)
     optimizer.restore(state.optimizer)
     restore_random_states(state.random)

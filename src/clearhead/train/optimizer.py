@@ -30,6 +30,13 @@ class Optimizer:
         self.adamw = torch.optim.AdamW(
             [group for group in groups if group["params"]], lr=config.adamw_lr, betas=betas, fused=True
         )
+        # Now, not at the first step: a run may be saved before it.
+        for parameter in rest:
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
         self.muon = None
         if slabs:
             self.muon = Muon(
@@ -60,20 +67,17 @@ class Optimizer:
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes up what ``state`` gave. Raises TrainingError when it belongs to another model or optimizer."""
-        parameters = dict(self.model.named_parameters())
-        for group in self.adamw.param_groups:
-            for parameter in group["params"]:
-                self.adamw.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
         own = self.state()
-        if own.keys() != tensors.keys() or any(own[name].shape != tensors[name].shape for name in own):
-            differing = sorted(own.keys() ^ tensors.keys()) or sorted(parameters)
+        if differing := unlike(own, tensors):
             raise TrainingError(f"the saved optimizer state is another model's: {', '.join(differing[:5])} differ")
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names that only one of the two has, or that differ in shape."""
+    shared = own.keys() & other.keys()
+    return sorted(own.keys() ^ other.keys() | {name for name in shared if own[name].shape != other[name].shape})
 
 
 def matrices(model: Transformer) -> Iterator[Slab]:
