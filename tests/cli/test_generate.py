@@ -43,7 +43,8 @@ def test_standard_output_has_prompt_and_text_alone(folder):
     (completion,) = expected(folder, "abc", max_tokens=9, seed=5)
     assert got.exit_code == 0
     assert got.stdout == f"abc{completion.text}\n"
-    assert got.stderr.startswith(f"{len(completion.ids)} tokens in ")
+    assert completion.finish == "end"
+    assert got.stderr.startswith(f"{len(completion.ids)} tokens (then the model ended the text) in ")
     assert got.stderr.endswith("a second; seed 5\n")
 
 

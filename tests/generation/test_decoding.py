@@ -5,7 +5,7 @@ import torch
 from little import SEPARATOR, little, scripted, written
 
 from clearhead.attend import Site, watch
-from clearhead.errors import ClearheadError, MemoryNeededError
+from clearhead.errors import ClearheadError, MemoryNeededError, RequestError
 from clearhead.generation import decoding as engine
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.filters import choose
@@ -218,3 +218,21 @@ def test_half_precision_is_chosen_from_in_float32():
     (drawn,) = decoding.step()
     assert [drawn.id] == expected
     assert drawn.logprob == pytest.approx(float(logits_BV.log_softmax(-1)[0, drawn.id]), abs=1e-5)
+
+
+def test_a_cache_goes_on_from_an_earlier_place_and_with_some_of_its_texts():
+    model = little()
+    cache = model.cache(3, 9)
+    ids_BT = torch.tensor([[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 8, 9]])
+    with torch.no_grad():
+        model(ids_BT, cache=cache)
+        k_LBGKD = cache.k_LBGKD.clone()
+        cache.keep(torch.tensor([2, 1]), 1)
+        assert (cache.length, cache.capacity) == (3, 9)
+        assert torch.equal(cache.k_LBGKD[:, :, :, :3], k_LBGKD[:, [2, 1], :, 1:4])
+        cache.rewind(2)
+        model(ids_BT[:2, :1], cache=cache)
+    assert cache.length == 3
+    assert torch.equal(cache.k_LBGKD[:, :, :, :2], k_LBGKD[:, [2, 1], :, 1:3])
+    with pytest.raises(RequestError, match="3 places are filled; it cannot be rewound to 4"):
+        cache.rewind(4)

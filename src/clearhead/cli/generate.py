@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +15,18 @@ import typer
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
-    from clearhead.generation import Piece
+    from clearhead.generation import Completion, Piece
 
 # A seed for one who gave none; short enough to be typed again.
 SEEDS = 1_000_000
+
+# Why a text ended, for the last line.
+ENDS = {
+    "stop": "then a stop string",
+    "end": "then the model ended the text",
+    "length": "as many as asked for",
+    "context": "then the context was full",
+}
 
 
 def generate(
@@ -81,30 +89,22 @@ def generate(
     )
     loaded = hub.load(model, device=machine.device())
     use_threads(threads)
-    began, number = time.perf_counter(), 0
-    held: list[Piece] = []  # of the text that is being shown
-    for piece in in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling)):
-        if not as_json:
-            begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
-            _write(begins + piece.text + ("" if piece.finish is None else "\n"))
-        number += 1
-        held.append(piece)
-        if piece.finish is None:
-            continue
-        completion = complete(loaded.tokenizer, prompts[piece.prompt], held)
+    began = time.perf_counter()
+    pieces = in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling))
+    completions: list[Completion] = []
+    for prompt_pieces in _by_prompt(pieces, prompts, quiet=as_json):
+        completion = complete(loaded.tokenizer, prompts[len(completions)], prompt_pieces)
+        completions.append(completion)
         if as_json:
             _write(json.dumps({**asdict(completion), "seed": sampling.seed}, ensure_ascii=False) + "\n")
-        if piece.finish == "context":
-            which = f"prompt {piece.prompt + 1}: " if len(prompts) > 1 else ""
+        if completion.finish == "context":
+            which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
             typer.echo(
-                f"{which}stopped after {len(held)} of {max_tokens} tokens: the model's context of "
+                f"{which}stopped after {len(completion.ids)} of {max_tokens} tokens: the model's context of "
                 f"{loaded.config.context} tokens, the prompt's counted, is full",
                 err=True,
             )
-        held = []
-    seconds = time.perf_counter() - began
-    drawn = "" if sampling.greedy else f"; seed {sampling.seed}"
-    typer.echo(f"{number} tokens in {seconds:.1f} s, {number / seconds:.0f} a second{drawn}", err=True)
+    typer.echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -118,6 +118,26 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
             if ready[-1].finish is None:
                 break
             front += 1
+
+
+def _by_prompt(pieces: Iterable[Piece], prompts: Sequence[str], *, quiet: bool) -> Iterator[list[Piece]]:
+    """All pieces of the first prompt, then of the second, ...; unless quiet, their text is printed as it comes."""
+    held: list[Piece] = []
+    for piece in pieces:
+        if not quiet:
+            begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
+            _write(begins + piece.text + ("" if piece.finish is None else "\n"))
+        held.append(piece)
+        if piece.finish is not None:
+            yield held
+            held = []
+
+
+def _summary(completions: Sequence[Completion], seconds: float, seed: int | None) -> str:
+    number = sum(len(completion.ids) for completion in completions)
+    why = f" ({ENDS[completions[0].finish]})" if len(completions) == 1 else ""
+    drawn = "" if seed is None else f"; seed {seed}"
+    return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} a second{drawn}"
 
 
 def _write(text: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -139,10 +139,10 @@ class Decoding:
             if text in self._live
         ]
         for token in drawn:
-            if not token.logprob <= 0:  # NaN compares false
+            if not math.isfinite(token.logprob):
                 raise ClearheadError(
-                    f"model: the logits after {self._cache.length} tokens are not finite (log-probability "
-                    f"{token.logprob}); the weights are damaged, or too large for their dtype"
+                    f"model: a logit after {self._cache.length} tokens is not finite; the weights are damaged, or too "
+                    "large for their dtype"
                 )
         return drawn
 
@@ -196,8 +196,7 @@ def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
 
     Different texts get unrelated numbers. (torch's own seeding reads 32 bits of a seed; a hash spreads all 64.)
     """
-    said = np.array([seed], dtype=np.uint64).tobytes() + np.array(ids, dtype=np.int64).tobytes()
-    digest = hashlib.blake2b(said, digest_size=8).digest()
+    digest = hashlib.blake2b(repr((seed, *ids)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
