@@ -69,9 +69,9 @@ def resume(folder: Path, given: Table, others: Sequence[object]) -> Path:
     """Continues the run in ``folder``; raises OptionError when anything else was chosen as well."""
     if present(given) or any(other is not None for other in others):
         raise OptionError(f"--resume {folder} continues with the run's own settings; give no text and no other option")
-    recipe, state = runs.reopen(folder)
     console = _console()
     with runs.held(folder), _resumable(folder, console):
+        recipe, state = runs.reopen(folder)
         material = runs.prepare(recipe.text, folder, console.print)
         runs.check_memory(recipe.model, recipe.train)
         model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
@@ -142,6 +142,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             used=used,
             vocabulary=vocabulary,
             tokens=len(material.train),
+            valid=len(material.valid),
             say=console.print,
         )
         for reason in choice.reasons:
@@ -180,18 +181,20 @@ def _fit(
         )
     if not outcome.finished:
         raise KeyboardInterrupt
-    _finish(folder, material.valid, console)
+    _finish(folder, material.valid, recipe.train.final_tokens, console)
 
 
-def _finish(folder: Path, valid: Tokens, console: Console) -> None:
+def _finish(folder: Path, valid: Tokens, final: int | None, console: Console) -> None:
     reports = read_log(folder / runs.LOG)
     stepped = [(report.step, report.loss) for report in reports if isinstance(report, Stepped)]
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
     draw_curve(stepped, [(report.step, report.valid_loss) for report in evaluated], folder / "loss.svg")
     best = min(evaluated, key=lambda report: report.valid_loss)
-    score = score_of(hub.load(folder, device=machine.device()).transformer, valid)
+    read = valid if final is None else valid.part(0, min(len(valid), final + 1))
+    score = score_of(hub.load(folder, device=machine.device()).transformer, read)
+    share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
     console.print(
-        f"kept the model of step {best.step:,}; on all {score.tokens:,} validation tokens: "
+        f"kept the model of step {best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
         f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte; curve in {folder / 'loss.svg'}"
     )
     typer.echo(str(folder))

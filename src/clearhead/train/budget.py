@@ -25,6 +25,9 @@ TOKENS_PER_WEIGHT = 5.0
 
 TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
 MEASURED = 0.04  # part of the time left after which no larger model is tried
+EVALUATIONS = 12
+EVALUATING = 0.04  # part of the time left for all evaluations together, and the same again for the one at the end
+READING = 2.5  # tokens evaluated in the time of one trained on
 CONTEXT = 256
 STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a short run
 BATCH_TOKENS = (2048, 32768)
@@ -40,11 +43,13 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(*, minutes: float, used: float, vocabulary: int, tokens: int, say: Callable[[str], None]) -> Choice:
+def choose(
+    *, minutes: float, used: float, vocabulary: int, tokens: int, valid: int, say: Callable[[str], None]
+) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
-    ``used`` seconds of ``minutes`` are gone; ``tokens`` is the length of the training text. Measuring takes about
-    a twentieth of the time. ``say`` is told each measurement.
+    ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
+    takes about a twentieth of the time. ``say`` is told each measurement.
     """
     left = 60 * minutes - used
     context = max(16, min(CONTEXT, (tokens - 1) // 8))
@@ -69,13 +74,24 @@ def choose(*, minutes: float, used: float, vocabulary: int, tokens: int, say: Ca
     model = replace(model, dropout=0.1 if epochs > EPOCHS else 0.0)
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
     batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
-    train = TrainConfig(minutes=minutes, batch=batch, threads=threads, precision=precision)
+    readable = READING * speed * left
+    train = TrainConfig(
+        minutes=minutes,
+        batch=batch,
+        threads=threads,
+        precision=precision,
+        evaluations=EVALUATIONS,
+        evaluation_tokens=max(context, int(EVALUATING * readable / EVALUATIONS)),
+        final_tokens=max(context, int(EVALUATING * readable)),
+    )
+    judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     again = f"the text is read {epochs:.1f} times"
     reasons = (
         f"{model.layers} layers of width {model.width}, {weights(model):,} weights beside the embeddings: "
         f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / weights(model):.0f} for each weight",
         f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
+        f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
         f"{precision}: bfloat16 products are {'' if precision == 'bfloat16' else 'not '}much faster on this machine",
         threads_reason,
     )

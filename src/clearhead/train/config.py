@@ -64,7 +64,8 @@ class TrainConfig:
     decay: float = 0.6  # part of the run, at its end, in which it falls to ``floor``
     floor: float = 0.0  # learning rate at the end, as a part of the peak
     evaluations: int = 20  # spread evenly over the run; the state is saved at each
-    evaluation_tokens: int = 100_000  # of the validation text, from its start, read at each; all are read at the end
+    evaluation_tokens: int = 100_000  # of the validation text, from its start, read at each
+    final_tokens: int | None = None  # the same for the figure at the end; None = all
     precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums are float32
     compile: bool = False  # torch.compile: about a minute before the first step, faster steps after
     threads: int | None = None  # OpenMP threads; None = measured at the start
@@ -74,7 +75,7 @@ class TrainConfig:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
         _among("train", self, "precision", ("float32", "bfloat16"))
-        for name in ("steps", "batch", "evaluations", "evaluation_tokens", "threads"):
+        for name in ("steps", "batch", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
             if getattr(self, name) is not None:
                 _at_least("train", self, name, 1)
         if self.minutes is not None:

@@ -134,8 +134,10 @@ def fit(
         log.write(report)
         hooks.report(report)
         save()
-        # After the last step comes one more look, and the caller reads the whole validation text.
-        clock.reserve = clock.seconds() - began + scored * len(valid) / len(part)
+        # After the last step comes one more look, and the caller reads the final tokens.
+        clock.reserve = (
+            clock.seconds() - began + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
+        )
 
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()
