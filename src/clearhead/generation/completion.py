@@ -16,7 +16,8 @@ from clearhead.text import Tokenizer
 # Why a text ended: a stop string, the separator that the model wrote, max_tokens, or the end of the model's context.
 Finish = Literal["stop", "end", "length", "context"]
 
-# Prompts written at the same time: they share each reading of the weights, and each has its own cache.
+# Prompts written at the same time: they share each reading of the weights. One core, GPT-2's 124M shape, float32: 16
+# give 5.9 times the tokens per second of one, 8 give 2.9 times, 4 give 2.0 times.
 TOGETHER = 16
 
 
@@ -102,8 +103,9 @@ def stream(
     """The texts in pieces, one per token, as they come; ``together`` prompts are written at a time.
 
     The separator stands in front of each prompt, as it does in training text; an empty prompt starts from it. Every
-    text is what it would be alone, up to the rounding of matrix products. Raises, before anything is written,
-    TextError for a prompt longer than the context or outside the tokenizer's characters, and MemoryNeededError.
+    text is what it would be alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer
+    than the context or outside the tokenizer's characters, MemoryNeededError before a batch is begun, and
+    ClearheadError when the model's numbers are not finite.
     """
     sampling = Sampling() if sampling is None else sampling
     if together < 1:
