@@ -1,0 +1,99 @@
+"""The best loss in given minutes on 81 novels, beside nanoGPT's recipe with the same tokenizer and the same minutes.
+
+    python benchmarks/books.py --minutes 10
+
+This project: the dial, its measuring, evaluations and saving counted in its minutes. The peer: nanoGPT's recipe on
+transformers' GPT-2 with layers and width of the model that the dial chose, its schedule stretched over the same time,
+its best loss of three batch sizes when --search is given (each for a tenth of the time, not counted). Tokenising is
+counted for neither. Both read all of two novels that neither was trained on; figures are bits per byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from clearhead import runs
+from clearhead.machine import cores
+from clearhead.model import build
+from clearhead.recipes import TextConfig
+from clearhead.train import Hooks, fit, score_of
+from clearhead.train.budget import choose
+from measure import DATA, NanoGPT, need
+
+BATCHES = (8, 16, 32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--vocabulary", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=cores(), help="of the peer; this project measures")
+    parser.add_argument("--search", action="store_true", help="let the peer try batch sizes first")
+    chosen = parser.parse_args()
+    books = need(DATA / "books-en")
+    text = TextConfig(sources=(str(books / "train"),), valid=(str(books / "valid"),), vocabulary=chosen.vocabulary)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        material = runs.prepare(text, folder, print)
+        valid_bytes = material.valid.text_bytes(1)
+
+        began = time.perf_counter()
+        choice = choose(
+            minutes=chosen.minutes,
+            used=0.0,
+            vocabulary=material.tokenizer.vocab_size,
+            tokens=len(material.train),
+            valid=len(material.valid),
+            say=print,
+        )
+        print(*choice.reasons, sep="\n")
+        model = build(choice.model, seed=0)
+        torch.set_num_threads(choice.train.threads or cores())
+        kept: dict[str, torch.Tensor] = {}
+
+        def keep() -> None:
+            kept.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+        hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
+        outcome = fit(
+            model, choice.train, material.train, material.valid, folder=folder, hooks=hooks,
+            used=time.perf_counter() - began,
+        )  # fmt: skip
+        took = time.perf_counter() - began
+        model.load_state_dict(kept)
+        ours = score_of(model, material.valid).bits_per_byte
+    print(f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps", flush=True)
+
+    torch.set_num_threads(chosen.threads)
+    train = torch.from_numpy(np.asarray(material.train.ids).astype(np.int64))
+    valid = torch.from_numpy(np.asarray(material.valid.ids).astype(np.int64))
+
+    def peer(minutes: float, batch: int) -> tuple[float, int]:
+        shape = choice.model
+        rival = NanoGPT(train, material.tokenizer.vocab_size, seed=0, context=shape.context, batch=batch,
+                        layers=shape.layers, width=shape.width, heads=shape.attention.heads)  # fmt: skip
+        start, steps = time.perf_counter(), 0
+        while (used := (time.perf_counter() - start) / 60 / minutes) < 1:
+            rival.step(used)
+            steps += 1
+        return rival.nats(valid) / math.log(2) / valid_bytes, steps
+
+    batch = 16
+    if chosen.search:
+        tried = {size: peer(chosen.minutes / 10, size)[0] for size in BATCHES}
+        print("peer, a tenth of the time:", {size: round(loss, 4) for size, loss in tried.items()})
+        batch = min(tried, key=lambda size: tried[size])
+    theirs, steps = peer(chosen.minutes, batch)
+    print(f"peer: {theirs:.4f} bits a byte after {chosen.minutes:.2f} minutes, {steps} steps of {batch} texts")
+    print(f"difference {ours - theirs:+.4f} bits a byte, ratio {ours / theirs:.3f}")
+
+
+if __name__ == "__main__":
+    main()
