@@ -129,8 +129,10 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
     Raises FolderError naming what is missing, truncated or altered.
     """
     if not (folder / RECIPE).is_file():
-        why = f"{folder} is not a run folder" if folder.is_dir() else f"there is no folder {folder}"
-        raise FolderError(f"{folder / RECIPE}: there is no such file; {why}; begin a run with clearhead train TEXT")
+        raise FolderError(
+            f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
+            "began; begin one with clearhead train TEXT"
+        )
     table: Table = read_file(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
@@ -188,7 +190,12 @@ def claimed(folder: Path) -> Generator[None]:
 
 @contextmanager
 def held(folder: Path) -> Generator[None]:
-    """Keeps other processes from training in the folder. Raises FolderError when one does; a killed one does not."""
+    """Keeps other processes from training in the folder while the block runs; removes what a killed one left half-made.
+
+    Raises FolderError when there is no such folder, or another process holds it.
+    """
+    if not folder.is_dir():
+        raise FolderError(f"{folder}: there is no such folder; begin a run with clearhead train TEXT")
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -197,6 +204,8 @@ def held(folder: Path) -> Generator[None]:
             raise FolderError(
                 f"{folder}: another process is training in it; wait until it is done, or choose another with --out"
             ) from None
+        for left in folder.glob(".*.tmp"):
+            left.unlink()
         yield
     finally:
         os.close(handle)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from clearhead.errors import FolderError
 from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
-PIECE = 2**24  # bytes read at a time
+PIECE = 2**18  # bytes read at a time
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -30,24 +30,36 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
     """Writes tensors and string notes atomically, with a checksum of all of them in the header.
 
-    Raises FolderError when the file cannot be written.
+    Equal contents give equal files: the library's own writer orders the notes anew in every process, and leaves a file
+    of its own behind when it is killed. Raises FolderError when the file cannot be written.
     """
     whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     digest = _beginning(notes or {})
     for name in sorted(whole):
         _add(digest, name, whole[name])
     # "format": transformers refuses a file without it.
-    header = {**(notes or {}), "format": "pt", CHECKSUM: digest.hexdigest()}
+    strings = {**(notes or {}), "format": "pt", CHECKSUM: digest.hexdigest()}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(strings.items()))}
+    # Wide numbers first, as the library has them: every tensor begins at a multiple of its numbers' width.
+    order = sorted(whole, key=lambda name: (-whole[name].element_size(), name))
+    begin = 0
+    for name in order:
+        tensor = whole[name]
+        end = begin + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": CODES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
     with replacing(path) as file:
-        try:
-            safetensors.torch.save_file(whole, file.name, metadata=header)
-        except safetensors.SafetensorError as error:
-            raise OSError(str(error)) from None
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            file.write(whole[name].reshape(-1).view(torch.uint8).numpy().data)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

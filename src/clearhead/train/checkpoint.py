@@ -52,17 +52,16 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Writes ``folder/<step>.safetensors`` beside the last one, whole or not at all, then removes older ones.
+    """Writes ``folder/<step>.safetensors`` unless it is there, whole or not at all, then removes all else.
 
     A crash at any instant leaves at least one whole state. Raises FolderError when the disk is full; the last state
     is then still there.
     """
     whole = folder / f"{state.progress.step:09d}.safetensors"
-    if whole.exists():
-        return  # this very step is saved already
-    parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
-    tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
-    write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
+    if not whole.exists():
+        parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
+        tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
+        write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
     for other in folder.iterdir():
         if other != whole:
             other.unlink()

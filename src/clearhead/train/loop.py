@@ -143,7 +143,8 @@ def fit(
         model.train()
         if state is None:
             _check_time(clock, config)
-            save()  # before anything else is written: whatever stops the run from here on, it can be resumed
+        # A fresh run can be resumed from here on, whatever stops it; of a resumed one, what a kill left is removed.
+        save()
         if progress.step == 0:
             look()
         behind = clock.behind(progress.step)
