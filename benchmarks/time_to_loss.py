@@ -35,7 +35,7 @@ def main() -> None:
     chosen = parser.parse_args()
     table = recipes.read("shakespeare")
     text = TextConfig(sources=(str(need(SHAKESPEARE)),), tokenizer=table["text"]["tokenizer"])
-    material = runs.prepare(text, print)
+    material = runs.prepare(text, Path(), print)
     train = torch.from_numpy(np.asarray(material.train.ids).astype(np.int64))
     valid = torch.from_numpy(np.asarray(material.valid.ids).astype(np.int64))
     table["model"]["vocabulary"] = material.tokenizer.vocab_size
