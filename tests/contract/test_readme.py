@@ -1,0 +1,144 @@
+"""The README and the guide, in both languages, done as printed: every command, every block of Python.
+
+In one temporary folder, in the order of the pages, with real prose as book.txt and other.txt; a command that stands in
+several places is run once. Two things differ from what is printed, and in length only: the minutes of ``--minutes N``
+become about six seconds (more on a slow machine: three times what importing torch takes), and a built-in corpus is
+cut to 0.3 MB. ``git clone`` and ``make`` are not run: that the Makefile has their targets is checked instead.
+
+All on one core: what two threads do on a busy machine cannot be foretold, and the dial would have to measure them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib.image
+import pytest
+from pages import CHINESE, GUIDE, README, ROOT, blocks, commands
+
+from clearhead import corpora
+
+PAGES = (README, GUIDE, *CHINESE.values())
+NOT_RUN = ("git clone", "make ")
+
+# Runs the blocks of a JSON list of lists; those of one list share their names.
+PROGRAM = """
+import json, sys
+for page in json.load(sys.stdin):
+    names = {"__name__": "__main__"}
+    for block in page:
+        exec(compile(block, block.strip().splitlines()[0], "exec"), names)
+"""
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="module")
+def folder(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where everything happens, with the texts that the README names."""
+    place = tmp_path_factory.mktemp("newcomer")
+    prose = "\n".join(corpora.get("python-docs").source().documents())
+    (place / "book.txt").write_text(prose[:150_000], encoding="utf-8")
+    (place / "other.txt").write_text(prose[150_000:170_000], encoding="utf-8")
+    return place
+
+
+def shortened(command: str, minutes: float) -> str:
+    """The command with less time and less of a corpus."""
+    command = re.sub(r"--minutes \S+", f"--minutes {minutes:.3f}", command)
+    return re.sub(r"--corpus (world-\w+)", r"--corpus \1 --megabytes 0.3", command)
+
+
+def run(command: list[str], place: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    """The finished process; its folder of programs comes first, as in an activated environment."""
+    found = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=place, env={**os.environ, "PATH": found}, capture_output=True, text=True, timeout=300, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def opens(picture: Path) -> bool:
+    """True when the file is a whole picture of its kind."""
+    if picture.suffix == ".png":
+        return min(matplotlib.image.imread(picture).shape[:2]) > 100
+    text = picture.read_text(encoding="utf-8")
+    if picture.suffix == ".svg":
+        return ElementTree.fromstring(text).tag.endswith("svg")
+    return text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
+
+
+def test_every_command_and_every_block_runs_as_printed(folder: Path) -> None:
+    start = time.perf_counter()
+    run([sys.executable, "-c", "import torch"], folder)
+    minutes = max(6.0, 3 * (time.perf_counter() - start)) / 60
+    printed = [command for page in PAGES for command in commands(page) if not command.startswith(NOT_RUN)]
+    for command in dict.fromkeys(printed):
+        run(["bash", "-c", shortened(command, minutes)], folder)
+        words = shlex.split(command)
+        if "--out" in words:
+            assert opens(folder / words[words.index("--out") + 1]), command
+    pictures = {path: path.stat().st_mtime_ns for path in folder.glob("server.*")}
+
+    readme = [[block] for block in blocks(README, "python")]  # each can be pasted by itself
+    others = [blocks(page, "python") for page in PAGES[1:]]  # a guide's blocks follow one another
+    run([sys.executable, "-c", PROGRAM], folder, input=json.dumps(readme + others))
+    drawn = set(re.findall(r'ch\.draw\(record, "(.*?)"', README.read_text() + GUIDE.read_text()))
+    assert drawn == {"server.html", "server.svg"}
+    for name in drawn:
+        assert opens(folder / name)
+        assert (folder / name).stat().st_mtime_ns != pictures.get(folder / name)
+
+
+def test_what_is_not_run_is_there() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    made = [command.split()[1] for command in commands(README) if command.startswith("make ")]
+    assert made == ["demo", "test"]
+    assert set(made) <= set(targets)
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def skeleton(command: str) -> list[str]:
+    """Program, verb and options: what a Chinese reader's command must share with an English one's."""
+    words = shlex.split(command)
+    return words[:2] + [word for word in words if word.startswith("--")]
+
+
+def without_texts(block: str) -> str:
+    """The code of a block, its strings and comments apart."""
+    tree = ast.parse(block)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
+def test_the_chinese_page_says_the_same(page: Path) -> None:
+    chinese = CHINESE[page]
+    assert [skeleton(command) for command in commands(page)] == [skeleton(command) for command in commands(chinese)]
+    assert [*map(without_texts, blocks(page, "python"))] == [*map(without_texts, blocks(chinese, "python"))]
+    assert blocks(page, "toml") == blocks(chinese, "toml")
+    headings = [[len(line.split()[0]) for line in each.read_text().splitlines() if line.startswith("#")]
+                for each in (page, chinese)]  # fmt: skip
+    assert headings[0] == headings[1]
