@@ -111,6 +111,14 @@ class TestOtherTools:
         assert all(same(tensors[name], TENSORS[name]) for name in TENSORS)
         assert notes == {"by": "another tool"}
 
+    def test_no_notes_at_all(self, tmp_path: Path) -> None:
+        for metadata in ('"__metadata__":null,', ""):
+            header = f'{{{metadata}"x":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}}'.encode()
+            (tmp_path / "t").write_bytes(struct.pack("<Q", len(header)) + header + b"\1\2")
+            tensors, notes = read_tensors(tmp_path / "t")
+            assert tensors["x"].tolist() == [1, 2]
+            assert notes == {}
+
     def test_the_checksum_by_its_definition(self, tmp_path: Path) -> None:
         write_tensors(tmp_path / "t", {"b": torch.tensor([1.0, 2.0]), "a": torch.tensor(3)}, {"z": "1", "y": "2"})
         said = (
@@ -162,6 +170,13 @@ class TestDamage:
             written.write_bytes(whole[:length])
             with pytest.raises(FolderError, match="truncated or not a safetensors file"):
                 read_tensors(written)
+
+    def test_cut_off_while_it_is_read(self, written: Path) -> None:
+        into = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in TENSORS.items()}
+        with opened(written) as file:
+            os.truncate(written, written.stat().st_size - 1)
+            with pytest.raises(FolderError, match="cut off while it was read"):
+                file.read(into)
 
     def test_what_is_appended(self, written: Path) -> None:
         written.write_bytes(written.read_bytes() + b"\0")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clearhead.errors import FolderError
 from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
-PIECE = 2**18  # bytes read at a time
+PIECE = 2**20  # bytes read at a time, and there twice meanwhile
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -42,7 +43,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     digest = _beginning(notes or {})
     for name in sorted(whole):
-        _add(digest, name, whole[name])
+        digest.update(_title(name, whole[name].dtype, tuple(whole[name].shape)))
+        digest.update(_bytes(whole[name]))
     # "format": transformers refuses a file without it.
     strings = {**(notes or {}), "format": "pt", CHECKSUM: digest.hexdigest()}
     header: dict[str, Any] = {"__metadata__": dict(sorted(strings.items()))}
@@ -59,7 +61,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     with replacing(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
-            file.write(whole[name].reshape(-1).view(torch.uint8).numpy().data)
+            file.write(_bytes(whole[name]))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -79,8 +81,10 @@ def opened(path: Path) -> Generator[TensorFile]:
     if not path.is_file():
         raise FolderError(f"{path}: there is no such file")
     try:
-        # pread: a mapped file stays in memory beside the tensors that are made of it
-        with safetensors.safe_open(path, framework="pt", backend="pread") as file:
+        with safetensors.safe_open(path, framework="pt"):  # checks the header against the format and the file's length
+            pass
+        # Not read through the library: its maps stay in memory beside the tensors that are made of them.
+        with path.open("rb") as file:
             yield TensorFile(path, file)
     except (safetensors.SafetensorError, OSError) as error:
         raise FolderError(f"{path}: truncated or not a safetensors file ({error}); copy it again") from None
@@ -89,43 +93,38 @@ def opened(path: Path) -> Generator[TensorFile]:
 class TensorFile:
     """An open file. shapes, dtypes: by name. notes: strings written beside the tensors."""
 
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path, self._file = path, file
-        self.notes: dict[str, str] = dict(file.metadata() or {})
+        length = int.from_bytes(file.read(8), "little")
+        header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+        self.notes: dict[str, str] = header.pop("__metadata__", None) or {}
         self._checksum = self.notes.pop(CHECKSUM, None)
         self.notes.pop("format", None)
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        self.shapes: dict[str, tuple[int, ...]] = {name: tuple(each.get_shape()) for name, each in slices.items()}
-        unknown = {each.get_dtype() for each in slices.values()} - DTYPES.keys()
+        unknown = {entry["dtype"] for entry in header.values()} - DTYPES.keys()
         if unknown:
             raise FolderError(f"{path}: tensors of {', '.join(sorted(unknown))}; known are {', '.join(DTYPES)}")
-        self.dtypes = {name: DTYPES[each.get_dtype()] for name, each in slices.items()}
+        self.shapes: dict[str, tuple[int, ...]] = {name: tuple(entry["shape"]) for name, entry in header.items()}
+        self.dtypes = {name: DTYPES[entry["dtype"]] for name, entry in header.items()}
+        self._starts = {name: 8 + length + int(entry["data_offsets"][0]) for name, entry in header.items()}
 
     def read(self, into: Mapping[str, Tensor]) -> None:
-        """Copies every tensor into the one of its name, which has its shape, a piece at a time.
+        """Copies every tensor into the one of its name, which has its shape and dtype, a piece at a time.
 
         Raises FolderError when they are not those that were written.
         """
         digest = _beginning(self.notes)
         for name in sorted(self.shapes):
             digest.update(_title(name, self.dtypes[name], self.shapes[name]))
-            for rows, piece in self._pieces(name):
-                _update(digest, piece)
-                into[name][rows].copy_(piece)
+            rows = into[name] if self.shapes[name] else into[name].view(1)
+            self._file.seek(self._starts[name])
+            for some in rows.split(max(1, PIECE * len(rows) // max(1, rows.nbytes))):
+                piece = torch.empty(some.shape, dtype=some.dtype)
+                if self._file.readinto(_bytes(piece)) != piece.nbytes:
+                    raise FolderError(f"{self._path}: cut off while it was read; try again")
+                digest.update(_bytes(piece))
+                some.copy_(piece)
         if self._checksum not in (None, digest.hexdigest()):
             raise FolderError(f"{self._path}: altered since it was written: its checksum differs; copy it again")
-
-    def _pieces(self, name: str) -> Iterator[tuple[Any, Tensor]]:
-        """Rows and their numbers, in their order."""
-        shape = self.shapes[name]
-        if not shape or 0 in shape:
-            yield ..., self._file.get_tensor(name)
-            return
-        row = torch.Size(shape[1:]).numel() * self.dtypes[name].itemsize
-        step = max(1, PIECE // row)
-        for start in range(0, shape[0], step):
-            rows = slice(start, min(start + step, shape[0]))
-            yield rows, self._file.get_slice(name)[rows]
 
 
 def _beginning(notes: Mapping[str, str]) -> Any:
@@ -136,14 +135,10 @@ def _beginning(notes: Mapping[str, str]) -> Any:
     return digest
 
 
-def _add(digest: Any, name: str, tensor: Tensor) -> None:
-    digest.update(_title(name, tensor.dtype, tuple(tensor.shape)))
-    _update(digest, tensor)
-
-
 def _title(name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
     return f"{name} {dtype} {shape}\n".encode()
 
 
-def _update(digest: Any, tensor: Tensor) -> None:
-    digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+def _bytes(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
+    return tensor.view(-1).view(torch.uint8).numpy().data

@@ -79,7 +79,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
     """The model of a folder, in evaluation mode.
 
     Raises FolderError for a missing, truncated or altered folder, naming the file, and MemoryNeededError when the
-    weights do not fit into the free memory. The peak is 1.1 times the weights.
+    weights do not fit into the free memory. The peak is 1.07 times the weights.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,7 +94,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
         for note, found in _companions(folder, layout).items():
             if file.notes.get(note, found) != found:  # a folder from elsewhere has no such notes
                 raise FolderError(
-                    f"{folder / FILES[note]}: altered since the weights beside it were saved; copy it again"
+                    f"{folder / FILES[note]} and {weights} were not saved together: one was altered; copy both again"
                 )
         if config.layers > len(file.shapes):  # said before a config out of all measure is built
             raise FolderError(f"{weights}: {len(file.shapes)} tensors for the {config.layers} layers of {CONFIG}")

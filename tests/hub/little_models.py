@@ -1,0 +1,78 @@
+"""Small models in both released layouts, whose every weight matters, and a tokenizer of as many ids."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clearhead import hub
+from clearhead.model import (
+    AttentionConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    Transformer,
+    build,
+)
+from clearhead.text import Tokenizer
+
+TOKENIZER = Tokenizer.characters([string.ascii_lowercase + " .\n你"])  # 30 characters and the separator
+
+QWEN3 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=2,
+    width=20,
+    attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
+    feed_forward=FeedForwardConfig(width=17),
+)
+GPT2 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=2,
+    width=21,
+    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm=False),
+    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+)
+
+
+def with_attention(config: ModelConfig, **options: Any) -> ModelConfig:
+    return replace(config, attention=replace(config.attention, **options))
+
+
+def with_feed_forward(config: ModelConfig, kind: str, **options: Any) -> ModelConfig:
+    return replace(config, feed_forward=replace(config.feed_forward, kind=kind, **options))
+
+
+def lively(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Transformer:
+    """Weights wide enough that attention is uneven; norms and biases not 1 and 0."""
+    model = build(config, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if "norm" in name or name.endswith("bias"):
+                parameter.add_(0.3 * noise)
+            else:
+                parameter.copy_(noise / parameter.shape[1] ** 0.5)
+    return model.to(dtype).eval()
+
+
+def ids(batch: int = 2, places: int = 23) -> Tensor:
+    """ids_BT."""
+    return torch.randint(31, (batch, places), generator=torch.Generator().manual_seed(7))
+
+
+def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32) -> Transformer:
+    """The model that was saved into the folder."""
+    model = lively(config, dtype)
+    hub.save(folder, model, TOKENIZER)
+    return model
