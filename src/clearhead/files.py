@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,13 @@ def write_text(path: Path, text: str) -> None:
     """UTF-8 text in place of ``path``; raises as ``replacing`` does."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that ``replacing`` left in a folder when its process was killed."""
+    for left in folder.iterdir():
+        if re.fullmatch(r"\..*\.\d+\.tmp", left.name) and left.is_file():
+            left.unlink()
 
 
 def flush(path: Path) -> None:

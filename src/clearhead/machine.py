@@ -23,7 +23,10 @@ def cores() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be allocated without swapping; the smallest of the machine's and its control groups'."""
+    """Bytes that can be allocated without swapping; the smallest of the machine's and its control groups'.
+
+    Where the system does not tell what is free (it is read from Linux's files), all there is.
+    """
     if MEMINFO.is_file():
         limits = [_named_numbers(MEMINFO)["MemAvailable:"] * 1024]
     else:

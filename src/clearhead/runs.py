@@ -20,16 +20,19 @@ import tomli_w
 
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError, nearest
-from clearhead.files import replacing, write_text
+from clearhead.files import remove_leftovers, replacing, write_text
 from clearhead.model import ModelConfig, Transformer, build, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
-from clearhead.text import KINDS, FileSource, Source, Tokenizer, Tokens, learn, sources, split, tokenize
+from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
 from clearhead.train import State, load_state, saved
 from clearhead.train.config import TrainConfig
+from clearhead.train.cross_entropy import LOGITS_AT_ONCE
 
 RECIPE = "recipe.toml"
 STATE = "state"
 LOG = "log.jsonl"
+
+TOLD_EVERY = 5.0  # seconds between lines while a text is read
 
 Say = Callable[[str], None]
 
@@ -95,9 +98,10 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     every = [*texts, *held]
     if config.field is not None and not any(isinstance(each, FileSource) and each.field for each in every):
         raise OptionError(f"field {config.field!r}: is for .jsonl files, and the text has none")
-    tokenizer = _tokenizer(config, folder, texts, held)
-    tokens = tokenize(texts, tokenizer)
-    train, valid = (tokens, tokenize(held, tokenizer)) if held else split(tokens)
+    tokenizer = _tokenizer(config, folder, texts, held, _told(say, "learning the tokenizer"))
+    told = _told(say, "tokenising")
+    tokens = tokenize(texts, tokenizer, progress=told)
+    train, valid = (tokens, tokenize(held, tokenizer, progress=told)) if held else split(tokens)
     named = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in every)}"
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
     if config.fingerprint is not None and config.fingerprint != fingerprint:
@@ -158,8 +162,8 @@ def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     tokens, E, F = config.batch * model.context, model.width, model.feed_forward.width
     inner = (model.attention.heads + 2 * model.attention.kv_heads) * model.attention.head_width
     # Kept for backward, in float32: about 6 widths of the residual stream, 3 of the projections, 4 of the hidden layer.
-    activations = tokens * (model.layers * (6 * E + 3 * inner + 4 * F) + 3 * model.vocabulary)
-    return 4 * (5 * model.parameters() + activations)
+    activations = tokens * model.layers * (6 * E + 3 * inner + 4 * F)
+    return 4 * (5 * model.parameters() + activations + 3 * LOGITS_AT_ONCE["cpu"] + model.vocabulary * E)
 
 
 @contextmanager
@@ -204,8 +208,8 @@ def held(folder: Path) -> Generator[None]:
             raise FolderError(
                 f"{folder}: another process is training in it; wait until it is done, or choose another with --out"
             ) from None
-        for left in folder.glob(".*.tmp"):
-            left.unlink()
+        if (folder / RECIPE).exists():
+            remove_leftovers(folder)
         yield
     finally:
         os.close(handle)
@@ -254,14 +258,29 @@ def keeper(folder: Path, model: Transformer, tokenizer: Tokenizer) -> Callable[[
     return keep
 
 
-def _tokenizer(config: TextConfig, folder: Path, texts: Sequence[Source], held: Sequence[Source]) -> Tokenizer:
+def _told(say: Say, what: str) -> Callable[[int, int | None], None]:
+    """Says every few seconds how much of the text was read: a large one takes a while the first time."""
+    last = time.perf_counter()
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= TOLD_EVERY:
+            last = time.perf_counter()
+            say(f"{what}: {done / 1e6:.0f}" + ("" if total is None else f" of {total / 1e6:.0f}") + " MB")
+
+    return tell
+
+
+def _tokenizer(
+    config: TextConfig, folder: Path, texts: Sequence[Source], held: Sequence[Source], progress: Progress
+) -> Tokenizer:
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder)
     if config.tokenizer not in KINDS:
         return Tokenizer.load(config.tokenizer)
     # Characters must cover the validation text too: one that is missing could not be encoded at all.
     seen = [*texts, *held] if config.tokenizer == "characters" else texts
-    return learn(config.tokenizer, seen, vocab_size=config.vocabulary)
+    return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=progress)
 
 
 def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-STORY = "Once upon a time"
 SENTENCE = '"Server, may I have the check?" she asked.'
 
 

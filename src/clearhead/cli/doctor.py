@@ -30,10 +30,10 @@ def doctor() -> None:
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use",
     }
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    q = torch.zeros(1, 2, 3, 8, device=device)
+    q = torch.zeros(1, 2, 256, 64, device=device)
     cases = {
         "causal": (causal(), Score()),
-        "documents": (causal() & documents(torch.zeros(1, 3, dtype=torch.long, device=device)), Score()),
+        "documents": (causal() & documents(torch.zeros(1, 256, dtype=torch.long, device=device)), Score()),
         "soft cap": (causal(), Score(softcap=30.0)),
         "sinks": (causal(), Score(sinks_H=torch.zeros(2, device=device))),
     }

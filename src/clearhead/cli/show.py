@@ -19,7 +19,7 @@ def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     config, tokenizer = loaded.config, loaded.tokenizer
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
-    inner = config.parameters() - config.vocabulary * config.width * (1 if config.tied else 2)
+    inner = config.inner_parameters()
     width = loaded.transformer.embedding.weight.element_size()
     cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
     rows = {

@@ -52,6 +52,6 @@ def train(
         "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
     }
     if resume is not None:
-        training.resume(resume, given, [recipe, config, setting, out])
+        training.resume(resume, given, [recipe, config, setting, out], started=started)
     else:
         training.start(given, recipe=recipe, config=config, settings=setting or [], out=out, started=started)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from clearhead import hub, machine, recipes, runs
 from clearhead.cli.progress import Display
-from clearhead.errors import ConfigError, OptionError
+from clearhead.errors import ConfigError, MissingExtraError, OptionError
 from clearhead.generation import Sampling, generate
 from clearhead.model import ModelConfig, Transformer, build, from_dict, to_dict
 from clearhead.observation.curve import draw_curve
@@ -65,7 +65,7 @@ def start(
     return folder
 
 
-def resume(folder: Path, given: Table, others: Sequence[object]) -> Path:
+def resume(folder: Path, given: Table, others: Sequence[object], *, started: float) -> Path:
     """Continues the run in ``folder``; raises OptionError when anything else was chosen as well."""
     if present(given) or any(other is not None for other in others):
         raise OptionError(f"--resume {folder} continues with the run's own settings; give no text and no other option")
@@ -76,7 +76,7 @@ def resume(folder: Path, given: Table, others: Sequence[object]) -> Path:
         runs.check_memory(recipe.model, recipe.train)
         model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
         console.print(f"continuing {folder} after step {state.progress.step if state else 0:,}")
-        _fit(folder, recipe, material, model, console, state=state, used=0.0)
+        _fit(folder, recipe, material, model, console, state=state, used=time.perf_counter() - started)
     return folder
 
 
@@ -144,6 +144,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             tokens=len(material.train),
             valid=len(material.valid),
             say=console.print,
+            adapt=lambda tried: from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model."),
         )
         for reason in choice.reasons:
             console.print(f"chosen: {reason}")
@@ -188,15 +189,20 @@ def _finish(folder: Path, valid: Tokens, final: int | None, console: Console) ->
     reports = read_log(folder / runs.LOG)
     stepped = [(report.step, report.loss) for report in reports if isinstance(report, Stepped)]
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
-    draw_curve(stepped, [(report.step, report.valid_loss) for report in evaluated], folder / "loss.svg")
     best = min(evaluated, key=lambda report: report.valid_loss)
     read = valid if final is None else valid.part(0, min(len(valid), final + 1))
     score = score_of(hub.load(folder, device=machine.device()).transformer, read)
     share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
     console.print(
         f"kept the model of step {best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
-        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte; curve in {folder / 'loss.svg'}"
+        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte"
     )
+    curve = folder / "loss.svg"
+    try:
+        draw_curve(stepped, [(report.step, report.valid_loss) for report in evaluated], curve)
+        console.print(f"loss curve: {curve}")
+    except MissingExtraError as missing:
+        console.print(f"no loss curve: {missing}")
     typer.echo(str(folder))
 
 

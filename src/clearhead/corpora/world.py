@@ -66,7 +66,7 @@ class WorldSource:
     def key(self) -> str:
         """Name, version, seed, size, and a hash of the grammar's own source: a changed rule is another text."""
         digest = _digest(self.world.package)
-        return f"{self.name}-v{_VERSION}-seed{self.seed}-{self.megabytes:g}mb-{digest}"
+        return f"{self.name}-v{_VERSION}-seed{self.seed}-{self.megabytes}mb-{digest}"
 
     def documents(self) -> Iterator[str]:
         """Stories until they hold the megabytes asked for."""
@@ -87,7 +87,7 @@ def _check_seed(name: str, seed: int) -> None:
 @cache
 def _digest(package: str) -> str:
     """Twelve hex digits of SHA-256 over the grammar engine and every file of the language."""
-    files = [resources.files("clearhead.corpora") / name for name in ("grammar.py", "story.py")]
+    files = [resources.files("clearhead.corpora") / name for name in ("casting.py", "grammar.py", "story.py")]
     files += sorted(
         (file for file in resources.files(package).iterdir() if file.name.endswith(".py")), key=lambda file: file.name
     )

@@ -116,9 +116,7 @@ def stream(
 
 def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
     """The ids of a prompt with the separator in front; TextError when they are none, or more than ``context``."""
-    ids = tokenizer.encode(prompt)
-    if tokenizer.separator is not None and ids[:1] != [tokenizer.separator]:
-        ids = [tokenizer.separator, *ids]
+    ids = tokenizer.encode_document(prompt)
     if not ids:
         raise TextError("the prompt is empty, and this tokenizer has no separator to start from; give some text")
     if len(ids) > context:

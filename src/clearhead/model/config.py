@@ -144,6 +144,10 @@ class ModelConfig:
         places = self.context * E if self.positions.kind == "learned" else 0
         return self.layers * (attention + feed_forward + 2 * norm) + norm + embeddings + places
 
+    def inner_parameters(self) -> int:
+        """The same without the embedding of tokens and the output layer."""
+        return self.parameters() - self.vocabulary * self.width * (1 if self.tied else 2)
+
 
 def to_dict(config: object) -> dict[str, Any]:
     """A config as nested plain values, for TOML and JSON; None is left out."""

@@ -18,7 +18,8 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         return RMSNormalise.apply(wide, weight, eps).to(x.dtype)
-    return F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)
+    # Under autocast CUDA gives float32 here, and attention wants one dtype for q, k and v.
+    return (F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)).to(x.dtype)
 
 
 class RMSNorm(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from clearhead.attend import Edit, Record, Site, watch
+from clearhead.attend import Edit, Knockout, Record, Site, watch
 from clearhead.attend.map import BLOCK
 from clearhead.errors import TextError, WatchError
 from clearhead.model import Transformer
@@ -104,8 +104,8 @@ def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits:
     """
     if not text:
         raise TextError("look: the text is empty; give at least one character")
-    front = [] if tokenizer.separator is None else [tokenizer.separator]
-    ids = front + tokenizer.encode(text)
+    ids = tokenizer.encode_document(text)
+    front = ids[:1] == [tokenizer.separator]
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     config = transformer.config
@@ -117,6 +117,9 @@ def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits:
             f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
             "use the tokenizer the model was trained with"
         )
+    beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
+    if beyond:
+        raise WatchError(f"{beyond[0]}: the text has {len(ids)} tokens, counted from 0; name places inside it")
     was_training = transformer.training
     transformer.eval()
     try:
@@ -125,7 +128,7 @@ def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits:
     finally:
         transformer.train(was_training)
     record.tokens = tokenizer.labels(ids)
-    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids, len(front)))
+    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids, int(front)))
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int], front: int) -> list[str]:

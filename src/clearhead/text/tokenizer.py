@@ -162,6 +162,11 @@ class Tokenizer:
             lengths[token] = len(part) if token != self.separator else 0
         return lengths
 
+    def encode_document(self, text: str) -> list[int]:
+        """``encode`` with the separator in front, as documents stand in training; a text that begins with it has it."""
+        ids = self.encode(text)
+        return ids if self.separator is None or ids[:1] == [self.separator] else [self.separator, *ids]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.
 

@@ -44,34 +44,42 @@ class Choice:
 
 
 def choose(
-    *, minutes: float, used: float, vocabulary: int, tokens: int, valid: int, say: Callable[[str], None]
+    *,
+    minutes: float,
+    used: float,
+    vocabulary: int,
+    tokens: int,
+    valid: int,
+    say: Callable[[str], None],
+    adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
     ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
-    takes about a twentieth of the time. ``say`` is told each measurement.
+    takes about a twentieth of the time. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each
+    model that is tried.
     """
     left = 60 * minutes - used
-    context = max(16, min(CONTEXT, (tokens - 1) // 8))
+    ladder = [adapt(shape(rung, vocabulary, max(16, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))]
+    context = ladder[0].context
     batch = max(1, BATCH_TOKENS[0] // context)
-    threads, threads_reason = choose_threads(shape(0, vocabulary, context), say)
+    threads, threads_reason = choose_threads(ladder[0], say)
     torch.set_num_threads(threads)
     precision = "bfloat16" if machine.bfloat16_pays() else "float32"
     chosen, speed, began = 0, 0.0, time.perf_counter()
-    for rung, (layers, width) in enumerate(LADDER):
-        model = shape(rung, vocabulary, context)
+    for rung, model in enumerate(ladder):
         seen = tokens_per_second(model, batch, precision)
-        each = seen * TRAINED * left / weights(model)
-        say(f"{layers} layers of width {width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
+        each = seen * TRAINED * left / model.inner_parameters()
+        say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
         if rung and each < TOKENS_PER_WEIGHT:
             break
         chosen, speed = rung, seen
         if time.perf_counter() - began > MEASURED * left:
             break
-    model = shape(chosen, vocabulary, context)
+    model = ladder[chosen]
     shown = speed * TRAINED * left
     epochs = shown / tokens
-    model = replace(model, dropout=0.1 if epochs > EPOCHS else 0.0)
+    model = adapt(replace(model, dropout=0.1 if epochs > EPOCHS else 0.0))
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
     batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
     readable = READING * speed * left
@@ -86,9 +94,10 @@ def choose(
     )
     judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     again = f"the text is read {epochs:.1f} times"
+    inner = model.inner_parameters()
     reasons = (
-        f"{model.layers} layers of width {model.width}, {weights(model):,} weights beside the embeddings: "
-        f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / weights(model):.0f} for each weight",
+        f"{model.layers} layers of width {model.width}, {inner:,} weights beside the embeddings: "
+        f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} for each weight",
         f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
         f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
@@ -112,11 +121,6 @@ def shape(rung: int, vocabulary: int, context: int) -> ModelConfig:
         feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
         tied=True,
     )
-
-
-def weights(model: ModelConfig) -> int:
-    """Weights beside the embeddings."""
-    return model.parameters() - model.vocabulary * model.width * (1 if model.tied else 2)
 
 
 def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:

@@ -24,6 +24,7 @@ class Progress:
     log_bytes: int = 0  # length of log.jsonl
     loss_sum: float = 0.0  # of the steps since the log's last line, in nats per token
     loss_steps: int = 0  # how many they are
+    reserve: float = 0.0  # seconds kept for what comes after the last step of a run by minutes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +64,7 @@ def save_state(folder: Path, state: State) -> None:
         tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
         write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
     for other in folder.iterdir():
-        if other != whole:
+        if other != whole and other.is_file():
             other.unlink()
 
 

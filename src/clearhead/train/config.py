@@ -92,6 +92,7 @@ class TrainConfig:
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
     """The learning rate at ``progress`` (0 to 1) as a part of the peak: a trapezoid (Haegele et al. 2024)."""
-    rise = progress / config.warmup if config.warmup else 1.0
+    # From a hundredth of the peak: a step at rate 0 would be a step lost.
+    rise = max(0.01, progress / config.warmup) if config.warmup else 1.0
     fall = (1.0 - progress) / config.decay if config.decay else 1.0
     return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)

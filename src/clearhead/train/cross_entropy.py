@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 # Logits computed at a time: few enough for a processor's cache, enough to fill a GPU.
-AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
 
 
 def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide = torch.float64 if products == torch.float64 else torch.float32
         total = torch.zeros((), dtype=wide, device=x_NE.device)
         dx_NE, dw_VE = (torch.empty_like(x_NE), torch.zeros_like(weight_VE)) if train else (None, None)
-        step = max(1, AT_ONCE.get(device, AT_ONCE["cuda"]) // weight_VE.shape[0])
+        step = max(1, LOGITS_AT_ONCE.get(device, LOGITS_AT_ONCE["cuda"]) // weight_VE.shape[0])
         with torch.autocast(device, enabled=False):
             w_VE = weight_VE.to(products)
             for start in range(0, x_NE.shape[0], step):

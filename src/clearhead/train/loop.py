@@ -48,21 +48,23 @@ class Outcome:
 class Clock:
     """Which part of a run is behind: steps made of steps given, or seconds used of seconds given."""
 
-    def __init__(self, config: TrainConfig, used: float) -> None:
+    def __init__(self, config: TrainConfig, used: float, reserve: float) -> None:
         self._config = config
         self._start = time.perf_counter() - used
-        self.reserve = 0.0  # seconds kept for what comes after the last step
+        self._furthest = 0.0
+        self.reserve = reserve  # seconds kept for what comes after the last step
 
     def seconds(self) -> float:
         """Used since the start, all sessions together."""
         return time.perf_counter() - self._start
 
     def behind(self, step: int) -> float:
-        """0 at the start, 1 at the end."""
+        """0 at the start, 1 at the end; it never falls, also when the reserve grows smaller."""
         if self._config.steps is not None:
             return min(1.0, step / self._config.steps)
         given = 60.0 * (self._config.minutes or 0.0) - self.reserve
-        return min(1.0, self.seconds() / given) if given > 0 else 1.0
+        self._furthest = max(self._furthest, min(1.0, self.seconds() / given) if given > 0 else 1.0)
+        return self._furthest
 
 
 def fit(
@@ -84,7 +86,7 @@ def fit(
     TextError for texts that are too short, OptionError when the time is over before the first step.
     """
     progress = Progress() if state is None else state.progress
-    clock = Clock(config, used + progress.seconds)
+    clock = Clock(config, used + progress.seconds, progress.reserve)
     windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
@@ -108,7 +110,7 @@ def fit(
 
     def save() -> None:
         nonlocal progress
-        progress = replace(progress, seconds=clock.seconds(), log_bytes=log.flush())
+        progress = replace(progress, seconds=clock.seconds(), reserve=clock.reserve, log_bytes=log.flush())
         whole = State(
             progress=progress, weights=model.state_dict(), optimizer=optimizer.state(), random=random_states()
         )
@@ -133,11 +135,11 @@ def fit(
         )
         log.write(report)
         hooks.report(report)
-        save()
         # After the last step comes one more look, and the caller reads the final tokens.
         clock.reserve = (
             clock.seconds() - began + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
         )
+        save()
 
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()

@@ -23,6 +23,8 @@ def refuses(request: Request) -> list[str]:
     if request.q_BHQD.device.type != "cuda":
         return [f"it runs on CUDA; the tensors are on {request.q_BHQD.device.type}"]
     why: list[str] = []
+    if request.q_BHQD.shape[3] < 16:
+        why.append(f"heads of width {request.q_BHQD.shape[3]} are too narrow for this kernel, which needs 16")
     if request.q_BHQD.dtype == torch.float64:
         why.append("float64 is not in this kernel")
     if request.dropout:
