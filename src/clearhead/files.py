@@ -50,11 +50,9 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files that ``replacing`` left in a folder when its process was killed."""
-    for left in folder.iterdir():
-        if re.fullmatch(r"\..*\.\d+\.tmp", left.name) and left.is_file():
-            left.unlink()
+def leftovers(folder: Path) -> list[Path]:
+    """The temporary files that ``replacing`` left in a folder when its process was killed."""
+    return [path for path in folder.iterdir() if re.fullmatch(r"\..*\.\d+\.tmp", path.name) and path.is_file()]
 
 
 def flush(path: Path) -> None:

@@ -20,7 +20,7 @@ import tomli_w
 
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError, nearest
-from clearhead.files import remove_leftovers, replacing, write_text
+from clearhead.files import leftovers, replacing, write_text
 from clearhead.model import ModelConfig, Transformer, build, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
@@ -130,13 +130,15 @@ def create(folder: Path, recipe: Recipe) -> Transformer:
 def reopen(folder: Path) -> tuple[Recipe, State | None]:
     """The recipe and newest state of a run folder; None when it was stopped before the first was saved.
 
-    Raises FolderError naming what is missing, truncated or altered.
+    What a killed process left half-written is removed. Raises FolderError naming what is missing, truncated or altered.
     """
     if not (folder / RECIPE).is_file():
         raise FolderError(
             f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
             "began; begin one with clearhead train TEXT"
         )
+    for path in leftovers(folder):
+        path.unlink()
     table: Table = read_file(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
@@ -178,15 +180,18 @@ def claimed(folder: Path) -> Generator[None]:
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another with --out") from None
     with held(folder):
-        if any(folder.iterdir()):
+        left = leftovers(folder)  # of a command that was killed before it had begun its run
+        if set(folder.iterdir()) - set(left):
             way = f"go on with it by `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
+        for path in left:
+            path.unlink()
         try:
             yield
         except BaseException:
             if saved(folder / STATE) is None:
-                for left in folder.iterdir():
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                for path in folder.iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
                 if made:
                     folder.rmdir()
             raise
@@ -194,7 +199,7 @@ def claimed(folder: Path) -> Generator[None]:
 
 @contextmanager
 def held(folder: Path) -> Generator[None]:
-    """Keeps other processes from training in the folder while the block runs; removes what a killed one left half-made.
+    """Keeps other processes from training in the folder while the block runs.
 
     Raises FolderError when there is no such folder, or another process holds it.
     """
@@ -208,8 +213,6 @@ def held(folder: Path) -> Generator[None]:
             raise FolderError(
                 f"{folder}: another process is training in it; wait until it is done, or choose another with --out"
             ) from None
-        if (folder / RECIPE).exists():
-            remove_leftovers(folder)
         yield
     finally:
         os.close(handle)

@@ -27,7 +27,7 @@ def plain(x_NE: torch.Tensor, weight_VE: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("at_once", [1, 23, 10_000])  # a place at a time, two, all
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_value_and_gradients(monkeypatch, dtype, tolerance, at_once):
-    monkeypatch.setitem(cross_entropy.AT_ONCE, "cpu", at_once)
+    monkeypatch.setitem(cross_entropy.LOGITS_AT_ONCE, "cpu", at_once)
     ours, theirs = given(dtype), given(torch.float64)
     value, expected = linear_cross_entropy(*ours, TARGETS), plain(*theirs)
     (3 * value).backward()

@@ -143,6 +143,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             vocabulary=vocabulary,
             tokens=len(material.train),
             valid=len(material.valid),
+            threads=train.get("threads"),
             say=console.print,
             adapt=lambda tried: from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model."),
         )

@@ -12,7 +12,7 @@ import torch
 from clearhead import machine
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Batch
-from clearhead.train.config import OptimizerConfig, TrainConfig
+from clearhead.train.config import OptimizerConfig, TrainConfig, check_time
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
 
@@ -50,20 +50,25 @@ def choose(
     vocabulary: int,
     tokens: int,
     valid: int,
+    threads: int | None,
     say: Callable[[str], None],
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
     ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
-    takes about a twentieth of the time. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each
-    model that is tried.
+    takes about a twentieth of the time. ``threads`` is a number asked for; None: it is measured, too. ``say`` is told
+    each measurement. ``adapt`` lays what the user fixed over each model that is tried.
     """
+    check_time(minutes, used)
     left = 60 * minutes - used
     ladder = [adapt(shape(rung, vocabulary, max(16, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))]
     context = ladder[0].context
     batch = max(1, BATCH_TOKENS[0] // context)
-    threads, threads_reason = choose_threads(ladder[0], say)
+    if threads is None:
+        threads, threads_reason = choose_threads(ladder[0], say)
+    else:
+        threads_reason = f"{threads} thread(s), as asked"
     torch.set_num_threads(threads)
     precision = "bfloat16" if machine.bfloat16_pays() else "float32"
     chosen, speed, began = 0, 0.0, time.perf_counter()

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from clearhead.errors import ConfigError, nearest
+from clearhead.errors import ConfigError, OptionError, nearest
 
 
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
@@ -96,3 +96,12 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
     rise = max(0.01, progress / config.warmup) if config.warmup else 1.0
     fall = (1.0 - progress) / config.decay if config.decay else 1.0
     return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)
+
+
+def check_time(minutes: float | None, used: float) -> None:
+    """Raises OptionError when ``used`` seconds leave nothing of the minutes for a first step."""
+    if minutes is not None and used >= 60 * minutes:
+        raise OptionError(
+            f"minutes {minutes:g}: {used:.0f} seconds were used before the first step, for reading the text and "
+            "measuring this machine; give more"
+        )

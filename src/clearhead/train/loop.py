@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clearhead.errors import OptionError, TextError, TrainingError
+from clearhead.errors import TextError, TrainingError
 from clearhead.model import Transformer
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
-from clearhead.train.config import TrainConfig, learning_rate
+from clearhead.train.config import TrainConfig, check_time, learning_rate
 from clearhead.train.objective import Score, evaluate, next_token_loss
 from clearhead.train.optimizer import Optimizer, unlike
 from clearhead.train.report import Evaluated, Log, Report, Stepped
@@ -144,7 +144,7 @@ def fit(
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()
         if state is None:
-            _check_time(clock, config)
+            check_time(config.minutes, clock.seconds())
         # A fresh run can be resumed from here on, whatever stops it; of a resumed one, what a kill left is removed.
         save()
         if progress.step == 0:
@@ -199,14 +199,6 @@ def _check_measurable(tokens: Tokens) -> None:
         raise TextError(
             f"the text to measure on has {len(tokens)} token(s), of which the first is not predicted and separators "
             "are no text; give more, or name another with --valid"
-        )
-
-
-def _check_time(clock: Clock, config: TrainConfig) -> None:
-    if clock.behind(0) >= 1:
-        raise OptionError(
-            f"minutes {config.minutes:g}: {clock.seconds():.0f} seconds were used before the first step, for reading "
-            "the text and measuring this machine; give more"
         )
 
 
