@@ -50,8 +50,8 @@ def choose(
     vocabulary: int,
     tokens: int,
     valid: int,
-    threads: int | None,
     say: Callable[[str], None],
+    threads: int | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
