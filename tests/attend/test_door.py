@@ -322,9 +322,9 @@ def test_any_request_gives_what_the_definition_gives(asked: tuple[Tensor, Tensor
 class TestChoice:
     """Which back-end is taken, and why not the others."""
 
-    def asked(self, device: str = "cpu", queries: int = 200, **options: object) -> Request:
+    def asked(self, device: str = "cpu", queries: int = 200, width: int = 16, **options: object) -> Request:
         q, k, v = (
-            torch.zeros(2, heads, places, 8, device=device) for heads, places in ((6, queries), (3, 200), (3, 200))
+            torch.zeros(2, heads, places, width, device=device) for heads, places in ((6, queries), (3, 200), (3, 200))
         )
         return request(q, k, v, **options)  # type: ignore[arg-type]
 
@@ -352,6 +352,8 @@ class TestChoice:
             plain = ["a plain or causal mask runs faster in sdpa"]
             assert explain(self.asked("cuda", mask=causal() & window(200)))["flex"] == plain
             assert explain(self.asked("cuda"))["flex"] == plain
+            narrow = explain(self.asked("cuda", width=8, mask=windowed))["flex"]
+            assert narrow == ["heads of width 8 are too narrow for this kernel, which needs 16"]
             short = explain(self.asked("cuda", queries=5, mask=windowed))["flex"]
             assert short == ["5 queries do not fill one block of 128 rows"]
             knocked = explain(self.asked("cuda", mask=windowed & knockout([(150, 0)])))["flex"]

@@ -33,7 +33,7 @@ def test_characters_the_tokenizer_does_not_have_are_refused():
 class WithoutSeparator:
     separator = None
 
-    def encode(self, text):
+    def encode_document(self, text):
         return list(text.encode())
 
 

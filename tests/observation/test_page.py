@@ -216,4 +216,4 @@ def test_the_page_comes_with_the_package():
     patterns = settings["tool"]["setuptools"]["package-data"]["clearhead"]
     package = Path(str(resources.files("clearhead")))
     taken = {path for pattern in patterns for path in package.glob(pattern)}
-    assert set((package / "observe" / "page_files").iterdir()) <= taken
+    assert set((package / "observation" / "page_files").iterdir()) <= taken
