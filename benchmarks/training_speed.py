@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from clearhead.hub.families import gpt2
+from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
 from clearhead.text import Batch
@@ -55,6 +58,7 @@ def main() -> None:
     text = torch.randint(VOCABULARY, (100_000,), generator=torch.Generator().manual_seed(0))
     peer = NanoGPT(text, VOCABULARY, seed=0)
     adamw, muon = OptimizerConfig(kind="adamw", adamw_lr=1e-3), OptimizerConfig()
+    check_equal(peer, text)
     runs: dict[str, Callable[[], None]] = {
         "transformers, GPT-2, AdamW": lambda: peer.step(0.5),
         "clearhead, GPT-2's shape, AdamW": stepper(GPT2, adamw, text, compiled=False),
@@ -76,6 +80,18 @@ def main() -> None:
     for name, values in speeds.items():
         ratio = [mine / theirs for theirs, mine in zip(first, values, strict=True)]
         print(f"{name:44} {statistics.median(values):9,.0f} tokens/s  ratio {spread(ratio)}")
+
+
+def check_equal(peer: NanoGPT, text: torch.Tensor) -> None:
+    """Gives the peer our weights and ends the benchmark unless both have one loss: the arithmetic is the same."""
+    ours = build(GPT2, seed=0)
+    peer.model.load_state_dict(to_theirs(gpt2.table(GPT2), ours.state_dict()), strict=False)
+    part = text[: CONTEXT * BATCH + 1]
+    ids = part.numpy()
+    windows = Batch(ids_BT=ids[:-1].reshape(BATCH, -1), targets_BT=ids[1:].reshape(BATCH, -1), documents_BT=None)
+    loss, expected = float(next_token_loss(ours, windows)), peer.nats(part) / (CONTEXT * BATCH)
+    if abs(loss - expected) > 1e-5:
+        sys.exit(f"the losses differ: {loss} and the peer's {expected}; nothing was timed")
 
 
 def stepper(

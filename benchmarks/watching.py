@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--memory-rounds", type=int, default=2)
     parser.add_argument("--memory", choices=("plain", "watched", "weights", "peer", "peer-weights"))
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -70,11 +71,18 @@ def main() -> None:
                 sys.exit("the watched logits differ from the unwatched ones")
     print(f"{chosen.threads} thread(s), {chosen.tokens} tokens, torch {torch.__version__}; logits bit-identical")
     print(f"forward pass, watched / unwatched: {spread(ratios(plain, watched), 3)}; kept {kept / 1e9:.2f} GB")
-    used = {name: measured(name, chosen) for name in ("plain", "watched", "weights", "peer", "peer-weights")}
-    for name, (extra, took) in used.items():
-        print(f"{name:14} {extra / 1e9:6.2f} GB more at the peak of the pass, {took:.1f} s")
-    share = (used["weights"][0] - used["plain"][0]) / (used["peer-weights"][0] - used["peer"][0])
-    print(f"every weight available: 1/{1 / share:.0f} of the memory that output_attentions adds")
+    names = ("plain", "watched", "weights", "peer", "peer-weights")
+    runs = {name: [measured(name, chosen) for _ in range(chosen.memory_rounds)] for name in names}
+    extra = {name: [bytes_ for bytes_, _ in pairs] for name, pairs in runs.items()}
+    for name, pairs in runs.items():
+        took = [seconds_ for _, seconds_ in pairs]
+        print(
+            f"{name:14} {spread([b / 1e9 for b in extra[name]])} GB more at the peak of the pass, {spread(took, 1)} s"
+        )
+    ours = [weights - plain for weights, plain in zip(extra["weights"], extra["plain"], strict=True)]
+    theirs = [weights - plain for weights, plain in zip(extra["peer-weights"], extra["peer"], strict=True)]
+    share = spread([mine / peer for mine, peer in zip(ours, theirs, strict=True)], 4)
+    print(f"every weight available: {share} of the memory that output_attentions adds")
 
 
 def measured(name: str, chosen: argparse.Namespace) -> tuple[float, float]:
