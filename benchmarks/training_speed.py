@@ -89,7 +89,7 @@ def check_equal(peer: NanoGPT, text: torch.Tensor) -> None:
     part = text[: CONTEXT * BATCH + 1]
     ids = part.numpy()
     windows = Batch(ids_BT=ids[:-1].reshape(BATCH, -1), targets_BT=ids[1:].reshape(BATCH, -1), documents_BT=None)
-    loss, expected = float(next_token_loss(ours, windows)), peer.nats(part) / (CONTEXT * BATCH)
+    loss, expected = float(next_token_loss(ours, windows).detach()), peer.nats(part) / (CONTEXT * BATCH)
     if abs(loss - expected) > 1e-5:
         sys.exit(f"the losses differ: {loss} and the peer's {expected}; nothing was timed")
 
