@@ -13,7 +13,7 @@ import pytest
 
 from clearhead import files
 from clearhead.errors import FolderError
-from clearhead.files import replacing, write_text
+from clearhead.files import leftovers, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -59,15 +59,21 @@ class TestAnEndInTheMiddle:
         ended = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], timeout=60, check=False)
         assert ended.returncode == -signal.SIGKILL
         assert (tmp_path / "a").read_text() == "old"
+        (left,) = (name for name in names(tmp_path) if name != "a")
         write_text(tmp_path / "a", "new")  # what the dead process left is in nobody's way
         assert (tmp_path / "a").read_text() == "new"
+        kept = [".gitignore", "1.tmp", ".a.tmp", ".a.12.tmp.gz"]
+        for name in kept:
+            (tmp_path / name).write_text("somebody else's")
+        (tmp_path / ".folder.3.tmp").mkdir()
+        assert leftovers(tmp_path) == [tmp_path / left]
 
 
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from clearhead.errors import FolderError
-from clearhead.files import replacing, write_text
+from clearhead.files import leftovers, replacing, write_text
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 for size in (1001, 100_000):

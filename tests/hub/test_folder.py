@@ -204,6 +204,16 @@ class TestAltered:
         with pytest.raises(FolderError, match=rf"^{made / 'tokenizer.json'} and .* were not saved together"):
             hub.load(made)
 
+    def test_an_id_beyond_measure(self, tmp_path: Path) -> None:
+        """One digit too many: said at once, where the library would go through all ids below it."""
+        TOKENIZER.save(tmp_path)
+        path = tmp_path / "tokenizer.json"
+        path.write_text(path.read_text().replace('": 29', '": 4000000029'))
+        with pytest.raises(
+            FolderError, match=rf"^{path}: altered: a token has the id 4000000029; ids lie below 16777216"
+        ):
+            Tokenizer.load(tmp_path)
+
     @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
     def test_another_models_file(self, tmp_path: Path, name: str) -> None:
         """Copied from a model of the same shape: each file is whole, but they do not belong together."""
@@ -225,11 +235,25 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """The files of a folder of each family."""
+    """The files of a folder of each family, as saved here."""
     folders = {name: tmp_path_factory.mktemp(name) for name in CONFIGS}
     for name, folder in folders.items():
         saved(folder, CONFIGS[name])
     return {name: content_of(folder) for name, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def foreign(
+    content: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, bytes]]:
+    """The same without checksums of what stands beside the weights, as other tools save."""
+    path = tmp_path_factory.mktemp("foreign") / "model.safetensors"
+    found: dict[str, dict[str, bytes]] = {}
+    for name, files in content.items():
+        path.write_bytes(files[path.name])
+        write_tensors(path, read_tensors(path)[0])
+        found[name] = {**files, path.name: path.read_bytes()}
+    return found
 
 
 def flipped(draw: Callable[..., Any], content: bytes) -> bytes:
@@ -309,18 +333,14 @@ def test_without_checksums_too_there_is_one_error_if_any(
     family: str,
     name: str,
     damage: Callable[[Any, bytes], bytes],
-    content: dict[str, dict[str, bytes]],
+    foreign: dict[str, dict[str, bytes]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """A folder from elsewhere carries none: a changed number may pass, but what is read then runs."""
-    base = tmp_path_factory.getbasetemp()
-    (base / "weights").write_bytes(content[family]["model.safetensors"])
-    tensors, _ = read_tensors(base / "weights")
-    write_tensors(base / "weights", tensors)
-    files = {**content[family], "model.safetensors": (base / "weights").read_bytes()}
-    loaded = loaded_from(base / "run", {**files, name: damage(data.draw, files[name])})
+    run = tmp_path_factory.getbasetemp() / "run"
+    loaded = loaded_from(run, {**foreign[family], name: damage(data.draw, foreign[family][name])})
     if isinstance(loaded, str):
-        assert str(base / "run") in loaded
+        assert str(run) in loaded
         loaded.encode()
     else:
         places = min(23, loaded.config.context)

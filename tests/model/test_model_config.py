@@ -121,6 +121,11 @@ class TestParameters:
         )
         assert released.parameters() == 124_439_808
 
+    def test_inside(self) -> None:
+        """Without the 31 x 20 of the embedding, and of the output layer when that is another matrix."""
+        assert QWEN3.inner_parameters() == QWEN3.parameters() - 620
+        assert model(tied=False).inner_parameters() == QWEN3.inner_parameters()
+
     @given(config=configs())
     def test_as_built(self, config: ModelConfig) -> None:
         assert config.parameters() == sum(parameter.numel() for parameter in skeleton(config).parameters())

@@ -32,6 +32,7 @@ from clearhead.text.stream import ByteStream, TextStream, WindowStream
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
+LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
 _UNKNOWN = 2**32 - 1  # no vocabulary is that large
 _Bytes = bytes  # the class below has a constructor of that name
 
@@ -106,8 +107,13 @@ class Tokenizer:
             raise FolderError(
                 f"{file}: truncated, altered or not a tokenizer.json: {fault}; copy it again from where it came"
             ) from fault
-        if not library.get_vocab_size(with_added_tokens=True):
+        ids = library.get_vocab(with_added_tokens=True).values()
+        if not ids:
             raise FolderError(f"{file}: has no tokens; copy it again from where it came")
+        if max(ids) >= LARGEST_VOCABULARY:
+            raise FolderError(
+                f"{file}: altered: a token has the id {max(ids)}; ids lie below {LARGEST_VOCABULARY}; copy it again"
+            )
         config = file.with_name("tokenizer_config.json")
         return cls(library, _read_config(config) if config.exists() else None)
 
