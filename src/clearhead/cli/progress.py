@@ -73,12 +73,12 @@ class Display:
         first = self._first or report
         seconds, steps = report.seconds - first.seconds, report.step - first.step
         each = report.tokens / report.step
-        speed = f"{each * steps / seconds:,.0f} tokens/s  " if seconds > 0 else ""
+        speed = f"  {each * steps / seconds:,.0f} tokens/s" if seconds > 0 else ""
         left = seconds / (report.used - first.used) * (1 - report.used) if report.used > first.used else 0.0
         valid = "" if self._valid is None else f"  valid {self._valid:.3f}"
         return (
-            f"step {report.step:,}  loss {self._loss:.3f}{valid}  lr {report.rate:.4f}  {speed}"
-            f"{int(left // 60)}:{int(left % 60):02d} left"
+            f"{int(left // 60)}:{int(left % 60):02d} left  step {report.step:,}  loss {self._loss:.3f}{valid}  "
+            f"lr {report.rate:.2g}{speed}"
         )
 
     def _line(self, text: str) -> None:
