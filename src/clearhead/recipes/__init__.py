@@ -54,11 +54,13 @@ def read(name: str) -> Table:
 
 
 def read_file(path: Path) -> Table:
-    """A TOML file as nested tables. Raises OptionError when it is missing or not TOML."""
+    """A TOML file as nested tables. Raises OptionError when it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OptionError(f"config: there is no file {path}") from None
+    except OSError as fault:
+        raise OptionError(f"config: {path} cannot be read: {fault.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"config: {path} is not TOML: {error}") from None
 
@@ -66,13 +68,14 @@ def read_file(path: Path) -> Table:
 def read_setting(setting: str) -> Table:
     """``model.layers=6`` as nested tables; the value is read as TOML, and as a plain string where it is not."""
     name, equals, value = setting.partition("=")
-    if not equals or not name.strip():
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
         raise OptionError(f"--set {setting}: it must read name=value, such as model.layers=6")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
-    for key in reversed(name.strip().split(".")):
+    for key in reversed(keys):
         parsed = {key: parsed}
     return cast(Table, parsed)
 
