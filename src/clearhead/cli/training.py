@@ -21,9 +21,9 @@ from clearhead.generation import Sampling, generate
 from clearhead.model import ModelConfig, Transformer, build, from_dict, to_dict
 from clearhead.observation.curve import draw_curve
 from clearhead.recipes import Recipe, Table, TextConfig
-from clearhead.text import Tokens
+from clearhead.text import Tokens, Windows
 from clearhead.train import Evaluated, Hooks, State, Stepped, TrainConfig, fit, read_log, saved, score_of
-from clearhead.train.budget import choose, choose_threads, shape
+from clearhead.train.budget import SHORTEST, choose, choose_threads, shape
 
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the recipe of a run by steps that names no other: its shape must not depend on the machine
@@ -51,7 +51,7 @@ def start(
     runs.check_text(text)
     from_dict(TrainConfig, table["train"], "train.")
     # What measuring will choose stands in for itself: a slip is told before the text is read, not after.
-    chosen_later = {"vocabulary": 1} if "layers" in table["model"] else to_dict(shape(0, vocabulary=1, context=16))
+    chosen_later = {"vocabulary": 1} if _complete(table["model"]) else to_dict(shape(0, vocabulary=1, context=16))
     from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     folder = out or Path("runs") / runs.name_of(text)
     console = _console()
@@ -108,9 +108,14 @@ def _whole(tables: Sequence[Table]) -> Table:
             train.pop(name, None)
     if "steps" not in chosen:
         train.setdefault("minutes", MINUTES)
-    elif "layers" not in whole["model"]:
+    elif not _complete(whole["model"]):
         whole["model"] = recipes.joined([recipes.read(BY_STEPS)["model"], whole["model"]])
     return whole
+
+
+def _complete(model: Mapping[str, Any]) -> bool:
+    """True when the tables leave nothing of the model open that has no default."""
+    return {"context", "layers", "width", "attention", "feed_forward"} <= model.keys()
 
 
 def _topmost(tables: Sequence[Table], part: str, names: tuple[str, str]) -> Table:
@@ -136,7 +141,9 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             f"model.vocabulary is {model['vocabulary']:,} and the tokenizer has {vocabulary:,} tokens; leave it out, "
             f"or set it to {vocabulary} or more"
         )
-    if "layers" not in model:
+    # A text too short for one window is told before anything is measured.
+    Windows(material.train, context=model.get("context", SHORTEST), batch=1, seed=0)
+    if not _complete(model):
         choice = choose(
             minutes=train["minutes"],
             used=used,
@@ -152,6 +159,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
         model = recipes.joined([to_dict(choice.model), model])
         train = recipes.joined([to_dict(choice.train), train])
     recipe = recipes.resolved({"text": to_dict(material.config), "model": model, "train": train})
+    runs.check_memory(recipe.model, recipe.train)
     if recipe.train.threads is None:
         threads, reason = choose_threads(recipe.model, console.print)
         console.print(f"chosen: {reason}")

@@ -29,6 +29,7 @@ EVALUATIONS = 12
 EVALUATING = 0.04  # part of the time left for all evaluations together, and the same again for the one at the end
 READING = 2.5  # tokens evaluated in the time of one trained on
 CONTEXT = 256
+SHORTEST = 16  # context of the smallest texts
 STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a short run
 BATCH_TOKENS = (2048, 32768)
 EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
@@ -62,7 +63,9 @@ def choose(
     """
     check_time(minutes, used)
     left = 60 * minutes - used
-    ladder = [adapt(shape(rung, vocabulary, max(16, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))]
+    ladder = [
+        adapt(shape(rung, vocabulary, max(SHORTEST, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))
+    ]
     context = ladder[0].context
     batch = max(1, BATCH_TOKENS[0] // context)
     if threads is None:

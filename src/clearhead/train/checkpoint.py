@@ -24,6 +24,7 @@ class Progress:
     log_bytes: int = 0  # length of log.jsonl
     loss_sum: float = 0.0  # of the steps since the log's last line, in nats per token
     loss_steps: int = 0  # how many they are
+    begun: float = 0.0  # seconds used before the first step; the schedule of a run by minutes counts from here
     reserve: float = 0.0  # seconds kept for what comes after the last step of a run by minutes
 
 

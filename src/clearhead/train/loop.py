@@ -48,10 +48,11 @@ class Outcome:
 class Clock:
     """Which part of a run is behind: steps made of steps given, or seconds used of seconds given."""
 
-    def __init__(self, config: TrainConfig, used: float, reserve: float) -> None:
+    def __init__(self, config: TrainConfig, used: float, begun: float, reserve: float) -> None:
         self._config = config
         self._start = time.perf_counter() - used
         self._furthest = 0.0
+        self.begun = begun  # seconds used before the first step
         self.reserve = reserve  # seconds kept for what comes after the last step
 
     def seconds(self) -> float:
@@ -63,7 +64,8 @@ class Clock:
         if self._config.steps is not None:
             return min(1.0, step / self._config.steps)
         given = 60.0 * (self._config.minutes or 0.0) - self.reserve
-        self._furthest = max(self._furthest, min(1.0, self.seconds() / given) if given > 0 else 1.0)
+        left = given - self.begun
+        self._furthest = max(self._furthest, min(1.0, (self.seconds() - self.begun) / left) if left > 0 else 1.0)
         return self._furthest
 
 
@@ -86,7 +88,7 @@ def fit(
     TextError for texts that are too short, OptionError when the time is over before the first step.
     """
     progress = Progress() if state is None else state.progress
-    clock = Clock(config, used + progress.seconds, progress.reserve)
+    clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
     windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
@@ -110,7 +112,9 @@ def fit(
 
     def save() -> None:
         nonlocal progress
-        progress = replace(progress, seconds=clock.seconds(), reserve=clock.reserve, log_bytes=log.flush())
+        progress = replace(
+            progress, seconds=clock.seconds(), begun=clock.begun, reserve=clock.reserve, log_bytes=log.flush()
+        )
         whole = State(
             progress=progress, weights=model.state_dict(), optimizer=optimizer.state(), random=random_states()
         )
@@ -149,6 +153,7 @@ def fit(
         save()
         if progress.step == 0:
             look()
+            clock.begun = clock.seconds()
         behind = clock.behind(progress.step)
         while behind < 1:
             rate = learning_rate(config, behind)
