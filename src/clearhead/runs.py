@@ -83,6 +83,12 @@ def check_text(config: TextConfig) -> None:
         )
 
 
+def check_field(field: str | None, texts: Sequence[Source]) -> None:
+    """Raises OptionError when a field is named and no text has fields."""
+    if field is not None and not any(isinstance(text, FileSource) and text.field for text in texts):
+        raise OptionError(f"field {field!r}: is for .jsonl files, and the text has none")
+
+
 def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     """Reads, tokenises and splits the text of the run in ``folder``; the second time it comes from the cache.
 
@@ -96,8 +102,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     else:
         texts = _files(config.sources, config, folder)
     every = [*texts, *held]
-    if config.field is not None and not any(isinstance(each, FileSource) and each.field for each in every):
-        raise OptionError(f"field {config.field!r}: is for .jsonl files, and the text has none")
+    check_field(config.field, every)
     tokenizer = _tokenizer(config, folder, texts, held, _told(say, "learning the tokenizer"))
     told = _told(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=told)

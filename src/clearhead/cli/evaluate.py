@@ -22,14 +22,16 @@ def evaluate(
     """
     import json
 
-    from clearhead import hub, machine
+    from clearhead import hub, machine, runs
     from clearhead.cli.threads import use_threads
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
 
     loaded = hub.load(model, device=machine.device())
     use_threads(threads)
-    score = score_of(loaded.transformer, tokenize(sources(text, field=field, encoding=encoding), loaded.tokenizer))
+    texts = sources(text, field=field, encoding=encoding)
+    runs.check_field(field, texts)
+    score = score_of(loaded.transformer, tokenize(texts, loaded.tokenizer))
     if as_json:
         figures = {
             "nats_per_token": score.loss,

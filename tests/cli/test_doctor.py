@@ -1,0 +1,53 @@
+"""The verb doctor: what this machine has, and why."""
+
+import re
+
+import torch
+from calling import Command
+
+from clearhead import __version__, machine
+from clearhead.cli import threads
+
+
+def rows(out: str) -> dict[str, str]:
+    return dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
+
+
+def test_it_says_what_there_is(command: Command):
+    done = command("doctor")
+    found = rows(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert found["clearhead"] == __version__
+    assert found["python, torch"].endswith(torch.__version__)
+    assert found["cores"].split()[0] == str(machine.cores())
+    assert re.fullmatch(r"\d+\.\d GB free", found["memory"])
+    assert re.search(r"products take \d+\.\d\d of float32's time", found["bfloat16"])
+    assert ("none" in found["GPU"]) == (not torch.cuda.is_available())
+
+
+def test_it_says_which_threads_it_chose_and_why(command: Command):
+    chosen = re.match(r"(\d+), the fastest just now \((.*)\)", rows(command("doctor").out)["threads"])
+    assert chosen is not None
+    times = {int(count): float(time) for count, time in re.findall(r"(\d+): ([\d.]+) ms", chosen[2])}
+    assert set(times) == {1, machine.cores()}
+    assert times[int(chosen[1])] == min(times.values())
+
+
+def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
+    found = rows(command("doctor").out)
+    if not torch.cuda.is_available():
+        assert found["attention, causal"].startswith("sdpa  (flex: it runs on CUDA")
+        assert found["attention, soft cap"].startswith("reference  (")
+        assert "sdpa: soft caps are not in this kernel" in found["attention, soft cap"]
+
+
+def test_threads_are_measured_unless_given(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setattr(machine, "cores", lambda: 2)
+        monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: {1: 0.1, 2: 1.0}[torch.get_num_threads()])
+        assert threads.measured() == {1: 0.1, 2: 1.0}
+        assert threads.use_threads(None) == torch.get_num_threads() == 1
+        assert threads.use_threads(2) == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,105 @@
+"""The verb eval: its figures against a plain computation, and what it refuses."""
+
+import json
+import math
+
+import pytest
+import torch
+from calling import TEXT, Command
+
+from clearhead import hub
+from clearhead.text import Tokenizer
+
+OTHER = "A quick dog jumps over the fox, and the lazy fox sleeps on.\n" * 3
+
+
+def by_hand(folder, *documents: str) -> tuple[float, int, int]:
+    """Nats, tokens and bytes: windows of 16 tokens, each token from those before it in its window and document."""
+    model = hub.load(folder)
+    stream, starts = [], []
+    for document in documents:
+        starts.append(len(stream))
+        stream += [256, *document.encode()]
+    nats = 0.0
+    for place in range(1, len(stream)):
+        window = (place - 1) // 16 * 16
+        first = max(window, max(start for start in starts if start < place))
+        with torch.no_grad():
+            logits_V = model(torch.tensor([stream[first:place]]))[0, -1].double()
+        nats -= float(logits_V.log_softmax(0)[stream[place]])
+    return nats, len(stream) - 1, sum(len(document.encode()) for document in documents)
+
+
+def test_the_figures_are_those_of_a_plain_computation(command: Command, tmp_path, trained):
+    (tmp_path / "other.txt").write_text(OTHER)
+    done = command("eval", trained[0], "other.txt", "--threads", 1)
+    nats, tokens, size = by_hand(trained[0], OTHER)
+    assert done.code == 0
+    assert done.err == ""
+    assert done.out.splitlines() == [
+        f"{nats / tokens:.4f} nats a token",
+        f"{nats / math.log(2) / size:.4f} bits a byte",
+        f"{math.exp(nats / tokens):.2f} perplexity a token",
+        f"over {tokens:,} tokens, {size:,} bytes, in windows of 16 tokens",
+    ]
+
+
+def test_json_has_the_same_in_full(command: Command, tmp_path, trained):
+    (tmp_path / "a.txt").write_text(OTHER)
+    (tmp_path / "b.txt").write_text("你好,世界")
+    done = command("eval", trained[0], "a.txt", "b.txt", "--json", "--threads", 1)
+    nats, tokens, size = by_hand(trained[0], OTHER, "你好,世界")
+    assert json.loads(done.out) == {
+        "nats_per_token": pytest.approx(nats / tokens, rel=1e-5),
+        "bits_per_byte": pytest.approx(nats / math.log(2) / size, rel=1e-5),
+        "perplexity": pytest.approx(math.exp(nats / tokens), rel=1e-4),
+        "tokens": tokens,
+        "bytes": size,
+    }
+    assert done.out.count("\n") == 1
+
+
+def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained):
+    plain = command("eval", trained[0], "text.txt", "--threads", 1).out
+    (tmp_path / "latin.txt").write_bytes(TEXT.encode("utf-16"))
+    (tmp_path / "lines.jsonl").write_text(json.dumps({"body": TEXT}) + "\n")
+    assert command("eval", trained[0], "-", "--threads", 1, stdin=TEXT.encode()).out == plain
+    assert command("eval", trained[0], "latin.txt", "--encoding", "utf-16", "--threads", 1).out == plain
+    assert command("eval", trained[0], "lines.jsonl", "--field", "body", "--threads", 1).out == plain
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["runs/none", "text.txt"], 1, "error: runs/none: there is no such folder"),
+        ([".", "text.txt"], 1, "config.json"),
+        (["RUN", "none.txt"], 1, "error: none.txt: no such file"),
+        (["RUN", "empty.txt"], 1, "error: empty.txt: is empty"),
+        (["RUN", "binary.txt"], 1, "error: binary.txt: a NUL near byte 1"),
+        (["RUN", "text.txt", "--threads", "0"], 2, "error: --threads 0: must be 1 or more"),
+        (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
+        (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': is for .jsonl files"),
+        (["RUN", "blank.jsonl"], 1, "error: the text to measure on has 2 token(s)"),
+        (["RUN"], 2, "Missing argument"),
+    ],
+)
+def test_bad_input(command: Command, tmp_path, trained, arguments, code, message):
+    (tmp_path / "empty.txt").write_bytes(b"")
+    (tmp_path / "binary.txt").write_bytes(b"a\0b")
+    (tmp_path / "blank.jsonl").write_text('{"text": ""}\n' * 2)
+    done = command("eval", *(trained[0] if word == "RUN" else word for word in arguments))
+    assert done.code == code
+    assert message in done.err
+    assert done.out == ""
+    assert "Traceback" not in done.err
+
+
+def test_a_character_the_model_never_saw(command: Command, tmp_path):
+    from calling import SMALL
+
+    assert command("train", "text.txt", "--tokenizer", "characters", "--steps", 1, *SMALL[2:]).code == 0
+    (tmp_path / "other.txt").write_text("The café")
+    done = command("eval", "runs/text", "other.txt")
+    assert done.code == 1
+    assert "the character 'é' (U+00E9) in 'The café' is not among the 30" in done.err
+    assert Tokenizer.load(tmp_path / "runs" / "text").kind == "characters"

@@ -1,0 +1,143 @@
+"""The command as a whole: its start, its help, its exit codes, its streams and colours."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from calling import Command
+
+from clearhead import __version__
+from clearhead.cli import VERBS
+
+COMMAND = str(Path(sys.executable).with_name("clearhead"))
+HELP = """
+import resource, sys
+from clearhead import cli
+sys.argv = ["clearhead", *{words!r}]
+try:
+    cli.main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, "torch" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_is_quick_and_needs_no_torch(words: list[str]):
+    """0.3 s of a processor's time, whatever else the machine does; the best of three is what it costs undisturbed."""
+    costs: list[float] = []
+    while len(costs) < 3 and (not costs or min(costs) > 0.3):
+        done = subprocess.run(
+            [sys.executable, "-c", HELP.format(words=words)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Usage: clearhead" in done.stdout
+        cost, loaded = done.stderr.split()
+        assert loaded == "False"
+        costs.append(float(cost))
+    assert min(costs) < 0.3
+
+
+def test_the_verbs(command: Command):
+    out = command("--help").out
+    for verb in ("train", "generate", "look", "eval", "show", "corpora", "doctor"):
+        assert f"│ {verb} " in out
+    assert command("-h").out == out
+
+
+def test_the_version(command: Command):
+    assert command("--version").out == f"clearhead {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--version"], 0, ""),
+        (["show", "nowhere"], 1, "error: nowhere: there is no such folder"),
+        ([], 2, ""),
+        (["trian"], 2, "Did you mean 'train'?"),
+        (["show"], 2, "Missing argument"),
+        (["show", "a", "b"], 2, "Got unexpected extra argument"),
+        (["train", "a", "--steps", "many"], 2, "Invalid value for '--steps'"),
+    ],
+)
+def test_exit_codes(command: Command, arguments, code, message):
+    done = command(*arguments)
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever the disk answers that nobody foresaw."""
+    from clearhead import hub
+
+    def load(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(hub, "load", load)
+    done = command("show", "x")
+    assert (done.code, done.err) == (1, "error: [Errno 13] Permission denied: 'x'\n")
+    with pytest.raises(PermissionError):
+        command("show", "x", "--debug")
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path):
+    """clearhead corpora world-en | head -1."""
+    process = subprocess.Popen(
+        [COMMAND, "corpora", "world-en"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait()
+
+
+class TestColour:
+    """On a terminal errors are red, unless NO_COLOR says no (https://no-color.org: set and not empty)."""
+
+    @staticmethod
+    def error(**environment: str) -> bytes:
+        import pty
+
+        terminal, inside = pty.openpty()
+        subprocess.run(
+            [COMMAND, "show", "nowhere"], stderr=inside, stdin=inside, check=False, env={**os.environ, **environment}
+        )
+        os.close(inside)
+        written = os.read(terminal, 10_000)
+        os.close(terminal)
+        return written
+
+    def test_a_terminal_shows_it(self):
+        assert self.error().startswith(b"\x1b[31merror: nowhere")
+        assert self.error(NO_COLOR="").startswith(b"\x1b[31merror: nowhere")
+
+    def test_no_color_is_honoured(self):
+        assert self.error(NO_COLOR="1").startswith(b"error: nowhere")
+
+    def test_nor_is_any_in_the_progress(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """The bar is drawn, without colours (SGR 30 to 49 and 90 to 107)."""
+        import io
+        import re
+
+        from rich.console import Console
+
+        from clearhead.cli.progress import Display
+        from clearhead.train import Stepped
+
+        for no_color, expected in (("1", False), ("", True)):
+            monkeypatch.setenv("NO_COLOR", no_color)
+            screen = io.StringIO()
+            console = Console(file=screen, force_terminal=True, color_system="standard", width=100)
+            with Display(console) as display:
+                display.show(Stepped(step=1, loss=2.0, rate=0.1, used=0.5, tokens=9, seconds=1.0))
+            codes = re.findall(r"\x1b\[(\d+(?:;\d+)*)m", screen.getvalue())
+            coloured = [code for code in codes if any(30 <= int(n) < 50 or 90 <= int(n) < 108 for n in code.split(";"))]
+            assert bool(coloured) == expected
+            assert "━" in screen.getvalue()

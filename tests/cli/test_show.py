@@ -1,0 +1,101 @@
+"""The verb show: what it prints is what is in the folder."""
+
+import re
+import shutil
+
+import pytest
+from calling import Command
+
+from clearhead import hub
+from clearhead.train import Evaluated, read_log
+
+
+def rows(out: str) -> dict[str, str]:
+    return dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
+
+
+def test_a_run(command: Command, trained):
+    folder, _ = trained
+    model = hub.load(folder)
+    count = sum(p.numel() for p in model.transformer.parameters())
+    inner = sum(p.numel() for name, p in model.transformer.named_parameters() if name != "embedding.weight")
+    best = min((r for r in read_log(folder / "log.jsonl") if isinstance(r, Evaluated)), key=lambda r: r.valid_loss)
+    done = command("show", folder)
+    assert done.code == 0
+    assert done.err == ""
+    assert rows(done.out) == {
+        "family": "qwen3",
+        "weights": f"{count:,}, {inner:,} of them beside the embeddings",
+        "memory": "0.0 MB, and 0.0 MB for a text of full length",
+        "layers": "1 of width 16",
+        "attention": "2 heads of width 8",
+        "feed-forward": "swiglu of width 32",
+        "norm": "rms",
+        "positions": "rotary",
+        "output layer": "the embedding matrix",
+        "context": "16 tokens",
+        "tokenizer": "bytes, 257 tokens",
+        "text": "text.txt",
+        "training": "20 steps, 4 texts a step, muon",
+        "validation": f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step 20)",
+    }
+
+
+def test_sizes_by_hand(command: Command, tmp_path):
+    """A quarter of a million weights are 1 MB; keys and values of 3 layers, 2 groups of 50, 1,000 places: 2.4 MB."""
+    from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+    from clearhead.text import Tokenizer
+
+    config = ModelConfig(
+        vocabulary=257,
+        context=1000,
+        layers=3,
+        width=100,
+        attention=AttentionConfig(heads=4, kv_heads=2, head_width=50, window=64),
+        feed_forward=FeedForwardConfig(width=177),
+        tied=False,
+    )
+    hub.save(tmp_path / "model", build(config, seed=0), Tokenizer.bytes())
+    found = rows(command("show", "model").out)
+    assert found["memory"] == f"{4 * config.parameters() / 1e6:.1f} MB, and 2.4 MB for a text of full length"
+    assert found["attention"] == "4 heads of width 50, keys and values in 2 groups, window of 64 tokens"
+    assert found["output layer"] == "its own matrix"
+    assert "training" not in found
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_log(command: Command, tmp_path, trained):
+    shutil.copytree(trained[0], tmp_path / "run")
+    with (tmp_path / "run" / "log.jsonl").open("a") as log:
+        log.write('{"kind": "stepp')
+    assert command("show", "run").out == command("show", trained[0]).out
+
+
+def test_standard_input_is_named(command: Command, tmp_path, trained):
+    shutil.copytree(trained[0], tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"text.txt"', '"-"'))
+    assert rows(command("show", "run").out)["text"] == "standard input"
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("model.safetensors", None, "model.safetensors: "),
+        ("model.safetensors", b"short", "model.safetensors: truncated"),
+        ("config.json", b"{", "config.json: "),
+        ("tokenizer.json", b"{}", "tokenizer.json "),
+        ("log.jsonl", b"not a log\n", "log.jsonl: line 1 is altered"),
+        ("recipe.toml", b"[[", "recipe.toml is not TOML"),
+    ],
+)
+def test_a_damaged_folder_is_told(command: Command, tmp_path, trained, file, damage, message):
+    shutil.copytree(trained[0], tmp_path / "run")
+    if damage is None:
+        (tmp_path / "run" / file).unlink()
+    else:
+        (tmp_path / "run" / file).write_bytes(damage)
+    done = command("show", "run")
+    assert done.code in (1, 2)
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert done.err.count("\n") == 1
