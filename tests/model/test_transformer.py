@@ -211,6 +211,18 @@ class TestLogits:
         assert last.shape == (2, 1, QWEN3.vocabulary)
         torch.testing.assert_close(last, model(ids_BT)[:, -1:])
 
+    @torch.no_grad()
+    def test_soft_caps_reach_the_heads(self) -> None:
+        """Gemma 2's rule (2024, 2.1) in the first layer: softmax(c tanh(s / c)) with c = 1.5."""
+        model = lively(replace(MODELS["soft cap"], layers=1), dtype=torch.float64)
+        with watch(model) as record:
+            model(text(QWEN3, 1, 7))
+        (call,) = record._calls[Site(0)]
+        for head in range(4):
+            s_QK = call.q_BHQD[0, head] @ call.k_BGKD[0, head // 2].T / math.sqrt(6)
+            s_QK = (1.5 * (s_QK / 1.5).tanh()).masked_fill(torch.ones(7, 7).triu(1).bool(), -math.inf)
+            torch.testing.assert_close(record[0, head][:, :].double(), s_QK.softmax(dim=-1), rtol=0, atol=1e-6)
+
     @settings(max_examples=60)
     @given(config=configs(), seed=st.integers(0, 3))
     @torch.no_grad()
@@ -359,6 +371,17 @@ class TestDropout:
         seen: list[Tensor] = []
         block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         model(torch.zeros(1, 1, dtype=torch.long))
+        assert 0.2 < float((seen[0] == 0).float().mean()) < 0.4
+
+    def test_learned_places_are_dropped_with_the_embedding(self) -> None:
+        """As in GPT-2: after the sum."""
+        model = build(replace(GPT2, dropout=0.3, width=999, attention=replace(GPT2.attention, head_width=333)), seed=0)
+        with torch.no_grad():
+            model.embedding.weight.zero_()
+            model.positions.weight.fill_(1.0)
+        seen: list[Tensor] = []
+        model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        model.train()(torch.zeros(1, 1, dtype=torch.long))
         assert 0.2 < float((seen[0] == 0).float().mean()) < 0.4
 
     def test_without_it_nothing_random_is_drawn(self) -> None:
