@@ -107,7 +107,7 @@ class TestColour:
 
         terminal, inside = pty.openpty()
         subprocess.run(
-            [COMMAND, "show", "nowhere"], stderr=inside, stdin=inside, check=False, env={**os.environ, **environment}
+            [COMMAND, "corpora", "nowhere"], stderr=inside, stdin=inside, check=False, env={**os.environ, **environment}
         )
         os.close(inside)
         written = os.read(terminal, 10_000)
@@ -115,11 +115,11 @@ class TestColour:
         return written
 
     def test_a_terminal_shows_it(self):
-        assert self.error().startswith(b"\x1b[31merror: nowhere")
-        assert self.error(NO_COLOR="").startswith(b"\x1b[31merror: nowhere")
+        assert self.error().startswith(b"\x1b[31merror: no corpus")
+        assert self.error(NO_COLOR="").startswith(b"\x1b[31merror: no corpus")
 
     def test_no_color_is_honoured(self):
-        assert self.error(NO_COLOR="1").startswith(b"error: nowhere")
+        assert self.error(NO_COLOR="1").startswith(b"error: no corpus")
 
     def test_nor_is_any_in_the_progress(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """The bar is drawn, without colours (SGR 30 to 49 and 90 to 107)."""

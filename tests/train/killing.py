@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from clearhead import cli
@@ -64,8 +65,9 @@ def forked(arguments: list[str], seconds: float | None, touches: int | None) -> 
             code = command(arguments)
             os.write(outlet, str(count[0]).encode())
             os._exit(code)
-        finally:
-            os._exit(70)  # a traceback was printed
+        except BaseException:
+            traceback.print_exc()
+            os._exit(70)
     os.close(outlet)
     if seconds is not None:
         time.sleep(seconds)
