@@ -16,6 +16,8 @@ MEMINFO = Path("/proc/meminfo")
 OWN_GROUP = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
 
+THREADS_AT_MOST = 1024  # a larger number is a slip; the library starts as many as it is told
+
 
 def cores() -> int:
     """Processor cores this process may use."""

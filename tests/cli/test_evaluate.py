@@ -77,6 +77,7 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
         (["RUN", "empty.txt"], 1, "error: empty.txt: is empty"),
         (["RUN", "binary.txt"], 1, "error: binary.txt: a NUL near byte 1"),
         (["RUN", "text.txt", "--threads", "0"], 2, "error: --threads 0: must be 1 or more"),
+        (["RUN", "text.txt", "--threads", "9999999999999"], 2, "and at most 1024"),
         (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
         (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': is for .jsonl files"),
         (["RUN", "blank.jsonl"], 1, "error: the text to measure on has 2 token(s)"),

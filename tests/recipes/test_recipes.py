@@ -117,6 +117,8 @@ class TestTables:
             ({"model": {"attention": {"head": 1}}}, "model.attention.head: unknown; did you mean 'heads'?"),
             ({"train": {"optimizer": {"beta": 1}}}, "train.optimizer.beta: unknown; did you mean 'beta"),
             ({"text": {"files": []}}, "text.files: unknown"),
+            ({"model": 3}, "model: 3 was given; it is a table with vocabulary, context"),
+            ({"train": {"optimizer": "muon"}}, "train.optimizer: 'muon' was given; it is a table with kind"),
         ],
     )
     def test_unknown_names_are_told_with_the_nearest(self, table, message):

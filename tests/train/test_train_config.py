@@ -44,6 +44,7 @@ WRONG = [
     ({"steps": 3, "evaluations": 0}, "evaluations is 0"),
     ({"steps": 3, "evaluation_tokens": 0}, "evaluation_tokens is 0"),
     ({"steps": 3, "threads": 0}, "threads is 0"),
+    ({"steps": 3, "threads": 10**30}, "it must be at most 1024"),
     ({"steps": 3, "seed": -1}, "seed is -1; it must be at least 0 and below"),
     ({"steps": 3, "seed": 2**63}, "seed is 9223372036854775808"),
     ({"steps": 3, "warmup": 1.5}, "warmup is 1.5; it is a part of the whole, from 0 to 1"),

@@ -11,10 +11,10 @@ from clearhead.errors import OptionError
 def use_threads(asked: int | None) -> int:
     """Sets the number asked for, or the fastest of ``measured``; returns it.
 
-    Raises OptionError for a number below 1.
+    Raises OptionError for a number below 1 or beyond measure.
     """
-    if asked is not None and asked < 1:
-        raise OptionError(f"--threads {asked}: must be 1 or more")
+    if asked is not None and not 1 <= asked <= machine.THREADS_AT_MOST:
+        raise OptionError(f"--threads {asked}: must be 1 or more, and at most {machine.THREADS_AT_MOST}")
     if asked is None:
         times = measured()
         asked = min(times, key=lambda count: times[count])

@@ -158,7 +158,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             console.print(f"chosen: {reason}")
         model = recipes.joined([to_dict(choice.model), model])
         train = recipes.joined([to_dict(choice.train), train])
-    recipe = recipes.resolved({"text": to_dict(material.config), "model": model, "train": train})
+    recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
     runs.check_memory(recipe.model, recipe.train)
     if recipe.train.threads is None:
         threads, reason = choose_threads(recipe.model, console.print)

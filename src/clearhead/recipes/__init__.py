@@ -99,12 +99,15 @@ def resolved(table: Mapping[str, Any]) -> Recipe:
 
 
 def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") -> None:
-    """Raises ConfigError, with the nearest, for names in the table that no recipe has."""
+    """Raises ConfigError for names that no recipe has, with the nearest, and for values in place of tables."""
     hints = get_type_hints(kind)
     for name, value in table.items():
         if name not in hints:
             raise ConfigError(f"{where}{name}: unknown{nearest(name, hints)}")
-        if is_dataclass(hints[name]) and isinstance(value, Mapping):
+        if is_dataclass(hints[name]):
+            if not isinstance(value, Mapping):
+                parts = ", ".join(get_type_hints(hints[name]))
+                raise ConfigError(f"{where}{name}: {value!r} was given; it is a table with {parts}")
             check_names(cast(Table, value), hints[name], f"{where}{name}.")
 
 

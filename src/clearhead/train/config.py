@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clearhead.errors import ConfigError, OptionError, nearest
+from clearhead.machine import THREADS_AT_MOST
 
 
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
@@ -80,6 +81,8 @@ class TrainConfig:
                 _at_least("train", self, name, 1)
         if self.minutes is not None:
             _at_least("train", self, "minutes", 0.0, strict=True)
+        if self.threads is not None and self.threads > THREADS_AT_MOST:
+            raise ConfigError(f"train: threads is {self.threads}; it must be at most {THREADS_AT_MOST}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"train: seed is {self.seed}; it must be at least 0 and below 2**63")
         for name in ("warmup", "decay", "floor"):
