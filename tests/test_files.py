@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -69,45 +71,18 @@ class TestAnEndInTheMiddle:
         assert leftovers(tmp_path) == [tmp_path / left]
 
 
-FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from clearhead.errors import FolderError
-from clearhead.files import leftovers, replacing, write_text
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-for size in (1001, 100_000):
-    try:
-        write_text(Path(sys.argv[1]), "x" * size)
-    except FolderError as error:
-        print(error)
-    try:
-        with replacing(Path(sys.argv[1])) as file:
-            for _ in range(size):
-                file.write(b"x")
-    except FolderError as error:
-        print(error)
-write_text(Path(sys.argv[2]), "x" * 1000)
-"""
-
-
-def test_a_full_disk(tmp_path: Path) -> None:
-    """A limit on the size of files fails as a full disk does, when the buffered bytes are written."""
+@pytest.mark.parametrize("size", [1001, 100_000])
+def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], AbstractContextManager[None]]) -> None:
+    """Met when the buffered bytes are written: at once, or in the middle."""
     write_text(tmp_path / "a", "old")
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path / "a", tmp_path / "b"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    line = (
-        f"{tmp_path / 'a'}: cannot be written: File too large; the file that stood there is unchanged; "
-        "free some space or choose another place"
-    )
-    assert run.stdout.splitlines() == [line] * 4
-    assert run.stderr == ""
+    message = "a: cannot be written: File too large; the file that stood there is unchanged; free some space or choose"
+    with pytest.raises(FolderError, match=message), file_limit(1000):
+        write_text(tmp_path / "a", "x" * size)
+    with pytest.raises(FolderError, match=message), file_limit(1000), replacing(tmp_path / "a") as file:
+        file.writelines([b"x"] * size)
     assert (tmp_path / "a").read_text() == "old"
+    with file_limit(1000):
+        write_text(tmp_path / "b", "x" * 1000)
     assert names(tmp_path) == ["a", "b"]
 
 

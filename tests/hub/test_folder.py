@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -347,39 +347,32 @@ def test_without_checksums_too_there_is_one_error_if_any(
         assert loaded(ids()[:, :places]).isfinite().all()
 
 
+Limit = Callable[[int], AbstractContextManager[None]]
+
+
 class TestAFullDisk:
     """Each file in turn is the one that no longer fits: one error, and what stood there is still whole."""
 
-    @pytest.fixture(autouse=True)
-    def _limits(self) -> Any:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        yield
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    def test_saving_over_a_model(self, made: Path) -> None:
-        model, limits = lively(hub.read_config(made)), resource.getrlimit(resource.RLIMIT_FSIZE)
-        before = {name: (made / name).read_bytes() for name in FILES}
+    def test_saving_over_a_model(self, made: Path, file_limit: Limit) -> None:
+        model, before = lively(hub.read_config(made)), content_of(made)
         faults = set[str]()
-        for size in sorted({len(content) - 1 for content in before.values()}):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-            with pytest.raises(
-                FolderError, match=r": cannot be written: .*; the file that stood there is unchanged"
-            ) as raised:
+        for size in sorted({len(held) - 1 for held in before.values()}):
+            message = r": cannot be written: .*; the file that stood there is unchanged"
+            with pytest.raises(FolderError, match=message) as raised, file_limit(size):
                 hub.save(made, model, TOKENIZER)
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             faults.add(str(raised.value).split(":")[0])
-            assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+            assert content_of(made) == before
         assert faults <= {str(made / name) for name in FILES}
         assert str(made / "model.safetensors") in faults
         hub.load(made)
 
-    def test_saving_anew(self, tmp_path: Path) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-        with pytest.raises(FolderError, match=r"model.safetensors: cannot be written: .*large.*; free some space"):
+    def test_saving_anew(self, tmp_path: Path, file_limit: Limit) -> None:
+        with (
+            pytest.raises(FolderError, match=r"model.safetensors: cannot be written: .*large.*; free"),
+            file_limit(10_000),
+        ):
             saved(tmp_path / "run", QWEN3)
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [name for name in FILES if name[0] != "m"]
+        assert sorted(content_of(tmp_path / "run")) == [name for name in FILES if name != "model.safetensors"]
 
     def test_under_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
