@@ -19,6 +19,7 @@ from clearhead.attend import (
     Request,
     Score,
     Site,
+    band,
     causal,
     documents,
     knockout,
@@ -64,6 +65,10 @@ def case_window(size: int) -> Case:
     return Case(window(size), lambda b, h, q, k: q - k < size)
 
 
+def case_band(size: int) -> Case:
+    return Case(band(size), lambda b, h, q, k: -size < q - k < size)
+
+
 def case_prefix(size: int) -> Case:
     return Case(prefix(size), lambda b, h, q, k: k <= q or k < size)
 
@@ -82,6 +87,8 @@ MASKS: dict[str, Case] = {
     "window": case_window(3),
     "causal & window": CAUSAL & case_window(3),
     "causal & window of 1": CAUSAL & case_window(1),
+    "band": case_band(3),
+    "band & padding right": case_band(2) & case_padding([4, 11]),
     "padding right": case_padding([7, 11]),
     "padding right, one text empty": case_padding([0, 4]),
     "causal & padding right": CAUSAL & case_padding([7, 11]),

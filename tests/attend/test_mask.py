@@ -13,6 +13,7 @@ from clearhead.attend import (
     Mask,
     Score,
     attend,
+    band,
     causal,
     documents,
     knockout,
@@ -45,6 +46,10 @@ class TestPictures:
 
     def test_a_causal_window_counts_the_query_itself(self) -> None:
         assert picture(causal() & window(2), 4, 4) == ["x...", "xx..", ".xx.", "..xx"]
+
+    def test_a_band_sees_as_far_ahead_as_back(self) -> None:
+        assert picture(band(2), 4, 4) == ["xx..", "xxx.", ".xxx", "..xx"]
+        assert picture(band(2), 1, 4) == ["..xx"]
 
     def test_padding_on_the_right_and_on_the_left(self) -> None:
         assert picture(padding(torch.tensor([2])), 3, 4) == ["xx.."] * 3
@@ -100,6 +105,7 @@ def test_needless_parts_are_named() -> None:
     assert mask.needed(1, 9) == window(8)
     assert mask.needed(3, 6) == causal() & knockout([(5, 0), (9, 1)])  # a prefix of all keys hides none
     assert causal().needed(2, 2) == causal()
+    assert (band(4) & band(3)).needed(4, 4) == band(3)
 
 
 def test_equal_masks_are_equal_and_hash_alike() -> None:

@@ -7,6 +7,7 @@ from clearhead.attend.map import AttentionMap, Top
 from clearhead.attend.mask import (
     FULL,
     Mask,
+    band,
     causal,
     documents,
     knockout,
@@ -34,6 +35,7 @@ __all__ = [
     "Site",
     "Top",
     "attend",
+    "band",
     "causal",
     "choose",
     "documents",

@@ -77,6 +77,25 @@ class Window:
         return None if self.size >= 1 else f"the window is {self.size} keys; it must be at least 1"
 
 
+@dataclass(frozen=True)
+class Band:
+    """The ``size`` keys nearest on each side, the query's own place counted: 2 size - 1 in all."""
+
+    size: int
+
+    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (k - q).abs() < self.size
+
+    def reads(self) -> str:
+        return "QK"
+
+    def hides_nothing(self, queries: int, keys: int) -> bool:
+        return self.size >= keys
+
+    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
+        return None if self.size >= 1 else f"the band is {self.size} keys; it must be at least 1"
+
+
 @dataclass(frozen=True, eq=False)
 class Padding:
     """Keys from ``start_B`` (inclusive) up to ``stop_B`` (exclusive) are text, the rest is padding."""
@@ -239,6 +258,11 @@ def causal() -> Mask:
 def window(size: int) -> Mask:
     """Each query sees at most ``size`` keys back, itself counted (Beltagy et al. 2020); join with ``causal()``."""
     return Mask((Window(size),))
+
+
+def band(size: int) -> Mask:
+    """Each query sees at most ``size`` keys to either side, itself counted (Beltagy et al. 2020, figure 2b)."""
+    return Mask((Band(size),))
 
 
 def padding(lengths_B: Tensor) -> Mask:
