@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, outputs, request, tensors, weights
+from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, Rules, outputs, request, tensors, weights
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
@@ -26,7 +26,7 @@ def dense_flex(request: Request) -> Tensor:
 
 RUNS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run, "flex": dense_flex}
 # What the kernel does not have; it must say so, and the door must take another.
-LACKS = {"reference": set[str](), "sdpa": {"soft cap", "sinks", "all"}, "flex": {"sinks", "all"}}
+LACKS = {"reference": set[str](), "sdpa": {"soft cap", "all"}, "flex": set[str]()}
 
 
 @functools.cache
@@ -104,3 +104,22 @@ def test_every_backend_gives_what_the_definition_gives(name: str, mask: str, sco
                 assert error <= tolerance(name, dtype, asked), where
                 blind = torch.from_numpy(p_BHQK.sum(-1) == 0)
                 assert torch.equal(o[blind], torch.zeros_like(o[blind])), where
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_the_fused_kernel_takes_slopes_beside_sinks(mask: str) -> None:
+    rules = Rules(alibi=True, sinks=True)
+    q, k, v = tensors(6, 3, 5)
+    asked = request(q, k, v, MASKS[mask].mask, rules.score(6))
+    assert choose(asked) is sdpa
+    expected = outputs(weights(q, k, MASKS[mask].sees, rules), v)
+    torch.testing.assert_close(sdpa.run(asked), torch.from_numpy(expected), rtol=0, atol=1e-13)
+
+
+def test_the_fused_kernel_takes_heads_whose_numbers_lie_apart() -> None:
+    """The kernel that gives the log-sum-exp is called without PyTorch's own checks."""
+    q, k, v = tensors(6, 3, 5)
+    asked = request(q, k, v, causal(), SCORES["sinks"].score(6))
+    apart = request(*(t.mT.contiguous().mT for t in (q, k, v)), causal(), SCORES["sinks"].score(6))
+    assert apart.v_BGKD.stride(-1) != 1
+    torch.testing.assert_close(sdpa.run(apart), sdpa.run(asked), rtol=0, atol=1e-14)

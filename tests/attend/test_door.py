@@ -206,7 +206,7 @@ def test_rows_that_see_nothing_are_zero_with_finite_gradients(mask: str, score: 
         assert torch.equal(v.grad[0], torch.zeros_like(v.grad[0]))
 
 
-@pytest.mark.parametrize("score", ["plain", "ALiBi", "all"])
+@pytest.mark.parametrize("score", ["plain", "ALiBi", "sinks", "all"])
 @pytest.mark.parametrize("mask", ["full", "causal", "causal & window", "padding left, one text empty", "all joined"])
 def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> None:
     q, k, v = (t.requires_grad_() for t in tensors(2, 1, 3, width=2))
@@ -228,11 +228,14 @@ def test_slopes_and_sinks_have_gradients_too() -> None:
     def of_slopes(slopes_H: Tensor) -> Tensor:
         return attend(q, k, v, mask=causal(), score=Score(slopes_H=slopes_H), site=SITE)
 
-    def of_sinks(sinks_H: Tensor) -> Tensor:
-        return attend(q, k, v, mask=causal(), score=Score(sinks_H=sinks_H), site=SITE)
-
     assert torch.autograd.gradcheck(of_slopes, (slopes,))
-    assert torch.autograd.gradcheck(of_sinks, (sinks,))
+    for name in ("causal", "padding left, one text empty"):
+        mask = MASKS[name].mask
+
+        def of_sinks(sinks_H: Tensor) -> Tensor:
+            return attend(q, k, v, mask=mask, score=Score(sinks_H=sinks_H), site=SITE)  # noqa: B023 (called at once)
+
+        assert torch.autograd.gradcheck(of_sinks, (sinks,))
 
 
 def test_dropout_drops_weights_and_scales_the_rest() -> None:
@@ -338,7 +341,6 @@ class TestChoice:
         assert why["flex"] == ["it runs on CUDA; the tensors are on cpu"]
         assert why["sdpa"] == [
             "soft caps are not in this kernel",
-            "attention sinks are not in this kernel",
             "its CPU kernel has no dropout",
         ]
         assert why["reference"] == []
@@ -346,8 +348,9 @@ class TestChoice:
     def test_flex_says_on_cuda_what_it_does_not_have(self) -> None:
         with FakeTensorMode():  # shapes and devices without memory, so that no GPU is needed
             windowed = causal() & window(3)
-            why = explain(self.asked("cuda", mask=windowed, score=Score(sinks_H=torch.zeros(6, device="cuda"))))
-            assert why["flex"] == ["attention sinks are not in this kernel"]
+            sinking = self.asked("cuda", mask=causal(), score=Score(sinks_H=torch.zeros(6, device="cuda")))
+            assert choose(sinking) is flex
+            assert explain(sinking)["sdpa"] == ["on CUDA its kernels have no attention sinks"]
             assert explain(self.asked("cuda", mask=windowed, dropout=0.1))["flex"] == ["dropout is not in this kernel"]
             plain = ["a plain or causal mask runs faster in sdpa"]
             assert explain(self.asked("cuda", mask=causal() & window(200)))["flex"] == plain

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import AuxRequest, BlockMask, create_block_mask, flex_attention
 
+from clearhead.attend.backends.sinks import sunk
 from clearhead.attend.mask import CAUSAL, Knocked, Mask
 from clearhead.attend.request import Request
 
@@ -29,8 +31,6 @@ def refuses(request: Request) -> list[str]:
         why.append("float64 is not in this kernel")
     if request.dropout:
         why.append("dropout is not in this kernel")
-    if request.score.sinks_H is not None:
-        why.append("attention sinks are not in this kernel")
     Q, K = request.q_BHQD.shape[2], request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
     if request.score.plain and (not mask.parts or (mask == CAUSAL and Q == K)):
@@ -47,7 +47,7 @@ def run(request: Request) -> Tensor:
     return attention(request, _compiled())
 
 
-def attention(request: Request, kernel: Callable[..., Tensor]) -> Tensor:
+def attention(request: Request, kernel: Callable[..., Any]) -> Tensor:
     """o_BHQD by FlexAttention, given its compiled or eager form (the eager one is dense, for tests)."""
     q_BHQD = request.q_BHQD
     Q, K = q_BHQD.shape[2], request.k_BGKD.shape[2]
@@ -58,15 +58,21 @@ def attention(request: Request, kernel: Callable[..., Tensor]) -> Tensor:
         return score.apply(s, h, q + before, k)
 
     key = (NAME, q_BHQD.shape, K, q_BHQD.device)
-    return kernel(
+    sinks_H = score.sinks_H
+    given = kernel(
         q_BHQD,
         request.k_BGKD,
         request.v_BGKD,
-        score_mod=None if score.plain else score_mod,
+        score_mod=None if score.softcap is None and score.slopes_H is None else score_mod,
         block_mask=mask.rendered(key, lambda: _block_mask(request, mask)) if mask.parts else None,
         scale=score.factor(q_BHQD.shape[3]),
         enable_gqa=request.group > 1,
+        return_aux=None if sinks_H is None else AuxRequest(lse=True),
     )
+    if sinks_H is None:
+        return given
+    o_BHQD, aux = given
+    return sunk(o_BHQD, aux.lse, sinks_H)
 
 
 def _block_mask(request: Request, mask: Mask) -> BlockMask:
@@ -81,6 +87,6 @@ def _block_mask(request: Request, mask: Mask) -> BlockMask:
 
 
 @functools.cache
-def _compiled() -> Callable[..., Tensor]:
+def _compiled() -> Callable[..., Any]:
     # not dynamic=False: the ninth text length would pass the compiler's limit and run the dense form without a word
     return torch.compile(flex_attention)

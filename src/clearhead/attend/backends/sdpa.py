@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from clearhead.attend.backends.sinks import FlashWithSinks
 from clearhead.attend.mask import CAUSAL, Mask
 from clearhead.attend.request import Request, wide
 
@@ -16,14 +19,14 @@ ARRAY_LIMIT = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Reasons: soft caps and sinks are not in the kernel; for some options the CPU falls back to a T x T product."""
+    """Reasons: soft caps are not in the kernel, sinks on CPU only; some options would fall back to a T x T product."""
     why: list[str] = []
-    score = request.score
+    score, device = request.score, request.q_BHQD.device.type
     if score.softcap is not None:
         why.append("soft caps are not in this kernel")
-    if score.sinks_H is not None:
-        why.append("attention sinks are not in this kernel")
-    if request.q_BHQD.device.type == "cpu":
+    if score.sinks_H is not None and device != "cpu":
+        why.append(f"on {device.upper()} its kernels have no attention sinks")
+    if device == "cpu":
         if request.dropout:
             why.append("its CPU kernel has no dropout")
         if request.v_BGKD.shape[3] != request.q_BHQD.shape[3]:
@@ -82,6 +85,10 @@ def _added(request: Request, mask: Mask, rows: slice) -> tuple[Tensor, Tensor | 
 
 
 def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal: bool) -> Tensor:
+    if request.score.sinks_H is not None:
+        q, k, v = (_dense(t) for t in (q_BHQD, request.k_BGKD, request.v_BGKD))
+        factor = request.score.factor(q.shape[3])
+        return cast(Tensor, FlashWithSinks.apply(q, k, v, request.score.sinks_H, added_BHQK, causal, factor))
     return scaled_dot_product_attention(
         q_BHQD,
         request.k_BGKD,
@@ -92,3 +99,8 @@ def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal:
         scale=request.score.factor(q_BHQD.shape[3]),
         enable_gqa=request.group > 1,
     )
+
+
+def _dense(t: Tensor) -> Tensor:
+    """The kernel itself, called without PyTorch's checks, takes it that a head's numbers lie side by side."""
+    return t if t.stride(-1) == 1 else t.contiguous()
