@@ -32,7 +32,7 @@ GPT2 = ModelConfig(
     context=CONTEXT,
     layers=4,
     width=128,
-    attention=AttentionConfig(heads=4, kv_heads=4, head_width=32, bias=True, out_bias=True, head_norm=False),
+    attention=AttentionConfig(heads=4, kv_heads=4, head_width=32, bias=True, out_bias=True, head_norm="none"),
     feed_forward=FeedForwardConfig(kind="gelu-tanh", width=512, bias=True),
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),

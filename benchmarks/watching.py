@@ -31,7 +31,7 @@ def shape(tokens: int) -> ModelConfig:
         context=tokens,
         layers=12,
         width=768,
-        attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm=False),
+        attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm="none"),
         feed_forward=FeedForwardConfig(kind="gelu-tanh", width=3072, bias=True),
         norm=NormConfig(kind="layer", eps=1e-5),
         positions=PositionConfig(kind="learned"),

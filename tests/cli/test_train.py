@@ -137,7 +137,7 @@ class TestTheRecipe:
         settings = {
             "text.tokenizer": "bytes",
             "model.dropout": 0.125,
-            "model.attention.head_norm": False,
+            "model.attention.head_norm": "none",
             "model.norm.kind": "layer",
             "model.positions.theta": 500.0,
             "train.floor": 0.25,

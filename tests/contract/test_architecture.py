@@ -117,6 +117,7 @@ def test_recipes_know_only_the_configs() -> None:
     known = {module for name in FILES if room_of(name) == "recipes" for module in imports(name)}
     assert {module for module in known if room_of(module) in {"model", "train"}} <= {
         "clearhead.model.config",
+        "clearhead.model.plain",
         "clearhead.train.config",
     }
 
@@ -196,7 +197,7 @@ GPT2 = ModelConfig(
     context=11,
     layers=3,
     width=10,
-    attention=AttentionConfig(heads=2, kv_heads=2, head_width=5, bias=True, out_bias=True, head_norm=False),
+    attention=AttentionConfig(heads=2, kv_heads=2, head_width=5, bias=True, out_bias=True, head_norm="none"),
     feed_forward=FeedForwardConfig(kind="gelu-tanh", width=7, bias=True),
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),

@@ -33,7 +33,12 @@ def little(*, shape: str = "qwen3", context: int = 61, window: int | None = None
         layers=3,
         width=30,
         attention=AttentionConfig(
-            heads=5, kv_heads=5 if gpt2 else 1, head_width=6, bias=gpt2, head_norm=not gpt2, window=window
+            heads=5,
+            kv_heads=5 if gpt2 else 1,
+            head_width=6,
+            bias=gpt2,
+            head_norm="none" if gpt2 else "head",
+            window=window,
         ),
         feed_forward=FeedForwardConfig(kind="gelu" if gpt2 else "swiglu", width=43),
         norm=NormConfig(kind="layer" if gpt2 else "rms"),

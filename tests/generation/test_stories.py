@@ -27,7 +27,7 @@ def stories() -> Transformer:
         context=512,
         layers=LAYERS,
         width=64,
-        attention=AttentionConfig(heads=HEADS, kv_heads=KV_HEADS, head_width=HEAD_WIDTH, head_norm=False),
+        attention=AttentionConfig(heads=HEADS, kv_heads=KV_HEADS, head_width=HEAD_WIDTH, head_norm="none"),
         feed_forward=FeedForwardConfig(kind="swiglu", width=172),
         norm=NormConfig(eps=1e-5),
     )

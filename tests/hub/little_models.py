@@ -37,7 +37,7 @@ GPT2 = ModelConfig(
     context=23,
     layers=2,
     width=21,
-    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm=False),
+    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm="none"),
     feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),

@@ -33,7 +33,7 @@ GPT2 = ModelConfig(
     context=23,
     layers=3,
     width=21,
-    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm=False),
+    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm="none"),
     feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),
@@ -90,7 +90,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         head_width=draw(st.integers(1, 5)) * 2 - (positions == "learned"),
         bias=draw(st.booleans()),
         out_bias=draw(st.booleans()),
-        head_norm=draw(st.booleans()),
+        head_norm=draw(st.sampled_from(["head", "projection", "none"])),
         window=draw(st.none() | st.integers(1, 9)),
         softcap=draw(st.none() | st.floats(0.5, 50.0)),
     )

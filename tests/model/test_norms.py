@@ -115,7 +115,7 @@ def test_mixed_dtypes_give_each_its_own_gradient(weight_dtype: torch.dtype) -> N
 
 def test_under_autocast() -> None:
     """The head norm sees the bfloat16 queries of an autocast projection and gives bfloat16 back."""
-    module = HeadNorm(AttentionConfig(heads=3, kv_heads=1, head_width=8), EPS)
+    module = HeadNorm(AttentionConfig(heads=3, kv_heads=1, head_width=8), NormConfig(eps=EPS))
     project = torch.nn.Linear(5, 32)
     with torch.autocast("cpu", torch.bfloat16):
         qk = project(torch.randn(2, 3, 5)).view(2, 3, 4, 8)
@@ -146,7 +146,7 @@ def test_a_row_of_zeros_stays_finite() -> None:
 
 class TestHeadNorm:
     def test_queries_and_keys_have_their_own_weights(self) -> None:
-        module = HeadNorm(AttentionConfig(heads=4, kv_heads=2, head_width=6), EPS).double()
+        module = HeadNorm(AttentionConfig(heads=4, kv_heads=2, head_width=6), NormConfig(eps=EPS)).double()
         with torch.no_grad():
             module.query.normal_()
             module.key.normal_()
@@ -156,7 +156,7 @@ class TestHeadNorm:
         torch.testing.assert_close(out[:, :, 4:], F.rms_norm(qk_BTXD[:, :, 4:], (6,), module.key, EPS))
 
     def test_gradients(self) -> None:
-        module = HeadNorm(AttentionConfig(heads=2, kv_heads=1, head_width=4), EPS).double()
+        module = HeadNorm(AttentionConfig(heads=2, kv_heads=1, head_width=4), NormConfig(eps=EPS)).double()
         qk = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(lambda x, *_: module(x), (qk, module.query, module.key))
 
@@ -164,7 +164,7 @@ class TestHeadNorm:
 class TestLayerNorm:
     def test_by_hand(self) -> None:
         """[1, 2, 3] has mean 2 and variance 2/3."""
-        module = LayerNorm(3, 1e-12)
+        module = LayerNorm(3, NormConfig(kind="layer", eps=1e-12))
         with torch.no_grad():
             module.weight.copy_(torch.tensor([1.0, 1.0, 2.0]))
             module.bias.copy_(torch.tensor([0.0, 5.0, 0.0]))
@@ -172,7 +172,7 @@ class TestLayerNorm:
         torch.testing.assert_close(found, torch.tensor([[-(1.5**0.5), 5.0, 2 * 1.5**0.5]]))
 
     def test_gradients(self) -> None:
-        module = LayerNorm(5, EPS).double()
+        module = LayerNorm(5, NormConfig(kind="layer", eps=EPS)).double()
         x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradcheck(lambda x, *_: module(x), (x, module.weight, module.bias))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +12,8 @@ from shapes import GPT2, QWEN3
 from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
 
-from clearhead.model import PositionConfig
-from clearhead.model.positions import Learned, Rotary, positions
+from clearhead.model import PositionConfig, skeleton
+from clearhead.model.positions import Learned, Rotary, rotary
 
 
 def at(*places: int) -> torch.Tensor:
@@ -22,10 +21,14 @@ def at(*places: int) -> torch.Tensor:
     return torch.tensor([places])
 
 
+def turning(head_width: int, theta: float, context: int) -> Rotary:
+    return Rotary(head_width, PositionConfig(theta=theta), context)
+
+
 class TestRotary:
     def test_one_angle_by_hand(self) -> None:
         """The first pair turns by one radian per place, the second of two by theta**-0.5: here a hundredth."""
-        rotary = Rotary(4, 10_000.0, 100)
+        rotary = turning(4, 10_000.0, 100)
         x_BTXD = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 4)  # pairs (x0, x2) and (x1, x3)
         turned = rotary.turn(at(3), 4)(x_BTXD)
         expected = [math.cos(3), math.cos(0.03), math.sin(3), math.sin(0.03)]
@@ -34,16 +37,16 @@ class TestRotary:
     def test_a_quarter_turn(self) -> None:
         """(1, 2) turned by 90 degrees is (-2, 1); theta is chosen so that the second pair does it at place 7."""
         theta = (14 / math.pi) ** 2
-        turned = Rotary(4, theta, 10).turn(at(7), 8)(torch.tensor([0.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4))
+        turned = turning(4, theta, 10).turn(at(7), 8)(torch.tensor([0.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4))
         torch.testing.assert_close(turned.flatten(), torch.tensor([0.0, -2.0, 0.0, 1.0]), atol=1e-6, rtol=0)
 
     def test_place_0_turns_nothing(self) -> None:
         x_BTXD = torch.randn(2, 1, 3, 8)
-        assert torch.equal(Rotary(8, 500.0, 10).turn(at(0), 1)(x_BTXD), x_BTXD)
+        assert torch.equal(turning(8, 500.0, 10).turn(at(0), 1)(x_BTXD), x_BTXD)
 
     @given(q=st.integers(0, 500), k=st.integers(0, 500), shift=st.integers(0, 500), theta=st.floats(2.0, 1e6))
     def test_a_product_depends_on_the_distance_only(self, q: int, k: int, shift: int, theta: float) -> None:
-        rotary = Rotary(6, theta, 1001)
+        rotary = turning(6, theta, 1001)
         generator = torch.Generator().manual_seed(q)
         q_D, k_D = torch.randn(2, 6, generator=generator, dtype=torch.float64)
 
@@ -57,7 +60,7 @@ class TestRotary:
 
     def test_lengths_stay(self) -> None:
         x_BTXD = torch.randn(2, 50, 3, 10, dtype=torch.float64)
-        turned = Rotary(10, 100.0, 50).turn(torch.arange(50).view(1, 50), 50)(x_BTXD)
+        turned = turning(10, 100.0, 50).turn(torch.arange(50).view(1, 50), 50)(x_BTXD)
         torch.testing.assert_close(turned.norm(dim=-1), x_BTXD.norm(dim=-1), rtol=1e-6, atol=0)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
@@ -71,7 +74,7 @@ class TestRotary:
         q_BHTD = torch.randn(2, heads, 5, width).to(dtype)
         cos_BTD, sin_BTD = Qwen3RotaryEmbedding(config)(q_BHTD, places)
         theirs, _ = apply_rotary_pos_emb(q_BHTD, q_BHTD, cos_BTD, sin_BTD)
-        turn = Rotary(width, theta, 4096).turn(places, 4096)
+        turn = turning(width, theta, 4096).turn(places, 4096)
         assert torch.equal(turn.cos_BT1D[:, :, 0].to(dtype), cos_BTD)
         ours = turn(q_BHTD.transpose(1, 2)).transpose(1, 2)
         assert ours.dtype == dtype
@@ -79,7 +82,10 @@ class TestRotary:
 
     def test_the_table_grows_with_what_is_asked(self) -> None:
         """A context of a million places costs nothing before somebody goes there."""
-        rotary, whole = Rotary(8, 10_000.0, 1_000_000), Rotary(8, 10_000.0, 5000)
+        rotary, whole = (
+            turning(8, 10_000.0, 1_000_000),
+            turning(8, 10_000.0, 5000),
+        )
         for last in (3, 1023, 1024, 4999, 7):
             turn, expected = rotary.turn(at(last), last + 1), whole.turn(at(last), 5000)
             assert torch.equal(turn.cos_BT1D, expected.cos_BT1D)
@@ -88,13 +94,6 @@ class TestRotary:
         assert [len(values_KD) for values_KD in table] == [8192, 8192]
         assert len(next(iter(whole._tables.values()))[0]) == 5000
 
-    def test_nothing_is_added(self) -> None:
-        x_BTE = torch.randn(1, 2, 5)
-        assert Rotary(4, 100.0, 10).add(x_BTE, at(0, 1)) is x_BTE
-
-    def test_it_has_no_weights(self) -> None:
-        assert Rotary(4, 100.0, 10).state_dict() == {}
-
 
 class TestLearned:
     def test_each_place_adds_its_vector(self) -> None:
@@ -102,17 +101,16 @@ class TestLearned:
         with torch.no_grad():
             learned.weight.copy_(torch.arange(15.0).view(5, 3))
         x_BTE = torch.zeros(2, 2, 3)
-        added = learned.add(x_BTE, torch.tensor([[4, 0], [1, 1]]))
+        added = learned(x_BTE, torch.tensor([[4, 0], [1, 1]]))
         assert added.tolist() == [[[12, 13, 14], [0, 1, 2]], [[3, 4, 5], [3, 4, 5]]]
-        shared = learned.add(x_BTE, at(0, 2))
+        shared = learned(x_BTE, at(0, 2))
         assert shared.tolist() == [[[0, 1, 2], [6, 7, 8]]] * 2
-
-    def test_nothing_is_turned(self) -> None:
-        assert Learned(5, 3).turn(at(0), 1) is None
 
 
 def test_the_config_chooses() -> None:
-    assert isinstance(positions(GPT2), Learned)
-    rotary = positions(replace(QWEN3, positions=PositionConfig(theta=123.0)))
-    assert isinstance(rotary, Rotary)
-    assert (rotary.head_width, rotary.theta, rotary.context) == (6, 123.0, 23)
+    assert rotary(GPT2, GPT2.positions) is None
+    rule = rotary(QWEN3, PositionConfig(theta=123.0))
+    assert rule is not None
+    assert (rule.width, rule.config.theta, rule.context) == (6, 123.0, 23)
+    assert isinstance(skeleton(GPT2).positions, Learned)
+    assert skeleton(QWEN3).positions is None

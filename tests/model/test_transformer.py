@@ -362,7 +362,7 @@ class TestDropout:
         x_BTE = torch.zeros(1, 1, 1000)
         for part in (block.attention, block.feed_forward):
             handle = part.register_forward_hook(lambda *_: torch.ones(1, 1, 1000))
-            added = block(x_BTE, turn=None, mask=model.own_mask, cache=None).flatten()
+            added = block(x_BTE, turn=None, mask=model.own_mask(None), cache=None).flatten()
             handle.remove()
             assert torch.isclose(added, torch.zeros(1)).sum() + torch.isclose(added, torch.ones(1) / 0.7).sum() == 1000
             assert 0.2 < float((added == 0).float().mean()) < 0.4

@@ -6,13 +6,13 @@ from clearhead.model.config import (
     FEED_FORWARDS,
     AttentionConfig,
     FeedForwardConfig,
+    LayerConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
-    checked,
-    from_dict,
-    to_dict,
+    ScalingConfig,
 )
+from clearhead.model.plain import checked, from_dict, to_dict
 from clearhead.model.transformer import Transformer, build, skeleton
 
 __all__ = [
@@ -20,9 +20,11 @@ __all__ = [
     "AttentionConfig",
     "Cache",
     "FeedForwardConfig",
+    "LayerConfig",
     "ModelConfig",
     "NormConfig",
     "PositionConfig",
+    "ScalingConfig",
     "Site",
     "Transformer",
     "build",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from clearhead.attend import Mask, Score, Site, attend
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
-from clearhead.model.norms import HeadNorm
+from clearhead.model.norms import head_norm
 from clearhead.model.positions import Turn
 
 
@@ -19,9 +19,9 @@ class Attention(nn.Module):
         a = config.attention
         self.heads, self.kv_heads, self.head_width = a.heads, a.kv_heads, a.head_width
         self.site = Site(layer)
-        self.score = Score(softcap=a.softcap)
+        self.score = Score(scale=a.scale, softcap=a.softcap)
         self.qkv = nn.Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
-        self.head_norm = HeadNorm(a, config.norm.eps) if a.head_norm else None
+        self.head_norm = head_norm(a, config.norm)
         self.out = nn.Linear(a.heads * a.head_width, config.width, bias=a.out_bias)
 
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:

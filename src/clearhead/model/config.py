@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import sys
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
 from clearhead.errors import ConfigError, nearest, shown
 
@@ -37,6 +32,19 @@ FEED_FORWARDS: dict[str, tuple[str, bool]] = {
 }
 
 
+def _sizes(where: str, config: object, *names: str) -> None:
+    for name in names:
+        size: int = getattr(config, name)
+        if not 1 <= size <= SIZE_AT_MOST:
+            raise ConfigError(f"{where}: {name} is {shown(size)}; it must be at least 1 and at most {SIZE_AT_MOST:,}")
+
+
+def _word(where: str, config: object, name: str, *known: str) -> None:
+    value: str = getattr(config, name)
+    if value not in known:
+        raise ConfigError(f"{where}: there is no {name} {value!r}{nearest(value, known)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
     """Multi-head attention with grouped keys and values (Ainslie et al. 2023)."""
@@ -46,12 +54,17 @@ class AttentionConfig:
     head_width: int
     bias: bool = False  # on queries, keys and values
     out_bias: bool = False
-    head_norm: bool = True  # RMSNorm over the width of each query and key head (Qwen 3)
+    head_norm: Literal["head", "projection", "none"] = "head"  # RMSNorm of queries and keys: of what at a time
     window: int | None = None  # keys visible, self included; None = all
     softcap: float | None = None  # in logits
+    scale: float | None = None  # factor on q.k; None = 1/sqrt(head_width)
+    sinks: bool = False  # a trained logit per head that takes weight and gives no value (GPT-OSS, 2025)
 
     def __post_init__(self) -> None:
         _sizes("attention", self, "heads", "kv_heads", "head_width")
+        _word("attention", self, "head_norm", "head", "projection", "none")
+        if self.scale is not None and not 0 < self.scale < math.inf:
+            raise ConfigError(f"attention: scale is {self.scale}; it must be above 0 and finite, or left out")
         if self.heads % self.kv_heads:
             raise ConfigError(f"attention: {self.heads} heads and {self.kv_heads} kv_heads; kv_heads must divide heads")
         if self.window is not None:
@@ -61,45 +74,140 @@ class AttentionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExpertsConfig:
+    """Many feed-forwards of one shape, of which each token goes through a few (Shazeer et al. 2017)."""
+
+    count: int
+    active: int  # for each token
+    softmax: Literal["chosen", "all"] = "chosen"  # over which experts' scores: the active ones sum to 1, or all do
+    bias: bool = False  # on the scores
+    balance: float = 0.001  # weight of the loss that spreads tokens evenly, while training (Fedus et al. 2021, 2.2)
+    dense: tuple[int, ...] = ()  # layers that have one feed-forward as usual
+    dense_width: int | None = None  # of those; None = as wide as an expert
+
+    def __post_init__(self) -> None:
+        _sizes("experts", self, "count", "active", *(("dense_width",) if self.dense_width is not None else ()))
+        _word("experts", self, "softmax", "chosen", "all")
+        if self.active > self.count:
+            raise ConfigError(f"experts: {self.active} active of {self.count}; no more can be active than there are")
+        if not 0 <= self.balance < math.inf:
+            raise ConfigError(f"experts: balance is {self.balance}; it must be at least 0 and finite")
+        if list(self.dense) != sorted(set(self.dense)):
+            raise ConfigError(f"experts: dense is {shown(self.dense)}; the layers must be in order, each once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampConfig:
+    """min(gate, limit) sigmoid(slope gate) (clamp(up, -limit, limit) + 1): the swiglu of GPT-OSS (2025)."""
+
+    limit: float = 7.0
+    slope: float = 1.702  # makes x sigmoid(slope x) close to GELU (Hendrycks and Gimpel 2016, 2)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.limit < math.inf and 0 < self.slope < math.inf):
+            raise ConfigError(f"clamp: limit is {self.limit}, slope {self.slope}; both must be above 0 and finite")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeedForwardConfig:
-    """Two layers with an activation between, or three when gated."""
+    """Two layers with an activation between, or three when gated; many such, with experts."""
 
     kind: str = "swiglu"  # a name of FEED_FORWARDS
     width: int
     bias: bool = False
+    clamp: ClampConfig | None = None  # of kind swiglu
+    experts: ExpertsConfig | None = None
 
     def __post_init__(self) -> None:
         _sizes("feed_forward", self, "width")
         if self.kind not in FEED_FORWARDS:
             raise ConfigError(f"feed_forward: there is no kind {self.kind!r}{nearest(self.kind, FEED_FORWARDS)}")
+        if self.clamp is not None and self.kind != "swiglu":
+            raise ConfigError(f"feed_forward: clamp beside kind {self.kind!r}; it belongs to 'swiglu'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
-    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm with a bias (Ba et al. 2016)."""
+    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm (Ba et al. 2016)."""
 
     kind: Literal["rms", "layer"] = "rms"
     eps: float = 1e-6
+    offset: float = 0.0  # added to the trained weight of an RMSNorm (Gemma: 1)
+    bias: bool = True  # of a LayerNorm (ModernBERT: none)
 
     def __post_init__(self) -> None:
-        if self.kind not in ("rms", "layer"):
-            raise ConfigError(f"norm: there is no kind {self.kind!r}{nearest(self.kind, ('rms', 'layer'))}")
+        _word("norm", self, "kind", "rms", "layer")
         if not 0 < self.eps < math.inf:
             raise ConfigError(f"norm: eps is {self.eps}; it must be above 0 and finite")
+        if not math.isfinite(self.offset) or (self.offset and self.kind != "rms"):
+            raise ConfigError(f"norm: offset is {self.offset}; it must be finite, and 0 for kind {self.kind!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingConfig:
+    """How rotary angles are changed for texts longer than those a model was first trained on."""
+
+    kind: Literal["linear", "llama3", "yarn", "longrope"]
+    factor: float  # how many times longer
+    original: int = 8192  # context of the first training, in tokens; linear does without
+    low: float = 1.0  # llama3: waves longer than original / low are stretched by the factor
+    high: float = 4.0  # llama3: waves shorter than original / high stay
+    fast: float = 32.0  # yarn: pairs that turn more often over the original context stay
+    slow: float = 1.0  # yarn: pairs that turn less often are stretched by the factor
+    whole: bool = True  # yarn: the two borders between pairs are rounded outwards
+    attention: float | None = None  # yarn, longrope: factor on queries and keys; None = the paper's, from factor
+    short: tuple[float, ...] = ()  # longrope: divisors per pair up to the original context
+    long: tuple[float, ...] = ()  # longrope: divisors per pair beyond it
+
+    def __post_init__(self) -> None:
+        _word("scaling", self, "kind", "linear", "llama3", "yarn", "longrope")
+        _sizes("scaling", self, "original")
+        for name in ("factor", "low", "high", "fast", "slow", "attention", "short", "long"):
+            value: float | tuple[float, ...] | None = getattr(self, name)
+            each = value if isinstance(value, tuple) else () if value is None else (value,)
+            if not all(0 < number < math.inf for number in each):
+                raise ConfigError(f"scaling: {name} is {shown(value)}; it must be above 0 and finite")
+        if self.low >= self.high or self.slow >= self.fast:
+            raise ConfigError(
+                f"scaling: low {self.low} and high {self.high}, slow {self.slow} and fast {self.fast}; "
+                "the first must be smaller each time"
+            )
+        if (self.kind == "longrope") != bool(self.short and self.long):
+            raise ConfigError("scaling: short and long divisors belong to kind 'longrope', which needs both")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    """Rotary (Su et al. 2021) or learned (Radford et al. 2019) positions."""
+    """Rotary (Su et al. 2021), learned (Radford et al. 2019) or no positions (Kazemnejad et al. 2023)."""
 
-    kind: Literal["rotary", "learned"] = "rotary"
+    kind: Literal["rotary", "learned", "none"] = "rotary"
     theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
+    rotated: float = 1.0  # rotary: the share of each head that is turned, its first numbers
+    scaling: ScalingConfig | None = None  # rotary
 
     def __post_init__(self) -> None:
-        if self.kind not in ("rotary", "learned"):
-            raise ConfigError(f"positions: there is no kind {self.kind!r}{nearest(self.kind, ('rotary', 'learned'))}")
+        _word("positions", self, "kind", "rotary", "learned", "none")
         if not 1 < self.theta < math.inf:
             raise ConfigError(f"positions: theta is {self.theta}; it must be above 1 and finite")
+        if not 0 < self.rotated <= 1:
+            raise ConfigError(f"positions: rotated is {self.rotated}; it must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """What may set a layer apart from the others."""
+
+    window: int | None = None  # keys visible, self included; None = all
+    positions: PositionConfig | None = None  # rotary or none; None = the model's
+
+    def __post_init__(self) -> None:
+        if self.window is not None:
+            _sizes("pattern", self, "window")
+        if self.positions is not None and self.positions.kind == "learned":
+            raise ConfigError("pattern: learned positions belong to the whole model, not to a layer")
+
+
+ARRANGEMENTS = ("pre", "post", "output", "sandwich", "parallel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +222,10 @@ class ModelConfig:
     feed_forward: FeedForwardConfig
     norm: NormConfig = NormConfig()
     positions: PositionConfig = PositionConfig()
+    arrangement: Literal["pre", "post", "output", "sandwich", "parallel"] = "pre"  # norms around parts; see block.py
+    pattern: tuple[LayerConfig, ...] = ()  # by layer, cycled, in the place of attention.window
+    embedding_scale: float | None = None  # factor on the embedding, rounded to the weights' dtype (Gemma)
+    logit_softcap: float | None = None  # c in c tanh(logit / c) of the output (Gemma 2)
     tied: bool = True  # the output layer is the embedding matrix
     dropout: float = 0.0  # on the embedding and on what each part adds to the residual stream, while training
 
@@ -121,9 +233,20 @@ class ModelConfig:
         _sizes("model", self, "vocabulary", "context", "layers", "width")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model: dropout is {self.dropout}; it must be at least 0 and below 1")
-        if self.positions.kind == "rotary" and self.attention.head_width % 2:
-            width = self.attention.head_width
-            raise ConfigError(f"attention: head_width is {width}; rotary positions turn pairs, so it must be even")
+        _word("model", self, "arrangement", *ARRANGEMENTS)
+        for name in ("embedding_scale", "logit_softcap"):
+            value: float | None = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"model: {name} is {value}; it must be above 0 and finite, or left out")
+        if self.pattern and self.attention.window is not None:
+            raise ConfigError(f"model: attention.window is {self.attention.window} beside a pattern, which has windows")
+        if (experts := self.feed_forward.experts) is not None and not set(experts.dense) < set(range(self.layers)):
+            raise ConfigError(
+                f"experts: the layers {shown(experts.dense)} are dense, of {self.layers}; some of 0 to "
+                f"{self.layers - 1} can be, not all"
+            )
+        for kind in self.pattern or (LayerConfig(),):
+            self._check_turned(kind.positions or self.positions)
         if self.layers > LAYERS_AT_MOST:
             raise ConfigError(f"model: {self.layers:,} layers; the most that is accepted is {LAYERS_AT_MOST:,}")
         if self.parameters() > PARAMETERS_AT_MOST:
@@ -131,102 +254,54 @@ class ModelConfig:
                 f"model: {self.parameters():,} weights; the most that is accepted is {PARAMETERS_AT_MOST:,}"
             )
 
+    def _check_turned(self, positions: PositionConfig) -> None:
+        width = self.attention.head_width
+        turned = int(width * positions.rotated)
+        if positions.kind != "rotary":
+            return
+        if turned % 2 or not turned:
+            of = f", {turned} of it turned" if positions.rotated != 1 else ""
+            raise ConfigError(f"attention: head_width is {width}{of}; rotary positions turn pairs, so it must be even")
+        scaling = positions.scaling
+        if scaling is None or scaling.kind != "longrope":
+            return
+        if not len(scaling.short) == len(scaling.long) == turned // 2:
+            raise ConfigError(
+                f"scaling: {len(scaling.short)} short and {len(scaling.long)} long divisors; "
+                f"there must be one for each of {turned // 2} pairs"
+            )
+
+    @property
+    def kinds(self) -> tuple[LayerConfig, ...]:
+        """What sets each layer apart, one entry a layer."""
+        pattern = self.pattern or (LayerConfig(window=self.attention.window),)
+        return tuple(pattern[layer % len(pattern)] for layer in range(self.layers))
+
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
         a, f, E = self.attention, self.feed_forward, self.width
         inner, shared = a.heads * a.head_width, a.kv_heads * a.head_width
         attention = (E + int(a.bias)) * (inner + 2 * shared) + (inner + int(a.out_bias)) * E
-        attention += 2 * a.head_width if a.head_norm else 0
-        rows = f.width * (2 if FEED_FORWARDS[f.kind][1] else 1)
-        feed_forward = E * rows + f.width * E + (rows + E if f.bias else 0)
-        norm = E * (2 if self.norm.kind == "layer" else 1)
+        attention += a.heads if a.sinks else 0
+        attention += {"head": 2 * a.head_width, "projection": inner + shared, "none": 0}[a.head_norm]
+        norm = E * (2 if self.norm.kind == "layer" and self.norm.bias else 1)
+        norms = self.layers * (4 if self.arrangement == "sandwich" else 2) + (self.arrangement != "post")
         embeddings = self.vocabulary * E * (1 if self.tied else 2)
         places = self.context * E if self.positions.kind == "learned" else 0
-        return self.layers * (attention + feed_forward + 2 * norm) + norm + embeddings + places
+        return self.layers * attention + self._feed_forwards() + norms * norm + embeddings + places
+
+    def _feed_forwards(self) -> int:
+        f, E = self.feed_forward, self.width
+
+        def one(width: int) -> int:
+            rows = width * (2 if FEED_FORWARDS[f.kind][1] else 1)
+            return E * rows + width * E + (rows + E if f.bias else 0)
+
+        if f.experts is None:
+            return self.layers * one(f.width)
+        x, dense = f.experts, len(f.experts.dense)
+        return dense * one(x.dense_width or f.width) + (self.layers - dense) * x.count * (one(f.width) + E + x.bias)
 
     def inner_parameters(self) -> int:
         """The same without the embedding of tokens and the output layer."""
         return self.parameters() - self.vocabulary * self.width * (1 if self.tied else 2)
-
-
-def to_dict(config: object) -> dict[str, Any]:
-    """A config as nested plain values, for TOML and JSON; None is left out."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(cast(Any, config)):
-        value = getattr(config, field.name)
-        if value is not None:
-            if dataclasses.is_dataclass(value):
-                value = to_dict(value)
-            values[field.name] = list(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
-    return values
-
-
-C = TypeVar("C")
-
-
-def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
-    """The config that ``to_dict`` wrote. Raises ConfigError for unknown (with the nearest), missing or wrong keys."""
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
-    taken: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in fields:
-            raise ConfigError(f"{where}{name}: unknown{nearest(name, fields)}")
-        taken[name] = checked(hints[name], value, f"{where}{name}")
-    absent = [name for name, field in fields.items() if name not in taken and _required(field)]
-    if absent:
-        raise ConfigError(f"{where.removesuffix('.') or 'config'}: missing {', '.join(absent)}")
-    return kind(**taken)
-
-
-def checked(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as a field of this type holds it: tables become configs, lists tuples, whole numbers floats.
-
-    Raises ConfigError, which begins with ``where``, for a value of another type; a float must be finite.
-    """
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise ConfigError(
-                f"{where}: {shown(value)} was given; it is a table with {', '.join(typing.get_type_hints(hint))}"
-            )
-        return from_dict(cast(Any, hint), cast(Mapping[str, Any], value), f"{where}.")
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        if _fits(option, value):
-            return float(value) if option is float else tuple(value) if typing.get_origin(option) is tuple else value
-    wanted = " or ".join(_NAMES.get(option) or " or ".join(map(repr, typing.get_args(option))) for option in options)
-    raise ConfigError(f"{where}: {shown(value)} was given; it must be {wanted}")
-
-
-_NAMES: dict[Any, str] = {
-    int: "a whole number",
-    float: "a finite number",
-    bool: "true or false",
-    str: "a text",
-    tuple[str, ...]: "a list of texts",
-    dict: "a table",
-    type(None): "left out",
-}
-
-
-def _fits(option: Any, value: Any) -> bool:
-    if isinstance(value, bool) and option is not bool:
-        return False  # to Python, True is the whole number 1
-    if option is float:
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-    if typing.get_origin(option) is tuple:
-        return isinstance(value, list | tuple) and all(isinstance(each, str) for each in cast(Any, value))
-    if typing.get_origin(option) is Literal:
-        return value in typing.get_args(option)
-    return isinstance(value, option)
-
-
-def _required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _sizes(where: str, config: object, *names: str) -> None:
-    for name in names:
-        size: int = getattr(config, name)
-        if not 1 <= size <= SIZE_AT_MOST:
-            raise ConfigError(f"{where}: {name} is {shown(size)}; it must be at least 1 and at most {SIZE_AT_MOST:,}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.model.config import ModelConfig
+from clearhead.model.config import ModelConfig, PositionConfig
+from clearhead.model.scaling import beyond, rates
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,45 +25,39 @@ class Turn:
         return torch.addcmul(x_BTXD * cos_BT1D, x_BTXD.roll(half, dims=-1), sin_BT1D)
 
 
-class Positions(Protocol):
-    """What a position rule does in a model."""
+@dataclass(frozen=True, eq=False)
+class PartTurn(Turn):
+    """The same for the first numbers of each head, as many as there are cosines; the others stay (GPT-NeoX)."""
 
-    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
-        """The embedding with what the rule adds to it."""
-        ...
-
-    def turn(self, places_BT: Tensor, reach: int) -> Turn | None:
-        """What to do to queries and keys, or None; all places lie below ``reach``."""
-        ...
+    def __call__(self, x_BTXD: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+        width = self.cos_BT1D.shape[-1]
+        return torch.cat((super().__call__(x_BTXD[..., :width]), x_BTXD[..., width:]), dim=-1)
 
 
-class Rotary(nn.Module):
+class Rotary:
     """Queries and keys are turned by angles that grow with the place; q.k then depends on distances only."""
 
-    def __init__(self, head_width: int, theta: float, context: int) -> None:
-        super().__init__()
-        self.head_width, self.theta, self.context = head_width, theta, context
-        self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
-
-    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
-        """Nothing is added."""
-        return x_BTE
+    def __init__(self, head_width: int, config: PositionConfig, context: int) -> None:
+        self.width, self.config, self.context = int(head_width * config.rotated), config, context
+        self._turn = Turn if self.width == head_width else PartTurn
+        self._tables: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
 
     def turn(self, places_BT: Tensor, reach: int) -> Turn:
-        """Cosines and sines of the given places, in float32."""
+        """Cosines and sines of the given places, in float32; all places lie below ``reach``."""
         cos_KD, sin_KD = self._table(places_BT.device, reach)
-        return Turn(cos_KD[places_BT].unsqueeze(2), sin_KD[places_BT].unsqueeze(2))
+        return self._turn(cos_KD[places_BT].unsqueeze(2), sin_KD[places_BT].unsqueeze(2))
 
     def _table(self, device: torch.device, reach: int) -> tuple[Tensor, Tensor]:
         """For the places below ``reach`` at least; it grows by doubling, since a context of 2**20 would take 1 GB."""
-        table = self._tables.get(device)
+        long = beyond(self.config, reach)
+        table = self._tables.get((device, long))
         if table is None or len(table[0]) < reach:
             rows = min(self.context, max(1024, 1 << (reach - 1).bit_length()))
-            exponents = torch.arange(0, self.head_width, 2, dtype=torch.float32, device=device) / self.head_width
-            # Times the reciprocal, as transformers has it: a quotient rounds otherwise, by 6e-5 radians at place 2,000.
-            angles = torch.arange(rows, device=device).float()[:, None] * (1.0 / self.theta**exponents)
-            cos, sin = angles.cos(), angles.sin()
-            table = self._tables[device] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
+            rates_P, factor = rates(self.config, self.width, long)
+            angles_KP = torch.arange(rows, device=device).float()[:, None] * rates_P.to(device)
+            cos, sin = angles_KP.cos() * factor, angles_KP.sin() * factor
+            table = self._tables[device, long] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
         return table
 
 
@@ -74,17 +68,13 @@ class Learned(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(context, width))
 
-    def add(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+    def forward(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
         """x_BTE plus the vectors of its places."""
         return x_BTE + self.weight[places_BT]
 
-    def turn(self, places_BT: Tensor, reach: int) -> None:
-        """Queries and keys stay as they are."""
-        return
 
-
-def positions(config: ModelConfig) -> Rotary | Learned:
-    """The rule the config names."""
-    if config.positions.kind == "learned":
-        return Learned(config.context, config.width)
-    return Rotary(config.attention.head_width, config.positions.theta, config.context)
+def rotary(config: ModelConfig, positions: PositionConfig) -> Rotary | None:
+    """The rule that turns queries and keys, where there is one."""
+    if positions.kind != "rotary":
+        return None
+    return Rotary(config.attention.head_width, positions, config.context)

@@ -10,15 +10,15 @@ from torch.nn import functional as F
 
 from clearhead.attend import FULL, Mask, Site, causal, window
 from clearhead.errors import RequestError
-from clearhead.model.block import Block
+from clearhead.model.block import block
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
 from clearhead.model.norms import norm
-from clearhead.model.positions import positions
+from clearhead.model.positions import Learned, rotary
 
 
 class Transformer(nn.Module):
-    """ids -> logits of the next token. Attention is causal; ``config.attention.window`` narrows it.
+    """ids -> logits of the next token. Attention is causal; a window narrows it, in all layers or in some.
 
     Made by ``build`` or ``skeleton``: its own weights mean nothing yet.
     """
@@ -28,11 +28,16 @@ class Transformer(nn.Module):
         self.config = config
         # from_pretrained draws no random weights, which on the meta device imports sympy: 0.9 s and 77 MB.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(config.vocabulary, config.width), freeze=False)
-        self.positions = positions(config)
+        self.positions = Learned(config.context, config.width) if config.positions.kind == "learned" else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
-        self.norm = norm(config.norm, config.width)
+        self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.layers))
+        self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
         self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        kinds = list(dict.fromkeys((kind.positions or config.positions, kind.window) for kind in config.kinds))
+        self._kinds = kinds  # what sets layers apart, each once; masks and turns are made once for each
+        self._kind_of = [kinds.index((kind.positions or config.positions, kind.window)) for kind in config.kinds]
+        rotaries = {rule: rotary(config, rule) for rule, _ in kinds}
+        self._rotaries = {rule: each for rule, each in rotaries.items() if each is not None}
 
     def forward(
         self,
@@ -64,11 +69,15 @@ class Transformer(nn.Module):
             places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
         else:
             reach = self._reach(ids_BT, places_BT)
-        x_BTE = self.dropout(self.positions.add(self._embed(ids_BT), places_BT))
-        turn = self.positions.turn(places_BT, reach)
-        mask = self.own_mask & mask
-        for block in self.blocks:
-            x_BTE = block(x_BTE, turn=turn, mask=mask, cache=cache)
+        x_BTE = self._embed(ids_BT)
+        if self.positions is not None:
+            x_BTE = self.positions(x_BTE, places_BT)
+        x_BTE = self.dropout(x_BTE)
+        turns = {rule: each.turn(places_BT, reach) for rule, each in self._rotaries.items()}
+        kinds = [(turns.get(rule), self.own_mask(size) & mask) for rule, size in self._kinds]
+        for layer, kind in zip(self.blocks, self._kind_of, strict=True):
+            turn, seen = kinds[kind]
+            x_BTE = layer(x_BTE, turn=turn, mask=seen, cache=cache)
         if cache is not None:
             cache.advance(T)
         return self.norm(x_BTE)
@@ -88,12 +97,14 @@ class Transformer(nn.Module):
 
     def _embed(self, ids_BT: Tensor) -> Tensor:
         try:
-            return self.embedding(ids_BT)
+            x_BTE = self.embedding(ids_BT)
         except IndexError:
             raise RequestError(
                 f"model: ids from {int(ids_BT.min())} to {int(ids_BT.max())}; they must be at least 0 and below the "
                 f"vocabulary, {self.config.vocabulary}"
             ) from None
+        scale = self.config.embedding_scale
+        return x_BTE if scale is None else x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
 
     def _reach(self, ids_BT: Tensor, places_BT: Tensor) -> int:
         """A bound above the given places. Raises RequestError when they do not fit the ids or the context."""
@@ -118,13 +129,13 @@ class Transformer(nn.Module):
         return self.embedding.weight if self.head is None else self.head.weight
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer."""
-        return F.linear(x_BTE, self.output_weight)
+        """logits_BTV: each place's product with the output layer, capped where the config says so."""
+        logits_BTV = F.linear(x_BTE, self.output_weight)
+        cap = self.config.logit_softcap
+        return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
-    @property
-    def own_mask(self) -> Mask:
+    def own_mask(self, size: int | None) -> Mask:
         """Causal, and the window if there is one."""
-        size = self.config.attention.window
         return causal() if size is None else causal() & window(size)
 
     def sites(self) -> dict[Site, int]:
@@ -152,7 +163,7 @@ def build(config: ModelConfig, *, seed: int) -> Transformer:
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if "norm" in name and not name.endswith("bias"):
-            nn.init.ones_(parameter)
+            nn.init.constant_(parameter, 1 - config.norm.offset)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
         else:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
 from clearhead.errors import ConfigError, OptionError, nearest
-from clearhead.model.config import ModelConfig, from_dict
+from clearhead.model.config import ModelConfig
+from clearhead.model.plain import from_dict
 from clearhead.train.config import TrainConfig
 
 Table = dict[str, Any]

@@ -48,7 +48,7 @@ def refuses(config: ModelConfig) -> list[str]:
         why.append("its positions are learned")
     if config.feed_forward.kind not in ACTIVATIONS or not config.feed_forward.bias:
         why.append("its feed-forward is not gated and has biases")
-    if a.head_norm or a.softcap is not None or a.window is not None:
+    if a.head_norm != "none" or a.softcap is not None or a.window is not None:
         why.append("its heads are not normalised, capped or windowed")
     if not (a.bias and a.out_bias):
         why.append("its attention has biases")
@@ -93,7 +93,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         layers=entry(settings, "n_layer", int),
         width=width,
         attention=AttentionConfig(
-            heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm=False
+            heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
         ),
         feed_forward=FeedForwardConfig(
             kind=word(settings, "activation_function", ACTIVATIONS),

@@ -51,7 +51,7 @@ def refuses(config: ModelConfig) -> list[str]:
         why.append("its positions are rotary")
     if config.feed_forward.kind not in ACTIVATIONS or config.feed_forward.bias:
         why.append("its feed-forward is gated and without biases")
-    if not a.head_norm or a.softcap is not None:
+    if a.head_norm != "head" or a.softcap is not None:
         why.append("its heads are normalised and not capped")
     if a.bias != a.out_bias:
         why.append("its attention has all biases or none")
