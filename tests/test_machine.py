@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,34 @@ def test_the_fastest_and_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
     assert machine.seconds(lambda: None, 3) == 1.0
     assert machine.median_seconds(lambda: None, 3) == 3.0
+
+
+@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_what_the_user_set_of_waiting_threads_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ({"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} - {name}).pop()
+    monkeypatch.setenv(name, "active")
+    monkeypatch.delenv(other, raising=False)
+    machine.share_cores()
+    assert os.environ[name] == "active"
+    assert other not in os.environ
+
+
+def test_training_says_how_long_threads_wait_before_torch_reads_it(tmp_path: Path) -> None:
+    program = (
+        "import builtins, os, sys\n"
+        "original, seen = builtins.__import__, []\n"
+        "def spy(name, *rest):\n"
+        "    if name == 'torch' and 'torch' not in sys.modules: seen.append(os.environ.get('GOMP_SPINCOUNT'))\n"
+        "    return original(name, *rest)\n"
+        "builtins.__import__ = spy\n"
+        "from clearhead.cli import main\n"
+        "sys.argv[1:] = ['train', 'missing.txt']\n"
+        "try: main()\n"
+        "except SystemExit: print(seen[0])\n"
+    )
+    left = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    environment = {name: value for name, value in os.environ.items() if name not in left}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "10000\n"

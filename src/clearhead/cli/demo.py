@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from clearhead import machine
+
 SENTENCE = '"Server, may I have the check?" she asked.'
 
 
@@ -17,6 +19,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Run folder; it must not exist.")] = Path("runs/demo"),
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
+    machine.share_cores()
     from clearhead import draw, generate, load, observe
     from clearhead.cli import training
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from clearhead import machine
+
 
 def train(
     text: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns, or - for standard input.")] = None,
@@ -36,6 +38,7 @@ def train(
     Without --recipe, --config or --steps, --minutes (5 unless given) measures this machine and chooses the rest.
     """
     started = time.perf_counter()
+    machine.share_cores()
     from clearhead.cli import training
 
     given = {
