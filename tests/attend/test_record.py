@@ -119,6 +119,17 @@ class TestKept:
         assert not torch.equal(record[3, 2][:, :], record.map(SITE, 2, text=1)[:, :])
         assert record.map(OTHER, 2, text=1)[:, :].shape == (5, KEYS)
 
+    def test_sinks_as_they_were(self) -> None:
+        """Training changes them in place, between the pass and the picture."""
+        q, k, v = tensors(6, 3, 5)
+        sinks_H = torch.zeros(6, dtype=torch.float64, requires_grad=True)
+        with watch(MODEL) as record:
+            attend(q, k, v, mask=causal(), score=Score(sinks_H=sinks_H), site=SITE)
+        before = record[3, 0][:, :]
+        with torch.no_grad():
+            sinks_H.fill_(9.0)
+        assert torch.equal(record[3, 0][:, :], before)
+
 
 class TestErrors:
     def test_a_second_pass(self) -> None:

@@ -152,6 +152,7 @@ class TestWrittenDown:
                 "bias": False,
                 "out_bias": False,
                 "head_norm": "head",
+                "sinks": False,
             },
             "feed_forward": {"kind": "swiglu", "width": 17, "bias": False},
             "norm": {"kind": "rms", "eps": 1e-6, "offset": 0.0, "bias": True},

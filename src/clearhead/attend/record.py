@@ -51,7 +51,7 @@ class Record:
             q_BHQD,
             k_BGKD,
             Mask(request.mask.parts),  # without the kernel's array, which the request's mask holds on to
-            request.score,
+            request.score.copied(),
             request.site,
             backend,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,13 @@ class Score:
     def plain(self) -> bool:
         """True when only the scale is used, which every kernel knows."""
         return self.softcap is None and self.slopes_H is None and self.sinks_H is None
+
+    def copied(self) -> Score:
+        """The same with tensors of its own, which training does not change."""
+        if self.slopes_H is None and self.sinks_H is None:
+            return self
+        slopes_H, sinks_H = (None if t is None else t.detach().clone() for t in (self.slopes_H, self.sinks_H))
+        return replace(self, slopes_H=slopes_H, sinks_H=sinks_H)
 
     def apply(self, s: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """Scaled products -> logits, elementwise; h, q, k are head, query-place and key-place indices."""

@@ -5,6 +5,8 @@ from clearhead.model.cache import Cache
 from clearhead.model.config import (
     FEED_FORWARDS,
     AttentionConfig,
+    ClampConfig,
+    ExpertsConfig,
     FeedForwardConfig,
     LayerConfig,
     ModelConfig,
@@ -19,6 +21,8 @@ __all__ = [
     "FEED_FORWARDS",
     "AttentionConfig",
     "Cache",
+    "ClampConfig",
+    "ExpertsConfig",
     "FeedForwardConfig",
     "LayerConfig",
     "ModelConfig",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
 
 from clearhead.attend import Mask, Score, Site, attend
@@ -22,6 +25,7 @@ class Attention(nn.Module):
         self.score = Score(scale=a.scale, softcap=a.softcap)
         self.qkv = nn.Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
         self.head_norm = head_norm(a, config.norm)
+        self.sinks = nn.Parameter(torch.empty(a.heads)) if a.sinks else None
         self.out = nn.Linear(a.heads * a.head_width, config.width, bias=a.out_bias)
 
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
@@ -37,5 +41,6 @@ class Attention(nn.Module):
         v_BGTD = v_BTGD.transpose(1, 2)
         if cache is not None:
             k_BGTD, v_BGTD = cache.extend(self.site.layer, k_BGTD, v_BGTD)
-        o_BHTD = attend(q_BHTD, k_BGTD, v_BGTD, mask=mask, score=self.score, site=self.site)
+        score = self.score if self.sinks is None else replace(self.score, sinks_H=self.sinks)
+        o_BHTD = attend(q_BHTD, k_BGTD, v_BGTD, mask=mask, score=score, site=self.site)
         return self.out(o_BHTD.transpose(1, 2).reshape(B, T, -1))

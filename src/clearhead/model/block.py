@@ -9,7 +9,7 @@ from clearhead.attend import Mask
 from clearhead.model.attention import Attention
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
-from clearhead.model.feed_forward import FeedForward
+from clearhead.model.experts import feed_forward
 from clearhead.model.norms import norm
 from clearhead.model.positions import Turn
 
@@ -22,7 +22,7 @@ class Block(nn.Module):
         self.attention_norm = norm(config.norm, config.width)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = norm(config.norm, config.width)
-        self.feed_forward = FeedForward(config.width, config.feed_forward)
+        self.feed_forward = feed_forward(config, layer)
         self.dropout = config.dropout
 
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clearhead.model.config import FEED_FORWARDS, FeedForwardConfig
+from clearhead.model.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -30,6 +31,30 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def rows(config: FeedForwardConfig) -> int:
+    """Outputs of the first layer: gate and up below one another when gated."""
+    return config.width * (2 if FEED_FORWARDS[config.kind][1] else 1)
+
+
+def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
+    """What stands between the two layers: h_BTR -> h_BTF."""
+    name, gated = FEED_FORWARDS[config.kind]
+    if config.clamp is not None:
+        return partial(_clamped, config.clamp)
+    return partial(_gated, ACTIVATIONS[name]) if gated else ACTIVATIONS[name]
+
+
+def _gated(activation: Callable[[Tensor], Tensor], h_BTR: Tensor) -> Tensor:
+    gate_BTF, up_BTF = h_BTR.chunk(2, dim=-1)
+    return activation(gate_BTF) * up_BTF
+
+
+def _clamped(clamp: ClampConfig, h_BTR: Tensor) -> Tensor:
+    gate_BTF, up_BTF = h_BTR.chunk(2, dim=-1)
+    gate_BTF, up_BTF = gate_BTF.clamp(max=clamp.limit), up_BTF.clamp(-clamp.limit, clamp.limit)
+    return (up_BTF + 1) * (gate_BTF * torch.sigmoid(clamp.slope * gate_BTF))
+
+
 class FeedForward(nn.Module):
     """down(act(up x)), or down(act(gate x) * up x) when gated (Vaswani et al. 2017, eq. 2; Shazeer 2020, eq. 5).
 
@@ -38,15 +63,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, config: FeedForwardConfig) -> None:
         super().__init__()
-        name, self.gated = FEED_FORWARDS[config.kind]
-        self.activation = ACTIVATIONS[name]
-        self.up = nn.Linear(width, config.width * (2 if self.gated else 1), bias=config.bias)
+        self.activated = activated(config)
+        self.up = nn.Linear(width, rows(config), bias=config.bias)
         self.down = nn.Linear(config.width, width, bias=config.bias)
 
     def forward(self, x_BTE: Tensor) -> Tensor:
         """x_BTE -> x_BTE."""
-        h_BTF = self.up(x_BTE)
-        if not self.gated:
-            return self.down(self.activation(h_BTF))
-        gate_BTF, up_BTF = h_BTF.chunk(2, dim=-1)
-        return self.down(self.activation(gate_BTF) * up_BTF)
+        return self.down(self.activated(self.up(x_BTE)))
