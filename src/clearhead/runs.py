@@ -284,9 +284,9 @@ def _tokenizer(
     config: TextConfig, folder: Path, texts: Sequence[Source], held: Sequence[Source], progress: Progress
 ) -> Tokenizer:
     if (folder / "tokenizer.json").exists():
-        return Tokenizer.load(folder)
+        return Tokenizer.load(folder).of_documents()
     if config.tokenizer not in KINDS:
-        return Tokenizer.load(config.tokenizer)
+        return Tokenizer.load(config.tokenizer).of_documents()
     # Characters must cover the validation text too: one that is missing could not be encoded at all.
     seen = [*texts, *held] if config.tokenizer == "characters" else texts
     return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=progress)

@@ -138,7 +138,9 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
         if _habits(state) == _habits(state_of(known)) and _holds_singles(state):
             return kind, CUT_SINGLE
     rule = _rule(state)
-    own = rule is not None and _habits(state) == _habits(state_of(_bpe_untrained()))
+    added = [token["content"] for token in state["added_tokens"]]
+    own = rule is not None and added == [SEPARATOR] and not state["post_processor"]
+    own = own and _habits(state) == _habits(state_of(_bpe_untrained()))
     return ("bpe" if own else "file"), rule
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import FolderError, TextError
-from clearhead.files import replacing
+from clearhead.errors import TextError
+from clearhead.files import replacing, write_text
 from clearhead.text.kinds import (
     SEPARATOR,
     bpe_tokenizer,
@@ -28,36 +28,54 @@ from clearhead.text.kinds import (
     state_of,
 )
 from clearhead.text.labels import labels
+from clearhead.text.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
+from clearhead.text.special import edges, put_around, role_tokens
 from clearhead.text.stream import ByteStream, TextStream, WindowStream
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
-LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
 _UNKNOWN = 2**32 - 1  # no vocabulary is that large
 _Bytes = bytes  # the class below has a constructor of that name
 
 
 class Tokenizer:
-    """A tokenizer of kind "bytes", "characters", "bpe" (learned here) or "file" (any other tokenizer.json).
+    """A tokenizer of kind "bytes", "characters", "bpe" (learned here) or "file" (any other).
 
-    vocab_size: ids lie below it. separator: the id of <|endoftext|>, which stands before every document; None only
-    for kind "file" without one. Written in a text, <|endoftext|> is the separator, as in every tool that opens
-    the tokenizer.json: a file may hold several documents that way. Nothing else is added to a text, nothing cut off.
-    cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere.
+    vocab_size: ids lie below it; those in ``gaps`` stand for nothing
+    front, back: ids that stand before and after a text: <|endoftext|> before it for kinds learned here, what the
+    post-processor of a file adds for the others. Written in a text, <|endoftext|> is that token, as in every tool that
+    opens the tokenizer.json: a file may hold several documents that way. Nothing else is added, nothing cut off.
+    separator: the one id in front, None where there is none or several
+    roles: tokens by role (special.ROLES); templates: chat templates by name, the usual one "default"
+    cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere
     """
 
-    def __init__(self, library: tokenizers.Tokenizer, config: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        library: tokenizers.Tokenizer,
+        config: dict[str, Any] | None = None,
+        templates: Mapping[str, str] | None = None,
+    ) -> None:
         library.no_truncation()  # some files ask for both, silently
         library.no_padding()
         self._library = library
         state = state_of(library)
         self.kind, self.cuts = recognise(state)
-        self.vocab_size = max(library.get_vocab(with_added_tokens=True).values()) + 1
-        self.separator: int | None = library.token_to_id(SEPARATOR)
+        ids = np.fromiter(library.get_vocab(with_added_tokens=True).values(), dtype=np.int64)
+        self.vocab_size = int(ids.max()) + 1
+        self.gaps: list[int] = np.setdiff1d(np.arange(self.vocab_size), ids).tolist()
+        marker: int | None = library.token_to_id(SEPARATOR)
+        if self.kind == "file" or marker is None:
+            self.front, self.back = edges(state["post_processor"])
+        else:
+            self.front, self.back = (marker,), ()
+        self.separator = self.front[0] if len(self.front) == 1 else None
         # the least type that holds every id: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
-        self.fingerprint = hashlib.blake2b(self.to_json().encode(), digest_size=20).hexdigest()
-        self._config = config if config is not None else _plain_config(self.separator is not None)
+        self._config = config if config is not None else _plain_config(marker is not None)
+        self._template_files = dict(templates or {})
+        self.templates = self._template_files or templates_in(self._config)
+        self.roles = role_tokens(self._config)
         # whether the text of ids is the text of their bytes, whatever their neighbours
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
         self._joins = self._bytewise or self.kind == "characters"
@@ -91,43 +109,59 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """A tokenizer.json, or a folder that holds one. Raises FolderError when it is missing or damaged."""
-        file = Path(path)
-        if file.is_dir():
-            file = file / "tokenizer.json"
-        try:
-            text = file.read_text(encoding="utf-8")
-        except FileNotFoundError as missing:
-            raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder") from missing
-        except (OSError, UnicodeDecodeError) as fault:
-            raise FolderError(f"{file}: cannot be read: {fault}") from fault
-        try:
-            library = tokenizers.Tokenizer.from_str(text)
-        except Exception as fault:  # the library raises Exception itself, nothing narrower
-            raise FolderError(
-                f"{file}: truncated, altered or not a tokenizer.json: {fault}; copy it again from where it came"
-            ) from fault
-        ids = library.get_vocab(with_added_tokens=True).values()
-        if not ids:
-            raise FolderError(f"{file}: has no tokens; copy it again from where it came")
-        if max(ids) >= LARGEST_VOCABULARY:
-            raise FolderError(
-                f"{file}: altered: a token has the id {max(ids)}; ids lie below {LARGEST_VOCABULARY}; copy it again"
-            )
-        config = file.with_name("tokenizer_config.json")
-        return cls(library, _read_config(config) if config.exists() else None)
+        """A tokenizer.json, or a folder with one, with GPT-2's vocab.json and merges.txt, or with BERT's vocab.txt.
+
+        Tokens by role and chat templates come from the files beside it (opening.py). Raises FolderError when something
+        is missing, damaged or not understood.
+        """
+        opened = open_tokenizer(Path(path))
+        return cls(opened.library, opened.config, opened.templates)
+
+    def of_documents(self) -> Tokenizer:
+        """This tokenizer for training on documents: with <|endoftext|> in front where nothing stands there yet.
+
+        GPT-2 and Qwen were trained with it between documents, though their files put nothing in front of a prompt.
+        """
+        if self.front or self._library.token_to_id(SEPARATOR) is None:
+            return self
+        library = tokenizers.Tokenizer.from_str(self.to_json())
+        put_around(library, [SEPARATOR])
+        marked = {**self._config, "bos_token": SEPARATOR, "eos_token": SEPARATOR}
+        return Tokenizer(library, marked, self._template_files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for tokenizers that make the same ids of the same text."""
+        plain = self._library
+        if plain.post_processor is not None:  # what stands around a text is told by ``front`` and ``back``
+            plain = tokenizers.Tokenizer.from_str(plain.to_str())
+            plain.post_processor = None
+        return hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20).hexdigest()
+
+    def role(self, name: str) -> int | None:
+        """The id of the token with a role (special.ROLES); None where there is none, or it is not in the vocabulary."""
+        token = self.roles.get(name)
+        return None if token is None else self._library.token_to_id(token)
+
+    @property
+    def end(self) -> int | None:
+        """The id with which a model ends a text, as far as the tokenizer tells: the separator, else the role eos."""
+        marker = self._library.token_to_id(SEPARATOR)
+        return marker if marker is not None and self.separator == marker else self.role("eos")
 
     def to_json(self) -> str:
         """The content of its tokenizer.json."""
         return self._library.to_str(pretty=True)
 
     def save(self, folder: str | Path) -> None:
-        """Writes tokenizer.json and tokenizer_config.json as transformers' AutoTokenizer reads them."""
+        """Writes tokenizer.json, tokenizer_config.json and chat templates as transformers' AutoTokenizer reads them."""
         place = Path(folder)
-        with replacing(place / "tokenizer.json") as file:
+        with replacing(place / TOKENIZER) as file:
             file.write(self.to_json().encode())
-        with replacing(place / "tokenizer_config.json") as file:
+        with replacing(place / CONFIG) as file:
             file.write(json.dumps(self._config, indent=2, ensure_ascii=False).encode())
+        for name, text in self._template_files.items():
+            write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text alone, nothing added. Raises TextError naming a character outside the vocabulary."""
@@ -162,16 +196,20 @@ class Tokenizer:
         return measured
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
-        """Bytes of UTF-8 that each id stands for, [V]; 0 for the separator. Exact only where ``cuts`` is set."""
+        """Bytes of UTF-8 that each id stands for, [V]; 0 for those in front. Exact only where ``cuts`` is set."""
         lengths = np.zeros(self.vocab_size, dtype=np.int32)
         for token, part in self._parts.items():
-            lengths[token] = len(part) if token != self.separator else 0
+            lengths[token] = len(part) if token not in self.front else 0
         return lengths
 
     def encode_document(self, text: str) -> list[int]:
-        """``encode`` with the separator in front, as documents stand in training; a text that begins with it has it."""
+        """``encode`` with ``front`` and ``back`` around it, as documents stand in training.
+
+        A text that begins with a written <|endoftext|> has it already where that is what stands in front.
+        """
         ids = self.encode(text)
-        return ids if self.separator is None or ids[:1] == [self.separator] else [self.separator, *ids]
+        written = self.end == self.separator and ids[:1] == list(self.front)
+        return ids if written else [*self.front, *ids, *self.back]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.
@@ -261,10 +299,3 @@ def _plain_config(has_separator: bool) -> dict[str, Any]:
     """What transformers needs to open the folder; its default would also tidy spaces away in decoded text."""
     special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
     return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise FolderError(f"{file}: truncated or altered: {fault}; copy it again from where it came") from fault

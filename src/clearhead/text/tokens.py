@@ -23,7 +23,7 @@ BATCH_CHARACTERS = 1 << 21
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tokens:
-    """sep d1 sep d2 sep d3 ...: the separator is the first token of its document.
+    """sep d1 sep d2 sep d3 ...: the separator (whatever the tokenizer puts in front) begins its document.
 
     So a document's first word has a context, and its last token is followed by the next separator: a model learns
     to end. Slices (``split``) are views of the same memory-mapped file.
@@ -88,7 +88,7 @@ def tokenize(
     read and the bytes there are (None when a source cannot know). Raises TextError for text that cannot be read
     or encoded, FolderError when the cache cannot be written.
     """
-    named = [FORMAT, tokenizer.fingerprint, *(source.key() for source in sources)]
+    named = [FORMAT, tokenizer.fingerprint, str(tokenizer.front), *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
@@ -112,7 +112,7 @@ def _encoded(
     sources: Sequence[Source], tokenizer: Tokenizer, progress: Progress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     """The columns in parts: ids and starts, and lengths with them or, where they go by id, at the end."""
-    separator = np.array([] if tokenizer.separator is None else [tokenizer.separator], dtype=tokenizer.dtype)
+    separator = np.array(tokenizer.front, dtype=tokenizer.dtype)
     nothing = np.zeros(len(separator), dtype=np.int32)  # a separator stands for no text
     done = 0
     for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):

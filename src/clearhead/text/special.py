@@ -1,0 +1,84 @@
+"""Tokens with a role: which they are in a released folder, and which a tokenizer puts around a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import tokenizers
+from tokenizers import AddedToken, processors
+
+from clearhead.errors import FolderError, shown
+
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+
+
+def role_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The token of each role, by entries such as "bos_token", in transformers' order. Raises FolderError for others."""
+    found: dict[str, str] = {}
+    for role in ROLES:
+        value = settings.get(f"{role}_token")
+        if value is not None:
+            found[role] = added_token(value, f"{role}_token").content
+    return found
+
+
+def added_token(value: object, where: str) -> AddedToken:
+    """A special token as tokenizer_config.json writes it: its text, or a table with its habits at white space."""
+    if isinstance(value, str) and value:
+        return AddedToken(value, special=True)
+    table = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
+    habits = {name: table.get(name, False) for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
+    content = table.get("content")
+    if not isinstance(content, str) or not content or not all(isinstance(habit, bool) for habit in habits.values()):
+        raise FolderError(f"{where}: {shown(value)} is not a token; copy the tokenizer's files again")
+    return AddedToken(content, **{"special": True, **habits} if "special" in table else {**habits, "special": True})
+
+
+def with_special(library: tokenizers.Tokenizer, tokens: Iterable[AddedToken]) -> None:
+    """Makes these tokens whole words wherever they are written; those that are added tokens stay as they are."""
+    known = {token.content for token in library.get_added_tokens_decoder().values()}
+    library.add_tokens([token for token in tokens if token.content not in known])
+
+
+def edges(post_processor: Mapping[str, Any] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids that a tokenizer.json's post-processor puts before and after a single text.
+
+    Raises FolderError for a kind of post-processor that is not known, so that none is passed over.
+    """
+    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    steps = [] if post_processor is None else [post_processor]
+    while steps:
+        step = steps.pop(0)
+        kind = step["type"]
+        if kind == "Sequence":
+            steps = [*step["processors"], *steps]
+        elif kind in ("BertProcessing", "RobertaProcessing"):
+            found.append(((step["cls"][1],), (step["sep"][1],)))
+        elif kind == "TemplateProcessing":
+            found.append(_template(step))
+        elif kind != "ByteLevel":  # which only moves the places that tokens are said to have in the text
+            raise FolderError(f"tokenizer.json: the post-processor {shown(kind)} is not known, so texts would differ")
+    if len(found) > 1:  # the library takes what the first gives for a pair of texts
+        raise FolderError(f"tokenizer.json: {len(found)} post-processors add tokens; one is supported")
+    return found[0] if found else ((), ())
+
+
+def _template(step: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    before: list[int] = []
+    after: list[int] = []
+    into = before
+    for piece in step["single"]:
+        if "Sequence" in piece:
+            into = after
+        else:
+            into += step["special_tokens"][piece["SpecialToken"]["id"]]["ids"]
+    return tuple(before), tuple(after)
+
+
+def put_around(library: tokenizers.Tokenizer, front: Iterable[str], back: Iterable[str] = ()) -> None:
+    """Gives the library a post-processor that puts these tokens of its vocabulary before and after a text."""
+    before, after = list(front), list(back)
+    single = " ".join([*(f"{token}:0" for token in before), "$A:0", *(f"{token}:0" for token in after)])
+    known = [(token, library.token_to_id(token)) for token in dict.fromkeys([*before, *after])]
+    library.post_processor = processors.TemplateProcessing(single=single, pair=f"{single} $B:1", special_tokens=known)
