@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -19,6 +20,7 @@ from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
 PIECE = 2**20  # bytes read at a time, and there twice meanwhile
+HEADER_AT_MOST = 2**24  # bytes; a file of 10,000 tensors has a tenth of it, and parsing takes 30 times its size
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -81,6 +83,11 @@ def opened(path: Path) -> Generator[TensorFile]:
     if not path.is_file():
         raise FolderError(f"{path}: there is no such file")
     try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > HEADER_AT_MOST:
+            reason = f"a header of {length:,} bytes; at most {HEADER_AT_MOST:,} are read"
+            raise FolderError(f"{path}: truncated or not a safetensors file ({reason}); copy it again")
         with safetensors.safe_open(path, framework="pt"):  # checks the header against the format and the file's length
             pass
         # Not read through the library: its maps stay in memory beside the tensors that are made of them.
@@ -102,29 +109,55 @@ class TensorFile:
         self.notes.pop("format", None)
         unknown = {entry["dtype"] for entry in header.values()} - DTYPES.keys()
         if unknown:
-            raise FolderError(f"{path}: tensors of {', '.join(sorted(unknown))}; known are {', '.join(DTYPES)}")
+            raise FolderError(
+                f"{path}: tensors of {', '.join(sorted(unknown))}; known are {', '.join(DTYPES)} (quantised weights "
+                "are not read; take the release in bfloat16 or float32)"
+            )
         self.shapes: dict[str, tuple[int, ...]] = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: DTYPES[entry["dtype"]] for name, entry in header.items()}
         self._starts = {name: 8 + length + int(entry["data_offsets"][0]) for name, entry in header.items()}
 
     def read(self, into: Mapping[str, Tensor]) -> None:
-        """Copies every tensor into the one of its name, which has its shape and dtype, a piece at a time.
+        """Copies tensors into those of their names, which have their shapes and any dtype, a piece at a time.
 
-        Raises FolderError when they are not those that were written.
+        What ``into`` leaves out is passed over; in a file with a checksum it is read all the same. Raises FolderError
+        when the tensors are not those that were written. (The file is not mapped into memory: one that another process
+        cuts off would end this one with a signal.)
         """
-        digest = _beginning(self.notes)
-        for name in sorted(self.shapes):
-            digest.update(_title(name, self.dtypes[name], self.shapes[name]))
-            rows = into[name] if self.shapes[name] else into[name].view(1)
+        digest = _beginning(self.notes) if self._checksum else None
+        for name in sorted(self.shapes if digest else into):
+            if digest:
+                digest.update(_title(name, self.dtypes[name], self.shapes[name]))
             self._file.seek(self._starts[name])
-            for some in rows.split(max(1, PIECE * len(rows) // max(1, rows.nbytes))):
-                piece = torch.empty(some.shape, dtype=some.dtype)
-                if self._file.readinto(_bytes(piece)) != piece.nbytes:
-                    raise FolderError(f"{self._path}: cut off while it was read; try again")
-                digest.update(_bytes(piece))
-                some.copy_(piece)
-        if self._checksum not in (None, digest.hexdigest()):
+            tensor = into.get(name)
+            for some in self._places(name) if tensor is None else _rows(tensor):
+                piece = self._piece(some, self.dtypes[name])
+                if digest:
+                    digest.update(_bytes(piece))
+                if piece is not some:
+                    some.copy_(piece)
+        if digest and self._checksum != digest.hexdigest():
             raise FolderError(f"{self._path}: altered since it was written: its checksum differs; copy it again")
+
+    def _piece(self, some: Tensor, dtype: torch.dtype) -> Tensor:
+        """The next numbers of the file: in ``some`` itself where it can take them as they are."""
+        straight = some.dtype == dtype and some.device.type == "cpu" and some.is_contiguous()
+        piece = some if straight else torch.empty(some.shape, dtype=dtype)
+        if self._file.readinto(_bytes(piece)) != piece.nbytes:
+            raise FolderError(f"{self._path}: cut off while it was read; try again")
+        return piece
+
+    def _places(self, name: str) -> Iterator[Tensor]:
+        """Places for the numbers of a tensor that nobody wants, a piece at a time."""
+        count, size = math.prod(self.shapes[name]), max(1, PIECE // self.dtypes[name].itemsize)
+        for start in range(0, count, size):
+            yield torch.empty(min(size, count - start), dtype=self.dtypes[name])
+
+
+def _rows(tensor: Tensor) -> Sequence[Tensor]:
+    """Views of the tensor, each of about a piece."""
+    rows = tensor if tensor.dim() else tensor.view(1)
+    return rows.split(max(1, PIECE * len(rows) // max(1, rows.nbytes)))
 
 
 def _beginning(notes: Mapping[str, str]) -> Any:

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.files import write_text
-from clearhead.hub.families import Family, reading, writing
-from clearhead.hub.families.table import to_ours, to_theirs
+from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
+from clearhead.hub.families.spelling import fitted, respelled
+from clearhead.hub.families.table import Held, Shape, check, to_ours, to_theirs
+from clearhead.hub.jsonfile import content, read_table
+from clearhead.hub.weights import WEIGHTS, check_dtype, chosen_dtype, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
-from clearhead.tensorfile import opened, write_tensors
+from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 
-WEIGHTS = "model.safetensors"
+log = logging.getLogger(__name__)
+
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
+TOKENIZER_AT_MOST = 2**28  # bytes; the largest in use has 33 MB
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Papers:
+    """What a folder says beside the numbers, to be written again with them. family: whose layout it has.
+
+    ids: the entries of config.json that name special tokens. generation: the content of generation_config.json.
+    """
+
+    family: str
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A Transformer, the tokenizer that speaks to it, and the folder both came from."""
+    """A Transformer, the tokenizer that speaks to it, the folder both came from, and what else stood there."""
 
     transformer: Transformer
     tokenizer: Tokenizer
     folder: Path
+    papers: Papers
 
     def __call__(self, ids_BT: Tensor, **options: Any) -> Tensor:
         """logits_BTV; see ``Transformer.forward``."""
@@ -53,67 +73,80 @@ class LanguageModel:
         return self.transformer.cache(batch, capacity)
 
 
-def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer) -> None:
+def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: Papers | None = None) -> None:
     """Writes the folder: first what describes the weights, last the weights, each atomically.
 
-    The layout is that of the first released family that has the config's parts, so that other tools open it.
-    Raises FolderError when it cannot be written.
+    The layout is that of ``papers`` or, where a model of this config cannot be written so, that of the first released
+    family that has the config's parts: other tools open it. Raises FolderError when it cannot be written.
     """
     tokenizer.save(folder)
-    layout, marker = writing(transformer.config), tokenizer.separator
+    layout, marker = _layout(transformer.config, papers), tokenizer.separator
     ends = {"bos_token_id": marker, "eos_token_id": marker}
     dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
-    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **ends, "dtype": dtype})
-    _write_json(folder / GENERATION, ends)
-    save_weights(folder, transformer)
+    ids = ends if papers is None else papers.ids
+    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **ids, "dtype": dtype})
+    _write_json(folder / GENERATION, ends if papers is None else papers.generation)
+    save_weights(folder, transformer, papers)
 
 
-def save_weights(folder: Path, transformer: Transformer) -> None:
+def save_weights(folder: Path, transformer: Transformer, papers: Papers | None = None) -> None:
     """Writes the weights alone into a folder that ``save`` made, atomically. Raises FolderError when it cannot."""
-    layout = writing(transformer.config)
+    layout = _layout(transformer.config, papers)
     theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
-    write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout))
+    write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout, read_table(folder / CONFIG)))
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> LanguageModel:
+def load(folder: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
     """The model of a folder, in evaluation mode.
 
-    Raises FolderError for a missing, truncated or altered folder, naming the file, and MemoryNeededError when the
-    weights do not fit into the free memory. The peak is 1.07 times the weights.
+    dtype: a name ("float32", "bfloat16", ...), "stored" for that of the files, or "auto": the same, but float32 where
+    half of it is no faster on this processor. Numbers of other dtypes among them are converted. The peak of memory is
+    1.07 times the weights in that dtype.
+
+    Raises FolderError for a missing, truncated or altered folder, naming the file, MemoryNeededError when the weights
+    do not fit into the free memory, OptionError for a device or dtype that is not there.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FolderError(f"{folder}: there is no such folder; a run is made by `clearhead train`")
     _check_device(device)
-    layout, config = reading(_settings(folder), str(folder / CONFIG))
-    weights = folder / WEIGHTS
-    need, free = weights.stat().st_size if weights.is_file() else 0, free_memory()
-    if need > free:
-        raise MemoryNeededError(f"{folder}: the weights need {need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free")
-    with opened(weights) as file:
-        for note, found in _companions(folder, layout).items():
-            if file.notes.get(note, found) != found:  # a folder from elsewhere has no such notes
-                raise FolderError(
-                    f"{folder / FILES[note]} and {weights} were not saved together: one was altered; copy both again"
-                )
-        if config.layers > len(file.shapes):  # said before a config out of all measure is built
-            raise FolderError(f"{weights}: {len(file.shapes)} tensors for the {config.layers} layers of {CONFIG}")
-        transformer = skeleton(config)
-        shapes = {name: tensor.shape for name, tensor in transformer.state_dict().items()}
-        ours = to_ours(layout.table(config), file, shapes, str(weights))
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > config.vocabulary:
-        raise FolderError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocabulary}; "
-            "they do not belong together"
+    check_dtype(dtype)
+    settings = read_table(folder / CONFIG)
+    layout, config = reading(settings, str(folder / CONFIG))
+    if CODE in settings:
+        log.info(
+            "%s: the code that it brings (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE
         )
+    with open_weights(folder) as weights:
+        own = weights.notes.keys() & FILES.keys()  # a folder from elsewhere has no such notes
+        for note, found in (_companions(folder, layout, settings) if own else {}).items():
+            if weights.notes.get(note, found) != found:
+                raise FolderError(
+                    f"{folder / FILES[note]} and {weights.where} were not saved together: one was altered; copy both "
+                    "again"
+                )
+        where = str(weights.where)
+        config = fitted(layout, config, weights.shapes)
+        held = respelled(layout, config, weights, where)
+        table, shapes = layout.table(config), _shapes(config, held, where)
+        wanted = check(table, held.shapes, shapes, where)
+        chosen = chosen_dtype(held, wanted, dtype, device, where)
+        _check_memory(folder, shapes.values(), chosen)
+        tokenizer = Tokenizer.load(folder)
+        if tokenizer.vocab_size > config.vocabulary:
+            raise FolderError(
+                f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocabulary}; "
+                "they do not belong together"
+            )
+        ours = to_ours(table, held, shapes, chosen, where)
+    transformer = skeleton(config)
     transformer.load_state_dict(ours, assign=True)
-    return LanguageModel(transformer.to(device).eval(), tokenizer, folder)
+    return LanguageModel(transformer.to(device).eval(), tokenizer, folder, _papers(folder, layout, settings))
 
 
 def read_config(folder: Path) -> ModelConfig:
     """The config of a folder, without its weights. Raises FolderError naming the file and what is wrong."""
-    return reading(_settings(folder), str(folder / CONFIG))[1]
+    return reading(read_table(folder / CONFIG), str(folder / CONFIG))[1]
 
 
 def family(config: ModelConfig) -> str:
@@ -121,7 +154,39 @@ def family(config: ModelConfig) -> str:
     return writing(config).MODEL_TYPE
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
+def _layout(config: ModelConfig, papers: Papers | None) -> Family:
+    """The family whose layout the model is written in."""
+    if papers is not None:
+        for known in FAMILIES:
+            if papers.family == known.MODEL_TYPE and not known.refuses(config):
+                return known
+    return writing(config)
+
+
+def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers:
+    generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
+    ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
+    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation)
+
+
+def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
+    """The shapes of our tensors."""
+    if config.layers > len(held.shapes):  # said before a config out of all measure is built
+        raise FolderError(f"{where}: {len(held.shapes)} tensors for the {config.layers} layers of {CONFIG}")
+    return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
+
+
+def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype) -> None:
+    need, free = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes), free_memory()
+    if need > free:
+        name = str(dtype).removeprefix("torch.")
+        half = "; half of it is enough in bfloat16 (dtype)" if dtype.itemsize > 2 else ""
+        raise MemoryNeededError(
+            f"{folder}: the weights need {need / 1e9:.1f} GB in {name}; {free / 1e9:.1f} GB are free{half}"
+        )
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -132,30 +197,10 @@ def _check_device(device: str) -> None:
         raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    try:
-        settings = json.loads(_content(path).decode())
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, numbers or nesting beyond Python's limits
-        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
-    if not isinstance(settings, dict):
-        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
-    return cast(dict[str, Any], settings)
-
-
-def _companions(folder: Path, layout: Family) -> dict[str, str]:
+def _companions(folder: Path, layout: Family, settings: Mapping[str, Any]) -> dict[str, str]:
     """Checksums of the files that give the weights their meaning, to be noted beside them."""
-    telling = {name: value for name, value in _settings(folder).items() if name not in layout.HARMLESS}
+    telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     return {
         "clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest(),
-        "clearhead.tokenizer": hashlib.sha256(_content(folder / TOKENIZER)).hexdigest(),
+        "clearhead.tokenizer": hashlib.sha256(content(folder / TOKENIZER, most=TOKENIZER_AT_MOST)).hexdigest(),
     }
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FolderError(
-            f"{path}: cannot be read: {error.strerror}; {path.parent} is not a whole model folder"
-        ) from None

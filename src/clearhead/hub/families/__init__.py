@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from clearhead.errors import ConfigError, FolderError, nearest, shown
 from clearhead.hub.families import gpt2, native, qwen3
@@ -35,6 +35,8 @@ class Family(Protocol):
         ...
 
 
+CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
+
 # The first that accepts a config writes it; native accepts all.
 FAMILIES: tuple[Family, ...] = (qwen3, gpt2, native)
 
@@ -50,21 +52,36 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     A setting is accepted when the family writes the same value for the config it read, or when it is known to
     change no number. Anything else would change the result silently, so it is refused.
     """
+    _refuse_quantised(settings, where)
     kind = str(settings.get("model_type", ""))
     family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
     if family is None:
         known = [family.MODEL_TYPE for family in FAMILIES]
-        raise FolderError(f"{where}: there is no model family {shown(kind)}{nearest(kind, known)}")
+        code = "; the code that the folder brings (auto_map) is never run" if "auto_map" in settings else ""
+        raise FolderError(f"{where}: there is no model family {shown(kind)}{nearest(kind, known)}{code}")
     try:
         config = family.config(settings)
     except ConfigError as error:
         raise FolderError(f"{where}: {error}") from None
     written = family.settings(config)
     for name, value in settings.items():
-        if name in family.HARMLESS or (name in written and written[name] == value) or value is None:
+        if name in family.HARMLESS or name == CODE or (name in written and written[name] == value) or value is None:
             continue
         expected = f"; only {shown(written[name])} is supported" if name in written else ""
         raise FolderError(
             f"{where}: the setting {shown(name)} = {shown(value)} is not supported by the {kind} family{expected}"
         )
     return family, config
+
+
+def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
+    """Raises FolderError for weights of a few bits each, which no part of a model here computes with."""
+    for name in ("quantization_config", "compression_config"):
+        quantised = settings.get(name)
+        if quantised is not None:
+            method = cast(Mapping[str, Any], quantised).get("quant_method") if isinstance(quantised, Mapping) else None
+            raise FolderError(
+                f"{where}: the weights are quantised ({shown(method or quantised)}), and only float32, bfloat16, "
+                "float16 and float64 are read; take the release in bfloat16, or have transformers write one: "
+                "AutoModelForCausalLM.from_pretrained(FOLDER).dequantize().save_pretrained(OUT)"
+            )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError
-from clearhead.tensorfile import TensorFile
 
-FLOATING = {torch.float32, torch.bfloat16, torch.float16, torch.float64}
+Shape = tuple[int, ...]
+
 LISTED = 20  # names in one message; a config of a thousand layers has many more
 
 
@@ -19,69 +21,125 @@ LISTED = 20  # names in one message; a config of a thousand layers has many more
 class Row:
     """One tensor of ours and the tensors of theirs that hold it, below one another.
 
+    ours: None for tensors that are dropped knowingly and may be missing (masks kept as buffers); none is written
     rows: how many rows each of theirs has, when there are several
     transposed: theirs has inputs as rows (GPT-2's Conv1D)
+    heads: theirs has query, key and value of one head below one another, for so many heads (GPT-NeoX); 0 = not so
+    copies: names under which a file may hold the same numbers again (the output layer of a tied model); not written
     """
 
-    ours: str
+    ours: str | None
     theirs: tuple[str, ...]
     rows: tuple[int, ...] = ()
     transposed: bool = False
+    heads: int = 0
+    copies: tuple[str, ...] = ()
+
+
+class Held(Protocol):
+    """Tensors on the disk, in one file or several."""
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]: ...
+    @property
+    def dtypes(self) -> Mapping[str, torch.dtype]: ...
+
+    def read(self, into: Mapping[str, Tensor]) -> None: ...
+
+
+def kept(table: Sequence[Row]) -> dict[str, Row]:
+    """The rows that hold a tensor of ours, by its name."""
+    return {row.ours: row for row in table if row.ours is not None}
 
 
 def to_theirs(table: Sequence[Row], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our tensors under their names. Every tensor must be in the table."""
     theirs: dict[str, Tensor] = {}
-    for row in table:
-        theirs.update(zip(row.theirs, _parts(row, ours[row.ours]), strict=True))
-    left = ours.keys() - {row.ours for row in table}
-    if left:
+    rows = kept(table)
+    for name, row in rows.items():
+        parts = _parts(row, ours[name])
+        theirs.update(zip(row.theirs, (_joined(row, part) for part in parts), strict=True))
+    if left := ours.keys() - rows.keys():
         raise FolderError(f"the family's table has no place for {', '.join(sorted(left))}")
     return theirs
 
 
-def to_ours(
-    table: Sequence[Row], file: TensorFile, shapes: Mapping[str, Sequence[int]], where: str
-) -> dict[str, Tensor]:
-    """Their tensors under our names, whose shapes are ``shapes``, each read straight to where it belongs.
+def check(table: Sequence[Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape], where: str) -> list[str]:
+    """The names of their tensors that hold ours, whose shapes are ``shapes``; ``theirs`` are those on the disk.
 
-    Raises FolderError naming every tensor that is missing, left over or of another shape, and when the dtypes are not
-    one floating-point dtype.
+    Raises FolderError naming every tensor that is missing, left over or of another shape.
     """
-    wanted = {name for row in table for name in row.theirs}
-    faults = [_listed("missing", wanted - file.shapes.keys()), _listed("left over", file.shapes.keys() - wanted)]
+    rows = kept(table)
+    wanted = [name for row in rows.values() for name in row.theirs]
+    known = {name for row in table for name in row.theirs + row.copies}
+    faults = [_listed("missing", set(wanted) - theirs.keys()), _listed("left over", theirs.keys() - known)]
     if not any(faults):
-        faults = [_listed("of another shape", _misshapen(table, file.shapes, shapes)), _mixed(file.dtypes)]
+        faults = [_listed("of another shape", _misshapen(rows, theirs, shapes))]
     if any(faults):
         raise FolderError(f"{where}: the tensors are not those of the config; {'; '.join(filter(None, faults))}")
-    (dtype,) = set(file.dtypes.values())
-    ours = {row.ours: torch.empty(tuple(shapes[row.ours]), dtype=dtype) for row in table}
-    file.read({name: part for row in table for name, part in zip(row.theirs, _parts(row, ours[row.ours]), strict=True)})
+    return wanted
+
+
+def to_ours(
+    table: Sequence[Row], held: Held, shapes: Mapping[str, Shape], dtype: torch.dtype, where: str
+) -> dict[str, Tensor]:
+    """Their tensors, which ``check`` let pass, under our names in ``dtype``: each read straight to where it belongs.
+
+    Raises FolderError for a copy whose numbers are others than those of the tensor it repeats.
+    """
+    rows = kept(table)
+    ours = {name: torch.empty(tuple(shapes[name]), dtype=dtype) for name in rows}
+    copies = {(name, copy): _digest(held, copy, ours[name]) for name, copy in _repeated(rows, held.shapes)}
+    into = {name: zip(row.theirs, _parts(row, ours[name]), strict=True) for name, row in rows.items()}
+    held.read({name: part for parts in into.values() for name, part in parts})
+    for (name, copy), digest in copies.items():
+        if digest != _sha256(ours[name]):
+            raise FolderError(
+                f"{where}: {copy} is not {rows[name].theirs[0]}, and the config says that they are one matrix; "
+                'set "tie_word_embeddings": false in config.json if they were trained apart'
+            )
     return ours
+
+
+def _repeated(rows: Mapping[str, Row], theirs: Mapping[str, Shape]) -> Iterator[tuple[str, str]]:
+    """Our tensors with each of their copies that is there."""
+    for name, row in rows.items():
+        yield from ((name, copy) for copy in row.copies if copy in theirs)
+
+
+def _digest(held: Held, copy: str, place: Tensor) -> bytes:
+    """Of a copy, which is read where its tensor will stand: both at once would take the memory twice."""
+    held.read({copy: place})
+    return _sha256(place)
+
+
+def _sha256(tensor: Tensor) -> bytes:
+    return hashlib.sha256(tensor.view(-1).view(torch.uint8).numpy().data).digest()
 
 
 def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
     """The parts of our tensor that theirs hold, as views."""
+    if row.heads:
+        return (whole.unflatten(0, (3, row.heads, -1)).transpose(0, 1),)
     turned = whole.mT if row.transposed else whole
     return turned.split(row.rows) if row.rows else (turned,)
 
 
-def _misshapen(
-    table: Sequence[Row], theirs: Mapping[str, tuple[int, ...]], shapes: Mapping[str, Sequence[int]]
-) -> Iterator[str]:
-    for row in table:
-        parts = _parts(row, torch.empty(tuple(shapes[row.ours]), device="meta"))
+def _joined(row: Row, part: Tensor) -> Tensor:
+    """A part with their axes."""
+    return part.flatten(0, 2) if row.heads else part
+
+
+def _misshapen(rows: Mapping[str, Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape]) -> Iterator[str]:
+    for ours, row in rows.items():
+        parts = _parts(row, torch.empty(tuple(shapes[ours]), device="meta"))
         for name, part in zip(row.theirs, parts, strict=True):
-            if theirs[name] != part.shape:
-                yield f"{name} is {theirs[name]} and should be {tuple(part.shape)}"
-
-
-def _mixed(dtypes: Mapping[str, torch.dtype]) -> str:
-    found = set(dtypes.values())
-    if len(found) == 1 and found <= FLOATING:
-        return ""
-    names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found))
-    return f"of dtype {names}; all must be float32, or all bfloat16, float16 or float64"
+            shape = tuple(_joined(row, part).shape)
+            if theirs[name] != shape:
+                yield f"{name} is {theirs[name]} and should be {shape}"
+        for copy in row.copies:
+            if theirs.get(copy, shapes[ours]) != shapes[ours]:
+                yield f"{copy} is {theirs[copy]} and should be {tuple(shapes[ours])}"
 
 
 def _listed(fault: str, names: Iterable[str]) -> str:
