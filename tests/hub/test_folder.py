@@ -123,13 +123,16 @@ class TestMissing:
 
 class TestMemory:
     def test_too_little(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        size = (made / "model.safetensors").stat().st_size
+        size = 4 * hub.read_config(made).parameters()
         monkeypatch.setattr(folder_module, "free_memory", lambda: size)
         hub.load(made)
         monkeypatch.setattr(folder_module, "free_memory", lambda: size - 1)
-        monkeypatch.setattr(folder_module, "opened", None)  # nothing is read first
-        with pytest.raises(MemoryNeededError, match=rf"^{made}: the weights need 0.0 GB; 0.0 GB are free"):
+        monkeypatch.setattr(folder_module, "to_ours", None)  # nothing is read first
+        message = rf"^{made}: the weights need 0.0 GB in float32; 0.0 GB are free; half of it is enough in bfloat16"
+        with pytest.raises(MemoryNeededError, match=message):
             hub.load(made)
+        with pytest.raises(TypeError):  # half of it there is
+            hub.load(made, dtype="bfloat16")
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:

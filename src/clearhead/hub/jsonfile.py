@@ -1,0 +1,34 @@
+"""JSON files of a folder, read as the tables they must be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from clearhead.errors import FolderError
+
+JSON_AT_MOST = 2**24  # bytes; the index of the largest release has 9 MB, and what is read takes 20 times as much
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file. Raises FolderError when it is missing, truncated, altered, or beyond measure."""
+    try:
+        table = json.loads(content(path).decode())
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, numbers or nesting beyond Python's limits
+        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
+    if not isinstance(table, dict):
+        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
+    return cast(dict[str, Any], table)
+
+
+def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
+    """The bytes of a small file. Raises FolderError when it cannot be read or is beyond measure."""
+    try:
+        if path.stat().st_size > most:
+            raise FolderError(f"{path}: altered: it has {path.stat().st_size:,} bytes; at most {most:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise FolderError(
+            f"{path}: cannot be read: {error.strerror}; {path.parent} is not a whole model folder"
+        ) from None
