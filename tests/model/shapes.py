@@ -12,10 +12,12 @@ from torch import Tensor
 from clearhead.model import (
     FEED_FORWARDS,
     AttentionConfig,
+    EncoderConfig,
     FeedForwardConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
+    PredictionConfig,
     Transformer,
     build,
 )
@@ -94,6 +96,16 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         window=draw(st.none() | st.integers(1, 9)),
         softcap=draw(st.none() | st.floats(0.5, 50.0)),
     )
+    prediction = PredictionConfig(
+        activation=draw(st.sampled_from([name for name, (_, gated) in FEED_FORWARDS.items() if not gated])),
+        bias=draw(st.booleans()),
+        output_bias=draw(st.booleans()),
+    )
+    encoder = EncoderConfig(
+        token_types=draw(st.integers(0, 3)),
+        prediction=draw(st.sampled_from([None, prediction])),
+        pooler=draw(st.booleans()),
+    )
     return ModelConfig(
         vocabulary=draw(st.integers(1, 40)),
         context=draw(st.integers(1, 12)),
@@ -104,7 +116,13 @@ def configs(draw: st.DrawFn) -> ModelConfig:
             kind=draw(st.sampled_from(sorted(FEED_FORWARDS))), width=draw(st.integers(1, 11)), bias=draw(st.booleans())
         ),
         norm=NormConfig(kind=draw(st.sampled_from(["rms", "layer"])), eps=draw(st.floats(1e-9, 0.1))),
-        positions=PositionConfig(kind=positions, theta=draw(st.floats(1.5, 1e7))),
+        positions=PositionConfig(
+            kind=positions,
+            theta=draw(st.floats(1.5, 1e7)),
+            first=draw(st.integers(0, 3)) if positions == "learned" else 0,
+        ),
+        arrangement=draw(st.sampled_from(["pre", "post", "output", "sandwich", "parallel"])),
+        encoder=draw(st.sampled_from([None, encoder])),
         tied=draw(st.booleans()),
         dropout=draw(st.floats(0.0, 0.9)),
     )

@@ -156,7 +156,7 @@ class TestWrittenDown:
             },
             "feed_forward": {"kind": "swiglu", "width": 17, "bias": False},
             "norm": {"kind": "rms", "eps": 1e-6, "offset": 0.0, "bias": True},
-            "positions": {"kind": "rotary", "theta": 10000.0, "rotated": 1.0},
+            "positions": {"kind": "rotary", "theta": 10000.0, "rotated": 1.0, "first": 0},
             "arrangement": "pre",
             "pattern": [],
             "tied": True,

@@ -6,14 +6,17 @@ from clearhead.model.config import (
     FEED_FORWARDS,
     AttentionConfig,
     ClampConfig,
+    EncoderConfig,
     ExpertsConfig,
     FeedForwardConfig,
     LayerConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
+    PredictionConfig,
     ScalingConfig,
 )
+from clearhead.model.encoder import needs_decoder
 from clearhead.model.plain import checked, from_dict, to_dict
 from clearhead.model.transformer import Transformer, build, skeleton
 
@@ -22,18 +25,21 @@ __all__ = [
     "AttentionConfig",
     "Cache",
     "ClampConfig",
+    "EncoderConfig",
     "ExpertsConfig",
     "FeedForwardConfig",
     "LayerConfig",
     "ModelConfig",
     "NormConfig",
     "PositionConfig",
+    "PredictionConfig",
     "ScalingConfig",
     "Site",
     "Transformer",
     "build",
     "checked",
     "from_dict",
+    "needs_decoder",
     "skeleton",
     "to_dict",
 ]

@@ -14,6 +14,11 @@ from clearhead.model.norms import head_norm
 from clearhead.model.positions import Turn
 
 
+def site(config: ModelConfig, layer: int) -> Site:
+    """Where a layer's attention is."""
+    return Site(layer, stack="decoder" if config.encoder is None else "encoder")
+
+
 class Attention(nn.Module):
     """Self-attention of one layer; ``qkv`` holds the three projections below one another."""
 
@@ -21,7 +26,7 @@ class Attention(nn.Module):
         super().__init__()
         a = config.attention
         self.heads, self.kv_heads, self.head_width = a.heads, a.kv_heads, a.head_width
-        self.site = Site(layer)
+        self.site = site(config, layer)
         self.score = Score(scale=a.scale, softcap=a.softcap)
         self.qkv = nn.Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
         self.head_norm = head_norm(a, config.norm)

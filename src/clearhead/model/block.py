@@ -19,7 +19,8 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.attention_norm = norm(config.norm, config.width)
+        normed = layer == 0 and config.encoder is not None and config.arrangement == "pre"  # by the embedding's norm
+        self.attention_norm = nn.Identity() if normed else norm(config.norm, config.width)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = norm(config.norm, config.width)
         self.feed_forward = feed_forward(config, layer)

@@ -184,9 +184,12 @@ class PositionConfig:
     theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
     rotated: float = 1.0  # rotary: the share of each head that is turned, its first numbers
     scaling: ScalingConfig | None = None  # rotary
+    first: int = 0  # learned: vectors before that of place 0 (RoBERTa: 2, as places are counted behind padding's)
 
     def __post_init__(self) -> None:
         _word("positions", self, "kind", "rotary", "learned", "none")
+        if not 0 <= self.first <= (SIZE_AT_MOST if self.kind == "learned" else 0):
+            raise ConfigError(f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned")
         if not 1 < self.theta < math.inf:
             raise ConfigError(f"positions: theta is {self.theta}; it must be above 1 and finite")
         if not 0 < self.rotated <= 1:
@@ -207,12 +210,48 @@ class LayerConfig:
             raise ConfigError("pattern: learned positions belong to the whole model, not to a layer")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictionConfig:
+    """The layer between an encoder's blocks and its output layer: norm(act(dense x)) (Devlin et al. 2019)."""
+
+    activation: str = "gelu"  # a name of FEED_FORWARDS that is not gated
+    bias: bool = True
+    output_bias: bool = True  # a number for each token, added to its logit
+
+    def __post_init__(self) -> None:
+        _word("prediction", self, "activation", *(name for name, (_, gated) in FEED_FORWARDS.items() if not gated))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """What makes a Transformer an encoder: every token sees the whole text, and the embedding is normalised.
+
+    Where norms stand before each part, that of the embedding takes the place of the first (ModernBERT, 2024, 2.1).
+    """
+
+    token_types: int = 0  # vectors that tell texts of a pair apart
+    prediction: PredictionConfig | None = None  # masked tokens are predicted; None: hidden states alone
+    pooler: bool = False  # a layer with tanh on the first token
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.token_types <= SIZE_AT_MOST:
+            raise ConfigError(f"encoder: token_types is {shown(self.token_types)}; it must be at least 0")
+
+    def parameters(self, vocabulary: int, width: int, norm: int) -> int:
+        """Number of trained numbers, those of a norm being given; neither of the blocks nor of the embedding."""
+        count = norm + self.token_types * width + (width * width + width if self.pooler else 0)
+        if self.prediction is None:
+            return count
+        head = self.prediction
+        return count + width * width + head.bias * width + norm + head.output_bias * vocabulary
+
+
 ARRANGEMENTS = ("pre", "post", "output", "sandwich", "parallel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A decoder-only Transformer; the defaults are Qwen 3's shape."""
+    """A decoder-only Transformer, or an encoder; the defaults are Qwen 3's shape."""
 
     vocabulary: int  # number of token ids
     context: int  # longest text in tokens
@@ -226,6 +265,7 @@ class ModelConfig:
     pattern: tuple[LayerConfig, ...] = ()  # by layer, cycled, in the place of attention.window
     embedding_scale: float | None = None  # factor on the embedding, rounded to the weights' dtype (Gemma)
     logit_softcap: float | None = None  # c in c tanh(logit / c) of the output (Gemma 2)
+    encoder: EncoderConfig | None = None  # None: a decoder, which sees the text up to each token
     tied: bool = True  # the output layer is the embedding matrix
     dropout: float = 0.0  # on the embedding and on what each part adds to the residual stream, while training
 
@@ -238,12 +278,15 @@ class ModelConfig:
             value: float | None = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"model: {name} is {value}; it must be above 0 and finite, or left out")
+        if self.encoder is not None and self.logit_softcap is not None:
+            raise ConfigError(f"model: logit_softcap is {self.logit_softcap}; an encoder's logits are not capped")
         if self.pattern and self.attention.window is not None:
             raise ConfigError(f"model: attention.window is {self.attention.window} beside a pattern, which has windows")
-        if (experts := self.feed_forward.experts) is not None and not set(experts.dense) < set(range(self.layers)):
+        dense = () if self.feed_forward.experts is None else self.feed_forward.experts.dense
+        if dense and (dense[0] < 0 or dense[-1] >= self.layers or len(dense) == self.layers):
             raise ConfigError(
-                f"experts: the layers {shown(experts.dense)} are dense, of {self.layers}; some of 0 to "
-                f"{self.layers - 1} can be, not all"
+                f"experts: the layers {shown(dense)} are dense, of {self.layers}; some of 0 to {self.layers - 1} can "
+                "be, not all"
             )
         for kind in self.pattern or (LayerConfig(),):
             self._check_turned(kind.positions or self.positions)
@@ -277,18 +320,26 @@ class ModelConfig:
         pattern = self.pattern or (LayerConfig(window=self.attention.window),)
         return tuple(pattern[layer % len(pattern)] for layer in range(self.layers))
 
+    @property
+    def matrices(self) -> int:
+        """How many matrices have a row for each token: the embedding, and the output layer unless it is the same."""
+        return 1 if self.tied or (self.encoder is not None and self.encoder.prediction is None) else 2
+
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
-        a, f, E = self.attention, self.feed_forward, self.width
+        a, E = self.attention, self.width
         inner, shared = a.heads * a.head_width, a.kv_heads * a.head_width
         attention = (E + int(a.bias)) * (inner + 2 * shared) + (inner + int(a.out_bias)) * E
         attention += a.heads if a.sinks else 0
         attention += {"head": 2 * a.head_width, "projection": inner + shared, "none": 0}[a.head_norm]
         norm = E * (2 if self.norm.kind == "layer" and self.norm.bias else 1)
         norms = self.layers * (4 if self.arrangement == "sandwich" else 2) + (self.arrangement != "post")
-        embeddings = self.vocabulary * E * (1 if self.tied else 2)
-        places = self.context * E if self.positions.kind == "learned" else 0
-        return self.layers * attention + self._feed_forwards() + norms * norm + embeddings + places
+        embeddings = self.vocabulary * E * self.matrices
+        places = (self.context + self.positions.first) * E if self.positions.kind == "learned" else 0
+        around = 0
+        if self.encoder is not None:
+            around = self.encoder.parameters(self.vocabulary, E, norm) - (norm if self.arrangement == "pre" else 0)
+        return self.layers * attention + self._feed_forwards() + norms * norm + embeddings + places + around
 
     def _feed_forwards(self) -> int:
         f, E = self.feed_forward, self.width
@@ -304,4 +355,4 @@ class ModelConfig:
 
     def inner_parameters(self) -> int:
         """The same without the embedding of tokens and the output layer."""
-        return self.parameters() - self.vocabulary * self.width * (1 if self.tied else 2)
+        return self.parameters() - self.vocabulary * self.width * self.matrices

@@ -64,13 +64,14 @@ class Rotary:
 class Learned(nn.Module):
     """One trained vector per place, added to the embedding (Radford et al. 2019)."""
 
-    def __init__(self, context: int, width: int) -> None:
+    def __init__(self, context: int, width: int, first: int = 0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(context, width))
+        self.weight = nn.Parameter(torch.zeros(first + context, width))
+        self.first = first
 
     def forward(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
         """x_BTE plus the vectors of its places."""
-        return x_BTE + self.weight[places_BT]
+        return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
 
 
 def rotary(config: ModelConfig, positions: PositionConfig) -> Rotary | None:

@@ -1,4 +1,4 @@
-"""The decoder-only Transformer, assembled from the parts its config names."""
+"""The Transformer, decoder or encoder, assembled from the parts its config names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clearhead.attend import FULL, Mask, Site, causal, window
+from clearhead.attend import FULL, Mask, Site, band, causal, window
 from clearhead.errors import RequestError
+from clearhead.model.attention import site
 from clearhead.model.block import block
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
+from clearhead.model.encoder import Encoder, needs_decoder
 from clearhead.model.norms import norm
 from clearhead.model.positions import Learned, rotary
 
 
 class Transformer(nn.Module):
-    """ids -> logits of the next token. Attention is causal; a window narrows it, in all layers or in some.
+    """ids -> logits: of the next token, or in an encoder of the token itself, which is asked for where it is masked.
+
+    A decoder's attention is causal, an encoder's is not; a window narrows it, in all layers or in some.
 
     Made by ``build`` or ``skeleton``: its own weights mean nothing yet.
     """
@@ -28,11 +32,13 @@ class Transformer(nn.Module):
         self.config = config
         # from_pretrained draws no random weights, which on the meta device imports sympy: 0.9 s and 77 MB.
         self.embedding = nn.Embedding.from_pretrained(torch.empty(config.vocabulary, config.width), freeze=False)
-        self.positions = Learned(config.context, config.width) if config.positions.kind == "learned" else None
+        learned = config.positions.kind == "learned"
+        self.positions = Learned(config.context, config.width, config.positions.first) if learned else None
+        self.encoder = None if config.encoder is None else Encoder(config)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.layers))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
-        self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        self.head = None if config.matrices == 1 else nn.Linear(config.width, config.vocabulary, bias=False)
         kinds = list(dict.fromkeys((kind.positions or config.positions, kind.window) for kind in config.kinds))
         self._kinds = kinds  # what sets layers apart, each once; masks and turns are made once for each
         self._kind_of = [kinds.index((kind.positions or config.positions, kind.window)) for kind in config.kinds]
@@ -45,21 +51,29 @@ class Transformer(nn.Module):
         *,
         mask: Mask = FULL,
         places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
         cache: Cache | None = None,
         last: bool = False,
     ) -> Tensor:
         """logits_BTV in the weights' dtype (logits_B1V of the last place when ``last``).
 
         ``mask`` is joined with the model's own. With a cache, ``ids_BT`` are the newest places only, and the mask
-        speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left).
+        speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left),
+        ``types_BT`` which text of a pair they are of, where an encoder has token types.
         Raises RequestError when the text is longer than the context, or ids or places are outside their range.
         (On CUDA an id outside the vocabulary is found by the kernel: looking would cost a wait for the device.)
         """
-        x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, cache=cache)
+        x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, types_BT=types_BT, cache=cache)
         return self.unembed(x_BTE[:, -1:] if last else x_BTE)
 
     def hidden(
-        self, ids_BT: Tensor, *, mask: Mask = FULL, places_BT: Tensor | None = None, cache: Cache | None = None
+        self,
+        ids_BT: Tensor,
+        *,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """x_BTE after the last norm, from which the logits are read."""
         start = 0 if cache is None else cache.length
@@ -72,6 +86,10 @@ class Transformer(nn.Module):
         x_BTE = self._embed(ids_BT)
         if self.positions is not None:
             x_BTE = self.positions(x_BTE, places_BT)
+        if self.encoder is not None:
+            x_BTE = self.encoder.embed(x_BTE, types_BT)
+        elif types_BT is not None:
+            raise RequestError("model: token types were given; a decoder has none, leave them out")
         x_BTE = self.dropout(x_BTE)
         turns = {rule: each.turn(places_BT, reach) for rule, each in self._rotaries.items()}
         kinds = [(turns.get(rule), self.own_mask(size) & mask) for rule, size in self._kinds]
@@ -130,20 +148,25 @@ class Transformer(nn.Module):
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV: each place's product with the output layer, capped where the config says so."""
+        if self.encoder is not None:
+            return self.encoder.predict(x_BTE, self.output_weight)
         logits_BTV = F.linear(x_BTE, self.output_weight)
         cap = self.config.logit_softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
     def own_mask(self, size: int | None) -> Mask:
-        """Causal, and the window if there is one."""
+        """Causal, and the window if there is one; of an encoder the window alone, on both sides."""
+        if self.config.encoder is not None:
+            return FULL if size is None else band(size)
         return causal() if size is None else causal() & window(size)
 
     def sites(self) -> dict[Site, int]:
         """Every attention site with its number of query heads."""
-        return {Site(layer): self.config.attention.heads for layer in range(self.config.layers)}
+        return {site(self.config, layer): self.config.attention.heads for layer in range(self.config.layers)}
 
     def cache(self, batch: int, capacity: int) -> Cache:
-        """An empty key-value cache in the weights' dtype, on their device."""
+        """An empty key-value cache in the weights' dtype, on their device. Raises OptionError for an encoder."""
+        needs_decoder(self.config, "a key-value cache")
         weight = self.embedding.weight
         return Cache(self.config, batch=batch, capacity=capacity, dtype=weight.dtype, device=weight.device)
 
