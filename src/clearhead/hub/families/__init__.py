@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from clearhead.errors import ConfigError, FolderError, nearest, shown
-from clearhead.hub.families import gpt2, native, qwen3
+from clearhead.hub.families import bert, distilbert, gpt2, modernbert, native, qwen3, roberta
+from clearhead.hub.families.spelling import Fitting
 from clearhead.hub.families.table import Row
 from clearhead.model import ModelConfig
 
@@ -38,12 +39,14 @@ class Family(Protocol):
 CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
 
 # The first that accepts a config writes it; native accepts all.
-FAMILIES: tuple[Family, ...] = (qwen3, gpt2, native)
+FAMILIES: tuple[Family, ...] = (qwen3, gpt2, bert, roberta, distilbert, modernbert, native)
 
 
 def writing(config: ModelConfig) -> Family:
     """The family whose layout a model of this config is written in."""
-    return next(family for family in FAMILIES if not family.refuses(config))
+    kind = config.encoder is not None
+    families = [family for family in FAMILIES if family is native or isinstance(family, Fitting) == kind]
+    return next(family for family in families if not family.refuses(config))
 
 
 def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfig]:

@@ -1,0 +1,131 @@
+"""BERT (Devlin et al. 2019): norms after each sum, learned positions, token types, GELU, biases everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from clearhead.hub.families import bertlike
+from clearhead.hub.families.bertlike import ACTIVATIONS, Names, parts
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import (
+    EncoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+)
+
+MODEL_TYPE: str = "bert"
+ARCHITECTURE: str = "BertForMaskedLM"
+HARMLESS: frozenset[str] = bertlike.HARMLESS | {
+    "attention_probs_dropout_prob",  # acts in training only
+    "directionality",  # what stands here and below is written by the converter of the first release, and read by none
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+}
+NAMES = Names(
+    prefix="bert.",
+    embedding="embeddings.word_embeddings",
+    positions="embeddings.position_embeddings",
+    token_types="embeddings.token_type_embeddings",
+    norm="embeddings.LayerNorm",
+    layers="encoder.layer",
+    projections=("attention.self.query", "attention.self.key", "attention.self.value"),
+    layer={
+        "attention.out": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "feed_forward.up": "intermediate.dense",
+        "feed_forward.down": "output.dense",
+        "feed_forward_norm": "output.LayerNorm",
+    },
+    dense="cls.predictions.transform.dense",
+    head_norm="cls.predictions.transform.LayerNorm",
+    output="cls.predictions.decoder",
+    bias="cls.predictions.bias",
+    head="cls.predictions.",
+)
+# Whether one text follows another, told from the pooled vector: nothing here asks for it.
+FOLLOWS = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")
+OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # as TensorFlow called them
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is not a BERT; empty when it is."""
+    if why := bertlike.refuses(config):
+        return why
+    if config.positions.first:
+        why.append("its positions begin with the first vector")
+    if not parts(config).token_types:
+        why.append("it has token types")
+    if parts(config).prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
+        why.append("its head has the activation of its feed-forward")
+    return why
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    return {
+        "architectures": bertlike.architecture("Bert", config),
+        "model_type": MODEL_TYPE,
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.context,
+        "num_hidden_layers": config.layers,
+        "hidden_size": config.width,
+        "num_attention_heads": config.attention.heads,
+        "intermediate_size": config.feed_forward.width,
+        "hidden_act": ACTIVATIONS[config.feed_forward.kind],
+        "layer_norm_eps": config.norm.eps,
+        "type_vocab_size": parts(config).token_types,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    bertlike.check_absolute(settings)
+    width, activation = entry(settings, "hidden_size", int), word(settings, "hidden_act", ACTIVATIONS)
+    return ModelConfig(
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "max_position_embeddings", int),
+        layers=entry(settings, "num_hidden_layers", int),
+        width=width,
+        attention=bertlike.attention(width, entry(settings, "num_attention_heads", int)),
+        feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "intermediate_size", int), bias=True),
+        norm=NormConfig(kind="layer", eps=entry(settings, "layer_norm_eps", float)),
+        positions=PositionConfig(kind="learned"),
+        arrangement="post",
+        encoder=EncoderConfig(
+            token_types=entry(settings, "type_vocab_size", int, 2),
+            prediction=PredictionConfig(activation=activation) if bertlike.has_head(settings) else None,
+            pooler=bertlike.has_pooler(settings),
+        ),
+        tied=entry(settings, "tie_word_embeddings", bool, True),
+        dropout=entry(settings, "hidden_dropout_prob", float, 0.1),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """With head and pooler where the weights have them."""
+    return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
+
+
+def spelled(config: ModelConfig, name: str) -> str:
+    """The table's name for a tensor of a file."""
+    for old, new in OLD.items():
+        name = name.replace(old, new)
+    return name if name in FOLLOWS else bertlike.spelled(NAMES, config, name)
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside BERT's."""
+    return [*bertlike.table(NAMES, config), Row(None, FOLLOWS)]

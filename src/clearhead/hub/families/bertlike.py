@@ -1,0 +1,179 @@
+"""What BERT, RoBERTa and DistilBERT share: post-norm encoders with LayerNorm, learned positions and biases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clearhead.errors import ConfigError
+from clearhead.hub.families.entries import entry
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, EncoderConfig, ModelConfig, PredictionConfig
+
+ACTIVATIONS = {"gelu": "gelu", "gelu-tanh": "gelu_new", "relu": "relu", "silu": "silu", "tanh": "tanh"}
+
+HARMLESS = frozenset(
+    {
+        "_name_or_path",
+        "architectures",  # whether there is a head is told by the weights
+        "bos_token_id",
+        "classifier_dropout",
+        "dtype",
+        "eos_token_id",
+        "gradient_checkpointing",
+        "id2label",
+        "initializer_range",
+        "label2id",
+        "model_type",
+        "output_past",
+        "pad_token_id",
+        "position_embedding_type",  # read: absolute alone
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """A family's modules. ``layer``: those of a layer, ours beside theirs; ``projections``: queries, keys, values."""
+
+    prefix: str  # before all but the head's where there is a head
+    embedding: str
+    positions: str
+    token_types: str
+    norm: str  # of the embedding
+    layers: str
+    layer: Mapping[str, str]
+    projections: tuple[str, str, str]
+    dense: str  # of the prediction head
+    head_norm: str
+    output: str  # the output layer
+    bias: str  # of the logits
+    head: str  # what the head's names begin with
+    pooler: str = "pooler.dense"
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is no post-norm encoder of this kind; empty when it is."""
+    a, f, why = config.attention, config.feed_forward, list[str]()
+    if config.encoder is None or config.arrangement != "post":
+        why.append("it is an encoder with norms after each sum")
+    if config.norm.kind != "layer" or not config.norm.bias:
+        why.append("its norms are LayerNorm with biases")
+    if config.positions.kind != "learned":
+        why.append("its positions are learned")
+    if f.kind not in ACTIVATIONS or not f.bias:
+        why.append("its feed-forward is not gated and has biases")
+    if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
+        why.append("its heads share no keys and fill the width")
+    if a != attention(config.width, a.heads) or config.pattern:
+        why.append("its attention has biases and nothing else")
+    if config.embedding_scale is not None or config.logit_softcap is not None:
+        why.append("its embedding is not scaled and its logits are not capped")
+    return why
+
+
+def attention(width: int, heads: int) -> AttentionConfig:
+    """Heads that fill the width. Raises ConfigError when they do not divide it."""
+    if heads < 1 or width % heads:
+        raise ConfigError(f"{heads} heads for a width of {width}; the heads must divide the width")
+    return AttentionConfig(
+        heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+    )
+
+
+def check_absolute(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for positions in the attention scores, which were trained for some BERTs."""
+    kind = entry(settings, "position_embedding_type", str, "absolute")
+    if kind != "absolute":
+        raise ConfigError(f"position_embedding_type: {kind!r} is not supported; absolute is")
+
+
+def has_head(settings: Mapping[str, Any]) -> bool:
+    """Whether config.json promises a head that predicts masked tokens; ``fitted`` looks whether it is there."""
+    return any(
+        name.endswith(("ForMaskedLM", "ForPreTraining"))
+        for name in entry(settings, "architectures", tuple[str, ...], ())
+    )
+
+
+def has_pooler(settings: Mapping[str, Any]) -> bool:
+    """Whether config.json promises a pooler."""
+    return not any(name.endswith("ForMaskedLM") for name in entry(settings, "architectures", tuple[str, ...], ()))
+
+
+def architecture(model: str, config: ModelConfig) -> list[str]:
+    """``BertForMaskedLM`` with a prediction head, ``BertModel`` without."""
+    return [f"{model}ForMaskedLM" if parts(config).prediction is not None else f"{model}Model"]
+
+
+def parts(config: ModelConfig) -> EncoderConfig:
+    """The parts of a config that is an encoder's."""
+    if config.encoder is None:
+        raise ConfigError("this config is no encoder's")
+    return config.encoder
+
+
+def fitted(names: Names, config: ModelConfig, given: Collection[str], head: PredictionConfig) -> ModelConfig:
+    """The config with this head, and with a pooler, where the weights have them."""
+    has_head = any(name.startswith(names.head) for name in given)
+    pooler = any(name.removeprefix(names.prefix).startswith(names.pooler) for name in given)
+    return replace(config, encoder=replace(parts(config), prediction=head if has_head else None, pooler=pooler))
+
+
+def spelled(names: Names, config: ModelConfig, name: str) -> str:
+    """With the prefix where there is a head, without where there is none; whatever the file does."""
+    if name.startswith(names.head):
+        return name
+    return _prefix(names, config) + name.removeprefix(names.prefix)
+
+
+def table(names: Names, config: ModelConfig) -> list[Row]:
+    """Our tensor names beside the family's."""
+    base = _prefix(names, config)
+    tied = config.tied and parts(config).prediction is not None
+    rows = [
+        Row(
+            "embedding.weight", (f"{base}{names.embedding}.weight",), copies=(f"{names.output}.weight",) if tied else ()
+        ),
+        Row("positions.weight", (f"{base}{names.positions}.weight",)),
+        Row(None, (f"{base}{names.positions.rpartition('.')[0]}.position_ids",)),  # 0, 1, 2, ... as a buffer
+    ]
+    if parts(config).token_types:
+        rows.append(Row("encoder.token_types.weight", (f"{base}{names.token_types}.weight",)))
+    for part in ("weight", "bias"):
+        rows.append(Row(f"encoder.norm.{part}", (f"{base}{names.norm}.{part}",)))
+        if parts(config).pooler:
+            rows.append(Row(f"encoder.pooler.{part}", (f"{base}{names.pooler}.{part}",)))
+        for l in range(config.layers):  # noqa: E741 (the layer axis is L)
+            theirs = f"{base}{names.layers}.{l}"
+            projections = tuple(f"{theirs}.{name}.{part}" for name in names.projections)
+            rows.append(Row(f"blocks.{l}.attention.qkv.{part}", projections, (config.width,) * 3))
+            rows += [
+                Row(f"blocks.{l}.{our}.{part}", (f"{theirs}.{their}.{part}",)) for our, their in names.layer.items()
+            ]
+    return [*rows, *_head(names, config)]
+
+
+def _head(names: Names, config: ModelConfig) -> list[Row]:
+    if parts(config).prediction is None:
+        return []
+    rows = [
+        Row(f"encoder.prediction.{our}.{part}", (f"{their}.{part}",))
+        for our, their in {"dense": names.dense, "norm": names.head_norm}.items()
+        for part in ("weight", "bias")
+    ]
+    weight, bias = f"{names.output}.weight", f"{names.output}.bias"
+    if config.tied:
+        copied = () if bias == names.bias else (bias,)
+        return [*rows, Row("encoder.prediction.bias", (names.bias,), copies=copied)]
+    if bias != names.bias:
+        rows.append(Row(None, (names.bias,)))  # not read by transformers where the output layer is free
+    return [*rows, Row("head.weight", (weight,)), Row("encoder.prediction.bias", (bias,))]
+
+
+def _prefix(names: Names, config: ModelConfig) -> str:
+    return names.prefix if parts(config).prediction is not None else ""

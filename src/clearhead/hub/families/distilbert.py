@@ -1,0 +1,119 @@
+"""DistilBERT (Sanh et al. 2019): half of BERT's layers, no token types, no pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from clearhead.hub.families import bertlike
+from clearhead.hub.families.bertlike import ACTIVATIONS, Names, parts
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import (
+    EncoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+)
+
+MODEL_TYPE: str = "distilbert"
+ARCHITECTURE: str = "DistilBertForMaskedLM"
+HARMLESS: frozenset[str] = bertlike.HARMLESS | {
+    "attention_dropout",  # acts in training only
+    "qa_dropout",
+    "seq_classif_dropout",
+    "sinusoidal_pos_embds",  # how the vectors of places began; they lie in the weights
+    "tie_weights_",  # as tie_word_embeddings, which alone is read
+}
+EPS = 1e-12  # of every norm, and not a setting
+NAMES = Names(
+    prefix="distilbert.",
+    embedding="embeddings.word_embeddings",
+    positions="embeddings.position_embeddings",
+    token_types="",
+    norm="embeddings.LayerNorm",
+    layers="transformer.layer",
+    projections=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    layer={
+        "attention.out": "attention.out_lin",
+        "attention_norm": "sa_layer_norm",
+        "feed_forward.up": "ffn.lin1",
+        "feed_forward.down": "ffn.lin2",
+        "feed_forward_norm": "output_layer_norm",
+    },
+    dense="vocab_transform",
+    head_norm="vocab_layer_norm",
+    output="vocab_projector",
+    bias="vocab_projector.bias",
+    head="vocab_",
+)
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is not a DistilBERT; empty when it is."""
+    if why := bertlike.refuses(config):
+        return why
+    if config.positions.first or config.norm.eps != EPS:
+        why.append(f"its positions begin with the first vector, and eps is {EPS}")
+    if parts(config).token_types or parts(config).pooler:
+        why.append("it has no token types and no pooler")
+    if parts(config).prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
+        why.append("its head has the activation of its feed-forward")
+    return why
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    return {
+        "architectures": bertlike.architecture("DistilBert", config),
+        "model_type": MODEL_TYPE,
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.context,
+        "n_layers": config.layers,
+        "dim": config.width,
+        "n_heads": config.attention.heads,
+        "hidden_dim": config.feed_forward.width,
+        "activation": ACTIVATIONS[config.feed_forward.kind],
+        "dropout": config.dropout,
+        "attention_dropout": 0.0,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    bertlike.check_absolute(settings)
+    width, activation = entry(settings, "dim", int), word(settings, "activation", ACTIVATIONS)
+    return ModelConfig(
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "max_position_embeddings", int),
+        layers=entry(settings, "n_layers", int),
+        width=width,
+        attention=bertlike.attention(width, entry(settings, "n_heads", int)),
+        feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "hidden_dim", int), bias=True),
+        norm=NormConfig(kind="layer", eps=EPS),
+        positions=PositionConfig(kind="learned"),
+        arrangement="post",
+        encoder=EncoderConfig(
+            prediction=PredictionConfig(activation=activation) if bertlike.has_head(settings) else None
+        ),
+        tied=entry(settings, "tie_word_embeddings", bool, True),
+        dropout=entry(settings, "dropout", float, 0.1),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """With the head where the weights have it."""
+    return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
+
+
+def spelled(config: ModelConfig, name: str) -> str:
+    """The table's name for a tensor of a file."""
+    return bertlike.spelled(NAMES, config, name)
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside DistilBERT's."""
+    return bertlike.table(NAMES, config)

@@ -1,0 +1,220 @@
+"""ModernBERT (Warner et al. 2024): norms before each part, rotary positions, GeGLU, most layers seeing a band only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from clearhead.errors import ConfigError, shown
+from clearhead.hub.families import bertlike
+from clearhead.hub.families.bertlike import parts
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import (
+    EncoderConfig,
+    FeedForwardConfig,
+    LayerConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+)
+
+MODEL_TYPE: str = "modernbert"
+ARCHITECTURE: str = "ModernBertForMaskedLM"
+HARMLESS: frozenset[str] = bertlike.HARMLESS | {
+    "attention_dropout",  # the dropouts act in training only
+    "classifier_pooling",  # of heads that sort texts, which have tensors of their own
+    "cls_token_id",
+    "deterministic_flash_attn",
+    "embedding_dropout",
+    "global_attn_every_n_layers",  # read where layer_types is missing
+    "global_rope_theta",  # read where rope_parameters is missing
+    "initializer_cutoff_factor",
+    "layer_norm_eps",  # norm_eps alone is read
+    "local_rope_theta",
+    "mlp_dropout",
+    "reference_compile",
+    "repad_logits_with_grad",
+    "sep_token_id",
+    "sparse_pred_ignore_index",  # what is computed while training
+    "sparse_prediction",
+}
+GATED = {"geglu": "gelu", "geglu-tanh": "gelu_pytorch_tanh", "swiglu": "silu", "reglu": "relu"}
+WHOLE, BAND = "full_attention", "sliding_attention"
+THETAS = {WHOLE: 160_000.0, BAND: 10_000.0}  # unless said otherwise
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is not a ModernBERT; empty when it is."""
+    a = config.attention
+    if config.encoder is None or config.arrangement != "pre" or config.norm.kind != "layer":
+        return ["it is an encoder with LayerNorm before each part"]
+    if config.feed_forward.kind not in GATED or config.positions.kind != "rotary":
+        return ["its feed-forward is gated and its positions are rotary"]
+    if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
+        return ["its heads share no keys and fill the width"]
+    head = parts(config).prediction
+    if head is not None and head.activation not in bertlike.ACTIVATIONS:
+        return ["its head has an activation without a gate"]
+    described = _config(settings(config), head is not None)
+    if head is None:
+        described = replace(described, tied=config.tied)
+    if described != replace(config, dropout=0.0):
+        return ["its layers see all tokens or one band of them, each kind with its own theta, and it has nothing else"]
+    return []
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    head = parts(config).prediction or PredictionConfig(bias=False)
+    kinds = {BAND if kind.window else WHOLE: kind for kind in config.kinds}
+    window = kinds[BAND].window if BAND in kinds else None
+    return {
+        "architectures": bertlike.architecture("ModernBert", config),
+        "model_type": MODEL_TYPE,
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.context,
+        "num_hidden_layers": config.layers,
+        "hidden_size": config.width,
+        "num_attention_heads": config.attention.heads,
+        "intermediate_size": config.feed_forward.width,
+        "hidden_activation": GATED[config.feed_forward.kind],
+        "norm_eps": config.norm.eps,
+        "norm_bias": config.norm.bias,
+        "attention_bias": config.attention.bias,
+        "mlp_bias": config.feed_forward.bias,
+        "classifier_bias": head.bias,
+        "classifier_activation": bertlike.ACTIVATIONS[head.activation],
+        "decoder_bias": head.output_bias,
+        "layer_types": [BAND if kind.window else WHOLE for kind in config.kinds],
+        "local_attention": 128 if window is None else 2 * (window - 1),
+        "rope_parameters": {
+            name: {"rope_type": "default", "rope_theta": _theta_of(config, kinds[name]) if name in kinds else theta}
+            for name, theta in THETAS.items()
+        },
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def _theta_of(config: ModelConfig, kind: LayerConfig) -> float:
+    return (kind.positions or config.positions).theta
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    return _config(settings, bertlike.has_head(settings))
+
+
+def _config(settings: Mapping[str, Any], has_head: bool) -> ModelConfig:
+    bertlike.check_absolute(settings)
+    width, layers = entry(settings, "hidden_size", int), entry(settings, "num_hidden_layers", int)
+    attention = bertlike.attention(width, entry(settings, "num_attention_heads", int))
+    bias = entry(settings, "attention_bias", bool, False)
+    return ModelConfig(
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "max_position_embeddings", int),
+        layers=layers,
+        width=width,
+        attention=replace(attention, bias=bias, out_bias=bias),
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_activation", GATED),
+            width=entry(settings, "intermediate_size", int),
+            bias=entry(settings, "mlp_bias", bool, False),
+        ),
+        norm=NormConfig(
+            kind="layer", eps=entry(settings, "norm_eps", float), bias=entry(settings, "norm_bias", bool, False)
+        ),
+        positions=PositionConfig(theta=_theta(settings, WHOLE)),
+        pattern=_pattern(settings, layers),
+        encoder=EncoderConfig(prediction=_head(settings) if has_head else None),
+        tied=entry(settings, "tie_word_embeddings", bool, True),
+    )
+
+
+def _head(settings: Mapping[str, Any]) -> PredictionConfig:
+    return PredictionConfig(
+        activation=word({"classifier_activation": "gelu", **settings}, "classifier_activation", bertlike.ACTIVATIONS),
+        bias=entry(settings, "classifier_bias", bool, False),
+        output_bias=entry(settings, "decoder_bias", bool, True),
+    )
+
+
+def _pattern(settings: Mapping[str, Any], layers: int) -> tuple[LayerConfig, ...]:
+    every = entry(settings, "global_attn_every_n_layers", int, 3)
+    if every < 1:
+        raise ConfigError(f"global_attn_every_n_layers: {every}; it must be at least 1")
+    if "layer_types" in settings:
+        types = entry(settings, "layer_types", tuple[str, ...])
+    else:
+        types = tuple(BAND if layer % every else WHOLE for layer in range(min(layers, every)))
+    if not types or not set(types) <= THETAS.keys() or ("layer_types" in settings and len(types) != layers):
+        raise ConfigError(f"layer_types: {shown(types)} for {layers} layers; each is {WHOLE} or {BAND}")
+    # local_attention counts both sides; the token itself is seen besides.
+    band = LayerConfig(
+        window=entry(settings, "local_attention", int, 128) // 2 + 1,
+        positions=PositionConfig(theta=_theta(settings, BAND)),
+    )
+    return tuple(band if kind == BAND else LayerConfig() for kind in types)
+
+
+def _theta(settings: Mapping[str, Any], kind: str) -> float:
+    old = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}[kind]
+    if "rope_parameters" not in settings:
+        return entry(settings, old, float, THETAS[kind])  # where transformers before version 5 wrote it
+    rules = entry(entry(settings, "rope_parameters", dict), kind, dict, {})
+    rotary = cast(Mapping[str, Any], rules)
+    if rotary.get("rope_type", "default") != "default":
+        raise ConfigError(f"rope_parameters: {shown(rotary)} for {kind}; rope_type 'default' is supported")
+    return entry(rotary, "rope_theta", float, THETAS[kind])
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """With the head where the weights have it; config.json says what it is like only beside them."""
+    return config
+
+
+def spelled(config: ModelConfig, name: str) -> str:
+    """The table's name for a tensor of a file."""
+    if name.startswith(("head.", "decoder.")):
+        return name
+    return _prefix(config) + name.removeprefix("model.")
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside ModernBERT's."""
+    base, biases = _prefix(config), ("bias",) if config.norm.bias else ()
+    rows = [*_head_rows(config)]
+    norms = {"encoder.norm": "embeddings.norm", "norm": "final_norm"}
+    modules: dict[str, str] = {}
+    for l in range(config.layers):  # noqa: E741 (the layer axis is L)
+        ours, theirs = f"blocks.{l}", f"layers.{l}"
+        norms[f"{ours}.feed_forward_norm"] = f"{theirs}.mlp_norm"
+        if l:
+            norms[f"{ours}.attention_norm"] = f"{theirs}.attn_norm"
+        modules |= {f"{ours}.attention.qkv": f"{theirs}.attn.Wqkv", f"{ours}.attention.out": f"{theirs}.attn.Wo"}
+        modules |= {f"{ours}.feed_forward.up": f"{theirs}.mlp.Wi", f"{ours}.feed_forward.down": f"{theirs}.mlp.Wo"}
+    for ours, theirs in norms.items():
+        rows += [Row(f"{ours}.{part}", (f"{base}{theirs}.{part}",)) for part in ("weight", *biases)]
+    for ours, theirs in modules.items():
+        biased = config.attention.bias if ".attention." in ours else config.feed_forward.bias
+        rows += [Row(f"{ours}.{part}", (f"{base}{theirs}.{part}",)) for part in ("weight", "bias")[: 1 + biased]]
+    return rows
+
+
+def _head_rows(config: ModelConfig) -> list[Row]:
+    head, ours = parts(config).prediction, "encoder.prediction"
+    theirs = f"{_prefix(config)}embeddings.tok_embeddings.weight"
+    if head is None:
+        return [Row("embedding.weight", (theirs,))]
+    rows = [Row("embedding.weight", (theirs,), copies=("decoder.weight",) if config.tied else ())]
+    rows += [Row(f"{ours}.dense.{part}", (f"head.dense.{part}",)) for part in ("weight", "bias")[: 1 + head.bias]]
+    rows += [Row(f"{ours}.norm.{part}", (f"head.norm.{part}",)) for part in ("weight", "bias")[: 1 + config.norm.bias]]
+    if head.output_bias:
+        rows.append(Row(f"{ours}.bias", ("decoder.bias",)))
+    return rows if config.tied else [*rows, Row("head.weight", ("decoder.weight",))]
+
+
+def _prefix(config: ModelConfig) -> str:
+    return "model." if parts(config).prediction is not None else ""

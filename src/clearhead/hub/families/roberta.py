@@ -1,0 +1,87 @@
+"""RoBERTa (Liu et al. 2019): BERT's shape; places are counted behind padding's, and the head's activation is GELU."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from clearhead.errors import ConfigError
+from clearhead.hub.families import bert, bertlike
+from clearhead.hub.families.bertlike import parts
+from clearhead.hub.families.entries import entry
+from clearhead.hub.families.table import Row
+from clearhead.model import ModelConfig, PredictionConfig
+
+MODEL_TYPE: str = "roberta"
+ARCHITECTURE: str = "RobertaForMaskedLM"
+HARMLESS: frozenset[str] = bertlike.HARMLESS - {"pad_token_id"} | {
+    "attention_probs_dropout_prob",  # acts in training only
+}
+NAMES = replace(
+    bert.NAMES,
+    prefix="roberta.",
+    dense="lm_head.dense",
+    head_norm="lm_head.layer_norm",
+    output="lm_head.decoder",
+    bias="lm_head.bias",
+    head="lm_head.",
+)
+HEAD = PredictionConfig(activation="gelu")
+
+
+def refuses(config: ModelConfig) -> list[str]:
+    """Why this config is not a RoBERTa; empty when it is."""
+    if why := bertlike.refuses(config):
+        return why
+    if not config.positions.first:
+        why.append("its positions begin behind padding's vector")
+    if not parts(config).token_types:
+        why.append("it has token types")
+    if parts(config).prediction not in (None, HEAD):
+        why.append("its head has GELU")
+    return why
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries: BERT's, with padding's id, which says where places begin."""
+    first = config.positions.first
+    return {
+        **bert.settings(config),
+        "architectures": bertlike.architecture("Roberta", config),
+        "model_type": MODEL_TYPE,
+        "max_position_embeddings": config.context + first,
+        "pad_token_id": first - 1,
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    like = bert.config(settings)
+    padding = entry(settings, "pad_token_id", int, 1)
+    if not 0 <= padding < like.context - 1:
+        raise ConfigError(
+            f"pad_token_id: {padding}; places are counted from it, and max_position_embeddings is {like.context}"
+        )
+    head = HEAD if bertlike.has_head(settings) else None
+    return replace(
+        like,
+        context=like.context - padding - 1,
+        positions=replace(like.positions, first=padding + 1),
+        encoder=replace(parts(like), prediction=head),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """With head and pooler where the weights have them."""
+    return bertlike.fitted(NAMES, config, names, HEAD)
+
+
+def spelled(config: ModelConfig, name: str) -> str:
+    """The table's name for a tensor of a file."""
+    return bertlike.spelled(NAMES, config, name)
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside RoBERTa's."""
+    return bertlike.table(NAMES, config)
