@@ -1,6 +1,8 @@
 import pytest
+import tokenizers
 import torch
 from little import BYTES, SEPARATOR, little, scripted
+from tokenizers import models
 
 from clearhead.errors import OptionError, TextError
 from clearhead.generation import Completion, Piece, Sampling, complete, encode, generate, stream
@@ -30,17 +32,40 @@ def test_characters_the_tokenizer_does_not_have_are_refused():
         encode(Tokenizer.characters(["abc"]), "abz", 9)
 
 
-class WithoutSeparator:
-    separator = None
+def words(*tokens, **roles) -> Tokenizer:
+    """A released tokenizer with these tokens, the first for what is unknown, and nothing around a text."""
+    ids = {token: n for n, token in enumerate(tokens) if token}
+    return Tokenizer(tokenizers.Tokenizer(models.WordLevel(ids, unk_token=tokens[0])), roles)
 
-    def encode_document(self, text):
-        return list(text.encode())
+
+def test_an_empty_prompt_around_which_nothing_stands_starts_from_the_token_for_it():
+    assert encode(words("a"), "a", 9) == [0]
+    with pytest.raises(TextError, match="no token to start from"):
+        encode(words("a"), "", 9)
+    assert encode(words("a", "<s>", bos_token="<s>"), "", 9) == [1]
 
 
-def test_without_a_separator_an_empty_prompt_has_nothing_to_start_from():
-    assert encode(WithoutSeparator(), "ab", 9) == [97, 98]
-    with pytest.raises(TextError, match="no separator to start from"):
-        encode(WithoutSeparator(), "", 9)
+def test_ids_that_stand_for_nothing_are_never_drawn():
+    tokenizer = words("a", "", "", "b", "", "c")  # 1, 2 and 4 are no tokens, 6 and more are beyond
+    for temperature in (0, 1000):
+        got = one(little(), "a", tokenizer, temperature=temperature, max_tokens=50, seed=3)
+        assert set(got.ids) <= {0, 3, 5}
+    assert len(set(got.ids)) == 3  # at such a temperature all are about equally likely
+
+
+def test_a_text_ends_with_any_of_several_tokens():
+    model = scripted(b"abc", prompt=0)
+    for ends, text in (([99, 98], "a"), ([99], "ab"), ([], "abcab")):
+        (got,) = generate(model, BYTES, [""], Sampling(temperature=0, max_tokens=5), ends=ends)
+        assert (got.text, got.finish) == (text, "end" if ends else "length")
+    (got,) = generate(scripted(b"abc", prompt=0), BYTES, [""], Sampling(temperature=0, max_tokens=9, stop=("c",)))
+    assert (got.text, got.finish) == ("ab", "stop")
+
+
+def test_an_id_the_model_does_not_have_is_refused():
+    tokenizer = words(*(f"w{n}" for n in range(300)))
+    with pytest.raises(TextError, match=r"gave the id 299; the model has ids 0 to 256; leave out 'w299'"):
+        one(little(), "w299", tokenizer)
 
 
 def test_the_text_ends_after_max_tokens():

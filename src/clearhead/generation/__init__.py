@@ -1,6 +1,30 @@
 """Text from a model: how tokens are chosen, the decoding engine, completions whole or as they come."""
 
-from clearhead.generation.completion import TOGETHER, Completion, Finish, Piece, complete, encode, generate, stream
+from clearhead.generation.completion import (
+    TOGETHER,
+    Completion,
+    Finish,
+    Piece,
+    complete,
+    encode,
+    generate,
+    stream,
+    stream_ids,
+)
+from clearhead.generation.defaults import Defaults, defaults
 from clearhead.generation.sampling import Sampling
 
-__all__ = ["TOGETHER", "Completion", "Finish", "Piece", "Sampling", "complete", "encode", "generate", "stream"]
+__all__ = [
+    "TOGETHER",
+    "Completion",
+    "Defaults",
+    "Finish",
+    "Piece",
+    "Sampling",
+    "complete",
+    "defaults",
+    "encode",
+    "generate",
+    "stream",
+    "stream_ids",
+]

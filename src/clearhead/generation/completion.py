@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,7 @@ from clearhead.generation.writer import Writer
 from clearhead.model import Transformer
 from clearhead.text import Tokenizer
 
-# Why a text ended: a stop string, the separator that the model wrote, max_tokens, or the end of the model's context.
+# Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
 Finish = Literal["stop", "end", "length", "context"]
 
 # Prompts written at the same time: they share each reading of the weights. One core, GPT-2's 124M shape, float32: 16
@@ -36,8 +36,8 @@ class Piece:
 class Completion:
     """What the model wrote after a prompt; ``str()`` is both together.
 
-    ``text`` ends before a stop string or the separator and holds whole characters; ``ids`` are all that were chosen,
-    those of the stop string and the separator too.
+    ``text`` ends before a stop string or an end token and holds whole characters; ``ids`` are all that were chosen,
+    those of the stop string and the end token too.
     """
 
     prompt: str
@@ -56,7 +56,7 @@ class _Text:
     """One text while it grows."""
 
     writer: Writer
-    length: int  # tokens so far, the separator in front counted
+    length: int  # tokens so far, those in front counted
     new: int = 0
     ids: list[int] = field(default_factory=list[int])
 
@@ -68,10 +68,11 @@ def generate(
     sampling: Sampling | None = None,
     *,
     together: int = TOGETHER,
+    ends: Collection[int] | None = None,
 ) -> list[Completion]:
     """One completion for each prompt, in their order; see ``stream`` for the rules and errors."""
     texts: list[list[Piece]] = [[] for _ in prompts]
-    for piece in stream(transformer, tokenizer, prompts, sampling, together=together):
+    for piece in stream(transformer, tokenizer, prompts, sampling, together=together, ends=ends):
         texts[piece.prompt].append(piece)
     return [complete(tokenizer, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
 
@@ -99,38 +100,73 @@ def stream(
     sampling: Sampling | None = None,
     *,
     together: int = TOGETHER,
+    ends: Collection[int] | None = None,
 ) -> Iterator[Piece]:
     """The texts in pieces, one per token, as they come; ``together`` prompts are written at a time.
 
-    The separator stands in front of each prompt, as it does in training text; an empty prompt starts from it. Every
-    text is what it would be alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer
-    than the context or outside the tokenizer's characters, MemoryNeededError before a batch is begun, and
-    ClearheadError when the model's numbers are not finite.
+    Around each prompt stands what the tokenizer puts there, as in training text; an empty prompt starts from it. A text
+    ends where the model writes one of ``ends``, which are the tokenizer's unless given. Every text is what it would be
+    alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer than the context or
+    outside the tokenizer's characters, MemoryNeededError before a batch is begun, and ClearheadError when the model's
+    numbers are not finite.
     """
+    encoded = [encode(tokenizer, prompt, transformer.config.context) for prompt in prompts]
+    return stream_ids(transformer, tokenizer, encoded, sampling, together=together, ends=ends)
+
+
+def stream_ids(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    encoded: Sequence[Sequence[int]],
+    sampling: Sampling | None = None,
+    *,
+    together: int = TOGETHER,
+    ends: Collection[int] | None = None,
+) -> Iterator[Piece]:
+    """``stream`` for prompts that are ids already, none empty, none longer than the context; nothing stands around."""
     sampling = Sampling() if sampling is None else sampling
     if together < 1:
         raise OptionError(f"together is {together}; it must be at least 1")
-    encoded = [encode(tokenizer, prompt, transformer.config.context) for prompt in prompts]
-    return _stream(transformer, tokenizer, encoded, sampling, together)
+    config = transformer.config
+    for ids in encoded:
+        if max(ids) >= config.vocabulary:
+            raise TextError(
+                f"the tokenizer gave the id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; leave out "
+                f"{tokenizer.decode([max(ids)])!r}, which this model does not know"
+            )
+    if ends is None:
+        ends = () if tokenizer.end is None else (tokenizer.end,)
+    return _stream(transformer, tokenizer, encoded, sampling, together, frozenset(ends))
 
 
 def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
-    """The ids of a prompt with the separator in front; TextError when they are none, or more than ``context``."""
+    """The ids of a prompt and what stands around it; TextError when they are none, or more than ``context``.
+
+    An empty prompt around which nothing stands is the token with the role bos, as in transformers.
+    """
     ids = tokenizer.encode_document(prompt)
+    start = tokenizer.role("bos")
+    if not ids and start is not None:
+        ids = [start]
     if not ids:
-        raise TextError("the prompt is empty, and this tokenizer has no separator to start from; give some text")
+        raise TextError("the prompt is empty, and this tokenizer has no token to start from; give some text")
     if len(ids) > context:
-        counted = " with the separator in front" if tokenizer.separator is not None else ""
         raise TextError(
-            f"the prompt {_beginning(prompt)} has {len(ids)} tokens{counted}; the model's context is {context}; "
-            "shorten it"
+            f"the prompt {_beginning(prompt)} has {len(ids)} tokens{tokenizer.counted}; the model's context is "
+            f"{context}; shorten it"
         )
     return ids
 
 
 def _stream(
-    transformer: Transformer, tokenizer: Tokenizer, encoded: list[list[int]], sampling: Sampling, together: int
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    encoded: Sequence[Sequence[int]],
+    sampling: Sampling,
+    together: int,
+    ends: frozenset[int],
 ) -> Iterator[Piece]:
+    own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
         batch = encoded[first : first + together]
         texts = [_text(tokenizer, ids, sampling) for ids in batch]
@@ -138,20 +174,21 @@ def _stream(
             transformer,
             batch,
             sampling,
-            vocabulary=tokenizer.vocab_size,
-            unseen=0 if tokenizer.separator is None else 1,
+            vocabulary=min(tokenizer.vocab_size, transformer.config.vocabulary),
+            gaps=tokenizer.gaps,
+            unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
         )
         while decoding.live:
             for drawn in decoding.step():
                 if drawn.text not in decoding.live:
                     continue  # guesses that came right behind the text's end
-                piece = _piece(texts[drawn.text], drawn, first, tokenizer.separator, sampling, transformer)
+                piece = _piece(texts[drawn.text], drawn, first, ends, sampling, transformer)
                 if piece.finish is not None:
                     decoding.drop(drawn.text)
                 yield piece
 
 
-def _text(tokenizer: Tokenizer, ids: list[int], sampling: Sampling) -> _Text:
+def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text:
     stream = tokenizer.stream()
     for token in ids:  # what a token's text is may depend on the one before it
         stream.push(token)
@@ -159,13 +196,13 @@ def _text(tokenizer: Tokenizer, ids: list[int], sampling: Sampling) -> _Text:
 
 
 def _piece(
-    text: _Text, drawn: Drawn, first: int, separator: int | None, sampling: Sampling, transformer: Transformer
+    text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, transformer: Transformer
 ) -> Piece:
     """The piece a token makes, and whether it is the text's last."""
     text.new += 1
     text.length += 1
     finish: Finish | None = None
-    if drawn.id == separator:
+    if drawn.id in ends:
         finish = "end"
     elif text.new == sampling.max_tokens:
         finish = "length"

@@ -33,8 +33,9 @@ class Drawn:
 class Decoding:
     """Texts of one batch, padded on the left, that grow by a step at a time until they are dropped.
 
-    ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen. unseen:
-    how many first tokens the repetition penalty leaves out of account. lookup: guess at repetitions (one text only).
+    ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen, but for
+    those in ``gaps``. unseen: how many first tokens the repetition penalty leaves out of account. lookup: guess at
+    repetitions (one text only).
     Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
     """
 
@@ -45,11 +46,13 @@ class Decoding:
         sampling: Sampling,
         *,
         vocabulary: int,
+        gaps: Sequence[int] = (),
         unseen: int = 0,
         lookup: bool = True,
     ) -> None:
         self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
         self._device = transformer.embedding.weight.device
+        self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
         longest = max(len(text) for text in ids)
         capacity = min(transformer.config.context, longest + sampling.max_tokens - 1)
         _check_memory(transformer, len(ids), longest, capacity)
@@ -125,6 +128,8 @@ class Decoding:
             draws = [torch.rand((), dtype=torch.float64, generator=generator) for generator in self._generators]
             uniform_B = torch.stack(draws).to(self._device)
         allowed_BV = logits_BV[:, : self._vocabulary]
+        if len(self._gaps):
+            allowed_BV = allowed_BV.index_fill(1, self._gaps, -torch.inf)
         ids_B1 = choose(allowed_BV, self._sampling, seen_BV=self._seen_BV, uniform_B=uniform_B).unsqueeze(1)
         if self._seen_BV is not None:
             self._seen_BV.scatter_(1, ids_B1, True)

@@ -2,7 +2,7 @@
 
 from clearhead.observation.draw import ENDINGS, draw
 from clearhead.observation.focus import Focus
-from clearhead.observation.observed import Observation, observe
+from clearhead.observation.observed import Observation, observe, observe_ids
 from clearhead.observation.terminal import reading
 
-__all__ = ["ENDINGS", "Focus", "Observation", "draw", "observe", "reading"]
+__all__ = ["ENDINGS", "Focus", "Observation", "draw", "observe", "observe_ids", "reading"]

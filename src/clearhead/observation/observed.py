@@ -97,7 +97,7 @@ class Observation(Record):
 
 
 def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits: Sequence[Edit] = ()) -> Observation:
-    """One watched pass over ``text``, the separator in front as in training; every head can then be looked at.
+    """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
 
     ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). No logits are
     computed. Raises TextError when the text is empty, cannot be encoded, or is longer than the model's context.
@@ -105,13 +105,25 @@ def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits:
     if not text:
         raise TextError("look: the text is empty; give at least one character")
     ids = tokenizer.encode_document(text)
-    front = ids[:1] == [tokenizer.separator]
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
+    context = transformer.config.context
+    if len(ids) > context:
+        counted = f"{len(ids):,} tokens{tokenizer.counted}"
+        raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
+    return observe_ids(transformer, tokenizer, ids, text=text, edits=edits)
+
+
+def observe_ids(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    *,
+    text: str | None = None,
+    edits: Sequence[Edit] = (),
+) -> Observation:
+    """``observe`` for ids that are already whole, at most as many as the context."""
     config = transformer.config
-    if len(ids) > config.context:
-        counted = f"{len(ids):,} tokens" + (" with the separator in front" if front else "")
-        raise TextError(f"look: the text has {counted}; the model's context is {config.context:,}; shorten the text")
     if max(ids) >= config.vocabulary:
         raise WatchError(
             f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
@@ -124,15 +136,21 @@ def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits:
     transformer.eval()
     try:
         with torch.inference_mode(), watch(transformer, edits) as record:
-            transformer.hidden(torch.tensor([ids], device=transformer.embedding.weight.device))
+            transformer.hidden(torch.tensor([list(ids)], device=transformer.embedding.weight.device))
     finally:
         transformer.train(was_training)
     record.tokens = tokenizer.labels(ids)
-    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids, int(front)))
+    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids))
 
 
-def _pieces(tokenizer: Tokenizer, ids: Sequence[int], front: int) -> list[str]:
+def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """The characters that each place completes; what stands around a text gives none."""
+    front, back = len(tokenizer.front), len(tokenizer.back)
+    front = front if tuple(ids[:front]) == tokenizer.front else 0
+    back = back if back and tuple(ids[-back:]) == tokenizer.back else 0
+    inside = ids[front : len(ids) - back]
     stream = tokenizer.stream()
-    pieces = [""] * front + [stream.push(token) for token in ids[front:]]
-    pieces[-1] += stream.finish()
-    return pieces
+    pieces = [stream.push(token) for token in inside]
+    if pieces:
+        pieces[-1] += stream.finish()
+    return [""] * front + pieces + [""] * back

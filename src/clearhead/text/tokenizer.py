@@ -149,6 +149,13 @@ class Tokenizer:
         marker = self._library.token_to_id(SEPARATOR)
         return marker if marker is not None and self.separator == marker else self.role("eos")
 
+    @property
+    def counted(self) -> str:
+        """What an error adds to a number of tokens that counts those around the text."""
+        if self.end is not None and self.end == self.separator:
+            return " with the separator in front"
+        return " with the special tokens around it" if self.front or self.back else ""
+
     def to_json(self) -> str:
         """The content of its tokenizer.json."""
         return self._library.to_str(pretty=True)
@@ -208,7 +215,7 @@ class Tokenizer:
         A text that begins with a written <|endoftext|> has it already where that is what stands in front.
         """
         ids = self.encode(text)
-        written = self.end == self.separator and ids[:1] == list(self.front)
+        written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
         return ids if written else [*self.front, *ids, *self.back]
 
     def decode(self, ids: Iterable[int]) -> str:
