@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from clearhead import generation, observation
 from clearhead.attend import Edit, Record
 from clearhead.hub import LanguageModel
+
+log = logging.getLogger(__name__)
 
 
 def observe(model: LanguageModel, text: str, *, edits: Sequence[Edit] = ()) -> observation.Observation:
@@ -36,9 +39,20 @@ def generate(
 ) -> generation.Completion | list[generation.Completion]:
     """Goes on writing after a prompt, or after each of several; ``sampling`` are the fields of ``Sampling``.
 
-    ``print(ch.generate(...))`` shows prompt and text. Raises OptionError for a value out of range, TextError for a
-    prompt that is longer than the context.
+    What is not named is as the model's generation_config.json has it, which is logged. ``print(ch.generate(...))``
+    shows prompt and text. Raises OptionError for a value out of range, TextError for a prompt that is longer than the
+    context.
     """
     prompts = [prompt] if isinstance(prompt, str) else prompt
-    completions = generation.generate(model.transformer, model.tokenizer, prompts, generation.Sampling(**sampling))
+    chosen, ends = settled(model, sampling)
+    completions = generation.generate(model.transformer, model.tokenizer, prompts, chosen, ends=ends)
     return completions[0] if isinstance(prompt, str) else completions
+
+
+def settled(model: LanguageModel, chosen: Mapping[str, Any]) -> tuple[generation.Sampling, frozenset[int]]:
+    """The settings chosen over those of the model's folder, and the ids that end its texts; logs what comes from it."""
+    papers = model.papers
+    found = generation.defaults(papers.generation, papers.ids, model.tokenizer, context=model.config.context)
+    for note in found.notes(chosen):
+        log.info(note)
+    return found.sampling_with(chosen), found.ends

@@ -1,11 +1,13 @@
 """The verb from the outside: what stands on which stream, exit codes, messages."""
 
 import json
+import shutil
 
 import pytest
+from calling import call
 from typer.testing import CliRunner
 
-from clearhead import hub
+from clearhead import face, hub
 from clearhead.cli import app, generate
 from clearhead.generation import Piece, Sampling
 from clearhead.generation import generate as write
@@ -161,3 +163,36 @@ def test_what_comes_early_waits():
     for one in generate.in_order(seen.append(one) or one for one in coming):
         out.append((one.text, len(seen)))
     assert out == [("a", 1), ("b", 5), ("c", 6), ("x", 6), ("y", 6), ("q", 6)]
+
+
+@pytest.fixture
+def released(folder, tmp_path):
+    """The same model in a folder whose generation_config.json says more."""
+    copied = shutil.copytree(folder, tmp_path / "released")
+    settings = {"do_sample": True, "temperature": 0.5, "top_p": 0.9, "max_new_tokens": 7}
+    settings |= {"eos_token_id": [0, 1], "num_beams": 2}
+    (copied / "generation_config.json").write_text(json.dumps(settings))
+    return copied
+
+
+def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tmp_path):
+    got = call("generate", released, "ab", "--seed", 3, "--json", "--threads", 1, folder=tmp_path)
+    line = json.loads(got.out)
+    model = hub.load(released)
+    settings = {"temperature": 0.5, "top_k": 50, "top_p": 0.9, "max_tokens": 7, "seed": 3}
+    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(**settings), ends=[0, 1])
+    assert (line["ids"], line["finish"]) == (list(one.ids), one.finish)
+    assert (
+        "note: from the model's generation_config.json: temperature 0.5, top_k 50, max_tokens 7, top_p 0.9" in got.err
+    )
+    assert "asks for num_beams = 2, which is not followed" in got.err
+    got = call("generate", released, "ab", "--temperature", 0, "--max-tokens", 3, "--threads", 1, folder=tmp_path)
+    assert "generation_config.json: top_k 50, top_p 0.9\n" in got.err
+    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(temperature=0, max_tokens=3), ends=[0, 1])
+    assert got.out == f"{one}\n"
+
+
+def test_the_same_settings_hold_from_python(released):
+    model = hub.load(released)
+    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(temperature=0, max_tokens=7), ends=[0, 1])
+    assert face.generate(model, "ab", temperature=0) == one

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clearhead.cli.models import Dtype, Model
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ ENDS = {
 
 
 def generate(
-    model: Annotated[Path, typer.Argument(help="A run folder.")],
+    model: Model,
     prompt: Annotated[
         list[str] | None, typer.Argument(help="Texts to go on from; none: a text from its beginning.")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="New tokens at most, for each prompt.")] = 100,
-    temperature: Annotated[float, typer.Option(help="Logits are divided by it; 0: always the likeliest token.")] = 0.8,
+    max_tokens: Annotated[int | None, typer.Option(help="New tokens at most, for each prompt; else 100.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Logits are divided by it; 0: always the likeliest token; else 0.8.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Draw among the fewest tokens that together have this probability.")
@@ -44,8 +47,8 @@ def generate(
         float | None, typer.Option(help="Draw among tokens at least this fraction as likely as the likeliest.")
     ] = None,
     repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1 makes tokens that the text already has less likely.")
-    ] = 1.0,
+        float | None, typer.Option(help="Above 1 makes tokens that the text already has less likely.")
+    ] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End the text before this string; may be given again.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed and prompt give the same text; drawn and told unless given.")
@@ -61,6 +64,7 @@ def generate(
     file: Annotated[
         str | None, typer.Option("--file", help="A file of prompts, one a line; - is standard input.")
     ] = None,
+    dtype: Dtype = "auto",
     threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
 ) -> None:
     """Go on writing after each prompt, in the order of the prompts.
@@ -68,29 +72,34 @@ def generate(
     Standard output has prompt and text alone, as it comes, with an empty
     line between two prompts. A text ends where the model ends it, before a
     stop string, after --max-tokens, or where the model's context is full,
-    which is told.
+    which is told. What a released model's generation_config.json sets is
+    the default of these options, and told.
     """
     import random
 
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
+    from clearhead.face import settled
     from clearhead.generation import Sampling, complete, stream
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
-    sampling = Sampling(
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        stop=tuple(stop or ()),
-        seed=random.randrange(SEEDS) if seed is None else seed,
-    )
-    loaded = hub.load(model, device=machine.device())
+    options: dict[str, Any] = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "stop": tuple(stop) if stop else None,
+        "seed": random.randrange(SEEDS) if seed is None else seed,
+    }
+    chosen = {name: value for name, value in options.items() if value is not None}
+    Sampling(**chosen)  # a slip is told before the model is loaded
+    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    sampling, ends = settled(loaded, chosen)
     use_threads(threads)
     began = time.perf_counter()
-    pieces = in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling))
+    pieces = in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling, ends=ends))
     completions: list[Completion] = []
     for prompt_pieces in _by_prompt(pieces, prompts, quiet=as_json):
         completion = complete(loaded.tokenizer, prompts[len(completions)], prompt_pieces)
@@ -100,7 +109,7 @@ def generate(
         if completion.finish == "context":
             which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
             typer.echo(
-                f"{which}stopped after {len(completion.ids)} of {max_tokens} tokens: the model's context of "
+                f"{which}stopped after {len(completion.ids)} of {sampling.max_tokens} tokens: the model's context of "
                 f"{loaded.config.context} tokens, the prompt's counted, is full",
                 err=True,
             )
