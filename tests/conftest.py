@@ -1,10 +1,18 @@
-"""What all tests share: a cache of their own, and no settings of the shell that ran them."""
+"""What all tests share: caches of their own, no network, and no settings of the shell that ran them."""
 
+import os
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
+
+# Before anything imports huggingface_hub, which reads them then: a name that is no folder is asked of no hub and found
+# in no cache. tests/hub/test_names.py has a hub of its own.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-tests-have-no-hub"))
 
 
 @pytest.fixture(scope="session", autouse=True)

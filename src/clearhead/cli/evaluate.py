@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from clearhead.cli.models import Dtype, Model
+
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run folder.")],
+    model: Model,
     text: Annotated[list[str], typer.Argument(help="Files, folders, patterns, or - for standard input.")],
     field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the files.")] = "utf-8",
+    window: Annotated[
+        int | None, typer.Option(help="Tokens read at once; unless given the model's context, at most 4,096.")
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Tokens from one window to the next; fewer give each token more context, and take longer."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    dtype: Dtype = "auto",
     threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
 ) -> None:
     """Measure a model on text: nats per token, bits per byte, perplexity.
 
-    The text is read in windows of the model's context, one after another; each token is predicted once.
+    The text is read in windows, and each token is predicted once: with
+    --stride 512 and windows of 1024 from at least 512 tokens before it.
     """
     import json
 
@@ -26,12 +36,14 @@ def evaluate(
     from clearhead.cli.threads import use_threads
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
+    from clearhead.train.loop import EVALUATED_AT_ONCE
 
-    loaded = hub.load(model, device=machine.device())
+    loaded = hub.load(model, device=machine.device(), dtype=dtype)
     use_threads(threads)
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)
-    score = score_of(loaded.transformer, tokenize(texts, loaded.tokenizer))
+    window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
+    score = score_of(loaded.transformer, tokenize(texts, loaded.tokenizer), window=window, stride=stride)
     if as_json:
         figures = {
             "nats_per_token": score.loss,
@@ -45,6 +57,5 @@ def evaluate(
     typer.echo(f"{score.loss:.4f} nats a token")
     typer.echo(f"{score.bits_per_byte:.4f} bits a byte")
     typer.echo(f"{score.perplexity:.2f} perplexity a token")
-    typer.echo(
-        f"over {score.tokens:,} tokens, {score.text_bytes:,} bytes, in windows of {loaded.config.context} tokens"
-    )
+    apart = "" if stride is None else f", {stride} apart"
+    typer.echo(f"over {score.tokens:,} tokens, {score.text_bytes:,} bytes, in windows of {window} tokens{apart}")

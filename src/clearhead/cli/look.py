@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearhead.cli.models import Dtype, Model
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def look(
-    model: Annotated[Path, typer.Argument(help="A run folder.")],
+    model: Model,
     text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
     query: Annotated[
         str | None,
@@ -30,6 +31,7 @@ def look(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="A picture instead: x.png, x.svg, x.html or x.json."),
     ] = None,
+    dtype: Dtype = "auto",
     threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
 ) -> None:
     """Show what each head reads at one token of a text, here or as a picture of all heads.
@@ -46,9 +48,9 @@ def look(
         check(out)
     if text == "-":
         text = _standard_input()
-    loaded = hub.load(model, device=machine.device())
+    loaded = hub.load(model, device=machine.device(), dtype=dtype)
     use_threads(threads)
-    show(loaded.transformer, loaded.tokenizer, text, name=str(model), query=query, layer=layer, head=head, out=out)
+    show(loaded.transformer, loaded.tokenizer, text, name=model, query=query, layer=layer, head=head, out=out)
 
 
 def show(

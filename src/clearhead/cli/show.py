@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
+from clearhead.cli.models import Model
 
 
-def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+def show(model: Model) -> None:
     """Say what a model folder holds: shape, sizes, memory, tokenizer, training."""
     from clearhead import hub, recipes
     from clearhead.cli.rows import print_rows
     from clearhead.runs import LOG, RECIPE
     from clearhead.train import Evaluated, read_log
 
-    loaded = hub.load(model)
+    loaded = hub.load(model, dtype="stored")
+    folder = loaded.folder
     config, tokenizer = loaded.config, loaded.tokenizer
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
@@ -36,13 +34,13 @@ def show(model: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
         "context": f"{config.context:,} tokens",
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
     }
-    if (model / RECIPE).is_file():
-        recipe = recipes.resolved(recipes.read_file(model / RECIPE))
+    if (folder / RECIPE).is_file():
+        recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
         rows["text"] = recipe.text.corpus or ", ".join(names)
         length = f"{recipe.train.steps:,} steps" if recipe.train.steps else f"{recipe.train.minutes:g} minutes"
         rows["training"] = f"{length}, {recipe.train.batch} texts a step, {recipe.train.optimizer.kind}"
-        evaluated = [report for report in read_log(model / LOG) if isinstance(report, Evaluated)]
+        evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
         if evaluated:
             best = min(evaluated, key=lambda report: report.valid_loss)
             rows["validation"] = (

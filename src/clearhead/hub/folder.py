@@ -19,6 +19,7 @@ from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
+from clearhead.hub.names import find
 from clearhead.hub.weights import WEIGHTS, check_dtype, chosen_dtype, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
@@ -96,8 +97,8 @@ def save_weights(folder: Path, transformer: Transformer, papers: Papers | None =
     write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout, read_table(folder / CONFIG)))
 
 
-def load(folder: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
-    """The model of a folder, in evaluation mode.
+def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
+    """The model of a folder or, where there is none of that name, of the hub (names.py), in evaluation mode.
 
     dtype: a name ("float32", "bfloat16", ...), "stored" for that of the files, or "auto": the same, but float32 where
     half of it is no faster on this processor. Numbers of other dtypes among them are converted. The peak of memory is
@@ -106,11 +107,9 @@ def load(folder: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Lan
     Raises FolderError for a missing, truncated or altered folder, naming the file, MemoryNeededError when the weights
     do not fit into the free memory, OptionError for a device or dtype that is not there.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FolderError(f"{folder}: there is no such folder; a run is made by `clearhead train`")
     _check_device(device)
     check_dtype(dtype)
+    folder = find(name)
     settings = read_table(folder / CONFIG)
     layout, config = reading(settings, str(folder / CONFIG))
     if CODE in settings:

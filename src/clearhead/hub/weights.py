@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -122,7 +122,8 @@ def open_weights(folder: Path) -> Generator[Weights]:
     with ExitStack() as stack:
         if single.exists() or not index.exists():
             if not single.is_file():
-                raise FolderError(f"{single}: there is no such file{_instead(folder)}")
+                names = [path.name for path in folder.iterdir() if path.is_file()]
+                raise FolderError(f"{single}: there is no such file{foreign(names)}")
             yield Weights(single, [stack.enter_context(opened(single))])
             return
         places = _places(index)
@@ -164,11 +165,10 @@ def _check(index: Path, places: Mapping[str, str], files: Mapping[str, TensorFil
             raise FolderError(f"{index}: {file} {which} {shown(wrong[0])}{more}; copy both again")
 
 
-def _instead(folder: Path) -> str:
-    """What is there in place of the weights, and what can be done with it."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+def foreign(names: Collection[str]) -> str:
+    """What of the files is there in place of the weights, and what can be done with it; a clause for an error."""
     for ending, way in FOREIGN.items():
-        found = [name for name in names if name.endswith(ending)]
+        found = sorted(name for name in names if name.endswith(ending))
         if found:
             return f"; {found[0]} {way}"
     return ""

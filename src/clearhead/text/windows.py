@@ -80,32 +80,45 @@ class Windows:
         return self._places
 
 
-def sequential(tokens: Tokens, *, context: int, batch: int) -> Iterator[Batch]:
+def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None = None) -> Iterator[Batch]:
     """Every token after the first once as a target, in order: N - 1 targets for N tokens, in windows of ``context``.
 
+    A window begins ``stride`` tokens after the one before it (``context`` unless given), and counts as targets only
+    what that one did not reach: all but the first ``context`` are predicted from more than ``context - stride`` tokens.
     The last batch may have fewer windows; its last window is padded with PADDING documents and NOT_COUNTED targets.
-    Raises TextError when there is nothing to predict.
+    Raises TextError when there is nothing to predict, OptionError for a stride that would leave tokens out.
     """
     _check(context, batch)
+    stride = context if stride is None else stride
+    if not 1 <= stride <= context:
+        raise OptionError(f"stride {stride}: must be 1 or more, and at most the window's {context} tokens")
     targets = len(tokens) - 1
     if targets < 1:
         raise TextError(f"the text has {len(tokens)} token(s); at least 2 are needed; give more text")
-    count = -(-targets // context)
-    full = (targets // context) // batch * batch  # windows in batches that need no padding
+    count = 1 + max(0, -(-(targets - context) // stride))
+    whole = count if targets == (count - 1) * stride + context else count - 1
+    full = whole // batch * batch  # windows in batches that need no padding
     for first in range(0, full, batch):
-        yield _batch(tokens, context * np.arange(first, first + batch), context)
+        yield _counted_once(_batch(tokens, stride * np.arange(first, first + batch), context), first, stride)
     if full == count:
         return
-    end = tokens.part(full * context, len(tokens))
-    padding = count * context - targets
+    end = tokens.part(full * stride, len(tokens))
+    padding = (count - 1) * stride + context - targets
     padded = replace(end, ids=np.pad(end.ids, (0, padding), mode="edge"))
-    last = _batch(padded, context * np.arange(count - full), context)
+    last = _batch(padded, stride * np.arange(count - full), context)
     if padding:
         documents_BT = np.zeros_like(last.ids_BT) if last.documents_BT is None else last.documents_BT
         documents_BT[-1, context - padding :] = PADDING
         last.targets_BT[-1, context - padding :] = NOT_COUNTED
         last = replace(last, documents_BT=documents_BT)
-    yield last
+    yield _counted_once(last, full, stride)
+
+
+def _counted_once(batch: Batch, first: int, stride: int) -> Batch:
+    """Without the targets that the window before each has; ``first`` is the number of the first window."""
+    context = batch.targets_BT.shape[1]
+    batch.targets_BT[0 if first else 1 :, : context - stride] = NOT_COUNTED
+    return batch
 
 
 def _check(context: int, batch: int) -> None:

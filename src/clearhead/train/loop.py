@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clearhead.errors import TextError, TrainingError
+from clearhead.errors import OptionError, TextError, TrainingError
 from clearhead.model import Transformer
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
@@ -191,11 +191,16 @@ def fit(
         return Outcome(progress=progress, finished=True)
 
 
-def score_of(model: Transformer, tokens: Tokens) -> Score:
-    """The model's score over a text in windows of its context. Raises TextError for one that cannot be scored."""
+def score_of(model: Transformer, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Score:
+    """The model's score over a text in windows of its context (at most EVALUATED_AT_ONCE), or as given.
+
+    Raises TextError for a text that cannot be scored, OptionError for a window or stride that cannot be.
+    """
     _check_measurable(tokens)
-    context = model.config.context
-    batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context))
+    context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
+    if not 1 <= context <= model.config.context:
+        raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
+    batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context), stride=stride)
     return evaluate(model, batches, tokens.text_bytes(1))
 
 

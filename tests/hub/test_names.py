@@ -1,0 +1,227 @@
+"""Names on a hub: the real code of huggingface_hub against a small hub on loopback, with a cache of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from hub_server import Hub, serving
+from little_models import GPT2, QWEN3, TOKENIZER, ids, lively, saved
+from transformers import AutoModelForCausalLM
+
+import clearhead
+from clearhead import hub
+from clearhead.errors import FolderError
+from clearhead.hub.names import find, pinned
+
+OTHERS = {"README.md": b"# a model", "pytorch_model.bin": b"a pickle", "onnx/model.onnx": b"x", "64.tflite": b"x"}
+NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model in one file and one in several, each with what nobody needs beside it, and one without its weights."""
+    folder = tmp_path_factory.mktemp("models")
+    saved(folder / "little", QWEN3)
+    saved(folder / "whole", GPT2)
+    AutoModelForCausalLM.from_pretrained(folder / "whole").save_pretrained(folder / "split", max_shard_size=4000)
+    TOKENIZER.save(folder / "split")
+    saved(folder / "pickled", QWEN3)
+    (folder / "pickled" / "model.safetensors").unlink()
+    for name in ("little", "split", "pickled"):
+        for other, content in OTHERS.items():
+            (folder / name / other).parent.mkdir(exist_ok=True)
+            (folder / name / other).write_bytes(content)
+    return {"little": folder / "little", "people/split": folder / "split", "people/pickled": folder / "pickled"}
+
+
+@pytest.fixture
+def server(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The hub, and huggingface_hub as the environment variables of its name make it when it is imported."""
+    with serving(Hub(models=dict(models))) as hub:
+        constants = huggingface_hub.constants
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield hub
+
+
+class TestFetching:
+    def test_a_model_in_one_file(self, server: Hub) -> None:
+        loaded = clearhead.load("little")
+        assert torch.equal(loaded(ids()), lively(QWEN3)(ids()))
+        assert sorted(server.fetched()) == NEEDED
+        assert loaded.folder.name == server.commit("little")
+
+    def test_a_model_in_several(self, server: Hub) -> None:
+        loaded = hub.load("people/split")
+        assert torch.equal(loaded(ids()), lively(GPT2)(ids()))
+        assert set(server.fetched()) == {path.name for path in server.files("people/split")} - {
+            Path(name).name for name in OTHERS
+        }
+
+    def test_the_second_time_nothing_is_fetched(self, server: Hub) -> None:
+        for name in ("little", "people/split"):
+            hub.load(name)
+            server.seen.clear()
+            hub.load(name)
+            assert server.fetched() == []
+            assert len(server.seen) <= 1  # is there a newer commit?
+
+    def test_a_newer_commit(self, server: Hub, tmp_path: Path) -> None:
+        first = find("little")
+        other = tmp_path / "other"
+        model = lively(QWEN3)
+        with torch.no_grad():
+            model.norm.weight.mul_(2)
+        hub.save(other, model, TOKENIZER)
+        server.models["little"] = other
+        assert find("little") != first
+        assert find(pinned("little", first)) == first  # in the cache, though the hub has it no longer
+
+    def test_a_revision(self, server: Hub) -> None:
+        commit = server.commit("little")
+        folder = find("little@main")
+        assert folder.name == commit
+        assert find(f"little@{commit}") == folder
+        assert pinned("little@main", folder) == f"little@{commit}"
+        with pytest.raises(
+            FolderError, match=r"^little@v2: there is no such folder, and .*/little has no revision 'v2';"
+        ):
+            find("little@v2")
+
+    def test_without_weights(self, server: Hub) -> None:
+        folder = find("little", weights=False)
+        assert sorted(server.fetched()) == [name for name in NEEDED if name != "model.safetensors"]
+        assert hub.read_config(folder) == QWEN3
+
+    def test_a_folder_goes_first(self, server: Hub, tmp_path: Path) -> None:
+        saved(tmp_path / "little", GPT2)
+        assert hub.load("little").config == GPT2
+        assert server.seen == []
+        assert pinned("little", Path("little")) == "little"
+
+
+class TestCut:
+    @pytest.mark.parametrize("cuts", [[3000], [10, 4000, 10]])
+    def test_goes_on_where_it_was(self, cuts: list[int], server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10)  # 10 MB: what is kept of a cut file
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        server.cut["model.safetensors"] = list(cuts)
+        loaded = hub.load("little")
+        assert torch.equal(loaded(ids()), lively(QWEN3)(ids()))
+        wanted = [each for method, path, each in server.seen if (method, path[-17:]) == ("GET", "model.safetensors")]
+        assert wanted == [None] + [f"bytes={sum(cuts[: n + 1])}-" for n in range(len(cuts))]
+
+    def test_given_up_leaves_nothing_half(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next command has the whole files already and fetches the rest."""
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        server.cut["model.safetensors"] = [1000] + [0] * 20
+        with pytest.raises(
+            FolderError, match=r"^little: there is no such folder, and fetching little from .* failed \("
+        ):
+            hub.load("little")
+        server.cut.clear()
+        server.seen.clear()
+        assert torch.equal(hub.load("little")(ids()), lively(QWEN3)(ids()))
+        assert server.fetched() == ["model.safetensors"]
+
+
+class TestRefusals:
+    def test_no_such_name(self, server: Hub) -> None:
+        with pytest.raises(
+            FolderError,
+            match=rf"^people/splot: there is no such folder, and {server.url} has no model 'people/splot' for you; did "
+            r"you mean 'people/split'\?; a private one needs HF_TOKEN$",
+        ):
+            hub.load("people/splot")
+        with pytest.raises(FolderError, match=r"has no model 'x' for you; a private"):
+            hub.load("x")
+
+    def test_gated(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        server.gated["little"] = "hf_right"
+        for token in (None, "hf_wrong"):
+            if token:
+                monkeypatch.setenv("HF_TOKEN", token)
+            with pytest.raises(
+                FolderError, match=rf"^little: its owner wants an agreement .* {server.url}/little, and se"
+            ):
+                hub.load("little")
+        monkeypatch.setenv("HF_TOKEN", "hf_right")
+        hub.load("little")
+
+    def test_no_weights_that_are_read(self, server: Hub) -> None:
+        with pytest.raises(
+            FolderError, match=r"^people/pickled: there is no model.safetensors; pytorch_model.bin is a pickle, which"
+        ):
+            hub.load("people/pickled")
+        assert "pytorch_model.bin" not in server.fetched()
+
+    def test_offline(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        hub.load("little")
+        server.seen.clear()
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        assert torch.equal(hub.load("little")(ids()), lively(QWEN3)(ids()))
+        with pytest.raises(
+            FolderError,
+            match=r"^people/split: there is no such folder, the cache .* has not all of it, and HF_HUB_OFFL",
+        ):
+            hub.load("people/split")
+        assert server.seen == []
+
+    def test_no_network(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        hub.load("little")
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        hub.load("little")
+        with pytest.raises(
+            FolderError, match=r"has not all of it, and http://127.0.0.1:9 cannot be reached \(ConnectErr"
+        ):
+            hub.load("people/split")
+
+    @pytest.mark.parametrize(
+        "name", ["./little", "/little", "../little", "a/b/c", "", "lit tle", "little@", "x" * 97, "é"]
+    )
+    def test_what_is_no_name(self, name: str, server: Hub) -> None:
+        with pytest.raises(FolderError, match=r": there is no such folder; a run is made by `clearhead train`"):
+            hub.load(name or "none/at/all")
+        assert server.seen == []
+
+    def test_a_folder_beside_it(self, server: Hub, tmp_path: Path) -> None:
+        (tmp_path / "runs" / "book").mkdir(parents=True)
+        with pytest.raises(FolderError, match=r"^runs/bok: there is no such folder; .*; did you mean 'runs/book'\?$"):
+            hub.load("runs/bok")
+        assert server.seen == []
+
+
+def test_the_command_and_its_environment(tmp_path: Path) -> None:
+    """HF_HOME, HF_ENDPOINT, HF_TOKEN as a user sets them, the transfer cut on the way; then HF_HUB_OFFLINE."""
+    saved(tmp_path / "there", replace(QWEN3, vocabulary=150_000))  # 12 MB: of a cut file whole pieces of 10 MB are kept
+    call = ["generate", "little", "a cab", "--max-tokens", "5", "--temperature", "0", "--threads", "1"]
+    program = [sys.executable, "-c", "from clearhead.cli import main; main()", *call]
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_right", "OMP_NUM_THREADS": "1"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    there = {"little": tmp_path / "there"}
+    with serving(Hub(there, gated={"little": "hf_right"}, cut={"model.safetensors": [11 * 2**20]})) as server:
+        environment["HF_ENDPOINT"] = server.url
+        first = subprocess.run(program, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    assert first.returncode == 0, first.stderr
+    commit = server.commit("little")
+    assert ("GET", f"/little/resolve/{commit}/model.safetensors", f"bytes={10 * 2**20}-") in server.seen
+    assert f"note: little: fetching it into {tmp_path / 'home'}" in first.stderr
+    offline = {**environment, "HF_HUB_OFFLINE": "1"}
+    second = subprocess.run(program, capture_output=True, text=True, env=offline, cwd=tmp_path, timeout=120)
+    assert second.stdout == first.stdout != ""
+    assert (tmp_path / "home" / "hub" / "models--little" / "snapshots" / commit / "model.safetensors").exists()
