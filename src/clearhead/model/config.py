@@ -9,6 +9,7 @@ from typing import Literal
 from clearhead.errors import ConfigError, nearest, shown
 
 # Larger numbers are slips or damage; torch's own counters overflow on some of them instead of saying so.
+EXPERTS_AT_MOST = 100_000  # in all layers; the largest released model has 24,000 (Kimi K2, 2025)
 LAYERS_AT_MOST = 10_000  # the deepest published Transformer has 1,000 (Wang et al. 2022, "DeepNet")
 SIZE_AT_MOST = 2**40  # of any other single number
 PARAMETERS_AT_MOST = 2**48
@@ -292,6 +293,10 @@ class ModelConfig:
             self._check_turned(kind.positions or self.positions)
         if self.layers > LAYERS_AT_MOST:
             raise ConfigError(f"model: {self.layers:,} layers; the most that is accepted is {LAYERS_AT_MOST:,}")
+        if (experts := self.feed_forward.experts) is not None and self.layers * experts.count > EXPERTS_AT_MOST:
+            raise ConfigError(
+                f"model: {self.layers * experts.count:,} experts in all; at most {EXPERTS_AT_MOST:,} are accepted"
+            )
         if self.parameters() > PARAMETERS_AT_MOST:
             raise ConfigError(
                 f"model: {self.parameters():,} weights; the most that is accepted is {PARAMETERS_AT_MOST:,}"

@@ -25,6 +25,8 @@ class Row:
     rows: how many rows each of theirs has, when there are several
     transposed: theirs has inputs as rows (GPT-2's Conv1D)
     heads: theirs has query, key and value of one head below one another, for so many heads (GPT-NeoX); 0 = not so
+    stacked: ours is a stack, and theirs are the parts of its first matrix, then those of the second (experts)
+    woven: gate and up lie side by side in theirs, number by number, inputs as rows, in ours below one another (GPT-OSS)
     copies: names under which a file may hold the same numbers again (the output layer of a tied model); not written
     """
 
@@ -33,6 +35,8 @@ class Row:
     rows: tuple[int, ...] = ()
     transposed: bool = False
     heads: int = 0
+    stacked: bool = False
+    woven: bool = False
     copies: tuple[str, ...] = ()
 
 
@@ -121,13 +125,17 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
     """The parts of our tensor that theirs hold, as views."""
     if row.heads:
         return (whole.unflatten(0, (3, row.heads, -1)).transpose(0, 1),)
+    if row.woven:
+        halves = whole.unflatten(1, (2, -1))
+        return (halves.transpose(1, -1),) if whole.dim() == 3 else (halves.mT,)
     turned = whole.mT if row.transposed else whole
-    return turned.split(row.rows) if row.rows else (turned,)
+    each = turned.unbind() if row.stacked else (turned,)
+    return [part for one in each for part in (one.split(row.rows) if row.rows else (one,))]
 
 
 def _joined(row: Row, part: Tensor) -> Tensor:
     """A part with their axes."""
-    return part.flatten(0, 2) if row.heads else part
+    return part.flatten(0, 2) if row.heads else part.flatten(-2) if row.woven else part
 
 
 def _misshapen(rows: Mapping[str, Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape]) -> Iterator[str]:

@@ -1,0 +1,114 @@
+"""GPT-OSS (2025): attention sinks, windows in every second layer, YaRN, clamped experts with biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.errors import ConfigError
+from clearhead.hub.families import decoder, mixture, rope
+from clearhead.hub.families.entries import entry
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, NormConfig
+
+MODEL_TYPE: str = "gpt_oss"
+ARCHITECTURE: str = "GptOssForCausalLM"
+HARMLESS: frozenset[str] = mixture.HARMLESS | {
+    "experts_per_token",  # num_experts_per_tok again, in OpenAI's words
+    "initial_context_length",  # original_max_position_embeddings again
+}
+spelled = decoder.spelled
+
+# What transformers takes where config.json has no rope_parameters.
+YARN = {
+    "rope_type": "yarn",
+    "factor": 32.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "truncate": False,
+    "original_max_position_embeddings": 4096,
+}
+
+
+def modern(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As ``rope.modern``; the window left out where no layer has it."""
+    found = rope.modern(settings)
+    if decoder.SLIDING not in (entry(found, "layer_types", tuple[str, ...] | None, None) or (decoder.SLIDING,)):
+        found.pop("sliding_window", None)
+    return found
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    clamp = config.feed_forward.clamp
+    if clamp is None:
+        raise ConfigError("feed_forward.clamp is left out; this family has one")
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **decoder.sizes(config),
+        **mixture.written(config, "num_local_experts"),
+        "hidden_act": "silu",
+        "swiglu_limit": clamp.limit,
+        "swiglu_alpha": clamp.slope,
+        "attention_bias": config.attention.bias,
+        "sliding_window": decoder.window(config) or 128,  # transformers wants one where no layer has it, too
+        "layer_types": decoder.layer_types(config),
+        "rope_parameters": rope.written(config.positions),
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, True)
+    window = entry(settings, "sliding_window", int | None, 128)
+    positions = rope.read(entry(settings, "rope_parameters", dict, YARN), context=sizes["context"], theta=150_000.0)
+    layers = decoder.layered(decoder.read_windows(settings, window, lambda layer: layer % 2 == 0), positions)
+    return ModelConfig(
+        **sizes,
+        attention=AttentionConfig(
+            **decoder.read_heads(settings),
+            bias=bias,
+            out_bias=bias,
+            head_norm="none",
+            sinks=True,
+            window=layers["window"],
+        ),
+        pattern=layers["pattern"],
+        feed_forward=FeedForwardConfig(
+            width=entry(settings, "intermediate_size", int),
+            bias=True,
+            clamp=ClampConfig(
+                limit=entry(settings, "swiglu_limit", float, 7.0), slope=entry(settings, "swiglu_alpha", float, 1.702)
+            ),
+            experts=ExpertsConfig(**mixture.read(settings, "num_local_experts", active=4), bias=True),
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float, 1e-5)),
+        positions=positions,
+    )
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside GPT-OSS's."""
+    return decoder.table(config, _attention, _feed_forward)
+
+
+def _attention(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+    sinks = Row(f"{ours}.attention.sinks", (f"{theirs}.self_attn.sinks",))
+    return [*decoder.attention_rows(config, ours, theirs), sinks]
+
+
+def _feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+    """All experts in one tensor, with inputs as rows."""
+    ours, theirs = f"{ours}.feed_forward", f"{theirs}.mlp"
+    return [
+        Row(f"{ours}.router.weight", (f"{theirs}.router.weight",)),
+        Row(f"{ours}.router.bias", (f"{theirs}.router.bias",)),
+        Row(f"{ours}.up.weight", (f"{theirs}.experts.gate_up_proj",), woven=True),
+        Row(f"{ours}.up.bias", (f"{theirs}.experts.gate_up_proj_bias",), woven=True),
+        Row(f"{ours}.down.weight", (f"{theirs}.experts.down_proj",), transposed=True),
+        Row(f"{ours}.down.bias", (f"{theirs}.experts.down_proj_bias",)),
+    ]
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)
