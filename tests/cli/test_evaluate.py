@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from calling import TEXT, Command
+from transformers import AutoModelForCausalLM
 
 from clearhead import hub
 from clearhead.text import Tokenizer
@@ -44,6 +45,34 @@ def test_the_figures_are_those_of_a_plain_computation(command: Command, tmp_path
     ]
 
 
+@pytest.mark.parametrize(("window", "stride"), [(15, 4), (15, 1), (15, 15), (9, 3), (15, 14)])
+def test_sliding_as_in_the_perplexity_guide_of_transformers(command: Command, tmp_path, trained, window, stride):
+    """Its max_length counts the last token predicted as well, which is never read: one more than --window.
+
+    The guide: https://huggingface.co/docs/transformers/perplexity, with the loss's own number of targets.
+    """
+    (tmp_path / "other.txt").write_text(OTHER)
+    model = AutoModelForCausalLM.from_pretrained(trained[0])
+    ids_BT = torch.tensor([[256, *OTHER.encode()]])
+    nats, tokens, previous = 0.0, 0, 0
+    for begin in range(0, ids_BT.shape[1], stride):
+        end = min(begin + window + 1, ids_BT.shape[1])
+        labels_BT = ids_BT[:, begin:end].clone()
+        labels_BT[:, : previous - begin if begin else 0] = -100
+        with torch.no_grad():
+            loss = model(ids_BT[:, begin:end], labels=labels_BT).loss
+        counted = int((labels_BT[:, 1:] != -100).sum())
+        nats, tokens, previous = nats + float(loss) * counted, tokens + counted, end
+        if end == ids_BT.shape[1]:
+            break
+    done = command("eval", trained[0], "other.txt", "--window", window, "--stride", stride, "--json", "--threads", 1)
+    found = json.loads(done.out)
+    assert found["tokens"] == tokens == len(OTHER.encode())
+    assert found["nats_per_token"] == pytest.approx(nats / tokens, rel=1e-5)
+    told = command("eval", trained[0], "other.txt", "--window", window, "--stride", stride, "--threads", 1).out
+    assert told.endswith(f"in windows of {window} tokens, {stride} apart\n")
+
+
 def test_json_has_the_same_in_full(command: Command, tmp_path, trained):
     (tmp_path / "a.txt").write_text(OTHER)
     (tmp_path / "b.txt").write_text("你好,世界")
@@ -78,6 +107,19 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
         (["RUN", "binary.txt"], 1, "error: binary.txt: a NUL near byte 1"),
         (["RUN", "text.txt", "--threads", "0"], 2, "error: --threads 0: must be 1 or more"),
         (["RUN", "text.txt", "--threads", "9999999999999"], 2, "and at most 1024"),
+        (
+            ["RUN", "text.txt", "--window", "17"],
+            2,
+            "error: window 17: must be 1 or more, and at most the model's 16 to",
+        ),
+        (["RUN", "text.txt", "--window", "0"], 2, "error: window 0: must be 1 or more"),
+        (["RUN", "text.txt", "--stride", "17"], 2, "error: stride 17: must be 1 or more, and at most the window's 16"),
+        (["RUN", "text.txt", "--stride", "0"], 2, "error: stride 0: must be 1 or more"),
+        (
+            ["RUN", "text.txt", "--dtype", "bfloat61"],
+            2,
+            "error: dtype: there is no 'bfloat61'; did you mean 'bfloat16'?",
+        ),
         (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
         (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': is for .jsonl files"),
         (["RUN", "blank.jsonl"], 1, "error: the text to measure on has 2 token(s)"),

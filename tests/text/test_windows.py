@@ -113,6 +113,32 @@ def test_in_order_every_token_is_a_target_once(made: tuple[int, list[int]], cont
             np.testing.assert_array_equal(batch.documents_BT[counted], expected[counted])
 
 
+@given(made=STREAMS, context=st.integers(1, 20), size=st.integers(1, 7), data=st.data())
+@settings(max_examples=200)
+def test_overlapping_windows_count_every_token_once(
+    made: tuple[int, list[int]], context: int, size: int, data: st.DataObject
+):
+    """Each is counted in the first window that has it, and so from more than context - stride tokens before it."""
+    length, starts = made
+    stride = data.draw(st.integers(1, context))
+    batches = list(sequential(counting(length, starts), context=context, batch=size, stride=stride))
+    targets = np.concatenate([batch.targets_BT.ravel() for batch in batches])
+    assert targets[targets != NOT_COUNTED].tolist() == list(range(1, length))
+    assert [len(batch.ids_BT) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    rows = [row for batch in batches for row in zip(batch.ids_BT, batch.targets_BT, strict=True)]
+    for number, (ids_T, targets_T) in enumerate(rows):
+        assert ids_T[0] == number * stride
+        counted = np.flatnonzero(targets_T != NOT_COUNTED)
+        assert number == 0 or counted[0] == context - stride
+        np.testing.assert_array_equal(ids_T[counted] + 1, targets_T[counted])
+
+
+@pytest.mark.parametrize("stride", [0, -1, 5])
+def test_a_stride_that_leaves_tokens_out(stride: int):
+    with pytest.raises(OptionError, match=rf"^stride {stride}: must be 1 or more, and at most the window's 4 tokens$"):
+        list(sequential(counting(9), context=4, batch=1, stride=stride))
+
+
 def test_in_order_by_hand():
     (batch,) = sequential(stream([7, 8, 9, 7, 8, 9, 5], [0, 3]), context=4, batch=8)
     assert batch.ids_BT.tolist() == [[7, 8, 9, 7], [8, 9, 5, 5]]
