@@ -12,7 +12,9 @@ from torch import Tensor
 from clearhead.model import (
     FEED_FORWARDS,
     AttentionConfig,
+    ClampConfig,
     EncoderConfig,
+    ExpertsConfig,
     FeedForwardConfig,
     ModelConfig,
     NormConfig,
@@ -50,6 +52,9 @@ def qwen3(*, feed_forward: str = "swiglu", **attention: Any) -> ModelConfig:
     )
 
 
+EXPERTS = FeedForwardConfig(
+    width=7, bias=True, experts=ExpertsConfig(count=5, active=2, softmax="all", bias=True, dense=(1,), dense_width=11)
+)
 MODELS = {
     "Qwen 3": QWEN3,
     "GPT-2": GPT2,
@@ -57,6 +62,8 @@ MODELS = {
     "soft cap": qwen3(softcap=1.5),
     "one key head": qwen3(kv_heads=1),
     "untied": replace(QWEN3, tied=False),
+    "sinks": qwen3(sinks=True, window=5),
+    "experts": replace(QWEN3, feed_forward=EXPERTS),
 }
 
 
@@ -72,13 +79,37 @@ def lively(config: ModelConfig, seed: int = 0, dtype: torch.dtype = torch.float3
             elif name == "embedding.weight" or name.startswith("positions"):
                 parameter.copy_(noise)
             else:
-                parameter.copy_(noise / parameter.shape[1] ** 0.5)
+                parameter.copy_(noise / parameter.shape[-1] ** 0.5)
     return model.to(dtype).eval()
 
 
 def text(config: ModelConfig, batch: int, places: int, seed: int = 0) -> Tensor:
     """ids_BT."""
     return torch.randint(config.vocabulary, (batch, places), generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def feed_forwards(draw: st.DrawFn, layers: int) -> FeedForwardConfig:
+    """One feed-forward a layer, or several experts."""
+    count = draw(st.integers(1, 4))
+    experts = ExpertsConfig(
+        count=count,
+        active=draw(st.integers(1, count)),
+        softmax=draw(st.sampled_from(["chosen", "all"])),
+        bias=draw(st.booleans()),
+        balance=draw(st.floats(0.0, 1.0)),
+        dense=tuple(sorted(draw(st.sets(st.integers(0, layers - 1), max_size=layers - 1)))),
+        dense_width=draw(st.none() | st.integers(1, 5)),
+    )
+    kind = draw(st.sampled_from(sorted(FEED_FORWARDS)))
+    clamp = ClampConfig(limit=draw(st.floats(0.1, 9.0)), slope=draw(st.floats(0.1, 3.0)))
+    return FeedForwardConfig(
+        kind=kind,
+        width=draw(st.integers(1, 11)),
+        bias=draw(st.booleans()),
+        clamp=draw(st.sampled_from([None, clamp])) if kind == "swiglu" else None,
+        experts=draw(st.sampled_from([None, experts])),
+    )
 
 
 @st.composite
@@ -95,6 +126,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         head_norm=draw(st.sampled_from(["head", "projection", "none"])),
         window=draw(st.none() | st.integers(1, 9)),
         softcap=draw(st.none() | st.floats(0.5, 50.0)),
+        sinks=draw(st.booleans()),
     )
     prediction = PredictionConfig(
         activation=draw(st.sampled_from([name for name, (_, gated) in FEED_FORWARDS.items() if not gated])),
@@ -106,15 +138,14 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         prediction=draw(st.sampled_from([None, prediction])),
         pooler=draw(st.booleans()),
     )
+    layers = draw(st.integers(1, 3))
     return ModelConfig(
         vocabulary=draw(st.integers(1, 40)),
         context=draw(st.integers(1, 12)),
-        layers=draw(st.integers(1, 3)),
+        layers=layers,
         width=draw(st.integers(1, 13)),
         attention=attention,
-        feed_forward=FeedForwardConfig(
-            kind=draw(st.sampled_from(sorted(FEED_FORWARDS))), width=draw(st.integers(1, 11)), bias=draw(st.booleans())
-        ),
+        feed_forward=draw(feed_forwards(layers)),
         norm=NormConfig(kind=draw(st.sampled_from(["rms", "layer"])), eps=draw(st.floats(1e-9, 0.1))),
         positions=PositionConfig(
             kind=positions,

@@ -83,7 +83,10 @@ def test_texts_of_different_lengths_padded_on_the_left(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_says_nothing(name: str) -> None:
-    """Other ids in the padding change no bit of the text behind it."""
+    """Other ids in the padding change no bit of the text behind it.
+
+    With experts, only the last bits: how many rows an expert's product has, and so how it rounds, is told by all tokens.
+    """
     model = lively(MODELS[name])
     starts_B = torch.tensor([0, 4])
     places_BT = (torch.arange(11) - starts_B[:, None]).clamp(min=0)
@@ -92,8 +95,9 @@ def test_padding_says_nothing(name: str) -> None:
     others_BT[1, :4] = (others_BT[1, :4] + 1) % model.config.vocabulary
     with torch.no_grad():
         one, other = (model(ids, mask=left_padding(starts_B), places_BT=places_BT) for ids in (ids_BT, others_BT))
-    assert torch.equal(one[0], other[0])
-    assert torch.equal(one[1, 4:], other[1, 4:])
+    tolerance = 0.0 if MODELS[name].feed_forward.experts is None else 1e-5
+    torch.testing.assert_close(one[0], other[0], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(one[1, 4:], other[1, 4:], rtol=tolerance, atol=tolerance)
     assert not torch.equal(one[1, :4], other[1, :4])
 
 

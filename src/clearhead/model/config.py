@@ -9,7 +9,7 @@ from typing import Literal
 from clearhead.errors import ConfigError, nearest, shown
 
 # Larger numbers are slips or damage; torch's own counters overflow on some of them instead of saying so.
-EXPERTS_AT_MOST = 100_000  # in all layers; the largest released model has 24,000 (Kimi K2, 2025)
+EXPERTS_AT_MOST = 100_000  # in all layers; the largest released model has 23,000 (Kimi K2, 2025)
 LAYERS_AT_MOST = 10_000  # the deepest published Transformer has 1,000 (Wang et al. 2022, "DeepNet")
 SIZE_AT_MOST = 2**40  # of any other single number
 PARAMETERS_AT_MOST = 2**48
