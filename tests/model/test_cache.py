@@ -85,7 +85,7 @@ def test_texts_of_different_lengths_padded_on_the_left(
 def test_padding_says_nothing(name: str) -> None:
     """Other ids in the padding change no bit of the text behind it.
 
-    With experts, only the last bits: how many rows an expert's product has, and so how it rounds, is told by all tokens.
+    With experts, only the last bits: how many rows an expert's product has, and so how it rounds, all tokens decide.
     """
     model = lively(MODELS[name])
     starts_B = torch.tensor([0, 4])
