@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from clearhead import __version__
-from clearhead.cli import corpora, demo, doctor, evaluate, generate, look, show, train
+from clearhead.cli import corpora, demo, doctor, evaluate, export, generate, look, show, train
 from clearhead.errors import ClearheadError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ VERBS = {
     "look": look.look,
     "eval": evaluate.evaluate,
     "show": show.show,
+    "export": export.export,
     "corpora": corpora.corpora,
     "doctor": doctor.doctor,
     "demo": demo.demo,

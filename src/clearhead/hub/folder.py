@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, MemoryNeededError, OptionError
-from clearhead.files import write_text
+from clearhead.files import flush, write_text
 from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Shape, check, to_ours, to_theirs
@@ -86,7 +88,9 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
     ids = ends if papers is None else papers.ids
     _write_json(folder / CONFIG, {**layout.settings(transformer.config), **ids, "dtype": dtype})
-    _write_json(folder / GENERATION, ends if papers is None else papers.generation)
+    generation = ends if papers is None else papers.generation
+    if generation:  # an encoder has none
+        _write_json(folder / GENERATION, generation)
     save_weights(folder, transformer, papers)
 
 
@@ -95,6 +99,24 @@ def save_weights(folder: Path, transformer: Transformer, papers: Papers | None =
     layout = _layout(transformer.config, papers)
     theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
     write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout, read_table(folder / CONFIG)))
+
+
+def export(folder: Path, model: LanguageModel) -> None:
+    """Writes the model, its tokenizer and what else stood beside them into a folder of its own.
+
+    The folder appears whole or not at all. Raises FolderError when there is one that is not empty, or none can be made.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FolderError(f"{folder}: exists already; choose another name, or remove it")
+    temporary = folder.with_name(f".{folder.name[:50]}.{os.getpid()}.tmp")
+    try:
+        save(temporary, model.transformer, model.tokenizer, model.papers)
+        temporary.replace(folder)
+        flush(folder.parent)
+    except OSError as fault:
+        raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # renamed, unless it failed
 
 
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:

@@ -30,6 +30,7 @@ SMALL = (
     "vocab.txt",
     "chat_template.jinja",
     "chat_template.json",
+    "additional_chat_templates/*.jinja",
     INDEX,
 )
 # As the hub allows them: NAME or OWNER/NAME, of at most 96 characters; @ and a branch, tag or commit may follow.

@@ -1,0 +1,121 @@
+"""The verb export: a folder that transformers opens, whole or not at all."""
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+from calling import Command
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, MistralConfig, MistralForCausalLM
+
+from clearhead import hub
+from clearhead.text import Tokenizer
+
+FILES = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+TEXT = "The quick brown fox"
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """As somebody else made it: an own layout, several ends, settings for generation, a chat template."""
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=257,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=4,
+        max_position_embeddings=32,
+        sliding_window=None,
+        bos_token_id=256,
+        eos_token_id=[256, 0],
+        pad_token_id=3,
+    )
+    MistralForCausalLM(config).save_pretrained(tmp_path / "released", max_shard_size=5000)
+    Tokenizer.bytes().save(tmp_path / "released")
+    (tmp_path / "released" / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    GenerationConfig(temperature=0.3, top_k=7, do_sample=True, eos_token_id=[256, 0]).save_pretrained(
+        tmp_path / "released"
+    )
+    return tmp_path / "released"
+
+
+def logits(folder: Path, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of transformers and ours, for the same folder and text."""
+    ids_BT = torch.tensor([AutoTokenizer.from_pretrained(folder)(TEXT, add_special_tokens=False)["input_ids"]])
+    with torch.no_grad():
+        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)(ids_BT[:, :12]).logits
+        return theirs, hub.load(folder, dtype="stored")(ids_BT[:, :12])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("stored", 1e-5), ("float64", 3e-6), ("bfloat16", 0.05)])
+def test_a_run_opens_in_transformers(command: Command, tmp_path, trained, dtype, tolerance):
+    done = command("export", trained[0], "out", "--dtype", dtype)
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    kind = "float32" if dtype == "stored" else dtype
+    assert done.out.startswith(f"out: qwen3, {kind}, ")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == kind
+    theirs, ours = logits(tmp_path / "out", getattr(torch, kind))
+    assert ours.dtype == getattr(torch, kind)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=tolerance)
+    whole = hub.load(trained[0]).transformer.state_dict()
+    there = hub.load(tmp_path / "out", dtype="stored").transformer.state_dict()
+    assert all(torch.equal(there[name], tensor.to(there[name].dtype)) for name, tensor in whole.items())
+
+
+def test_a_released_model_keeps_what_stood_beside_it(command: Command, tmp_path, released):
+    done = command("export", released, "out")
+    assert done.code == 0, done.err
+    assert done.out.startswith("out: mistral, float32, ")
+    theirs, ours = logits(tmp_path / "out", torch.float32)
+    before, _ = logits(released, torch.float32)
+    assert torch.equal(theirs, before)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert type(model).__name__ == "MistralForCausalLM"
+    assert (model.config.bos_token_id, model.config.eos_token_id, model.config.pad_token_id) == (256, [256, 0], 3)
+    assert (model.generation_config.temperature, model.generation_config.top_k) == (0.3, 7)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False) == "hello"
+
+
+def test_nothing_is_overwritten(command: Command, tmp_path, trained):
+    (tmp_path / "out").mkdir()
+    assert command("export", trained[0], "out").code == 0  # empty: as if it were not there
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "file").write_text("x")
+    for name in ("out", "file", trained[0]):
+        done = command("export", trained[0], name)
+        assert (done.code, done.err) == (1, f"error: {name}: exists already; choose another name, or remove it\n")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_full_disk_leaves_nothing(command: Command, tmp_path, trained, file_limit):
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with file_limit(9000):
+        done = command("export", trained[0], "out")
+    assert done.code == 1
+    assert "cannot be written" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.txt"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == soft
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none/at/all", "out"], 1, "error: none/at/all: there is no such folder"),
+        (["RUN", "text.txt/out"], 1, "error: text.txt/"),
+        (["RUN", "out", "--dtype", "int8"], 2, "error: dtype: there is no 'int8'"),
+        (["RUN"], 2, "Missing argument"),
+    ],
+)
+def test_bad_input(command: Command, tmp_path, trained, arguments, code, message):
+    done = command("export", *(trained[0] if word == "RUN" else word for word in arguments))
+    assert done.code == code
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "out").exists()
