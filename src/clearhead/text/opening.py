@@ -13,6 +13,7 @@ from tokenizers import AddedToken
 
 from clearhead.errors import FolderError, shown
 from clearhead.text.special import ROLES, added_token, role_tokens, with_special
+from clearhead.text.templates import LARGEST_TEMPLATE
 from clearhead.text.vocabularies import Kind, build, kind_of
 
 TOKENIZER = "tokenizer.json"
@@ -22,7 +23,6 @@ TEMPLATES = "additional_chat_templates"
 
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
 LARGEST_SETTINGS = 16 << 20  # bytes; the largest tokenizer_config.json in use has 0.3 MB
-LARGEST_TEMPLATE = 1 << 20  # characters; the longest in use have 30,000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from clearhead.text.labels import labels
 from clearhead.text.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
 from clearhead.text.special import edges, put_around, role_tokens
 from clearhead.text.stream import ByteStream, TextStream, WindowStream
+from clearhead.text.templates import Message, render
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
@@ -217,6 +218,22 @@ class Tokenizer:
         ids = self.encode(text)
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
         return ids if written else [*self.front, *ids, *self.back]
+
+    def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
+        """The messages as one text, by the model's chat template; rules and errors are those of ``templates.render``.
+
+        The template reads the tokens by role ("bos_token", ...). Its text needs ``encode`` alone: what stands in front
+        is in it. Raises TextError when there is no template.
+        """
+        template = self.templates.get("default")
+        if template is None:
+            named = f"; it has templates named {', '.join(self.templates)}" if self.templates else ""
+            raise TextError(
+                f"this model has no chat template{named}: it was not trained to answer, or its template is missing; "
+                "let it go on from a text with `clearhead generate`, or put a chat_template.jinja into its folder"
+            )
+        tokens = {f"{role}_token": token for role, token in self.roles.items()}
+        return render(template, messages, prompt=prompt, **{**tokens, **variables})
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.

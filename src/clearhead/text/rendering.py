@@ -1,0 +1,142 @@
+"""Renders one chat template; started by templates.py as a process of its own, which can be ended whatever it does.
+
+A template comes from wherever its model comes from. It runs in jinja2's immutable sandbox, which keeps it from Python's
+internals; limits that the kernel keeps bound its time and memory, also inside one long operation such as 9**9**9.
+The environment is that of transformers' chat templates, so that the same template gives the same text.
+
+Standard input is one JSON object: template, variables, most (characters). Standard output is one: text, or error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, cast
+
+import jinja2
+import jinja2.ext
+from jinja2 import nodes, utils
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+SECONDS = 2  # of processor time; the slowest templates in use take 0.01 on a conversation of 100,000 characters
+MEMORY = 512 << 20  # bytes of addresses; Python and jinja2 themselves take 60 MB
+
+
+class Generation(jinja2.ext.Extension):
+    """{% generation %} ... {% endgeneration %} marks what the model says, for training; the text stays as it is."""
+
+    tags = {"generation"}  # noqa: RUF012 (jinja2's own form)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_said"), [], [], body).set_lineno(line)
+
+    def _said(self, caller: Callable[[], str]) -> str:
+        return caller()
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """transformers' sandbox, in which an attribute that is not allowed is an error at once, not an empty text."""
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> jinja2.Undefined:
+        raise jinja2.exceptions.SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} is unsafe")
+
+
+class Dictionary:
+    """``dict`` in a template: it can be called, and has no attributes that lead further."""
+
+    def __call__(self, *parts: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*parts, **named)
+
+    def fromkeys(self, *parts: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*parts)
+
+
+class Names(utils.Namespace):
+    """``namespace`` in a template, without names that begin with an underscore."""
+
+    def __init__(self, /, *parts: Any, **named: Any) -> None:
+        for name in dict(*parts, **named):
+            _check_name(name)
+        super().__init__(*parts, **named)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+def environment() -> Sandbox:
+    """transformers' environment for chat templates."""
+    made = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
+    made.filters["tojson"] = _to_json
+    offered: dict[str, Any] = {
+        "raise_exception": _raise,
+        "strftime_now": _now,
+        "dict": Dictionary(),
+        "namespace": Names,
+    }
+    cast(dict[str, Any], made.globals).update(offered)
+    return made
+
+
+def render(template: str, variables: dict[str, Any], most: int) -> str:
+    """The text of a template, at most so many characters. Raises what jinja2 raises, ValueError when it is longer."""
+    parts: list[str] = []
+    room = most
+    for part in environment().from_string(template).generate(**variables):
+        room -= len(part)
+        if room < 0:
+            raise ValueError(f"it wrote more than {most:,} characters")
+        parts.append(part)
+    return "".join(parts)
+
+
+def main() -> None:
+    """Answers the request on standard input."""
+    request = json.load(sys.stdin)
+    time.localtime()  # reads the time zone's file while that is still allowed
+    limits = ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, 0))
+    for limit, most in limits:
+        with contextlib.suppress(ValueError, OSError):  # systems without that limit, or with a lower one
+            resource.setrlimit(limit, (most, most + 1))  # the first ends it with SIGXCPU, which tells why
+    try:
+        answer = {"text": render(**request)}
+    except jinja2.TemplateSyntaxError as error:
+        answer = {"error": f"line {error.lineno}: {error.message}"}
+    except MemoryError:
+        answer = {"error": f"it needed more than {MEMORY >> 20} MB"}
+    except Exception as error:  # whatever a template can bring about
+        kind = "" if isinstance(error, jinja2.TemplateError | ValueError) else f"{type(error).__name__}: "
+        answer = {"error": (kind + str(error))[:500]}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace takes no name that begins with an underscore: {name!r}")
+
+
+def _to_json(
+    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+) -> str:
+    """jinja2's own filter would escape < and > for HTML."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _raise(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+if __name__ == "__main__":
+    main()
