@@ -1,14 +1,16 @@
 """Which weights are trained by what: against torch's AdamW, by hand, and through the disk."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from small_runs import shape
 
 from clearhead.errors import TrainingError
-from clearhead.model import Transformer, build
+from clearhead.model import ExpertsConfig, Transformer, build
 from clearhead.train import OptimizerConfig
+from clearhead.train.muon import Muon, Slab
 from clearhead.train.optimizer import Optimizer, matrices
 
 MUON = OptimizerConfig(lr=0.02, adamw_lr=0.03, weight_decay=0.1, clip=0)
@@ -45,6 +47,30 @@ def test_every_row_of_every_block_matrix_is_in_one_slab():
         places = sorted((s.start, s.start + s.rows) for s in slabs if s.parameter is p)
         inside = p.dim() == 2 and name.startswith("blocks.")
         assert [row for begin, end in places for row in range(begin, end)] == (list(range(len(p))) if inside else [])
+
+
+def test_every_expert_is_trained_as_if_it_stood_alone():
+    """Of each stack one matrix at a time; biases and sinks are left to AdamW."""
+    plain = shape(layers=1)
+    experts = ExpertsConfig(count=3, active=2, bias=True)
+    f = replace(plain.feed_forward, width=5, bias=True, experts=experts)
+    network = build(replace(plain, feed_forward=f, attention=replace(plain.attention, sinks=True)), seed=0)
+    optimizer = made(MUON, network)
+    stack = network.blocks[0].feed_forward.up.weight
+    slabs = [slab for slab in matrices(network) if slab.parameter is stack]
+    assert [(slab.expert, slab.start, slab.rows) for slab in slabs] == [(x, at, 5) for x in range(3) for at in (0, 5)]
+    left = {network.blocks[0].attention.sinks, network.blocks[0].feed_forward.router.bias}
+    assert left <= set(optimizer.adamw.state)
+    fill(network, 0)
+    before, gradient = stack.detach().clone(), stack.grad.clone()
+    optimizer.step(0.5)
+    for expert, start in ((0, 0), (2, 5)):
+        rows = slice(start, start + 5)
+        alone = torch.nn.Parameter(before[expert, rows].clone())
+        alone.grad = gradient[expert, rows].clone()
+        peer = Muon([Slab(alone, 0, 5)], lr=0.01, momentum=MUON.momentum, weight_decay=0.1, dtype=torch.float32)
+        peer.step()
+        torch.testing.assert_close(stack[expert, rows], alone)
 
 
 @pytest.mark.parametrize("config", [MUON, ADAMW], ids=["muon", "adamw"])

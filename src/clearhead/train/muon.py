@@ -32,15 +32,20 @@ def orthogonalise(g_NRC: Tensor, dtype: torch.dtype) -> Tensor:
 
 @dataclass(frozen=True)
 class Slab:
-    """Rows of a parameter that form one matrix of their own: a fused projection holds several."""
+    """Rows of a parameter that form one matrix of their own: a fused projection holds several.
+
+    expert: which matrix of a stack they are of; None where the parameter is one matrix
+    """
 
     parameter: torch.nn.Parameter
     start: int
     rows: int
+    expert: int | None = None
 
     def of(self, tensor: Tensor) -> Tensor:
         """The slab's rows of a tensor shaped like the parameter."""
-        return tensor[self.start : self.start + self.rows]
+        matrix = tensor if self.expert is None else tensor[self.expert]
+        return matrix[self.start : self.start + self.rows]
 
 
 class Muon(torch.optim.Optimizer):
@@ -55,7 +60,7 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         self.slabs: dict[tuple[int, int], list[Slab]] = {}
         for slab in slabs:
-            rows, columns = slab.rows, slab.parameter.shape[1]
+            rows, columns = slab.rows, slab.parameter.shape[-1]
             self.slabs.setdefault((min(rows, columns), max(rows, columns)), []).append(slab)
         self.dtype = dtype
         parameters = list({id(slab.parameter): slab.parameter for slab in slabs}.values())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.errors import TrainingError
-from clearhead.model import Transformer
+from clearhead.model import FEED_FORWARDS, Transformer
 from clearhead.train.config import OptimizerConfig
 from clearhead.train.muon import Muon, Slab
 
@@ -21,10 +21,14 @@ class Optimizer:
         self.model = model
         slabs = list(matrices(model)) if config.kind == "muon" else []
         taken = {id(slab.parameter) for slab in slabs}
-        rest = [p for p in model.parameters() if id(p) not in taken]
+        named = [(name, p) for name, p in model.named_parameters() if id(p) not in taken]
+        rest = [p for _, p in named]
+        decays = {
+            id(p) for name, p in named if p.dim() > 1 and not name.endswith("bias")
+        }  # experts' biases are a matrix
         groups = [
-            {"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0},
+            {"params": [p for p in rest if id(p) in decays], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if id(p) not in decays], "weight_decay": 0.0},
         ]
         betas = (config.beta1, config.beta2)
         self.adamw = torch.optim.AdamW(
@@ -81,19 +85,20 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
 
 
 def matrices(model: Transformer) -> Iterator[Slab]:
-    """The blocks' matrices; the fused projections give one for each of their parts."""
+    """The blocks' matrices; the fused projections give one for each of their parts, the stacks one for each expert."""
     a = model.config.attention
     queries, keys = a.heads * a.head_width, a.kv_heads * a.head_width
-    gated = model.config.feed_forward.width
+    _, gated = FEED_FORWARDS[model.config.feed_forward.kind]
     for name, parameter in model.blocks.named_parameters():
-        if parameter.dim() != 2:
+        if not name.endswith("weight") or parameter.dim() < 2:
             continue
-        rows = [parameter.shape[0]]
+        rows = [parameter.shape[-2]]
         if name.endswith("qkv.weight"):
             rows = [queries, keys, keys]
-        elif name.endswith("up.weight"):
-            rows = [gated] * (parameter.shape[0] // gated)
-        start = 0
-        for count in rows:
-            yield Slab(parameter, start, count)
-            start += count
+        elif name.endswith("up.weight") and gated:
+            rows = [parameter.shape[-2] // 2] * 2
+        for expert in range(len(parameter)) if parameter.dim() == 3 else (None,):
+            start = 0
+            for count in rows:
+                yield Slab(parameter, start, count, expert)
+                start += count
