@@ -23,7 +23,7 @@ from transformers import (
 
 from clearhead import hub
 from clearhead.attend import watch
-from clearhead.hub.families import gpt2, qwen3
+from clearhead.hub.families import decoder, gpt2, qwen3
 from clearhead.model import ModelConfig, NormConfig, PositionConfig
 
 SHAPES = {
@@ -38,7 +38,7 @@ SHAPES = {
     "window longer than the text": with_attention(QWEN3, window=40),
     "theta": replace(QWEN3, positions=PositionConfig(theta=1_000_000.0)),
     "eps": replace(QWEN3, norm=NormConfig(eps=0.1)),
-    **{kind: with_feed_forward(QWEN3, kind) for kind in qwen3.ACTIVATIONS},
+    **{kind: with_feed_forward(QWEN3, kind) for kind in decoder.ACTIVATIONS},
     "GPT-2": GPT2,
     "GPT-2 untied": replace(GPT2, tied=False),
     "GPT-2 eps": replace(GPT2, norm=NormConfig(kind="layer", eps=0.1)),

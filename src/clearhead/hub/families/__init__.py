@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from clearhead.errors import ConfigError, FolderError, nearest, shown
-from clearhead.hub.families import bert, distilbert, gpt2, modernbert, native, qwen3, roberta
+from clearhead.hub.families import (
+    bert,
+    distilbert,
+    gemma2,
+    gemma3_text,
+    gpt2,
+    gpt_neox,
+    gpt_oss,
+    llama,
+    mistral,
+    mixtral,
+    modernbert,
+    native,
+    olmo2,
+    phi3,
+    qwen2,
+    qwen3,
+    qwen3_moe,
+    roberta,
+    smollm3,
+)
 from clearhead.hub.families.spelling import Fitting
 from clearhead.hub.families.table import Row
 from clearhead.model import ModelConfig
@@ -36,10 +56,39 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class Older(Protocol):
+    """A family whose released files have entries under other names, or some without effect."""
+
+    def modern(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The entries as they would be written today, without those that have no effect. Raises ConfigError."""
+        ...
+
+
 CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
 
 # The first that accepts a config writes it; native accepts all.
-FAMILIES: tuple[Family, ...] = (qwen3, gpt2, bert, roberta, distilbert, modernbert, native)
+FAMILIES: tuple[Family, ...] = (
+    qwen3,
+    gpt2,
+    llama,
+    mistral,
+    qwen2,
+    olmo2,
+    smollm3,
+    gemma2,
+    gemma3_text,
+    phi3,
+    gpt_neox,
+    mixtral,
+    qwen3_moe,
+    gpt_oss,
+    bert,
+    roberta,
+    distilbert,
+    modernbert,
+    native,
+)
 
 
 def writing(config: ModelConfig) -> Family:
@@ -63,18 +112,27 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
         code = "; the code that the folder brings (auto_map) is never run" if "auto_map" in settings else ""
         raise FolderError(f"{where}: there is no model family {shown(kind)}{nearest(kind, known)}{code}")
     try:
+        settings = family.modern(settings) if isinstance(family, Older) else settings
         config = family.config(settings)
     except ConfigError as error:
         raise FolderError(f"{where}: {error}") from None
     written = family.settings(config)
     for name, value in settings.items():
-        if name in family.HARMLESS or name == CODE or (name in written and written[name] == value) or value is None:
+        if name in family.HARMLESS or name == CODE or _agree(written.get(name), value):
             continue
         expected = f"; only {shown(written[name])} is supported" if name in written else ""
         raise FolderError(
             f"{where}: the setting {shown(name)} = {shown(value)} is not supported by the {kind} family{expected}"
         )
     return family, config
+
+
+def _agree(written: Any, given: Any) -> bool:
+    """Whether an entry says what would be written: its tables may say less, and None says nothing."""
+    if isinstance(given, Mapping) and isinstance(written, Mapping):
+        ours = cast(Mapping[str, Any], written)
+        return all(_agree(ours.get(name), value) for name, value in cast(Mapping[str, Any], given).items())
+    return given is None or (written is not None and bool(written == given))
 
 
 def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:

@@ -6,55 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearhead.errors import ConfigError
+from clearhead.hub.families import decoder
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
 
 MODEL_TYPE: str = "gpt2"
 ARCHITECTURE: str = "GPT2LMHeadModel"
-HARMLESS: frozenset[str] = frozenset(
-    {
-        "architectures",
-        "attn_pdrop",  # acts in training only
-        "bos_token_id",
-        "dtype",
-        "embd_pdrop",  # acts in training only
-        "eos_token_id",
-        "initializer_range",
-        "model_type",
-        "n_ctx",
-        "pad_token_id",
-        "summary_activation",
-        "summary_first_dropout",
-        "summary_proj_to_labels",
-        "summary_type",
-        "summary_use_proj",
-        "task_specific_params",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-    }
-)
+HARMLESS: frozenset[str] = decoder.HARMLESS | {
+    "attn_pdrop",  # acts in training only
+    "embd_pdrop",  # acts in training only
+    "n_ctx",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+}
 
 ACTIVATIONS = {"gelu-tanh": "gelu_new", "gelu": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh"}
 
 
-def refuses(config: ModelConfig) -> list[str]:
-    """Why this config is not a GPT-2; empty when it is."""
-    a, why = config.attention, list[str]()
-    if config.norm.kind != "layer":
-        why.append("its norms are LayerNorm")
-    if config.positions.kind != "learned":
-        why.append("its positions are learned")
-    if config.feed_forward.kind not in ACTIVATIONS or not config.feed_forward.bias:
-        why.append("its feed-forward is not gated and has biases")
-    if a.head_norm != "none" or a.softcap is not None or a.window is not None:
-        why.append("its heads are not normalised, capped or windowed")
-    if not (a.bias and a.out_bias):
-        why.append("its attention has biases")
-    if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
-        why.append("its heads share no keys and fill the width")
-    return why
+def spelled(config: ModelConfig, name: str) -> str:
+    """The first releases have no ``transformer.`` before their names."""
+    return f"transformer.{name}" if name.startswith(("wte.", "wpe.", "h.", "ln_f.")) else name
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
@@ -68,7 +43,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
         "n_embd": config.width,
         "n_head": config.attention.heads,
         "n_inner": config.feed_forward.width,
-        "activation_function": ACTIVATIONS[config.feed_forward.kind],
+        "activation_function": decoder.spelt(config.feed_forward.kind, ACTIVATIONS),
         "layer_norm_epsilon": config.norm.eps,
         "embd_pdrop": config.dropout,
         "resid_pdrop": config.dropout,
@@ -109,7 +84,13 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
 
 def table(config: ModelConfig) -> list[Row]:
     """Our tensor names beside GPT-2's."""
-    rows = [Row("embedding.weight", ("transformer.wte.weight",)), Row("positions.weight", ("transformer.wpe.weight",))]
+    copies = ("lm_head.weight",) if config.tied else ()
+    rows = [
+        Row("embedding.weight", ("transformer.wte.weight",), copies=copies),
+        Row("positions.weight", ("transformer.wpe.weight",)),
+    ]
+    buffers = ("attn.bias", "attn.masked_bias")  # the causal mask and what hides, once kept in files
+    rows += [Row(None, (f"transformer.h.{l}.{name}",)) for l in range(config.layers) for name in buffers]  # noqa: E741
     modules = {
         "attention_norm": "ln_1",
         "attention.qkv": "attn.c_attn",
@@ -125,3 +106,6 @@ def table(config: ModelConfig) -> list[Row]:
                 transposed = part == "weight" and not theirs.startswith("ln")
                 rows.append(Row(f"blocks.{l}.{ours}.{part}", (f"transformer.h.{l}.{theirs}.{part}",), (), transposed))
     return rows if config.tied else [*rows, Row("head.weight", ("lm_head.weight",))]
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)

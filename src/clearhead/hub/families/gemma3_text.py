@@ -1,0 +1,108 @@
+"""Gemma 3's text models (2025): Gemma 2 without caps, with normalised heads and another theta beside the windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.errors import ConfigError, shown
+from clearhead.hub.families import decoder, rope
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+
+MODEL_TYPE: str = "gemma3_text"
+ARCHITECTURE: str = "Gemma3ForCausalLM"
+HARMLESS: frozenset[str] = decoder.HARMLESS | {"_sliding_window_pattern", "hidden_act", "sliding_window_pattern"}
+spelled = decoder.spelled
+
+
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names: one table of rotary positions for each kind of layer."""
+    local = "rope_local_base_freq"
+    found = decoder.without_unused_window(settings)
+    found = {name: value for name, value in found.items() if name not in (*rope.OLDER, local)}
+    if settings.get("rope_parameters") is not None:
+        older = sorted(name for name in (*rope.OLDER, local) if settings.get(name) is not None)
+        if older:
+            raise ConfigError(f"{older[0]}: {shown(settings[older[0]])} beside rope_parameters, which is in its place")
+        return found
+    full = rope.modern({name: settings[name] for name in rope.OLDER if name in settings}).get("rope_parameters", {})
+    sliding = {} if settings.get(local) is None else {"rope_theta": settings[local]}
+    return {**found, "rope_parameters": {decoder.FULL: full, decoder.SLIDING: sliding}}
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    local = next((kind.positions for kind in config.kinds if kind.window is not None), None)
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **decoder.sizes(config),
+        "attention_bias": config.attention.bias,
+        "query_pre_attn_scalar": decoder.scalar(config),
+        "sliding_window": decoder.window(config) or 4096,  # transformers wants a number also where no layer has it
+        "layer_types": decoder.layer_types(config),
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": config.logit_softcap,
+        "use_bidirectional_attention": False,
+        "hidden_activation": decoder.spelt(config.feed_forward.kind, decoder.ACTIVATIONS),
+        "rope_parameters": {
+            decoder.FULL: rope.written(config.positions),
+            decoder.SLIDING: rope.written(local or config.positions),
+        },
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    sizes, heads = (
+        decoder.read_sizes(settings, tied=True),
+        decoder.read_heads(settings, said=("num_key_value_heads", "head_dim"), divide=True),
+    )
+    tables = entry(settings, "rope_parameters", dict, {})
+    full, sliding = (entry(tables, name, dict | None, None) or {} for name in (decoder.FULL, decoder.SLIDING))
+    positions = rope.read(full, context=sizes["context"], theta=1_000_000.0)
+    local = rope.read(sliding, context=sizes["context"])
+    size, every = entry(settings, "sliding_window", int | None, 4096), _every(settings)
+    windows = decoder.read_windows(settings, size, lambda layer: (layer + 1) % every != 0)
+    own = [positions if window is None else local for window in windows]
+    layers = decoder.layered(windows, positions, own)
+    bias = entry(settings, "attention_bias", bool, False)
+    return ModelConfig(
+        **sizes,
+        arrangement="sandwich",
+        embedding_scale=sizes["width"] ** 0.5,
+        logit_softcap=entry(settings, "final_logit_softcapping", float | None, None),
+        attention=AttentionConfig(
+            **heads,
+            bias=bias,
+            out_bias=bias,
+            head_norm="head",
+            window=layers["window"],
+            scale=decoder.read_scale(settings, heads["head_width"]),
+        ),
+        pattern=layers["pattern"],
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_activation", decoder.ACTIVATIONS),
+            width=entry(settings, "intermediate_size", int),
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float), offset=1.0),
+        positions=positions,
+    )
+
+
+def _every(settings: Mapping[str, Any]) -> int:
+    """How many layers there are from one without a window to the next."""
+    every = entry(settings, "sliding_window_pattern", int, 6)
+    if every < 1:
+        raise ConfigError(f"sliding_window_pattern: {every}; it must be at least 1")
+    return every
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside Gemma 3's."""
+    return decoder.table(config)
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)

@@ -1,0 +1,55 @@
+"""Llama 1, 2 and 3 (Touvron et al. 2023; Dubey et al. 2024): RMSNorm, rotary positions, SwiGLU, grouped heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.hub.families import decoder, rope
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+
+MODEL_TYPE: str = "llama"
+ARCHITECTURE: str = "LlamaForCausalLM"
+HARMLESS: frozenset[str] = decoder.HARMLESS
+modern = rope.modern
+spelled = decoder.spelled
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **decoder.sizes(config),
+        "attention_bias": config.attention.bias,
+        "mlp_bias": config.feed_forward.bias,
+        "hidden_act": decoder.spelt(config.feed_forward.kind, decoder.ACTIVATIONS),
+        "rope_parameters": rope.written(config.positions),
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, False)
+    heads = decoder.read_heads(settings, divide=True)
+    return ModelConfig(
+        **sizes,
+        attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="none"),
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_act", decoder.ACTIVATIONS),
+            width=entry(settings, "intermediate_size", int),
+            bias=entry(settings, "mlp_bias", bool, False),
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float, 1e-6)),
+        positions=rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"]),
+    )
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside Llama's."""
+    return decoder.table(config)
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)

@@ -1,0 +1,53 @@
+"""OLMo 2 (2025): norms on what each part gives, and over all queries and all keys of a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.hub.families import decoder, rope
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+
+MODEL_TYPE: str = "olmo2"
+ARCHITECTURE: str = "Olmo2ForCausalLM"
+HARMLESS: frozenset[str] = decoder.HARMLESS
+modern = rope.modern
+spelled = decoder.spelled
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **decoder.sizes(config),
+        "attention_bias": config.attention.bias,
+        "hidden_act": decoder.spelt(config.feed_forward.kind, decoder.ACTIVATIONS),
+        "rope_parameters": rope.written(config.positions),
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, False)
+    heads = decoder.read_heads(settings)
+    return ModelConfig(
+        **sizes,
+        arrangement="output",
+        attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="projection"),
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_act", decoder.ACTIVATIONS), width=entry(settings, "intermediate_size", int)
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float, 1e-5)),
+        positions=rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"]),
+    )
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside OLMo 2's."""
+    return decoder.table(config)
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)

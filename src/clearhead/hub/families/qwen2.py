@@ -1,0 +1,68 @@
+"""Qwen 2 and 2.5 (Yang et al. 2024): a Llama with biases on queries, keys and values, some layers with a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.hub.families import decoder, rope
+from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.table import Row
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+
+MODEL_TYPE: str = "qwen2"
+ARCHITECTURE: str = "Qwen2ForCausalLM"
+HARMLESS: frozenset[str] = decoder.HARMLESS | {"max_window_layers", "use_mrope"}
+spelled = decoder.spelled
+
+
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names, without a window that is not used."""
+    return decoder.without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
+
+
+def settings(config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries."""
+    window = decoder.window(config)
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": MODEL_TYPE,
+        **decoder.sizes(config),
+        "use_sliding_window": window is not None,
+        "sliding_window": window,
+        "layer_types": decoder.layer_types(config),
+        "hidden_act": decoder.spelt(config.feed_forward.kind, decoder.ACTIVATIONS),
+        "rope_parameters": rope.written(config.positions),
+    }
+
+
+def config(settings: Mapping[str, Any]) -> ModelConfig:
+    """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
+    sizes, heads = decoder.read_sizes(settings, tied=False), decoder.read_heads(settings, said=("num_key_value_heads",))
+    positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"], theta=None)
+    layers = decoder.layered(_windows(settings), positions)
+    return ModelConfig(
+        **sizes,
+        attention=AttentionConfig(**heads, bias=True, head_norm="none", window=layers["window"]),
+        pattern=layers["pattern"],
+        feed_forward=FeedForwardConfig(
+            kind=word(settings, "hidden_act", decoder.ACTIVATIONS), width=entry(settings, "intermediate_size", int)
+        ),
+        norm=NormConfig(eps=entry(settings, "rms_norm_eps", float)),
+        positions=positions,
+    )
+
+
+def _windows(settings: Mapping[str, Any]) -> list[int | None]:
+    """By layer. Without ``layer_types`` the first ``max_window_layers`` see the whole text (28: transformers' own)."""
+    used, first = entry(settings, "use_sliding_window", bool, False), entry(settings, "max_window_layers", int, 28)
+    size = entry(settings, "sliding_window", int) if used else None
+    return decoder.read_windows(settings, size, lambda layer: layer >= first)
+
+
+def table(config: ModelConfig) -> list[Row]:
+    """Our tensor names beside Qwen 2's."""
+    return decoder.table(config)
+
+
+refuses = decoder.refusing(MODEL_TYPE, settings, config)
