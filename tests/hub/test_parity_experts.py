@@ -1,0 +1,203 @@
+"""Mixtures of experts and attention sinks: every family and option against transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from little_models import TOKENIZER
+from parity import VOCABULARY, check_decoder, check_greedy, check_pass, ids, lively, stored
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from clearhead import hub
+from clearhead.errors import FolderError
+
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 24,
+    "intermediate_size": 16,  # with 8, sizes that PyTorch's grouped product takes: transformers uses no other
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 71,
+    "bos_token_id": 30,
+    "eos_token_id": 30,
+    "pad_token_id": 30,
+}
+MIXTRAL = {"num_local_experts": 5}
+QWEN = {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "head_dim": 10}
+OSS = {"num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 10, "sliding_window": 6}
+YARN = {"rope_type": "yarn", "rope_theta": 900.0, "factor": 4.0, "original_max_position_embeddings": 16}
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mixtral": ("MixtralConfig", MIXTRAL),
+    "mixtral, one active": ("MixtralConfig", {**MIXTRAL, "num_experts_per_tok": 1}),
+    "mixtral, all active": ("MixtralConfig", {**MIXTRAL, "num_experts_per_tok": 5}),
+    "mixtral with a window": ("MixtralConfig", {**MIXTRAL, "sliding_window": 5}),
+    "mixtral tied, wide heads, another activation": (
+        "MixtralConfig",
+        {**MIXTRAL, "tie_word_embeddings": True, "head_dim": 10, "hidden_act": "gelu", "num_key_value_heads": 4},
+    ),
+    "mixtral yarn": ("MixtralConfig", {**MIXTRAL, "rope_parameters": YARN, "head_dim": 6}),
+    "qwen3_moe": ("Qwen3MoeConfig", QWEN),
+    "qwen3_moe normalised": ("Qwen3MoeConfig", {**QWEN, "norm_topk_prob": True, "num_experts_per_tok": 3}),
+    "qwen3_moe with dense layers": ("Qwen3MoeConfig", {**QWEN, "mlp_only_layers": [1]}),
+    "qwen3_moe, every second layer": ("Qwen3MoeConfig", {**QWEN, "decoder_sparse_step": 2}),
+    "qwen3_moe with a window, biases, tied": (
+        "Qwen3MoeConfig",
+        {
+            **QWEN,
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "attention_bias": True,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "gpt_oss": ("GptOssConfig", OSS),
+    "gpt_oss yarn": ("GptOssConfig", {**OSS, "rope_parameters": {**YARN, "truncate": False}}),
+    "gpt_oss without windows, without attention's biases": (
+        "GptOssConfig",
+        {**OSS, "attention_bias": False, "layer_types": ["full_attention"] * 3, "num_key_value_heads": 4},
+    ),
+    "gpt_oss clamped early": ("GptOssConfig", {**OSS, "swiglu_limit": 0.5, "swiglu_alpha": 1.1}),
+    "gpt_oss tied, plain positions": (
+        "GptOssConfig",
+        {**OSS, "tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+    ),
+}
+
+
+def made(case: str) -> PreTrainedModel:
+    kind, options = CASES[case]
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(getattr(transformers, kind)(**{**SIZES, **options}))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_as_transformers(case: str, tmp_path: Path) -> None:
+    check_decoder(made(case), tmp_path)
+
+
+@pytest.mark.parametrize("case", ["mixtral", "qwen3_moe normalised", "gpt_oss"])
+@torch.no_grad()
+def test_odd_sizes(case: str, tmp_path: Path) -> None:
+    """One product per expert, here and there."""
+    kind, options = CASES[case]
+    odd = {"moe_intermediate_size" if "moe_intermediate_size" in options else "intermediate_size": 17}
+    model = lively(AutoModelForCausalLM.from_config(getattr(transformers, kind)(**{**SIZES, **options, **odd})))
+    model.set_experts_implementation("eager")
+    ours = stored(model, tmp_path)
+    check_pass(model, ours)
+    check_greedy(model, ours)
+
+
+def altered(folder: Path, *without: str, **entries: Any) -> None:
+    path = folder / "config.json"
+    settings = {name: value for name, value in json.loads(path.read_text()).items() if name not in without}
+    path.write_text(json.dumps({**settings, **entries}))
+
+
+class TestReleased:
+    """config.json as the first releases have it, for transformers 4."""
+
+    @torch.no_grad()
+    def test_qwen3_moe(self, tmp_path: Path) -> None:
+        """Qwen3-30B-A3B: num_experts, an intermediate_size that no layer reads, rope_theta beside an empty scaling."""
+        model = made("qwen3_moe normalised")
+        ours = stored(lively(model), tmp_path)
+        altered(
+            tmp_path,
+            "rope_parameters",
+            "num_local_experts",
+            num_experts=5,
+            rope_theta=10000,
+            rope_scaling=None,
+            intermediate_size=6144,
+            max_window_layers=48,
+            sliding_window=None,
+            output_router_logits=False,
+        )
+        again = hub.load(tmp_path)
+        assert again.config == ours.config
+        assert torch.equal(again(ids()), ours(ids()))
+
+    @torch.no_grad()
+    def test_mixtral(self, tmp_path: Path) -> None:
+        ours = stored(lively(made("mixtral")), tmp_path)
+        altered(tmp_path, "rope_parameters", "head_dim", "router_jitter_noise", rope_theta=1000000.0)
+        again = hub.load(tmp_path)
+        assert again.config == ours.config
+
+    @torch.no_grad()
+    def test_gpt_oss(self, tmp_path: Path) -> None:
+        """gpt-oss-20b: OpenAI's own words beside transformers', rope_scaling, no swiglu_alpha."""
+        ours = stored(lively(made("gpt_oss")), tmp_path)
+        scaling = {
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "factor": 32.0,
+            "original_max_position_embeddings": 4096,
+            "rope_type": "yarn",
+            "truncate": False,
+        }
+        altered(
+            tmp_path,
+            "rope_parameters",
+            "swiglu_alpha",
+            rope_theta=150000,
+            rope_scaling=scaling,
+            experts_per_token=2,
+            initial_context_length=4096,
+            router_aux_loss_coef=0.9,
+        )
+        again = hub.load(tmp_path)
+        assert again.config.positions == ours.config.positions
+        assert torch.equal(again(ids()), ours(ids()))
+
+    def test_gpt_oss_in_four_bits_is_refused(self, tmp_path: Path) -> None:
+        stored(made("gpt_oss"), tmp_path)
+        altered(tmp_path, quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})
+        with pytest.raises(FolderError, match=r"weights are quantised .*mxfp4"):
+            hub.load(tmp_path)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("case", "entries", "message"),
+        [
+            ("qwen3_moe", {"num_experts": 4}, "num_local_experts: 5, but 4 in num_experts"),
+            ("qwen3_moe", {"decoder_sparse_step": 0}, "decoder_sparse_step: 0; it must be at least 1"),
+            ("qwen3_moe", {"mlp_only_layers": [0, 1, 2]}, "the layers (0, 1, 2) are dense, of 3"),
+            ("qwen3_moe", {"shared_expert_intermediate_size": 9}, "'shared_expert_intermediate_size' = 9"),
+            ("mixtral", {"num_experts_per_tok": 6}, "6 active of 5; no more can be active than there are"),
+            ("mixtral", {"num_local_experts": 10**9}, "experts in all; at most 100,000 are accepted"),
+            ("mixtral", {"num_local_experts": 4}, "left over: model.layers.0.block_sparse_moe.experts.4.w1.weight"),
+            ("mixtral", {"num_local_experts": 6}, "missing: model.layers.0.block_sparse_moe.experts.5.w1.weight"),
+            ("gpt_oss", {"num_local_experts": 6}, "model.layers.0.mlp.experts.gate_up_proj is (5, 24, 32)"),
+            ("gpt_oss", {"swiglu_limit": -1.0}, "limit is -1.0"),
+            ("gpt_oss", {"hidden_act": "gelu"}, "'hidden_act' = 'gelu'"),
+        ],
+    )
+    def test_with_what_is_wrong(self, case: str, entries: dict[str, Any], message: str, tmp_path: Path) -> None:
+        stored(made(case), tmp_path)
+        altered(tmp_path, **entries)
+        with pytest.raises(FolderError) as caught:
+            hub.load(tmp_path)
+        assert message in str(caught.value)
+
+
+def test_bfloat16_stays_close(tmp_path: Path) -> None:
+    """Each family's half precision: the same experts for nearly all tokens, logits within a few roundings."""
+    for case in ("mixtral", "qwen3_moe", "gpt_oss"):
+        model = lively(made(case)).bfloat16()
+        model.save_pretrained(tmp_path / case)
+        TOKENIZER.save(tmp_path / case)
+        ours = hub.load(tmp_path / case, dtype="stored")
+        assert {parameter.dtype for parameter in ours.transformer.parameters()} == {torch.bfloat16}
+        with torch.no_grad():
+            difference = (ours(ids()) - model(ids()).logits).abs().float()
+        assert difference.median() < 0.05
