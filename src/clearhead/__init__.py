@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearhead.attend import Ablate, Knockout, Record, Scale, watch
-    from clearhead.face import draw, generate, observe
+    from clearhead.face import draw, fill, generate, observe, vectors
     from clearhead.hub import LanguageModel, load
 
 __version__ = "0.1.0"
@@ -29,15 +29,17 @@ __all__ = [
     "Scale",
     "__version__",
     "draw",
+    "fill",
     "generate",
     "load",
     "observe",
+    "vectors",
     "watch",
 ]
 
 _HOMES = {
     "clearhead.attend": ("Ablate", "Knockout", "Record", "Scale", "watch"),
-    "clearhead.face": ("draw", "generate", "observe"),
+    "clearhead.face": ("draw", "fill", "generate", "observe", "vectors"),
     "clearhead.hub": ("LanguageModel", "load"),
 }
 

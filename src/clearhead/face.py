@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from clearhead import generation, observation
+from torch import Tensor
+
+from clearhead import encoding, generation, observation
 from clearhead.attend import Edit, Record
 from clearhead.hub import LanguageModel
 
@@ -47,6 +49,29 @@ def generate(
     chosen, ends = settled(model, sampling)
     completions = generation.generate(model.transformer, model.tokenizer, prompts, chosen, ends=ends)
     return completions[0] if isinstance(prompt, str) else completions
+
+
+def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[encoding.Filling]:
+    """The ``top`` likeliest tokens, with probabilities, for each mask of a text; for encoders.
+
+    Raises OptionError for a model that does not predict masked tokens, TextError for a text without a mask.
+    """
+    return encoding.fill(model.transformer, model.tokenizer, text, top=top)
+
+
+@overload
+def vectors(model: LanguageModel, texts: str) -> Tensor: ...
+@overload
+def vectors(model: LanguageModel, texts: list[str]) -> Tensor: ...
+def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
+    """vectors_NE, one row for each text, or vector_E of one text, in float32 or wider.
+
+    Pooled as the files beside the model say that sentence-transformers writes; where there are none, the mean of the
+    text's hidden states, the special tokens counted. Raises TextError for a text longer than the model's context.
+    """
+    listed = [texts] if isinstance(texts, str) else texts
+    found_NE = encoding.vectors(model.transformer, model.tokenizer, listed, model.papers.pooling)
+    return found_NE[0] if isinstance(texts, str) else found_NE
 
 
 def settled(model: LanguageModel, chosen: Mapping[str, Any]) -> tuple[generation.Sampling, frozenset[int]]:

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "hub": {"model", "text"},
     "train": {"model", "text", "attend"},
     "generation": {"model", "text", "attend"},
+    "encoding": {"model", "text", "attend"},
     "observation": {"model", "text", "attend"},
     "serve": {"hub", "generation", "observation", "text"},
     "recipes": {"model", "train"},

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from clearhead import __version__
-from clearhead.cli import corpora, demo, doctor, evaluate, export, generate, look, show, train
+from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
 from clearhead.errors import ClearheadError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app = typer.Typer(
 VERBS = {
     "train": train.train,
     "generate": generate.generate,
+    "fill": fill.fill,
+    "chat": chat.chat,
     "look": look.look,
     "eval": evaluate.evaluate,
     "show": show.show,

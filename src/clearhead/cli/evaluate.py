@@ -34,11 +34,13 @@ def evaluate(
 
     from clearhead import hub, machine, runs
     from clearhead.cli.threads import use_threads
+    from clearhead.model import needs_decoder
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
     from clearhead.train.loop import EVALUATED_AT_ONCE
 
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    needs_decoder(loaded.config, "eval")
     use_threads(threads)
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)

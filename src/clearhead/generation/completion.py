@@ -10,7 +10,7 @@ from clearhead.errors import OptionError, TextError
 from clearhead.generation.decoding import Decoding, Drawn
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
-from clearhead.model import Transformer
+from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokenizer
 
 # Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
@@ -124,6 +124,7 @@ def stream_ids(
     ends: Collection[int] | None = None,
 ) -> Iterator[Piece]:
     """``stream`` for prompts that are ids already, none empty, none longer than the context; nothing stands around."""
+    needs_decoder(transformer.config, "generate")
     sampling = Sampling() if sampling is None else sampling
     if together < 1:
         raise OptionError(f"together is {together}; it must be at least 1")

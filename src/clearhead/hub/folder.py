@@ -22,9 +22,11 @@ from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
+from clearhead.hub.sentences import read_pooling, write_pooling
 from clearhead.hub.weights import WEIGHTS, check_dtype, chosen_dtype, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
+from clearhead.model.pooling import Pooling
 from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 
@@ -42,11 +44,13 @@ class Papers:
     """What a folder says beside the numbers, to be written again with them. family: whose layout it has.
 
     ids: the entries of config.json that name special tokens. generation: the content of generation_config.json.
+    pooling: how hidden states become sentence vectors.
     """
 
     family: str
     ids: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
+    pooling: Pooling | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,8 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     generation = ends if papers is None else papers.generation
     if generation:  # an encoder has none
         _write_json(folder / GENERATION, generation)
+    if papers is not None and papers.pooling is not None:
+        write_pooling(folder, papers.pooling, transformer.config.width)
     save_weights(folder, transformer, papers)
 
 
@@ -165,6 +171,12 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
     return LanguageModel(transformer.to(device).eval(), tokenizer, folder, _papers(folder, layout, settings))
 
 
+def read_papers(folder: Path) -> Papers:
+    """What a folder says beside the numbers. Raises FolderError as ``load`` does."""
+    settings = read_table(folder / CONFIG)
+    return _papers(folder, reading(settings, str(folder / CONFIG))[0], settings)
+
+
 def read_config(folder: Path) -> ModelConfig:
     """The config of a folder, without its weights. Raises FolderError naming the file and what is wrong."""
     return reading(read_table(folder / CONFIG), str(folder / CONFIG))[1]
@@ -187,7 +199,7 @@ def _layout(config: ModelConfig, papers: Papers | None) -> Family:
 def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
-    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation)
+    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation, pooling=read_pooling(folder))
 
 
 def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import ClearheadError, FolderError
+from clearhead.hub import sentences
 from clearhead.hub.weights import INDEX, WEIGHTS, foreign, shards
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ SMALL = (
     "vocab.txt",
     "chat_template.jinja",
     "chat_template.json",
+    *sentences.FILES,
     "additional_chat_templates/*.jinja",
     INDEX,
 )

@@ -1,0 +1,48 @@
+"""``clearhead fill``: which tokens an encoder expects behind the masks of a text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.models import Dtype, Model
+
+
+def fill(
+    model: Model,
+    text: Annotated[
+        list[str], typer.Argument(help="Texts with masks, as the tokenizer writes them: [MASK] or <mask>.")
+    ],
+    top: Annotated[int, typer.Option(help="Tokens shown for each mask.")] = 5,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line for each text: text, masks (place, guesses).")
+    ] = False,
+    dtype: Dtype = "auto",
+    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+) -> None:
+    """Fill the masks of a text: the likeliest tokens for each, with their probabilities.
+
+    For encoders such as BERT, which see both sides of a mask. Several masks of
+    a text are filled independently of one another.
+    """
+    import json
+    from dataclasses import asdict
+
+    from clearhead import hub, machine
+    from clearhead.cli.threads import use_threads
+    from clearhead.encoding import fill
+
+    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    use_threads(threads)
+    for number, each in enumerate(text):
+        masks = fill(loaded.transformer, loaded.tokenizer, each, top=top)
+        if as_json:
+            typer.echo(json.dumps({"text": each, "masks": [asdict(mask) for mask in masks]}, ensure_ascii=False))
+            continue
+        typer.echo(("\n" if number else "") + each)
+        for count, mask in enumerate(masks, start=1):
+            if len(masks) > 1:
+                typer.echo(f"mask {count}, place {mask.place}")
+            for guess in mask.guesses:
+                typer.echo(f"{guess.probability:8.4f}  {guess.token.strip() or repr(guess.token)}")

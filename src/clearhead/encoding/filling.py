@@ -1,0 +1,75 @@
+"""Which tokens a model expects behind the masks of a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from clearhead.errors import OptionError, TextError
+from clearhead.model import Transformer
+from clearhead.text import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """A token for one mask. ``token`` is its text as it would stand there, a space before it included."""
+
+    token: str
+    id: int
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """One mask of a text: its place among the tokens, and the likeliest ones for it, the likeliest first."""
+
+    place: int
+    guesses: tuple[Guess, ...]
+
+
+def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int = 5) -> list[Filling]:
+    """The ``top`` likeliest tokens for each mask of ``text``, in their order (Devlin et al. 2019, 3.1).
+
+    Probabilities are those of the softmax over the vocabulary; several masks are filled independently of one another.
+    Raises OptionError for a model that is no encoder or has no prediction head, TextError for a text without a mask
+    or longer than the model's context.
+    """
+    config = transformer.config
+    if config.encoder is None:
+        raise OptionError(
+            "fill is for encoders, which see both sides of a mask; this model writes on: use `clearhead generate`"
+        )
+    if config.encoder.prediction is None:
+        raise OptionError(
+            "these weights have no head that predicts masked tokens (they give sentence vectors); take a checkpoint "
+            "for masked language modelling"
+        )
+    mask = tokenizer.role("mask")
+    if mask is None:
+        raise OptionError("the tokenizer has no mask token; tokenizer_config.json names it as mask_token")
+    if not 1 <= top <= tokenizer.vocab_size:
+        raise OptionError(f"top is {top}; it must be at least 1 and at most {tokenizer.vocab_size:,}")
+    ids = tokenizer.encode_document(text)
+    if len(ids) > config.context:
+        raise TextError(
+            f"the text has {len(ids):,} tokens{tokenizer.counted}; the context is {config.context:,}; shorten it"
+        )
+    places = [place for place, token in enumerate(ids) if token == mask]
+    if not places:
+        raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is to be filled in")
+    with torch.inference_mode():
+        x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.embedding.weight.device))
+        logits_MV = transformer.unembed(x_BTE[:, places])[0].float()
+    logits_MV = logits_MV.index_fill(1, torch.tensor(tokenizer.gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
+    most = torch.topk(logits_MV[:, : tokenizer.vocab_size].softmax(dim=-1), top)
+    return [
+        Filling(
+            place=place,
+            guesses=tuple(
+                Guess(token=tokenizer.decode([token]), id=token, probability=probability)
+                for token, probability in zip(tokens, probabilities, strict=True)
+            ),
+        )
+        for place, tokens, probabilities in zip(places, most.indices.tolist(), most.values.tolist(), strict=True)
+    ]

@@ -1,0 +1,96 @@
+"""What sentence-transformers writes beside a model: how its hidden states become sentence vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from clearhead.errors import ConfigError, FolderError, shown
+from clearhead.files import write_text
+from clearhead.hub.families.entries import entry
+from clearhead.hub.jsonfile import content, read_table
+from clearhead.model.pooling import Pooling
+
+MODULES = "modules.json"
+POOLING = "1_Pooling/config.json"
+LENGTH = "sentence_bert_config.json"
+FILES = (MODULES, POOLING, LENGTH)
+KINDS = {
+    "mean": "pooling_mode_mean_tokens",
+    "mean-root": "pooling_mode_mean_sqrt_len_tokens",
+    "max": "pooling_mode_max_tokens",
+    "first": "pooling_mode_cls_token",
+    "last": "pooling_mode_lasttoken",
+}
+PREFIX = "sentence_transformers.models."
+
+
+def read_pooling(folder: Path) -> Pooling | None:
+    """The pooling of a folder, None where nothing is said.
+
+    Raises FolderError for damaged files, and for steps that would give other vectors and are not known.
+    """
+    if not (folder / MODULES).exists():
+        return None
+    steps = _steps(folder / MODULES)
+    names = [str(step.get("type", "")).rpartition(".")[2] for step in steps]
+    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise FolderError(
+            f"{folder / MODULES}: the steps {', '.join(names)} are not supported; Transformer, Pooling and, if wanted, "
+            "Normalize are"
+        )
+    path = folder / str(steps[1].get("path", "")) / "config.json"
+    if path.resolve().parent.parent != folder.resolve():
+        raise FolderError(
+            f"{folder / MODULES}: altered: {shown(steps[1].get('path'))} is no folder in it; copy it again"
+        )
+    settings = read_table(path)
+    modes = [name for name, value in settings.items() if name.startswith("pooling_mode") and value is True]
+    named = settings.get("pooling_mode")  # what version 5 writes in the place of one entry for each
+    kinds = {**KINDS, "mean": "mean", "mean-root": "mean_sqrt_len_tokens", "max": "max", "first": "cls"}
+    known = KINDS if named is None else {**kinds, "last": "lasttoken"}
+    found = [our for our, their in known.items() if [their] == (modes if named is None else [named])]
+    if not found:
+        raise FolderError(f"{path}: {shown(named or modes)} is not supported; one of {', '.join(known.values())} is")
+    try:
+        return Pooling(kind=found[0], normalised=len(names) == 3, context=_context(folder / LENGTH))
+    except ConfigError as error:
+        raise FolderError(f"{folder / LENGTH}: {error}") from None
+
+
+def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
+    """Writes the files, so that sentence-transformers opens the folder and gives the same vectors."""
+    places = {"Transformer": "", "Pooling": "1_Pooling", **({"Normalize": "2_Normalize"} if pooling.normalised else {})}
+    modules = [
+        {"idx": number, "name": str(number), "path": place, "type": PREFIX + name}
+        for number, (name, place) in enumerate(places.items())
+    ]
+    modes = {their: our == pooling.kind for our, their in KINDS.items()}
+    contents: dict[str, Any] = {
+        MODULES: modules,
+        POOLING: {"word_embedding_dimension": width, **modes},
+        LENGTH: {"max_seq_length": pooling.context, "do_lower_case": False},
+    }
+    for name, values in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_text(folder / name, json.dumps(values, indent=2) + "\n")
+
+
+def _steps(path: Path) -> list[dict[str, Any]]:
+    try:
+        steps = json.loads(content(path).decode())
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in cast(list[Any], steps)):
+        raise FolderError(f"{path}: altered: it holds no list of steps; copy it again")
+    return cast(list[dict[str, Any]], steps)
+
+
+def _context(path: Path) -> int | None:
+    if not path.exists():
+        return None
+    settings = read_table(path)
+    if settings.get("do_lower_case"):
+        raise FolderError(f"{path}: do_lower_case is not supported; lower-case your texts, and set it to false")
+    return entry(settings, "max_seq_length", int | None, None)
