@@ -20,6 +20,7 @@ from clearhead.model import (
     PositionConfig,
     PredictionConfig,
 )
+from clearhead.model.config import LAYERS_AT_MOST
 
 MODEL_TYPE: str = "modernbert"
 ARCHITECTURE: str = "ModernBertForMaskedLM"
@@ -29,11 +30,8 @@ HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "cls_token_id",
     "deterministic_flash_attn",
     "embedding_dropout",
-    "global_attn_every_n_layers",  # read where layer_types is missing
-    "global_rope_theta",  # read where rope_parameters is missing
     "initializer_cutoff_factor",
     "layer_norm_eps",  # norm_eps alone is read
-    "local_rope_theta",
     "mlp_dropout",
     "reference_compile",
     "repad_logits_with_grad",
@@ -44,6 +42,8 @@ HARMLESS: frozenset[str] = bertlike.HARMLESS | {
 GATED = {"geglu": "gelu", "geglu-tanh": "gelu_pytorch_tanh", "swiglu": "silu", "reglu": "relu"}
 WHOLE, BAND = "full_attention", "sliding_attention"
 THETAS = {WHOLE: 160_000.0, BAND: 10_000.0}  # unless said otherwise
+OLD_THETAS = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}  # where transformers before version 5 wrote them
+RHYTHM = "global_attn_every_n_layers"  # the same of layer_types
 
 
 def refuses(config: ModelConfig) -> list[str]:
@@ -102,6 +102,23 @@ def _theta_of(config: ModelConfig, kind: LayerConfig) -> float:
     return (kind.positions or config.positions).theta
 
 
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names. Raises ConfigError naming the entry that is wrong."""
+    layers, old = entry(settings, "num_hidden_layers", int), {RHYTHM, *OLD_THETAS.values()}
+    today = {name: value for name, value in settings.items() if name not in old}
+    if today.get("layer_types") is None:
+        every = entry(settings, RHYTHM, int, 3)
+        if every < 1 or not 1 <= layers <= LAYERS_AT_MOST:
+            raise ConfigError(f"{RHYTHM}: every {every}th of {layers} layers; both must be at least 1")
+        today["layer_types"] = [BAND if layer % every else WHOLE for layer in range(layers)]
+    if today.get("rope_parameters") is None:
+        thetas = {kind: entry(settings, name, float, THETAS[kind]) for kind, name in OLD_THETAS.items()}
+        today["rope_parameters"] = {kind: {"rope_type": "default", "rope_theta": t} for kind, t in thetas.items()}
+    if BAND not in entry(today, "layer_types", tuple[str, ...]):
+        today.pop("local_attention", None)  # without effect
+    return today
+
+
 def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     return _config(settings, bertlike.has_head(settings))
@@ -142,14 +159,8 @@ def _head(settings: Mapping[str, Any]) -> PredictionConfig:
 
 
 def _pattern(settings: Mapping[str, Any], layers: int) -> tuple[LayerConfig, ...]:
-    every = entry(settings, "global_attn_every_n_layers", int, 3)
-    if every < 1:
-        raise ConfigError(f"global_attn_every_n_layers: {every}; it must be at least 1")
-    if "layer_types" in settings:
-        types = entry(settings, "layer_types", tuple[str, ...])
-    else:
-        types = tuple(BAND if layer % every else WHOLE for layer in range(min(layers, every)))
-    if not types or not set(types) <= THETAS.keys() or ("layer_types" in settings and len(types) != layers):
+    types = entry(settings, "layer_types", tuple[str, ...])
+    if len(types) != layers or not set(types) <= THETAS.keys():
         raise ConfigError(f"layer_types: {shown(types)} for {layers} layers; each is {WHOLE} or {BAND}")
     # local_attention counts both sides; the token itself is seen besides.
     band = LayerConfig(
@@ -160,11 +171,7 @@ def _pattern(settings: Mapping[str, Any], layers: int) -> tuple[LayerConfig, ...
 
 
 def _theta(settings: Mapping[str, Any], kind: str) -> float:
-    old = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}[kind]
-    if "rope_parameters" not in settings:
-        return entry(settings, old, float, THETAS[kind])  # where transformers before version 5 wrote it
-    rules = entry(entry(settings, "rope_parameters", dict), kind, dict, {})
-    rotary = cast(Mapping[str, Any], rules)
+    rotary = cast(Mapping[str, Any], entry(entry(settings, "rope_parameters", dict), kind, dict, {}))
     if rotary.get("rope_type", "default") != "default":
         raise ConfigError(f"rope_parameters: {shown(rotary)} for {kind}; rope_type 'default' is supported")
     return entry(rotary, "rope_theta", float, THETAS[kind])
