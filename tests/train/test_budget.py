@@ -143,12 +143,28 @@ def test_what_the_user_fixed_is_in_every_model_tried(monkeypatch):
         chosen(5, adapt=impossible)
 
 
-def test_bfloat16_where_it_pays(monkeypatch):
+@pytest.mark.parametrize(("factor", "best"), [(0.8, "float32"), (2.0, "bfloat16")])
+def test_the_precision_is_the_one_that_trains_the_chosen_model_fastest(monkeypatch, factor, best):
+    """Where bfloat16 products pay, whole steps of small models may not."""
     Machine(monkeypatch, 1e10)
     monkeypatch.setattr(machine, "bfloat16_pays", lambda: True)
+    in_float32 = budget.tokens_per_second
+
+    def tokens_per_second(model: ModelConfig, batch: int, precision: str) -> float:
+        return in_float32(model, batch, precision) * (factor if precision == "bfloat16" else 1.0)
+
+    monkeypatch.setattr(budget, "tokens_per_second", tokens_per_second)
     found, _ = chosen(1)
-    assert found.train.precision == "bfloat16"
-    assert "bfloat16: bfloat16 products are much faster on this machine" in found.reasons
+    assert found.train.precision == best
+    assert any(reason.startswith(f"{best}, the fastest measured for this model (") for reason in found.reasons)
+
+
+def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypatch):
+    Machine(monkeypatch, 1e10)
+    found, _ = chosen(5, batch=3, precision="bfloat16")
+    assert (found.train.batch, found.train.precision) == (3, "bfloat16")
+    assert "bfloat16, as asked" in found.reasons
+    assert any(f"context {found.model.context}, 3 texts a step" in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize(("times", "best"), [({1: 0.1, 2: 1.0, 4: 2.0}, 1), ({1: 0.4, 2: 0.25, 4: 0.2}, 4)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,13 +53,15 @@ def choose(
     valid: int,
     say: Callable[[str], None],
     threads: int | None = None,
+    batch: int | None = None,
+    precision: str | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
     ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
-    takes about a twentieth of the time. ``threads`` is a number asked for; None: it is measured, too. ``say`` is told
-    each measurement. ``adapt`` lays what the user fixed over each model that is tried.
+    takes about a twentieth of the time. ``threads``, ``batch`` and ``precision`` are those asked for; None: they are
+    measured and chosen, too. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each model tried.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
@@ -67,35 +69,36 @@ def choose(
         adapt(shape(rung, vocabulary, max(SHORTEST, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))
     ]
     context = ladder[0].context
-    batch = max(1, BATCH_TOKENS[0] // context)
+    measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
     if threads is None:
         threads, threads_reason = choose_threads(ladder[0], say)
     else:
         threads_reason = f"{threads} thread(s), as asked"
     torch.set_num_threads(threads)
-    precision = "bfloat16" if machine.bfloat16_pays() else "float32"
-    chosen, speed, began = 0, 0.0, time.perf_counter()
+    precisions = worth_trying() if precision is None else (precision,)
+    chosen, speeds, began = 0, dict[str, float](), time.perf_counter()
     for rung, model in enumerate(ladder):
-        seen = tokens_per_second(model, batch, precision)
+        by_precision = {name: tokens_per_second(model, measured, name) for name in precisions}
+        seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
         say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
         if rung and each < TOKENS_PER_WEIGHT:
             break
-        chosen, speed = rung, seen
+        chosen, speeds = rung, by_precision
         if time.perf_counter() - began > MEASURED * left:
             break
-    model = ladder[chosen]
+    model, speed = ladder[chosen], max(speeds.values())
     shown = speed * TRAINED * left
     epochs = shown / tokens
     model = adapt(replace(model, dropout=0.1 if epochs > EPOCHS else 0.0))
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
-    batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
+    batch = batch or max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
     readable = READING * speed * left
     train = TrainConfig(
         minutes=minutes,
         batch=batch,
         threads=threads,
-        precision=precision,
+        precision=max(speeds, key=lambda name: speeds[name]),
         evaluations=EVALUATIONS,
         evaluation_tokens=max(context, int(EVALUATING * readable / EVALUATIONS)),
         final_tokens=max(context, int(EVALUATING * readable)),
@@ -109,10 +112,25 @@ def choose(
         f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
         f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
-        f"{precision}: bfloat16 products are {'' if precision == 'bfloat16' else 'not '}much faster on this machine",
+        _why(speeds, asked=precision is not None),
         threads_reason,
     )
     return Choice(model=model, train=train, reasons=reasons)
+
+
+def worth_trying() -> tuple[str, ...]:
+    """Precisions that may be the fastest here: on small models conversions can cost more than bfloat16 products save."""
+    return ("float32", "bfloat16") if machine.bfloat16_pays() else ("float32",)
+
+
+def _why(speeds: Mapping[str, float], *, asked: bool) -> str:
+    best = max(speeds, key=lambda name: speeds[name])
+    if asked:
+        return f"{best}, as asked"
+    if len(speeds) == 1:
+        return f"{best}: bfloat16 products are not much faster on this machine"
+    compared = ", ".join(f"{name}: {speed:,.0f} tokens/s" for name, speed in speeds.items())
+    return f"{best}, the fastest measured for this model ({compared})"
 
 
 def shape(rung: int, vocabulary: int, context: int) -> ModelConfig:
