@@ -15,6 +15,7 @@ from clearhead.model import (
     ModelConfig,
     NormConfig,
     PositionConfig,
+    ScalingConfig,
     Transformer,
     build,
 )
@@ -24,7 +25,9 @@ BYTES = Tokenizer.bytes()
 SEPARATOR = 256
 
 
-def little(*, shape: str = "qwen3", context: int = 61, window: int | None = None) -> Transformer:
+def little(
+    *, shape: str = "qwen3", context: int = 61, window: int | None = None, scaling: ScalingConfig | None = None
+) -> Transformer:
     """float64, with weights wide enough that the tokens' probabilities differ much."""
     gpt2 = shape == "gpt2"
     config = ModelConfig(
@@ -42,7 +45,7 @@ def little(*, shape: str = "qwen3", context: int = 61, window: int | None = None
         ),
         feed_forward=FeedForwardConfig(kind="gelu" if gpt2 else "swiglu", width=43),
         norm=NormConfig(kind="layer" if gpt2 else "rms"),
-        positions=PositionConfig(kind="learned" if gpt2 else "rotary"),
+        positions=PositionConfig(kind="learned" if gpt2 else "rotary", scaling=scaling),
     )
     model = build(config, seed=7).double().eval()
     with torch.no_grad():

@@ -10,6 +10,7 @@ from clearhead.generation import decoding as engine
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.filters import choose
 from clearhead.generation.sampling import Sampling
+from clearhead.model import ScalingConfig
 
 PROMPT = [SEPARATOR, 72, 101, 108, 108, 111]
 
@@ -130,6 +131,30 @@ def test_a_batch_with_a_window_too():
     prompts = [[SEPARATOR, 1, 2], [SEPARATOR], [SEPARATOR, 5, 6, 7, 8, 9, 10, 11]]
     together = batch(model, prompts, temperature=0, max_tokens=100)
     assert together == [batch(model, [prompt], temperature=0, max_tokens=100)[0] for prompt in prompts]
+
+
+LONGROPE = ScalingConfig(kind="longrope", factor=4.0, original=13, short=(1.0, 1.5, 2.0), long=(2.0, 5.0, 9.0))
+
+
+def test_a_batch_whose_texts_come_to_the_border_of_longrope_one_after_the_other():
+    """Each is passed anew at its own; in the middle the first is dropped."""
+    model = little(scaling=LONGROPE)
+    prompts = [[SEPARATOR, 1, 2], [SEPARATOR, *range(11)], [SEPARATOR, *range(3, 20)], [SEPARATOR, 5, 6, 7, 8]]
+    together = batch(model, prompts, temperature=0, max_tokens=30)
+    assert together == [batch(model, [prompt], temperature=0, max_tokens=30)[0] for prompt in prompts]
+    for prompt, written in zip(prompts, together, strict=True):
+        for length in (len(prompt), 13, 14, 20):
+            text = [*prompt, *written][: max(length, len(prompt))]
+            following = [*prompt, *written][len(text)]
+            assert int(model(torch.tensor([text]))[0, -1, :257].argmax()) == following
+
+
+def test_a_cache_is_not_filled_across_the_border_of_longrope():
+    model = little(scaling=LONGROPE)
+    cache = model.cache(batch=1, capacity=30)
+    model(torch.arange(12).view(1, 12), cache=cache)
+    with pytest.raises(RequestError, match=r"comes to place 13, .* pass the whole text$"):
+        model(torch.arange(2).view(1, 2), cache=cache)
 
 
 def test_logits_of_a_padded_batch_are_those_of_each_text_alone():

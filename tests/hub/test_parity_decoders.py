@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from parity import VOCABULARY, check_decoder
+from parity import NEW, VOCABULARY, check_decoder, check_pass, check_saved, greedy, ids, lively, stored
 from transformers import AutoModelForCausalLM
 
 SIZES = {
@@ -34,7 +34,6 @@ YARN = rope("yarn", factor=4.0, original_max_position_embeddings=16)
 FULL, SLIDING = "full_attention", "sliding_attention"
 MIXED = {"layer_types": [SLIDING, FULL, SLIDING], "use_sliding_window": True, "sliding_window": 5}
 LONG = {"short_factor": [1.0, 1.5, 2.0], "long_factor": [1.5, 4.0, 9.0]}
-PARTS = {"partial_rotary_factor": 0.5, "short_factor": [1.5], "long_factor": [4.0]}
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", {}),
@@ -121,7 +120,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "phi3": ("Phi3", {}),
     "phi3 with a window, tied": ("Phi3", {"sliding_window": 5, "tie_word_embeddings": True, "num_key_value_heads": 4}),
-    "phi3 longrope": ("Phi3", {"original_max_position_embeddings": 100, **rope("longrope", **LONG)}),
+    "phi3 longrope, short": ("Phi3", {"original_max_position_embeddings": 71, **rope("longrope", **LONG)}),
     "phi3, part of each head": ("Phi3", {"hidden_size": 16, **rope(partial_rotary_factor=0.5)}),
     "gpt_neox": ("GPTNeoX", {"hidden_size": 32}),
     "gpt_neox, parts one after the other": ("GPTNeoX", {"hidden_size": 32, "use_parallel_residual": False}),
@@ -139,8 +138,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 WITHOUT = {"GPT2": ("num_key_value_heads", "intermediate_size"), "GPTNeoX": ("num_key_value_heads",)}
 
 
-def made(case: str) -> transformers.PreTrainedModel:
-    kind, options = CASES[case]
+def made(kind: str, options: dict[str, Any]) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
     sizes = {name: value for name, value in SIZES.items() if name not in WITHOUT.get(kind, ())}
     return AutoModelForCausalLM.from_config(getattr(transformers, f"{kind}Config")(**{**sizes, **options}))
@@ -148,4 +146,24 @@ def made(case: str) -> transformers.PreTrainedModel:
 
 @pytest.mark.parametrize("case", CASES)
 def test_as_transformers(case: str, tmp_path: Path) -> None:
-    check_decoder(made(case), tmp_path)
+    check_decoder(made(*CASES[case]), tmp_path)
+
+
+@pytest.mark.parametrize("original", [9, 30])
+@torch.no_grad()
+def test_longrope_turns_anew_where_the_text_gets_long(original: int, tmp_path: Path) -> None:
+    """The text grows from 5 tokens to 55, across the border, with the cache, without it and in transformers."""
+    scaling = rope("longrope", **LONG, partial_rotary_factor=0.75)
+    model = lively(made("Phi3", {"hidden_size": 32, "original_max_position_embeddings": original, **scaling}))
+    ours = stored(model, tmp_path / "theirs")
+    check_pass(model, ours)
+    check_saved(model, ours, tmp_path / "ours")
+    prompt = ids(1, 5)
+    model.generation_config.eos_token_id = None
+    options = {"attention_mask": torch.ones_like(prompt), "max_new_tokens": NEW, "do_sample": False}
+    expected = model.generate(prompt, **options)[0].tolist()
+    assert prompt[0].tolist() + greedy(ours, prompt[0].tolist()) == expected
+    text_BT = prompt
+    while text_BT.shape[1] < len(expected):
+        text_BT = torch.cat((text_BT, ours(text_BT)[:, -1:].argmax(dim=-1)), dim=1)
+    assert text_BT[0].tolist() == expected

@@ -66,7 +66,11 @@ class Decoding:
         self._generators = [_generator(sampling.seed, text) for text in ids]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
         # A record keeps every query that passes the door, and guesses that fail must not stand in it.
-        self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 and watching() is None else None
+        # Guesses that reach across a border and fail would have turned the text for nothing.
+        self._border = transformer.border
+        lookup = lookup and self._border is None and watching() is None
+        self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
+        self._passed_BT = self._next_BT[:, :0]  # what the cache holds, kept where there is a border
         self._guesses: list[int] = []
         self._aim()
 
@@ -112,6 +116,8 @@ class Decoding:
 
     def _pass(self, *, last: bool) -> Tensor:
         """logits_BTV of the tokens not yet passed (of the last one only), in float32 or wider."""
+        if self._border is not None:
+            self._cross(self._border)
         places_BT = None
         if self._starts_B is not None:
             cells_T = torch.arange(self._cache.length, self._cache.length + self._next_BT.shape[1], device=self._device)
@@ -120,6 +126,14 @@ class Decoding:
             self._next_BT, mask=self._mask, places_BT=places_BT, cache=self._cache, last=last
         )
         return logits_BTV if logits_BTV.dtype == torch.float64 else logits_BTV.float()
+
+    def _cross(self, border: int) -> None:
+        """Passes all texts anew when one comes to the border: the cache holds keys turned for shorter ones."""
+        whole_BT = torch.cat((self._passed_BT, self._next_BT), dim=1)
+        if any(self._cache.length - start <= border < whole_BT.shape[1] - start for start in self._starts):
+            self._cache.rewind(0)
+            self._next_BT = whole_BT
+        self._passed_BT = whole_BT
 
     def _choose(self, logits_BV: Tensor) -> tuple[list[int], list[float]]:
         """Ids and log-probabilities of the batch; the ids are the next pass's input."""
@@ -168,6 +182,7 @@ class Decoding:
         self._starts = [self._starts[row] - first for row in rows]
         self._generators = [self._generators[row] for row in rows]
         self._next_BT = self._next_BT[rows_R]
+        self._passed_BT = self._passed_BT[rows_R, first:]
         self._seen_BV = None if self._seen_BV is None else self._seen_BV[rows_R]
         self._aim()
 
@@ -212,8 +227,9 @@ def _check_memory(transformer: Transformer, texts: int, longest: int, capacity: 
     a = config.attention
     cache = 2 * config.layers * texts * a.kv_heads * capacity * a.head_width * size
     # the widest moment of a layer's pass over the prompts: what it read, queries, keys, values and their outputs, and
-    # the feed-forward's two or three inner rows
-    widest = 4 * config.width + 2 * (a.heads + a.kv_heads) * a.head_width + 3 * config.feed_forward.width
+    # the feed-forward's two or three inner rows, for each active expert
+    inner = 3 * config.feed_forward.width * config.feed_forward.active
+    widest = 4 * config.width + 2 * (a.heads + a.kv_heads) * a.head_width + inner
     need, free = cache + texts * (longest * widest + 3 * config.vocabulary) * size, free_memory()
     if need > free:
         raise MemoryNeededError(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.model.config import ModelConfig, PositionConfig
-from clearhead.model.scaling import beyond, rates
+from clearhead.model.scaling import rates
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,22 @@ class Rotary:
     def turn(self, places_BT: Tensor, reach: int) -> Turn:
         """Cosines and sines of the given places, in float32; all places lie below ``reach``."""
         cos_KD, sin_KD = self._table(places_BT.device, reach)
-        return self._turn(cos_KD[places_BT].unsqueeze(2), sin_KD[places_BT].unsqueeze(2))
+        cos_BTD, sin_BTD = cos_KD[places_BT], sin_KD[places_BT]
+        if self.border is not None and reach > self.border:
+            cos_KD, sin_KD = self._table(places_BT.device, reach, long=True)
+            long_B11 = (places_BT.amax(dim=1) >= self.border)[:, None, None]  # each text of a batch by its own length
+            cos_BTD = torch.where(long_B11, cos_KD[places_BT], cos_BTD)
+            sin_BTD = torch.where(long_B11, sin_KD[places_BT], sin_BTD)
+        return self._turn(cos_BTD.unsqueeze(2), sin_BTD.unsqueeze(2))
 
-    def _table(self, device: torch.device, reach: int) -> tuple[Tensor, Tensor]:
+    @property
+    def border(self) -> int | None:
+        """The first place that turns all places of its text otherwise (LongRoPE); None = there is no such place."""
+        scaling = self.config.scaling
+        return scaling.original if scaling is not None and scaling.kind == "longrope" else None
+
+    def _table(self, device: torch.device, reach: int, long: bool = False) -> tuple[Tensor, Tensor]:
         """For the places below ``reach`` at least; it grows by doubling, since a context of 2**20 would take 1 GB."""
-        long = beyond(self.config, reach)
         table = self._tables.get((device, long))
         if table is None or len(table[0]) < reach:
             rows = min(self.context, max(1024, 1 << (reach - 1).bit_length()))

@@ -13,7 +13,8 @@ from clearhead.model.config import PositionConfig, ScalingConfig
 def rates(config: PositionConfig, width: int, long: bool) -> tuple[Tensor, float]:
     """rates_P in radians per place of the pairs of ``width`` numbers, in float32, and the factor on what is turned.
 
-    theta^(-2 i / width) (Su et al. 2021, 3.2.2), scaled as the config says. long: the text reaches ``beyond``.
+    theta^(-2 i / width) (Su et al. 2021, 3.2.2), scaled as the config says. long: for a text
+    that is longer than the original context (LongRoPE).
     """
     exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
     # Times the reciprocal, as transformers has it: a quotient rounds otherwise, by 6e-5 radians at place 2,000.
@@ -29,11 +30,6 @@ def rates(config: PositionConfig, width: int, long: bool) -> tuple[Tensor, float
         return _yarn(scaling, config.theta, waves_P), _or(scaling.attention, _yarn_factor(scaling))
     divisors = torch.tensor(scaling.long if long else scaling.short, dtype=torch.float32)
     return 1.0 / (divisors * waves_P), _or(scaling.attention, _longrope_factor(scaling))
-
-
-def beyond(config: PositionConfig, reach: int) -> bool:
-    """Whether a text of ``reach`` places is read with other angles than a short one (LongRoPE, Ding et al. 2024)."""
-    return config.scaling is not None and config.scaling.kind == "longrope" and reach > config.scaling.original
 
 
 def _or(chosen: float | None, otherwise: float) -> float:
@@ -74,4 +70,5 @@ def _yarn_factor(scaling: ScalingConfig) -> float:
 
 
 def _longrope_factor(scaling: ScalingConfig) -> float:
+    """Ding et al. 2024, "LongRoPE", as Phi-3 has it."""
     return 1.0 if scaling.factor <= 1 else math.sqrt(1 + math.log(scaling.factor) / math.log(scaling.original))

@@ -39,11 +39,13 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.layers))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
         self.head = None if config.matrices == 1 else nn.Linear(config.width, config.vocabulary, bias=False)
-        kinds = list(dict.fromkeys((kind.positions or config.positions, kind.window) for kind in config.kinds))
-        self._kinds = kinds  # what sets layers apart, each once; masks and turns are made once for each
-        self._kind_of = [kinds.index((kind.positions or config.positions, kind.window)) for kind in config.kinds]
-        rotaries = {rule: rotary(config, rule) for rule, _ in kinds}
-        self._rotaries = {rule: each for rule, each in rotaries.items() if each is not None}
+        # What sets layers apart, each once: masks and turns are made once for each.
+        kinds = [(kind.positions or config.positions, kind.window) for kind in config.kinds]
+        rules, windows = (list(dict.fromkeys(each)) for each in zip(*kinds, strict=True))
+        self._rotaries, self._windows = [rotary(config, rule) for rule in rules], windows
+        self._kinds = [(rules.index(rule), windows.index(size)) for rule, size in kinds]
+        # The first place that changes the angles of all places of its text; a cache cannot be filled across it.
+        self.border = next((each.border for each in self._rotaries if each is not None and each.border), None)
 
     def forward(
         self,
@@ -83,6 +85,8 @@ class Transformer(nn.Module):
             places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
         else:
             reach = self._reach(ids_BT, places_BT)
+        if start and self.border is not None:
+            self._check_border(places_BT, self.border)
         x_BTE = self._embed(ids_BT)
         if self.positions is not None:
             x_BTE = self.positions(x_BTE, places_BT)
@@ -91,11 +95,10 @@ class Transformer(nn.Module):
         elif types_BT is not None:
             raise RequestError("model: token types were given; a decoder has none, leave them out")
         x_BTE = self.dropout(x_BTE)
-        turns = {rule: each.turn(places_BT, reach) for rule, each in self._rotaries.items()}
-        kinds = [(turns.get(rule), self.own_mask(size) & mask) for rule, size in self._kinds]
-        for layer, kind in zip(self.blocks, self._kind_of, strict=True):
-            turn, seen = kinds[kind]
-            x_BTE = layer(x_BTE, turn=turn, mask=seen, cache=cache)
+        turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
+        masks = [self.own_mask(size) & mask for size in self._windows]
+        for layer, (turn, seen) in zip(self.blocks, self._kinds, strict=True):
+            x_BTE = layer(x_BTE, turn=turns[turn], mask=masks[seen], cache=cache)
         if cache is not None:
             cache.advance(T)
         return self.norm(x_BTE)
@@ -111,6 +114,15 @@ class Transformer(nn.Module):
             raise RequestError(
                 f"model: the text has {start + ids_BT.shape[1]} tokens; the context is {self.config.context}; "
                 "shorten the text"
+            )
+
+    def _check_border(self, places_BT: Tensor, border: int) -> None:
+        """Raises RequestError when keys in the cache would have to be turned anew."""
+        crossing_B = (places_BT[:, 0] <= border) & (places_BT[:, -1] >= border)
+        if bool(crossing_B.any()):
+            raise RequestError(
+                f"model: the text comes to place {border}, from where LongRoPE turns all its places otherwise; "
+                "empty the cache (rewind to 0) and pass the whole text"
             )
 
     def _embed(self, ids_BT: Tensor) -> Tensor:
