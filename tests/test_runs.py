@@ -13,7 +13,7 @@ import torch
 
 from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, MemoryNeededError, OptionError, TextError
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.text import Tokenizer, Windows
 from clearhead.train import TrainConfig
@@ -37,6 +37,7 @@ MIDDLING = ModelConfig(
     attention=AttentionConfig(heads=4, kv_heads=4, head_width=32),
     feed_forward=FeedForwardConfig(width=352),
 )
+MIXTURE = replace(MIDDLING, feed_forward=FeedForwardConfig(width=352, experts=ExpertsConfig(count=3, active=2)))
 TRAIN = TrainConfig(steps=3, batch=2, threads=1)
 
 
@@ -172,15 +173,17 @@ class TestMemory:
             runs.create(texts, Recipe(text=config("a.txt"), model=MODEL, train=TRAIN))
         assert not (texts / "recipe.toml").exists()
 
-    def test_the_estimate_is_near_what_is_taken(self):
+    @pytest.mark.parametrize("config", [MIDDLING, MIXTURE], ids=["one feed-forward", "two active experts"])
+    def test_the_estimate_is_near_what_is_taken(self, config: ModelConfig):
         """What a process of its own grows by, from a step of one window to a step of 32."""
         program = (
             "import torch\n"
-            "from test_runs import one_step, peak\n"
+            "from test_runs import MIDDLING, MIXTURE, one_step, peak\n"
             "torch.set_num_threads(1)\n"
-            "one_step(1)\n"  # the libraries' own
+            f"config = {'MIDDLING' if config is MIDDLING else 'MIXTURE'}\n"
+            "one_step(config, 1)\n"  # the libraries' own
             "before = peak()\n"
-            "one_step(32)\n"
+            "one_step(config, 32)\n"
             "print(peak() - before)\n"
         )
         place = str(Path(__file__).parent)
@@ -191,7 +194,7 @@ class TestMemory:
             text=True,
             check=True,
         )
-        few, many = (runs.memory_needed(MIDDLING, replace(TRAIN, batch=batch)) for batch in (1, 32))
+        few, many = (runs.memory_needed(config, replace(TRAIN, batch=batch)) for batch in (1, 32))
         assert 0.7 * (many - few) < int(done.stdout) < 1.4 * (many - few)
 
     def test_what_a_run_needs_grows_with_each_part(self):
@@ -207,13 +210,13 @@ class TestMemory:
         assert needs == sorted(set(needs))
 
 
-def one_step(batch: int) -> None:
+def one_step(config: ModelConfig, batch: int) -> None:
     """A step of training, in a process of its own."""
     import numpy as np
 
     from clearhead.text import Batch
 
-    network = build(MIDDLING, seed=0).train()
+    network = build(config, seed=0).train()
     ids_BT = np.zeros((batch, 256), dtype=np.int64)
     loss = next_token_loss(network, Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None))
     loss.backward()

@@ -167,10 +167,12 @@ def check_memory(model: ModelConfig, config: TrainConfig) -> None:
 def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     """Bytes for weights, gradients, two optimizer states and a copy to save, and what backward keeps of one batch."""
     tokens, E, F = config.batch * model.context, model.width, model.feed_forward.width
+    A = model.feed_forward.active
     inner = (model.attention.heads + 2 * model.attention.kv_heads) * model.attention.head_width
     # Kept for backward or passing, in float32: 8 widths of the residual stream, 3 of the projections, 5 of the hidden
-    # layer; within a tenth of what a process grows by (tests/test_runs.py).
-    activations = tokens * model.layers * (8 * E + 3 * inner + 5 * F)
+    # layer and 3 of the stream again for each further expert; within a tenth of what a process grows by
+    # (tests/test_runs.py).
+    activations = tokens * model.layers * (8 * E + 3 * inner + 5 * F * A + 3 * E * (A - 1))
     return 4 * (5 * model.parameters() + activations + 3 * LOGITS_AT_ONCE["cpu"] + model.vocabulary * E)
 
 

@@ -17,6 +17,7 @@ def show(model: Model) -> None:
     config, tokenizer = loaded.config, loaded.tokenizer
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
+    several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
     inner = config.inner_parameters()
     width = loaded.transformer.embedding.weight.element_size()
     cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
@@ -26,8 +27,9 @@ def show(model: Model) -> None:
         "memory": f"{config.parameters() * width / 1e6:,.1f} MB, and {cache / 1e6:,.1f} MB for a text of full length",
         "layers": f"{config.layers} of width {config.width}",
         "attention": f"{a.heads} heads of width {a.head_width}{groups}"
-        + (f", window of {a.window} tokens" if a.window else ""),
-        "feed-forward": f"{f.kind} of width {f.width}",
+        + (f", window of {a.window} tokens" if a.window else "")
+        + (", sinks" if a.sinks else ""),
+        "feed-forward": f"{several}{f.kind} of width {f.width}",
         "norm": config.norm.kind,
         "positions": config.positions.kind,
         "output layer": "the embedding matrix" if config.tied else "its own matrix",

@@ -126,6 +126,11 @@ class FeedForwardConfig:
         if self.clamp is not None and self.kind != "swiglu":
             raise ConfigError(f"feed_forward: clamp beside kind {self.kind!r}; it belongs to 'swiglu'")
 
+    @property
+    def active(self) -> int:
+        """Feed-forwards that each token goes through."""
+        return 1 if self.experts is None else self.experts.active
+
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig:
