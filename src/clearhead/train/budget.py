@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a
 BATCH_TOKENS = (2048, 32768)
 EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
 
+Precision = Literal["float32", "bfloat16"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -54,14 +57,14 @@ def choose(
     say: Callable[[str], None],
     threads: int | None = None,
     batch: int | None = None,
-    precision: str | None = None,
+    precision: Precision | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
     """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
 
     ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
     takes about a twentieth of the time. ``threads``, ``batch`` and ``precision`` are those asked for; None: they are
-    measured and chosen, too. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each model tried.
+    chosen, too. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each model tried.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
@@ -75,10 +78,10 @@ def choose(
     else:
         threads_reason = f"{threads} thread(s), as asked"
     torch.set_num_threads(threads)
-    precisions = worth_trying() if precision is None else (precision,)
-    chosen, speeds, began = 0, dict[str, float](), time.perf_counter()
+    precisions: tuple[Precision, ...] = worth_trying() if precision is None else (precision,)
+    chosen, speeds, began = 0, dict[Precision, float](), time.perf_counter()
     for rung, model in enumerate(ladder):
-        by_precision = {name: tokens_per_second(model, measured, name) for name in precisions}
+        by_precision: dict[Precision, float] = {name: tokens_per_second(model, measured, name) for name in precisions}
         seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
         say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
@@ -118,12 +121,12 @@ def choose(
     return Choice(model=model, train=train, reasons=reasons)
 
 
-def worth_trying() -> tuple[str, ...]:
-    """Precisions that may be the fastest here: on small models conversions can cost more than bfloat16 products save."""
+def worth_trying() -> tuple[Precision, ...]:
+    """Precisions that may be the fastest here: in a small model conversions can cost more than the products save."""
     return ("float32", "bfloat16") if machine.bfloat16_pays() else ("float32",)
 
 
-def _why(speeds: Mapping[str, float], *, asked: bool) -> str:
+def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
     best = max(speeds, key=lambda name: speeds[name])
     if asked:
         return f"{best}, as asked"
