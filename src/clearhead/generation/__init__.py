@@ -11,12 +11,14 @@ from clearhead.generation.completion import (
     stream,
     stream_ids,
 )
+from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults
 from clearhead.generation.sampling import Sampling
 
 __all__ = [
     "TOGETHER",
     "Completion",
+    "Conversation",
     "Defaults",
     "Finish",
     "Piece",

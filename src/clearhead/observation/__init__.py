@@ -3,6 +3,6 @@
 from clearhead.observation.draw import ENDINGS, draw
 from clearhead.observation.focus import Focus
 from clearhead.observation.observed import Observation, observe, observe_ids
-from clearhead.observation.terminal import reading
+from clearhead.observation.terminal import answer_reading, reading
 
-__all__ = ["ENDINGS", "Focus", "Observation", "draw", "observe", "observe_ids", "reading"]
+__all__ = ["ENDINGS", "Focus", "Observation", "answer_reading", "draw", "observe", "observe_ids", "reading"]

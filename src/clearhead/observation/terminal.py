@@ -22,11 +22,16 @@ KEYS, LABEL, BAR = 8, (6, 16), (3, 8)
 # Places around the query that are listed when the text is longer.
 AROUND = 24
 
+# Tokens of an answer that are shown one below another.
+ANSWER = 64
+
 HEADINGS = ("nats", "1st", "prev", "dist")
 
 
 class Table:
     """A rich renderable: the query in its text, one line for each head, and a legend. Fits any width from 60 cells."""
+
+    _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and what it says
 
     def __init__(self, observation: Observation, row: int, readings: Sequence[Reading], model: str | None) -> None:
         self._observation, self._row, self._readings, self._model = observation, row, readings, model
@@ -65,17 +70,20 @@ class Table:
                 line = Text.assemble(line, "  ", item)
         yield line
 
+    def _names(self) -> list[str]:
+        return [f"{reading.site.layer}.{reading.head}" for reading in self._readings]
+
     def _lines(self, width: int) -> RenderResult:
         labels = [legible(token) for token in self._observation.tokens]
-        names = [f"{reading.site.layer}.{reading.head}" for reading in self._readings]
+        names = self._names()
         measures = [_measures(reading) for reading in self._readings]
         widths = [max(len(HEADINGS[n]), *(len(row[n]) for row in measures)) for n in range(len(HEADINGS))]
-        name = max(len("head"), *map(len, names))
+        name = max(len(self._first), *map(cell_len, names))
         shape = _Cell.fit(self._readings, labels, width - name - sum(widths) - len(widths) - 2)
-        heading = f"{'head':<{name}}  {'reads most':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
+        heading = f"{self._first:<{name}}  {'reads most':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
         yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(HEADINGS, widths, strict=True)), "bold")
         for head, reading, row in zip(names, self._readings, measures, strict=True):
-            line = Text(f"{head:<{name}}", "bold")
+            line = Text(head + " " * (name - cell_len(head)), "bold")
             for n in range(shape.keys):
                 line.append("  ")
                 line.append_text(shape.draw(reading, n, labels))
@@ -84,11 +92,31 @@ class Table:
     def _legend(self) -> RenderResult:
         worst = max(reading.error for reading in self._readings)
         yield Text(
-            "head: layer.head, counted from 0; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
+            f"{self._about}; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
             "weight on the first token and on the one before; dist: mean distance back, in tokens. "
             f"The weights of a row sum to 1 within {scientific(worst)}.",
             style="dim",
         )
+
+
+class AnswerTable(Table):
+    """One head, and a line for each of the last rows of a text: ``row`` and what comes after it."""
+
+    _first, _about = "token", "token: its place and the token"
+
+    def _heading(self, width: int) -> RenderResult:
+        site, head = self._readings[0].site, self._readings[0].head
+        line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
+        yield line.append(f"what each token of the answer reads, layer {site.layer}, head {head}")
+        if len(self._readings) < self._observation.shape[0] - self._row:
+            yield Text(
+                f"the last {len(self._readings)} of its {self._observation.shape[0] - self._row:,} tokens", "dim"
+            )
+
+    def _names(self) -> list[str]:
+        tokens = self._observation.tokens
+        places = range(len(tokens) - len(self._readings), len(tokens))
+        return [f"{place} {shortened(legible(tokens[place]), LABEL[1])}" for place in places]
 
 
 class _Cell:
@@ -144,6 +172,17 @@ def reading(
     row = query_row(observation, query)
     among = matching(observation, layer=layer, head=head)
     return Table(observation, row, [read(observation, site, n, row, KEYS) for site, n in among], model)
+
+
+def answer_reading(record: Record, start: int, *, layer: int, head: int, model: str | None = None) -> Table:
+    """A rich renderable: what one head reads at each row from ``start`` to the end, at most the last ANSWER of them.
+
+    Raises OptionError for a layer or head that is not there.
+    """
+    observation = Observation.of(record)
+    ((site, head),) = matching(observation, layer=layer, head=head)
+    rows = range(max(start, observation.shape[0] - ANSWER), observation.shape[0])
+    return AnswerTable(observation, start, [read(observation, site, head, row, KEYS) for row in rows], model)
 
 
 def bar(weight: float, cells: int) -> str:

@@ -1,0 +1,174 @@
+"""The lines of a chat: messages and commands, from a terminal or a pipe."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import fields, replace
+
+import typer
+from rich.console import Console
+
+from clearhead.errors import ClearheadError, OptionError, TextError, nearest
+from clearhead.generation import Conversation, Sampling
+from clearhead.hub import LanguageModel
+from clearhead.observation import answer_reading, observe_ids, reading
+
+# New tokens of an answer, unless told. The cache for them is allocated at once: 0.5 GB for a Qwen 3 of 0.6B in float32.
+TOKENS = 2048
+
+# Settings that /set changes; the stop strings are the model's.
+NAMES = tuple(field.name for field in fields(Sampling) if field.name != "stop")
+
+HELP = """\
+/set temperature 0.7   change a setting; off: none
+/set                   all settings
+/clear                 begin anew; the system message stays
+/look                  what the last token of the answer read, head by head
+/look 3.1              what each token of the answer read, by layer 3, head 1 (counted from 0)
+/bye                   end (or Ctrl-D)
+Ctrl-C stops an answer. A line that begins with two slashes is a message with one.
+settings: """ + ", ".join(NAMES)
+
+WHY = {"length": "/set max_tokens changes how long an answer may be", "context": "/clear begins anew"}
+
+
+class Talk:
+    """A chat until its lines end. On a terminal an error is told and the chat goes on; from a pipe it ends it."""
+
+    def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling, *, name: str) -> None:
+        self._model, self._conversation, self._sampling, self._name = model, conversation, sampling, name
+        self._terminal = sys.stdin.isatty()
+
+    def run(self) -> None:
+        """Reads lines and answers. Raises what a message or a command from a pipe raises."""
+        if self._terminal:
+            context = self._model.config.context
+            typer.echo(f"{self._name}: a context of {context:,} tokens; /help lists the commands", err=True)
+        for line in self._lines():
+            try:
+                if not self._obey(line):
+                    return
+            except ClearheadError as error:
+                if not self._terminal:
+                    raise
+                typer.echo(f"error: {error}", err=True)
+            except KeyboardInterrupt:
+                if not self._terminal:
+                    raise
+                typer.echo("\nstopped", err=True)
+
+    def _lines(self) -> Iterator[str]:
+        if not self._terminal:
+            for number, line in enumerate(sys.stdin.buffer, start=1):
+                try:
+                    yield line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "").rstrip("\r\n")
+                except UnicodeDecodeError:
+                    raise TextError(
+                        f"standard input: line {number} is not UTF-8; convert it first, e.g. with iconv"
+                    ) from None
+            return
+        with suppress(ImportError):
+            import readline  # noqa: F401 (gives input() its editing and history)  # pyright: ignore[reportUnusedImport]
+        while True:
+            try:
+                yield input(">>> ")
+            except EOFError:
+                typer.echo(err=True)
+                return
+            except KeyboardInterrupt:
+                typer.echo("\n/bye or Ctrl-D ends the chat", err=True)
+
+    def _obey(self, line: str) -> bool:
+        """Does what a line asks; False when it ends the chat."""
+        text = line.strip()
+        command = re.fullmatch(r"/(\w+)((?:\s.*)?)", text)
+        if command is None:
+            if text:
+                self._answer(text.removeprefix("/") if text.startswith("//") else line)
+            return True
+        name, rest = command[1], command[2].split()
+        verbs = {"set": self._set, "clear": self._clear, "look": self._look, "help": self._help}
+        if name == "bye":
+            return False
+        if name not in verbs:
+            raise OptionError(f"/{name}: there is no such command{nearest(name, [*verbs, 'bye'])}")
+        verbs[name](rest)
+        return True
+
+    def _answer(self, text: str) -> None:
+        began, number = time.perf_counter(), 0
+        with closing(self._conversation.ask(text, self._sampling)) as pieces:
+            for piece in pieces:
+                number += 1
+                sys.stdout.write(piece.text)
+                sys.stdout.flush()
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        seconds, finish = time.perf_counter() - began, self._conversation.finish
+        context = self._model.config.context
+        if finish == "length":
+            typer.echo(f"cut after {number:,} tokens; {WHY['length']}", err=True)
+        elif finish == "context":
+            typer.echo(
+                f"cut: the context of {context:,} tokens is full, and nothing was dropped; {WHY['context']}", err=True
+            )
+        elif self._terminal:
+            used = len(self._conversation.ids)
+            typer.echo(f"[{number:,} tokens, {number / seconds:.0f} a second; {used:,} of {context:,}]", err=True)
+
+    def _set(self, words: list[str]) -> None:
+        if not words:
+            width = max(map(len, NAMES))
+            for name in NAMES:
+                value = getattr(self._sampling, name)
+                typer.echo(f"{name:<{width}}  {'off' if value is None else value}", err=True)
+            return
+        if len(words) != 2:
+            raise OptionError(f"/set {' '.join(words)}: give a name and a value, such as /set temperature 0.7")
+        name, text = words
+        if name not in NAMES:
+            raise OptionError(f"/set {name}: there is no such setting{nearest(name, NAMES)}")
+        self._sampling = replace(self._sampling, **{name: _value(name, text)})
+        typer.echo(f"{name}: {text}", err=True)
+
+    def _clear(self, words: list[str]) -> None:
+        _nothing("clear", words)
+        self._conversation.clear()
+        typer.echo("begun anew", err=True)
+
+    def _help(self, words: list[str]) -> None:
+        _nothing("help", words)
+        typer.echo(HELP, err=True)
+
+    def _look(self, words: list[str]) -> None:
+        ids, answer = self._conversation.ids, self._conversation.answer
+        head = re.fullmatch(r"(\d{1,6})\.(\d{1,6})", words[0]) if len(words) == 1 else None
+        if words and head is None:
+            raise OptionError(f"/look {' '.join(words)}: name a head as layer.head, such as /look 3.1")
+        if len(ids) == answer:
+            raise OptionError("/look: there is no answer to look at yet")
+        record = observe_ids(self._model.transformer, self._model.tokenizer, ids[: self._model.config.context])
+        if head is None:
+            table = reading(record, model=self._name)
+        else:
+            table = answer_reading(record, answer, layer=int(head[1]), head=int(head[2]), model=self._name)
+        Console(highlight=False, soft_wrap=False).print(table)
+
+
+def _nothing(name: str, words: list[str]) -> None:
+    if words:
+        raise OptionError(f"/{name} {' '.join(words)}: /{name} stands alone")
+
+
+def _value(name: str, text: str) -> int | float | None:
+    """A setting's value as it is typed; Sampling checks whether it can be."""
+    if text in ("off", "none"):
+        return None
+    try:
+        return int(text) if name in ("max_tokens", "top_k", "seed") else float(text)
+    except ValueError:
+        raise OptionError(f"/set {name} {text}: {text!r} is not a number; off stands for none") from None

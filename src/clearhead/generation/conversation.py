@@ -1,0 +1,72 @@
+"""A conversation with a model: messages in, answers out as they come, the whole of it within the context."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+
+from clearhead.errors import TextError
+from clearhead.generation.completion import Finish, Piece, stream_ids
+from clearhead.generation.sampling import Sampling
+from clearhead.model import Transformer
+from clearhead.text import Tokenizer
+
+Message = dict[str, str]
+
+
+class Conversation:
+    """Messages so far, and the ids of the last answer with all that was read for it.
+
+    Every answer is written after the whole conversation, as the model's chat template lays it out. Nothing is left out
+    to make it fit. ``system`` is a first message that tells the model how to answer. Raises TextError when the model
+    has no chat template.
+    """
+
+    def __init__(
+        self, transformer: Transformer, tokenizer: Tokenizer, *, ends: Collection[int], system: str | None = None
+    ) -> None:
+        if "default" not in tokenizer.templates:
+            tokenizer.chat([])  # says so, and what to do
+        self._transformer, self._tokenizer, self._ends = transformer, tokenizer, ends
+        self._first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+        self.messages = list(self._first)
+        self.ids: list[int] = []
+        self.answer = 0  # the place in ``ids`` where the last answer begins
+        self.finish: Finish | None = None  # why it ended; None: it was stopped
+
+    def clear(self) -> None:
+        """Begins anew, with the system message alone."""
+        self.messages, self.ids, self.answer = list(self._first), [], 0
+
+    def ask(self, text: str, sampling: Sampling) -> Generator[Piece]:
+        """The answer to one more message, in pieces; what has come stays in the conversation, also when it is stopped.
+
+        Raises TextError, and leaves the conversation as it was, when it no longer fits the context with this message or
+        the template refuses it.
+        """
+        messages = [*self.messages, {"role": "user", "content": text}]
+        ids = self._tokenizer.encode(self._tokenizer.chat(messages))
+        context = self._transformer.config.context
+        if not ids:
+            raise TextError("chat template: it makes no text of the conversation")
+        if len(ids) >= context:
+            raise TextError(
+                f"the conversation no longer fits: with this message it has {len(ids):,} tokens, and the model's "
+                f"context is {context:,}; nothing was dropped; begin anew, or send a shorter message"
+            )
+        return self._answer(messages, ids, sampling)
+
+    def _answer(self, messages: list[Message], ids: list[int], sampling: Sampling) -> Generator[Piece]:
+        written: list[str] = []
+        chosen: list[int] = []
+        self.finish = None
+        try:
+            for piece in stream_ids(self._transformer, self._tokenizer, [ids], sampling, ends=self._ends):
+                written.append(piece.text)
+                if piece.id not in self._ends:
+                    chosen.append(piece.id)
+                self.finish = piece.finish
+                yield piece
+        finally:
+            if written:
+                self.messages = [*messages, {"role": "assistant", "content": "".join(written)}]
+                self.ids, self.answer = [*ids, *chosen], len(ids)
