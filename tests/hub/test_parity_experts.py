@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 import transformers
-from little_models import TOKENIZER
+from hypothesis import given
+from hypothesis import strategies as st
+from little_models import QWEN3, TOKENIZER
 from parity import VOCABULARY, check_decoder, check_greedy, check_pass, ids, lively, stored
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from clearhead import hub
 from clearhead.errors import FolderError
+from clearhead.hub.families import reading, writing
+from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -99,6 +104,72 @@ def altered(folder: Path, *without: str, **entries: Any) -> None:
     path = folder / "config.json"
     settings = {name: value for name, value in json.loads(path.read_text()).items() if name not in without}
     path.write_text(json.dumps({**settings, **entries}))
+
+
+EXPERTS = ExpertsConfig(count=4, active=2)
+FORMS: dict[str, ModelConfig] = {
+    "qwen3_moe": replace(QWEN3, feed_forward=replace(QWEN3.feed_forward, experts=EXPERTS)),
+    "mixtral": replace(
+        QWEN3,
+        attention=replace(QWEN3.attention, head_norm="none"),
+        feed_forward=replace(QWEN3.feed_forward, experts=EXPERTS),
+    ),
+    "gpt_oss": replace(
+        QWEN3,
+        attention=replace(QWEN3.attention, head_norm="none", sinks=True),
+        feed_forward=FeedForwardConfig(width=16, bias=True, clamp=ClampConfig(), experts=replace(EXPERTS, bias=True)),
+    ),
+}
+
+
+class TestWhoWrites:
+    @pytest.mark.parametrize("family", FORMS)
+    def test_a_model_made_here(self, family: str) -> None:
+        layout = writing(FORMS[family])
+        assert layout.MODEL_TYPE == family
+
+    @given(
+        family=st.sampled_from(sorted(FORMS)),
+        count=st.integers(1, 9),
+        balance=st.floats(0, 1),
+        softmax=st.sampled_from(["chosen", "all"]),
+        dense=st.sets(st.integers(0, 1), max_size=1),
+        window=st.none() | st.integers(1, 40),
+        sinks=st.booleans(),
+        bias=st.booleans(),
+        clamp=st.none() | st.builds(ClampConfig, limit=st.floats(0.1, 9), slope=st.floats(0.1, 9)),
+        data=st.data(),
+    )
+    def test_reads_what_it_wrote(
+        self,
+        family: str,
+        count: int,
+        balance: float,
+        softmax: Literal["chosen", "all"],
+        dense: set[int],
+        window: int | None,
+        sinks: bool,
+        bias: bool,
+        clamp: ClampConfig | None,
+        data: st.DataObject,
+    ) -> None:
+        """Whatever the parts are: a family that cannot say one of them leaves the config to another."""
+        form = FORMS[family]
+        experts = ExpertsConfig(
+            count=count,
+            active=data.draw(st.integers(1, count)),
+            softmax=softmax,
+            balance=balance,
+            bias=bias,
+            dense=tuple(sorted(dense)),
+        )
+        config = replace(
+            form,
+            attention=replace(form.attention, sinks=sinks, window=window),
+            feed_forward=replace(form.feed_forward, experts=experts, clamp=clamp, kind="swiglu"),
+        )
+        layout = writing(config)
+        assert reading(json.loads(json.dumps(layout.settings(config))), "config.json")[1] == config
 
 
 class TestReleased:
