@@ -126,7 +126,7 @@ class TestWhoWrites:
     @pytest.mark.parametrize("family", FORMS)
     def test_a_model_made_here(self, family: str) -> None:
         layout = writing(FORMS[family])
-        assert layout.MODEL_TYPE == family
+        assert family == layout.MODEL_TYPE
 
     @given(
         family=st.sampled_from(sorted(FORMS)),
