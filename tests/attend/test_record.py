@@ -87,6 +87,16 @@ class TestKept:
         gc.collect()
         assert held() is None
 
+    def test_what_was_turned_together_is_kept_as_it_is(self) -> None:
+        """Qwen 3's queries and keys share one tensor that holds nothing else: a copy would cost and save nothing."""
+        qk = torch.randn(2, 5, 9, 7)
+        q, k = (t.transpose(1, 2) for t in qk.split((6, 3), dim=2))
+        with watch(MODEL) as record:
+            attend(q, k, torch.randn(2, 3, 5, 7), mask=causal(), site=SITE)
+        assert record.nbytes() == qk.nbytes
+        qk.zero_()
+        assert record.map(SITE, 0)[4].tolist() == pytest.approx([0.2] * 5)  # equal logits: the record reads qk itself
+
     def test_a_cache_is_shared_and_counted_once(self) -> None:
         q, _, v = tensors(6, 3, KEYS)
         cache = torch.randn(2, 3, 20, 7, dtype=torch.float64)

@@ -105,14 +105,15 @@ class Record:
 def _references(request: Request) -> tuple[Tensor, Tensor]:
     """q_BHQD and k_BGKD for the record: the tensors themselves, or copies where those would keep more alive.
 
-    Views of one fused projection would hold its values too. Keys that lie elsewhere are a cache, which is shared.
+    Views of one fused projection would hold its values too; queries and keys that were turned or normalised together
+    lie alone. Keys that lie elsewhere are a cache, which is shared.
     """
     q_BHQD, k_BGKD = request.q_BHQD.detach(), request.k_BGKD.detach()
     projection = q_BHQD.untyped_storage()
-    if projection.nbytes() > q_BHQD.nbytes:
+    together = k_BGKD.untyped_storage().data_ptr() == projection.data_ptr()
+    if projection.nbytes() > q_BHQD.nbytes + (k_BGKD.nbytes if together else 0):
         q_BHQD = q_BHQD.clone()
-        if k_BGKD.untyped_storage().data_ptr() == projection.data_ptr():
-            k_BGKD = k_BGKD.clone()
+        k_BGKD = k_BGKD.clone() if together else k_BGKD
     return q_BHQD, k_BGKD
 
 
