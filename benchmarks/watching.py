@@ -3,12 +3,14 @@
     python benchmarks/watching.py
 
 GPT-2 124M's shape, float32, one text of 4,096 tokens, the logits of the last place. Times are taken in turn in one
-process. Memory is the largest resident size that a pass adds, each in a process of its own.
+process. Memory is the largest resident size that a pass adds, each in a process of its own, and for both once more with
+an allocator that gives back what is freed at once: then it is what the pass uses, without what glibc holds for later.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -71,8 +73,15 @@ def main() -> None:
                 sys.exit("the watched logits differ from the unwatched ones")
     print(f"{chosen.threads} thread(s), {chosen.tokens} tokens, torch {torch.__version__}; logits bit-identical")
     print(f"forward pass, watched / unwatched: {spread(ratios(plain, watched), 3)}; kept {kept / 1e9:.2f} GB")
+    for returned in (True, False):
+        compare_memory(chosen, returned=returned)
+
+
+def compare_memory(chosen: argparse.Namespace, *, returned: bool) -> None:
+    """Prints what each kind of pass adds; ``returned``: freed memory goes back at once."""
+    print("memory in use, freed memory given back:" if returned else "memory, as the allocator holds it:")
     names = ("plain", "watched", "weights", "peer", "peer-weights")
-    runs = {name: [measured(name, chosen) for _ in range(chosen.memory_rounds)] for name in names}
+    runs = {name: [measured(name, chosen, returned) for _ in range(chosen.memory_rounds)] for name in names}
     extra = {name: [bytes_ for bytes_, _ in pairs] for name, pairs in runs.items()}
     for name, pairs in runs.items():
         took = [seconds_ for _, seconds_ in pairs]
@@ -85,8 +94,10 @@ def main() -> None:
     print(f"every weight available: {share} of the memory that output_attentions adds")
 
 
-def measured(name: str, chosen: argparse.Namespace) -> tuple[float, float]:
+def measured(name: str, chosen: argparse.Namespace, returned: bool) -> tuple[float, float]:
     """(bytes, seconds) from a process of its own."""
+    # Arrays of 1 MB and more are mapped each by itself, and unmapped when freed.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)} if returned else None
     command = [
         sys.executable,
         __file__,
@@ -98,7 +109,8 @@ def measured(name: str, chosen: argparse.Namespace) -> tuple[float, float]:
         str(chosen.threads),
     ]
     # Through a shell: on Linux a child inherits its parent's largest resident size.
-    done = subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *command], capture_output=True, text=True, check=True)
+    shell = ["sh", "-c", '"$@"; exit $?', "sh"]
+    done = subprocess.run([*shell, *command], env=environment, capture_output=True, text=True, check=True)
     extra, took = done.stdout.split()[-2:]
     return float(extra), float(took)
 
