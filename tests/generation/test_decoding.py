@@ -142,10 +142,10 @@ def test_a_batch_whose_texts_come_to_the_border_of_longrope_one_after_the_other(
     prompts = [[SEPARATOR, 1, 2], [SEPARATOR, *range(11)], [SEPARATOR, *range(3, 20)], [SEPARATOR, 5, 6, 7, 8]]
     together = batch(model, prompts, temperature=0, max_tokens=30)
     assert together == [batch(model, [prompt], temperature=0, max_tokens=30)[0] for prompt in prompts]
-    for prompt, written in zip(prompts, together, strict=True):
+    for prompt, new in zip(prompts, together, strict=True):
         for length in (len(prompt), 13, 14, 20):
-            text = [*prompt, *written][: max(length, len(prompt))]
-            following = [*prompt, *written][len(text)]
+            text = [*prompt, *new][: max(length, len(prompt))]
+            following = [*prompt, *new][len(text)]
             assert int(model(torch.tensor([text]))[0, -1, :257].argmax()) == following
 
 

@@ -99,11 +99,11 @@ def check_greedy(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
         assert logits_BTV[0, len(prompt) - 1 : -1].argmax(dim=-1).tolist() == written
 
 
-def greedy(ours: hub.LanguageModel, prompt: list[int]) -> list[int]:
+def greedy(ours: hub.LanguageModel, prompt: list[int], number: int = NEW, vocabulary: int = VOCABULARY) -> list[int]:
     """What the decoding engine writes after the prompt, token by token through its cache."""
-    sampling = Sampling(temperature=0, max_tokens=NEW)
-    decoding = Decoding(ours.transformer, [prompt], sampling, vocabulary=VOCABULARY, lookup=False)
-    return [token.id for _ in range(NEW) for token in decoding.step()]
+    sampling = Sampling(temperature=0, max_tokens=number)
+    decoding = Decoding(ours.transformer, [prompt], sampling, vocabulary=vocabulary, lookup=False)
+    return [token.id for _ in range(number) for token in decoding.step()]
 
 
 def check_saved(model: PreTrainedModel, ours: hub.LanguageModel, folder: Path) -> None:
