@@ -16,12 +16,15 @@ from clearhead.hub import LanguageModel
 log = logging.getLogger(__name__)
 
 
-def observe(model: LanguageModel, text: str, *, edits: Sequence[Edit] = ()) -> observation.Observation:
+def observe(
+    model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()
+) -> observation.Observation:
     """One watched pass over ``text``: ``record[layer, head]`` is an attention map of shape (T, T).
 
-    Raises TextError when the text is empty, cannot be encoded, or is longer than the model's context.
+    ``pair`` is a second text that an encoder reads with the first. Raises TextError when the text is empty, cannot be
+    encoded, or is longer than the model's context.
     """
-    return observation.observe(model.transformer, model.tokenizer, text, edits=edits)
+    return observation.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
 
 
 def draw(record: Record, path: str | Path, **options: Any) -> observation.Focus:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def look(
     model: Model,
     text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
+    pair: Annotated[
+        str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +39,7 @@ def look(
 ) -> None:
     """Show what each head reads at one token of a text, here or as a picture of all heads.
 
-    Without --query it is the last token. The large head of a picture, unless
+    Without --query it is the text's last token. The large head of a picture, unless
     chosen with --layer and --head, is the one with the least weight on the
     first token at the query.
     """
@@ -50,7 +53,9 @@ def look(
         text = _standard_input()
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
     use_threads(threads)
-    show(loaded.transformer, loaded.tokenizer, text, name=model, query=query, layer=layer, head=head, out=out)
+    show(
+        loaded.transformer, loaded.tokenizer, text, pair=pair, name=model, query=query, layer=layer, head=head, out=out
+    )
 
 
 def show(
@@ -59,6 +64,7 @@ def show(
     text: str,
     *,
     name: str,
+    pair: str | None = None,
     query: str | None = None,
     layer: int | None = None,
     head: int | None = None,
@@ -70,7 +76,7 @@ def show(
 
     from clearhead.observation import draw, observe, reading
 
-    record = observe(transformer, tokenizer, text)
+    record = observe(transformer, tokenizer, text, pair=pair)
     if out is None:
         table = reading(record, query, layer=layer, head=head, model=name)
         Console(highlight=False, soft_wrap=False).print(table)

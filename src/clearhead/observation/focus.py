@@ -57,14 +57,17 @@ def matching(observation: Observation, *, layer: int | None, head: int | None) -
 
 
 def query_row(observation: Observation, query: int | str | None) -> int:
-    """The query row of a place (negative: from the end), of a word (its last token), or the last row for None.
+    """The query row of a place (negative: from the end), of a word (its last token), or the text's last for None.
+
+    What stands behind a text does not count among its tokens: BERT's [SEP].
 
     A word is looked for in the text, then among the labels. Raises OptionError listing the tokens with their places.
     """
     Q, K = observation.shape
     first = observation.first_place
     if query is None:
-        return Q - 1
+        inside = [place for place, piece in enumerate(observation.pieces) if piece and place >= first]
+        return inside[-1] - first if inside else Q - 1
     if isinstance(query, str) and not re.fullmatch(r"[+-]?\d+", query.strip()):
         place = _place_of(observation, query)
     else:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clearhead.attend import Edit, Knockout, Record, Site, watch
 from clearhead.attend.map import BLOCK
-from clearhead.errors import TextError, WatchError
+from clearhead.errors import OptionError, TextError, WatchError
 from clearhead.model import Transformer
 from clearhead.text import Tokenizer
 
@@ -96,22 +96,39 @@ class Observation(Record):
         return tuple((call.mask.parts, call.queries, call.keys) for call in self._calls[site])
 
 
-def observe(transformer: Transformer, tokenizer: Tokenizer, text: str, *, edits: Sequence[Edit] = ()) -> Observation:
+def observe(
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    pair: str | None = None,
+    edits: Sequence[Edit] = (),
+) -> Observation:
     """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
 
-    ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). No logits are
-    computed. Raises TextError when the text is empty, cannot be encoded, or is longer than the model's context.
+    ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
+    ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
+    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model is no encoder.
     """
-    if not text:
+    if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    ids = tokenizer.encode_document(text)
+    encoder = transformer.config.encoder
+    if pair is not None and encoder is None:
+        raise OptionError("look: pairs of texts are for encoders; this model reads one text, so join the two")
+    types: list[int] | None = None
+    if pair is None:
+        ids = tokenizer.encode_document(text)
+    else:
+        ids, types = tokenizer.encode_pair(text, pair)
+        types = types if encoder is not None and encoder.token_types > max(types) else None
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     context = transformer.config.context
     if len(ids) > context:
         counted = f"{len(ids):,} tokens{tokenizer.counted}"
         raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
-    return observe_ids(transformer, tokenizer, ids, text=text, edits=edits)
+    whole = text if pair is None else f"{text} {pair}"
+    return observe_ids(transformer, tokenizer, ids, text=whole, types=types, edits=edits)
 
 
 def observe_ids(
@@ -120,9 +137,10 @@ def observe_ids(
     ids: Sequence[int],
     *,
     text: str | None = None,
+    types: Sequence[int] | None = None,
     edits: Sequence[Edit] = (),
 ) -> Observation:
-    """``observe`` for ids that are already whole, at most as many as the context."""
+    """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
     config = transformer.config
     if max(ids) >= config.vocabulary:
         raise WatchError(
@@ -136,7 +154,9 @@ def observe_ids(
     transformer.eval()
     try:
         with torch.inference_mode(), watch(transformer, edits) as record:
-            transformer.hidden(torch.tensor([list(ids)], device=transformer.embedding.weight.device))
+            device = transformer.embedding.weight.device
+            types_1T = None if types is None else torch.tensor([list(types)], device=device)
+            transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
     finally:
         transformer.train(was_training)
     record.tokens = tokenizer.labels(ids)

@@ -235,6 +235,13 @@ class Tokenizer:
         tokens = {f"{role}_token": token for role, token in self.roles.items()}
         return render(template, messages, prompt=prompt, **{**tokens, **variables})
 
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Ids of two texts that an encoder reads together, and for each the number of its text, as the files say."""
+        _check_whole(first)
+        _check_whole(second)
+        found = self._library.encode(first, second, add_special_tokens=True)
+        return found.ids, found.type_ids
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.
 
