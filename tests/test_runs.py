@@ -238,8 +238,9 @@ def peak() -> int:
 class TestFolders:
     def test_a_recipe_comes_back(self, texts: Path):
         recipe = Recipe(text=config("a.txt", fingerprint="abc"), model=MODEL, train=TRAIN)
-        model = runs.create(texts / "run", recipe)
+        model, papers = runs.create(texts / "run", recipe)
         assert model.config == MODEL
+        assert papers is None
         assert runs.reopen(texts / "run") == (recipe, None)
 
     def test_one_that_fails_before_anything_is_saved_is_removed(self, texts: Path):

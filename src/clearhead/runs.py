@@ -21,11 +21,11 @@ import tomli_w
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError, nearest
 from clearhead.files import leftovers, replacing, write_text
-from clearhead.model import ModelConfig, Transformer, build, to_dict
+from clearhead.model import ModelConfig, Transformer, build, skeleton, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
 from clearhead.train import State, load_state, saved
-from clearhead.train.config import TrainConfig
+from clearhead.train.config import TrainConfig, window_of
 from clearhead.train.cross_entropy import LOGITS_AT_ONCE
 
 RECIPE = "recipe.toml"
@@ -122,14 +122,26 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
-def create(folder: Path, recipe: Recipe) -> Transformer:
-    """Writes the recipe into the run folder and makes a fresh model.
+def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+    """Writes the recipe into the run folder and makes the model that is trained, with what stood beside its origin.
 
     Raises MemoryNeededError when training it would not fit into memory.
     """
     check_memory(recipe.model, recipe.train)
     write_text(folder / RECIPE, tomli_w.dumps(to_dict(recipe)))
-    return build(recipe.model, seed=recipe.train.seed).to(machine.device())
+    return begun(recipe)
+
+
+def begun(recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+    """A model with the weights that the run begins with, on the device, and what stood beside its origin if any."""
+    if recipe.origin is None:
+        return build(recipe.model, seed=recipe.train.seed).to(machine.device()), None
+    origin = hub.load(recipe.origin, dtype="float32")
+    if replace(recipe.model, dropout=0.0) != replace(origin.config, dropout=0.0):
+        raise FolderError(f"{recipe.origin}: is not the model any more that the run began with; start a new run")
+    model = skeleton(recipe.model)  # its dropout is the recipe's
+    model.load_state_dict(origin.transformer.state_dict(), assign=True)
+    return model.to(machine.device()), origin.papers
 
 
 def reopen(folder: Path) -> tuple[Recipe, State | None]:
@@ -166,7 +178,7 @@ def check_memory(model: ModelConfig, config: TrainConfig) -> None:
 
 def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     """Bytes for weights, gradients, two optimizer states and a copy to save, and what backward keeps of one batch."""
-    tokens, E, F = config.batch * model.context, model.width, model.feed_forward.width
+    tokens, E, F = config.batch * window_of(config, model), model.width, model.feed_forward.width
     A = model.feed_forward.active
     inner = (model.attention.heads + 2 * model.attention.kv_heads) * model.attention.head_width
     # Kept for backward or passing, in float32: 8 widths of the residual stream, 3 of the projections, 5 of the hidden
@@ -254,16 +266,18 @@ def interruptible() -> Generator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def keeper(folder: Path, model: Transformer, tokenizer: Tokenizer) -> Callable[[], None]:
+def keeper(
+    folder: Path, model: Transformer, tokenizer: Tokenizer, papers: hub.Papers | None = None
+) -> Callable[[], None]:
     """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
     whole = False
 
     def keep() -> None:
         nonlocal whole
         if whole:
-            hub.save_weights(folder, model)
+            hub.save_weights(folder, model, papers)
         else:
-            hub.save(folder, model, tokenizer)
+            hub.save(folder, model, tokenizer, papers)
             whole = True
 
     return keep

@@ -74,7 +74,7 @@ def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, mo
     """Whatever the disk answers that nobody foresaw."""
     from clearhead import hub
 
-    def load(folder: Path) -> None:
+    def load(folder: Path, **options: str) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr(hub, "load", load)

@@ -92,8 +92,8 @@ def test_the_model_is_kept_when_it_is_the_best_so_far(tmp_path, monkeypatch):
     losses = iter([5.0, 4.0, 4.0, 3.5, 6.0])
     real = loop.score_of
 
-    def scripted(model, tokens):
-        score = real(model, tokens)
+    def scripted(model, tokens, **options):
+        score = real(model, tokens, **options)
         return replace(score, nats=next(losses) * score.tokens)
 
     monkeypatch.setattr(loop, "score_of", scripted)

@@ -13,6 +13,14 @@ from clearhead import machine
 
 def train(
     text: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns, or - for standard input.")] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Go on from this model: a run, a released model's folder, or a name on the hub.",
+        ),
+    ] = None,
     corpus: Annotated[str | None, typer.Option(help="A built-in corpus instead; see `clearhead corpora`.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for the whole run; chooses size and schedule.")] = None,
     steps: Annotated[int | None, typer.Option(help="Number of steps, instead of minutes.")] = None,
@@ -36,6 +44,7 @@ def train(
     """Train a language model on text and save it as a run folder.
 
     Without --recipe, --config or --steps, --minutes (5 unless given) measures this machine and chooses the rest.
+    With --from it measures for that model, which keeps its shape and its tokenizer.
     """
     started = time.perf_counter()
     machine.share_cores()
@@ -55,6 +64,8 @@ def train(
         "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
     }
     if resume is not None:
-        training.resume(resume, given, [recipe, config, setting, out], started=started)
+        training.resume(resume, given, [origin, recipe, config, setting, out], started=started)
     else:
-        training.start(given, recipe=recipe, config=config, settings=setting or [], out=out, started=started)
+        training.start(
+            given, recipe=recipe, config=config, settings=setting or [], out=out, started=started, origin=origin
+        )

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from clearhead import hub, machine, recipes, runs
+from clearhead.cli import origin as origins
 from clearhead.cli.progress import Display
 from clearhead.errors import ConfigError, MissingExtraError, OptionError
 from clearhead.generation import Sampling, generate
@@ -24,9 +25,12 @@ from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
 from clearhead.train import Evaluated, Hooks, State, Stepped, TrainConfig, fit, read_log, saved, score_of
 from clearhead.train.budget import SHORTEST, choose, choose_threads, shape
+from clearhead.train.config import window_of
+from clearhead.train.further import beginning, choose_further
 
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the recipe of a run by steps that names no other: its shape must not depend on the machine
+SAMPLED_FROM = 256  # tokens; a released model's context can be a book
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -38,30 +42,40 @@ def start(
     settings: Sequence[str],
     out: Path | None,
     started: float,
+    origin: str | None = None,
 ) -> Path:
-    """Trains from the beginning and returns the run folder; ``given`` are the values of options, ``started`` the clock.
+    """Trains from the beginning, or from the model ``origin``, and returns the run folder.
+
+    ``given`` are the values of options, ``started`` the clock.
 
     What is laid over what, the last on top: the recipe, the config file, the options, the settings.
     """
     tables = [recipes.read(recipe)] if recipe else []
     tables += [recipes.read_file(config)] if config else []
     tables += [present(given), *map(recipes.read_setting, settings)]
-    table = _whole(tables)
+    for each in tables:
+        recipes.check_names(each)
+    begins = origins.find(tables, origin)
+    table = _whole(tables if begins is None else origins.laid_under(begins, tables))
     text = from_dict(TextConfig, table["text"], "text.")
     runs.check_text(text)
-    from_dict(TrainConfig, table["train"], "train.")
+    train = from_dict(TrainConfig, table["train"], "train.")
     # What measuring will choose stands in for itself: a slip is told before the text is read, not after.
     chosen_later = {"vocabulary": 1} if _complete(table["model"]) else to_dict(shape(0, vocabulary=1, context=16))
-    from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
+    model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
+    if _complete(table["model"]):
+        window_of(train, model)
     folder = out or Path("runs") / runs.name_of(text)
     console = _console()
     with runs.claimed(folder), _resumable(folder, console):
         runs.keep_stdin(folder, text)
         material = runs.prepare(text, folder, console.print)
         whole = _resolved(table, material, console, time.perf_counter() - started)
-        model = runs.create(folder, whole)
-        console.print(f"model: {whole.model.parameters():,} weights; the run is kept in {folder}")
-        _fit(folder, whole, material, model, console, state=None, used=time.perf_counter() - started)
+        model, papers = runs.create(folder, whole)
+        after = "" if whole.origin is None else f", as they are in {whole.origin}"
+        console.print(f"model: {whole.model.parameters():,} weights{after}; the run is kept in {folder}")
+        used = time.perf_counter() - started
+        _fit(folder, whole, material, model, papers, console, state=None, used=used)
     return folder
 
 
@@ -74,9 +88,15 @@ def resume(folder: Path, given: Table, others: Sequence[object], *, started: flo
         recipe, state = runs.reopen(folder)
         material = runs.prepare(recipe.text, folder, console.print)
         runs.check_memory(recipe.model, recipe.train)
-        model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
+        if state is None:
+            model, papers = runs.begun(recipe)
+        else:
+            model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
+            kept = recipe.origin is not None and (folder / hub.WEIGHTS).exists()
+            papers = hub.read_papers(folder) if kept else None
         console.print(f"continuing {folder} after step {state.progress.step if state else 0:,}")
-        _fit(folder, recipe, material, model, console, state=state, used=time.perf_counter() - started)
+        used = time.perf_counter() - started
+        _fit(folder, recipe, material, model, papers, console, state=state, used=used)
     return folder
 
 
@@ -91,10 +111,8 @@ def present(given: Table) -> Table:
 def _whole(tables: Sequence[Table]) -> Table:
     """The tables as one, with text, model and train in it; of two values that exclude each other the topmost stays.
 
-    Raises ConfigError for names that no recipe has, OptionError for a table with both of such values.
+    Raises OptionError for a table with both of such values.
     """
-    for table in tables:
-        recipes.check_names(table)
     chosen = {**_topmost(tables, "train", ("steps", "minutes")), **_topmost(tables, "text", ("sources", "corpus"))}
     whole = recipes.joined([{"text": {}, "model": {}, "train": {}}, *tables])
     text, train = whole["text"], whole["train"]
@@ -142,8 +160,12 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             f"or set it to {vocabulary} or more"
         )
     # A text too short for one window is told before anything is measured.
-    Windows(material.train, context=model.get("context", SHORTEST), batch=1, seed=0)
-    if not _complete(model):
+    shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
+    Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
+    if "origin" in table:
+        runs.check_memory(from_dict(ModelConfig, model, "model."), from_dict(TrainConfig, {**train, "batch": 1}))
+        train = _further(table, material, console, used)
+    elif not _complete(model):
         choice = choose(
             minutes=train["minutes"],
             used=used,
@@ -151,6 +173,8 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             tokens=len(material.train),
             valid=len(material.valid),
             threads=train.get("threads"),
+            batch=train.get("batch"),
+            precision=train.get("precision"),
             say=console.print,
             adapt=lambda tried: from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model."),
         )
@@ -161,10 +185,34 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
     recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
     runs.check_memory(recipe.model, recipe.train)
     if recipe.train.threads is None:
-        threads, reason = choose_threads(recipe.model, console.print)
+        read = replace(recipe.model, context=window_of(recipe.train, recipe.model))
+        threads, reason = choose_threads(read, console.print)
         console.print(f"chosen: {reason}")
         recipe = replace(recipe, train=replace(recipe.train, threads=threads))
     return recipe
+
+
+def _further(table: Table, material: runs.Material, console: Console, used: float) -> Table:
+    """The table for training a model further, over what measuring chose (by the clock) or is sensible (by steps)."""
+    model = from_dict(ModelConfig, table["model"], "model.")
+    first = beginning(model, len(material.train))
+    train = recipes.joined([{"window": first.window}, table["train"]])
+    config = from_dict(TrainConfig, train, "train.")
+    if config.minutes is None:
+        return recipes.joined([{"batch": first.batch}, train])
+    choice = choose_further(
+        model,
+        minutes=config.minutes,
+        used=used,
+        window=window_of(config, model),
+        tokens=len(material.train),
+        valid=len(material.valid),
+        threads=config.threads,
+        say=console.print,
+    )
+    for reason in choice.reasons:
+        console.print(f"chosen: {reason}")
+    return recipes.joined([to_dict(choice.train), train])
 
 
 def _fit(
@@ -172,6 +220,7 @@ def _fit(
     recipe: Recipe,
     material: runs.Material,
     model: Transformer,
+    papers: hub.Papers | None,
     console: Console,
     *,
     state: State | None,
@@ -182,7 +231,7 @@ def _fit(
     with Display(console) as display, runs.interruptible() as stop:
         hooks = Hooks(
             report=display.show,
-            keep=runs.keeper(folder, model, material.tokenizer),
+            keep=runs.keeper(folder, model, material.tokenizer, papers),
             sample=lambda: _sample(model, material),
             stop=stop,
         )
@@ -191,16 +240,17 @@ def _fit(
         )
     if not outcome.finished:
         raise KeyboardInterrupt
-    _finish(folder, material.valid, recipe.train.final_tokens, console)
+    _finish(folder, material.valid, recipe.train, console)
 
 
-def _finish(folder: Path, valid: Tokens, final: int | None, console: Console) -> None:
+def _finish(folder: Path, valid: Tokens, config: TrainConfig, console: Console) -> None:
     reports = read_log(folder / runs.LOG)
     stepped = [(report.step, report.loss) for report in reports if isinstance(report, Stepped)]
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
     best = min(evaluated, key=lambda report: report.valid_loss)
+    final = config.final_tokens
     read = valid if final is None else valid.part(0, min(len(valid), final + 1))
-    score = score_of(hub.load(folder, device=machine.device()).transformer, read)
+    score = score_of(hub.load(folder, device=machine.device()).transformer, read, window=config.window)
     share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
     console.print(
         f"kept the model of step {best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
@@ -236,7 +286,7 @@ def _sample(model: Transformer, material: runs.Material) -> str:
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
     if tokenizer.separator is not None:
         return generate(model, tokenizer, [""], sampling)[0].text
-    prompt = tokenizer.decode(material.valid.ids[: max(1, context // 2)])
+    prompt = tokenizer.decode(material.valid.ids[: max(1, min(context, SAMPLED_FROM) // 2)])
     return str(generate(model, tokenizer, [prompt], sampling)[0])
 
 

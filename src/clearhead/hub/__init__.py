@@ -1,6 +1,30 @@
 """Folders in the Hugging Face layout, in and out."""
 
-from clearhead.hub.folder import LanguageModel, Papers, export, family, load, read_config, save, save_weights
+from clearhead.hub.folder import (
+    LanguageModel,
+    Papers,
+    export,
+    family,
+    load,
+    read_config,
+    read_papers,
+    save,
+    save_weights,
+)
+from clearhead.hub.names import find, pinned
 from clearhead.hub.weights import WEIGHTS
 
-__all__ = ["WEIGHTS", "LanguageModel", "Papers", "export", "family", "load", "read_config", "save", "save_weights"]
+__all__ = [
+    "WEIGHTS",
+    "LanguageModel",
+    "Papers",
+    "export",
+    "family",
+    "find",
+    "load",
+    "pinned",
+    "read_config",
+    "read_papers",
+    "save",
+    "save_weights",
+]

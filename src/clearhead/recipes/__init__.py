@@ -37,6 +37,7 @@ class Recipe:
     """A run, resolved: what ``recipe.toml`` in a run folder holds."""
 
     version: Literal[1] = 1
+    origin: str | None = None  # the model it went on from: a folder, or a name on the hub with its commit
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig
     train: TrainConfig

@@ -8,6 +8,7 @@ from typing import Literal
 
 from clearhead.errors import ConfigError, OptionError, nearest
 from clearhead.machine import THREADS_AT_MOST
+from clearhead.model.config import ModelConfig
 
 
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
@@ -60,6 +61,7 @@ class TrainConfig:
     steps: int | None = None
     minutes: float | None = None  # wall-clock, from the start of the command to its end
     batch: int = 32  # windows per step
+    window: int | None = None  # tokens of a text read at once; None = the model's context
     optimizer: OptimizerConfig = OptimizerConfig()
     warmup: float = 0.02  # part of the run in which the learning rate rises
     decay: float = 0.6  # part of the run, at its end, in which it falls to ``floor``
@@ -76,7 +78,7 @@ class TrainConfig:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
         _among("train", self, "precision", ("float32", "bfloat16"))
-        for name in ("steps", "batch", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
+        for name in ("steps", "batch", "window", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
             if getattr(self, name) is not None:
                 _at_least("train", self, name, 1)
         if self.minutes is not None:
@@ -91,6 +93,15 @@ class TrainConfig:
                 raise ConfigError(f"train: {name} is {value}; it is a part of the whole, from 0 to 1")
         if self.warmup + self.decay > 1:
             raise ConfigError(f"train: warmup {self.warmup} and decay {self.decay} together exceed the run; at most 1")
+
+
+def window_of(config: TrainConfig, model: ModelConfig) -> int:
+    """Tokens of a text read at once. Raises ConfigError when the model does not take as many."""
+    if config.window is None:
+        return model.context
+    if config.window > model.context:
+        raise ConfigError(f"train: window is {config.window}; it must be at most model.context, {model.context}")
+    return config.window
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:

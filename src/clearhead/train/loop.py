@@ -15,7 +15,7 @@ from clearhead.errors import OptionError, TextError, TrainingError
 from clearhead.model import Transformer
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
-from clearhead.train.config import TrainConfig, check_time, learning_rate
+from clearhead.train.config import TrainConfig, check_time, learning_rate, window_of
 from clearhead.train.objective import Score, evaluate, next_token_loss
 from clearhead.train.optimizer import Optimizer, unlike
 from clearhead.train.report import Evaluated, Log, Report, Stepped
@@ -89,7 +89,8 @@ def fit(
     """
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
-    windows = Windows(train, context=model.config.context, batch=config.batch, seed=config.seed)
+    context = window_of(config, model.config)
+    windows = Windows(train, context=context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
     products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -101,12 +102,12 @@ def fit(
     hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
     device = model.embedding.weight.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=products == torch.bfloat16)
-    step_tokens = config.batch * model.config.context
+    step_tokens = config.batch * context
 
     def score(tokens: Tokens) -> Score:
         """Raises TrainingError when the loss is not finite: weights that are of no use are not saved."""
         with autocast:
-            found = score_of(model, tokens)
+            found = score_of(model, tokens, window=config.window)
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 

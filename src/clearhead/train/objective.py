@@ -54,7 +54,7 @@ def next_token_loss(
     if batch.documents_BT is not None:
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
     x_BTE = (hidden or model.hidden)(ids_BT, mask=mask)
-    nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N)
+    nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N, model.config.logit_softcap)
     return nats if reduction == "sum" else nats / (targets_N >= 0).sum()
 
 

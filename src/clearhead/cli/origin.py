@@ -1,0 +1,76 @@
+"""A run that goes on from a model that is there: what it takes over, and what it refuses to have chosen anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from clearhead import hub, recipes
+from clearhead.errors import OptionError, shown
+from clearhead.model import ModelConfig, needs_decoder, to_dict
+from clearhead.recipes import Table
+from clearhead.train.further import beginning
+
+OWN_TOKENIZER = ("tokenizer", "vocabulary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The model. name: as the recipe records it, a name on the hub with its commit."""
+
+    name: str
+    folder: Path
+    config: ModelConfig
+
+
+def find(tables: Sequence[Table], name: str | None) -> Origin | None:
+    """The model named with --from or in a table, found and fetched; None when the run begins with fresh weights.
+
+    Raises FolderError when there is none, OptionError for an encoder.
+    """
+    name = name or recipes.joined(tables).get("origin")
+    if name is None:
+        return None
+    folder = hub.find(name)
+    config = hub.read_config(folder)
+    needs_decoder(config, "train --from")
+    return Origin(name=hub.pinned(name, folder), folder=folder, config=config)
+
+
+def laid_under(origin: Origin, tables: Sequence[Table]) -> list[Table]:
+    """The tables with the model's own shape and tokenizer in them, over what is sensible to begin with.
+
+    Raises OptionError naming what the tables choose anew although the model has it.
+    """
+    given = recipes.joined(tables)
+    for where, value, own in _other(given.get("model", {}), to_dict(origin.config), "model."):
+        raise OptionError(
+            f"--from {origin.name}: {where} = {shown(value)} was set, and the model has {shown(own)}; its shape stays, "
+            "so leave it out"
+        )
+    for name in OWN_TOKENIZER:
+        value = given.get("text", {}).get(name)
+        if value not in (None, str(origin.folder.resolve())):
+            raise OptionError(
+                f"--from {origin.name}: {name} {shown(value)} was given; the model goes on with its own tokenizer, so "
+                "leave it out"
+            )
+    first = to_dict(beginning(origin.config))
+    train = {name: first[name] for name in ("optimizer", "warmup", "decay")}
+    own: Table = {
+        "origin": origin.name,
+        "model": {**to_dict(origin.config), **{n: v for n, v in given.get("model", {}).items() if n == "dropout"}},
+        "text": {"tokenizer": str(origin.folder.resolve())},
+    }
+    return [{"train": train}, *tables, own]
+
+
+def _other(given: Mapping[str, Any], own: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any, Any]]:
+    """What is given and not the model's own: where, the value, and the model's. Dropout acts in training only."""
+    for name, value in given.items():
+        if isinstance(value, Mapping) and isinstance(own.get(name), Mapping):
+            yield from _other(cast(Mapping[str, Any], value), own[name], f"{where}{name}.")
+        elif f"{where}{name}" != "model.dropout" and value != own.get(name):
+            yield f"{where}{name}", value, own.get(name)
