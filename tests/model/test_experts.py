@@ -118,6 +118,22 @@ def test_in_other_dtypes_by_either_product(
     assert error < 32 * torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("inner", [8, 3], ids=["grouped", "each"])
+def test_products_in_bfloat16_while_training(inner: int) -> None:
+    """Under autocast, which the grouped product does not ask for its dtype."""
+    router = ROUTERS["bias"]
+    module, x_BTE = made(router, "swiglu with biases", width=16, inner=inner), tokens(2, 11, 16)
+    with torch.no_grad():
+        module.router.weight.mul_(4)
+    expected = defined(module, router, "swiglu with biases", x_BTE)
+    module.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(x_BTE.float())
+        out.sum().backward()
+    assert (out.double() - expected).abs().max() / expected.abs().max() < 2**-5
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
+
+
 def test_odd_sizes_and_float64_are_left_to_one_product_each() -> None:
     assert not room._groups(torch.empty(3, 5, 16))
     assert not room._groups(torch.empty(3, 16, 5))

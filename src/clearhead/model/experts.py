@@ -71,11 +71,9 @@ class Stack(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
         self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
 
-    def forward(self, x_SE: Tensor, experts_S: Tensor) -> Tensor:
-        """x_SE, sorted by the expert of each row -> y_SR. One product per expert that has rows."""
+    def forward(self, x_SE: Tensor, experts_S: Tensor, ends_X: Tensor) -> Tensor:
+        """x_SE, sorted by the expert of each row, and where each expert's rows end -> y_SR. One product per expert."""
         x_SE, weight_XRE = _products(x_SE), _products(self.weight)
-        numbers_X = torch.arange(len(weight_XRE), device=x_SE.device)
-        ends_X = torch.searchsorted(experts_S, numbers_X, right=True)
         if not _groups(weight_XRE):
             return _each(x_SE, weight_XRE, self.bias, ends_X)  # pyright: ignore[reportCallIssue] (the decorator's types)
         y_SR = F.grouped_mm(x_SE, weight_XRE.mT, offs=ends_X.int())
@@ -118,6 +116,7 @@ class Experts(nn.Module):
 
     def __init__(self, width: int, config: FeedForwardConfig, experts: ExpertsConfig) -> None:
         super().__init__()
+        self.count = experts.count
         self.router = Router(width, experts)
         self.up = Stack(experts.count, width, rows(config), bias=config.bias)
         self.down = Stack(experts.count, config.width, width, bias=config.bias)
@@ -128,8 +127,9 @@ class Experts(nn.Module):
         x_NE = x_BTE.reshape(-1, x_BTE.shape[-1])
         weights_NA, experts_NA = self.router(x_NE)
         experts_S, order_S = experts_NA.flatten().sort(stable=True)
-        h_SF = self.activated(self.up(x_NE.index_select(0, order_S // experts_NA.shape[1]), experts_S))
-        y_SE = self.down(h_SF, experts_S)
+        ends_X = torch.searchsorted(experts_S, torch.arange(self.count, device=x_NE.device), right=True)
+        x_SE = x_NE.index_select(0, order_S // experts_NA.shape[1])
+        y_SE = self.down(self.activated(self.up(x_SE, experts_S, ends_X)), experts_S, ends_X)
         y_NAE = torch.empty_like(y_SE).index_copy(0, order_S, y_SE).view(*experts_NA.shape, -1)
         return (y_NAE * weights_NA.unsqueeze(-1)).sum(dim=1).to(x_BTE.dtype).view(x_BTE.shape)
 
