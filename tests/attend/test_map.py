@@ -187,6 +187,10 @@ class TestMeasures:
 
 
 class TestByHand:
+    def test_entropy_of_a_certain_row_is_zero_and_not_negative_zero(self) -> None:
+        (entropy,) = by_hand([[1.0]]).entropy().tolist()
+        assert math.copysign(1.0, entropy) == 1.0
+
     def test_entropy_of_even_weights_is_log_n(self) -> None:
         assert by_hand([[0.25] * 4, [0.5, 0.5, 0, 0], [1, 0, 0, 0]]).entropy().tolist() == pytest.approx(
             [math.log(4), math.log(2), 0]

@@ -64,6 +64,15 @@ def test_gradients_are_the_same_while_watched() -> None:
     assert torch.equal(*gradients)
 
 
+@pytest.mark.parametrize("place", ["x", 3, (1, 2, 3)])
+def test_a_map_is_named_by_layer_and_head(place: object) -> None:
+    with watch(MODEL) as record:
+        attend(*tensors(6, 3, 5), mask=causal(), site=SITE)
+    with pytest.raises(WatchError, match=r"name a map by two numbers, record\[layer, head\]"):
+        record[place]
+    assert repr(record) == f"Record(6 heads, {record.nbytes() / 1e6:.1f} MB)"
+
+
 class TestKept:
     def test_no_more_than_q_and_k(self) -> None:
         q, k, v = tensors(6, 3, 5)

@@ -115,7 +115,7 @@ class AttentionMap:
 
     def entropy(self) -> Tensor:
         """Entropy of every row (Q,), in nats: 0 when one key takes all, log(n) when n keys share evenly."""
-        return self._rowwise(lambda rows, weights_QK: -torch.xlogy(weights_QK, weights_QK).sum(1))
+        return self._rowwise(lambda rows, weights_QK: 0.0 - torch.xlogy(weights_QK, weights_QK).sum(1))  # not -0
 
     def mass_on_first(self) -> Tensor:
         """Weight of every row on key 0 (Q,): an attention sink where it is large (Xiao et al. 2023)."""

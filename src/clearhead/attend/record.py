@@ -38,6 +38,10 @@ class Record:
         self.tokens: list[str] = []
         self._calls: dict[Site, list[Call]] = {}
 
+    def __repr__(self) -> str:
+        seen = f"{sum(1 for _ in self)} heads, {self.nbytes() / 1e6:.1f} MB" if self._calls else "nothing seen"
+        return f"Record({seen})"
+
     def keep(self, request: Request, backend: str) -> None:
         """Called by the door. A second call at a site must go on where the first ended (a key-value cache)."""
         heads = request.q_BHQD.shape[1]
@@ -65,6 +69,8 @@ class Record:
 
     def __getitem__(self, place: tuple[int, int]) -> AttentionMap:
         """The map of ``record[layer, head]`` for the first text of the batch; see ``map`` for the others."""
+        if not (isinstance(place, tuple) and len(place) == 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WatchError(f"record: {place!r} was asked for; name a map by two numbers, record[layer, head]")
         layer, head = place
         found = [site for site in self._calls if site.layer == layer]
         if len(found) != 1:
