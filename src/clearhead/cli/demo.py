@@ -10,7 +10,7 @@ import typer
 
 from clearhead import machine
 
-SENTENCE = '"Server, may I have the check?" she asked.'
+SENTENCE, QUERY = '"Server, may I have the check?" she asked.', "check"
 
 
 def demo(
@@ -29,8 +29,8 @@ def demo(
     typer.echo("\nA story by the model:\n")
     typer.echo(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)))
     picture = folder / "attention.png"
-    draw(observe(model, SENTENCE), picture, model=str(folder))
-    typer.echo(f"\nWhat its heads read in {SENTENCE!r}: {picture}")
+    draw(observe(model, SENTENCE), picture, model=str(folder), query=QUERY)
+    typer.echo(f"\nWhat its heads read in {SENTENCE!r} at {QUERY!r}: {picture}")
     typer.echo(f'Go on with:  clearhead generate {folder} "The king"')
     typer.echo(f'             clearhead look {folder} "I crashed the server."')
 
