@@ -110,7 +110,12 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     if family is None:
         known = [family.MODEL_TYPE for family in FAMILIES]
         code = "; the code that the folder brings (auto_map) is never run" if "auto_map" in settings else ""
-        raise FolderError(f"{where}: there is no model family {shown(kind)}{nearest(kind, known)}{code}")
+        more = (
+            "; it reads more than text (text_config); take a release for text alone"
+            if "text_config" in settings
+            else ""
+        )
+        raise FolderError(f"{where}: there is no model family {shown(kind)}{more or nearest(kind, known)}{code}")
     try:
         settings = family.modern(settings) if isinstance(family, Older) else settings
         config = family.config(settings)
