@@ -1,0 +1,133 @@
+"""Verbs on a released model whose tokenizer puts tokens around a text: what transformers does with the same folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+import torch
+from calling import call
+from tokenizers import decoders, models, pre_tokenizers, processors
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+TEXT = "The server crashed, and the server did not come back. 你好!"
+BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+FIRST = ["<s>", "</s>", "<|endoftext|>"]
+
+# What stands in front of a text, and the end tokens that generation_config.json names.
+KINDS: dict[str, tuple[list[str], list[int]]] = {
+    "nothing in front": ([], [2]),
+    "bos in front": (["<s>"], [1, 2]),
+    "two in front": (["<|endoftext|>", "<s>"], [1]),
+}
+
+
+UNUSED = [3, 4, 261, 262, 263]  # transformers draws them unless told
+GREEDY = {"do_sample": False, "pad_token_id": 1, "suppress_tokens": UNUSED}
+
+
+def library(front: list[str]) -> tokenizers.Tokenizer:
+    """Bytes after three special tokens, and two ids that stand for nothing."""
+    ids = {token: n for n, token in enumerate(FIRST)} | {byte: 5 + n for n, byte in enumerate(BYTES)}
+    made = tokenizers.Tokenizer(models.BPE(vocab=ids, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(FIRST)
+    if front:
+        known = [(token, FIRST.index(token)) for token in front]
+        single = " ".join([*front, "$A"])
+        made.post_processor = processors.TemplateProcessing(single=single, pair=f"{single} $B", special_tokens=known)
+    return made
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    front, ends = KINDS[request.param]
+    folder = tmp_path_factory.mktemp("released") / "model"
+    torch.manual_seed(5)
+    config = Qwen3Config(
+        vocab_size=264,
+        hidden_size=24,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        max_position_embeddings=96,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=None,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    library(front).save(str(folder / "tokenizer.json"))
+    roles = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(roles))
+    (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 0, "eos_token_id": ends}))
+    return folder
+
+
+def both(folder: Path) -> tuple[Any, Any]:
+    return AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+@pytest.mark.parametrize("prompt", [TEXT, "<s>a"])
+def test_generate(folder: Path, prompt: str) -> None:
+    tokenizer, model = both(folder)
+    found = tokenizer(prompt, return_tensors="pt")
+    ids_BT = model.generate(**found, max_new_tokens=20, **GREEDY)
+    done = call("generate", folder, prompt, "--temperature", 0, "--max-tokens", 20, "--json", folder=folder.parent)
+    assert json.loads(done.out)["ids"] == ids_BT[0, found["input_ids"].shape[1] :].tolist()
+
+
+def test_an_empty_prompt_starts_from_the_token_for_it(folder: Path) -> None:
+    tokenizer, model = both(folder)
+    start = tokenizer("", return_tensors="pt")["input_ids"].long()
+    ids_BT = model.generate(start if start.numel() else None, max_new_tokens=9, **GREEDY)
+    done = call("generate", folder, "--temperature", 0, "--max-tokens", 9, "--json", folder=folder.parent)
+    assert json.loads(done.out)["ids"] == ids_BT[0, max(1, start.shape[1]) :].tolist()
+
+
+def test_a_repetition_penalty_counts_the_tokens_in_front(folder: Path) -> None:
+    tokenizer, model = both(folder)
+    found = tokenizer(TEXT, return_tensors="pt")
+    options = {"max_new_tokens": 20, "repetition_penalty": 1.7, **GREEDY}
+    ids_BT = model.generate(**found, **options)
+    words = ["--temperature", 0, "--max-tokens", 20, "--repetition-penalty", 1.7, "--json"]
+    done = call("generate", folder, TEXT, *words, folder=folder.parent)
+    assert json.loads(done.out)["ids"] == ids_BT[0, found["input_ids"].shape[1] :].tolist()
+
+
+def test_ids_that_stand_for_nothing_are_never_drawn(folder: Path) -> None:
+    words = ["--temperature", 50, "--max-tokens", 60, "--seed", 1, "--json"]
+    done = call("generate", folder, *map(chr, range(97, 123)), *words, folder=folder.parent)
+    drawn = {token for line in done.out.splitlines() for token in json.loads(line)["ids"]}
+    assert done.code == 0, done.err
+    assert len(drawn) > 200
+    assert not drawn & set(UNUSED)
+
+
+def test_eval(folder: Path) -> None:
+    """Nats per token of one document, whose first token is not predicted where nothing stands in front of it."""
+    tokenizer, model = both(folder)
+    ids_BT = tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = model(ids_BT, labels=ids_BT).loss.item()
+    (folder.parent / "text.txt").write_text(TEXT)
+    done = call("eval", folder, "text.txt", "--json", folder=folder.parent)
+    figures = json.loads(done.out)
+    assert figures["nats_per_token"] == pytest.approx(expected, abs=1e-5)
+    assert figures["tokens"] == ids_BT.shape[1] - 1
+    assert figures["bytes"] == len(TEXT.encode()) - (1 if ids_BT[0, 0] >= 5 else 0)
+
+
+def test_look(folder: Path) -> None:
+    tokenizer, _ = both(folder)
+    ids_BT = tokenizer("The server", return_tensors="pt")["input_ids"]
+    done = call("look", folder, "The server", "--out", "x.json", folder=folder.parent)
+    assert done.code == 0, done.err
+    record = json.loads((folder.parent / "x.json").read_text())
+    assert len(record["tokens"]) == ids_BT.shape[1]
+    front = ids_BT.shape[1] - len("The server")
+    assert record["tokens"][:front] == next(tokens for tokens, _ in KINDS.values() if len(tokens) == front)
