@@ -56,7 +56,10 @@ MASKS: dict[str, Mask] = {
 }
 
 
-@pytest.mark.parametrize("score", [Score(), Score(slopes_H=torch.full((H,), 0.01))], ids=["plain", "ALiBi"])
+SCORES = {"plain": Score(), "ALiBi": Score(slopes_H=torch.full((H,), 0.01)), "sinks": Score(sinks_H=torch.ones(H))}
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
 @pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
 def test_no_operation_gives_more_than_a_block(mask: Mask, score: Score, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = 2**14
