@@ -16,6 +16,7 @@ from clearhead.errors import ConfigError, OptionError
 from clearhead.model import (
     FEED_FORWARDS,
     AttentionConfig,
+    ExpertsConfig,
     FeedForwardConfig,
     ModelConfig,
     NormConfig,
@@ -129,6 +130,14 @@ class TestParameters:
     @given(config=configs())
     def test_as_built(self, config: ModelConfig) -> None:
         assert config.parameters() == sum(parameter.numel() for parameter in skeleton(config).parameters())
+
+
+    def test_active_for_one_token(self) -> None:
+        """Of 5 experts of 3 x 20 x 7 weights, 3 are idle in each of two layers; the third layer is dense."""
+        experts = ExpertsConfig(count=5, active=2, dense=(1,))
+        config = replace(QWEN3, feed_forward=FeedForwardConfig(width=7, experts=experts))
+        assert config.parameters() - config.active_parameters() == 2 * 3 * 420
+        assert QWEN3.active_parameters() == QWEN3.parameters()
 
 
 class TestWrittenDown:

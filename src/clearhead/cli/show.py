@@ -18,12 +18,13 @@ def show(model: Model) -> None:
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
     several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
-    inner = config.inner_parameters()
+    inner, active = config.inner_parameters(), config.active_parameters()
     width = loaded.transformer.embedding.weight.element_size()
     cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
     rows = {
         "family": hub.family(config),
-        "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings",
+        "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
+        + (f", {active:,} active for each token" if several else ""),
         "memory": f"{config.parameters() * width / 1e6:,.1f} MB, and {cache / 1e6:,.1f} MB for a text of full length",
         "layers": f"{config.layers} of width {config.width}",
         "attention": f"{a.heads} heads of width {a.head_width}{groups}"

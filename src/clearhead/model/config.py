@@ -352,16 +352,22 @@ class ModelConfig:
         return self.layers * attention + self._feed_forwards() + norms * norm + embeddings + places + around
 
     def _feed_forwards(self) -> int:
-        f, E = self.feed_forward, self.width
-
-        def one(width: int) -> int:
-            rows = width * (2 if FEED_FORWARDS[f.kind][1] else 1)
-            return E * rows + width * E + (rows + E if f.bias else 0)
-
-        if f.experts is None:
+        f, x, one = self.feed_forward, self.feed_forward.experts, self._feed_forward
+        if x is None:
             return self.layers * one(f.width)
-        x, dense = f.experts, len(f.experts.dense)
-        return dense * one(x.dense_width or f.width) + (self.layers - dense) * x.count * (one(f.width) + E + x.bias)
+        mixed = self.layers - len(x.dense)
+        return len(x.dense) * one(x.dense_width or f.width) + mixed * x.count * (one(f.width) + self.width + x.bias)
+
+    def _feed_forward(self, inner: int) -> int:
+        f, E = self.feed_forward, self.width
+        rows = inner * (2 if FEED_FORWARDS[f.kind][1] else 1)
+        return E * rows + inner * E + (rows + E if f.bias else 0)
+
+    def active_parameters(self) -> int:
+        """The numbers that take part in the pass of one token: of a layer's experts, only the active ones."""
+        f, x = self.feed_forward, self.feed_forward.experts
+        idle = 0 if x is None else (self.layers - len(x.dense)) * (x.count - x.active)
+        return self.parameters() - idle * self._feed_forward(f.width)
 
     def inner_parameters(self) -> int:
         """The same without the embedding of tokens and the output layer."""
