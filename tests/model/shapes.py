@@ -16,10 +16,12 @@ from clearhead.model import (
     EncoderConfig,
     ExpertsConfig,
     FeedForwardConfig,
+    LayerConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
+    ScalingConfig,
     Transformer,
     build,
 )
@@ -55,6 +57,9 @@ def qwen3(*, feed_forward: str = "swiglu", **attention: Any) -> ModelConfig:
 EXPERTS = FeedForwardConfig(
     width=7, bias=True, experts=ExpertsConfig(count=5, active=2, softmax="all", bias=True, dense=(1,), dense_width=11)
 )
+PART = PositionConfig(rotated=0.5, scaling=ScalingConfig(kind="yarn", factor=2.0, original=11))
+UNTURNED = PositionConfig(kind="none")
+
 MODELS = {
     "Qwen 3": QWEN3,
     "GPT-2": GPT2,
@@ -64,6 +69,18 @@ MODELS = {
     "untied": replace(QWEN3, tied=False),
     "sinks": qwen3(sinks=True, window=5),
     "experts": replace(QWEN3, feed_forward=EXPERTS),
+    "Gemma 3": replace(
+        qwen3(feed_forward="geglu-tanh", scale=0.3),
+        arrangement="sandwich",
+        embedding_scale=20**0.5,
+        logit_softcap=3.0,
+        norm=NormConfig(offset=1.0),
+        pattern=(LayerConfig(window=5, positions=PositionConfig(theta=50.0)), LayerConfig()),
+    ),
+    "OLMo 2": replace(qwen3(head_norm="projection"), arrangement="output"),
+    "GPT-NeoX": replace(GPT2, arrangement="parallel", attention=replace(GPT2.attention, head_width=8), positions=PART),
+    "SmolLM 3": replace(qwen3(head_norm="none"), pattern=(LayerConfig(), LayerConfig(positions=UNTURNED))),
+    "norms after": replace(GPT2, arrangement="post"),
 }
 
 
@@ -113,6 +130,31 @@ def feed_forwards(draw: st.DrawFn, layers: int) -> FeedForwardConfig:
 
 
 @st.composite
+def norms(draw: st.DrawFn) -> NormConfig:
+    eps = draw(st.floats(1e-9, 0.1))
+    if draw(st.booleans()):
+        return NormConfig(kind="layer", eps=eps, bias=draw(st.booleans()))
+    return NormConfig(eps=eps, offset=draw(st.sampled_from([0.0, 1.0])))
+
+
+@st.composite
+def scalings(draw: st.DrawFn, head_width: int) -> ScalingConfig | None:
+    divisors = st.lists(st.floats(1.0, 9.0), min_size=head_width // 2, max_size=head_width // 2).map(tuple)
+    numbers = {"factor": draw(st.floats(1.0, 9.0)), "original": draw(st.integers(1, 20))}
+    return draw(
+        st.sampled_from(
+            [
+                None,
+                ScalingConfig(kind="linear", **numbers),
+                ScalingConfig(kind="llama3", **numbers),
+                ScalingConfig(kind="yarn", attention=draw(st.none() | st.floats(0.5, 2.0)), **numbers),
+                ScalingConfig(kind="longrope", short=draw(divisors), long=draw(divisors), **numbers),
+            ]
+        )
+    )
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> ModelConfig:
     """Every combination of parts that a config accepts."""
     positions = draw(st.sampled_from(["rotary", "learned"]))
@@ -126,6 +168,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         head_norm=draw(st.sampled_from(["head", "projection", "none"])),
         window=draw(st.none() | st.integers(1, 9)),
         softcap=draw(st.none() | st.floats(0.5, 50.0)),
+        scale=draw(st.none() | st.floats(0.01, 2.0)),
         sinks=draw(st.booleans()),
     )
     prediction = PredictionConfig(
@@ -138,7 +181,10 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         prediction=draw(st.sampled_from([None, prediction])),
         pooler=draw(st.booleans()),
     )
+    encoder = draw(st.sampled_from([None, encoder]))
     layers = draw(st.integers(1, 3))
+    kinds = st.builds(LayerConfig, window=st.none() | st.integers(1, 9), positions=st.sampled_from([None, UNTURNED]))
+    pattern = tuple(draw(st.lists(kinds, max_size=3))) if attention.window is None else ()
     return ModelConfig(
         vocabulary=draw(st.integers(1, 40)),
         context=draw(st.integers(1, 12)),
@@ -146,14 +192,18 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         width=draw(st.integers(1, 13)),
         attention=attention,
         feed_forward=draw(feed_forwards(layers)),
-        norm=NormConfig(kind=draw(st.sampled_from(["rms", "layer"])), eps=draw(st.floats(1e-9, 0.1))),
+        norm=draw(norms()),
         positions=PositionConfig(
             kind=positions,
             theta=draw(st.floats(1.5, 1e7)),
             first=draw(st.integers(0, 3)) if positions == "learned" else 0,
+            scaling=draw(scalings(attention.head_width)) if positions == "rotary" else None,
         ),
+        pattern=pattern,
+        embedding_scale=draw(st.none() | st.floats(0.1, 9.0)),
+        logit_softcap=draw(st.none() | st.floats(0.5, 50.0)) if encoder is None else None,
         arrangement=draw(st.sampled_from(["pre", "post", "output", "sandwich", "parallel"])),
-        encoder=draw(st.sampled_from([None, encoder])),
+        encoder=encoder,
         tied=draw(st.booleans()),
         dropout=draw(st.floats(0.0, 0.9)),
     )

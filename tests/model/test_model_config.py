@@ -18,9 +18,11 @@ from clearhead.model import (
     AttentionConfig,
     ExpertsConfig,
     FeedForwardConfig,
+    LayerConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
+    ScalingConfig,
     from_dict,
     skeleton,
     to_dict,
@@ -46,6 +48,49 @@ REFUSED = {
     "a window beyond": (lambda: attention(window=2**63), r"^attention: window is 9223372036854775808; .* at most"),
     "no soft cap": (lambda: attention(softcap=0.0), r"softcap is 0.0; it must be above 0 and finite, or left out$"),
     "soft cap nan": (lambda: attention(softcap=float("nan")), r"softcap is nan; it must be above 0 and finite"),
+    "a misspelt norm of heads": (lambda: attention(head_norm="heads"), r"no head_norm 'heads'; did you mean 'head'\?$"),
+    "no scale": (
+        lambda: attention(scale=0.0),
+        r"^attention: scale is 0.0; it must be above 0 and finite, or left out$",
+    ),
+    "a LayerNorm with an offset": (lambda: NormConfig(kind="layer", offset=1.0), r"^norm: offset is 1.0; it must be "),
+    "nothing turned": (lambda: PositionConfig(rotated=0.0), r"^positions: rotated is 0.0; it must be above 0 and at "),
+    "odd part turned": (
+        lambda: model(positions=PositionConfig(rotated=0.5)),
+        r"^attention: head_width is 6, 3 of it turned; rotary positions turn pairs, so it must be even$",
+    ),
+    "another arrangement": (lambda: model(arrangement="before"), r"^model: there is no arrangement 'before'; known: o"),
+    "no embedding": (lambda: model(embedding_scale=-1.0), r"^model: embedding_scale is -1.0; it must be above 0 and f"),
+    "no cap of logits": (lambda: model(logit_softcap=0.0), r"^model: logit_softcap is 0.0; it must be above 0 and fi"),
+    "no window in a pattern": (lambda: LayerConfig(window=0), r"^pattern: window is 0; it must be at least 1"),
+    "learned in a pattern": (
+        lambda: LayerConfig(positions=PositionConfig(kind="learned")),
+        r"^pattern: learned positions belong to the whole model, not to a layer$",
+    ),
+    "a window beside a pattern": (
+        lambda: model(attention=attention(window=5), pattern=(LayerConfig(),)),
+        r"^model: attention.window is 5 beside a pattern, which has windows$",
+    ),
+    "another scaling": (lambda: ScalingConfig(kind="ntk", factor=2.0), r"^scaling: there is no kind 'ntk'; known: l"),
+    "a scaling by nothing": (lambda: ScalingConfig(kind="linear", factor=0.0), r"^scaling: factor is 0.0; it must be "),
+    "long waves shorter": (
+        lambda: ScalingConfig(kind="llama3", factor=2.0, low=4.0, high=4.0),
+        r"^scaling: low 4.0 and high 4.0, .*; the first must be smaller each time$",
+    ),
+    "divisors for nothing": (
+        lambda: ScalingConfig(kind="linear", factor=2.0, short=(1.0,), long=(1.0,)),
+        r"^scaling: short and long divisors belong to kind 'longrope', which needs both$",
+    ),
+    "a divisor of nothing": (
+        lambda: ScalingConfig(kind="longrope", factor=2.0, short=(1.0,), long=(0.0,)),
+        r"^scaling: long is \(0.0,\); it must be above 0 and finite$",
+    ),
+    "divisors too few": (
+        lambda: model(
+            positions=PositionConfig(scaling=ScalingConfig(kind="longrope", factor=2.0, short=(1.0,), long=(1.0,)))
+        ),
+        r"^scaling: 1 short and 1 long divisors; there must be one for each of 3 pairs$",
+    ),
     "no inner width": (lambda: FeedForwardConfig(width=0), r"^feed_forward: width is 0;"),
     "a misspelt kind": (
         lambda: FeedForwardConfig(kind="swigul", width=3),
@@ -130,7 +175,6 @@ class TestParameters:
     @given(config=configs())
     def test_as_built(self, config: ModelConfig) -> None:
         assert config.parameters() == sum(parameter.numel() for parameter in skeleton(config).parameters())
-
 
     def test_active_for_one_token(self) -> None:
         """Of 5 experts of 3 x 20 x 7 weights, 3 are idle in each of two layers; the third layer is dense."""
@@ -219,6 +263,23 @@ WRONG = {
     "no table": ("attention", 4, r"^attention: 4 was given; it is a table with heads, kv_heads, head_width, "),
     "no table at all": ("norm", None, r"^norm: None was given; it is a table with kind, eps, offset, bias$"),
     "contradiction inside": ("attention.kv_heads", 3, r"4 heads and 3 kv_heads; kv_heads must divide heads$"),
+    "a table in a list": (
+        "pattern",
+        [{"window": 5}, {"windw": 5}],
+        r"^pattern.1.windw: unknown; did you mean 'window'\?$",
+    ),
+    "no list": ("pattern", {"window": 5}, r"^pattern: \{'window': 5\} was given; it must be a list of tables$"),
+    "a list of others": ("pattern", [5], r"^pattern: \[5\] was given; it must be a list of tables$"),
+    "a table or nothing": (
+        "positions.scaling",
+        3,
+        r"^positions.scaling: 3 was given; it must be a table with kind, .* or left",
+    ),
+    "a list of numbers": (
+        "positions.scaling",
+        {"kind": "longrope", "factor": 2.0, "short": [1.0, "x"]},
+        r"^positions.scaling.short: \[1.0, 'x'\] was given; it must be a list of finite numbers$",
+    ),
     "a long list": (
         "layers",
         [0] * 1000,
