@@ -1,6 +1,8 @@
 """Verbs on a released model whose tokenizer puts tokens around a text: what transformers does with the same folder."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,45 @@ def test_look(folder: Path) -> None:
     assert len(record["tokens"]) == ids_BT.shape[1]
     front = ids_BT.shape[1] - len("The server")
     assert record["tokens"][:front] == next(tokens for tokens, _ in KINDS.values() if len(tokens) == front)
+
+
+def test_show(folder: Path) -> None:
+    generation = folder / "generation_config.json"
+    kept = generation.read_text()
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    generation.write_text(json.dumps({**json.loads(kept), "do_sample": True, "top_p": 0.9, "num_beams": 3}))
+    done = call("show", folder, folder=folder.parent)
+    (folder / "chat_template.jinja").unlink()
+    generation.write_text(kept)
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in done.out.splitlines())
+    (front,) = [front for front, ends in KINDS.values() if ends == json.loads(kept)["eos_token_id"]]
+    assert rows["special tokens"] == "bos <s> 0, eos </s> 1"
+    assert rows["around a text"] == (" ".join([*front, "text"]) if front else "nothing")
+    assert rows["chat template"] == "default; talk with it by clearhead chat"
+    assert rows["generation"] == "temperature 1.0, top_k 50, top_p 0.9, num_beams = 3 (not followed)"
+
+
+def test_a_released_model_keeps_its_tokenizer_template_and_settings(folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(folder, tmp_path / "chatty")
+    (copied / "chat_template.jinja").write_text("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}")
+    assert call("export", copied, "again", folder=tmp_path).code == 0
+    for tokenizer in (AutoTokenizer.from_pretrained(copied), AutoTokenizer.from_pretrained(tmp_path / "again")):
+        assert tokenizer(TEXT)["input_ids"] == AutoTokenizer.from_pretrained(folder)(TEXT)["input_ids"]
+        chat = [{"role": "user", "content": TEXT}]
+        assert tokenizer.apply_chat_template(chat, tokenize=False) == f"<s>{TEXT}</s>"
+    settings = [json.loads((place / "generation_config.json").read_text()) for place in (copied, tmp_path / "again")]
+    assert settings[0] == settings[1]
+
+
+def test_added_tokens_beyond_the_model_are_let_be(folder: Path, tmp_path: Path) -> None:
+    """Gemma 3 has a token for pictures whose id the text model lacks."""
+    copied = shutil.copytree(folder, tmp_path / "more")
+    made = tokenizers.Tokenizer.from_file(str(copied / "tokenizer.json"))
+    made.add_special_tokens([f"<picture {n}>" for n in range(8)])
+    assert made.token_to_id("<picture 7>") >= 264
+    made.save(str(copied / "tokenizer.json"))
+    done = call("generate", copied, "a", "--max-tokens", 5, folder=tmp_path)
+    assert done.code == 0, done.err
+    done = call("generate", copied, "a<picture 7>", "--max-tokens", 5, folder=tmp_path)
+    assert done.code == 1
+    assert "which this model does not know" in done.err

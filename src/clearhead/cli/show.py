@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from clearhead.cli.models import Model
+
+if TYPE_CHECKING:
+    from clearhead.hub import LanguageModel
 
 
 def show(model: Model) -> None:
@@ -36,6 +41,7 @@ def show(model: Model) -> None:
         "output layer": "the embedding matrix" if config.tied else "its own matrix",
         "context": f"{config.context:,} tokens",
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
+        **_speech(loaded),
     }
     if (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
@@ -50,3 +56,24 @@ def show(model: Model) -> None:
                 f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )
     print_rows(rows)
+
+
+def _speech(loaded: LanguageModel) -> dict[str, str]:
+    """What a released model brings for its texts: special tokens, chat template, generation settings."""
+    from clearhead import generation
+
+    tokenizer, papers = loaded.tokenizer, loaded.papers
+    rows: dict[str, str] = {}
+    if tokenizer.kind == "file":
+        named = [f"{role} {token} {tokenizer.role(role)}" for role, token in tokenizer.roles.items()]
+        rows["special tokens"] = ", ".join(named) or "none are named"
+        around = [*tokenizer.labels(tokenizer.front), "text", *tokenizer.labels(tokenizer.back)]
+        rows["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
+    if tokenizer.templates:
+        rows["chat template"] = ", ".join(tokenizer.templates) + "; talk with it by clearhead chat"
+    found = generation.defaults(papers.generation, papers.ids, tokenizer, context=loaded.config.context)
+    settings = [f"{name} {value}" for name, value in found.sampling.items()]
+    settings += [f"{name} = {value} (not followed)" for name, value in found.unfollowed.items()]
+    if settings:
+        rows["generation"] = ", ".join(settings)
+    return rows

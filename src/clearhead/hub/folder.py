@@ -160,9 +160,9 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
         chosen = chosen_dtype(held, wanted, dtype, device, where)
         _check_memory(folder, shapes.values(), chosen)
         tokenizer = Tokenizer.load(folder)
-        if tokenizer.vocab_size > config.vocabulary:
+        if tokenizer.needed > config.vocabulary:
             raise FolderError(
-                f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocabulary}; "
+                f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
                 "they do not belong together"
             )
         ours = to_ours(table, held, shapes, chosen, where)

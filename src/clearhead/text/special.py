@@ -25,14 +25,23 @@ def role_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def added_token(value: object, where: str) -> AddedToken:
     """A special token as tokenizer_config.json writes it: its text, or a table with its habits at white space."""
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and _whole(value):
         return AddedToken(value, special=True)
     table = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
     habits = {name: table.get(name, False) for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
     content = table.get("content")
-    if not isinstance(content, str) or not content or not all(isinstance(habit, bool) for habit in habits.values()):
+    if (
+        not isinstance(content, str)
+        or not _whole(content)
+        or not all(isinstance(habit, bool) for habit in habits.values())
+    ):
         raise FolderError(f"{where}: {shown(value)} is not a token; copy the tokenizer's files again")
     return AddedToken(content, **{"special": True, **habits} if "special" in table else {**habits, "special": True})
+
+
+def _whole(text: str) -> bool:
+    """True for text in which no character is half (a lone surrogate), and some is."""
+    return bool(text) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def with_special(library: tokenizers.Tokenizer, tokens: Iterable[AddedToken]) -> None:

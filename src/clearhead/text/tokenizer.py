@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -144,6 +144,12 @@ class Tokenizer:
         token = self.roles.get(name)
         return None if token is None else self._library.token_to_id(token)
 
+    @cached_property
+    def needed(self) -> int:
+        """Ids a model must have: all but added tokens at the end that stand around no text (Gemma 3's for pictures)."""
+        ids = self._library.get_vocab(with_added_tokens=False).values()
+        return max([*ids, *self.front, *self.back]) + 1
+
     @property
     def end(self) -> int | None:
         """The id with which a model ends a text, as far as the tokenizer tells: the separator, else the role eos."""
@@ -185,8 +191,15 @@ class Tokenizer:
             _check_whole(text)
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
-        found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+        found = self._encodings(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
+
+    def _encodings(self, encode: Callable[..., list[tokenizers.Encoding]], texts: Sequence[str]) -> Any:
+        """What the library makes of texts. Raises TextError where it lacks the token for what it does not know."""
+        try:
+            return encode(list(texts), add_special_tokens=False)
+        except Exception as fault:  # the library raises Exception itself, nothing narrower
+            raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
         """Ids of whole texts, each with the bytes of UTF-8 between the end of the id before and its own.
@@ -196,7 +209,7 @@ class Tokenizer:
         measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
         for text in texts:
             _check_whole(text)
-        for text, found in zip(texts, self._library.encode_batch(list(texts), add_special_tokens=False), strict=True):
+        for text, found in zip(texts, self._encodings(self._library.encode_batch, texts), strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
             ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
             ends[-1:] = len(text)
