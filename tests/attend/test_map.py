@@ -196,6 +196,14 @@ class TestByHand:
             [math.log(4), math.log(2), 0]
         )
 
+    @pytest.mark.parametrize("level", [0.0, 100.0, -3000.0])
+    def test_how_large_the_logits_are_does_not_matter(self, level: float) -> None:
+        """Logits of ``level`` and 2 less, exact in float32: 1 : e^-2, which is 0.8808 : 0.1192."""
+        k = torch.tensor([level, level - 2]).view(1, 1, 2, 1)
+        row = look(torch.ones(1, 1, 1, 1), k, torch.zeros(1, 1, 2, 1), FULL, Score(scale=1.0))[3, 0][0]
+        share = 1 / (1 + math.exp(-2))
+        torch.testing.assert_close(row, torch.tensor([share, 1 - share]), rtol=2e-7, atol=0)
+
     def test_a_sink_a_previous_token_head_and_their_distance(self) -> None:
         a = by_hand([[1, 0, 0], [1, 0, 0], [0.25, 0.75, 0]])
         assert a.mass_on_first().tolist() == pytest.approx([1, 1, 0.25])

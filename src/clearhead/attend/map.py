@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend.mask import Mask
-from clearhead.attend.request import Site, log_sum_exp, logits
+from clearhead.attend.request import Site, logits, weights
 from clearhead.attend.score import Score
 from clearhead.errors import WatchError
 
@@ -198,7 +198,7 @@ class AttentionMap:
             start += call.queries
 
     def _weights(self, call: Call, rows: slice) -> Tensor:
-        """exp(s - lse) of some of the call's query rows, on the CPU."""
+        """Those of some of the call's query rows, on the CPU."""
         text, head = self._text, self._head
         group = head // (call.q_BHQD.shape[1] // call.k_BGKD.shape[1])
         s_11QK = logits(
@@ -211,8 +211,7 @@ class AttentionMap:
             first_head=head,
         )
         sinks_H = call.score.sinks_H
-        lse_11Q = log_sum_exp(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])
-        weights_QK = torch.exp(s_11QK - lse_11Q.unsqueeze(-1))[0, 0].cpu()
+        weights_QK = weights(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])[0, 0].cpu()
         if bool(weights_QK.isnan().any()):
             raise WatchError(f"{self!r}: the logits are not finite; the model's queries or keys hold NaN or infinity")
         return weights_QK

@@ -122,10 +122,18 @@ def logits(
     return s_BHQK.masked_fill(~mask.visible(b, h, q, k), float("-inf")) if mask.parts else s_BHQK
 
 
-def log_sum_exp(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
-    """lse_BHQ in nats, the sinks' logits included; +inf for a row that sees nothing, so that its weights are zero."""
-    lse_BHQ = torch.logsumexp(s_BHQK, dim=-1)
-    blind_BHQ = lse_BHQ == float("-inf")
-    if sinks_H is not None:
-        lse_BHQ = torch.logaddexp(lse_BHQ, sinks_H.to(s_BHQK.dtype).view(1, -1, 1))
-    return lse_BHQ.masked_fill(blind_BHQ, float("inf"))
+def weights(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
+    """p_BHQK, the softmax of each row, the sinks' logits counted; zeros in a row that sees nothing.
+
+    The largest logit is taken off first: exp(s - lse) would be off by the rounding of lse, 1e-6 at 20 nats.
+    """
+    peak_BHQ1 = s_BHQK.detach().amax(dim=-1, keepdim=True)
+    sinks_1H11 = None if sinks_H is None else sinks_H.to(s_BHQK.dtype).view(1, -1, 1, 1)
+    if sinks_1H11 is not None:
+        peak_BHQ1 = torch.maximum(peak_BHQ1, sinks_1H11.detach())
+    peak_BHQ1 = peak_BHQ1.masked_fill(peak_BHQ1 == float("-inf"), 0.0)
+    p_BHQK = torch.exp(s_BHQK - peak_BHQ1)
+    total_BHQ1 = p_BHQK.sum(dim=-1, keepdim=True)
+    if sinks_1H11 is not None:
+        total_BHQ1 = total_BHQ1 + torch.exp(sinks_1H11 - peak_BHQ1)
+    return p_BHQK / total_BHQ1.masked_fill(total_BHQ1 == 0.0, 1.0)

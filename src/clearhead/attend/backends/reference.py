@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clearhead.attend.request import Request, log_sum_exp, logits
+from clearhead.attend.request import Request, logits, weights
 
 NAME: str = "reference"
 
@@ -23,7 +23,7 @@ def run(request: Request) -> Tensor:
     q_BHQD, k_BGKD, v_BGKD = request.q_BHQD, request.k_BGKD, request.v_BGKD
     first_place = k_BGKD.shape[2] - q_BHQD.shape[2]
     s_BHQK = logits(q_BHQD, k_BGKD, request.mask, request.score, first_place=first_place)
-    p_BHQK = torch.exp(s_BHQK - log_sum_exp(s_BHQK, request.score.sinks_H).unsqueeze(-1))
+    p_BHQK = weights(s_BHQK, request.score.sinks_H)
     if request.dropout:
         p_BHQK = torch.nn.functional.dropout(p_BHQK, request.dropout)
     p_BGRQK = p_BHQK.unflatten(1, (-1, request.group))
