@@ -1,0 +1,101 @@
+"""Masks are filled with what transformers' own pipeline fills them with."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from little_encoders import WORDS, saved
+from transformers import pipeline
+
+import clearhead as ch
+from clearhead import hub
+from clearhead.encoding import fill
+from clearhead.errors import OptionError, TextError
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Tokenizer
+
+TEXTS = {
+    "BERT": ["Paris is the capital of [MASK].", "[MASK] is the capital of [MASK] .", "[MASK]"],
+    "RoBERTa": ["Paris is the <mask>.", "<mask> <mask>é <mask>", "<mask>"],
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
+    model = saved(tmp_path, name)
+    theirs = pipeline("fill-mask", model=str(tmp_path), device="cpu")
+    for text in TEXTS[name]:
+        found = theirs(text, top_k=4)
+        expected = [found] if isinstance(found[0], dict) else found
+        masks = ch.fill(model, text, top=4)
+        assert [[guess.id for guess in mask.guesses] for mask in masks] == [
+            [guess["token"] for guess in guesses] for guesses in expected
+        ]
+        for mask, guesses in zip(masks, expected, strict=True):
+            assert [guess.token for guess in mask.guesses] == [guess["token_str"] for guess in guesses]
+            for mine, other in zip(mask.guesses, guesses, strict=True):
+                assert mine.probability == pytest.approx(other["score"], rel=1e-4)
+
+
+def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
+    """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
+    model = saved(tmp_path, "BERT")
+    prediction = model.transformer.encoder.prediction
+    with torch.no_grad():
+        model.transformer.embedding.weight.zero_()
+        prediction.bias.zero_()
+        prediction.bias[WORDS.index("france")] = math.log(3)
+    (mask,) = fill(model.transformer, model.tokenizer, "[MASK] of paris", top=len(WORDS))
+    assert mask.place == 1
+    assert mask.guesses[0].token == "france"
+    assert [guess.probability for guess in mask.guesses] == pytest.approx([3 / 22] + [1 / 22] * 19)
+
+
+def test_places_are_those_of_the_tokens(tmp_path: Path) -> None:
+    """[CLS] stands at place 0; germany is two tokens."""
+    model = saved(tmp_path, "BERT")
+    masks = fill(model.transformer, model.tokenizer, "germany [MASK] [MASK] .", top=1)
+    assert [mask.place for mask in masks] == [3, 4]
+    assert all(len(mask.guesses) == 1 for mask in masks)
+
+
+class TestRefused:
+    def test_a_text_without_a_mask(self, tmp_path: Path) -> None:
+        with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is to be filled in"):
+            ch.fill(saved(tmp_path, "BERT"), "paris <mask>")
+
+    def test_a_text_longer_than_the_context(self, tmp_path: Path) -> None:
+        with pytest.raises(TextError, match=r"has 19 tokens with the special tokens around it; the context is 16"):
+            ch.fill(saved(tmp_path, "BERT"), "[MASK] " * 17)
+
+    @pytest.mark.parametrize("top", [0, -1, len(WORDS) + 1])
+    def test_numbers_of_tokens_that_there_are_not(self, top: int, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match=rf"top is {top}; it must be at least 1 and at most 20"):
+            ch.fill(saved(tmp_path, "BERT"), "[MASK]", top=top)
+
+    def test_weights_without_the_head(self, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match="no head that predicts masked tokens"):
+            ch.fill(saved(tmp_path, "BERT", prediction=None), "[MASK]")
+
+    def test_a_tokenizer_without_a_mask(self, tmp_path: Path) -> None:
+        model = saved(tmp_path, "BERT")
+        with pytest.raises(OptionError, match="the tokenizer has no mask token"):
+            fill(model.transformer, Tokenizer.characters(["ab"]), "ab")
+
+    def test_a_model_that_writes_on(self, tmp_path: Path) -> None:
+        tokenizer = Tokenizer.bytes()
+        attention = AttentionConfig(heads=2, kv_heads=2, head_width=4)
+        shape = ModelConfig(
+            vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
+        )
+        hub.save(tmp_path, build(shape, seed=0), tokenizer)
+        with pytest.raises(OptionError, match=r"this model writes on: use `clearhead generate`"):
+            ch.fill(hub.load(tmp_path), "[MASK]")
+
+
+def test_an_encoder_does_not_write(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"generate is for models that write on; this is an encoder"):
+        ch.generate(saved(tmp_path, "BERT"), "paris")
