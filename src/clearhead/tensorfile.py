@@ -20,7 +20,7 @@ from clearhead.files import replacing
 
 CHECKSUM = "clearhead.sha256"
 PIECE = 2**20  # bytes read at a time, and there twice meanwhile
-HEADER_AT_MOST = 2**24  # bytes; a file of 10,000 tensors has a tenth of it, and parsing takes 30 times its size
+HEADER_AT_MOST = 2**22  # bytes; a file of 10,000 tensors has a third of it, and parsing takes 30 times its size
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from clearhead.errors import FolderError
 
-JSON_AT_MOST = 2**24  # bytes; the index of the largest release has 9 MB, and what is read takes 20 times as much
+JSON_AT_MOST = 2**20  # bytes; a config.json has some thousand, and what is parsed takes 20 times as much
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_table(path: Path, *, most: int = JSON_AT_MOST) -> dict[str, Any]:
     """The table in a JSON file. Raises FolderError when it is missing, truncated, altered, or beyond measure."""
     try:
-        table = json.loads(content(path).decode())
+        table = json.loads(content(path, most=most).decode())
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, numbers or nesting beyond Python's limits
         raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
     if not isinstance(table, dict):

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+INDEX_AT_MOST = 2**23  # bytes; that of 36,000 tensors (Qwen 3 with 235 billion weights) has 3.4 million
 SHARDS_AT_MOST = 500  # open at the same time; the largest releases have 163
 
 # Names of dtypes, and two rules: "stored" is that of most numbers in the files; "auto" is the same, but float32 where
@@ -139,7 +140,7 @@ def shards(index: Path) -> list[str]:
 
 def _places(index: Path) -> dict[str, str]:
     """The file of each tensor, as the index says."""
-    places = read_table(index).get("weight_map")
+    places = read_table(index, most=INDEX_AT_MOST).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise FolderError(f"{index}: altered: it has no table weight_map that tells the file of each tensor")
     for name, file in cast(dict[str, Any], places).items():

@@ -25,7 +25,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not newer and not older:
         return found
     for name, value in older.items():
-        if newer.get(name, value) != value:
+        if name in newer and newer[name] != value:
             raise ConfigError(f"{name}: {shown(value)}, but {shown(newer[name])} in rope_parameters")
     return {**found, "rope_parameters": {**older, **newer}}
 
