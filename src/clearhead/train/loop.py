@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, TextError, TrainingError
-from clearhead.model import Transformer
+from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
 from clearhead.train.config import TrainConfig, check_time, learning_rate, window_of
@@ -87,6 +87,7 @@ def fit(
     Raises TrainingError when the loss is not finite (the last saved state is kept) or the state is another model's,
     TextError for texts that are too short, OptionError when the time is over before the first step.
     """
+    needs_decoder(model.config, "training here")
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
     context = window_of(config, model.config)
@@ -197,6 +198,7 @@ def score_of(model: Transformer, tokens: Tokens, *, window: int | None = None, s
 
     Raises TextError for a text that cannot be scored, OptionError for a window or stride that cannot be.
     """
+    needs_decoder(model.config, "a score by next tokens")
     _check_measurable(tokens)
     context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
     if not 1 <= context <= model.config.context:

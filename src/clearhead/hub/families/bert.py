@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from clearhead.model import (
     PositionConfig,
     PredictionConfig,
 )
+
+log = logging.getLogger(__name__)
 
 MODEL_TYPE: str = "bert"
 ARCHITECTURE: str = "BertForMaskedLM"
@@ -115,7 +118,9 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
 
 
 def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """With head and pooler where the weights have them."""
+    """With head and pooler where the weights have them; logs what is left out."""
+    if set(FOLLOWS) & set(names):
+        log.info("the head that tells whether one text follows another (%s) is left out", FOLLOWS[0].rpartition(".")[0])
     return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
 
 

@@ -94,15 +94,16 @@ def check_absolute(settings: Mapping[str, Any]) -> None:
 
 def has_head(settings: Mapping[str, Any]) -> bool:
     """Whether config.json promises a head that predicts masked tokens; ``fitted`` looks whether it is there."""
-    return any(
-        name.endswith(("ForMaskedLM", "ForPreTraining"))
-        for name in entry(settings, "architectures", tuple[str, ...], ())
-    )
+    return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in _architectures(settings))
 
 
 def has_pooler(settings: Mapping[str, Any]) -> bool:
-    """Whether config.json promises a pooler."""
-    return not any(name.endswith("ForMaskedLM") for name in entry(settings, "architectures", tuple[str, ...], ()))
+    """Whether config.json promises a pooler; ``fitted`` looks whether it is there."""
+    return not any(name.endswith("ForMaskedLM") for name in _architectures(settings))
+
+
+def _architectures(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return entry(settings, "architectures", tuple[str, ...] | None, None) or ()
 
 
 def architecture(model: str, config: ModelConfig) -> list[str]:
