@@ -30,8 +30,8 @@ def test_a_run(command: Command, trained):
         "layers": "1 of width 16",
         "attention": "2 heads of width 8",
         "feed-forward": "swiglu of width 32",
-        "norm": "rms",
-        "positions": "rotary",
+        "norm": "rms, before each part",
+        "positions": "rotary, theta 10,000",
         "output layer": "the embedding matrix",
         "context": "16 tokens",
         "tokenizer": "bytes, 257 tokens",
@@ -61,6 +61,34 @@ def test_sizes_by_hand(command: Command, tmp_path):
     assert found["attention"] == "4 heads of width 50, keys and values in 2 groups, window of 64 tokens"
     assert found["output layer"] == "its own matrix"
     assert "training" not in found
+
+
+def test_what_is_special(command: Command, tmp_path):
+    """Windows and angles by layer, caps, the place of the norms: two of three layers alike, the third apart."""
+    from clearhead.model import AttentionConfig, FeedForwardConfig, LayerConfig, ModelConfig, PositionConfig, build
+    from clearhead.model import ScalingConfig as Scaling
+    from clearhead.text import Tokenizer
+
+    config = ModelConfig(
+        vocabulary=257,
+        context=1000,
+        layers=3,
+        width=20,
+        attention=AttentionConfig(heads=2, kv_heads=2, head_width=8, softcap=50.0),
+        feed_forward=FeedForwardConfig(width=17),
+        arrangement="sandwich",
+        positions=PositionConfig(theta=1e6, rotated=0.5, scaling=Scaling(kind="linear", factor=8.0)),
+        pattern=(LayerConfig(window=64, positions=PositionConfig(theta=77.5)), LayerConfig()),
+    )
+    hub.save(tmp_path / "model", build(config, seed=0), Tokenizer.bytes())
+    found = rows(command("show", "model").out)
+    assert found["family"] == "clearhead"
+    assert found["attention"] == "2 heads of width 8, window of 64 tokens in 2 of 3 layers, soft cap of 50"
+    assert found["norm"] == "rms, before and after each part"
+    assert found["positions"] == (
+        "rotary, theta 77.5 in 2 of 3 layers; "
+        "rotary, theta 1,000,000, 50% of each head, linear scaling by 8 in 1 of 3 layers"
+    )
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_log(command: Command, tmp_path, trained):

@@ -8,6 +8,7 @@ from clearhead.cli.models import Model
 
 if TYPE_CHECKING:
     from clearhead.hub import LanguageModel
+    from clearhead.model import ModelConfig
 
 
 def show(model: Model) -> None:
@@ -27,17 +28,18 @@ def show(model: Model) -> None:
     width = loaded.transformer.embedding.weight.element_size()
     cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
     rows = {
-        "family": hub.family(config),
+        "family": loaded.papers.family,
         "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
         + (f", {active:,} active for each token" if several else ""),
         "memory": f"{config.parameters() * width / 1e6:,.1f} MB, and {cache / 1e6:,.1f} MB for a text of full length",
         "layers": f"{config.layers} of width {config.width}",
         "attention": f"{a.heads} heads of width {a.head_width}{groups}"
-        + (f", window of {a.window} tokens" if a.window else "")
+        + _windows(config)
+        + (f", soft cap of {a.softcap:g}" if a.softcap else "")
         + (", sinks" if a.sinks else ""),
         "feed-forward": f"{several}{f.kind} of width {f.width}",
-        "norm": config.norm.kind,
-        "positions": config.positions.kind,
+        "norm": f"{config.norm.kind}, {ARRANGEMENTS[config.arrangement]}",
+        "positions": _positions(config),
         "output layer": "the embedding matrix" if config.tied else "its own matrix",
         "context": f"{config.context:,} tokens",
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
@@ -56,6 +58,40 @@ def show(model: Model) -> None:
                 f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )
     print_rows(rows)
+
+
+ARRANGEMENTS = {
+    "pre": "before each part",
+    "post": "after each sum",
+    "output": "on what each part gives",
+    "sandwich": "before and after each part",
+    "parallel": "before both parts, which read the same input",
+}
+
+
+def _windows(config: ModelConfig) -> str:
+    sizes = [kind.window for kind in config.kinds if kind.window is not None]
+    if not sizes:
+        return ""
+    some = "" if len(sizes) == config.layers else f" in {len(sizes)} of {config.layers} layers"
+    return f", window of {' or '.join(f'{size:,}' for size in sorted(set(sizes)))} tokens{some}"
+
+
+def _positions(config: ModelConfig) -> str:
+    """Each rule with the number of its layers, where there are several."""
+    rules = [kind.positions or config.positions for kind in config.kinds]
+    told: list[str] = []
+    for rule in dict.fromkeys(rules):
+        words = [rule.kind]
+        if rule.kind == "rotary":
+            words.append(f"theta {rule.theta:,.12g}")
+            if rule.rotated != 1:
+                words.append(f"{rule.rotated:.0%} of each head")
+            if rule.scaling is not None:
+                words.append(f"{rule.scaling.kind} scaling by {rule.scaling.factor:g}")
+        some = "" if rules.count(rule) == len(rules) else f" in {rules.count(rule)} of {len(rules)} layers"
+        told.append(", ".join(words) + some)
+    return "; ".join(told)
 
 
 def _speech(loaded: LanguageModel) -> dict[str, str]:
