@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from clearhead.errors import OptionError, TextError
-from clearhead.generation.decoding import Decoding, Drawn
+from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
 from clearhead.model import Transformer, needs_decoder
@@ -122,8 +122,12 @@ def stream_ids(
     *,
     together: int = TOGETHER,
     ends: Collection[int] | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[Piece]:
-    """``stream`` for prompts that are ids already, none empty, none longer than the context; nothing stands around."""
+    """``stream`` for prompts that are ids already, none empty, none longer than the context; nothing stands around.
+
+    memory: of the prompt before, for a single one that may begin as it does.
+    """
     needs_decoder(transformer.config, "generate")
     sampling = Sampling() if sampling is None else sampling
     if together < 1:
@@ -137,7 +141,7 @@ def stream_ids(
             )
     if ends is None:
         ends = () if tokenizer.end is None else (tokenizer.end,)
-    return _stream(transformer, tokenizer, encoded, sampling, together, frozenset(ends))
+    return _stream(transformer, tokenizer, encoded, sampling, together, frozenset(ends), memory)
 
 
 def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
@@ -166,6 +170,7 @@ def _stream(
     sampling: Sampling,
     together: int,
     ends: frozenset[int],
+    memory: Memory | None,
 ) -> Iterator[Piece]:
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
@@ -177,6 +182,7 @@ def _stream(
             sampling,
             vocabulary=min(tokenizer.vocab_size, transformer.config.vocabulary),
             gaps=tokenizer.gaps,
+            memory=memory if len(encoded) == 1 else None,
             unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
         )
         while decoding.live:

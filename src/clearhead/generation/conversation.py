@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator
 
 from clearhead.errors import TextError
 from clearhead.generation.completion import Finish, Piece, stream_ids
+from clearhead.generation.decoding import Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.model import Transformer
 from clearhead.text import Tokenizer
@@ -16,9 +17,9 @@ Message = dict[str, str]
 class Conversation:
     """Messages so far, and the ids of the last answer with all that was read for it.
 
-    Every answer is written after the whole conversation, as the model's chat template lays it out. Nothing is left out
-    to make it fit. ``system`` is a first message that tells the model how to answer. Raises TextError when the model
-    has no chat template.
+    Every answer is written after the whole conversation, as the model's chat template lays it out; what stands there as
+    it did before is not read again. Nothing is left out to make it fit. ``system`` is a first message that tells the
+    model how to answer. Raises TextError when the model has no chat template.
     """
 
     def __init__(
@@ -31,11 +32,12 @@ class Conversation:
         self.messages = list(self._first)
         self.ids: list[int] = []
         self.answer = 0  # the place in ``ids`` where the last answer begins
+        self._memory = Memory()
         self.finish: Finish | None = None  # why it ended; None: it was stopped
 
     def clear(self) -> None:
         """Begins anew, with the system message alone."""
-        self.messages, self.ids, self.answer = list(self._first), [], 0
+        self.messages, self.ids, self.answer, self._memory = list(self._first), [], 0, Memory()
 
     def ask(self, text: str, sampling: Sampling) -> Generator[Piece]:
         """The answer to one more message, in pieces; what has come stays in the conversation, also when it is stopped.
@@ -60,7 +62,9 @@ class Conversation:
         chosen: list[int] = []
         self.finish = None
         try:
-            for piece in stream_ids(self._transformer, self._tokenizer, [ids], sampling, ends=self._ends):
+            for piece in stream_ids(
+                self._transformer, self._tokenizer, [ids], sampling, ends=self._ends, memory=self._memory
+            ):
                 written.append(piece.text)
                 if piece.id not in self._ends:
                     chosen.append(piece.id)

@@ -18,7 +18,7 @@ from clearhead.generation.filters import choose
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import free_memory
-from clearhead.model import Transformer
+from clearhead.model import Cache, Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,20 @@ class Drawn:
     logprob: float
 
 
+@dataclass(kw_only=True, eq=False)
+class Memory:
+    """What was read for one text, so that the next one is read only from where it differs: a conversation goes on."""
+
+    ids: Sequence[int] = ()  # the cache holds keys and values of so many of them as it has places
+    cache: Cache | None = None
+
+
 class Decoding:
     """Texts of one batch, padded on the left, that grow by a step at a time until they are dropped.
 
     ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen, but for
     those in ``gaps``. unseen: how many first tokens the repetition penalty leaves out of account. lookup: guess at
-    repetitions (one text only).
+    repetitions (one text only). memory: of a text that may begin alike, and what is read here (one text only).
     Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
     """
 
@@ -49,6 +57,7 @@ class Decoding:
         gaps: Sequence[int] = (),
         unseen: int = 0,
         lookup: bool = True,
+        memory: Memory | None = None,
     ) -> None:
         self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
         self._device = transformer.embedding.weight.device
@@ -73,6 +82,19 @@ class Decoding:
         self._passed_BT = self._next_BT[:, :0]  # what the cache holds, kept where there is a border
         self._guesses: list[int] = []
         self._aim()
+        if memory is not None and self._lookup is not None:
+            self._recall(memory, self._lookup)
+
+    def _recall(self, memory: Memory, lookup: Lookup) -> None:
+        """Takes over what is known of the text's beginning; the last token is always read, for what follows it."""
+        if memory.cache is not None:
+            known = zip(memory.ids[: memory.cache.length], lookup.ids[:-1], strict=False)
+            same = next((place for place, (old, new) in enumerate(known) if old != new), None)
+            if same is None:
+                same = min(len(memory.ids), memory.cache.length, len(lookup.ids) - 1)
+            self._cache.take(memory.cache, same)
+            self._next_BT = self._next_BT[:, same:]
+        memory.ids, memory.cache = lookup.ids, self._cache
 
     def drop(self, text: int) -> None:
         """The text is complete: no more tokens are drawn for it."""

@@ -27,6 +27,11 @@ class Lookup:
         self._right = 0  # passes in a row whose guesses were all right
         self.extend(ids)
 
+    @property
+    def ids(self) -> list[int]:
+        """All tokens of the text so far."""
+        return self._ids
+
     def extend(self, ids: Iterable[int]) -> None:
         """Tokens that are now in the text."""
         for token in ids:

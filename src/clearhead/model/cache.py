@@ -50,6 +50,12 @@ class Cache:
             raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
         self.length = length
 
+    def take(self, other: Cache, length: int) -> None:
+        """Goes on from the first ``length`` places of another cache of this model, copied; this one must be empty."""
+        for mine_LBGKD, theirs_LBGKD in ((self.k_LBGKD, other.k_LBGKD), (self.v_LBGKD, other.v_LBGKD)):
+            mine_LBGKD[:, :, :, :length] = theirs_LBGKD[:, :, :, :length]
+        self.length = length
+
     def keep(self, texts_R: Tensor, first: int) -> None:
         """Goes on with some texts of the batch, in the given order, without the places before ``first``.
 

@@ -173,7 +173,7 @@ class Tokenizer:
         with replacing(place / TOKENIZER) as file:
             file.write(self.to_json().encode())
         with replacing(place / CONFIG) as file:
-            file.write(json.dumps(self._config, indent=2, ensure_ascii=False).encode())
+            file.write(json.dumps(self._config, indent=2).encode())  # a half character in it stays an escape
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
 

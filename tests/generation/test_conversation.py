@@ -1,0 +1,115 @@
+"""A conversation: what is read for an answer, what is kept, and what is left as it was."""
+
+import pytest
+import torch
+from little import BYTES, little, scripted
+
+from clearhead.errors import TextError
+from clearhead.generation import Conversation, Sampling
+from clearhead.text import Tokenizer
+
+GREEDY = Sampling(temperature=0, max_tokens=6)
+TEMPLATE = (
+    "{% for m in messages %}[{{ m.role[0] }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[a]{% endif %}"
+)
+
+
+def speaking(template: str = TEMPLATE) -> Tokenizer:
+    return Tokenizer(Tokenizer.bytes()._library, templates={"default": template})
+
+
+def begun(model, **options) -> Conversation:
+    return Conversation(model, speaking(options.pop("template", TEMPLATE)), ends=[256], **options)
+
+
+def said(conversation: Conversation, text: str, sampling: Sampling = GREEDY) -> str:
+    return "".join(piece.text for piece in conversation.ask(text, sampling))
+
+
+@pytest.mark.parametrize("shape", ["qwen3", "gpt2"])
+def test_answers_are_those_after_the_whole_text(shape: str) -> None:
+    model = little(shape=shape, context=200)
+    conversation = begun(model, system="x")
+    for text in ("hi", "why?", "so"):
+        before = [*conversation.messages, {"role": "user", "content": text}]
+        answer = said(conversation, text)
+        ids = BYTES.encode(speaking().chat(before))
+        plain = Conversation(model, speaking(), ends=[256])
+        plain.messages = before[:-1]
+        assert said(plain, text) == answer  # nothing was remembered there
+        assert conversation.ids[: conversation.answer] == ids
+        assert conversation.messages == [*before, {"role": "assistant", "content": answer}]
+
+
+def test_only_what_is_new_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, read = scripted(b"abcdefgh", context=200), []
+    forward = type(model).forward
+
+    def counted(self, ids_BT, **rest):
+        read.append(ids_BT.shape[1])
+        return forward(self, ids_BT, **rest)
+
+    monkeypatch.setattr(type(model), "forward", counted)
+    conversation = begun(model)
+    said(conversation, "x" * 50)
+    assert read[0] == 56
+    read.clear()
+    said(conversation, "y")
+    assert read[0] == 8  # the last letter of the answer, [u]y[a]
+    conversation.clear()
+    read.clear()
+    said(conversation, "y")
+    assert read[0] == 7
+
+
+def test_a_template_that_changes_what_was_said_is_read_from_there() -> None:
+    """As those that take the thoughts out of earlier answers."""
+    model = little(context=200)
+    template = TEMPLATE.replace("{{ m.content }}", "{{ m.content if loop.last else m.content[1:] }}")
+    conversation = begun(model, template=template)
+    said(conversation, "abc")
+    answer = said(conversation, "def")
+    plain = begun(model, template=template)
+    plain.messages = conversation.messages[:2]
+    assert said(plain, "def") == answer
+
+
+def test_a_stopped_answer_stays_as_far_as_it_came() -> None:
+    conversation = begun(scripted(b"abcdef", context=200))
+    pieces = conversation.ask("hi", GREEDY)
+    text = next(pieces).text + next(pieces).text
+    pieces.close()
+    assert (conversation.messages[-1]["content"], conversation.finish) == (text, None)
+    assert len(conversation.ids) == conversation.answer + 2
+    said(conversation, "go on")
+    assert len(conversation.messages) == 4
+
+
+def test_what_fails_leaves_it_as_it_was() -> None:
+    conversation = begun(little(context=40))
+    said(conversation, "hi")
+    kept = list(conversation.messages)
+    with pytest.raises(TextError, match=r"no longer fits: with this message it has \d+ tokens, .* context is 40"):
+        conversation.ask("x" * 40, GREEDY)
+    assert conversation.messages == kept
+    said(conversation, "x")
+    assert len(conversation.messages) == 4
+
+
+def test_the_end_token_is_not_among_what_is_looked_at() -> None:
+    conversation = begun(scripted([97, 98, 256], prompt=7, context=60))
+    assert said(conversation, "hi") == "ab"
+    assert conversation.ids[conversation.answer :] == [97, 98]
+    assert conversation.finish == "end"
+
+
+def test_under_a_watch_everything_is_read() -> None:
+    from clearhead.attend import watch
+
+    model = little(context=100)
+    conversation = begun(model)
+    said(conversation, "hi")
+    with watch(model) as record:
+        said(conversation, "you")
+    assert record[0, 0].shape[0] == len(conversation.ids) - 1
+    assert torch.is_tensor(record[0, 0][0])
