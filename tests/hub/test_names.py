@@ -108,6 +108,16 @@ class TestFetching:
         assert sorted(server.fetched()) == [name for name in NEEDED if name != "model.safetensors"]
         assert hub.read_config(folder) == QWEN3
 
+    def test_an_outline_needs_no_weights(self, server: Hub) -> None:
+        """Before they are fetched and after."""
+        before = hub.outline("little")
+        assert "model.safetensors" not in server.fetched()
+        hub.load("little")
+        for outline in (before, hub.outline("little"), hub.outline(before.folder)):
+            assert outline.config == QWEN3
+            assert outline.tokenizer.encode("a cab") == TOKENIZER.encode("a cab")
+            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+
     def test_a_folder_goes_first(self, server: Hub, tmp_path: Path) -> None:
         saved(tmp_path / "little", GPT2)
         assert hub.load("little").config == GPT2

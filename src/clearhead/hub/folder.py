@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.files import flush, write_text
 from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
-from clearhead.hub.families.table import Held, Shape, check, to_ours, to_theirs
+from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
 from clearhead.hub.sentences import read_pooling, write_pooling
-from clearhead.hub.weights import WEIGHTS, check_dtype, chosen_dtype, open_weights
+from clearhead.hub.weights import DTYPES, INDEX, WEIGHTS, check_dtype, chosen_dtype, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
 from clearhead.model.pooling import Pooling
@@ -138,6 +139,49 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
     _check_device(device)
     check_dtype(dtype)
     folder = find(name)
+    with _examined(folder, device, dtype) as found:
+        _check_memory(folder, found.shapes.values(), found.dtype)
+        ours = to_ours(found.table, found.held, found.shapes, found.dtype, found.where)
+    transformer = skeleton(found.config)
+    transformer.load_state_dict(ours, assign=True)
+    return LanguageModel(transformer.to(device).eval(), found.tokenizer, folder, found.papers)
+
+
+def outline(name: str | Path) -> LanguageModel:
+    """``load`` without the numbers: its weights are on the meta device, in the dtype of the files.
+
+    Everything is checked but the numbers. Of a model on the hub only what describes the weights is fetched; until they
+    are, their dtype is what config.json says. Raises as ``load`` does.
+    """
+    folder = find(name, weights=False)
+    if folder != Path(name) and not any((folder / file).exists() for file in (WEIGHTS, INDEX)):
+        settings = read_table(folder / CONFIG)
+        layout, config = reading(settings, str(folder / CONFIG))
+        dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
+        papers, tokenizer = _papers(folder, layout, settings), _tokenizer(folder, config)
+    else:
+        with _examined(folder, "cpu", "stored") as found:
+            config, dtype, papers, tokenizer = found.config, found.dtype, found.papers, found.tokenizer
+    return LanguageModel(skeleton(config).to(dtype).eval(), tokenizer, folder, papers)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Examined:
+    """What is known of a folder before the numbers are read. shapes: of our tensors, by name."""
+
+    config: ModelConfig
+    table: Sequence[Row]
+    held: Held
+    shapes: Mapping[str, Shape]
+    dtype: torch.dtype
+    where: str
+    tokenizer: Tokenizer
+    papers: Papers
+
+
+@contextmanager
+def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
+    """A folder with everything in it checked but the numbers, which can be read inside the block."""
     settings = read_table(folder / CONFIG)
     layout, config = reading(settings, str(folder / CONFIG))
     if CODE in settings:
@@ -157,18 +201,26 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
         held = respelled(layout, config, weights, where)
         table, shapes = layout.table(config), _shapes(config, held, where)
         wanted = check(table, held.shapes, shapes, where)
-        chosen = chosen_dtype(held, wanted, dtype, device, where)
-        _check_memory(folder, shapes.values(), chosen)
-        tokenizer = Tokenizer.load(folder)
-        if tokenizer.needed > config.vocabulary:
-            raise FolderError(
-                f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
-                "they do not belong together"
-            )
-        ours = to_ours(table, held, shapes, chosen, where)
-    transformer = skeleton(config)
-    transformer.load_state_dict(ours, assign=True)
-    return LanguageModel(transformer.to(device).eval(), tokenizer, folder, _papers(folder, layout, settings))
+        yield _Examined(
+            config=config,
+            table=table,
+            held=held,
+            shapes=shapes,
+            dtype=chosen_dtype(held, wanted, dtype, device, where),
+            where=where,
+            tokenizer=_tokenizer(folder, config),
+            papers=_papers(folder, layout, settings),
+        )
+
+
+def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.needed > config.vocabulary:
+        raise FolderError(
+            f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
+            "they do not belong together"
+        )
+    return tokenizer
 
 
 def read_papers(folder: Path) -> Papers:
