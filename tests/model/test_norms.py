@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
 
 from clearhead.errors import RequestError
 from clearhead.model import AttentionConfig, NormConfig
 from clearhead.model.fused import RMSNormalise
-from clearhead.model.norms import HeadNorm, LayerNorm, RMSNorm, norm, rms_norm
+from clearhead.model.norms import HeadNorm, LayerNorm, RMSNorm, head_norm, norm, rms_norm
 
 EPS = 1e-3  # large enough to matter
 # x, then the shape of its weight: rows of the residual stream, and heads with a weight each
@@ -182,3 +183,47 @@ def test_the_config_chooses() -> None:
     chosen = norm(NormConfig(kind="layer", eps=0.5), 3)
     assert isinstance(chosen, LayerNorm)
     assert chosen.eps == 0.5
+
+
+class TestOffset:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    def test_as_transformers(self, dtype: torch.dtype) -> None:
+        """Gemma's 1 + w, rounded once: in bfloat16 equal to the bit, with or without gradients."""
+        x = torch.randn(3, 5, 64).to(dtype)
+        ours, theirs = norm(NormConfig(eps=1e-6, offset=1.0), 64), Gemma2RMSNorm(64, eps=1e-6)
+        weight = 0.3 * torch.randn(64)
+        for module in (ours, theirs):
+            module.weight = nn.Parameter(weight.to(dtype))
+        expected = theirs(x)
+        with torch.no_grad():
+            torch.testing.assert_close(ours(x), expected, rtol=0 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
+        torch.testing.assert_close(ours(x), expected, rtol=0 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
+        assert ours(x).dtype == dtype
+
+    def test_it_begins_where_nothing_is_scaled(self) -> None:
+        assert norm(NormConfig(offset=1.0), 3).weight.tolist() == [0, 0, 0]
+        module = head_norm(AttentionConfig(heads=2, kv_heads=1, head_width=4), NormConfig(offset=1.0))
+        assert module is not None
+        qk_BTXD = torch.randn(1, 2, 3, 4)
+        torch.testing.assert_close(module(qk_BTXD), F.rms_norm(qk_BTXD, (4,), None, 1e-6))
+
+
+def test_a_projection_is_normalised_as_a_whole() -> None:
+    """OLMo 2: 12 numbers of three query heads together, 4 of one key head."""
+    config = AttentionConfig(heads=3, kv_heads=1, head_width=4, head_norm="projection")
+    module = head_norm(config, NormConfig(eps=EPS))
+    assert module is not None
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+    qk_BTXD = torch.randn(2, 5, 4, 4)
+    out = module(qk_BTXD)
+    q, k = F.rms_norm(qk_BTXD[:, :, :3].flatten(2), (12,), None, EPS), F.rms_norm(qk_BTXD[:, :, 3], (4,), None, EPS)
+    torch.testing.assert_close(out[:, :, :3].flatten(2), q * module.query.weight)
+    torch.testing.assert_close(out[:, :, 3], k * module.key.weight)
+
+
+def test_a_layer_norm_without_a_bias() -> None:
+    module = norm(NormConfig(kind="layer", bias=False), 3)
+    assert [name for name, _ in module.named_parameters()] == ["weight"]
+    torch.testing.assert_close(module(torch.tensor([1.0, 2.0, 3.0])), torch.tensor([-1.0, 0.0, 1.0]) * 1.5**0.5)
