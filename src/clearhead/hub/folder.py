@@ -215,7 +215,7 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     tokenizer = Tokenizer.load(folder)
-    if tokenizer.needed > config.vocabulary:
+    if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(
             f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
             "they do not belong together"

@@ -64,7 +64,9 @@ class Tokenizer:
         self.kind, self.cuts = recognise(state)
         ids = np.fromiter(library.get_vocab(with_added_tokens=True).values(), dtype=np.int64)
         self.vocab_size = int(ids.max()) + 1
-        self.gaps: list[int] = np.setdiff1d(np.arange(self.vocab_size), ids).tolist()
+        used = np.zeros(self.vocab_size, dtype=np.bool_)
+        used[ids] = True
+        self.gaps: list[int] = np.flatnonzero(~used).tolist()
         marker: int | None = library.token_to_id(SEPARATOR)
         if self.kind == "file" or marker is None:
             self.front, self.back = edges(state["post_processor"])
