@@ -24,19 +24,11 @@ from clearhead.generation.sampling import Sampling
 from clearhead.hub.families import writing
 from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from clearhead.model import build
 from measure import seconds, spread
+from shapes import gpt2
 
-GPT2 = ModelConfig(
-    vocabulary=50257,
-    context=1024,
-    layers=12,
-    width=768,
-    attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=3072, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-)
+GPT2 = gpt2()
 
 
 def main() -> None:

@@ -20,24 +20,11 @@ import transformers
 
 from clearhead.attend import watch
 from clearhead.machine import cores
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from clearhead.model import build
 from measure import ratios, seconds, spread
+from shapes import gpt2
 
 TOKENS = 4096
-
-
-def shape(tokens: int) -> ModelConfig:
-    """GPT-2 124M with a longer context."""
-    return ModelConfig(
-        vocabulary=50257,
-        context=tokens,
-        layers=12,
-        width=768,
-        attention=AttentionConfig(heads=12, kv_heads=12, head_width=64, bias=True, out_bias=True, head_norm="none"),
-        feed_forward=FeedForwardConfig(kind="gelu-tanh", width=3072, bias=True),
-        norm=NormConfig(kind="layer", eps=1e-5),
-        positions=PositionConfig(kind="learned"),
-    )
 
 
 def main() -> None:
@@ -52,7 +39,7 @@ def main() -> None:
     if chosen.memory:
         print(memory(chosen.memory, chosen.tokens))
         return
-    model = build(shape(chosen.tokens), seed=0).eval()
+    model = build(gpt2(chosen.tokens), seed=0).eval()
     ids_BT = torch.randint(50257, (1, chosen.tokens), generator=torch.Generator().manual_seed(0))
     plain: list[float] = []
     watched: list[float] = []
@@ -127,7 +114,7 @@ def memory(name: str, tokens: int) -> str:
         def run() -> object:
             return peer(ids_BT, output_attentions="weights" in name, use_cache=False, logits_to_keep=1)
     else:
-        model = build(shape(tokens), seed=0).eval()
+        model = build(gpt2(tokens), seed=0).eval()
 
         def run() -> object:
             if name == "plain":
