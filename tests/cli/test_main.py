@@ -74,10 +74,10 @@ def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, mo
     """Whatever the disk answers that nobody foresaw."""
     from clearhead import hub
 
-    def load(folder: Path, **options: str) -> None:
+    def outline(folder: Path, **options: str) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(hub, "load", load)
+    monkeypatch.setattr(hub, "outline", outline)
     done = command("show", "x")
     assert (done.code, done.err) == (1, "error: [Errno 13] Permission denied: 'x'\n")
     with pytest.raises(PermissionError):

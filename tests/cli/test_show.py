@@ -26,7 +26,7 @@ def test_a_run(command: Command, trained):
     assert rows(done.out) == {
         "family": "qwen3",
         "weights": f"{count:,}, {inner:,} of them beside the embeddings",
-        "memory": "0.0 MB, and 0.0 MB for a text of full length",
+        "memory": "0.0 MB in float32, and 0.0 MB for a text of full length",
         "layers": "1 of width 16",
         "attention": "2 heads of width 8",
         "feed-forward": "swiglu of width 32",
@@ -57,7 +57,7 @@ def test_sizes_by_hand(command: Command, tmp_path):
     )
     hub.save(tmp_path / "model", build(config, seed=0), Tokenizer.bytes())
     found = rows(command("show", "model").out)
-    assert found["memory"] == f"{4 * config.parameters() / 1e6:.1f} MB, and 2.4 MB for a text of full length"
+    assert found["memory"] == f"{4 * config.parameters() / 1e6:.1f} MB in float32, and 2.4 MB for a text of full length"
     assert found["attention"] == "4 heads of width 50, keys and values in 2 groups, window of 64 tokens"
     assert found["output layer"] == "its own matrix"
     assert "training" not in found

@@ -1,6 +1,7 @@
 """train --from: a model that is there goes on learning, as what it is."""
 
 import json
+import re
 import tomllib
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +44,7 @@ def test_a_released_model_learns_and_stays_what_it_is(command: Command, tmp_path
     assert done.code == 0, done.err
     run = tmp_path / "runs" / "text"
     assert nats(command, run) < nats(command, "released") - 0.1
+    assert re.search(r"^went on from +released$", command("show", run).out, re.MULTILINE)
     recipe = resolved(tomllib.loads((run / "recipe.toml").read_text()))
     assert recipe.origin == "released"
     assert recipe.model == hub.read_config(released)

@@ -12,26 +12,31 @@ if TYPE_CHECKING:
 
 
 def show(model: Model) -> None:
-    """Say what a model folder holds: shape, sizes, memory, tokenizer, training."""
+    """Say what a model folder holds: shape, sizes, memory, tokenizer, training.
+
+    The weights themselves are neither read nor fetched for it.
+    """
     from clearhead import hub, recipes
     from clearhead.cli.rows import print_rows
     from clearhead.runs import LOG, RECIPE
     from clearhead.train import Evaluated, read_log
 
-    loaded = hub.load(model, dtype="stored")
+    loaded = hub.outline(model)
     folder = loaded.folder
     config, tokenizer = loaded.config, loaded.tokenizer
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
     several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
     inner, active = config.inner_parameters(), config.active_parameters()
-    width = loaded.transformer.embedding.weight.element_size()
+    dtype = loaded.transformer.embedding.weight.dtype
+    width = dtype.itemsize
     cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
     rows = {
         "family": loaded.papers.family,
         "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
         + (f", {active:,} active for each token" if several else ""),
-        "memory": f"{config.parameters() * width / 1e6:,.1f} MB, and {cache / 1e6:,.1f} MB for a text of full length",
+        "memory": f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}, "
+        f"and {cache / 1e6:,.1f} MB for a text of full length",
         "layers": f"{config.layers} of width {config.width}",
         "attention": f"{a.heads} heads of width {a.head_width}{groups}"
         + _windows(config)
@@ -49,6 +54,8 @@ def show(model: Model) -> None:
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
         rows["text"] = recipe.text.corpus or ", ".join(names)
+        if recipe.origin is not None:
+            rows["went on from"] = recipe.origin
         length = f"{recipe.train.steps:,} steps" if recipe.train.steps else f"{recipe.train.minutes:g} minutes"
         rows["training"] = f"{length}, {recipe.train.batch} texts a step, {recipe.train.optimizer.kind}"
         evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
