@@ -1,0 +1,104 @@
+"""The command on an encoder: what its verbs give, and which of them refuse it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from little_encoders import saved
+
+import clearhead as ch
+from clearhead import cli
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("encoders") / "bert"
+    saved(place, "BERT", pooler=True)
+    return place
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
+    """The exit code of ``clearhead`` with these words."""
+    monkeypatch.setattr(sys, "argv", ["clearhead", *map(str, words)])
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_fill(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["paris is [MASK] .", "[MASK] of [MASK]"]
+    assert called(monkeypatch, "fill", folder, *texts, "--top", "2", "--threads", "1") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    model = ch.load(folder)
+    (one,), (first, second) = (ch.fill(model, text, top=2) for text in texts)
+    rows = [[f"{guess.probability:8.4f}  {guess.token}" for guess in mask.guesses] for mask in (one, first, second)]
+    expected = [texts[0], *rows[0], "", texts[1], "mask 1, place 1", *rows[1], "mask 2, place 3", *rows[2]]
+    assert out.splitlines() == expected
+
+
+def test_fill_as_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(monkeypatch, "fill", folder, "[MASK]", "a [MASK]", "--json", "--threads", "1") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["[MASK]", "a [MASK]"]
+    assert [mask["place"] for mask in lines[1]["masks"]] == [2]
+    guesses = lines[0]["masks"][0]["guesses"]
+    assert [sorted(guess) for guess in guesses] == [["id", "probability", "token"]] * 5
+    assert guesses == sorted(guesses, key=lambda guess: -guess["probability"])
+
+
+def test_look_at_the_text_s_last_token(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, "look", folder, "paris is germany", "--threads", "1") == 0
+    out = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "what place 4 ##y reads, of 6 tokens" in out
+    assert "0 [CLS] 1 paris 2 is 3 german 4 ##y 5 [SEP]" in out
+
+
+def test_look_at_a_pair(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder.parent / "pair.json"
+    assert called(monkeypatch, "look", folder, "paris", "--pair", "berlin .", "--out", out, "--threads", "1") == 0
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert record["tokens"] == ["[CLS]", "paris", "[SEP]", "berlin", ".", "[SEP]"]
+    assert "place 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generate", "paris"], "generate is for models that write on; this is an encoder"),
+        (["eval", "text.txt"], "eval is for models that write on; this is an encoder"),
+        (["fill", "paris"], "the text has no mask; write [MASK] where a token is to be filled in"),
+        (["look", "paris", "--pair", ""], "look: the text is empty"),
+    ],
+)
+def test_refused(
+    words: list[str], said: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("text.txt").write_text("paris is the capital of france .", encoding="utf-8")
+    assert called(monkeypatch, words[0], folder, *words[1:], "--threads", "1") in (1, 2)
+    assert said in capsys.readouterr().err
+
+
+def test_an_encoder_is_not_trained_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("text.txt").write_text("paris is the capital of france . " * 500, encoding="utf-8")
+    assert called(monkeypatch, "train", "text.txt", "--from", folder, "--steps", "2", "--threads", "1") == 2
+    assert "train --from is for models that write on; this is an encoder" in capsys.readouterr().err
+    shape = "model.encoder={token_types=2}"
+    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", "--set", shape, "--out", "runs/none"]
+    assert called(monkeypatch, "train", "text.txt", *options) == 2
+    assert "is for models that write on; this is an encoder" in capsys.readouterr().err
+    assert not Path("runs/none").exists()
