@@ -19,7 +19,16 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub.families import reading, writing
-from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
+from clearhead.model import (
+    AttentionConfig,
+    ClampConfig,
+    EncoderConfig,
+    ExpertsConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+)
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -170,6 +179,39 @@ class TestWhoWrites:
         )
         layout = writing(config)
         assert reading(json.loads(json.dumps(layout.settings(config))), "config.json")[1] == config
+
+
+class TestNoOthers:
+    """Encoders in the layouts that ask for each part by itself."""
+
+    BERT = ModelConfig(
+        vocabulary=31,
+        context=23,
+        layers=2,
+        width=20,
+        attention=AttentionConfig(heads=4, kv_heads=4, head_width=5, bias=True, out_bias=True, head_norm="none"),
+        feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
+        norm=NormConfig(kind="layer", eps=1e-12),
+        positions=PositionConfig(kind="learned"),
+        arrangement="post",
+        encoder=EncoderConfig(token_types=2),
+    )
+
+    def test_the_form_is_berts(self) -> None:
+        assert writing(self.BERT).MODEL_TYPE == "bert"
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            replace(BERT, feed_forward=replace(BERT.feed_forward, experts=EXPERTS)),
+            replace(BERT, attention=replace(BERT.attention, sinks=True)),
+            replace(BERT, attention=replace(BERT.attention, head_width=3)),
+            replace(BERT, width=21),
+        ],
+        ids=["experts", "sinks", "narrow heads", "heads that do not divide the width"],
+    )
+    def test_other_parts_are_not(self, config: ModelConfig) -> None:
+        assert writing(config).MODEL_TYPE == "clearhead"
 
 
 class TestReleased:

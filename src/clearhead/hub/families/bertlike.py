@@ -65,11 +65,11 @@ def refuses(config: ModelConfig) -> list[str]:
         why.append("its norms are LayerNorm with biases")
     if config.positions.kind != "learned":
         why.append("its positions are learned")
-    if f.kind not in ACTIVATIONS or not f.bias:
-        why.append("its feed-forward is not gated and has biases")
+    if f.kind not in ACTIVATIONS or not f.bias or f.experts is not None:
+        why.append("its feed-forward is one, not gated, and has biases")
     if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
         why.append("its heads share no keys and fill the width")
-    if a != attention(config.width, a.heads) or config.pattern:
+    elif a != attention(config.width, a.heads) or config.pattern:
         why.append("its attention has biases and nothing else")
     if config.embedding_scale is not None or config.logit_softcap is not None:
         why.append("its embedding is not scaled and its logits are not capped")
