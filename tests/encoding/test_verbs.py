@@ -55,6 +55,18 @@ def test_fill_as_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert guesses == sorted(guesses, key=lambda guess: -guess["probability"])
 
 
+def test_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(monkeypatch, "show", folder) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    rows = {name: value.strip() for name, value in rows.items()}
+    assert rows["family"] == "bert"
+    assert rows["memory"] == "0.0 MB in float32"
+    assert rows["encoder"] == "every token sees both sides of the text"
+    assert rows["heads"] == "masked tokens (clearhead fill), pooler"
+    assert rows["token types"] == "2"
+    assert rows["around a text"] == "[CLS] text [SEP]"
+
+
 def test_look_at_the_text_s_last_token(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,13 +30,15 @@ def show(model: Model) -> None:
     inner, active = config.inner_parameters(), config.active_parameters()
     dtype = loaded.transformer.embedding.weight.dtype
     width = dtype.itemsize
-    cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
+    memory = f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}"
+    if config.encoder is None:
+        cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
+        memory += f", and {cache / 1e6:,.1f} MB for a text of full length"
     rows = {
         "family": loaded.papers.family,
         "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
         + (f", {active:,} active for each token" if several else ""),
-        "memory": f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}, "
-        f"and {cache / 1e6:,.1f} MB for a text of full length",
+        "memory": memory,
         "layers": f"{config.layers} of width {config.width}",
         "attention": f"{a.heads} heads of width {a.head_width}{groups}"
         + _windows(config)
@@ -48,6 +50,7 @@ def show(model: Model) -> None:
         "output layer": "the embedding matrix" if config.tied else "its own matrix",
         "context": f"{config.context:,} tokens",
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
+        **_encoder(loaded),
         **_speech(loaded),
     }
     if (folder / RECIPE).is_file():
@@ -81,7 +84,8 @@ def _windows(config: ModelConfig) -> str:
     if not sizes:
         return ""
     some = "" if len(sizes) == config.layers else f" in {len(sizes)} of {config.layers} layers"
-    return f", window of {' or '.join(f'{size:,}' for size in sorted(set(sizes)))} tokens{some}"
+    sides = "" if config.encoder is None else " to each side"
+    return f", window of {' or '.join(f'{size:,}' for size in sorted(set(sizes)))} tokens{sides}{some}"
 
 
 def _positions(config: ModelConfig) -> str:
@@ -99,6 +103,26 @@ def _positions(config: ModelConfig) -> str:
         some = "" if rules.count(rule) == len(rules) else f" in {rules.count(rule)} of {len(rules)} layers"
         told.append(", ".join(words) + some)
     return "; ".join(told)
+
+
+def _encoder(loaded: LanguageModel) -> dict[str, str]:
+    """What an encoder has that a decoder has not."""
+    parts, pooling = loaded.config.encoder, loaded.papers.pooling
+    if parts is None:
+        return {}
+    heads = {"masked tokens (clearhead fill)": parts.prediction is not None, "pooler": parts.pooler}
+    rows = {
+        "encoder": "every token sees both sides of the text",
+        "heads": ", ".join(name for name, there in heads.items() if there) or "none",
+    }
+    if parts.token_types:
+        rows["token types"] = f"{parts.token_types}"
+    if parts.prediction is None:
+        rows["output layer"] = "none"
+    if pooling is not None:
+        most = "" if pooling.context is None else f", at most {pooling.context} tokens read"
+        rows["vectors"] = f"{pooling.kind} of the hidden states{', of length 1' if pooling.normalised else ''}{most}"
+    return rows
 
 
 def _speech(loaded: LanguageModel) -> dict[str, str]:
