@@ -270,6 +270,8 @@ class TestReleased:
         again = hub.load(tmp_path)
         assert again.config.positions == ours.config.positions
         assert torch.equal(again(ids()), ours(ids()))
+        altered(tmp_path, "rope_scaling", "rope_theta", "layer_types")  # left out, they are the same
+        assert hub.load(tmp_path).config == again.config
 
     def test_gpt_oss_in_four_bits_is_refused(self, tmp_path: Path) -> None:
         stored(made("gpt_oss"), tmp_path)
