@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tokenizers
 from samples import ODD, sentence_pieces
-from tokenizers import models, pre_tokenizers, processors
+from tokenizers import decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
 from clearhead.errors import FolderError
@@ -163,6 +163,51 @@ class TestAgainstTransformers:
         (tmp_path / "merges.txt").write_text("#version: 0.2\n")
         ours = agree(tmp_path)
         assert (ours.front, ours.back) == ((0,), (2,))
+
+
+ANY_CLASS = {"tokenizer_class": "PreTrainedTokenizerFast"}
+JSON_FOLDERS: dict[str, dict[str, Any]] = {
+    "no other file": {},
+    "roles in the map": {
+        "tokenizer_config": ANY_CLASS,
+        "special_tokens_map": {"bos_token": "<s>", "unk_token": "<unk>"},
+    },
+    "roles in the config": {"tokenizer_config": {**ANY_CLASS, "eos_token": "</s>", "pad_token": "<unk>"}},
+    "habits": {
+        "tokenizer_config": {
+            **ANY_CLASS,
+            "bos_token": "<s>",
+            "added_tokens_decoder": {"256": {**ADDED, "content": "<s>", "lstrip": False, "rstrip": True}},
+        },
+        "special_tokens_map": {"eos_token": "</s>"},  # does not count beside added_tokens_decoder
+    },
+    "more of them": {"tokenizer_config": {**ANY_CLASS, "additional_special_tokens": ["<unk>", "</s>"]}},
+    "more in the map": {"tokenizer_config": ANY_CLASS, "special_tokens_map": {"additional_special_tokens": ["<s>"]}},
+    "named otherwise": {"tokenizer_config": {**ANY_CLASS, "extra_special_tokens": ["</s>"]}},
+    "added": {"tokenizer_config": ANY_CLASS, "added_tokens": {"<s>": 256}},
+    "as text": {"tokenizer_config": {**ANY_CLASS, "eos_token": "</s>", "split_special_tokens": True}},
+    "prefix space": {"tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "<s>",
+                                          "unk_token": "<s>", "add_prefix_space": True}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("files", JSON_FOLDERS.values(), ids=JSON_FOLDERS)
+def test_tokenizer_json_beside_other_files(files: dict[str, Any], tmp_path: Path) -> None:
+    alphabet = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<s>", "</s>", "<unk>"]
+    library = tokenizers.Tokenizer(models.BPE(vocab={token: n for n, token in enumerate(alphabet)}, merges=[]))
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    write(tmp_path, **files)
+    library.save(str(tmp_path / "tokenizer.json"))
+    agree(tmp_path)
+
+
+@here
+def test_flags_of_bert_count_beside_tokenizer_json(tmp_path: Path) -> None:
+    shutil.copy(DATA / "bert-base-uncased" / "tokenizer.json", tmp_path)
+    for flags in ({"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}):
+        write(tmp_path, tokenizer_config={"tokenizer_class": "BertTokenizer", **flags})
+        agree(tmp_path)
 
 
 def test_what_a_template_puts_around_a_text(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 TEMPLATES = "additional_chat_templates"
+EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
 LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB, and what is parsed takes 20 times as much
@@ -53,6 +54,8 @@ def open_tokenizer(path: Path) -> Opened:
         settings.setdefault("tokenizer_class", name)
     else:
         library = _library(file)
+        if kind.flags is not None:
+            kind.flags(library, settings)
         kind = Kind(roles=kind.roles)
     for role, token in kind.roles.items():
         settings.setdefault(f"{role}_token", token)
@@ -110,7 +113,7 @@ def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     if "added_tokens_decoder" in config:
         return {}
     table = read_settings(folder / "special_tokens_map.json") or {}
-    return {name: value for name, value in table.items() if name in {f"{role}_token" for role in ROLES}}
+    return {name: value for name, value in table.items() if name in {*(f"{role}_token" for role in ROLES), *EXTRA}}
 
 
 def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Path) -> None:
@@ -139,7 +142,16 @@ def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Pat
         for role in roles
         if library.token_to_id(roles[role]) is not None  # one beyond the vocabulary would have no embedding
     ]
-    with_special(library, tokens)
+    extra = [token for name in EXTRA for token in _list(settings.get(name), name)]
+    with_special(library, [*tokens, *(token for token in extra if library.token_to_id(token.content) is not None)])
+
+
+def _list(value: object, name: str) -> list[AddedToken]:
+    """More special tokens, listed or by names of their own."""
+    listed = list(cast(Mapping[str, Any], value).values()) if isinstance(value, dict) else value or []
+    if not isinstance(listed, list):
+        raise FolderError(f"{CONFIG}: {name} is no list: {shown(value)}; copy it again")
+    return [added_token(token, name) for token in cast(list[object], listed)]
 
 
 def id_of(value: object, where: str) -> int:

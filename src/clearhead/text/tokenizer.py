@@ -76,6 +76,7 @@ class Tokenizer:
         # the least type that holds every id: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
         self._config = config if config is not None else _plain_config(marker is not None)
+        library.encode_special_tokens = self._config.get("split_special_tokens") is True
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
         self.roles = role_tokens(self._config)

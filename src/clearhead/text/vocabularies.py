@@ -28,6 +28,7 @@ class Kind:
 
     files: the vocabulary's, in the order ``build`` takes them; empty where a tokenizer.json is needed
     roles: tokens by role that need not be named
+    flags: for a tokenizer.json, what tokenizer_config.json's entries change in it
     build: the files' paths and tokenizer_config.json's entries -> the tokenizer, without added tokens
     finish: what is done once roles and added tokens are known
     """
@@ -35,6 +36,7 @@ class Kind:
     files: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict[str, str])
     build: Callable[[list[Path], Mapping[str, Any]], tokenizers.Tokenizer] | None = None
+    flags: Callable[[tokenizers.Tokenizer, Mapping[str, Any]], None] | None = None
     finish: Callable[[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]], None] | None = None
 
 
@@ -91,6 +93,28 @@ def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.T
     return made
 
 
+def _flags_bert(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    normalizer = made.normalizer
+    if not isinstance(normalizer, normalizers.BertNormalizer):
+        return
+    names = {
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
+        "tokenize_chinese_chars": "handle_chinese_chars",
+    }
+    for name, attribute in names.items():
+        if flag(settings, name, None) is not None:
+            setattr(normalizer, attribute, settings[name])
+    made.normalizer = normalizer
+
+
+def _flags_byte_level(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    words = made.pre_tokenizer
+    if isinstance(words, pre_tokenizers.ByteLevel) and flag(settings, "add_prefix_space", None) is not None:
+        words.add_prefix_space = settings["add_prefix_space"]
+        made.pre_tokenizer = words
+
+
 def _around_bert(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     put_around(made, [_token(roles, "cls")], [_token(roles, "sep")])
 
@@ -130,13 +154,14 @@ _GPT2 = Kind(
     files=_PAIRS,
     roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT},
     build=_byte_level,
+    flags=_flags_byte_level,
     finish=_around_gpt2,
 )
-_ROBERTA = Kind(files=_PAIRS, roles=ROBERTA_ROLES, build=_byte_level, finish=_around_roberta)
+_ROBERTA = Kind(files=_PAIRS, roles=ROBERTA_ROLES, build=_byte_level, flags=_flags_byte_level, finish=_around_roberta)
 _QWEN2 = Kind(
     files=_PAIRS, roles={"eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": ENDOFTEXT}, build=_qwen2, finish=_around_gpt2
 )
-_BERT = Kind(files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, finish=_around_bert)
+_BERT = Kind(files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert)
 _LLAMA = Kind(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
 _GEMMA = Kind(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
 _NEOX = Kind(roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"})
