@@ -159,6 +159,19 @@ def test_the_precision_is_the_one_that_trains_the_chosen_model_fastest(monkeypat
     assert any(reason.startswith(f"{best}, the fastest measured for this model (") for reason in found.reasons)
 
 
+def test_one_precision_is_measured_where_the_time_is_short(monkeypatch):
+    slow = Machine(monkeypatch, 3e8)
+    monkeypatch.setattr(machine, "bfloat16_pays", lambda: True)
+    found, _ = chosen(1)
+    assert (len(slow.tried), found.train.precision) == (1, "float32")
+
+
+def test_one_core_is_not_measured(monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 1)
+    monkeypatch.setattr(budget, "stepper", None)
+    assert choose_threads(shape(0, 257, 16), [].append) == (1, "1 thread(s), for one core")
+
+
 def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypatch):
     Machine(monkeypatch, 1e10)
     found, _ = chosen(5, batch=3, precision="bfloat16")

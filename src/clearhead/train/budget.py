@@ -81,7 +81,10 @@ def choose(
     precisions: tuple[Precision, ...] = worth_trying() if precision is None else (precision,)
     chosen, speeds, began = 0, dict[Precision, float](), time.perf_counter()
     for rung, model in enumerate(ladder):
-        by_precision: dict[Precision, float] = {name: tokens_per_second(model, measured, name) for name in precisions}
+        by_precision: dict[Precision, float] = {}
+        for name in precisions:
+            if not by_precision or time.perf_counter() - began < MEASURED * left:
+                by_precision[name] = tokens_per_second(model, measured, name)
         seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
         say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
@@ -186,6 +189,8 @@ def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int,
     On a shared machine the barriers of OpenMP can make two threads far slower than one, so it is measured.
     """
     counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
+    if len(counts) == 1:
+        return 1, "1 thread(s), for one core"
     before = torch.get_num_threads()
     step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
     step()
