@@ -130,7 +130,7 @@ class Tokenizer:
             return self
         library = tokenizers.Tokenizer.from_str(self.to_json())
         put_around(library, [SEPARATOR])
-        marked = {**self._config, "bos_token": SEPARATOR, "eos_token": SEPARATOR}
+        marked = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
         return Tokenizer(library, marked, self._template_files)
 
     @cached_property
