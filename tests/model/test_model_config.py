@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import tomli_w
 from hypothesis import given
-from shapes import GPT2, QWEN3, configs
 
 from clearhead.errors import ConfigError, OptionError
 from clearhead.model import (
@@ -27,6 +26,7 @@ from clearhead.model import (
     skeleton,
     to_dict,
 )
+from shapes import GPT2, QWEN3, configs
 
 
 def attention(**options: Any) -> AttentionConfig:
