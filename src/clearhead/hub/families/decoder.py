@@ -38,8 +38,11 @@ HARMLESS = frozenset(
         "task_specific_params",
         "tokenizer_class",
         "torch_dtype",
+        "transformers.js_config",
         "transformers_version",
         "unk_token_id",
+        "unsloth_fixed",
+        "unsloth_version",
         "use_cache",
     }
 )

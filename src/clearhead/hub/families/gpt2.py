@@ -17,6 +17,8 @@ HARMLESS: frozenset[str] = decoder.HARMLESS | {
     "attn_pdrop",  # acts in training only
     "embd_pdrop",  # acts in training only
     "n_ctx",
+    "n_special",
+    "predict_special_tokens",
     "summary_activation",
     "summary_first_dropout",
     "summary_proj_to_labels",

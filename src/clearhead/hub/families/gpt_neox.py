@@ -13,14 +13,22 @@ from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Nor
 
 MODEL_TYPE: str = "gpt_neox"
 ARCHITECTURE: str = "GPTNeoXForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS | {"classifier_dropout", "is_decoder"}
+HARMLESS: frozenset[str] = decoder.HARMLESS | {
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "hidden_dropout_prob",
+    "is_decoder",
+}
 ACTIVATIONS = {"gelu": "gelu", "gelu-tanh": "gelu_new", "relu": "relu", "silu": "silu", "tanh": "tanh"}
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The entries under today's names."""
     names = {"rotary_emb_base": "rope_theta", "rotary_pct": "partial_rotary_factor"}
-    return rope.modern({names.get(name, name): value for name, value in settings.items()})
+    found = rope.modern({names.get(name, name): value for name, value in settings.items()})
+    if found.get("hidden_act") == "gelu_fast":  # the same curve (20B)
+        found["hidden_act"] = ACTIVATIONS["gelu-tanh"]
+    return found
 
 
 def spelled(config: ModelConfig, name: str) -> str:

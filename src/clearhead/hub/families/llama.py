@@ -12,9 +12,14 @@ from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Nor
 
 MODEL_TYPE: str = "llama"
 ARCHITECTURE: str = "LlamaForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS
-modern = rope.modern
+HARMLESS: frozenset[str] = decoder.HARMLESS | {"is_llama_config"}
 spelled = decoder.spelled
+
+
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names, without one that SmolLM 2 has and that is false."""
+    usual = settings.get("rope_interleaved") is False
+    return rope.modern({name: value for name, value in settings.items() if not (usual and name == "rope_interleaved")})
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
