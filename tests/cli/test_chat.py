@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -268,3 +269,18 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(terminal: Terminal) -> None:
     terminal.until(">>> ")
     terminal.type("\x04")  # Ctrl-D
     assert terminal.process.wait(timeout=30) == 0
+
+
+def test_an_interrupt_ends_a_pipe_with_130(folder: Path) -> None:
+    code = "import sys; from clearhead.cli import main; sys.argv[0] = 'clearhead'; main()"
+    words = ["chat", str(folder), "--threads", "1", "--max-tokens", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"Hello\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+        process.send_signal(signal.SIGINT)  # while it waits for the next line
+        assert process.wait(timeout=30) == 130

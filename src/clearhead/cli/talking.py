@@ -73,9 +73,12 @@ class Talk:
             return
         with suppress(ImportError):
             import readline  # noqa: F401 (gives input() its editing and history)  # pyright: ignore[reportUnusedImport]
+        prompt = ">>> "
         while True:
             try:
-                yield input(">>> ")
+                if not sys.stdout.isatty():  # input() would write it into the file with the answers
+                    typer.echo(prompt, nl=False, err=True)
+                yield input(prompt if sys.stdout.isatty() else "")
             except EOFError:
                 typer.echo(err=True)
                 return
