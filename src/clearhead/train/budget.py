@@ -162,12 +162,14 @@ def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: i
     return batch * model.context / machine.seconds(step, repeats)
 
 
-def stepper(model: ModelConfig, batch: int, precision: str) -> Callable[[], None]:
+def stepper(
+    model: ModelConfig, batch: int, precision: str, optimizing: OptimizerConfig | None = None
+) -> Callable[[], None]:
     """One training step on random ids, as a function to be timed."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
     products = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    optimizer = Optimizer(network, OptimizerConfig(), products=products)
+    optimizer = Optimizer(network, optimizing or OptimizerConfig(), products=products)
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
     data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)

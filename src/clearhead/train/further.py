@@ -27,6 +27,9 @@ from clearhead.train.config import OptimizerConfig, TrainConfig, check_time
 RATE_TIMES_WIDTH = 0.05
 STEPS = 300  # wanted at least; a released model is large, and the time is short
 BATCH = 8
+# Each evaluation saves the weights twice, and AdamW's two numbers for each: 16 bytes a weight, with checksums, at about
+# 200 MB/s. All of them together may take this part of the time.
+SAVED_A_SECOND, SAVING = 2e8, 0.1
 
 
 def beginning(model: ModelConfig, tokens: int | None = None) -> TrainConfig:
@@ -67,6 +70,7 @@ def choose_further(
     shown = speed * TRAINED * left
     batch = min(max(1, round(shown / STEPS / window)), BATCH_TOKENS[1] // window, max(1, (tokens - 1) // window - 1))
     readable = READING * speed * left
+    looks = min(EVALUATIONS, max(1, int(SAVING * left * SAVED_A_SECOND / (16 * model.parameters()))))
     train = replace(
         beginning(model),
         steps=None,
@@ -75,8 +79,8 @@ def choose_further(
         window=window,
         threads=threads,
         precision=precision,
-        evaluations=EVALUATIONS,
-        evaluation_tokens=max(window, int(EVALUATING * readable / EVALUATIONS)),
+        evaluations=looks,
+        evaluation_tokens=max(window, int(EVALUATING * readable / looks)),
         final_tokens=max(window, int(EVALUATING * readable)),
     )
     judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
@@ -85,7 +89,7 @@ def choose_further(
         f"{speed:,.0f} tokens/s: the time is enough for about {shown:,.0f} tokens, {shown / tokens:.1f} readings",
         f"windows of {window} tokens, {train.batch} a step: about {shown / train.batch / window:,.0f} steps",
         f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, from the model's width of {model.width}",
-        f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
+        f"of {valid:,} validation tokens {judged[0]:,} are read {looks} time(s), {judged[1]:,} at the end",
         f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
     )
     return Choice(model=model, train=train, reasons=reasons)
@@ -93,7 +97,7 @@ def choose_further(
 
 def _times(model: ModelConfig, precision: str, threads: int | None, say: Callable[[str], None]) -> dict[int, float]:
     """Seconds for a step on one window, by number of threads."""
-    step = stepper(model, 1, precision)
+    step = stepper(model, 1, precision, beginning(model).optimizer)
     times: dict[int, float] = {}
     before = torch.get_num_threads()
     for count in sorted({1, machine.cores()}) if threads is None else [threads]:

@@ -112,8 +112,11 @@ def fit(
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 
+    saving = 0.0  # seconds, of the last state: some for a large model
+
     def save() -> None:
-        nonlocal progress
+        nonlocal progress, saving
+        began = clock.seconds()
         progress = replace(
             progress, seconds=clock.seconds(), begun=clock.begun, reserve=clock.reserve, log_bytes=log.flush()
         )
@@ -121,6 +124,7 @@ def fit(
             progress=progress, weights=model.state_dict(), optimizer=optimizer.state(), random=random_states()
         )
         save_state(folder / "state", whole)
+        saving = clock.seconds() - began
 
     def look() -> None:
         nonlocal progress
@@ -143,7 +147,7 @@ def fit(
         hooks.report(report)
         # After the last step comes one more look, and the caller reads the final tokens.
         clock.reserve = (
-            clock.seconds() - began + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
+            clock.seconds() - began + saving + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
         )
         save()
 
