@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from little_models import GPT2, QWEN3, TOKENIZER, saved
 from parity import check_pass, check_saved, ids, lively
 from safetensors.torch import load_file, save_file
@@ -16,7 +18,9 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from clearhead import hub
-from clearhead.errors import FolderError
+from clearhead.errors import ClearheadError, FolderError
+from clearhead.hub.families import reading
+from clearhead.hub.families.decoder import FULL, SLIDING
 
 SIZES = {
     "vocab_size": 31,
@@ -423,3 +427,34 @@ def test_refused(case: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**OLDER[which], **change}), encoding="utf-8")
     with pytest.raises(FolderError, match=message):
         hub.read_config(tmp_path)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-3, 40)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["silu", "gelu", "linear", "llama3", "yarn", "longrope", "default", "sliding_attention"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+ROPE = ("rope_type", "rope_theta", "factor", "original_max_position_embeddings", "beta_fast", "attention_factor")
+ROPE += ("short_factor", "long_factor", "low_freq_factor", "high_freq_factor", "partial_rotary_factor", "truncate")
+
+
+@given(data=st.data(), which=st.sampled_from(sorted(OLDER)))
+def test_whatever_a_released_config_says_it_is_read_or_refused(data: st.DataObject, which: str) -> None:
+    """Nothing else than FolderError is raised, and what was read is written and read again as the same config."""
+    rope = st.dictionaries(st.sampled_from(ROPE), VALUES, max_size=4)
+    names = [*OLDER[which], "layer_types", "rope_theta", "use_sliding_window", "rope_scaling", "head_dim"]
+    settings = OLDER[which] | data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=3))
+    if data.draw(st.booleans()):
+        settings["rope_parameters"] = data.draw(rope | st.dictionaries(st.sampled_from([FULL, SLIDING]), rope))
+    try:
+        family, config = reading(settings, "here")
+    except ClearheadError as error:
+        assert type(error) is FolderError  # noqa: PT017 (no other outcome is expected of every example)
+        return
+    assert reading(family.settings(config), "again") == (family, config)
