@@ -4,9 +4,10 @@ import json
 import math
 
 import pytest
+import tokenizers
 import torch
 from calling import TEXT, Command
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from clearhead import hub
 from clearhead.text import Tokenizer
@@ -146,3 +147,31 @@ def test_a_character_the_model_never_saw(command: Command, tmp_path):
     assert done.code == 1
     assert "the character 'é' (U+00E9) in 'The café' is not among the 30" in done.err
     assert Tokenizer.load(tmp_path / "runs" / "text").kind == "characters"
+
+
+def test_a_released_tokenizer_with_gaps_and_without_a_separator(command: Command, tmp_path):
+    """Its ids have holes, nothing stands before a text, and the model has more ids: N - 1 tokens are predicted."""
+    places = {"a": 3, "b": 5, "c": 7, "d": 8, "Ġ": 12, "ab": 20, "cab": 33}
+    library = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=places, merges=[("a", "b"), ("c", "ab")]))
+    library.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    library.decoder = tokenizers.decoders.ByteLevel()
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=40, n_positions=50, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+    model = GPT2LMHeadModel(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    library.save(str(tmp_path / "model" / "tokenizer.json"))
+    (tmp_path / "cab.txt").write_text("a cab a bad cab ")
+    ids = library.encode("a cab a bad cab ").ids
+    assert ids == [3, 12, 33, 12, 3, 12, 5, 3, 8, 12, 33, 12]
+    with torch.no_grad():
+        logp_TV = model(torch.tensor([ids])).logits[0].double().log_softmax(dim=1)
+    expected = -logp_TV[torch.arange(11), torch.tensor(ids[1:])].mean().item()
+    done = command("eval", "model", "cab.txt", "--json", "--threads", 1)
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == {
+        "nats_per_token": pytest.approx(expected, rel=1e-5),
+        "bits_per_byte": pytest.approx(expected * 11 / math.log(2) / 15, rel=1e-5),
+        "perplexity": pytest.approx(math.exp(expected), rel=1e-4),
+        "tokens": 11,
+        "bytes": 15,
+    }
