@@ -26,7 +26,7 @@ from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import build
 from measure import seconds, spread
-from shapes import gpt2
+from sizes import gpt2
 
 GPT2 = gpt2()
 

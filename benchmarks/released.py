@@ -26,7 +26,7 @@ import torch
 from clearhead import hub, machine
 from clearhead.model import ModelConfig, build
 from clearhead.text import Tokenizer
-from shapes import gpt2, llama, qwen3
+from sizes import gpt2, llama, qwen3
 
 SHAPES: dict[str, Callable[[], ModelConfig]] = {"gpt2": gpt2, "llama": llama, "qwen3": qwen3}
 PEER_FIRST = """

@@ -22,7 +22,7 @@ from clearhead.attend import watch
 from clearhead.machine import cores
 from clearhead.model import build
 from measure import ratios, seconds, spread
-from shapes import gpt2
+from sizes import gpt2
 
 TOKENS = 4096
 
