@@ -104,7 +104,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         width=width,
         attention=bertlike.attention(width, entry(settings, "num_attention_heads", int)),
         feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "intermediate_size", int), bias=True),
-        norm=NormConfig(kind="layer", eps=entry(settings, "layer_norm_eps", float)),
+        norm=NormConfig(kind="layer", eps=entry(settings, "layer_norm_eps", float, 1e-12)),
         positions=PositionConfig(kind="learned"),
         arrangement="post",
         encoder=EncoderConfig(

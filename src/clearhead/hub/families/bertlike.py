@@ -7,33 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clearhead.errors import ConfigError
+from clearhead.hub.families import decoder
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, EncoderConfig, ModelConfig, PredictionConfig
 
 ACTIVATIONS = {"gelu": "gelu", "gelu-tanh": "gelu_new", "relu": "relu", "silu": "silu", "tanh": "tanh"}
 
-HARMLESS = frozenset(
-    {
-        "_name_or_path",
-        "architectures",  # whether there is a head is told by the weights
-        "bos_token_id",
-        "classifier_dropout",
-        "dtype",
-        "eos_token_id",
-        "gradient_checkpointing",
-        "id2label",
-        "initializer_range",
-        "label2id",
-        "model_type",
-        "output_past",
-        "pad_token_id",
-        "position_embedding_type",  # read: absolute alone
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-    }
-)
+HARMLESS = decoder.HARMLESS | {
+    "classifier_dropout",
+    "finetuning_task",
+    "num_labels",
+    "position_embedding_type",  # read: absolute alone
+    "torchscript",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

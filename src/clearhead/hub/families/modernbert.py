@@ -141,7 +141,7 @@ def _config(settings: Mapping[str, Any], has_head: bool) -> ModelConfig:
             bias=entry(settings, "mlp_bias", bool, False),
         ),
         norm=NormConfig(
-            kind="layer", eps=entry(settings, "norm_eps", float), bias=entry(settings, "norm_bias", bool, False)
+            kind="layer", eps=entry(settings, "norm_eps", float, 1e-5), bias=entry(settings, "norm_bias", bool, False)
         ),
         positions=PositionConfig(theta=_theta(settings, WHOLE)),
         pattern=_pattern(settings, layers),
