@@ -26,7 +26,7 @@ from clearhead.attend import (
     watch,
     window,
 )
-from clearhead.attend.backends import sdpa
+from clearhead.attend.backends import reference, sdpa
 
 H, T, D = 12, 256, 16
 
@@ -72,6 +72,20 @@ def test_no_operation_gives_more_than_a_block(mask: Mask, score: Score, monkeypa
     assert 4 * limit < q.nbytes < H * T * T  # so that a bool for each head and cell would be seen
     monkeypatch.undo()
     torch.testing.assert_close(o, sdpa.run(asked))  # in one block
+
+
+def test_the_reference_too_has_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A soft cap runs there on a processor."""
+    q, k, v = (torch.randn(2, heads, T, D) for heads in (H, 4, 4))
+    asked = request(q, k, v, causal() & window(31), Score(softcap=5.0, sinks_H=torch.ones(H)))
+    whole = reference.run(asked)
+    limit = 2 * H * T * 7  # seven rows
+    monkeypatch.setattr(reference, "BLOCK", limit + 1)
+    with Largest() as largest:
+        o = reference.run(asked)
+    assert largest.nbytes <= max(q.nbytes, 4 * limit)  # the output is as large as q
+    assert 4 * limit < q.nbytes < H * T * T  # so that a bool for each head and cell would be seen
+    torch.testing.assert_close(o, whole)
 
 
 def test_padding_alone_needs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The definition, written out: every weight exists at once, in float32 or wider. Slow, exact, and never refuses."""
+"""The definition, written out: weights in float32 or wider, some query rows at a time. Slow, exact, never refuses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from clearhead.attend.request import Request, logits, weights
 
 NAME: str = "reference"
 
+# Weights that exist at once, of all heads and texts: 2**24 are 64 MB in float32. (With gradients all are kept.)
+BLOCK = 2**24
+
 
 def refuses(request: Request) -> list[str]:
     """Nothing: this is the rule the other kernels are held to."""
@@ -18,11 +21,18 @@ def refuses(request: Request) -> list[str]:
 def run(request: Request) -> Tensor:
     """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
 
-    Memory grows with heads x queries x keys. A row that sees no key gives zeros.
+    A row that sees no key gives zeros.
     """
+    B, H, Q, _ = request.q_BHQD.shape
+    step = max(1, BLOCK // (B * H * request.k_BGKD.shape[2]))
+    outputs = [_rows(request, slice(start, start + step)) for start in range(0, Q, step)]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+
+
+def _rows(request: Request, rows: slice) -> Tensor:
     q_BHQD, k_BGKD, v_BGKD = request.q_BHQD, request.k_BGKD, request.v_BGKD
-    first_place = k_BGKD.shape[2] - q_BHQD.shape[2]
-    s_BHQK = logits(q_BHQD, k_BGKD, request.mask, request.score, first_place=first_place)
+    first_place = k_BGKD.shape[2] - q_BHQD.shape[2] + rows.start
+    s_BHQK = logits(q_BHQD[:, :, rows], k_BGKD, request.mask, request.score, first_place=first_place)
     p_BHQK = weights(s_BHQK, request.score.sinks_H)
     if request.dropout:
         p_BHQK = torch.nn.functional.dropout(p_BHQK, request.dropout)
