@@ -66,7 +66,9 @@ class Handler(BaseHTTPRequestHandler):
             r"|/(?P<model2>.+?)/resolve/(?P<r3>[^/]+)/(?P<file>.+)",
             path,
         )
-        assert found is not None, path
+        if found is None:
+            self.refuse(404, "NotFound")
+            return
         model = found["model"] or found["model2"]
         revision = found["r1"] or found["r2"] or found["r3"] or "main"
         if model not in self.hub.models:

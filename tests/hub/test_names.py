@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import huggingface_hub.constants
 import pytest
@@ -19,6 +21,7 @@ from transformers import AutoModelForCausalLM
 import clearhead
 from clearhead import hub
 from clearhead.errors import FolderError
+from clearhead.hub import names
 from clearhead.hub.names import find, pinned
 
 OTHERS = {"README.md": b"# a model", "pytorch_model.bin": b"a pickle", "onnx/model.onnx": b"x", "64.tflite": b"x"}
@@ -123,6 +126,27 @@ class TestFetching:
         assert hub.load("little").config == GPT2
         assert server.seen == []
         assert pinned("little", Path("little")) == "little"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TestProgress:
+    @pytest.mark.parametrize("seconds", [0.0, 60.0])
+    def test_on_a_terminal_for_what_takes_long(self, seconds: float, server: Hub, monkeypatch: Any) -> None:
+        monkeypatch.setattr(names, "SHOWN_AFTER", seconds)
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        find("little")
+        written = cast(Terminal, sys.stderr).getvalue()
+        assert ("Fetching" in written) == (not seconds)
+
+    def test_none_in_a_file(self, server: Hub, monkeypatch: Any) -> None:
+        monkeypatch.setattr(names, "SHOWN_AFTER", 0.0)
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        find("little")
+        assert cast(io.StringIO, sys.stderr).getvalue() == ""
 
 
 class TestCut:

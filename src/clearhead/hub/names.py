@@ -91,10 +91,11 @@ def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
 
         def __init__(self, *values: Any, **options: Any) -> None:
             options["disable"] = bool(options.get("disable")) or not sys.stderr.isatty()
+            self.shown_from = time.monotonic() + SHOWN_AFTER
             super().__init__(*values, **options)
 
         def display(self, *values: Any, **options: Any) -> Any:
-            return time.time() < self.start_t + SHOWN_AFTER or super().display(*values, **options)
+            return time.monotonic() < self.shown_from or super().display(*values, **options)
 
     return Path(snapshot_download(model, revision=revision, allow_patterns=list(files), tqdm_class=Bar))
 
