@@ -87,6 +87,7 @@ def test_look_at_a_pair(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["chat"], "chat is for models that write on; this is an encoder"),
         (["generate", "paris"], "generate is for models that write on; this is an encoder"),
         (["eval", "text.txt"], "eval is for models that write on; this is an encoder"),
         (["fill", "paris"], "the text has no mask; write [MASK] where a token is to be filled in"),

@@ -8,7 +8,7 @@ from clearhead.errors import TextError
 from clearhead.generation.completion import Finish, Piece, stream_ids
 from clearhead.generation.decoding import Memory
 from clearhead.generation.sampling import Sampling
-from clearhead.model import Transformer
+from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokenizer
 
 Message = dict[str, str]
@@ -19,12 +19,13 @@ class Conversation:
 
     Every answer is written after the whole conversation, as the model's chat template lays it out; what stands there as
     it did before is not read again. Nothing is left out to make it fit. ``system`` is a first message that tells the
-    model how to answer. Raises TextError when the model has no chat template.
+    model how to answer. Raises TextError when the model has no chat template, OptionError for an encoder.
     """
 
     def __init__(
         self, transformer: Transformer, tokenizer: Tokenizer, *, ends: Collection[int], system: str | None = None
     ) -> None:
+        needs_decoder(transformer.config, "chat")
         if "default" not in tokenizer.templates:
             tokenizer.chat([])  # says so, and what to do
         self._transformer, self._tokenizer, self._ends = transformer, tokenizer, ends
