@@ -117,7 +117,7 @@ def test_a_signal_at_the_very_end_loses_nothing(
     """While the kept model is measured once more, all is saved: resuming only finishes."""
     real = training.score_of
 
-    def score_of(*given):
+    def score_of(*given, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "score_of", score_of)
