@@ -7,6 +7,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,16 @@ import torch
 
 import clearhead.attend.door as door
 from clearhead.attend import watch
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from clearhead.model import (
+    AttentionConfig,
+    EncoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+    build,
+)
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
@@ -204,6 +214,9 @@ GPT2 = ModelConfig(
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),
 )
+BERT = replace(
+    GPT2, arrangement="post", encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=True)
+)
 MODELS = {"Qwen 3": config(), "window": config(window=3), "soft cap": config(softcap=5.0), "GPT-2": GPT2}
 
 
@@ -254,4 +267,30 @@ class TestTheDoor:
         before = model(ids_BT)
         monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
         monkeypatch.setattr(door.ORDER[2], "run", lambda request: torch.zeros_like(request.q_BHQD))
+        assert (model(ids_BT) != before).all()
+
+
+class TestTheDoorOfAnEncoder:
+    def test_a_stub_breaks_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stub(*parts: object) -> None:
+            raise StubbedError
+
+        monkeypatch.setattr(door, "Request", stub)
+        model = build(BERT, seed=0)
+        for run in (model, model.hidden):
+            with pytest.raises(StubbedError):
+                run(torch.arange(6).view(1, 6))
+
+    def test_every_site_passes_through_the_door(self) -> None:
+        model = build(BERT, seed=0)
+        with watch(model) as record:
+            model(torch.arange(6).view(1, 6))
+        assert list(record) == [(site, head) for site, heads in model.sites().items() for head in range(heads)]
+        assert [str(site) for site in model.sites()] == [f"encoder.{layer}.self" for layer in range(3)]
+
+    def test_an_attention_that_gives_nothing_changes_every_logit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = build(BERT, seed=0)
+        ids_BT = torch.arange(6).view(1, 6)
+        before = model(ids_BT)
+        monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
         assert (model(ids_BT) != before).all()
