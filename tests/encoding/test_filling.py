@@ -94,6 +94,8 @@ class TestRefused:
         hub.save(tmp_path, build(shape, seed=0), tokenizer)
         with pytest.raises(OptionError, match=r"this model writes on: use `clearhead generate`"):
             ch.fill(hub.load(tmp_path), "[MASK]")
+        with pytest.raises(OptionError, match=r"look: pairs of texts are for encoders; this model reads one text"):
+            ch.observe(hub.load(tmp_path), "one", pair="two")
 
 
 def test_an_encoder_does_not_write(tmp_path: Path) -> None:
