@@ -297,11 +297,15 @@ class TestOtherFiles:
         with pytest.raises(FolderError, match=r"cls.predictions.decoder.weight is not bert.embeddings.word_embeddings"):
             hub.load(tmp_path / "theirs")
 
-    def test_a_head_of_another_kind_is_left_over(self, tmp_path: Path) -> None:
-        opened(BARE["BERT"], tmp_path)
+    @pytest.mark.parametrize("case", [*BARE.values(), *(MASKED[name] for name in BARE)])
+    def test_a_head_of_another_kind_is_left_over(
+        self, case: tuple[type[PreTrainedModel], dict[str, Any]], tmp_path: Path
+    ) -> None:
+        """Named as the file names it."""
+        opened(case, tmp_path)
         tensors = {**load_file(self.file(tmp_path)), "classifier.weight": torch.zeros(2, 20)}
         save_file(tensors, self.file(tmp_path))
-        with pytest.raises(FolderError, match=r"left over: classifier.weight"):
+        with pytest.raises(FolderError, match=r"config; left over: classifier.weight$"):
             hub.load(tmp_path / "theirs")
 
     @torch.no_grad()

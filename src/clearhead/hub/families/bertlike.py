@@ -114,9 +114,9 @@ def fitted(names: Names, config: ModelConfig, given: Collection[str], head: Pred
 
 def spelled(names: Names, config: ModelConfig, name: str) -> str:
     """With the prefix where there is a head, without where there is none; whatever the file does."""
-    if name.startswith(names.head):
-        return name
-    return _prefix(names, config) + name.removeprefix(names.prefix)
+    bare = name.removeprefix(names.prefix)
+    roots = {part.partition(".")[0] for part in (names.embedding, names.layers, names.pooler)}
+    return _prefix(names, config) + bare if bare.partition(".")[0] in roots else name
 
 
 def table(names: Names, config: ModelConfig) -> list[Row]:

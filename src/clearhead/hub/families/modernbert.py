@@ -184,9 +184,8 @@ def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 def spelled(config: ModelConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
-    if name.startswith(("head.", "decoder.")):
-        return name
-    return _prefix(config) + name.removeprefix("model.")
+    bare = name.removeprefix("model.")
+    return _prefix(config) + bare if bare.partition(".")[0] in {"embeddings", "layers", "final_norm"} else name
 
 
 def table(config: ModelConfig) -> list[Row]:
