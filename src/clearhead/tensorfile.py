@@ -101,7 +101,7 @@ class TensorFile:
     """An open file. shapes, dtypes: by name. notes: strings written beside the tensors."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
-        self._path, self._file = path, file
+        self._path, self._file, self._spared = path, file, torch.empty(0, dtype=torch.uint8)
         length = int.from_bytes(file.read(8), "little")
         header: dict[str, dict[str, Any]] = json.loads(file.read(length))
         self.notes: dict[str, str] = header.pop("__metadata__", None) or {}
@@ -142,16 +142,23 @@ class TensorFile:
     def _piece(self, some: Tensor, dtype: torch.dtype) -> Tensor:
         """The next numbers of the file: in ``some`` itself where it can take them as they are."""
         straight = some.dtype == dtype and some.device.type == "cpu" and some.is_contiguous()
-        piece = some if straight else torch.empty(some.shape, dtype=dtype)
+        piece = some if straight else self._spare(some.numel() * dtype.itemsize).view(dtype).view(some.shape)
         if self._file.readinto(_bytes(piece)) != piece.nbytes:
             raise FolderError(f"{self._path}: cut off while it was read; try again")
         return piece
+
+    def _spare(self, size: int) -> Tensor:
+        """As many bytes, the same each time: of those freed and allocated anew, the allocator kept up to 15 MB."""
+        if len(self._spared) < size:
+            self._spared = torch.empty(size, dtype=torch.uint8)
+        return self._spared[:size]
 
     def _places(self, name: str) -> Iterator[Tensor]:
         """Places for the numbers of a tensor that nobody wants, a piece at a time."""
         count, size = math.prod(self.shapes[name]), max(1, PIECE // self.dtypes[name].itemsize)
         for start in range(0, count, size):
-            yield torch.empty(min(size, count - start), dtype=self.dtypes[name])
+            wanted = min(size, count - start)
+            yield self._spare(wanted * self.dtypes[name].itemsize).view(self.dtypes[name])
 
 
 def _rows(tensor: Tensor) -> Sequence[Tensor]:

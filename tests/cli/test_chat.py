@@ -223,6 +223,12 @@ class Terminal:
         before, self.shown = self.shown[: found.end()], self.shown[found.end() :]
         return before
 
+    def asleep(self) -> None:
+        """Returns when the process waits for input: a signal between its prompt and that moment is seen a key later."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
+            assert self.process.poll() is None
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -246,6 +252,7 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.type("/nothing\n")  # an error is told, and the chat goes on
     terminal.until(r"error: /nothing: there is no such command")
     terminal.until(">>> ")
+    terminal.asleep()
     terminal.type("\x03")  # Ctrl-C at the prompt
     terminal.until("Ctrl-D ends the chat")
     terminal.until(">>> ")

@@ -94,8 +94,10 @@ class TestStories:
     def test_as_transformers_reads_the_same_folder(self, model: hub.LanguageModel) -> None:
         ids = json.loads((STORIES / "golden_greedy.json").read_text(encoding="utf-8"))["ids"]
         ids_BT = torch.tensor([ids])
-        theirs = AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float32)
-        torch.testing.assert_close(model(ids_BT), theirs(ids_BT).logits, rtol=1e-5, atol=1e-5)
+        theirs = AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float64)
+        ours = hub.load(model.folder, dtype="float64")
+        # Angles and norms are float32 in transformers, also in a float64 model: hence not closer.
+        torch.testing.assert_close(ours(ids_BT), theirs(ids_BT).logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.skipif(not SORT.is_dir(), reason="../shared/data/weights/gpt-nano-sort is not here")

@@ -20,8 +20,8 @@ from clearhead.train.optimizer import Optimizer
 # (layers, width). Each rung has about twice the weights of the one before.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of a
-# minute or two, larger models than 3 to 5 tokens a weight allow ended worse (docs/LOG.md).
+# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to 5
+# minutes models with 3 to 7 ended best (docs/LOG.md).
 TOKENS_PER_WEIGHT = 5.0
 
 TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
@@ -31,7 +31,7 @@ EVALUATING = 0.04  # part of the time left for all evaluations together, and the
 READING = 2.5  # tokens evaluated in the time of one trained on
 CONTEXT = 256
 SHORTEST = 16  # context of the smallest texts
-STEPS = 1500  # wanted at least; fewer steps with larger batches learn less in a short run
+STEPS = 750  # wanted at least; twice as many with half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
 EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
 
