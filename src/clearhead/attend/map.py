@@ -15,8 +15,8 @@ from clearhead.attend.request import Site, logits, weights
 from clearhead.attend.score import Score
 from clearhead.errors import WatchError
 
-# Weights computed at a time: 2**22 float32 numbers are 16 MB, and a block of rows is one matrix product.
-BLOCK = 2**22
+# Weights computed at a time: 2**20 float32 numbers are 4 MB, and a block of rows is one matrix product.
+BLOCK = 2**20
 
 Index = SupportsIndex | slice
 
@@ -194,7 +194,8 @@ class AttentionMap:
             for row in range(first, last, step):
                 stop = min(row + step, last)
                 weights_QK = self._weights(call, slice(row - start, stop - start))
-                yield slice(row, stop), torch.nn.functional.pad(weights_QK, (0, K - call.keys))
+                later = K - call.keys  # places that came after this pass
+                yield slice(row, stop), torch.nn.functional.pad(weights_QK, (0, later)) if later else weights_QK
             start += call.queries
 
     def _weights(self, call: Call, rows: slice) -> Tensor:

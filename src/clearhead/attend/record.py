@@ -101,6 +101,10 @@ class Record:
         """Which kernels ran at each site."""
         return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
 
+    def places(self) -> dict[tuple[int, str], int]:
+        """How many key places were seen, by layer and kind of attention."""
+        return {(site.layer, site.kind): calls[-1].keys for site, calls in self._calls.items()}
+
     def nbytes(self) -> int:
         """Bytes the record keeps alive: each query and key storage once."""
         kept = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
@@ -148,7 +152,8 @@ def watching() -> Watch | None:
 def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
     """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
 
-    Raises WatchError when an edit names a layer or head the model does not have.
+    Raises WatchError when an edit names a layer or head the model does not have, and at the end of the block for a
+    knock-out at a place that the text did not have.
     """
     global _open
     sites, edits = model.sites(), tuple(edits)
@@ -163,3 +168,4 @@ def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
         _ACTIVE.reset(token)
         with _LOCK:
             _open -= 1
+    editing.check_reached(edits, record.places())

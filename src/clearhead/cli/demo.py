@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,29 +13,35 @@ import typer
 
 from clearhead import machine
 
-SENTENCE, QUERY = '"Server, may I have the check?" she asked.', "check"
+# A text whose picture is drawn, and the word of it that reads.
+SENTENCES = {"world-zh": ("国王向王后鞠了一躬。", "王后")}
+SENTENCE = ('"Server, may I have the check?" she asked.', "check")
 
 
 def demo(
     minutes: Annotated[float, typer.Option(help="Time for the training.")] = 2.0,
     corpus: Annotated[str, typer.Option(help="A built-in corpus.")] = "world-en",
-    out: Annotated[Path, typer.Option(help="Run folder; it must not exist.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Run folder; where there is one, a number is added.")] = Path("runs/demo"),
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
     machine.share_cores()
     from clearhead import draw, generate, load, observe
     from clearhead.cli import training
+    from clearhead.observation.draw import check
 
+    check(Path("attention.png"))  # before two minutes were spent
     given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
     folder = training.start(given, recipe=None, config=None, settings=[], out=_free(out), started=time.perf_counter())
     model = load(folder)
     typer.echo("\nA story by the model:\n")
     typer.echo(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)))
     picture = folder / "attention.png"
-    draw(observe(model, SENTENCE), picture, model=str(folder), query=QUERY)
-    typer.echo(f"\nWhat its heads read in {SENTENCE!r} at {QUERY!r}: {picture}")
-    typer.echo(f'Go on with:  clearhead generate {folder} "The king"')
-    typer.echo(f'             clearhead look {folder} "I crashed the server."')
+    sentence, query = SENTENCES.get(corpus, SENTENCE)
+    draw(observe(model, sentence), picture, model=str(folder), query=query)
+    typer.echo(f"\nWhat its heads read in {sentence!r} at {query!r}: {picture}")
+    command = "clearhead" if shutil.which("clearhead") else os.path.relpath(Path(sys.executable).with_name("clearhead"))
+    typer.echo(f'Go on with:  {command} generate {folder} "The king"')
+    typer.echo(f'             {command} look {folder} "I crashed the server."')
 
 
 def _free(folder: Path) -> Path:

@@ -74,12 +74,11 @@ class Display:
         seconds, steps = report.seconds - first.seconds, report.step - first.step
         each = report.tokens / report.step
         speed = f"  {each * steps / seconds:,.0f} tokens/s" if seconds > 0 else ""
-        left = seconds / (report.used - first.used) * (1 - report.used) if report.used > first.used else 0.0
+        known = report.used > first.used
+        left = seconds / (report.used - first.used) * (1 - report.used) if known else 0.0
+        clock = f"{int(left // 60)}:{int(left % 60):02d}" if known else "-:--"
         valid = "" if self._valid is None else f"  valid {self._valid:.3f}"
-        return (
-            f"{int(left // 60)}:{int(left % 60):02d} left  step {report.step:,}  loss {self._loss:.3f}{valid}  "
-            f"lr {report.rate:.2g}{speed}"
-        )
+        return f"{clock} left  step {report.step:,}  loss {self._loss:.3f}{valid}  lr {report.rate:.2g}{speed}"
 
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()

@@ -24,7 +24,7 @@ from clearhead.observation.curve import draw_curve
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
 from clearhead.train import Evaluated, Hooks, State, Stepped, TrainConfig, fit, read_log, saved, score_of
-from clearhead.train.budget import SHORTEST, choose, choose_threads, shape
+from clearhead.train.budget import SHORTEST, choose, choose_threads, looks_measured, shape
 from clearhead.train.config import window_of
 from clearhead.train.further import beginning, choose_further
 
@@ -166,6 +166,11 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
         runs.check_memory(from_dict(ModelConfig, model, "model."), from_dict(TrainConfig, {**train, "batch": 1}))
         train = _further(table, material, console, used)
     elif not _complete(model):
+
+        def adapt(tried: ModelConfig) -> ModelConfig:
+            return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
+
+        runs.check_memory(adapt(shape(0, vocabulary, SHORTEST)), from_dict(TrainConfig, {**train, "batch": 1}))
         choice = choose(
             minutes=train["minutes"],
             used=used,
@@ -176,7 +181,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
             batch=train.get("batch"),
             precision=train.get("precision"),
             say=console.print,
-            adapt=lambda tried: from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model."),
+            adapt=adapt,
         )
         for reason in choice.reasons:
             console.print(f"chosen: {reason}")
@@ -184,12 +189,31 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
         train = recipes.joined([to_dict(choice.train), train])
     recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
     runs.check_memory(recipe.model, recipe.train)
-    if recipe.train.threads is None:
-        read = replace(recipe.model, context=window_of(recipe.train, recipe.model))
+    return replace(recipe, train=_measured(recipe, train, console, used))
+
+
+def _measured(recipe: Recipe, given: Table, console: Console, used: float) -> TrainConfig:
+    """The recipe's training with what it leaves to this machine: threads, precision, and by minutes the evaluations."""
+    train = recipe.train
+    began = time.perf_counter()
+    if train.threads is None:
+        read = replace(recipe.model, context=window_of(train, recipe.model))
         threads, reason = choose_threads(read, console.print)
         console.print(f"chosen: {reason}")
-        recipe = replace(recipe, train=replace(recipe.train, threads=threads))
-    return recipe
+        train = replace(train, threads=threads)
+    torch.set_num_threads(train.threads or 1)
+    if train.precision is None:
+        half = machine.device() == "cuda" and machine.bfloat16_pays()
+        train = replace(train, precision="bfloat16" if half else "float32")
+        if half:
+            console.print("chosen: bfloat16, as this runs on CUDA")
+    if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
+        each, last = looks_measured(recipe.model, train, used=used + time.perf_counter() - began)
+        train = replace(train, evaluation_tokens=each, final_tokens=last)
+        console.print(
+            f"chosen: {each:,} validation tokens are read {train.evaluations} times, at most {last:,} at the end"
+        )
+    return train
 
 
 def _further(table: Table, material: runs.Material, console: Console, used: float) -> Table:
@@ -208,6 +232,8 @@ def _further(table: Table, material: runs.Material, console: Console, used: floa
         tokens=len(material.train),
         valid=len(material.valid),
         threads=config.threads,
+        batch=train.get("batch"),
+        precision=config.precision,
         say=console.print,
     )
     for reason in choice.reasons:
@@ -250,7 +276,9 @@ def _finish(folder: Path, valid: Tokens, config: TrainConfig, console: Console) 
     best = min(evaluated, key=lambda report: report.valid_loss)
     final = config.final_tokens
     read = valid if final is None else valid.part(0, min(len(valid), final + 1))
-    score = score_of(hub.load(folder, device=machine.device()).transformer, read, window=config.window)
+    model = hub.load(folder, device=machine.device(), dtype="float32").transformer
+    with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
+        score = score_of(model, read, window=config.window)
     share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
     console.print(
         f"kept the model of step {best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "

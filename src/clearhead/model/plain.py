@@ -48,7 +48,8 @@ def checked(hint: Any, value: Any, where: str) -> Any:
 
     Raises ConfigError, which begins with ``where``, for a value of another type; a float must be finite.
     """
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    # Literal[...] | None is another kind of union than int | None
+    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     for option in options:
         if dataclasses.is_dataclass(option):
             if isinstance(value, Mapping):

@@ -13,15 +13,15 @@ import torch
 from clearhead import machine
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Batch
-from clearhead.train.config import OptimizerConfig, TrainConfig, check_time
+from clearhead.train.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
 
 # (layers, width). Each rung has about twice the weights of the one before.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to 5
-# minutes models with 3 to 7 ended best (docs/LOG.md).
+# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to
+# 5 minutes models with 3 to 7 ended best (docs/LOG.md).
 TOKENS_PER_WEIGHT = 5.0
 
 TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
@@ -99,15 +99,15 @@ def choose(
     model = adapt(replace(model, dropout=0.1 if epochs > EPOCHS else 0.0))
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
     batch = batch or max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
-    readable = READING * speed * left
+    each_look, last_look = looks(speed * left, EVALUATIONS, context)
     train = TrainConfig(
         minutes=minutes,
         batch=batch,
         threads=threads,
         precision=max(speeds, key=lambda name: speeds[name]),
         evaluations=EVALUATIONS,
-        evaluation_tokens=max(context, int(EVALUATING * readable / EVALUATIONS)),
-        final_tokens=max(context, int(EVALUATING * readable)),
+        evaluation_tokens=each_look,
+        final_tokens=last_look,
     )
     judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     again = f"the text is read {epochs:.1f} times"
@@ -122,6 +122,20 @@ def choose(
         threads_reason,
     )
     return Choice(model=model, train=train, reasons=reasons)
+
+
+def looks(trained: float, evaluations: int, context: int) -> tuple[int, int]:
+    """Validation tokens that each evaluation and the last one read, in a time in which ``trained`` are trained on."""
+    readable = EVALUATING * READING * trained
+    return max(context, int(readable / evaluations)), max(context, int(readable))
+
+
+def looks_measured(model: ModelConfig, config: TrainConfig, *, used: float) -> tuple[int, int]:
+    """``looks`` for a run of ``config.minutes`` whose model was given, from the time of a step."""
+    check_time(config.minutes, used)
+    model = replace(model, context=window_of(config, model))
+    speed = tokens_per_second(model, config.batch, config.precision or "float32", repeats=1)
+    return looks(speed * (60 * (config.minutes or 0.0) - used), config.evaluations, model.context)
 
 
 def worth_trying() -> tuple[Precision, ...]:

@@ -69,7 +69,8 @@ class TrainConfig:
     evaluations: int = 20  # spread evenly over the run; the state is saved at each
     evaluation_tokens: int = 100_000  # of the validation text, from its start, read at each
     final_tokens: int | None = None  # the same for the figure at the end; None = all
-    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums are float32
+    # of products; weights and sums are float32; None = bfloat16 on CUDA, else float32 (or measured, by minutes)
+    precision: Literal["float32", "bfloat16"] | None = None
     compile: bool = False  # torch.compile: about a minute before the first step, faster steps after
     threads: int | None = None  # OpenMP threads; None = measured at the start
     seed: int = 0
@@ -77,7 +78,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
-        _among("train", self, "precision", ("float32", "bfloat16"))
+        if self.precision is not None:
+            _among("train", self, "precision", ("float32", "bfloat16"))
         for name in ("steps", "batch", "window", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
             if getattr(self, name) is not None:
                 _at_least("train", self, name, 1)

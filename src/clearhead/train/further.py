@@ -12,12 +12,12 @@ from clearhead.model import ModelConfig
 from clearhead.train.budget import (
     BATCH_TOKENS,
     CONTEXT,
-    EVALUATING,
     EVALUATIONS,
-    READING,
     SHORTEST,
     TRAINED,
     Choice,
+    Precision,
+    looks,
     stepper,
 )
 from clearhead.train.config import OptimizerConfig, TrainConfig, check_time
@@ -56,32 +56,35 @@ def choose_further(
     valid: int,
     say: Callable[[str], None],
     threads: int | None = None,
+    batch: int | None = None,
+    precision: Precision | None = None,
 ) -> Choice:
     """Batch, threads and evaluations for ``minutes`` of training a model of this config further.
 
-    The rest is as in ``budget.choose``; what is measured is a step on one window of a fresh model of the config.
+    The rest, ``batch`` and ``precision`` among it, is as in ``budget.choose``; what is measured is a step on one window
+    of a fresh model of the config.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
-    precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+    precision = precision or ("bfloat16" if machine.bfloat16_pays() else "float32")
     times = _times(replace(model, context=window), precision, threads, say)
     threads = min(times, key=lambda count: times[count])
     speed = window / times[threads]
     shown = speed * TRAINED * left
-    batch = min(max(1, round(shown / STEPS / window)), BATCH_TOKENS[1] // window, max(1, (tokens - 1) // window - 1))
-    readable = READING * speed * left
-    looks = min(EVALUATIONS, max(1, int(SAVING * left * SAVED_A_SECOND / (16 * model.parameters()))))
+    fitting = min(max(1, round(shown / STEPS / window)), BATCH_TOKENS[1] // window, max(1, (tokens - 1) // window - 1))
+    evaluations = min(EVALUATIONS, max(1, int(SAVING * left * SAVED_A_SECOND / (16 * model.parameters()))))
+    each_look, last_look = looks(speed * left, evaluations, window)
     train = replace(
         beginning(model),
         steps=None,
         minutes=minutes,
-        batch=max(1, batch),
+        batch=batch or max(1, fitting),
         window=window,
         threads=threads,
         precision=precision,
-        evaluations=looks,
-        evaluation_tokens=max(window, int(EVALUATING * readable / looks)),
-        final_tokens=max(window, int(EVALUATING * readable)),
+        evaluations=evaluations,
+        evaluation_tokens=each_look,
+        final_tokens=last_look,
     )
     judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     compared = ", ".join(f"{count}: {1e3 * seconds:.0f} ms" for count, seconds in times.items())
@@ -89,7 +92,7 @@ def choose_further(
         f"{speed:,.0f} tokens/s: the time is enough for about {shown:,.0f} tokens, {shown / tokens:.1f} readings",
         f"windows of {window} tokens, {train.batch} a step: about {shown / train.batch / window:,.0f} steps",
         f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, from the model's width of {model.width}",
-        f"of {valid:,} validation tokens {judged[0]:,} are read {looks} time(s), {judged[1]:,} at the end",
+        f"of {valid:,} validation tokens {judged[0]:,} are read {evaluations} time(s), {judged[1]:,} at the end",
         f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
     )
     return Choice(model=model, train=train, reasons=reasons)

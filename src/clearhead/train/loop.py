@@ -160,6 +160,12 @@ def fit(
         if progress.step == 0:
             look()
             clock.begun = clock.seconds()
+            if clock.behind(0) >= 1:
+                raise OptionError(
+                    f"minutes {config.minutes:g}: {clock.begun:.0f} seconds were used before the first step, and the "
+                    f"last evaluation needs about {clock.reserve:.0f}; give more, or evaluate on less "
+                    "(--set train.final_tokens=... and train.evaluation_tokens=...)"
+                )
         behind = clock.behind(progress.step)
         while behind < 1:
             rate = learning_rate(config, behind)

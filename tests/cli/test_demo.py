@@ -1,0 +1,38 @@
+"""The demo in short: it trains, writes, draws, and says how to go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+from calling import Command
+
+from clearhead import recipes
+from clearhead.cli import training
+
+
+@pytest.mark.parametrize("corpus", ["world-en", "world-zh"])
+def test_it_trains_writes_and_draws(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: str
+) -> None:
+    """With 0.2 MB of text and two steps of a given model in the place of two minutes."""
+    start = training.start
+    shape = {"context": 64, "layers": 1, "width": 32, "attention": {"heads": 2, "kv_heads": 2, "head_width": 16}}
+
+    def short(given: recipes.Table, **options: object) -> Path:
+        assert given["train"] == {"minutes": 2.0}
+        table = {
+            "text": {**given["text"], "megabytes": 0.2, "tokenizer": "bytes"},
+            "model": {**shape, "feed_forward": {"width": 64}},
+            "train": {"steps": 2, "batch": 2, "evaluations": 1, "evaluation_tokens": 200, "final_tokens": 200},
+        }
+        return start(table, **options)
+
+    monkeypatch.setattr(training, "start", short)
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    done = command("demo", "--corpus", corpus)
+    assert done.code == 0, done.err
+    assert "A story by the model:" in done.out
+    assert "generate runs/demo-2" in done.out
+    assert min(matplotlib.image.imread(tmp_path / "runs" / "demo-2" / "attention.png").shape[:2]) > 100
