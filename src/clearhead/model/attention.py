@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from clearhead.attend import Mask, Score, Site, attend
 from clearhead.model.cache import Cache
@@ -36,8 +37,12 @@ class Attention(nn.Module):
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
         """x_BTE -> x_BTE; with a cache, x holds the newest places only."""
         B, T, _ = x_BTE.shape
-        qkv_BTXD = self.qkv(x_BTE).view(B, T, -1, self.head_width)
-        qk_BTXD, v_BTGD = qkv_BTXD.split_with_sizes((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        if self.head_norm is None and turn is None and not torch.is_grad_enabled():
+            # Apart, so that who keeps q and k keeps no values with them: their copies cost a watched pass 4 %.
+            qk_BTXD, v_BTGD = (each.view(B, T, -1, self.head_width) for each in self._apart(x_BTE))
+        else:
+            qkv_BTXD = self.qkv(x_BTE).view(B, T, -1, self.head_width)
+            qk_BTXD, v_BTGD = qkv_BTXD.split_with_sizes((self.heads + self.kv_heads, self.kv_heads), dim=2)
         if self.head_norm is not None:
             qk_BTXD = self.head_norm(qk_BTXD)
         if turn is not None:
@@ -49,3 +54,10 @@ class Attention(nn.Module):
         score = self.score if self.sinks is None else replace(self.score, sinks_H=self.sinks)
         o_BHTD = attend(q_BHTD, k_BGTD, v_BGTD, mask=mask, score=score, site=self.site)
         return self.out(o_BHTD.transpose(1, 2).reshape(B, T, -1))
+
+    def _apart(self, x_BTE: Tensor) -> list[Tensor]:
+        """Queries and keys, and values, each in memory of its own."""
+        rows = ((self.heads + self.kv_heads) * self.head_width, self.kv_heads * self.head_width)
+        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split_with_sizes(rows)
+        weights = self.qkv.weight.split_with_sizes(rows)
+        return [F.linear(x_BTE, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
