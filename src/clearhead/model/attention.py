@@ -26,7 +26,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         a = config.attention
-        self.heads, self.kv_heads, self.head_width = a.heads, a.kv_heads, a.head_width
+        self.heads, self.kv_heads, self.head_width, self.biased = a.heads, a.kv_heads, a.head_width, a.bias
         self.site = site(config, layer)
         self.score = Score(scale=a.scale, softcap=a.softcap)
         self.qkv = nn.Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
@@ -58,6 +58,6 @@ class Attention(nn.Module):
     def _apart(self, x_BTE: Tensor) -> list[Tensor]:
         """Queries and keys, and values, each in memory of its own."""
         rows = ((self.heads + self.kv_heads) * self.head_width, self.kv_heads * self.head_width)
-        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split_with_sizes(rows)
+        biases = self.qkv.bias.split_with_sizes(rows) if self.biased else (None, None)
         weights = self.qkv.weight.split_with_sizes(rows)
         return [F.linear(x_BTE, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
