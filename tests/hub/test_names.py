@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import torch
 from hub_server import Hub, serving
 from little_models import GPT2, QWEN3, TOKENIZER, ids, lively, saved
-from transformers import AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 import clearhead
 from clearhead import hub
@@ -30,7 +31,8 @@ NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokeniz
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model in one file and one in several, each with what nobody needs beside it, and one without its weights."""
+    """A model in one file and one in several, each with what nobody needs beside it, one without its weights, and an
+    encoder with the files of sentence-transformers."""
     folder = tmp_path_factory.mktemp("models")
     saved(folder / "little", QWEN3)
     saved(folder / "whole", GPT2)
@@ -38,11 +40,39 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     TOKENIZER.save(folder / "split")
     saved(folder / "pickled", QWEN3)
     (folder / "pickled" / "model.safetensors").unlink()
-    for name in ("little", "split", "pickled"):
+    sentence_model(folder / "sentences")
+    for name in ("little", "split", "pickled", "sentences"):
         for other, content in OTHERS.items():
             (folder / name / other).parent.mkdir(exist_ok=True)
             (folder / name / other).write_bytes(content)
-    return {"little": folder / "little", "people/split": folder / "split", "people/pickled": folder / "pickled"}
+    return {"little": folder / "little"} | {
+        f"people/{name}": folder / name for name in ("split", "pickled", "sentences")
+    }
+
+
+def sentence_model(folder: Path) -> None:
+    """As transformers and sentence-transformers write one: the vector of a text is its first, of length 1."""
+    torch.manual_seed(0)
+    shape = BertConfig(
+        vocab_size=31,
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=14,
+        max_position_embeddings=23,
+        initializer_range=0.5,
+    )
+    BertModel(shape).save_pretrained(folder)
+    TOKENIZER.save(folder)
+    places = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [
+        {"idx": n, "name": str(n), "path": place, "type": f"sentence_transformers.models.{name}"}
+        for n, (name, place) in enumerate(places.items())
+    ]
+    (folder / "1_Pooling").mkdir()
+    files = {"modules.json": modules, "1_Pooling/config.json": {"pooling_mode_cls_token": True}}
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -75,6 +105,16 @@ class TestFetching:
         assert set(server.fetched()) == {path.name for path in server.files("people/split")} - {
             Path(name).name for name in OTHERS
         }
+
+    def test_a_sentence_model(self, server: Hub) -> None:
+        """Its files are links into another folder of the cache."""
+        loaded = clearhead.load("people/sentences")
+        assert (loaded.folder / "1_Pooling" / "config.json").is_symlink()
+        theirs, texts = AutoModel.from_pretrained(server.models["people/sentences"]).eval(), ["a cab", "no 你"]
+        for text, vector in zip(texts, clearhead.vectors(loaded, texts), strict=True):
+            with torch.no_grad():
+                expected_E = theirs(torch.tensor([TOKENIZER.encode_document(text)])).last_hidden_state[0, 0]
+            torch.testing.assert_close(vector, expected_E / expected_E.norm(), rtol=0, atol=1e-5)
 
     def test_the_second_time_nothing_is_fetched(self, server: Hub) -> None:
         for name in ("little", "people/split"):

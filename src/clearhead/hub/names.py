@@ -14,7 +14,6 @@ from typing import Any
 
 from clearhead.errors import ClearheadError, FolderError
 from clearhead.hub import sentences
-from clearhead.hub.sentences import FILES as SENTENCES
 from clearhead.hub.weights import INDEX, WEIGHTS, foreign, shards
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,6 @@ SMALL = (
     "chat_template.json",
     *sentences.FILES,
     "additional_chat_templates/*.jinja",
-    *SENTENCES,
     INDEX,
 )
 # As the hub allows them: NAME or OWNER/NAME, of at most 96 characters; @ and a branch, tag or commit may follow.

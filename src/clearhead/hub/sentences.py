@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,11 +41,11 @@ def read_pooling(folder: Path) -> Pooling | None:
             f"{folder / MODULES}: the steps {', '.join(names)} are not supported; Transformer, Pooling and, if wanted, "
             "Normalize are"
         )
-    path = folder / str(steps[1].get("path", "")) / "config.json"
-    if path.resolve().parent.parent != folder.resolve():
-        raise FolderError(
-            f"{folder / MODULES}: altered: {shown(steps[1].get('path'))} is no folder in it; copy it again"
-        )
+    place = steps[1].get("path")
+    # By its name: in the hub's cache the file itself is a link to another folder.
+    if not isinstance(place, str) or not re.fullmatch(r"[\w-][\w.-]*", place):
+        raise FolderError(f"{folder / MODULES}: altered: {shown(place)} is no folder in it; copy it again")
+    path = folder / place / "config.json"
     settings = read_table(path)
     modes = [name for name, value in settings.items() if name.startswith("pooling_mode") and value is True]
     named = settings.get("pooling_mode")  # what version 5 writes in the place of one entry for each
