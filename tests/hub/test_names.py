@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -160,6 +161,27 @@ class TestFetching:
             assert outline.config == QWEN3
             assert outline.tokenizer.encode("a cab") == TOKENIZER.encode("a cab")
             assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+
+    def test_an_outline_of_several_files(self, server: Hub) -> None:
+        """Before they are fetched, after, and with one of them missing."""
+        found = [hub.outline("people/split")]
+        assert not [name for name in server.fetched() if name.endswith(".safetensors")]
+        shard = sorted(hub.load("people/split").folder.glob("*.safetensors"))[0]
+        found.append(hub.outline("people/split"))
+        shard.unlink()
+        found.append(hub.outline("people/split"))
+        for outline in found:
+            assert outline.config == GPT2
+            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+
+    def test_what_is_fetched_is_told(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
+        for name in ("little", "people/split"):
+            with caplog.at_level(logging.INFO, "clearhead"):
+                folder = find(name)
+                find(name)
+            told = [record.getMessage() for record in caplog.records if record.name.startswith("clearhead")]
+            assert told == [f"{name}: fetching it into {folder}"]
+            caplog.clear()
 
     def test_a_folder_goes_first(self, server: Hub, tmp_path: Path) -> None:
         saved(tmp_path / "little", GPT2)

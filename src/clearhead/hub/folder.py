@@ -24,7 +24,7 @@ from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_th
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
 from clearhead.hub.sentences import read_pooling, write_pooling
-from clearhead.hub.weights import DTYPES, INDEX, WEIGHTS, check_dtype, chosen_dtype, open_weights
+from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
 from clearhead.model.pooling import Pooling
@@ -154,7 +154,7 @@ def outline(name: str | Path) -> LanguageModel:
     are, their dtype is what config.json says. Raises as ``load`` does.
     """
     folder = find(name, weights=False)
-    if folder != Path(name) and not any((folder / file).exists() for file in (WEIGHTS, INDEX)):
+    if folder != Path(name) and not complete(folder):
         settings = read_table(folder / CONFIG)
         layout, config = reading(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)

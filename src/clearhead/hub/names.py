@@ -14,7 +14,7 @@ from typing import Any
 
 from clearhead.errors import ClearheadError, FolderError
 from clearhead.hub import sentences
-from clearhead.hub.weights import INDEX, WEIGHTS, foreign, shards
+from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _fetched(model: str, revision: str | None, weights: bool) -> Path:
     """Of a commit that is known by its name nothing is asked again."""
     folder = _snapshot(model, revision, SMALL)
     if weights:
-        if not (folder / WEIGHTS).exists() and not (folder / INDEX).exists():
+        if not complete(folder):
             log.info("%s: fetching it into %s", model, folder)
         _snapshot(model, folder.name, [WEIGHTS, *SMALL])
         if not (folder / WEIGHTS).exists():

@@ -133,6 +133,13 @@ def open_weights(folder: Path) -> Generator[Weights]:
         yield Weights(index, list(files.values()))
 
 
+def complete(folder: Path) -> bool:
+    """Whether all weights are in a folder; a hub's index comes before them. Raises FolderError for one that is none."""
+    if (folder / WEIGHTS).exists():
+        return True
+    return (folder / INDEX).exists() and all((folder / name).exists() for name in shards(folder / INDEX))
+
+
 def shards(index: Path) -> list[str]:
     """The names of the files that an index speaks of. Raises FolderError for an index that is none."""
     return sorted(set(_places(index).values()))
