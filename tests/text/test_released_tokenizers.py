@@ -121,6 +121,11 @@ GPT2_FOLDERS: dict[str, dict[str, Any]] = {
         "tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": {"50257": ADDED}}
     },
     "qwen": {"tokenizer_config": {"tokenizer_class": "Qwen2Tokenizer"}},
+    "class in config.json": {"config": {"model_type": "gpt2", "tokenizer_class": "Qwen2Tokenizer"}},
+    "two classes": {
+        "tokenizer_config": {"tokenizer_class": "GPT2TokenizerFast"},
+        "config": {"model_type": "gpt2", "tokenizer_class": "Qwen2Tokenizer"},
+    },
 }
 BERT_FOLDERS: dict[str, dict[str, Any]] = {
     "no other file": {"config": {"model_type": "bert"}},
@@ -135,6 +140,7 @@ BERT_FOLDERS: dict[str, dict[str, Any]] = {
         "config": {"model_type": "bert"},
     },
     "distilled": {"config": {"model_type": "distilbert"}},
+    "class in config.json": {"config": {"model_type": "gpt2", "tokenizer_class": "BertTokenizer"}},
 }
 
 
@@ -256,6 +262,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or not of one tokenizer"),
     (
         {**VOCABULARY, "config": {"model_type": "x"}, "tokenizer_config": {"tokenizer_class": "CLIPTokenizer"}},
+        "tokenizer_class 'CLIPTokenizer' is not made from vocab.json here",
+    ),
+    (
+        {**VOCABULARY, "config": {"model_type": "gpt2", "tokenizer_class": "CLIPTokenizer"}},
         "tokenizer_class 'CLIPTokenizer' is not made from vocab.json here",
     ),
     ({**VOCABULARY, "tokenizer_config": {"add_prefix_space": "yes"}}, "add_prefix_space = 'yes' must be true or false"),

@@ -48,7 +48,11 @@ def open_tokenizer(path: Path) -> Opened:
     file = path / TOKENIZER if path.is_dir() else path
     config = read_settings(folder / CONFIG)
     settings = {**(config or {}), **_legacy(folder, config or {})}
-    name, kind = kind_of(folder, settings, (read_settings(folder / "config.json") or {}).get("model_type"))
+    described = read_settings(folder / "config.json") or {}
+    named = described.get("tokenizer_class")
+    if settings.get("tokenizer_class") is None and isinstance(named, str):
+        settings["tokenizer_class"] = named
+    name, kind = kind_of(folder, settings, described.get("model_type"))
     if path.is_dir() and not file.is_file():
         library = build(folder, name, kind, settings)
         settings.setdefault("tokenizer_class", name)

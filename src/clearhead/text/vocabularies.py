@@ -179,7 +179,7 @@ CLASSES = {
     "Gemma": _GEMMA,
     "GPTNeoX": _NEOX,
 }
-# By config.json's model_type, where tokenizer_config.json names no class.
+# By config.json's model_type, where neither file names a class.
 MODELS: dict[str, str] = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNeoX",
