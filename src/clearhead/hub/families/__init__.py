@@ -27,7 +27,6 @@ from clearhead.hub.families import (
     roberta,
     smollm3,
 )
-from clearhead.hub.families.spelling import Fitting
 from clearhead.hub.families.table import Row
 from clearhead.model import ModelConfig
 
@@ -68,7 +67,7 @@ class Older(Protocol):
 CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
 
 # The first that accepts a config writes it; native accepts all.
-FAMILIES: tuple[Family, ...] = (
+DECODERS: tuple[Family, ...] = (
     qwen3,
     gpt2,
     llama,
@@ -83,18 +82,14 @@ FAMILIES: tuple[Family, ...] = (
     mixtral,
     qwen3_moe,
     gpt_oss,
-    bert,
-    roberta,
-    distilbert,
-    modernbert,
-    native,
 )
+ENCODERS: tuple[Family, ...] = (bert, roberta, distilbert, modernbert)
+FAMILIES: tuple[Family, ...] = (*DECODERS, *ENCODERS, native)
 
 
 def writing(config: ModelConfig) -> Family:
     """The family whose layout a model of this config is written in."""
-    kind = config.encoder is not None
-    families = [family for family in FAMILIES if family is native or isinstance(family, Fitting) == kind]
+    families: tuple[Family, ...] = (*(DECODERS if config.encoder is None else ENCODERS), native)
     return next(family for family in families if not family.refuses(config))
 
 

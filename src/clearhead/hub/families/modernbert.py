@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -175,11 +175,6 @@ def _theta(settings: Mapping[str, Any], kind: str) -> float:
     if rotary.get("rope_type", "default") != "default":
         raise ConfigError(f"rope_parameters: {shown(rotary)} for {kind}; rope_type 'default' is supported")
     return entry(rotary, "rope_theta", float, THETAS[kind])
-
-
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """With the head where the weights have it; config.json says what it is like only beside them."""
-    return config
 
 
 def spelled(config: ModelConfig, name: str) -> str:
