@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from clearhead import hub
@@ -76,3 +79,12 @@ def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32)
     model = lively(config, dtype)
     hub.save(folder, model, TOKENIZER)
     return model
+
+
+def converted(message: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the Python at the end of an error's message has transformers write."""
+    code = message[message.index("AutoModel") :]
+    names = set(re.findall(r"\b([A-Z]\w+)[.(]", code)) & set(dir(transformers))
+    monkeypatch.chdir(place)
+    exec(code, {name: getattr(transformers, name) for name in names})
+    return place / "OUT"

@@ -12,8 +12,9 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from little_models import QWEN3, TOKENIZER
+from little_models import QWEN3, TOKENIZER, converted
 from parity import VOCABULARY, check_decoder, check_greedy, check_pass, ids, lively, stored
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from clearhead import hub
@@ -46,6 +47,8 @@ MIXTRAL = {"num_local_experts": 5}
 QWEN = {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 8, "head_dim": 10}
 OSS = {"num_local_experts": 5, "num_experts_per_tok": 2, "head_dim": 10, "sliding_window": 6}
 YARN = {"rope_type": "yarn", "rope_theta": 900.0, "factor": 4.0, "original_max_position_embeddings": 16}
+# What four bits stand for (OCP Microscaling Formats 1.0, 5.3.3).
+FOUR_BITS = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": ("MixtralConfig", MIXTRAL),
@@ -273,11 +276,29 @@ class TestReleased:
         altered(tmp_path, "rope_scaling", "rope_theta", "layer_types")  # left out, they are the same
         assert hub.load(tmp_path).config == again.config
 
-    def test_gpt_oss_in_four_bits_is_refused(self, tmp_path: Path) -> None:
-        stored(made("gpt_oss"), tmp_path)
-        altered(tmp_path, quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})
-        with pytest.raises(FolderError, match=r"weights are quantised .*mxfp4"):
-            hub.load(tmp_path)
+    def test_the_way_out_of_gpt_oss_in_four_bits_is_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two numbers a byte, the lower half first, with a power of two for every 32 of them."""
+        path = tmp_path / "model" / "model.safetensors"
+        sizes = {**SIZES, **OSS, "hidden_size": 32, "intermediate_size": 64}
+        stored(AutoModelForCausalLM.from_config(transformers.GptOssConfig(**sizes)), path.parent)
+        tensors, expected, generator = load_file(path), dict[str, torch.Tensor](), torch.Generator().manual_seed(1)
+        for name in [name for name in tensors if name.endswith(("experts.gate_up_proj", "experts.down_proj"))]:
+            count, inputs, rows = tensors.pop(name).shape
+            blocks = torch.randint(256, (count, rows, inputs // 32, 16), generator=generator, dtype=torch.uint8)
+            scales = torch.randint(120, 128, blocks.shape[:-1], generator=generator, dtype=torch.uint8)
+            tensors |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+            numbers = FOUR_BITS[torch.stack([blocks & 15, blocks >> 4], dim=-1).long()].flatten(-2)
+            expected[name] = (numbers * 2.0 ** (scales.float() - 127).unsqueeze(-1)).flatten(-2).mT
+        save_file(tensors, path, metadata={"format": "pt"})
+        altered(path.parent, quantization_config={"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]})
+        with pytest.raises(FolderError, match=r"weights are quantised .*mxfp4") as caught:
+            hub.load(path.parent)
+        out = converted(str(caught.value), tmp_path, monkeypatch)
+        hub.load(out)
+        written = load_file(out / "model.safetensors")
+        assert len(expected) == 6
+        for name, tensor in expected.items():
+            assert torch.equal(written[name].float(), tensor)
 
 
 class TestRefused:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from little_models import GPT2, QWEN3, TOKENIZER, ids, lively, saved
+import transformers
+from little_models import GPT2, QWEN3, TOKENIZER, converted, ids, lively, saved
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BertConfig, PreTrainedModel
 
 from clearhead import hub
 from clearhead.errors import FolderError, OptionError
@@ -176,7 +177,7 @@ class TestOtherFormats:
             ("consolidated.00.pth", "is a pickle"),
             ("tf_model.h5", "is not read; take the release that has model.safetensors"),
             ("flax_model.msgpack", "is not read; take"),
-            ("model-q4_0.gguf", r"is not read; convert it with transformers: .*gguf_file=NAME"),
+            ("model-q4_0.gguf", r"is not read; convert it with transformers: .*gguf_file='model-q4_0.gguf'"),
             ("adapter_model.safetensors", "has another name than model.safetensors"),
         ],
     )
@@ -188,14 +189,44 @@ class TestOtherFormats:
         ):
             hub.load(tmp_path)
 
-    def test_the_way_out_of_a_pickle_is_one(self, tmp_path: Path) -> None:
+    def test_the_way_out_of_a_pickle_is_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What the message says to do gives a folder that opens."""
         model = saved(tmp_path / "model", QWEN3)
-        torch.save(load_file(tmp_path / "model" / "model.safetensors"), tmp_path / "model" / "pytorch_model.bin")
-        (tmp_path / "model" / "model.safetensors").unlink()
-        AutoModelForCausalLM.from_pretrained(tmp_path / "model").save_pretrained(tmp_path / "out")
-        TOKENIZER.save(tmp_path / "out")
-        assert torch.equal(hub.load(tmp_path / "out")(ids()), model(ids()))
+        out = converted(pickled(tmp_path / "model"), tmp_path, monkeypatch)
+        assert torch.equal(hub.load(out)(ids()), model(ids()))
+
+    @pytest.mark.parametrize("kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel"])
+    @torch.no_grad()
+    def test_the_way_out_of_an_encoder_s_pickle(
+        self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It keeps the head that predicts masked tokens, and does not make one up."""
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 14}
+        theirs: PreTrainedModel = getattr(transformers, kind)(BertConfig(vocab_size=31, **sizes)).eval()
+        theirs.save_pretrained(tmp_path / "model")
+        TOKENIZER.save(tmp_path / "model")
+        loaded = hub.load(converted(pickled(tmp_path / "model"), tmp_path, monkeypatch))
+        expected_BTE = theirs.base_model(ids()).last_hidden_state
+        torch.testing.assert_close(loaded.transformer.hidden(ids()), expected_BTE, rtol=0, atol=1e-5)
+        assert loaded.config.encoder is not None
+        assert (loaded.config.encoder.prediction is None) == (kind == "BertModel")
+
+    @pytest.mark.parametrize(
+        ("told", "way"),
+        [
+            ({"quant_method": "bitsandbytes", "load_in_4bit": True}, r"; .*write one: Auto.*\)\.dequantize\(\)\.save"),
+            ({"load_in_8bit": True}, r" \('bitsandbytes'\), .*\)\.dequantize\(\)\.save"),
+            ({"quant_method": "gptq", "bits": 4}, "; take the release in bfloat16$"),
+            ("awq", "; take the release in bfloat16$"),
+        ],
+    )
+    def test_the_way_out_of_quantised_weights(self, told: object, way: str, tmp_path: Path) -> None:
+        saved(tmp_path, QWEN3)
+        settings = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**settings, "quantization_config": told}))
+        with pytest.raises(FolderError, match=way):
+            hub.load(tmp_path)
 
     @pytest.mark.parametrize(
         "told", [{"quant_method": "gptq", "bits": 4}, {"quant_method": "mxfp4"}, {"load_in_4bit": True}, "awq", 4]
@@ -209,6 +240,15 @@ class TestOtherFormats:
             FolderError, match=r"config.json: the weights are quantised \(.*\), and only float32, bfloat"
         ):
             hub.load(tmp_path)
+
+
+def pickled(folder: Path) -> str:
+    """What is said about a folder once its weights are a pickle."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FolderError) as caught:
+        hub.load(folder)
+    return str(caught.value)
 
 
 class TestCode:

@@ -75,7 +75,7 @@ def _fetched(model: str, revision: str | None, weights: bool) -> Path:
         _snapshot(model, folder.name, [WEIGHTS, *SMALL])
         if not (folder / WEIGHTS).exists():
             if not (folder / INDEX).exists():
-                raise FolderError(f"{model}: there is no {WEIGHTS}{_instead(model, folder.name)}")
+                raise FolderError(f"{model}: there is no {WEIGHTS}{_instead(model, folder)}")
             _snapshot(model, folder.name, [*shards(folder / INDEX), *SMALL])
     return folder
 
@@ -148,12 +148,12 @@ def _near(model: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _instead(model: str, commit: str) -> str:
+def _instead(model: str, folder: Path) -> str:
     """What the hub has in place of the weights, and what can be done with it."""
     from huggingface_hub import HfApi
 
     with suppress(Exception):
-        return foreign(HfApi().list_repo_files(model, revision=commit))
+        return foreign(HfApi().list_repo_files(model, revision=folder.name), folder, model)
     return ""
 
 

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError, nearest, shown
+from clearhead.hub.families import conversion
 from clearhead.hub.families.table import Held
 from clearhead.hub.jsonfile import read_table
 from clearhead.machine import seconds
@@ -32,15 +33,13 @@ SHARDS_AT_MOST = 500  # open at the same time; the largest releases have 163
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 RULES = ("auto", "stored")
 
-_PICKLED = "is a pickle, which runs code when it is opened, and is not read; convert it with transformers: " + (
-    "AutoModelForCausalLM.from_pretrained(FOLDER).save_pretrained(OUT)"
-)
+_PICKLED = "is a pickle, which runs code when it is opened, and is not read; convert it with transformers: {conversion}"
 _ELSEWHERE = "is not read; take the release that has model.safetensors, or convert it with transformers 4"
+# What is done about files of other formats.
 FOREIGN: dict[str, str] = {
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl"), _PICKLED),
     **dict.fromkeys((".h5", ".msgpack", ".onnx", ".tflite"), _ELSEWHERE),
-    ".gguf": "is not read; convert it with transformers: "
-    "AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME).save_pretrained(OUT)",
+    ".gguf": "is not read; convert it with transformers: {conversion}",
     ".safetensors": f"has another name than {WEIGHTS}, so it is not known what it is",
 }
 
@@ -124,7 +123,7 @@ def open_weights(folder: Path) -> Generator[Weights]:
         if single.exists() or not index.exists():
             if not single.is_file():
                 names = [path.name for path in folder.iterdir() if path.is_file()]
-                raise FolderError(f"{single}: there is no such file{foreign(names)}")
+                raise FolderError(f"{single}: there is no such file{foreign(names, folder, str(folder))}")
             yield Weights(single, [stack.enter_context(opened(single))])
             return
         places = _places(index)
@@ -173,10 +172,17 @@ def _check(index: Path, places: Mapping[str, str], files: Mapping[str, TensorFil
             raise FolderError(f"{index}: {file} {which} {shown(wrong[0])}{more}; copy both again")
 
 
-def foreign(names: Collection[str]) -> str:
-    """What of the files is there in place of the weights, and what can be done with it; a clause for an error."""
+def foreign(names: Collection[str], folder: Path, source: str) -> str:
+    """What of the files is there in place of the weights, and what can be done with it; a clause for an error.
+
+    folder: where the model's config.json lies. source: where transformers finds the model, a folder or a name.
+    """
+    settings: dict[str, Any] = {}
+    with suppress(FolderError):  # the error that is being told does not depend on it
+        settings = read_table(folder / "config.json")
     for ending, way in FOREIGN.items():
         found = sorted(name for name in names if name.endswith(ending))
         if found:
-            return f"; {found[0]} {way}"
+            both = f", gguf_file={found[0]!r}" if ending == ".gguf" else ""
+            return f"; {found[0]} {way.format(conversion=conversion(source, settings, both=both))}"
     return ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from clearhead.errors import ConfigError, FolderError, nearest, shown
 from clearhead.hub.families import (
     bert,
+    bertlike,
     distilbert,
     gemma2,
     gemma3_text,
@@ -64,6 +67,11 @@ class Older(Protocol):
         ...
 
 
+# How transformers makes bfloat16 of weights of a few bits, by method: an option of from_pretrained, what follows it.
+UNQUANTISED = {
+    "bitsandbytes": ("", ".dequantize()"),
+    "mxfp4": (", quantization_config=Mxfp4Config(dequantize=True)", ""),
+}
 CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
 
 # The first that accepts a config writes it; native accepts all.
@@ -127,6 +135,22 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     return family, config
 
 
+def conversion(source: str, settings: Mapping[str, Any], *, both: str = "", model: str = "", then: str = "") -> str:
+    """Python with which transformers writes what it finds at ``source`` into a folder OUT that is read here.
+
+    both: options of the model and the tokenizer. model: the model's own. then: what is done with it.
+    """
+    name, opener = str(settings.get("model_type")), "AutoModelForCausalLM"
+    if name in {family.MODEL_TYPE for family in ENCODERS}:
+        opener = "AutoModel"
+        with suppress(ConfigError):  # the error that is being told does not depend on it
+            opener = "AutoModelForMaskedLM" if bertlike.has_head(settings) else opener
+    return (
+        f"{opener}.from_pretrained({source!r}{both}{model}){then}.save_pretrained('OUT'); "
+        f"AutoTokenizer.from_pretrained({source!r}{both}).save_pretrained('OUT')"
+    )
+
+
 def _agree(written: Any, given: Any) -> bool:
     """Whether an entry says what would be written: its tables may say less, and None says nothing."""
     if isinstance(given, Mapping) and isinstance(written, Mapping):
@@ -140,9 +164,13 @@ def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
     for name in ("quantization_config", "compression_config"):
         quantised = settings.get(name)
         if quantised is not None:
-            method = cast(Mapping[str, Any], quantised).get("quant_method") if isinstance(quantised, Mapping) else None
+            table = cast(Mapping[str, Any], quantised) if isinstance(quantised, Mapping) else {}
+            old = "bitsandbytes" if "load_in_4bit" in table or "load_in_8bit" in table else None
+            method = table.get("quant_method") or old
+            way = UNQUANTISED.get(str(method))
+            written = "" if way is None else conversion(str(Path(where).parent), settings, model=way[0], then=way[1])
             raise FolderError(
                 f"{where}: the weights are quantised ({shown(method or quantised)}), and only float32, bfloat16, "
-                "float16 and float64 are read; take the release in bfloat16, or have transformers write one: "
-                "AutoModelForCausalLM.from_pretrained(FOLDER).dequantize().save_pretrained(OUT)"
+                "float16 and float64 are read; take the release in bfloat16"
+                + (f", or have transformers write one: {written}" if written else "")
             )
