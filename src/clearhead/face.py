@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clearhead import encoding, generation, observation
 from clearhead.attend import Edit, Record
+from clearhead.errors import FolderError
 from clearhead.hub import LanguageModel
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,11 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
     """vectors_NE, one row for each text, or vector_E of one text, in float32 or wider.
 
     Pooled as the files beside the model say that sentence-transformers writes; where there are none, the mean of the
-    text's hidden states, the special tokens counted. Raises TextError for a text longer than the model's context.
+    text's hidden states, the special tokens counted. Raises TextError for a text longer than the model's context,
+    FolderError where the files ask for a step that is not known.
     """
+    if model.papers.unpooled is not None:
+        raise FolderError(model.papers.unpooled)
     listed = [texts] if isinstance(texts, str) else texts
     found_NE = encoding.vectors(model.transformer, model.tokenizer, listed, model.papers.pooling)
     return found_NE[0] if isinstance(texts, str) else found_NE

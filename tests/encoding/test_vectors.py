@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,31 @@ class TestBesideAModel:
         beside(tmp_path, **files)
         with pytest.raises(FolderError, match=said):
             read_pooling(tmp_path)
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"modules": steps(*STEPS, "Dense"), "pooling": MEAN},
+            {"modules": steps(*STEPS), "pooling": {"pooling_mode_weightedmean_tokens": True}},
+            {"modules": steps(*STEPS), "pooling": MEAN, "length": {"do_lower_case": True}},
+        ],
+    )
+    def test_a_step_that_is_not_known_stops_vectors_alone(self, files: dict[str, Any], tmp_path: Path) -> None:
+        """And what could not be written again is not exported."""
+        before = ch.fill(saved(tmp_path / "model", "BERT"), "[MASK] is")
+        beside(tmp_path / "model", **files)
+        model = hub.load(tmp_path / "model")
+        assert ch.fill(model, "[MASK] is") == before
+        assert ch.observe(model, "paris").tokens == ["[CLS]", "paris", "[SEP]"]
+        assert hub.outline(tmp_path / "model").papers == model.papers
+        with pytest.raises(FolderError, match=r"not supported") as caught:
+            ch.vectors(model, "paris")
+        with pytest.raises(FolderError, match=re.escape(str(caught.value)) + r"; without that step the exported"):
+            hub.export(tmp_path / "out", model)
+        assert not (tmp_path / "out").exists()
+        (tmp_path / "model" / "modules.json").unlink()
+        hub.export(tmp_path / "out", hub.load(tmp_path / "model"))
+        assert ch.vectors(hub.load(tmp_path / "out"), "paris").shape == (14,)
 
     def test_a_missing_pooling_is_named(self, tmp_path: Path) -> None:
         beside(tmp_path, modules=steps(*STEPS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -65,6 +66,17 @@ def test_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert rows["heads"] == "masked tokens (clearhead fill), pooler"
     assert rows["token types"] == "2"
     assert rows["around a text"] == "[CLS] text [SEP]"
+
+
+def test_show_with_a_step_that_is_not_known(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / "modules.json").write_text(json.dumps([{"type": "x.Transformer"}, {"type": "x.CNN"}]))
+    assert called(monkeypatch, "show", tmp_path / "model") == 0
+    out = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "vectors none: " in out
+    assert "the steps Transformer, CNN are not supported" in out
 
 
 def test_look_at_the_text_s_last_token(

@@ -122,6 +122,8 @@ def _encoder(loaded: LanguageModel) -> dict[str, str]:
     if pooling is not None:
         most = "" if pooling.context is None else f", at most {pooling.context} tokens read"
         rows["vectors"] = f"{pooling.kind} of the hidden states{', of length 1' if pooling.normalised else ''}{most}"
+    if loaded.papers.unpooled is not None:
+        rows["vectors"] = f"none: {loaded.papers.unpooled}"
     return rows
 
 

@@ -23,7 +23,7 @@ from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
-from clearhead.hub.sentences import read_pooling, write_pooling
+from clearhead.hub.sentences import MODULES, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
@@ -45,13 +45,14 @@ class Papers:
     """What a folder says beside the numbers, to be written again with them. family: whose layout it has.
 
     ids: the entries of config.json that name special tokens. generation: the content of generation_config.json.
-    pooling: how hidden states become sentence vectors.
+    pooling: how hidden states become sentence vectors. unpooled: why that cannot be followed here, though it is said.
     """
 
     family: str
     ids: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
+    unpooled: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,8 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
         _write_json(folder / GENERATION, generation)
     if papers is not None and papers.pooling is not None:
         write_pooling(folder, papers.pooling, transformer.config.width)
+    if papers is not None and papers.unpooled is not None:
+        log.info("%s: how texts become vectors is not kept: %s", folder, papers.unpooled)
     save_weights(folder, transformer, papers)
 
 
@@ -111,8 +114,14 @@ def save_weights(folder: Path, transformer: Transformer, papers: Papers | None =
 def export(folder: Path, model: LanguageModel) -> None:
     """Writes the model, its tokenizer and what else stood beside them into a folder of its own.
 
-    The folder appears whole or not at all. Raises FolderError when there is one that is not empty, or none can be made.
+    The folder appears whole or not at all. Raises FolderError when there is one that is not empty, none can be made, or
+    what stood there cannot be written again.
     """
+    if model.papers.unpooled is not None:
+        raise FolderError(
+            f"{model.papers.unpooled}; without that step the exported folder would give other sentence vectors, so it "
+            f"is not made; if they are not needed, remove {MODULES} from a copy of the folder, and export that"
+        )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FolderError(f"{folder}: exists already; choose another name, or remove it")
     temporary = folder.with_name(f".{folder.name[:50]}.{os.getpid()}.tmp")
@@ -251,7 +260,12 @@ def _layout(config: ModelConfig, papers: Papers | None) -> Family:
 def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
-    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation, pooling=read_pooling(folder))
+    pooling, unpooled = None, None
+    try:
+        pooling = read_pooling(folder)
+    except StepError as reason:
+        unpooled = str(reason)
+    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation, pooling=pooling, unpooled=unpooled)
 
 
 def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:

@@ -27,17 +27,21 @@ KINDS = {
 PREFIX = "sentence_transformers.models."
 
 
+class StepError(FolderError):
+    """Steps to sentence vectors that are not known here; the model itself can be used."""
+
+
 def read_pooling(folder: Path) -> Pooling | None:
     """The pooling of a folder, None where nothing is said.
 
-    Raises FolderError for damaged files, and for steps that would give other vectors and are not known.
+    Raises FolderError for damaged files, StepError for steps that would give other vectors and are not known.
     """
     if not (folder / MODULES).exists():
         return None
     steps = _steps(folder / MODULES)
     names = [str(step.get("type", "")).rpartition(".")[2] for step in steps]
     if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise FolderError(
+        raise StepError(
             f"{folder / MODULES}: the steps {', '.join(names)} are not supported; Transformer, Pooling and, if wanted, "
             "Normalize are"
         )
@@ -53,7 +57,7 @@ def read_pooling(folder: Path) -> Pooling | None:
     known = KINDS if named is None else {**kinds, "last": "lasttoken"}
     found = [our for our, their in known.items() if [their] == (modes if named is None else [named])]
     if not found:
-        raise FolderError(f"{path}: {shown(named or modes)} is not supported; one of {', '.join(known.values())} is")
+        raise StepError(f"{path}: {shown(named or modes)} is not supported; one of {', '.join(known.values())} is")
     try:
         return Pooling(kind=found[0], normalised=len(names) == 3, context=_context(folder / LENGTH))
     except ConfigError as error:
@@ -93,5 +97,5 @@ def _context(path: Path) -> int | None:
         return None
     settings = read_table(path)
     if settings.get("do_lower_case"):
-        raise FolderError(f"{path}: do_lower_case is not supported; lower-case your texts, and set it to false")
+        raise StepError(f"{path}: do_lower_case is not supported; lower-case your texts, and set it to false")
     return entry(settings, "max_seq_length", int | None, None)
