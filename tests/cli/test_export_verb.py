@@ -94,6 +94,21 @@ def test_nothing_is_overwritten(command: Command, tmp_path, trained):
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
+def test_not_in_the_place_of_the_working_folder(command: Command, tmp_path, trained):
+    here = tmp_path / "empty"
+    here.mkdir()
+    for name in (".", str(here), "../empty"):
+        done = command("export", trained[0], name, folder=here)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"error: {name}: is the folder that this runs in, and a new one takes its place; ")
+    for name in ("/", ".."):
+        done = command("export", trained[0], name, folder=here)
+        assert (done.code, done.err) == (1, f"error: {name}: exists already; choose another name, or remove it\n")
+    assert list(here.iterdir()) == []
+    assert command("export", trained[0], "../other", folder=here).code == 0
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == FILES
+
+
 def test_a_full_disk_leaves_nothing(command: Command, tmp_path, trained, file_limit):
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     with file_limit(9000):

@@ -124,6 +124,10 @@ def export(folder: Path, model: LanguageModel) -> None:
         )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FolderError(f"{folder}: exists already; choose another name, or remove it")
+    if folder.exists() and folder.samefile(Path.cwd()):
+        raise FolderError(
+            f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
+        )
     temporary = folder.with_name(f".{folder.name[:50]}.{os.getpid()}.tmp")
     try:
         save(temporary, model.transformer, model.tokenizer, model.papers)
