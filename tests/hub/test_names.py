@@ -32,8 +32,8 @@ NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokeniz
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model in one file and one in several, each with what nobody needs beside it, one without its weights, and an
-    encoder with the files of sentence-transformers."""
+    """A model in one file and one in several, each with what nobody needs beside it, one without its weights, an
+    encoder with the files of sentence-transformers, one without a tokenizer that is read, one of an unknown family."""
     folder = tmp_path_factory.mktemp("models")
     saved(folder / "little", QWEN3)
     saved(folder / "whole", GPT2)
@@ -42,12 +42,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     saved(folder / "pickled", QWEN3)
     (folder / "pickled" / "model.safetensors").unlink()
     sentence_model(folder / "sentences")
+    for name in ("pieces", "unknown"):
+        saved(folder / name, QWEN3)
+    (folder / "pieces" / "tokenizer.json").rename(folder / "pieces" / "tokenizer.model")
+    (folder / "unknown" / "config.json").write_text(json.dumps({"model_type": "t5"}))
     for name in ("little", "split", "pickled", "sentences"):
         for other, content in OTHERS.items():
             (folder / name / other).parent.mkdir(exist_ok=True)
             (folder / name / other).write_bytes(content)
     return {"little": folder / "little"} | {
-        f"people/{name}": folder / name for name in ("split", "pickled", "sentences")
+        f"people/{name}": folder / name for name in ("split", "pickled", "sentences", "pieces", "unknown")
     }
 
 
@@ -267,6 +271,24 @@ class TestRefusals:
         ):
             hub.load("people/pickled")
         assert "pytorch_model.bin" not in server.fetched()
+
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [
+            (
+                "people/pieces",
+                r"^people/pieces: there is no tokenizer.json, vocab.json or vocab.txt; tokenizer.model is a "
+                r"SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
+                r"pretrained\('OUT'\); AutoTokenizer.from_pretrained\('people/pieces'\)\.save",
+            ),
+            ("people/unknown", r"config.json: there is no model family 't5'"),
+        ],
+    )
+    def test_before_the_weights_are_fetched(self, name: str, why: str, server: Hub) -> None:
+        for opened in (hub.load, hub.outline):
+            with pytest.raises(FolderError, match=why):
+                opened(name)
+        assert not {"model.safetensors", "tokenizer.model"} & set(server.fetched())
 
     def test_offline(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.load("little")

@@ -14,6 +14,8 @@ from typing import Any
 
 from clearhead.errors import ClearheadError, FolderError
 from clearhead.hub import sentences
+from clearhead.hub.families import conversion, reading
+from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 
 log = logging.getLogger(__name__)
@@ -30,11 +32,11 @@ SMALL = (
     "merges.txt",
     "vocab.txt",
     "chat_template.jinja",
-    "chat_template.json",
     *sentences.FILES,
     "additional_chat_templates/*.jinja",
     INDEX,
 )
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them makes a tokenizer
 # As the hub allows them: NAME or OWNER/NAME, of at most 96 characters; @ and a branch, tag or commit may follow.
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 SHOWN_AFTER = 1.0  # seconds without a bar of progress: what is in the cache already takes less
@@ -69,15 +71,33 @@ def pinned(name: str | Path, folder: Path) -> str:
 def _fetched(model: str, revision: str | None, weights: bool) -> Path:
     """Of a commit that is known by its name nothing is asked again."""
     folder = _snapshot(model, revision, SMALL)
+    _check(model, folder)
     if weights:
         if not complete(folder):
             log.info("%s: fetching it into %s", model, folder)
         _snapshot(model, folder.name, [WEIGHTS, *SMALL])
         if not (folder / WEIGHTS).exists():
             if not (folder / INDEX).exists():
-                raise FolderError(f"{model}: there is no {WEIGHTS}{_instead(model, folder)}")
+                raise FolderError(f"{model}: there is no {WEIGHTS}{foreign(_listed(model, folder), folder, model)}")
             _snapshot(model, folder.name, [*shards(folder / INDEX), *SMALL])
     return folder
+
+
+def _check(model: str, folder: Path) -> None:
+    """Raises FolderError for what would not open here, before its weights are fetched."""
+    if not (folder / "config.json").exists():  # what there is in place of the weights says more
+        return
+    settings = read_table(folder / "config.json")
+    reading(settings, str(folder / "config.json"))
+    if not any((folder / name).exists() for name in VOCABULARIES):
+        pieces = [name for name in _listed(model, folder) if name.endswith(".model")]
+        way = (
+            f"; {pieces[0]} is a SentencePiece model, which is not read; convert it with transformers: "
+            + conversion(model, settings)
+            if pieces
+            else ""
+        )
+        raise FolderError(f"{model}: there is no {', '.join(VOCABULARIES[:-1])} or {VOCABULARIES[-1]}{way}")
 
 
 def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
@@ -148,13 +168,13 @@ def _near(model: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _instead(model: str, folder: Path) -> str:
-    """What the hub has in place of the weights, and what can be done with it."""
+def _listed(model: str, folder: Path) -> list[str]:
+    """All files that the hub has of a commit; none where it cannot be asked."""
     from huggingface_hub import HfApi
 
-    with suppress(Exception):
-        return foreign(HfApi().list_repo_files(model, revision=folder.name), folder, model)
-    return ""
+    with suppress(Exception):  # the error that is being told does not depend on it
+        return HfApi().list_repo_files(model, revision=folder.name)
+    return []
 
 
 def _beside(folder: Path) -> str:
