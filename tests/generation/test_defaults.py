@@ -96,6 +96,22 @@ def test_what_would_change_the_text_and_is_not_followed_is_told():
     assert not found({"max_length": 4096}).unfollowed
 
 
+@pytest.mark.parametrize("name", ["top_k", "top_p", "min_p"])
+def test_a_filter_without_effect_is_told(name: str):
+    """A greedy text takes the likeliest token, which every filter keeps."""
+    logits_BV = torch.randn(4, 97, generator=torch.Generator().manual_seed(1))
+    value = 1 if name == "top_k" else 0.5
+    settings = found({"do_sample": False})
+    assert torch.equal(filtered(logits_BV, Sampling(**{name: value})).argmax(-1), logits_BV.argmax(-1))
+    assert settings.sampling_with({name: value}).greedy
+    (folder, idle) = settings.notes({name: value})
+    assert folder == "from the model's generation_config.json: temperature 0.0"
+    assert f"asks for greedy texts, in which {name} has no effect; choose a temperature" in idle
+    for chosen in ({name: value, "temperature": 0.7}, {"max_tokens": 3}, {name: None}):
+        assert not any("no effect" in note for note in settings.notes(chosen))
+    assert not any("no effect" in note for note in found({}).notes({name: value}))
+
+
 def test_every_entry_of_transformers_is_known_and_its_default_is_nothing(tmp_path: Path):
     GenerationConfig().save_pretrained(tmp_path)
     written = json.loads((tmp_path / "generation_config.json").read_text())

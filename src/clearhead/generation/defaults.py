@@ -61,12 +61,15 @@ class Defaults:
         return Sampling(**{**self.sampling, **chosen})
 
     def notes(self, chosen: Mapping[str, Any]) -> list[str]:
-        """What a user must be told: settings that come from the folder, and entries that are not followed."""
+        """What a user must be told: settings that come from the folder, what has no effect, what is not followed."""
         used = {name: value for name, value in self.sampling.items() if name not in chosen}
         told: list[str] = []
         if used:
             listed = ", ".join(f"{name} {value}" for name, value in used.items())
             told.append(f"from the model's {FILE}: {listed}")
+        idle = [name for name in OFF if chosen.get(name) is not None]
+        if idle and used.get("temperature") == 0:
+            told.append(f"{FILE} asks for greedy texts, in which {', '.join(idle)} has no effect; choose a temperature")
         if self.unfollowed:
             listed = ", ".join(f"{name} = {shown(value)}" for name, value in self.unfollowed.items())
             told.append(f"{FILE} asks for {listed}, which is not followed: texts will differ from transformers'")
