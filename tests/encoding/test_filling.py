@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 from little_encoders import WORDS, saved
 from transformers import pipeline
@@ -60,6 +62,18 @@ def test_places_are_those_of_the_tokens(tmp_path: Path) -> None:
     masks = fill(model.transformer, model.tokenizer, "germany [MASK] [MASK] .", top=1)
     assert [mask.place for mask in masks] == [3, 4]
     assert all(len(mask.guesses) == 1 for mask in masks)
+
+
+def test_a_tokenizer_with_more_ids_than_the_model(tmp_path: Path) -> None:
+    """Ids 20 to 24 stand for nothing, and the model has none from 20 on."""
+    model = saved(tmp_path, "BERT")
+    state = json.loads(model.tokenizer.to_json())
+    state["model"]["vocab"]["beyond"] = 25
+    larger = Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(state)), {"mask_token": "[MASK]"})
+    assert (larger.vocab_size, larger.gaps) == (26, [20, 21, 22, 23, 24])
+    assert fill(model.transformer, larger, "[MASK] of paris", top=20) == ch.fill(model, "[MASK] of paris", top=20)
+    with pytest.raises(OptionError, match=r"top is 21; it must be at least 1 and at most 20"):
+        fill(model.transformer, larger, "[MASK]", top=21)
 
 
 class TestRefused:

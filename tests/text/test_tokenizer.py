@@ -43,6 +43,13 @@ def test_the_library_encodes_the_same(kind: str, texts: list[str]):
     assert [tokenizer.decode(ids) for ids in expected] == texts
 
 
+def test_what_the_library_cannot_encode_is_one_error_however_it_is_asked():
+    lacking = Tokenizer(tokenizers.Tokenizer(models.WordLevel({"a": 0}, unk_token="?")))
+    for encode in (lacking.encode, lambda text: lacking.encode_pair("a", text), lambda t: lacking.encode_measured([t])):
+        with pytest.raises(TextError, match=r"^the tokenizer cannot encode the text: .*; copy its tokenizer\.json"):
+            encode("b")
+
+
 @given(ids=st.lists(st.integers(0, 256)))
 def test_ids_that_are_no_text_decode_as_in_the_library(ids: list[int]):
     library = tokenizers.Tokenizer.from_str(KINDS["bytes"].to_json())

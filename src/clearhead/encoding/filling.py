@@ -48,8 +48,9 @@ def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int 
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; tokenizer_config.json names it as mask_token")
-    if not 1 <= top <= tokenizer.vocab_size:
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {tokenizer.vocab_size:,}")
+    known = min(tokenizer.vocab_size, config.vocabulary)  # the last added tokens may have no embedding
+    if not 1 <= top <= known:
+        raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
     ids = tokenizer.encode_document(text)
     if len(ids) > config.context:
         raise TextError(
@@ -61,8 +62,9 @@ def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int 
     with torch.inference_mode():
         x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.embedding.weight.device))
         logits_MV = transformer.unembed(x_BTE[:, places])[0].float()
-    logits_MV = logits_MV.index_fill(1, torch.tensor(tokenizer.gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
-    most = torch.topk(logits_MV[:, : tokenizer.vocab_size].softmax(dim=-1), top)
+    gaps = [token for token in tokenizer.gaps if token < known]
+    logits_MV = logits_MV.index_fill(1, torch.tensor(gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
+    most = torch.topk(logits_MV[:, :known].softmax(dim=-1), top)
     return [
         Filling(
             place=place,

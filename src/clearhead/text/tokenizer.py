@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -194,15 +195,9 @@ class Tokenizer:
             _check_whole(text)
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
-        found = self._encodings(self._library.encode_batch_fast, texts)
+        with _understood():
+            found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
-
-    def _encodings(self, encode: Callable[..., list[tokenizers.Encoding]], texts: Sequence[str]) -> Any:
-        """What the library makes of texts. Raises TextError where it lacks the token for what it does not know."""
-        try:
-            return encode(list(texts), add_special_tokens=False)
-        except Exception as fault:  # the library raises Exception itself, nothing narrower
-            raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
         """Ids of whole texts, each with the bytes of UTF-8 between the end of the id before and its own.
@@ -212,7 +207,9 @@ class Tokenizer:
         measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
         for text in texts:
             _check_whole(text)
-        for text, found in zip(texts, self._encodings(self._library.encode_batch, texts), strict=True):
+        with _understood():
+            encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
+        for text, found in zip(texts, encodings, strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
             ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
             ends[-1:] = len(text)
@@ -255,7 +252,8 @@ class Tokenizer:
         """Ids of two texts that an encoder reads together, and for each the number of its text, as the files say."""
         _check_whole(first)
         _check_whole(second)
-        found = self._library.encode(first, second, add_special_tokens=True)
+        with _understood():
+            found = self._library.encode(first, second, add_special_tokens=True)
         return found.ids, found.type_ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -330,6 +328,15 @@ class Tokenizer:
             f"{self.vocab_size - 1} this tokenizer learned; leave it out, or learn a bpe or bytes tokenizer, "
             "which know every character"
         )
+
+
+@contextmanager
+def _understood() -> Generator[None]:
+    """Raises TextError where the library lacks the token for what it does not know."""
+    try:
+        yield
+    except Exception as fault:  # the library raises Exception itself, nothing narrower
+        raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
 
 
 def _check_whole(text: str) -> None:
