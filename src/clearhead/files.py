@@ -1,4 +1,4 @@
-"""Writing files so that a crash or a full disk leaves the last whole one."""
+"""Files: written so that a crash or a full disk leaves the last whole one, and read up to a size."""
 
 from __future__ import annotations
 
@@ -48,6 +48,14 @@ def write_text(path: Path, text: str) -> None:
     """UTF-8 text in place of ``path``; raises as ``replacing`` does."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file. Raises FolderError when it has more than ``most``, OSError when it cannot be read."""
+    size = path.stat().st_size
+    if size > most:
+        raise FolderError(f"{path}: altered: it has {size:,} bytes; at most {most:,} are read")
+    return path.read_bytes()
 
 
 def leftovers(folder: Path) -> list[Path]:

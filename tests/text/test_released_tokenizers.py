@@ -291,3 +291,23 @@ def test_what_cannot_be_read_is_refused(files: dict[str, Any], message: str, tmp
     with pytest.raises(FolderError) as caught:
         Tokenizer.load(tmp_path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"])
+def test_no_file_beyond_measure_is_read(name: str, tmp_path: Path) -> None:
+    """A file with a hole in it: nothing of that size is on the disk."""
+    if name != "vocab.txt":
+        write(tmp_path, vocab={"a": 0})
+        (tmp_path / "merges.txt").write_text("")
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(2**28 + 1)
+    with pytest.raises(FolderError, match=rf"{name}: altered: it has 268,435,457 bytes; at most .* are read$"):
+        Tokenizer.load(tmp_path)
+
+
+def test_line_ends_of_windows_are_no_part_of_a_token(tmp_path: Path) -> None:
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b\u2028c", "d"]
+    write(tmp_path, config={"model_type": "bert"})
+    (tmp_path / "vocab.txt").write_bytes("".join(f"{token}\r\n" for token in tokens).encode())
+    assert Tokenizer.load(tmp_path).encode("a d") == [5, 7]
+    assert agree(tmp_path).vocab_size == len(tokens)

@@ -30,13 +30,13 @@ from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
 from clearhead.model.pooling import Pooling
 from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
+from clearhead.text.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
-TOKENIZER_AT_MOST = 2**28  # bytes; the largest in use has 33 MB
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from clearhead.errors import FolderError
+from clearhead.files import read_bounded
 
 JSON_AT_MOST = 2**20  # bytes; a config.json has some thousand, and what is parsed takes 20 times as much
 
@@ -25,9 +26,7 @@ def read_table(path: Path, *, most: int = JSON_AT_MOST) -> dict[str, Any]:
 def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
     """The bytes of a small file. Raises FolderError when it cannot be read or is beyond measure."""
     try:
-        if path.stat().st_size > most:
-            raise FolderError(f"{path}: altered: it has {path.stat().st_size:,} bytes; at most {most:,} are read")
-        return path.read_bytes()
+        return read_bounded(path, most)
     except OSError as error:
         raise FolderError(
             f"{path}: cannot be read: {error.strerror}; {path.parent} is not a whole model folder"

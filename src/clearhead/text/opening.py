@@ -12,9 +12,10 @@ import tokenizers
 from tokenizers import AddedToken
 
 from clearhead.errors import FolderError, shown
+from clearhead.files import read_bounded
 from clearhead.text.special import ROLES, added_token, role_tokens, with_special
 from clearhead.text.templates import LARGEST_TEMPLATE
-from clearhead.text.vocabularies import Kind, build, kind_of
+from clearhead.text.vocabularies import Kind, build, kind_of, text_of
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -75,9 +76,7 @@ def open_tokenizer(path: Path) -> Opened:
 def read_settings(path: Path) -> dict[str, Any] | None:
     """The table in a .json file; None when there is no such file. Raises FolderError for anything else."""
     try:
-        if path.stat().st_size > LARGEST_SETTINGS:
-            raise FolderError(f"{path}: altered: it has {path.stat().st_size:,} bytes; copy it again")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_bounded(path, LARGEST_SETTINGS).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as fault:
@@ -88,12 +87,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
 
 
 def _library(file: Path) -> tokenizers.Tokenizer:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError as missing:
-        raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder") from missing
-    except (OSError, UnicodeDecodeError) as fault:
-        raise FolderError(f"{file}: cannot be read: {fault}") from fault
+    if not file.exists():
+        raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder")
+    text = text_of(file)
     try:
         return tokenizers.Tokenizer.from_str(text)
     except Exception as fault:  # the library raises Exception itself, nothing narrower

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from clearhead.errors import FolderError, nearest, shown
+from clearhead.files import read_bounded
 from clearhead.text.kinds import QWEN2_WORDS
 from clearhead.text.special import put_around, role_tokens
 
+TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer's file; the largest in use has 33 MB
 ENDOFTEXT = "<|endoftext|>"
 BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_ROLES = {
@@ -40,6 +43,15 @@ class Kind:
     finish: Callable[[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]], None] | None = None
 
 
+def text_of(path: Path) -> str:
+    """The text of a tokenizer's file. Raises FolderError when it cannot be read or is beyond measure."""
+    try:
+        text = read_bounded(path, TOKENIZER_AT_MOST).decode()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _byte_level(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     made = _byte_pairs(*files)
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=flag(settings, "add_prefix_space", False))
@@ -60,9 +72,9 @@ def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokeniz
 
 
 def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
+    listed, lines = text_of(vocabulary), text_of(merges).split("\n")
     try:
-        ids = json.loads(vocabulary.read_text(encoding="utf-8"))
-        lines = merges.read_text(encoding="utf-8").split("\n")
+        ids = json.loads(listed)
         pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         model = models.BPE(vocab=ids, merges=pairs, continuing_subword_prefix="", end_of_word_suffix="")  # pyright: ignore[reportArgumentType]
     except Exception as fault:  # the library raises Exception itself, nothing narrower
@@ -75,11 +87,8 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
 
 
 def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    try:
-        with files[0].open(encoding="utf-8") as lines:  # one token a line; a form feed or U+2028 in one is no end
-            ids = {line.rstrip("\n"): n for n, line in enumerate(lines)}
-    except (OSError, UnicodeDecodeError) as fault:
-        raise FolderError(f"{files[0]}: cannot be read: {fault}; copy it again") from fault
+    lines = io.StringIO(text_of(files[0]))  # one token a line; a form feed or U+2028 in one is no end
+    ids = {line.rstrip("\n"): n for n, line in enumerate(lines)}
     unknown = role_tokens(settings).get("unk", BERT_ROLES["unk"])
     made = tokenizers.Tokenizer(models.WordPiece(vocab=ids, unk_token=unknown))
     made.normalizer = normalizers.BertNormalizer(
