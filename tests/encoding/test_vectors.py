@@ -105,7 +105,12 @@ class TestVectors:
 
 def beside(folder: Path, **files: object) -> None:
     """Files of sentence-transformers: modules, pooling, length."""
-    names = {"modules": "modules.json", "pooling": "1_Pooling/config.json", "length": "sentence_bert_config.json"}
+    names = {
+        "modules": "modules.json",
+        "pooling": "1_Pooling/config.json",
+        "length": "sentence_bert_config.json",
+        "prompts": "config_sentence_transformers.json",
+    }
     (folder / "1_Pooling").mkdir(exist_ok=True)
     for name, content in files.items():
         (folder / names[name]).write_text(json.dumps(content))
@@ -165,6 +170,19 @@ class TestBesideAModel:
         hub.save(tmp_path / "two", model.transformer, model.tokenizer, papers)
         assert hub.load(tmp_path / "two").papers == papers
 
+    def test_prompts_to_choose_from_are_kept(self, tmp_path: Path) -> None:
+        """None of them stands before every text."""
+        plain = ch.vectors(saved(tmp_path / "model", "BERT"), "paris")
+        prompts = {"query": "query: ", "document": ""}
+        for default in (None, "document"):
+            written = {"prompts": prompts, "default_prompt_name": default, "similarity_fn_name": "dot"}
+            beside(tmp_path / "model", modules=steps(*STEPS), pooling=MEAN, prompts=written)
+            model = hub.load(tmp_path / "model")
+            assert torch.equal(ch.vectors(model, "paris"), plain)
+            out = tmp_path / f"out {default}"
+            hub.export(out, model)
+            assert json.loads((out / "config_sentence_transformers.json").read_text()) == written
+
     @pytest.mark.parametrize(
         ("files", "said"),
         [
@@ -192,6 +210,12 @@ class TestBesideAModel:
                 r"do_lower_case is not supported; lower-case your texts",
             ),
             (
+                {"modules": steps(*STEPS), "prompts": {"prompts": {"q": "query: "}, "default_prompt_name": "q"}},
+                r"default_prompt_name 'q' is not supported; put 'query: ' before your texts, and set it to null",
+            ),
+            ({"modules": steps(*STEPS), "prompts": {"prompts": ["q"]}}, r"transformers.json: prompts: \["),
+            ({"modules": steps(*STEPS), "prompts": {"default_prompt_name": 3}}, r"default_prompt_name: 3 was given"),
+            (
                 {"modules": steps(*STEPS), "pooling": MEAN, "length": {"max_seq_length": "all"}},
                 r"max_seq_length: 'all' was given; it must be a whole number or left out",
             ),
@@ -212,6 +236,7 @@ class TestBesideAModel:
             {"modules": steps(*STEPS, "Dense"), "pooling": MEAN},
             {"modules": steps(*STEPS), "pooling": {"pooling_mode_weightedmean_tokens": True}},
             {"modules": steps(*STEPS), "pooling": MEAN, "length": {"do_lower_case": True}},
+            {"modules": steps(*STEPS), "pooling": MEAN, "prompts": {"prompts": {"q": "a"}, "default_prompt_name": "q"}},
         ],
     )
     def test_a_step_that_is_not_known_stops_vectors_alone(self, files: dict[str, Any], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
-from clearhead.hub.sentences import MODULES, StepError, read_pooling, write_pooling
+from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import free_memory
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
@@ -46,6 +46,7 @@ class Papers:
 
     ids: the entries of config.json that name special tokens. generation: the content of generation_config.json.
     pooling: how hidden states become sentence vectors. unpooled: why that cannot be followed here, though it is said.
+    prompts: the content of config_sentence_transformers.json.
     """
 
     family: str
@@ -53,6 +54,7 @@ class Papers:
     generation: Mapping[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
     unpooled: str | None = None
+    prompts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,8 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
         _write_json(folder / GENERATION, generation)
     if papers is not None and papers.pooling is not None:
         write_pooling(folder, papers.pooling, transformer.config.width)
+    if papers is not None and papers.prompts:
+        _write_json(folder / PROMPTS, papers.prompts)
     if papers is not None and papers.unpooled is not None:
         log.info("%s: how texts become vectors is not kept: %s", folder, papers.unpooled)
     save_weights(folder, transformer, papers)
@@ -269,7 +273,14 @@ def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers
         pooling = read_pooling(folder)
     except StepError as reason:
         unpooled = str(reason)
-    return Papers(family=layout.MODEL_TYPE, ids=ids, generation=generation, pooling=pooling, unpooled=unpooled)
+    return Papers(
+        family=layout.MODEL_TYPE,
+        ids=ids,
+        generation=generation,
+        pooling=pooling,
+        unpooled=unpooled,
+        prompts=read_table(folder / PROMPTS) if (folder / PROMPTS).exists() else {},
+    )
 
 
 def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:

@@ -16,7 +16,8 @@ from clearhead.model.pooling import Pooling
 MODULES = "modules.json"
 POOLING = "1_Pooling/config.json"
 LENGTH = "sentence_bert_config.json"
-FILES = (MODULES, POOLING, LENGTH)
+PROMPTS = "config_sentence_transformers.json"
+FILES = (MODULES, POOLING, LENGTH, PROMPTS)
 KINDS = {
     "mean": "pooling_mode_mean_tokens",
     "mean-root": "pooling_mode_mean_sqrt_len_tokens",
@@ -38,6 +39,7 @@ def read_pooling(folder: Path) -> Pooling | None:
     """
     if not (folder / MODULES).exists():
         return None
+    _check_prompt(folder / PROMPTS)
     steps = _steps(folder / MODULES)
     names = [str(step.get("type", "")).rpartition(".")[2] for step in steps]
     if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
@@ -80,6 +82,21 @@ def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
     for name, values in contents.items():
         (folder / name).parent.mkdir(exist_ok=True)
         write_text(folder / name, json.dumps(values, indent=2) + "\n")
+
+
+def _check_prompt(path: Path) -> None:
+    """Raises StepError when a text of its own is to stand before every text, FolderError for a damaged file."""
+    settings = read_table(path) if path.exists() else {}
+    try:
+        name = entry(settings, "default_prompt_name", str | None, None)
+        prompts = entry(settings, "prompts", dict | None, None) or {}
+    except ConfigError as error:
+        raise FolderError(f"{path}: {error}") from None
+    if name is not None and prompts.get(name) != "":
+        raise StepError(
+            f"{path}: default_prompt_name {shown(name)} is not supported; put {shown(prompts.get(name))} before your "
+            "texts, and set it to null"
+        )
 
 
 def _steps(path: Path) -> list[dict[str, Any]]:
