@@ -69,6 +69,11 @@ DIVISORS = {"long_factor": [2.0, 3.0, 5.0], "short_factor": [1.0, 1.25, 1.5]}
 
 # config.json as transformers before version 5 wrote it for these models, but for the sizes.
 OLDER: dict[str, dict[str, Any]] = {
+    "Llama 1": {
+        **{n: value for n, value in LLAMA.items() if n not in ("max_position_embeddings", "num_key_value_heads")},
+        "max_sequence_length": 2048,
+        "pad_token_id": 30,
+    },
     "Llama 2, the first files": {**LLAMA, "pretraining_tp": 1, "rope_scaling": None, "tie_word_embeddings": False},
     "Llama 3.1": {
         **LLAMA,
@@ -383,6 +388,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "Phi-3.5",
         {"rope_scaling": {**DIVISORS, "type": "longrope", "original_max_position_embeddings": 20}},
         r"original_max_position_embeddings: 19, but 20 in rope_parameters$",
+    ),
+    "two lengths": (
+        "Llama 1",
+        {"max_position_embeddings": 4096},
+        r"'max_sequence_length' = 2048 is not supported by the llama family",
     ),
     "part of a Llama's heads": (
         "Llama 3.1",
