@@ -75,6 +75,13 @@ def test_this_machine() -> None:
     assert machine.seconds_of_product(torch.float32) > 0
 
 
+@pytest.mark.parametrize(("seconds", "pays"), [(0.49, True), (0.5, False), (300.0, False)])
+def test_half_precision_pays_below_half_the_time(seconds: float, pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {torch.float32: 1.0, torch.float16: seconds, torch.bfloat16: 9.0}
+    monkeypatch.setattr(machine, "seconds_of_product", times.__getitem__)
+    assert machine.half_pays.__wrapped__(torch.float16) == pays
+
+
 def test_the_fastest_and_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0] * 2)  # three runs: 5, 1 and 3 seconds
     monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))

@@ -15,9 +15,8 @@ from little_models import GPT2, QWEN3, TOKENIZER, converted, ids, lively, saved
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertConfig, PreTrainedModel
 
-from clearhead import hub
+from clearhead import hub, machine
 from clearhead.errors import FolderError, OptionError
-from clearhead.hub import weights as weights_module
 from clearhead.tensorfile import read_tensors, write_tensors
 
 INDEX = "model.safetensors.index.json"
@@ -154,7 +153,7 @@ class TestDtypes:
     @pytest.mark.parametrize("pays", [True, False])
     def test_half_only_where_it_pays(self, pays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[torch.dtype] = []
-        monkeypatch.setattr(weights_module, "_pays", lambda dtype: asked.append(dtype) or pays)
+        monkeypatch.setattr(machine, "half_pays", lambda dtype: asked.append(dtype) or pays)
         for dtype in (torch.bfloat16, torch.float32):
             saved(tmp_path, QWEN3, dtype)
             loaded = hub.load(tmp_path).transformer.norm.weight.dtype

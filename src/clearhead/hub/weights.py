@@ -7,18 +7,17 @@ import math
 import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from clearhead import machine
 from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.hub.families import conversion
 from clearhead.hub.families.table import Held
 from clearhead.hub.jsonfile import read_table
-from clearhead.machine import seconds
 from clearhead.tensorfile import TensorFile, opened
 
 log = logging.getLogger(__name__)
@@ -79,26 +78,13 @@ def chosen_dtype(held: Held, wanted: Iterable[str], asked: str, device: str, whe
     if asked in DTYPES:
         return DTYPES[asked]
     stored = max(numbers, key=lambda dtype: numbers[dtype])
-    slow = asked == "auto" and stored.itemsize == 2 and torch.device(device).type == "cpu" and not _pays(stored)
+    on_processor = torch.device(device).type == "cpu"
+    slow = asked == "auto" and stored.itemsize == 2 and on_processor and not machine.half_pays(stored)
     chosen = torch.float32 if slow else stored
     for dtype, number in tensors.items():
         if number and dtype.itemsize > chosen.itemsize:
             log.info("%s: %d tensors of %s are rounded to %s", where, number, _word(dtype), _word(chosen))
     return chosen
-
-
-@cache
-def _pays(half: torch.dtype) -> bool:
-    """True when products of this dtype take less than half of float32's time on the processor (docs/design.md, 9).
-
-    Without units for it they take hundreds of times longer, so they are small: 0.1 ms with units, 0.1 s without.
-    """
-
-    def fastest(dtype: torch.dtype) -> float:
-        a = torch.ones(256, 256, dtype=dtype)
-        return seconds(lambda: a @ a, 5)
-
-    return 2 * fastest(half) < fastest(torch.float32)
 
 
 def _word(dtype: torch.dtype) -> str:
