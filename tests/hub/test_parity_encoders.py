@@ -343,7 +343,11 @@ def change(folder: Path, **settings: Any) -> None:
         ("BERT", {"is_decoder": True}, r"'is_decoder' = True is not supported by the bert family; only False"),
         ("BERT", {"position_embedding_type": "relative_key"}, r"position_embedding_type: 'relative_key' is not"),
         ("BERT", {"hidden_act": "swish2"}, r"hidden_act: 'swish2' is not supported"),
-        ("BERT", {"num_attention_heads": 3}, r"3 heads for a width of 20; the heads must divide the width"),
+        (
+            "BERT",
+            {"num_attention_heads": 3},
+            r"num_attention_heads: 3 heads for hidden_size 20; the heads must divide the width",
+        ),
         ("BERT", {"type_vocab_size": 2}, r"token_type_embeddings.weight is \(3, 20\) and should be \(2, 20\)"),
         ("RoBERTa", {"pad_token_id": 24}, r"pad_token_id: 24; places are counted from it"),
         ("ModernBERT", {"layer_types": ["full_attention"]}, r"layer_types: \('full_attention',\) for 5 layers"),

@@ -10,9 +10,7 @@ from clearhead.generation.decoding import Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokenizer
-
-Message = dict[str, str]
-
+from clearhead.text.templates import Message
 
 class Conversation:
     """Messages so far, and the ids of the last answer with all that was read for it.

@@ -8,7 +8,7 @@ from typing import Any
 
 from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder
-from clearhead.hub.families.entries import entry
+from clearhead.hub.families.entries import HEADS, entry, share
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, EncoderConfig, ModelConfig, PredictionConfig
 
@@ -63,12 +63,10 @@ def refuses(config: ModelConfig) -> list[str]:
     return why
 
 
-def attention(width: int, heads: int) -> AttentionConfig:
+def attention(width: int, heads: int, names: tuple[str, str] = HEADS) -> AttentionConfig:
     """Heads that fill the width. Raises ConfigError when they do not divide it."""
-    if heads < 1 or width % heads:
-        raise ConfigError(f"{heads} heads for a width of {width}; the heads must divide the width")
     return AttentionConfig(
-        heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+        heads=heads, kv_heads=heads, head_width=share(width, heads, names), bias=True, out_bias=True, head_norm="none"
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from clearhead.errors import ConfigError, nearest, shown
-from clearhead.hub.families.entries import entry
+from clearhead.hub.families import rope
+from clearhead.hub.families.entries import entry, share
 from clearhead.hub.families.table import Row
 from clearhead.model import LayerConfig, ModelConfig, PositionConfig, to_dict
 
@@ -112,12 +113,11 @@ def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide:
     for name in said:
         entry(settings, name, int)
     kv_heads, head_width = (entry(settings, name, int | None, None) for name in ("num_key_value_heads", "head_dim"))
-    if (head_width is None or divide) and (heads < 1 or width % heads):
-        raise ConfigError(f"num_attention_heads: {heads} heads for hidden_size {width}; the heads must divide it")
+    equal = share(width, heads) if head_width is None or divide else None
     return {
         "heads": heads,
         "kv_heads": heads if kv_heads is None else kv_heads,
-        "head_width": width // heads if head_width is None else head_width,
+        "head_width": equal if head_width is None else head_width,
     }
 
 
@@ -159,6 +159,11 @@ def without_unused_window(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if not (unused and name == "sliding_window")}
 
 
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names, without a window where the file does not say that it is used."""
+    return without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
+
+
 def read_windows(settings: Mapping[str, Any], size: int | None, default: Callable[[int], bool]) -> list[int | None]:
     """The window of each layer; ``default`` says which layers have it where ``layer_types`` is missing."""
     layers = entry(settings, "num_hidden_layers", int)
@@ -172,6 +177,13 @@ def read_windows(settings: Mapping[str, Any], size: int | None, default: Callabl
     if size is None and SLIDING in types:
         raise ConfigError("sliding_window: left out, and layer_types has layers with a window")
     return [size if kind == SLIDING else None for kind in types]
+
+
+def late_windows(settings: Mapping[str, Any]) -> list[int | None]:
+    """By layer. Without ``layer_types`` the first ``max_window_layers`` see the whole text (28: transformers' own)."""
+    used, first = entry(settings, "use_sliding_window", bool, False), entry(settings, "max_window_layers", int, 28)
+    size = entry(settings, "sliding_window", int) if used else None
+    return read_windows(settings, size, lambda layer: layer >= first)
 
 
 def layered(

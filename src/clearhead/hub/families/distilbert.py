@@ -91,7 +91,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         context=entry(settings, "max_position_embeddings", int),
         layers=entry(settings, "n_layers", int),
         width=width,
-        attention=bertlike.attention(width, entry(settings, "n_heads", int)),
+        attention=bertlike.attention(width, entry(settings, "n_heads", int), ("dim", "n_heads")),
         feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "hidden_dim", int), bias=True),
         norm=NormConfig(kind="layer", eps=EPS),
         positions=PositionConfig(kind="learned"),

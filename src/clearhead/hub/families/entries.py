@@ -9,6 +9,7 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.model import checked
 
 _NONE = object()
+HEADS = ("hidden_size", "num_attention_heads")
 
 
 def entry(settings: Mapping[str, Any], name: str, kind: Any, default: Any = _NONE) -> Any:
@@ -27,3 +28,10 @@ def word(settings: Mapping[str, Any], name: str, ours: Mapping[str, str]) -> str
     if found is None:
         raise ConfigError(f"{name}: {shown(theirs)} is not supported{nearest(theirs, ours.values())}")
     return found
+
+
+def share(width: int, heads: int, names: tuple[str, str] = HEADS) -> int:
+    """The width of each head, of heads that fill the whole. Raises ConfigError when they do not divide it."""
+    if heads < 1 or width % heads:
+        raise ConfigError(f"{names[1]}: {heads} heads for {names[0]} {width}; the heads must divide the width")
+    return width // heads

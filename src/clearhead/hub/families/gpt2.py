@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder
-from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.entries import entry, share, word
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
 
@@ -61,8 +60,6 @@ def settings(config: ModelConfig) -> dict[str, Any]:
 def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     width, heads = entry(settings, "n_embd", int), entry(settings, "n_head", int)
-    if heads < 1 or width % heads:
-        raise ConfigError(f"n_head: {heads} heads for n_embd {width}; the heads must divide the width")
     inner = entry(settings, "n_inner", int | None, None)
     return ModelConfig(
         vocabulary=entry(settings, "vocab_size", int),
@@ -70,7 +67,12 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         layers=entry(settings, "n_layer", int),
         width=width,
         attention=AttentionConfig(
-            heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+            heads=heads,
+            kv_heads=heads,
+            head_width=share(width, heads, ("n_embd", "n_head")),
+            bias=True,
+            out_bias=True,
+            head_norm="none",
         ),
         feed_forward=FeedForwardConfig(
             kind=word(settings, "activation_function", ACTIVATIONS),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder, rope
-from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.entries import entry, share, word
 from clearhead.hub.families.table import Row
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
 
@@ -62,13 +61,11 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, True)
     width, heads = sizes["width"], entry(settings, "num_attention_heads", int)
-    if heads < 1 or width % heads:
-        raise ConfigError(f"num_attention_heads: {heads} heads for hidden_size {width}; the heads must divide it")
     return ModelConfig(
         **sizes,
         arrangement="parallel" if entry(settings, "use_parallel_residual", bool, True) else "pre",
         attention=AttentionConfig(
-            heads=heads, kv_heads=heads, head_width=width // heads, bias=bias, out_bias=bias, head_norm="none"
+            heads=heads, kv_heads=heads, head_width=share(width, heads), bias=bias, out_bias=bias, head_norm="none"
         ),
         feed_forward=FeedForwardConfig(
             kind=word(settings, "hidden_act", ACTIVATIONS), width=entry(settings, "intermediate_size", int), bias=True

@@ -13,12 +13,8 @@ from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Nor
 MODEL_TYPE: str = "qwen2"
 ARCHITECTURE: str = "Qwen2ForCausalLM"
 HARMLESS: frozenset[str] = decoder.HARMLESS | {"max_window_layers", "use_mrope"}
+modern = decoder.modern
 spelled = decoder.spelled
-
-
-def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window that is not used."""
-    return decoder.without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
@@ -40,7 +36,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, heads = decoder.read_sizes(settings, tied=False), decoder.read_heads(settings, said=("num_key_value_heads",))
     positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"], theta=None)
-    layers = decoder.layered(_windows(settings), positions)
+    layers = decoder.layered(decoder.late_windows(settings), positions)
     return ModelConfig(
         **sizes,
         attention=AttentionConfig(**heads, bias=True, head_norm="none", window=layers["window"]),
@@ -51,13 +47,6 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         norm=NormConfig(eps=entry(settings, "rms_norm_eps", float)),
         positions=positions,
     )
-
-
-def _windows(settings: Mapping[str, Any]) -> list[int | None]:
-    """By layer. Without ``layer_types`` the first ``max_window_layers`` see the whole text (28: transformers' own)."""
-    used, first = entry(settings, "use_sliding_window", bool, False), entry(settings, "max_window_layers", int, 28)
-    size = entry(settings, "sliding_window", int) if used else None
-    return decoder.read_windows(settings, size, lambda layer: layer >= first)
 
 
 def table(config: ModelConfig) -> list[Row]:

@@ -15,12 +15,8 @@ MODEL_TYPE: str = "smollm3"
 ARCHITECTURE: str = "SmolLM3ForCausalLM"
 HARMLESS: frozenset[str] = decoder.HARMLESS | {"max_window_layers", "no_rope_layer_interval"}
 UNTURNED = PositionConfig(kind="none")
+modern = decoder.modern
 spelled = decoder.spelled
-
-
-def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window that is not used."""
-    return decoder.without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
