@@ -85,6 +85,43 @@ def test_a_stopped_answer_stays_as_far_as_it_came() -> None:
     assert len(conversation.messages) == 4
 
 
+CHANNELS = (
+    "{% for m in messages %}{% if '<|channel|>' in m.content %}{{ raise_exception('tags') }}{% endif %}<|start|>"
+    "{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endfor %}"
+    "<|start|>assistant"
+)
+THOUGHT = "<|channel|>analysis<|message|>Hm.\nSo.<|end|><|start|>assistant<|channel|>final<|message|>Hello!"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (200, {"content": "Hello!", "thinking": "Hm.\nSo."}),
+        (len(THOUGHT) - 4, {"content": "He", "thinking": "Hm.\nSo."}),
+        (33, {"content": "", "thinking": "Hm."}),
+    ],
+)
+def test_thoughts_in_a_channel_of_their_own_are_given_back_apart(tokens: int, message: dict[str, str]) -> None:
+    """As GPT-OSS writes them; its template, like this one, refuses them among what was said."""
+    prompt = len("<|start|>user<|message|>hi<|end|><|start|>assistant")
+    model = scripted([*THOUGHT.encode(), 256], prompt=prompt - 1, context=600)
+    conversation = begun(model, template=CHANNELS)
+    sampling = Sampling(temperature=0, max_tokens=tokens)
+    assert said(conversation, "hi", sampling) == THOUGHT[:tokens]
+    assert conversation.messages[-1] == {"role": "assistant", **message}
+    said(conversation, "more", sampling)
+    assert BYTES.decode(conversation.ids[: conversation.answer]) == (
+        "<|start|>user<|message|>hi<|end|><|start|>assistant<|channel|>final<|message|>"
+        f"{message['content']}<|end|><|start|>user<|message|>more<|end|><|start|>assistant"
+    )
+
+
+def test_without_channels_in_the_template_an_answer_stays_whole() -> None:
+    conversation = begun(scripted([*THOUGHT.encode(), 256], prompt=7, context=400))
+    said(conversation, "hi", Sampling(temperature=0, max_tokens=200))
+    assert conversation.messages[-1] == {"role": "assistant", "content": THOUGHT}
+
+
 def test_what_fails_leaves_it_as_it_was() -> None:
     conversation = begun(little(context=40))
     said(conversation, "hi")

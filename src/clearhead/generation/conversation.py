@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Generator
 
 from clearhead.errors import TextError
@@ -11,6 +12,11 @@ from clearhead.generation.sampling import Sampling
 from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokenizer
 from clearhead.text.templates import Message
+
+CHANNEL = "<|channel|>"
+# A part of an answer by GPT-OSS (OpenAI's Harmony format): thoughts and words for the reader have a channel each.
+PART = re.compile(r"<\|channel\|>(\w+).*?<\|message\|>(.*?)(?=<\|(?:end|start|channel)\|>|\Z)", re.DOTALL)
+
 
 class Conversation:
     """Messages so far, and the ids of the last answer with all that was read for it.
@@ -71,5 +77,16 @@ class Conversation:
                 yield piece
         finally:
             if written:
-                self.messages = [*messages, {"role": "assistant", "content": "".join(written)}]
+                answer = _message("".join(written), self._tokenizer.templates["default"])
+                self.messages = [*messages, answer]
                 self.ids, self.answer = [*ids, *chosen], len(ids)
+
+
+def _message(text: str, template: str) -> Message:
+    """An answer as its chat template takes it back: where that has channels, thoughts apart from what is said."""
+    parts: list[tuple[str, str]] = PART.findall(text) if CHANNEL in template else []
+    if not parts:
+        return {"role": "assistant", "content": text}
+    thoughts = "".join(part for channel, part in parts if channel == "analysis")
+    said = "".join(part for channel, part in parts if channel != "analysis")
+    return {"role": "assistant", "content": said, **({"thinking": thoughts} if thoughts else {})}
