@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 from hypothesis import given
+from shapes import GPT2, QWEN3, configs
 
 from clearhead.errors import ConfigError, OptionError
 from clearhead.model import (
@@ -26,7 +27,6 @@ from clearhead.model import (
     skeleton,
     to_dict,
 )
-from shapes import GPT2, QWEN3, configs
 
 
 def attention(**options: Any) -> AttentionConfig:
