@@ -138,7 +138,6 @@ class TestSort:
         assert any(name.endswith("attn.bias") and tensor.dim() == 4 for name, tensor in turned.items())  # the mask
         return released(tmp_path, config, turned)
 
-    @torch.no_grad()
     def test_every_number_in_the_file(self, model: hub.LanguageModel) -> None:
         expected = self.read("t0-partials")
         ids_BT = expected.pop("idx").long()
