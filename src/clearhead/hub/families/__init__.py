@@ -67,10 +67,11 @@ class Older(Protocol):
         ...
 
 
-# How transformers makes bfloat16 of weights of a few bits, by method: an option of from_pretrained, what follows it.
+# How transformers makes bfloat16 of weights of a few bits, by method: an option of from_pretrained, what follows it,
+# and one of save_pretrained (in the original format whole numbers would have the names of those of four bits).
 UNQUANTISED = {
-    "bitsandbytes": ("", ".dequantize()"),
-    "mxfp4": (", quantization_config=Mxfp4Config(dequantize=True)", ""),
+    "bitsandbytes": ("", ".dequantize()", ""),
+    "mxfp4": (", quantization_config=Mxfp4Config(dequantize=True)", "", ", save_original_format=False"),
 }
 CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
 
@@ -135,10 +136,13 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     return family, config
 
 
-def conversion(source: str, settings: Mapping[str, Any], *, both: str = "", model: str = "", then: str = "") -> str:
+def conversion(
+    source: str, settings: Mapping[str, Any], *, both: str = "", model: str = "", then: str = "", saving: str = ""
+) -> str:
     """Python with which transformers writes what it finds at ``source`` into a folder OUT that is read here.
 
-    both: options of the model and the tokenizer. model: the model's own. then: what is done with it.
+    both: options of the model and the tokenizer. model: the model's own. then: what is done with it. saving: an
+    option of how it is saved.
     """
     name, opener = str(settings.get("model_type")), "AutoModelForCausalLM"
     if name in {family.MODEL_TYPE for family in ENCODERS}:
@@ -146,7 +150,7 @@ def conversion(source: str, settings: Mapping[str, Any], *, both: str = "", mode
         with suppress(ConfigError):  # the error that is being told does not depend on it
             opener = "AutoModelForMaskedLM" if bertlike.has_head(settings) else opener
     return (
-        f"{opener}.from_pretrained({source!r}{both}{model}){then}.save_pretrained('OUT'); "
+        f"{opener}.from_pretrained({source!r}{both}{model}){then}.save_pretrained('OUT'{saving}); "
         f"AutoTokenizer.from_pretrained({source!r}{both}).save_pretrained('OUT')"
     )
 
@@ -167,8 +171,9 @@ def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
             table = cast(Mapping[str, Any], quantised) if isinstance(quantised, Mapping) else {}
             old = "bitsandbytes" if "load_in_4bit" in table or "load_in_8bit" in table else None
             method = table.get("quant_method") or old
+            place = str(Path(where).parent)
             way = UNQUANTISED.get(str(method))
-            written = "" if way is None else conversion(str(Path(where).parent), settings, model=way[0], then=way[1])
+            written = "" if way is None else conversion(place, settings, model=way[0], then=way[1], saving=way[2])
             raise FolderError(
                 f"{where}: the weights are quantised ({shown(method or quantised)}), and only float32, bfloat16, "
                 "float16 and float64 are read; take the release in bfloat16"
