@@ -51,6 +51,13 @@ def test_the_figures_by_hand(plain):
     )
 
 
+def test_no_time_left_is_told_before_it_is_known(plain):
+    display, out, now = plain
+    now[0] = 30.0
+    display.show(step(1))
+    assert "-:-- left  step 1 " in out.getvalue()
+
+
 def test_the_loss_is_a_mean_over_the_last_steps(plain):
     """A twentieth of each new one: 2, then 1 for ten steps, is 1 + 0.95^10."""
     display, out, now = plain
