@@ -100,7 +100,7 @@ def stepper(
     """One training step of this project's loop, on random windows as the peer takes them."""
     network = build(model, seed=0).train()
     hidden = torch.compile(network.hidden) if compiled else network.hidden
-    updates = Optimizer(network, optimizer, products=torch.float32)
+    updates = Optimizer(network, optimizer)
     random, stream = np.random.default_rng(0), text.numpy()
 
     def step() -> None:

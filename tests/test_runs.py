@@ -220,7 +220,7 @@ def one_step(config: ModelConfig, batch: int) -> None:
     ids_BT = np.zeros((batch, 256), dtype=np.int64)
     loss = next_token_loss(network, Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None))
     loss.backward()
-    Optimizer(network, TRAIN.optimizer, products=torch.float32).step(1.0)
+    Optimizer(network, TRAIN.optimizer).step(1.0)
 
 
 def peak() -> int:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from calling import SMALL, TEXT, Command, Done
 
-from clearhead import hub
+from clearhead import hub, machine
 from clearhead.recipes import names, read, resolved
 from clearhead.text import Tokenizer
 from clearhead.train import load_state, read_log
@@ -183,7 +183,9 @@ class TestTheRecipe:
         done = command("train", "text.txt", "--steps", 1, "--threads", 1, "--set", "train.batch=1")
         assert done.code == 0, done.err
         assert "chosen" not in done.err
-        made, tiny = recipe(tmp_path / "runs" / "text")["model"], read("tiny")["model"]
+        kept = recipe(tmp_path / "runs" / "text")
+        assert kept["train"]["optimizer"]["precision"] == ("bfloat16" if machine.bfloat16_pays() else "float32")
+        made, tiny = kept["model"], read("tiny")["model"]
         assert {name: made[name] for name in ("context", "layers", "width")} == {
             name: tiny[name] for name in ("context", "layers", "width")
         }

@@ -7,13 +7,14 @@ import pytest
 import torch
 from small_runs import shape
 
-from clearhead.errors import TrainingError
+from clearhead import machine
+from clearhead.errors import ConfigError, TrainingError
 from clearhead.model import ExpertsConfig, Transformer, build
 from clearhead.train import OptimizerConfig
 from clearhead.train.muon import Muon, Slab
 from clearhead.train.optimizer import Optimizer, matrices
 
-MUON = OptimizerConfig(lr=0.02, adamw_lr=0.03, weight_decay=0.1, clip=0)
+MUON = OptimizerConfig(lr=0.02, adamw_lr=0.03, weight_decay=0.1, clip=0, precision="float32")
 ADAMW = OptimizerConfig(kind="adamw", adamw_lr=0.03, weight_decay=0.1, beta1=0.8, beta2=0.9, clip=0)
 
 
@@ -22,7 +23,7 @@ def model(seed: int = 0, **options) -> Transformer:
 
 
 def made(config: OptimizerConfig, network: Transformer) -> Optimizer:
-    return Optimizer(network, config, products=torch.float32)
+    return Optimizer(network, config)
 
 
 def fill(network: Transformer, step: int, scale: float = 1.0) -> None:
@@ -101,6 +102,15 @@ def test_what_muon_leaves_is_trained_as_torchs_adamw_trains_it(config):
     own = dict(network.named_parameters())
     for name, p in rest.items():
         assert torch.allclose(own[name], p, atol=1e-6), name
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_muons_products_are_in_the_dtype_asked_for_or_the_one_that_pays(monkeypatch, pays):
+    monkeypatch.setattr(machine, "bfloat16_pays", lambda: pays)
+    dtypes = [made(replace(MUON, precision=asked), model()).muon.dtype for asked in (None, "float32", "bfloat16")]
+    assert dtypes == [torch.bfloat16 if pays else torch.float32, torch.float32, torch.bfloat16]
+    with pytest.raises(ConfigError, match="there is no precision 'bf16'"):
+        replace(MUON, precision="bf16")
 
 
 def test_weights_decay_on_matrices_only():

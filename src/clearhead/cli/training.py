@@ -207,6 +207,9 @@ def _measured(recipe: Recipe, given: Table, console: Console, used: float) -> Tr
         train = replace(train, precision="bfloat16" if half else "float32")
         if half:
             console.print("chosen: bfloat16, as this runs on CUDA")
+    if train.optimizer.kind == "muon" and train.optimizer.precision is None:
+        precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+        train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
         each, last = looks_measured(recipe.model, train, used=used + time.perf_counter() - began)
         train = replace(train, evaluation_tokens=each, final_tokens=last)

@@ -182,14 +182,13 @@ def stepper(
     """One training step on random ids, as a function to be timed."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
-    products = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    optimizer = Optimizer(network, optimizing or OptimizerConfig(), products=products)
+    optimizer = Optimizer(network, optimizing or OptimizerConfig())
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
     data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
 
     def step() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=products == torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = next_token_loss(network, data)
         loss.backward()
         optimizer.step(1.0)

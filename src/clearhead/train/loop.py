@@ -94,15 +94,14 @@ def fit(
     windows = Windows(train, context=context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
-    products = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    optimizer = Optimizer(model, config.optimizer, products=products)
+    optimizer = Optimizer(model, config.optimizer)
     if state is None:
         torch.manual_seed(config.seed)
     else:
         _restore(model, optimizer, state)
     hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
     device = model.embedding.weight.device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=products == torch.bfloat16)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     step_tokens = config.batch * context
 
     def score(tokens: Tokens) -> Score:

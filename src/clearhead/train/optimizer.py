@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from clearhead import machine
 from clearhead.errors import TrainingError
 from clearhead.model import FEED_FORWARDS, Transformer
 from clearhead.train.config import OptimizerConfig
@@ -16,7 +17,7 @@ from clearhead.train.muon import Muon, Slab
 class Optimizer:
     """Muon on the blocks' matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all."""
 
-    def __init__(self, model: Transformer, config: OptimizerConfig, *, products: torch.dtype) -> None:
+    def __init__(self, model: Transformer, config: OptimizerConfig) -> None:
         self.config = config
         self.model = model
         slabs = list(matrices(model)) if config.kind == "muon" else []
@@ -43,8 +44,13 @@ class Optimizer:
             }
         self.muon = None
         if slabs:
+            half = machine.bfloat16_pays() if config.precision is None else config.precision == "bfloat16"
             self.muon = Muon(
-                slabs, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, dtype=products
+                slabs,
+                lr=config.lr,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
+                dtype=torch.bfloat16 if half else torch.float32,
             )
 
     def step(self, rate: float) -> None:
