@@ -119,6 +119,7 @@ def ours(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None], 
     from clearhead.generation import Sampling
     from clearhead.generation.decoding import Decoding
 
+    machine.keep_freed_memory()  # as the command does
     held: list[hub.LanguageModel] = []
 
     def decode(ids_BT: torch.Tensor, lookup: bool) -> None:

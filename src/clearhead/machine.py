@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import time
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MEMINFO = Path("/proc/meminfo")
 OWN_GROUP = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 THREADS_AT_MOST = 1024  # a larger number is a slip; the library starts as many as it is told
 
@@ -115,6 +118,20 @@ def share_cores() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc's malloc keep what is freed for the next tensors, unless the user has set how it is to work.
+
+    Otherwise it gives memory back and takes it anew, zeroed page by page, many times in each pass: prompts of 256
+    tokens for a model of Qwen 3 0.6B's shape took 1.15 to 1.5 times as long. What is larger than 32 MB is given back at
+    once, as before; other C libraries are left as they are.
+    """
+    own = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    if hasattr(library, "mallopt") and not own & os.environ.keys():
+        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest that glibc takes
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def _times(work: Callable[[], object], repeats: int) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead import __version__
+from clearhead import __version__, machine
 from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
 from clearhead.errors import ClearheadError
 
@@ -66,6 +66,7 @@ def main() -> None:
     """Runs the command: exit code 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    machine.keep_freed_memory()
     log, notes = logging.getLogger("clearhead"), Notes()
     log.addHandler(notes)
     log.setLevel(logging.INFO)
