@@ -9,7 +9,7 @@ import torch
 from clearhead import machine
 from clearhead.errors import ConfigError, OptionError
 from clearhead.model import ModelConfig
-from clearhead.train import budget
+from clearhead.train import budget, compiling
 from clearhead.train.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, choose, choose_threads, shape
 
 MILLIONS = 10_000_000
@@ -30,6 +30,7 @@ class Machine:
         patch.setattr(budget, "tokens_per_second", tokens_per_second)
         patch.setattr(budget, "choose_threads", lambda model, say: (1, "1 thread(s), the fastest measured"))
         patch.setattr(machine, "bfloat16_pays", lambda: False)
+        patch.setattr(compiling, "refuses", lambda: "no C++ compiler")
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +165,22 @@ def test_one_precision_is_measured_where_the_time_is_short(monkeypatch):
     monkeypatch.setattr(machine, "bfloat16_pays", lambda: True)
     found, _ = chosen(1)
     assert (len(slow.tried), found.train.precision) == (1, "float32")
+
+
+def test_long_runs_are_compiled_where_that_works(monkeypatch):
+    """Compiling takes a minute or two, as long as half an hour's steps spare."""
+    Machine(monkeypatch, 1e10)
+    found, _ = chosen(30)
+    assert not found.train.compile
+    assert "not compiled: no C++ compiler" in found.reasons
+    monkeypatch.setattr(compiling, "refuses", lambda: None)
+    found, _ = chosen(30)
+    assert found.train.compile
+    assert any(reason.startswith("compiled, which takes") for reason in found.reasons)
+    monkeypatch.setattr(compiling, "refuses", None)  # not asked where the time is short
+    found, _ = chosen(29)
+    assert not found.train.compile
+    assert not any("compiled" in reason for reason in found.reasons)
 
 
 def test_one_core_is_not_measured(monkeypatch):

@@ -13,6 +13,7 @@ import torch
 from clearhead import machine
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Batch
+from clearhead.train import compiling
 from clearhead.train.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
@@ -33,6 +34,7 @@ CONTEXT = 256
 SHORTEST = 16  # context of the smallest texts
 STEPS = 750  # wanted at least; twice as many with half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
+COMPILED = 30.0  # minutes from which on the model is compiled: it takes about one, and steps 0.7 to 0.9 of their time
 EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
 
 Precision = Literal["float32", "bfloat16"]
@@ -100,11 +102,13 @@ def choose(
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
     batch = batch or max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
     each_look, last_look = looks(speed * left, EVALUATIONS, context)
+    refused = compiling.refuses() if minutes >= COMPILED else ""
     train = TrainConfig(
         minutes=minutes,
         batch=batch,
         threads=threads,
         precision=max(speeds, key=lambda name: speeds[name]),
+        compile=refused is None,
         evaluations=EVALUATIONS,
         evaluation_tokens=each_look,
         final_tokens=last_look,
@@ -119,6 +123,8 @@ def choose(
         f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
         f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
         _why(speeds, asked=precision is not None),
+        *(["compiled, which takes a minute or two"] if refused is None else []),
+        *([f"not compiled: {refused}"] if refused else []),
         threads_reason,
     )
     return Choice(model=model, train=train, reasons=reasons)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from clearhead.errors import OptionError, TextError, TrainingError
 from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.train.checkpoint import Progress, State, random_states, restore_random_states, save_state
+from clearhead.train.compiling import compiled
 from clearhead.train.config import TrainConfig, check_time, learning_rate, window_of
 from clearhead.train.objective import Score, evaluate, next_token_loss
 from clearhead.train.optimizer import Optimizer, unlike
@@ -85,7 +85,8 @@ def fit(
     The state goes to ``folder/state``, the log to ``folder/log.jsonl``. With the same steps, seed, threads and
     machine, a run that was killed and resumed ends with the bits of one that never was.
     Raises TrainingError when the loss is not finite (the last saved state is kept) or the state is another model's,
-    TextError for texts that are too short, OptionError when the time is over before the first step.
+    TextError for texts that are too short, ConfigError when the model is to be compiled and cannot be, OptionError when
+    the time is over before the first step.
     """
     needs_decoder(model.config, "training here")
     progress = Progress() if state is None else state.progress
@@ -95,13 +96,13 @@ def fit(
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
     optimizer = Optimizer(model, config.optimizer)
+    device = model.embedding.weight.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    hidden = compiled(model, windows.at(0), autocast) if config.compile else model.hidden
     if state is None:
         torch.manual_seed(config.seed)
     else:
         _restore(model, optimizer, state)
-    hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
-    device = model.embedding.weight.device
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     step_tokens = config.batch * context
 
     def score(tokens: Tokens) -> Score:
