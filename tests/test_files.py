@@ -64,10 +64,10 @@ class TestAnEndInTheMiddle:
         (left,) = (name for name in names(tmp_path) if name != "a")
         write_text(tmp_path / "a", "new")  # what the dead process left is in nobody's way
         assert (tmp_path / "a").read_text() == "new"
-        kept = [".gitignore", "1.tmp", ".a.tmp", ".a.12.tmp.gz"]
+        kept = [".gitignore", "1.tmp", ".a.tmp", ".a.0123456789abcdef.tmp.gz"]
         for name in kept:
             (tmp_path / name).write_text("somebody else's")
-        (tmp_path / ".folder.3.tmp").mkdir()
+        (tmp_path / ".folder.0123456789abcdef.tmp").mkdir()
         assert leftovers(tmp_path) == [tmp_path / left]
 
 
@@ -144,3 +144,13 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatc
     monkeypatch.setattr(files.os, "fsync", fsync)
     write_text(place, "new")
     assert seen == [("file", b"new", False), ("folder", b"", True)]
+
+
+def test_two_writers_of_one_path_do_not_mix(tmp_path: Path) -> None:
+    """Also where they have one process number, as in two containers; here in one process."""
+    with replacing(tmp_path / "a") as first:
+        first.write(b"1" * 1000)
+        write_text(tmp_path / "a", "2" * 500)
+        first.write(b"1" * 1000)
+    assert (tmp_path / "a").read_text() == "1" * 2000
+    assert names(tmp_path) == ["a"]

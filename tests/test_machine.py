@@ -16,6 +16,13 @@ from clearhead import machine
 MEMINFO = "MemTotal: 24000000 kB\nMemFree: 1000000 kB\nMemAvailable: 16000000 kB\nHugePages_Total: 0\n"
 
 
+def test_a_system_that_tells_only_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 24000000 kB\nMemFree: 1000000 kB\n")
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "none")
+    assert machine.free_memory() == 1_024_000_000
+
+
 class Linux:
     """A machine with 16,384,000,000 bytes available, whose control groups a test adds."""
 

@@ -285,7 +285,7 @@ class TestFolders:
 
     def test_what_a_kill_left_half_written_is_removed_and_nothing_else(self, texts: Path):
         runs.create(texts / "run", Recipe(text=config("a.txt"), model=MODEL, train=TRAIN))
-        (texts / "run" / ".model.safetensors.99.tmp").write_text("half")
+        (texts / "run" / ".model.safetensors.0123456789abcdef.tmp").write_text("half")
         (texts / "run" / ".mine").write_text("mine")
         runs.reopen(texts / "run")
         assert sorted(path.name for path in (texts / "run").iterdir()) == [".mine", "recipe.toml"]

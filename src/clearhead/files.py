@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,9 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     it cannot be written (a full disk, a file-size limit, a folder without leave to write).
     """
     # the name cut off: with what is added, a long one would be too long for the file system
-    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    # random: processes of two machines, or of two containers, may have the same number
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.tmp")
+    replaced = False
     try:
         with suppress(FileExistsError):  # if it is no folder, opening says so
             path.parent.mkdir(parents=True)
@@ -31,10 +34,11 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         temporary.chmod(mode)
         flush(temporary)
         temporary.replace(path)
+        replaced = True
         flush(path.parent)
     except OSError as fault:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
-        before = "; the file that stood there is unchanged" if stands else ""
+        before = "; the file that stood there is unchanged" if stands and not replaced else ""
         reason = fault.strerror or fault
         raise FolderError(
             f"{path}: cannot be written: {reason}{before}; free some space or choose another place"
@@ -60,7 +64,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 def leftovers(folder: Path) -> list[Path]:
     """The temporary files that ``replacing`` left in a folder when its process was killed."""
-    return [path for path in folder.iterdir() if re.fullmatch(r"\..*\.\d+\.tmp", path.name) and path.is_file()]
+    return [path for path in folder.iterdir() if re.fullmatch(r"\..*\.[0-9a-f]{16}\.tmp", path.name) and path.is_file()]
 
 
 def flush(path: Path) -> None:

@@ -34,7 +34,8 @@ def free_memory() -> int:
     Where the system does not tell what is free (it is read from Linux's files), all there is.
     """
     if MEMINFO.is_file():
-        limits = [_named_numbers(MEMINFO)["MemAvailable:"] * 1024]
+        known = _named_numbers(MEMINFO)
+        limits = [known.get("MemAvailable:", known["MemFree:"]) * 1024]  # some containers tell what is free only
     else:
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     return max(0, int(min(limits + [_free_in(group) for group in _groups()])))

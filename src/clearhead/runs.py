@@ -96,17 +96,17 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     be used, FolderError when it is not the text that the config's fingerprint tells.
     """
     began = time.perf_counter()
-    held: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
+    judged: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
     if config.corpus is not None:
         texts: Sequence[Source] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
     else:
         texts = _files(config.sources, config, folder)
-    every = [*texts, *held]
+    every = [*texts, *judged]
     check_field(config.field, every)
-    tokenizer = _tokenizer(config, folder, texts, held, _told(say, "learning the tokenizer"))
+    tokenizer = _tokenizer(config, folder, texts, judged, _told(say, "learning the tokenizer"))
     told = _told(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=told)
-    train, valid = (tokens, tokenize(held, tokenizer, progress=told)) if held else split(tokens)
+    train, valid = (tokens, tokenize(judged, tokenizer, progress=told)) if judged else split(tokens)
     named = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in every)}"
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
     if config.fingerprint is not None and config.fingerprint != fingerprint:
@@ -297,14 +297,14 @@ def _told(say: Say, what: str) -> Callable[[int, int | None], None]:
 
 
 def _tokenizer(
-    config: TextConfig, folder: Path, texts: Sequence[Source], held: Sequence[Source], progress: Progress
+    config: TextConfig, folder: Path, texts: Sequence[Source], judged: Sequence[Source], progress: Progress
 ) -> Tokenizer:
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder).of_documents()
     if config.tokenizer not in KINDS:
         return Tokenizer.load(config.tokenizer).of_documents()
     # Characters must cover the validation text too: one that is missing could not be encoded at all.
-    seen = [*texts, *held] if config.tokenizer == "characters" else texts
+    seen = [*texts, *judged] if config.tokenizer == "characters" else texts
     return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=progress)
 
 

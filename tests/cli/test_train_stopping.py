@@ -150,7 +150,7 @@ def test_a_run_killed_before_its_first_state_is_resumed_from_the_beginning(comma
 
 def test_a_command_killed_before_its_run_began_can_be_given_again(command: Command, tmp_path: Path, trained):
     (tmp_path / "runs" / "text").mkdir(parents=True)
-    (tmp_path / "runs" / "text" / ".recipe.toml.123.tmp").write_text("[mod")
+    (tmp_path / "runs" / "text" / ".recipe.toml.0123456789abcdef.tmp").write_text("[mod")
     assert command(*WORDS).code == 0
     assert not list((tmp_path / "runs" / "text").glob(".*"))
     same_as(trained, tmp_path / "runs" / "text")

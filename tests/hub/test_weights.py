@@ -42,6 +42,22 @@ def indexed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     (folder / INDEX).write_text(json.dumps(index))
 
 
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(float("nan"), "stored"), (float("-inf"), "stored"), (1e5, "float16")], ids=str
+)
+def test_numbers_that_are_not_finite(number: float, dtype: str, tmp_path: Path) -> None:
+    """An attention kernel may make zeros of them, and words of the zeros."""
+    saved(tmp_path, QWEN3)
+    tensors, notes = read_tensors(tmp_path / "model.safetensors")
+    name = "model.layers.1.self_attn.k_proj.weight"
+    tensors[name][3, 2] = number
+    write_tensors(tmp_path / "model.safetensors", tensors, notes)
+    with pytest.raises(
+        FolderError, match=r"model\.layers\.1\.self_attn\.\w_proj\.weight has numbers that are not finite"
+    ):
+        hub.load(tmp_path, dtype=dtype)
+
+
 class TestShards:
     def test_the_same_model(self, sharded: Path) -> None:
         assert len(parts(sharded)) > 2

@@ -140,7 +140,7 @@ def norms(draw: st.DrawFn) -> NormConfig:
 @st.composite
 def scalings(draw: st.DrawFn, head_width: int) -> ScalingConfig | None:
     divisors = st.lists(st.floats(1.0, 9.0), min_size=head_width // 2, max_size=head_width // 2).map(tuple)
-    numbers = {"factor": draw(st.floats(1.0, 9.0)), "original": draw(st.integers(1, 20))}
+    numbers = {"factor": draw(st.floats(1.0, 9.0)), "original": draw(st.integers(2, 20))}
     return draw(
         st.sampled_from(
             [

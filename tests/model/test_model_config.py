@@ -81,7 +81,11 @@ REFUSED = {
         lambda: ScalingConfig(kind="linear", factor=2.0, short=(1.0,), long=(1.0,)),
         r"^scaling: short and long divisors belong to kind 'longrope', which needs both$",
     ),
-    "a divisor of nothing": (
+    "a context without a logarithm": (
+        lambda: ScalingConfig(kind="longrope", factor=2.0, original=1, short=(1.0,), long=(1.0,)),
+        r"^scaling: original is 1; longrope divides by its logarithm: at least 2$",
+    ),
+    "a divisor that is zero": (
         lambda: ScalingConfig(kind="longrope", factor=2.0, short=(1.0,), long=(0.0,)),
         r"^scaling: long is \(0.0,\); it must be above 0 and finite$",
     ),

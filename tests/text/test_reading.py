@@ -111,6 +111,8 @@ def test_an_unknown_encoding_names_the_nearest():
         check_encoding("gb1830")
     with pytest.raises(OptionError, match="rot13"):
         check_encoding("rot13")
+    with pytest.raises(OptionError, match="undefined"):  # which Python has, for what must not be encoded
+        check_encoding("undefined")
 
 
 def test_only_a_newline_ends_a_line():

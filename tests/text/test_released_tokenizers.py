@@ -272,6 +272,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**VOCABULARY, "tokenizer_config": {"eos_token": 3}}, "eos_token: 3 is not a token"),
     ({**VOCABULARY, "added_tokens": {"<x>": 9}}, "'<x>' has the id 9 in one file and 1 by the others"),
     ({**VOCABULARY, "added_tokens": {"<x>": -1}}, "-1 is not the id of a token"),
+    ({**VOCABULARY, "added_tokens": {"\ud800": 9}}, "is not a token; copy the tokenizer"),
     ({**VOCABULARY, "tokenizer_config": {"added_tokens_decoder": []}}, "added_tokens_decoder is no table"),
     ({**VOCABULARY, "tokenizer_config": {"chat_template": 5}}, "chat_template is neither a text"),
     (

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import lzma
+import os
 import re
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch):
     key = source.key()
     assert texts(source) == texts(source) == ["It was\r\n你好"]
     assert (source.name, source.size(), source.key()) == ("standard input", 14, key)
+
+
+def test_a_pipe_can_be_read_again(tmp_path: Path):
+    """As a shell hands it over: clearhead eval MODEL <(command)."""
+    reading, writing = os.pipe()
+    os.write(writing, b"once")
+    os.close(writing)
+    (source,) = sources([f"/dev/fd/{reading}"])
+    os.close(reading)
+    key = source.key()
+    assert texts(source) == texts(source) == ["once"]
+    assert (source.size(), source.key()) == (4, key)
 
 
 def test_standard_input_is_json_lines_when_a_field_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -144,6 +157,7 @@ def test_json_fields_and_blank_lines(tmp_path: Path):
     [
         ('{"text": "a"', "line 2: not JSON"),
         ('["text"]', "line 2: .* is not an object like"),
+        ("[" * 100_000, "line 2: not JSON"),
         (
             '{"txt": "a", "n": 1, "body": "b"}',
             r"line 2: field 'text' is missing; name one of \['body', 'txt'\] with --field",

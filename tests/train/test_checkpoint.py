@@ -50,6 +50,12 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path):
             assert tensor.numpy().tobytes() == after[name].numpy().tobytes()
 
 
+def test_a_state_without_random_numbers_is_told(tmp_path):
+    save_state(tmp_path, replace(STATE, random={}))
+    with pytest.raises(FolderError, match="not a saved state of this version"):
+        load_state(tmp_path)
+
+
 def test_a_fresh_progress_comes_back(tmp_path):
     """Its best loss is infinite."""
     save_state(tmp_path, replace(STATE, progress=Progress()))
@@ -67,7 +73,7 @@ def test_only_the_newest_stays(tmp_path):
 
 def test_what_a_kill_left_is_removed_by_the_next_save(tmp_path):
     save_state(tmp_path, at(3))
-    (tmp_path / ".000000004.safetensors.123.tmp").write_bytes(b"half")
+    (tmp_path / ".000000004.safetensors.0123456789abcdef.tmp").write_bytes(b"half")
     assert load_state(tmp_path).progress.step == 3
     save_state(tmp_path, at(4))
     assert names(tmp_path) == ["000000004.safetensors"]
@@ -85,7 +91,7 @@ def test_between_two_states_the_newer_counts(tmp_path):
 def test_nothing_saved_is_none(tmp_path):
     assert load_state(tmp_path / "nowhere") is None
     assert load_state(tmp_path) is None
-    (tmp_path / ".000000000.safetensors.9.tmp").write_bytes(b"")
+    (tmp_path / ".000000000.safetensors.0123456789abcdef.tmp").write_bytes(b"")
     assert load_state(tmp_path) is None
 
 

@@ -62,6 +62,6 @@ def test_a_machine_without_a_compiler_is_told(tmp_path):
         [sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.stdout.startswith("train.compile is true, and torch.compile does not work here: "), done.stderr[-2000:]
-    assert "no-such-compiler" in done.stdout or "compiler" in done.stdout
+    assert "no-such-compiler" in done.stdout
     assert done.stdout.rstrip().endswith("leave it out")
     assert not (tmp_path / "run" / "state").exists()

@@ -1,6 +1,7 @@
 """The loss and the score against plain definitions in numpy."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,33 @@ def test_dropout_is_off_while_measuring_and_on_again_after():
     assert score_of(model, tokens) == first
     assert score_of(model.eval(), tokens) == first
     assert not model.training
+
+
+def test_a_model_goes_on_training_after_a_measurement_that_was_interrupted():
+    def batches():
+        raise KeyboardInterrupt
+        yield
+
+    model = sharp(dropout=0.5).train()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, batches(), 1)
+    assert model.training
+
+
+def test_the_loss_of_a_model_whose_logits_are_capped():
+    """cap tanh(logit / cap), as Gemma 2 has it, in float64."""
+    model = build(replace(shape(layers=2), logit_softcap=0.5), seed=1)
+    plain = build(shape(layers=2), seed=1)
+    for network in (model, plain):
+        with torch.no_grad():
+            network.embedding.weight.mul_(40)
+    ids = np.arange(11)[None]
+    targets = ids + 1
+    capped = 0.5 * np.tanh(plain(torch.from_numpy(ids)).detach().double().numpy()[0] / 0.5)
+    expected = np.mean([nats(capped[place], targets[0, place]) for place in range(11)])
+    batch = Batch(ids_BT=ids, targets_BT=targets, documents_BT=None)
+    assert float(next_token_loss(model, batch).detach()) == pytest.approx(expected, abs=1e-5)
+    assert abs(expected - float(next_token_loss(plain, batch).detach())) > 0.1
 
 
 def test_text_that_cannot_be_measured_is_refused():

@@ -31,9 +31,11 @@ def evaluate(
     --stride 512 and windows of 1024 from at least 512 tokens before it.
     """
     import json
+    import math
 
     from clearhead import hub, machine, runs
     from clearhead.cli.threads import use_threads
+    from clearhead.errors import ClearheadError
     from clearhead.model import needs_decoder
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
@@ -46,11 +48,16 @@ def evaluate(
     runs.check_field(field, texts)
     window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
     score = score_of(loaded.transformer, tokenize(texts, loaded.tokenizer), window=window, stride=stride)
+    if not math.isfinite(score.loss):
+        raise ClearheadError(
+            f"the loss is {score.loss}: a number on the way left the range of the model's dtype; compute in a wider "
+            "one (--dtype float32)"
+        )
     if as_json:
         figures = {
             "nats_per_token": score.loss,
             "bits_per_byte": score.bits_per_byte,
-            "perplexity": score.perplexity,
+            "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,  # JSON has no infinity
             "tokens": score.tokens,
             "bytes": score.text_bytes,
         }

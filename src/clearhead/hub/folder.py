@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
+import secrets
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,7 +132,7 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(
             f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
         )
-    temporary = folder.with_name(f".{folder.name[:50]}.{os.getpid()}.tmp")
+    temporary = folder.with_name(f".{folder.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
         save(temporary, model.transformer, model.tokenizer, model.papers)
         temporary.replace(folder)

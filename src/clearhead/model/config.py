@@ -168,6 +168,8 @@ class ScalingConfig:
     def __post_init__(self) -> None:
         _word("scaling", self, "kind", "linear", "llama3", "yarn", "longrope")
         _sizes("scaling", self, "original")
+        if self.kind == "longrope" and self.original < 2:
+            raise ConfigError(f"scaling: original is {self.original}; longrope divides by its logarithm: at least 2")
         for name in ("factor", "low", "high", "fast", "slow", "attention", "short", "long"):
             value: float | tuple[float, ...] | None = getattr(self, name)
             each = value if isinstance(value, tuple) else () if value is None else (value,)

@@ -68,7 +68,7 @@ def query_row(observation: Observation, query: int | str | None) -> int:
     if query is None:
         inside = [place for place, piece in enumerate(observation.pieces) if piece and place >= first]
         return inside[-1] - first if inside else Q - 1
-    if isinstance(query, str) and not re.fullmatch(r"[+-]?\d+", query.strip()):
+    if isinstance(query, str) and not re.fullmatch(r"[+-]?\d{1,18}", query.strip()):
         place = _place_of(observation, query)
     else:
         asked = int(query)

@@ -126,8 +126,8 @@ def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Pat
     if "added_tokens_decoder" not in settings:
         special = set(roles.values())
         for text, number in (read_settings(folder / "added_tokens.json") or {}).items():
-            token = AddedToken(text, special=text in special, normalized=text not in special)
-            listed.append((id_of(number, "added_tokens.json"), token))
+            habits = {"content": text, "special": text in special, "normalized": text not in special}
+            listed.append((id_of(number, "added_tokens.json"), added_token(habits, "added_tokens.json")))
     listed.sort(key=lambda item: item[0])
     with_special(library, [token for _, token in listed])
     for number, token in listed:

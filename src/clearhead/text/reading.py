@@ -79,7 +79,7 @@ def check_encoding(encoding: str) -> None:
     """Raises OptionError when Python has no text encoding of this name."""
     try:
         "".encode(encoding)
-    except LookupError as unknown:
+    except (LookupError, UnicodeError) as unknown:  # "undefined" is an encoding that refuses everything
         known = ["utf-8", "utf-16", "gb18030", "big5", "shift_jis", "euc-kr", "latin-1", "cp1252", "koi8-r"]
         raise OptionError(f"--encoding {encoding!r} is not a text encoding{nearest(encoding, known)}") from unknown
 

@@ -85,6 +85,7 @@ def load_state(folder: Path) -> State | None:
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = tensor
     try:
+        _ = parts["random"]["cpu"]
         return State(progress=Progress(**json.loads(notes["progress"])), **parts)
     except (KeyError, TypeError, ValueError):
         raise FolderError(f"{path}: not a saved state of this version; copy it again from where it came") from None

@@ -20,7 +20,7 @@ from clearhead.train.objective import Score, evaluate, next_token_loss
 from clearhead.train.optimizer import Optimizer, unlike
 from clearhead.train.report import Evaluated, Log, Report, Stepped
 
-# Tokens evaluated at a time: their logits over 16,384 ids are 268 MB.
+# Tokens evaluated at a time, and the longest window: the hidden layers of a batch are what takes memory.
 EVALUATED_AT_ONCE = 4096
 
 # Lines of step reports in the log of a whole run.

@@ -63,8 +63,10 @@ def evaluate(model: Transformer, batches: Iterable[Batch], text_bytes: int) -> S
     """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
     training, nats, tokens = model.training, 0.0, 0
     model.eval()
-    for batch in batches:
-        nats += float(next_token_loss(model, batch, reduction="sum"))
-        tokens += int((batch.targets_BT != NOT_COUNTED).sum())
-    model.train(training)
+    try:
+        for batch in batches:
+            nats += float(next_token_loss(model, batch, reduction="sum"))
+            tokens += int((batch.targets_BT != NOT_COUNTED).sum())
+    finally:
+        model.train(training)
     return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,7 +90,8 @@ def to_ours(
 ) -> dict[str, Tensor]:
     """Their tensors, which ``check`` let pass, under our names in ``dtype``: each read straight to where it belongs.
 
-    Raises FolderError for a copy whose numbers are others than those of the tensor it repeats.
+    Raises FolderError for numbers that are not finite, and for a copy whose numbers are others than those of the tensor
+    it repeats.
     """
     rows = kept(table)
     ours = {name: torch.empty(tuple(shapes[name]), dtype=dtype) for name in rows}
@@ -101,6 +103,13 @@ def to_ours(
             raise FolderError(
                 f"{where}: {copy} is not {rows[name].theirs[0]}, and the config says that they are one matrix; "
                 'set "tie_word_embeddings": false in config.json if they were trained apart'
+            )
+    for name, tensor in ours.items():
+        # The largest absolute value, which is NaN where any number is: no array of answers, one for each number.
+        if tensor.numel() and not math.isfinite(float(torch.linalg.vector_norm(tensor, ord=math.inf))):
+            raise FolderError(
+                f"{where}: {rows[name].theirs[0]} has numbers that are not finite in {str(dtype)[6:]}; they are too "
+                "large for it (choose another --dtype), or the file is damaged (copy it again)"
             )
     return ours
 
