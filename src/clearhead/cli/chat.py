@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.models import Dtype, Model
 
 
@@ -13,19 +14,11 @@ def chat(
     model: Model,
     system: Annotated[str | None, typer.Option(help="A first message that tells the model how to answer.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="New tokens at most, for each answer; else 2048.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Logits are divided by it; 0: always the likeliest token; else 0.8.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw among the fewest tokens that together have this probability.")
-    ] = None,
-    min_p: Annotated[
-        float | None, typer.Option(help="Draw among tokens at least this fraction as likely as the likeliest.")
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None, typer.Option(help="Above 1 makes tokens that the conversation already has less likely.")
-    ] = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed and messages give the same answers; drawn unless given.")
     ] = None,
@@ -39,30 +32,25 @@ def chat(
     ends. The conversation stays within the model's context; nothing of it is
     dropped.
     """
-    import random
-
     from clearhead import hub, machine
-    from clearhead.cli.generate import SEEDS
     from clearhead.cli.talking import TOKENS, Talk
     from clearhead.cli.threads import use_threads
     from clearhead.face import settled
-    from clearhead.generation import Conversation, Sampling
+    from clearhead.generation import Conversation
 
-    options: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "seed": random.randrange(SEEDS) if seed is None else seed,
-    }
-    chosen = {name: value for name, value in options.items() if value is not None}
-    Sampling(**chosen)  # a slip is told before the model is loaded
+    options = chosen(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
     if "max_new_tokens" not in loaded.papers.generation:
-        chosen.setdefault("max_tokens", TOKENS)
-    sampling, ends = settled(loaded, chosen)
+        options.setdefault("max_tokens", TOKENS)
+    sampling, ends = settled(loaded, options)
     use_threads(threads)
     conversation = Conversation(loaded.transformer, loaded.tokenizer, ends=ends, system=system)
     Talk(loaded, conversation, sampling, name=model).run()

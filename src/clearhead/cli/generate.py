@@ -8,18 +8,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.models import Dtype, Model
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
     from clearhead.generation import Completion, Piece
-
-# A seed for one who gave none; short enough to be typed again.
-SEEDS = 1_000_000
 
 # Why a text ended, for the last line.
 ENDS = {
@@ -36,19 +34,11 @@ def generate(
         list[str] | None, typer.Argument(help="Texts to go on from; none: a text from its beginning.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="New tokens at most, for each prompt; else 100.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Logits are divided by it; 0: always the likeliest token; else 0.8.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw among the fewest tokens that together have this probability.")
-    ] = None,
-    min_p: Annotated[
-        float | None, typer.Option(help="Draw among tokens at least this fraction as likely as the likeliest.")
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None, typer.Option(help="Above 1 makes tokens that the text already has less likely.")
-    ] = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = None,
     stop: Annotated[list[str] | None, typer.Option(help="End the text before this string; may be given again.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed and prompt give the same text; drawn and told unless given.")
@@ -75,28 +65,24 @@ def generate(
     which is told. What a released model's generation_config.json sets is
     the default of these options, and told.
     """
-    import random
-
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.face import settled
-    from clearhead.generation import Sampling, complete, stream
+    from clearhead.generation import complete, stream
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
-    options: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "stop": tuple(stop) if stop else None,
-        "seed": random.randrange(SEEDS) if seed is None else seed,
-    }
-    chosen = {name: value for name, value in options.items() if value is not None}
-    Sampling(**chosen)  # a slip is told before the model is loaded
+    options = chosen(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop) if stop else None,
+        seed=seed,
+    )
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
-    sampling, ends = settled(loaded, chosen)
+    sampling, ends = settled(loaded, options)
     use_threads(threads)
     began = time.perf_counter()
     pieces = in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling, ends=ends))
