@@ -14,6 +14,7 @@ import typer
 
 from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.models import Dtype, Model
+from clearhead.cli.utf8 import decoded
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
@@ -144,11 +145,10 @@ def _lines(file: str) -> list[str]:
     """The lines of a file or of standard input, without their ends; an empty line is an empty prompt."""
     name = "standard input" if file == "-" else file
     try:
-        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
         raise TextError(f"{name}: there is no such file; --file names one with a prompt on each line") from None
-    except UnicodeDecodeError as error:
-        raise TextError(f"{name}: byte {error.start} is not UTF-8; convert it first, e.g. with iconv") from None
-    if not text:
+    if not data:
         raise TextError(f"{name}: is empty; it must have a prompt on each line")
-    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]
+    text = decoded(data, name).removeprefix("\ufeff").removesuffix("\n")
+    return [line.removesuffix("\r") for line in text.split("\n")]

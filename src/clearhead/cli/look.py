@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model
-from clearhead.errors import TextError
+from clearhead.cli.utf8 import decoded
 
 if TYPE_CHECKING:
     from clearhead.model import Transformer
@@ -50,7 +50,7 @@ def look(
     if out is not None:
         check(out)
     if text == "-":
-        text = _standard_input()
+        text = decoded(sys.stdin.buffer.read(), "standard input")
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
     use_threads(threads)
     show(
@@ -99,11 +99,3 @@ def show(
         markup=False,
         soft_wrap=True,
     )
-
-
-def _standard_input() -> str:
-    data = sys.stdin.buffer.read()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TextError(f"standard input: byte {error.start} is not UTF-8; convert it first, e.g. with iconv") from None
