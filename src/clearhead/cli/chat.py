@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
-from clearhead.cli.models import Dtype, Model
+from clearhead.cli.models import Dtype, Model, Threads
 
 
 def chat(
@@ -23,7 +23,7 @@ def chat(
         int | None, typer.Option(help="The same seed and messages give the same answers; drawn unless given.")
     ] = None,
     dtype: Dtype = "auto",
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Talk with a model that has a chat template, a message a line.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model
+from clearhead.cli.models import Dtype, Model, Threads
 
 
 def evaluate(
@@ -23,7 +23,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     dtype: Dtype = "auto",
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Measure a model on text: nats per token, bits per byte, perplexity.
 

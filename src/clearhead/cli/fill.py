@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model
+from clearhead.cli.models import Dtype, Model, Threads
 
 
 def fill(
@@ -19,7 +19,7 @@ def fill(
         bool, typer.Option("--json", help="One JSON object a line for each text: text, masks (place, guesses).")
     ] = False,
     dtype: Dtype = "auto",
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Fill the masks of a text: the likeliest tokens for each, with their probabilities.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
-from clearhead.cli.models import Dtype, Model
+from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.utf8 import decoded
 from clearhead.errors import TextError
 
@@ -56,7 +56,7 @@ def generate(
         str | None, typer.Option("--file", help="A file of prompts, one a line; - is standard input.")
     ] = None,
     dtype: Dtype = "auto",
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Go on writing after each prompt, in the order of the prompts.
 

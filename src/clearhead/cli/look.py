@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model
+from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.utf8 import decoded
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def look(
         typer.Option("--out", "-o", metavar="FILE", help="A picture instead: x.png, x.svg, x.html or x.json."),
     ] = None,
     dtype: Dtype = "auto",
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Show what each head reads at one token of a text, here or as a picture of all heads.
 

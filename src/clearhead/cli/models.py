@@ -1,4 +1,4 @@
-"""The model that a verb works on: how it is named, and in which dtype it computes."""
+"""The model that a verb works on: how it is named, in which dtype and on how many threads it computes."""
 
 from __future__ import annotations
 
@@ -17,3 +17,4 @@ Dtype = Annotated[
         "of it is no faster on this machine."
     ),
 ]
+Threads = Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")]

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clearhead import machine
+from clearhead.cli.models import Threads
 
 
 def train(
@@ -39,7 +40,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME unless given.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
-    threads: Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")] = None,
+    threads: Threads = None,
 ) -> None:
     """Train a language model on text and save it as a run folder.
 
