@@ -83,6 +83,26 @@ def test_this_machine() -> None:
     assert machine.seconds_of_product(torch.float32) > 0
 
 
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total ..."), "1,610.6 MB"),
+        (torch.OutOfMemoryError("Allocation on device"), "what was asked for"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 5x7)"), None),
+        (RuntimeError("you tried to allocate 10 bytes"), None),
+    ],
+)
+def test_what_torch_could_not_allocate(error: RuntimeError, short: str | None) -> None:
+    assert machine.shortage(error) == short
+
+
+def test_what_torch_could_not_allocate_on_this_processor() -> None:
+    """More than any address space has; torch's words are not ours, and another release may change them."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15, dtype=torch.uint8)
+    assert machine.shortage(caught.value) == "1,000,000,000.0 MB"
+
+
 @pytest.mark.parametrize(("seconds", "pays"), [(0.49, True), (0.5, False), (300.0, False)])
 def test_half_precision_pays_below_half_the_time(seconds: float, pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {torch.float32: 1.0, torch.float16: seconds, torch.bfloat16: 9.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,6 +20,8 @@ OWN_GROUP = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}  # as torch writes sizes
 
 THREADS_AT_MOST = 1024  # a larger number is a slip; the library starts as many as it is told
 
@@ -39,6 +42,19 @@ def free_memory() -> int:
     else:
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     return max(0, int(min(limits + [_free_in(group) for group in _groups()])))
+
+
+def shortage(error: RuntimeError) -> str | None:
+    """What torch could not allocate, for a message: "268.4 MB"; None for an error of another kind.
+
+    On CUDA the error has a class of its own; on the processor only its words tell it (c10/core/impl/alloc_cpu.cpp).
+    """
+    import torch
+
+    if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator: " not in str(error):
+        return None
+    size = re.search(r"[Tt]ried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", str(error))
+    return "what was asked for" if size is None else f"{float(size[1]) * UNITS[size[2]] / 1e6:,.1f} MB"
 
 
 def _groups() -> list[Path]:

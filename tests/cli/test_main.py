@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from calling import Command
 
-from clearhead import __version__
+from clearhead import __version__, hub
 from clearhead.cli import VERBS
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Tokenizer
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
 HELP = """
@@ -72,7 +74,6 @@ def test_exit_codes(command: Command, arguments, code, message):
 
 def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Whatever the disk answers that nobody foresaw."""
-    from clearhead import hub
 
     def outline(folder: Path, **options: str) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
@@ -82,6 +83,57 @@ def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, mo
     assert (done.code, done.err) == (1, "error: [Errno 13] Permission denied: 'x'\n")
     with pytest.raises(PermissionError):
         command("show", "x", "--debug")
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from clearhead import cli, face, hub
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+room = pages * resource.getpagesize() + (192 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+sys.argv = ["clearhead", "generate", "far", "a", "--max-tokens", str(1 << 22), "--threads", "1", *sys.argv[1:]]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the size of a process is read from Linux's files")
+@pytest.mark.parametrize("debug", [False, True])
+def test_memory_that_cannot_be_had_is_one_line(tmp_path: Path, debug: bool):
+    """Keys and values of four million tokens, 256 MB each, where the process may grow by 192 MB."""
+    tokenizer = Tokenizer.characters(["ab"])
+    config = ModelConfig(
+        vocabulary=tokenizer.vocab_size,
+        context=1 << 23,
+        layers=1,
+        width=8,
+        attention=AttentionConfig(heads=1, kv_heads=1, head_width=16),
+        feed_forward=FeedForwardConfig(width=8),
+    )
+    hub.save(tmp_path / "far", build(config, seed=0), tokenizer)
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, *["--debug"] * debug],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert ("Traceback" in done.stderr) == debug
+    if not debug:
+        assert done.stderr.startswith("error: out of memory: 268.4 MB could not be had; end other programs")
+        assert done.stderr.count("\n") == 1
+
+
+def test_another_error_of_torch_is_no_lack_of_memory(command: Command, monkeypatch: pytest.MonkeyPatch):
+    def outline(*anything: object, **options: str) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(hub, "outline", outline)
+    with pytest.raises(RuntimeError, match="mat1"):
+        command("show", "x")
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,6 +36,9 @@ VERBS = {
 }
 for name, verb in VERBS.items():
     app.command(name)(verb)
+
+# The way out when torch finds no memory, whichever verb it was.
+ROOM = "end other programs, or ask for less at once: fewer or shorter texts, fewer tokens, a lower train.batch"
 
 
 def _version(asked: bool) -> None:
@@ -75,7 +78,16 @@ def main() -> None:
     except (ClearheadError, OSError) as error:
         if debug:
             raise
-        typer.secho(f"error: {error}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
-        sys.exit(error.exit_code if isinstance(error, ClearheadError) else 1)
+        _end(str(error), error.exit_code if isinstance(error, ClearheadError) else 1)
+    except RuntimeError as error:
+        short = machine.shortage(error)
+        if debug or short is None:
+            raise
+        _end(f"out of memory: {short} could not be had; {ROOM}", 1)
     finally:
         log.removeHandler(notes)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.secho(f"error: {message}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
+    sys.exit(code)
