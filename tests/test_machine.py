@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from clearhead import machine
+from clearhead.errors import MemoryNeededError
 
 MEMINFO = "MemTotal: 24000000 kB\nMemFree: 1000000 kB\nMemAvailable: 16000000 kB\nHugePages_Total: 0\n"
 
@@ -75,6 +76,26 @@ def test_without_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "missing")
     monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "missing")
     assert machine.free_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda:1")], ids=repr)
+def test_a_gpu_has_a_memory_of_its_own(device: torch.device | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch keeps of freed tensors is free for new ones, though the driver counts it as taken."""
+    known = {"mem_get_info": (3_000, 9_000), "memory_reserved": 5_000, "memory_allocated": 4_000}
+    for name, value in known.items():
+        monkeypatch.setattr(torch.cuda, name, lambda asked, value=value: {device: value}[asked])
+    assert machine.free_memory(device) == 3_000 + 5_000 - 4_000
+    machine.check_free(4_000, device, "it needs 4,000 bytes", "")
+    with pytest.raises(MemoryNeededError, match=rf"^it needs it; 0\.0 GB are free on {device}; ask for less$"):
+        machine.check_free(4_001, device, "it needs it", "ask for less")
+
+
+def test_what_the_processor_lacks_is_said_with_the_way_out_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda device: 10**9)
+    machine.check_free(10**9, "cpu", "x", "y")
+    for way, message in (("", "x; 1.0 GB are free"), ("y", "x; 1.0 GB are free; y")):
+        with pytest.raises(MemoryNeededError, match=rf"^{message}$"):
+            machine.check_free(10**9 + 1, "cpu", "x", way)
 
 
 def test_this_machine() -> None:

@@ -166,12 +166,21 @@ class TestText:
 class TestMemory:
     def test_more_than_there_is_is_refused_before_it_is_taken(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
         need = runs.memory_needed(MODEL, TRAIN)
-        monkeypatch.setattr(machine, "free_memory", lambda: need)
+        monkeypatch.setattr(machine, "free_memory", lambda device: need)
         runs.check_memory(MODEL, TRAIN)
-        monkeypatch.setattr(machine, "free_memory", lambda: need - 1)
+        monkeypatch.setattr(machine, "free_memory", lambda device: need - 1)
         with pytest.raises(MemoryNeededError, match=r"on 2 texts of 8 tokens needs about .* GB are free; lower"):
             runs.create(texts, Recipe(text=config("a.txt"), model=MODEL, train=TRAIN))
         assert not (texts / "recipe.toml").exists()
+
+    def test_on_a_gpu_its_own_counts(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(machine, "device", lambda: "cuda")
+        need = runs.memory_needed(MODEL, TRAIN)
+        monkeypatch.setattr(machine, "free_memory", {"cuda": need}.__getitem__)
+        runs.check_memory(MODEL, TRAIN)
+        monkeypatch.setattr(machine, "free_memory", {"cuda": need - 1}.__getitem__)
+        with pytest.raises(MemoryNeededError, match=r"GB are free on cuda; lower train.batch"):
+            runs.check_memory(MODEL, TRAIN)
 
     @pytest.mark.parametrize("config", [MIDDLING, MIXTURE], ids=["one feed-forward", "two active experts"])
     def test_the_estimate_is_near_what_is_taken(self, config: ModelConfig):

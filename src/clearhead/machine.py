@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clearhead.errors import MemoryNeededError
+
 if TYPE_CHECKING:
     import torch
 
@@ -31,17 +33,31 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def free_memory() -> int:
-    """Bytes that can be allocated without swapping; the smallest of the machine's and its control groups'.
+def free_memory(device: torch.device | str = "cpu") -> int:
+    """Bytes that can be allocated on the device; on the processor without swapping, in this and all control groups.
 
     Where the system does not tell what is free (it is read from Linux's files), all there is.
     """
+    if _is_cuda(device):
+        import torch
+
+        # What was freed torch keeps for the next tensors; to the driver it is taken.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     if MEMINFO.is_file():
         known = _named_numbers(MEMINFO)
         limits = [known.get("MemAvailable:", known["MemFree:"]) * 1024]  # some containers tell what is free only
     else:
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     return max(0, int(min(limits + [_free_in(group) for group in _groups()])))
+
+
+def check_free(need: int, device: torch.device | str, what: str, way: str) -> None:
+    """Raises MemoryNeededError when fewer than ``need`` bytes are free there: ``what`` needs them, and the way out."""
+    free = free_memory(device)
+    if need > free:
+        where = f" on {device}" if _is_cuda(device) else ""
+        raise MemoryNeededError(f"{what}; {free / 1e9:.1f} GB are free{where}{way and f'; {way}'}")
 
 
 def shortage(error: RuntimeError) -> str | None:
@@ -55,6 +71,10 @@ def shortage(error: RuntimeError) -> str | None:
         return None
     size = re.search(r"[Tt]ried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", str(error))
     return "what was asked for" if size is None else f"{float(size[1]) * UNITS[size[2]] / 1e6:,.1f} MB"
+
+
+def _is_cuda(device: torch.device | str) -> bool:
+    return str(device).startswith("cuda")
 
 
 def _groups() -> list[Path]:

@@ -19,7 +19,7 @@ from types import FrameType
 import tomli_w
 
 from clearhead import corpora, hub, machine
-from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError, nearest
+from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import leftovers, replacing, write_text
 from clearhead.model import ModelConfig, Transformer, build, skeleton, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
@@ -168,12 +168,14 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
 
 def check_memory(model: ModelConfig, config: TrainConfig) -> None:
     """Raises MemoryNeededError when training would need more memory than is free; estimated, nothing is allocated."""
-    need, free = memory_needed(model, config), machine.free_memory()
-    if need > free:
-        raise MemoryNeededError(
-            f"training {model.parameters():,} weights on {config.batch} texts of {model.context} tokens needs about "
-            f"{need / 1e9:.1f} GB; {free / 1e9:.1f} GB are free; lower train.batch, model.context, layers or width"
-        )
+    need = memory_needed(model, config)
+    machine.check_free(
+        need,
+        machine.device(),
+        f"training {model.parameters():,} weights on {config.batch} texts of {model.context} tokens needs about "
+        f"{need / 1e9:.1f} GB",
+        "lower train.batch, model.context, layers or width",
+    )
 
 
 def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
@@ -185,7 +187,8 @@ def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     # layer and 3 of the stream again for each further expert; within a tenth of what a process grows by
     # (tests/test_runs.py).
     activations = tokens * model.layers * (8 * E + 3 * inner + 5 * F * A + 3 * E * (A - 1))
-    return 4 * (5 * model.parameters() + activations + 3 * LOGITS_AT_ONCE["cpu"] + model.vocabulary * E)
+    logits = min(LOGITS_AT_ONCE[machine.device()], tokens * model.vocabulary)
+    return 4 * (5 * model.parameters() + activations + 3 * logits + model.vocabulary * E)
 
 
 @contextmanager

@@ -182,7 +182,7 @@ class TestARunFolder:
 
 class TestMemory:
     def test_that_is_too_small(self, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(machine, "free_memory", lambda: 100_000)
+        monkeypatch.setattr(machine, "free_memory", lambda device: 100_000)
         done = command("train", "text.txt", *FEW, *SMALL)
         one_error(done, 1, "training 6,736 weights on 4 texts of 16 tokens needs about", "0.0 GB are free", "lower")
         assert not (tmp_path / "runs" / "text").exists()
@@ -324,7 +324,7 @@ class TestResuming:
         assert contents(stopped) == before
 
     def test_with_too_little_memory(self, command: Command, stopped: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(machine, "free_memory", lambda: 100_000)
+        monkeypatch.setattr(machine, "free_memory", lambda device: 100_000)
         before = contents(stopped)
         one_error(command("train", "--resume", "run"), 1, "training 6,736 weights", "are free; lower")
         assert contents(stopped) == before

@@ -4,9 +4,9 @@ import pytest
 import torch
 from little import SEPARATOR, little, scripted, written
 
+from clearhead import machine
 from clearhead.attend import Site, watch
 from clearhead.errors import ClearheadError, MemoryNeededError, RequestError
-from clearhead.generation import decoding as engine
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.filters import choose
 from clearhead.generation.sampling import Sampling
@@ -228,10 +228,12 @@ def test_numbers_that_are_not_finite_stop_the_text():
 
 def test_memory_is_estimated_before_it_is_taken(monkeypatch):
     model = little()
-    monkeypatch.setattr(engine, "free_memory", lambda: 1_000_000)
+    asked = []
+    monkeypatch.setattr(machine, "free_memory", lambda device: asked.append(device) or 1_000_000)
     Decoding(model, [PROMPT], Sampling(max_tokens=10), vocabulary=257)
     with pytest.raises(MemoryNeededError, match=r"generating 99 text\(s\) of up to 61 tokens .* 0\.0 GB are free"):
         Decoding(model, [PROMPT] * 99, Sampling(max_tokens=100), vocabulary=257)
+    assert asked == [model.embedding.weight.device] * 2
 
 
 def test_half_precision_is_chosen_from_in_float32():

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from little_models import GPT2, QWEN3, TOKENIZER, ids, lively, saved, with_attention
 
-from clearhead import hub
+from clearhead import hub, machine
 from clearhead.attend import watch
 from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.hub import folder as folder_module
@@ -124,15 +124,24 @@ class TestMissing:
 class TestMemory:
     def test_too_little(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         size = 4 * hub.read_config(made).parameters()
-        monkeypatch.setattr(folder_module, "free_memory", lambda: size)
+        monkeypatch.setattr(machine, "free_memory", lambda device: size)
         hub.load(made)
-        monkeypatch.setattr(folder_module, "free_memory", lambda: size - 1)
+        monkeypatch.setattr(machine, "free_memory", lambda device: size - 1)
         monkeypatch.setattr(folder_module, "to_ours", None)  # nothing is read first
         message = rf"^{made}: the weights need 0.0 GB in float32; 0.0 GB are free; half of it is enough in bfloat16"
         with pytest.raises(MemoryNeededError, match=message):
             hub.load(made)
         with pytest.raises(TypeError):  # half of it there is
             hub.load(made, dtype="bfloat16")
+
+    def test_it_must_be_free_where_weights_are_read_and_where_they_go(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(machine, "free_memory", lambda device: asked.append(device) or 10**9)
+        hub.load(made)
+        hub.load(made, device="meta")
+        assert asked == ["cpu", "cpu", "meta"]
 
 
 def test_a_device_that_is_not_there(tmp_path: Path) -> None:

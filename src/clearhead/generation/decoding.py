@@ -13,11 +13,11 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding
 from clearhead.attend.record import watching
-from clearhead.errors import ClearheadError, MemoryNeededError
+from clearhead.errors import ClearheadError
 from clearhead.generation.filters import choose
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
-from clearhead.machine import free_memory
+from clearhead.machine import check_free
 from clearhead.model import Cache, Transformer
 
 
@@ -243,18 +243,18 @@ def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
 
 
 def _check_memory(transformer: Transformer, texts: int, longest: int, capacity: int) -> None:
-    if transformer.embedding.weight.device.type != "cpu":
-        return
-    config, size = transformer.config, transformer.embedding.weight.element_size()
+    config, weight = transformer.config, transformer.embedding.weight
+    size = weight.element_size()
     a = config.attention
     cache = 2 * config.layers * texts * a.kv_heads * capacity * a.head_width * size
     # the widest moment of a layer's pass over the prompts: what it read, queries, keys, values and their outputs, and
     # the feed-forward's two or three inner rows, for each active expert
     inner = 3 * config.feed_forward.width * config.feed_forward.active
     widest = 4 * config.width + 2 * (a.heads + a.kv_heads) * a.head_width + inner
-    need, free = cache + texts * (longest * widest + 3 * config.vocabulary) * size, free_memory()
-    if need > free:
-        raise MemoryNeededError(
-            f"generating {texts} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB; "
-            f"{free / 1e9:.1f} GB are free; ask for fewer tokens or fewer texts at once"
-        )
+    need = cache + texts * (longest * widest + 3 * config.vocabulary) * size
+    check_free(
+        need,
+        weight.device,
+        f"generating {texts} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
+        "ask for fewer tokens or fewer texts at once",
+    )

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.errors import FolderError, MemoryNeededError, OptionError
+from clearhead.errors import FolderError, OptionError
 from clearhead.files import flush, write_text
 from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
@@ -25,7 +25,7 @@ from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.names import find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
-from clearhead.machine import free_memory
+from clearhead.machine import check_free
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
 from clearhead.model.pooling import Pooling
 from clearhead.tensorfile import write_tensors
@@ -157,7 +157,7 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
     check_dtype(dtype)
     folder = find(name)
     with _examined(folder, device, dtype) as found:
-        _check_memory(folder, found.shapes.values(), found.dtype)
+        _check_memory(folder, found.shapes.values(), found.dtype, device)
         ours = to_ours(found.table, found.held, found.shapes, found.dtype, found.where)
     transformer = skeleton(found.config)
     transformer.load_state_dict(ours, assign=True)
@@ -290,14 +290,11 @@ def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
 
 
-def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype) -> None:
-    need, free = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes), free_memory()
-    if need > free:
-        name = str(dtype).removeprefix("torch.")
-        half = "; half of it is enough in bfloat16 (dtype)" if dtype.itemsize > 2 else ""
-        raise MemoryNeededError(
-            f"{folder}: the weights need {need / 1e9:.1f} GB in {name}; {free / 1e9:.1f} GB are free{half}"
-        )
+def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype, device: str) -> None:
+    need = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes)
+    what = f"{folder}: the weights need {need / 1e9:.1f} GB in {str(dtype).removeprefix('torch.')}"
+    for place in dict.fromkeys(("cpu", device)):  # on their way to a GPU all of them lie in the processor's memory
+        check_free(need, place, what, "half of it is enough in bfloat16 (dtype)" if dtype.itemsize > 2 else "")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
