@@ -15,7 +15,7 @@ from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, MemoryNeededError, OptionError, TextError
 from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
-from clearhead.text import Tokenizer, Windows
+from clearhead.text import Tokenizer
 from clearhead.train import TrainConfig
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
@@ -331,11 +331,3 @@ class TestSignals:
         with pytest.raises(ConfigError), runs.interruptible():
             raise ConfigError("whatever")
         assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_windows_of_the_material_are_what_is_trained_on(texts: Path):
-    """Every byte of the training part is a target in the first epoch, but for the two ends."""
-    material = runs.prepare(config("a.txt"), texts / "run", quiet)
-    windows = Windows(material.train, context=8, batch=4, seed=0)
-    targets = sum((windows.at(step).targets_BT >= 0).sum() for step in range(windows.epoch_steps))
-    assert targets >= len(material.train) - 3 * 8

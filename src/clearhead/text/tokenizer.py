@@ -185,10 +185,6 @@ class Tokenizer:
         """Ids of the text alone, nothing added. Raises TextError naming a character outside the vocabulary."""
         return self.encode_arrays([text])[0].tolist()
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of many texts, on all cores."""
-        return [ids.tolist() for ids in self.encode_arrays(texts)]
-
     def encode_arrays(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of many texts, on all cores, in ``dtype``."""
         for text in texts:

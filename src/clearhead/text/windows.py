@@ -55,11 +55,6 @@ class Windows:
         self._epoch = -1
         self._places: Int64 = np.empty(0, dtype=np.int64)
 
-    @property
-    def epoch_steps(self) -> int:
-        """Steps within which every window of an epoch has come."""
-        return -(-self._count // self.batch)
-
     def at(self, step: int) -> Batch:
         """The batch of a step, 0 or more: always the same for the same step, whatever was asked before."""
         places = np.empty(self.batch, dtype=np.int64)
