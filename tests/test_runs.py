@@ -19,16 +19,10 @@ from clearhead.text import Tokenizer
 from clearhead.train import TrainConfig
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
+from little_configs import QWEN3
 
 TEXT = "From a text to a folder. " * 30
-MODEL = ModelConfig(
-    vocabulary=257,
-    context=8,
-    layers=1,
-    width=12,
-    attention=AttentionConfig(heads=2, kv_heads=1, head_width=6),
-    feed_forward=FeedForwardConfig(width=17),
-)
+MODEL = replace(QWEN3, vocabulary=257, context=8, layers=1)
 MIDDLING = ModelConfig(
     vocabulary=1024,
     context=256,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from calling import Command
 
 from clearhead import __version__, hub
 from clearhead.cli import VERBS
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import build
 from clearhead.text import Tokenizer
+from little_configs import QWEN3
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
 HELP = """
@@ -90,7 +92,7 @@ import resource, sys
 from pathlib import Path
 from clearhead import cli, face, hub
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-room = pages * resource.getpagesize() + (192 << 20)
+room = pages * resource.getpagesize() + (128 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
 sys.argv = ["clearhead", "generate", "far", "a", "--max-tokens", str(1 << 22), "--threads", "1", *sys.argv[1:]]
 cli.main()
@@ -100,16 +102,9 @@ cli.main()
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the size of a process is read from Linux's files")
 @pytest.mark.parametrize("debug", [False, True])
 def test_memory_that_cannot_be_had_is_one_line(tmp_path: Path, debug: bool):
-    """Keys and values of four million tokens, 256 MB each, where the process may grow by 192 MB."""
+    """Keys and values of four million tokens, 192 MB each, where the process may grow by 128 MB."""
     tokenizer = Tokenizer.characters(["ab"])
-    config = ModelConfig(
-        vocabulary=tokenizer.vocab_size,
-        context=1 << 23,
-        layers=1,
-        width=8,
-        attention=AttentionConfig(heads=1, kv_heads=1, head_width=16),
-        feed_forward=FeedForwardConfig(width=8),
-    )
+    config = replace(QWEN3, vocabulary=tokenizer.vocab_size, context=1 << 23, layers=1)
     hub.save(tmp_path / "far", build(config, seed=0), tokenizer)
     done = subprocess.run(
         [sys.executable, "-c", LITTLE_MEMORY, *["--debug"] * debug],
@@ -123,7 +118,7 @@ def test_memory_that_cannot_be_had_is_one_line(tmp_path: Path, debug: bool):
     assert done.stdout == ""
     assert ("Traceback" in done.stderr) == debug
     if not debug:
-        assert done.stderr.startswith("error: out of memory: 268.4 MB could not be had; end other programs")
+        assert done.stderr.startswith("error: out of memory: 201.3 MB could not be had; end other programs")
         assert done.stderr.count("\n") == 1
 
 

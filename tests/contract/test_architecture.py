@@ -9,22 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import clearhead.attend.door as door
 from clearhead.attend import watch
-from clearhead.model import (
-    AttentionConfig,
-    EncoderConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-    PredictionConfig,
-    build,
-)
+from clearhead.model import ModelConfig, build
+from little_configs import BERT, GPT2, QWEN3
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
@@ -197,27 +190,11 @@ def test_a_public_name_is_not_replaced_by_the_room_of_that_name() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def config(**options: object) -> ModelConfig:
-    attention = AttentionConfig(heads=4, kv_heads=2, head_width=6, **options)  # type: ignore[arg-type]
-    return ModelConfig(
-        vocabulary=13, context=11, layers=3, width=10, attention=attention, feed_forward=FeedForwardConfig(width=7)
-    )
+def config(**options: Any) -> ModelConfig:
+    return replace(QWEN3, attention=replace(QWEN3.attention, **options))
 
 
-GPT2 = ModelConfig(
-    vocabulary=13,
-    context=11,
-    layers=3,
-    width=10,
-    attention=AttentionConfig(heads=2, kv_heads=2, head_width=5, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=7, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-)
-BERT = replace(
-    GPT2, arrangement="post", encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=True)
-)
-MODELS = {"Qwen 3": config(), "window": config(window=3), "soft cap": config(softcap=5.0), "GPT-2": GPT2}
+MODELS = {"Qwen 3": QWEN3, "window": config(window=3), "soft cap": config(softcap=5.0), "GPT-2": GPT2}
 
 
 class StubbedError(Exception):

@@ -10,32 +10,19 @@ import tokenizers
 import torch
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
+import little_configs
 from clearhead import hub
-from clearhead.model import (
-    AttentionConfig,
-    EncoderConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-    PredictionConfig,
-    build,
-)
+from clearhead.model import EncoderConfig, PositionConfig, PredictionConfig, build
 from clearhead.text import Tokenizer
 from clearhead.text.kinds import byte_characters
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, *"paris is the capital of france berlin german ##y . a b c d ##d".split()]  # noqa: SIM905
-BERT = ModelConfig(
+BERT = replace(
+    little_configs.BERT,
     vocabulary=len(WORDS),
     context=16,
     layers=2,
-    width=14,
-    attention=AttentionConfig(heads=2, kv_heads=2, head_width=7, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-    arrangement="post",
     encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=False),
 )
 ROBERTA = replace(BERT, vocabulary=261, positions=PositionConfig(kind="learned", first=2))

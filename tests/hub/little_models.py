@@ -13,38 +13,14 @@ import torch
 import transformers
 from torch import Tensor
 
+import little_configs
 from clearhead import hub
-from clearhead.model import (
-    AttentionConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-    Transformer,
-    build,
-)
+from clearhead.model import ModelConfig, Transformer, build
 from clearhead.text import Tokenizer
 
 TOKENIZER = Tokenizer.characters([string.ascii_lowercase + " .\n你"])  # 30 characters and the separator
 
-QWEN3 = ModelConfig(
-    vocabulary=31,
-    context=23,
-    layers=2,
-    width=20,
-    attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
-    feed_forward=FeedForwardConfig(width=17),
-)
-GPT2 = ModelConfig(
-    vocabulary=31,
-    context=23,
-    layers=2,
-    width=21,
-    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-)
+QWEN3, GPT2 = (replace(config, layers=2) for config in (little_configs.QWEN3, little_configs.GPT2))
 
 
 def with_attention(config: ModelConfig, **options: Any) -> ModelConfig:

@@ -17,19 +17,11 @@ from parity import VOCABULARY, check_decoder, check_greedy, check_pass, ids, liv
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+import little_configs
 from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub.families import reading, writing
-from clearhead.model import (
-    AttentionConfig,
-    ClampConfig,
-    EncoderConfig,
-    ExpertsConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-)
+from clearhead.model import ClampConfig, EncoderConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -187,18 +179,7 @@ class TestWhoWrites:
 class TestNoOthers:
     """Encoders in the layouts that ask for each part by itself."""
 
-    BERT = ModelConfig(
-        vocabulary=31,
-        context=23,
-        layers=2,
-        width=20,
-        attention=AttentionConfig(heads=4, kv_heads=4, head_width=5, bias=True, out_bias=True, head_norm="none"),
-        feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
-        norm=NormConfig(kind="layer", eps=1e-12),
-        positions=PositionConfig(kind="learned"),
-        arrangement="post",
-        encoder=EncoderConfig(token_types=2),
-    )
+    BERT = replace(little_configs.BERT, encoder=EncoderConfig(token_types=2))
 
     def test_the_form_is_berts(self) -> None:
         assert writing(self.BERT).MODEL_TYPE == "bert"

@@ -25,25 +25,7 @@ from clearhead.model import (
     Transformer,
     build,
 )
-
-QWEN3 = ModelConfig(
-    vocabulary=31,
-    context=23,
-    layers=3,
-    width=20,
-    attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
-    feed_forward=FeedForwardConfig(width=17),
-)
-GPT2 = ModelConfig(
-    vocabulary=31,
-    context=23,
-    layers=3,
-    width=21,
-    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-)
+from little_configs import GPT2, QWEN3
 
 
 def qwen3(*, feed_forward: str = "swiglu", **attention: Any) -> ModelConfig:

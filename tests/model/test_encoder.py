@@ -21,19 +21,8 @@ from clearhead.model import (
     PositionConfig,
     PredictionConfig,
 )
+from little_configs import BERT
 
-BERT = ModelConfig(
-    vocabulary=31,
-    context=13,
-    layers=3,
-    width=14,
-    attention=AttentionConfig(heads=2, kv_heads=2, head_width=7, bias=True, out_bias=True, head_norm="none"),
-    feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
-    norm=NormConfig(kind="layer", eps=1e-5),
-    positions=PositionConfig(kind="learned"),
-    arrangement="post",
-    encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=True),
-)
 MODERNBERT = replace(
     BERT,
     attention=AttentionConfig(heads=2, kv_heads=2, head_width=8, head_norm="none"),

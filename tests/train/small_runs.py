@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer, build
+from clearhead.model import ModelConfig, Transformer, build
 from clearhead.text import Tokenizer, Tokens, split, tokenize
 from clearhead.train import Evaluated, Hooks, Outcome, Report, State, Stepped, TrainConfig, fit
 from clearhead.train.checkpoint import load_state
+from little_configs import QWEN3
 
 BYTES = Tokenizer.bytes()
 
@@ -39,17 +40,7 @@ def halves(*texts: str, valid: float = 0.2) -> tuple[Tokens, Tokens]:
 
 
 def shape(*, dropout: float = 0.0, layers: int = 1, tied: bool = True) -> ModelConfig:
-    """Heads in groups and a gated layer, so that both fused projections have parts of different heights."""
-    return ModelConfig(
-        vocabulary=257,
-        context=11,
-        layers=layers,
-        width=12,
-        attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
-        feed_forward=FeedForwardConfig(width=17),
-        tied=tied,
-        dropout=dropout,
-    )
+    return replace(QWEN3, vocabulary=257, context=11, layers=layers, width=12, tied=tied, dropout=dropout)
 
 
 @dataclass

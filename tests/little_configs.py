@@ -1,0 +1,45 @@
+"""Little configs that tests of several rooms begin from; sizes differ, so that a swapped axis fails."""
+
+from __future__ import annotations
+
+from clearhead.model import (
+    AttentionConfig,
+    EncoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+)
+
+# Heads in groups and a gated layer, so that both fused projections have parts of different heights.
+QWEN3 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=3,
+    width=20,
+    attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
+    feed_forward=FeedForwardConfig(width=17),
+)
+GPT2 = ModelConfig(
+    vocabulary=31,
+    context=23,
+    layers=3,
+    width=21,
+    attention=AttentionConfig(heads=3, kv_heads=3, head_width=7, bias=True, out_bias=True, head_norm="none"),
+    feed_forward=FeedForwardConfig(kind="gelu-tanh", width=13, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+)
+BERT = ModelConfig(
+    vocabulary=31,
+    context=13,
+    layers=3,
+    width=14,
+    attention=AttentionConfig(heads=2, kv_heads=2, head_width=7, bias=True, out_bias=True, head_norm="none"),
+    feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="learned"),
+    arrangement="post",
+    encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=True),
+)
