@@ -1,0 +1,128 @@
+"""Which back-end is taken and why not the others; and that a compiler sees one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from definition import KEYS, SITE, Watched, request, tensors
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention.flex_attention import flex_attention
+
+from clearhead.attend import (
+    FULL,
+    Mask,
+    Request,
+    Score,
+    attend,
+    causal,
+    choose,
+    documents,
+    explain,
+    knockout,
+    left_padding,
+    padding,
+    watch,
+    window,
+)
+from clearhead.attend.backends import flex, sdpa
+
+
+class TestChoice:
+    """Which back-end is taken, and why not the others."""
+
+    def asked(self, device: str = "cpu", queries: int = 200, width: int = 16, **options: object) -> Request:
+        q, k, v = (
+            torch.zeros(2, heads, places, width, device=device) for heads, places in ((6, queries), (3, 200), (3, 200))
+        )
+        return request(q, k, v, **options)  # type: ignore[arg-type]
+
+    def test_on_a_processor_the_fused_kernel_is_taken_for_every_mask(self) -> None:
+        for mask in (FULL, causal(), causal() & window(3), padding(torch.tensor([3, 4])), knockout([(1, 0)])):
+            assert choose(self.asked(mask=mask)) is sdpa
+
+    def test_every_back_end_says_why_it_refuses(self) -> None:
+        why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), dropout=0.5))
+        assert list(why) == ["flex", "sdpa", "reference"]
+        assert why["flex"] == ["it runs on CUDA; the tensors are on cpu"]
+        assert why["sdpa"] == [
+            "soft caps are not in this kernel",
+            "its CPU kernel has no dropout",
+        ]
+        assert why["reference"] == []
+
+    def test_flex_says_on_cuda_what_it_does_not_have(self) -> None:
+        with FakeTensorMode():  # shapes and devices without memory, so that no GPU is needed
+            windowed = causal() & window(3)
+            sinking = self.asked("cuda", mask=causal(), score=Score(sinks_H=torch.zeros(6, device="cuda")))
+            assert choose(sinking) is flex
+            assert explain(sinking)["sdpa"] == ["on CUDA its kernels have no attention sinks"]
+            assert explain(self.asked("cuda", mask=windowed, dropout=0.1))["flex"] == ["dropout is not in this kernel"]
+            plain = ["a plain or causal mask runs faster in sdpa"]
+            assert explain(self.asked("cuda", mask=causal() & window(200)))["flex"] == plain
+            assert explain(self.asked("cuda"))["flex"] == plain
+            narrow = explain(self.asked("cuda", width=8, mask=windowed))["flex"]
+            assert narrow == ["heads of width 8 are too narrow for this kernel, which needs 16"]
+            short = explain(self.asked("cuda", queries=5, mask=windowed))["flex"]
+            assert short == ["5 queries do not fill one block of 128 rows"]
+            knocked = explain(self.asked("cuda", mask=windowed & knockout([(150, 0)])))["flex"]
+            assert knocked == ["every set of knocked-out pairs would be compiled anew; sdpa takes it as an array"]
+            assert choose(self.asked("cuda", mask=windowed)) is flex
+            assert choose(self.asked("cuda", mask=causal(), score=Score(softcap=2.0))) is flex
+            assert choose(self.asked("cuda", mask=causal())) is sdpa
+
+    def test_a_window_wider_than_the_text_and_one_query_need_no_array(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sdpa, "_added", None)  # calling it would fail
+        q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+        sdpa.run(request(q, k, v, causal() & window(KEYS)))
+        sdpa.run(request(q[:, :, -1:], k, v, causal() & knockout([(3, 1)])))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+class TestCompiled:
+    """A compiler sees one graph, and a watch still sees everything."""
+
+    def door(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
+        return attend(q, k, v, mask=mask, site=SITE)
+
+    def test_masks_do_not_break_the_graph_and_watching_is_seen(self) -> None:
+        torch.compiler.reset()
+        q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+        whole = torch.compile(self.door, backend="eager", fullgraph=True)  # fullgraph: a break is an error
+        for ids in ([[0] * 4 + [1] * 7] * 2, [[0] * 9 + [5] * 2] * 2):
+            mask = causal() & documents(torch.tensor(ids))
+            assert torch.equal(whole(q, k, v, mask), self.door(q, k, v, mask))
+        mask = causal() & left_padding(torch.tensor([0, 11]))
+        assert torch.equal(whole(q, k, v, mask), self.door(q, k, v, mask))
+
+        compiled = torch.compile(self.door, backend="eager")
+        compiled(q, k, v, mask)
+        with watch(Watched({SITE: 6})) as record:
+            compiled(q, k, v, mask)
+        assert len(list(record)) == 6
+        torch.compiler.reset()
+
+    def test_many_text_lengths_do_not_exhaust_the_compilers_patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Past its limit of 8 the compiler would run FlexAttention's dense form, of size heads x T x T, silently."""
+        torch.compiler.reset()
+        graphs: list[object] = []
+
+        def count(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+            graphs.append(graph)
+            return graph.forward
+
+        compile_with = torch.compile
+        monkeypatch.setattr(torch, "compile", lambda f, **options: compile_with(f, backend=count, **options))
+        kernel = flex._compiled.__wrapped__()
+        for places in range(128, 140):
+            q, k, v = (t.float() for t in tensors(6, 3, places, keys=places))
+            asked = request(q, k, v, causal() & window(3 + places % 2))
+            torch.testing.assert_close(flex.attention(asked, kernel), sdpa.run(asked))
+        assert len(graphs) <= 4
+        torch.compiler.reset()
+
+
+def test_flex_attention_is_what_the_compiled_kernel_wraps() -> None:
+    assert flex.flex_attention is flex_attention
