@@ -27,6 +27,11 @@ def with_attention(config: ModelConfig, **options: Any) -> ModelConfig:
     return replace(config, attention=replace(config.attention, **options))
 
 
+NATIVE = with_attention(QWEN3, softcap=9.0)  # which no released family is
+CONFIGS = {"qwen3": QWEN3, "gpt2": GPT2, "clearhead": NATIVE}
+FILES = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+
+
 def with_feed_forward(config: ModelConfig, kind: str, **options: Any) -> ModelConfig:
     return replace(config, feed_forward=replace(config.feed_forward, kind=kind, **options))
 
@@ -55,6 +60,10 @@ def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32)
     model = lively(config, dtype)
     hub.save(folder, model, TOKENIZER)
     return model
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def converted(message: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from little_models import GPT2, QWEN3, TOKENIZER, ids, saved
+from little_models import GPT2, QWEN3, TOKENIZER, content_of, ids, saved
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM
 
@@ -30,10 +30,6 @@ STORIES = Path(__file__).parents[3] / "shared" / "data" / "weights" / "stories26
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{c}" for c in "abcdefgh")]
 
 Files = dict[str, bytes]
-
-
-def content_of(folder: Path) -> Files:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def without_checksum(folder: Path) -> Path:
