@@ -7,17 +7,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import ACTIVATIONS, Names, parts
-from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.bertlike import Entries, Names, parts
+from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import (
-    EncoderConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-    PredictionConfig,
-)
+from clearhead.model import ModelConfig, PredictionConfig
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +25,14 @@ HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "pooler_size_per_head",
     "pooler_type",
 }
+ENTRIES = Entries(
+    layers="num_hidden_layers",
+    width="hidden_size",
+    heads="num_attention_heads",
+    inner="intermediate_size",
+    activation="hidden_act",
+    dropout="hidden_dropout_prob",
+)
 NAMES = Names(
     prefix="bert.",
     embedding="embeddings.word_embeddings",
@@ -76,44 +77,23 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     return {
         "architectures": bertlike.architecture("Bert", config),
         "model_type": MODEL_TYPE,
-        "vocab_size": config.vocabulary,
-        "max_position_embeddings": config.context,
-        "num_hidden_layers": config.layers,
-        "hidden_size": config.width,
-        "num_attention_heads": config.attention.heads,
-        "intermediate_size": config.feed_forward.width,
-        "hidden_act": ACTIVATIONS[config.feed_forward.kind],
+        **bertlike.settings(ENTRIES, config),
         "layer_norm_eps": config.norm.eps,
         "type_vocab_size": parts(config).token_types,
-        "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": 0.0,
         "is_decoder": False,
         "add_cross_attention": False,
-        "tie_word_embeddings": config.tied,
     }
 
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
-    bertlike.check_absolute(settings)
-    width, activation = entry(settings, "hidden_size", int), word(settings, "hidden_act", ACTIVATIONS)
-    return ModelConfig(
-        vocabulary=entry(settings, "vocab_size", int),
-        context=entry(settings, "max_position_embeddings", int),
-        layers=entry(settings, "num_hidden_layers", int),
-        width=width,
-        attention=bertlike.attention(width, entry(settings, "num_attention_heads", int)),
-        feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "intermediate_size", int), bias=True),
-        norm=NormConfig(kind="layer", eps=entry(settings, "layer_norm_eps", float, 1e-12)),
-        positions=PositionConfig(kind="learned"),
-        arrangement="post",
-        encoder=EncoderConfig(
-            token_types=entry(settings, "type_vocab_size", int, 2),
-            prediction=PredictionConfig(activation=activation) if bertlike.has_head(settings) else None,
-            pooler=bertlike.has_pooler(settings),
-        ),
-        tied=entry(settings, "tie_word_embeddings", bool, True),
-        dropout=entry(settings, "hidden_dropout_prob", float, 0.1),
+    return bertlike.config(
+        ENTRIES,
+        settings,
+        eps=entry(settings, "layer_norm_eps", float, 1e-12),
+        token_types=entry(settings, "type_vocab_size", int, 2),
+        pooler=bertlike.has_pooler(settings),
     )
 
 

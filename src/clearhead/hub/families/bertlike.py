@@ -8,9 +8,17 @@ from typing import Any
 
 from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder
-from clearhead.hub.families.entries import HEADS, entry, share
+from clearhead.hub.families.entries import HEADS, entry, share, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, EncoderConfig, ModelConfig, PredictionConfig
+from clearhead.model import (
+    AttentionConfig,
+    EncoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    PredictionConfig,
+)
 
 ACTIVATIONS = {"gelu": "gelu", "gelu-tanh": "gelu_new", "relu": "relu", "silu": "silu", "tanh": "tanh"}
 
@@ -43,6 +51,18 @@ class Names:
     pooler: str = "pooler.dense"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entries:
+    """What a family's config.json calls the sizes that BERT and DistilBERT name differently."""
+
+    layers: str
+    width: str
+    heads: str
+    inner: str  # of the feed-forward
+    activation: str
+    dropout: str
+
+
 def refuses(config: ModelConfig) -> list[str]:
     """Why this config is no post-norm encoder of this kind; empty when it is."""
     a, f, why = config.attention, config.feed_forward, list[str]()
@@ -61,6 +81,45 @@ def refuses(config: ModelConfig) -> list[str]:
     if config.embedding_scale is not None or config.logit_softcap is not None:
         why.append("its embedding is not scaled and its logits are not capped")
     return why
+
+
+def settings(names: Entries, config: ModelConfig) -> dict[str, Any]:
+    """config.json's entries that each family has."""
+    return {
+        "vocab_size": config.vocabulary,
+        "max_position_embeddings": config.context,
+        names.layers: config.layers,
+        names.width: config.width,
+        names.heads: config.attention.heads,
+        names.inner: config.feed_forward.width,
+        names.activation: ACTIVATIONS[config.feed_forward.kind],
+        names.dropout: config.dropout,
+        "tie_word_embeddings": config.tied,
+    }
+
+
+def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder: Any) -> ModelConfig:
+    """The config of these entries, with a head where they promise one; ``encoder``: its other options.
+
+    Raises ConfigError naming the entry that is missing or wrong.
+    """
+    check_absolute(settings)
+    width, activation = entry(settings, names.width, int), word(settings, names.activation, ACTIVATIONS)
+    head = PredictionConfig(activation=activation) if has_head(settings) else None
+    return ModelConfig(
+        vocabulary=entry(settings, "vocab_size", int),
+        context=entry(settings, "max_position_embeddings", int),
+        layers=entry(settings, names.layers, int),
+        width=width,
+        attention=attention(width, entry(settings, names.heads, int), (names.width, names.heads)),
+        feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, names.inner, int), bias=True),
+        norm=NormConfig(kind="layer", eps=eps),
+        positions=PositionConfig(kind="learned"),
+        arrangement="post",
+        encoder=EncoderConfig(prediction=head, **encoder),
+        tied=entry(settings, "tie_word_embeddings", bool, True),
+        dropout=entry(settings, names.dropout, float, 0.1),
+    )
 
 
 def attention(width: int, heads: int, names: tuple[str, str] = HEADS) -> AttentionConfig:

@@ -6,17 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import ACTIVATIONS, Names, parts
-from clearhead.hub.families.entries import entry, word
+from clearhead.hub.families.bertlike import Entries, Names, parts
 from clearhead.hub.families.table import Row
-from clearhead.model import (
-    EncoderConfig,
-    FeedForwardConfig,
-    ModelConfig,
-    NormConfig,
-    PositionConfig,
-    PredictionConfig,
-)
+from clearhead.model import ModelConfig, PredictionConfig
 
 MODEL_TYPE: str = "distilbert"
 ARCHITECTURE: str = "DistilBertForMaskedLM"
@@ -28,6 +20,9 @@ HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "tie_weights_",  # as tie_word_embeddings, which alone is read
 }
 EPS = 1e-12  # of every norm, and not a setting
+ENTRIES = Entries(
+    layers="n_layers", width="dim", heads="n_heads", inner="hidden_dim", activation="activation", dropout="dropout"
+)
 NAMES = Names(
     prefix="distilbert.",
     embedding="embeddings.word_embeddings",
@@ -69,39 +64,14 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     return {
         "architectures": bertlike.architecture("DistilBert", config),
         "model_type": MODEL_TYPE,
-        "vocab_size": config.vocabulary,
-        "max_position_embeddings": config.context,
-        "n_layers": config.layers,
-        "dim": config.width,
-        "n_heads": config.attention.heads,
-        "hidden_dim": config.feed_forward.width,
-        "activation": ACTIVATIONS[config.feed_forward.kind],
-        "dropout": config.dropout,
+        **bertlike.settings(ENTRIES, config),
         "attention_dropout": 0.0,
-        "tie_word_embeddings": config.tied,
     }
 
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
-    bertlike.check_absolute(settings)
-    width, activation = entry(settings, "dim", int), word(settings, "activation", ACTIVATIONS)
-    return ModelConfig(
-        vocabulary=entry(settings, "vocab_size", int),
-        context=entry(settings, "max_position_embeddings", int),
-        layers=entry(settings, "n_layers", int),
-        width=width,
-        attention=bertlike.attention(width, entry(settings, "n_heads", int), ("dim", "n_heads")),
-        feed_forward=FeedForwardConfig(kind=activation, width=entry(settings, "hidden_dim", int), bias=True),
-        norm=NormConfig(kind="layer", eps=EPS),
-        positions=PositionConfig(kind="learned"),
-        arrangement="post",
-        encoder=EncoderConfig(
-            prediction=PredictionConfig(activation=activation) if bertlike.has_head(settings) else None
-        ),
-        tied=entry(settings, "tie_word_embeddings", bool, True),
-        dropout=entry(settings, "dropout", float, 0.1),
-    )
+    return bertlike.config(ENTRIES, settings, eps=EPS)
 
 
 def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
