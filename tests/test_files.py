@@ -89,7 +89,7 @@ def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], Abst
 class TestPlacesThatCannotBeWritten:
     def test_under_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
-        with pytest.raises(FolderError, match=r"file/a: cannot be written: Not a directory; free"):
+        with pytest.raises(FolderError, match=r"file/a: cannot be written: Not a directory; choose"):
             write_text(tmp_path / "file" / "a", "y")
 
     def test_a_folder(self, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ class TestPlacesThatCannotBeWritten:
         assert names(tmp_path) == ["a"]
 
     def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
-        with pytest.raises(FolderError, match=r"cannot be written: File name too long; free"):
+        with pytest.raises(FolderError, match=r"cannot be written: File name too long; choose"):
             write_text(tmp_path / ("x" * 256), "y")
         assert names(tmp_path) == []
 
@@ -109,7 +109,9 @@ class TestPlacesThatCannotBeWritten:
         assert len(names(tmp_path)) == 3
 
     def test_without_leave(self) -> None:
-        with pytest.raises(FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; free"):
+        with pytest.raises(
+            FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; choose a place that can"
+        ):
             write_text(Path("/proc/none/a"), "y")  # the superuser cannot write here either
 
 

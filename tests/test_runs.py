@@ -16,7 +16,7 @@ from clearhead.errors import ConfigError, FolderError, MemoryNeededError, Option
 from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.text import Tokenizer
-from clearhead.train import TrainConfig
+from clearhead.train import TrainConfig, check_memory, memory_needed
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
 from little_configs import QWEN3
@@ -159,9 +159,9 @@ class TestText:
 
 class TestMemory:
     def test_more_than_there_is_is_refused_before_it_is_taken(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
-        need = runs.memory_needed(MODEL, TRAIN)
+        need = memory_needed(MODEL, TRAIN)
         monkeypatch.setattr(machine, "free_memory", lambda device: need)
-        runs.check_memory(MODEL, TRAIN)
+        check_memory(MODEL, TRAIN)
         monkeypatch.setattr(machine, "free_memory", lambda device: need - 1)
         with pytest.raises(MemoryNeededError, match=r"on 2 texts of 8 tokens needs about .* GB are free; lower"):
             runs.create(texts, Recipe(text=config("a.txt"), model=MODEL, train=TRAIN))
@@ -169,12 +169,12 @@ class TestMemory:
 
     def test_on_a_gpu_its_own_counts(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(machine, "device", lambda: "cuda")
-        need = runs.memory_needed(MODEL, TRAIN)
+        need = memory_needed(MODEL, TRAIN)
         monkeypatch.setattr(machine, "free_memory", {"cuda": need}.__getitem__)
-        runs.check_memory(MODEL, TRAIN)
+        check_memory(MODEL, TRAIN)
         monkeypatch.setattr(machine, "free_memory", {"cuda": need - 1}.__getitem__)
         with pytest.raises(MemoryNeededError, match=r"GB are free on cuda; lower train.batch"):
-            runs.check_memory(MODEL, TRAIN)
+            check_memory(MODEL, TRAIN)
 
     @pytest.mark.parametrize("config", [MIDDLING, MIXTURE], ids=["one feed-forward", "two active experts"])
     def test_the_estimate_is_near_what_is_taken(self, config: ModelConfig):
@@ -197,12 +197,12 @@ class TestMemory:
             text=True,
             check=True,
         )
-        few, many = (runs.memory_needed(config, replace(TRAIN, batch=batch)) for batch in (1, 32))
+        few, many = (memory_needed(config, replace(TRAIN, batch=batch)) for batch in (1, 32))
         assert 0.7 * (many - few) < int(done.stdout) < 1.4 * (many - few)
 
     def test_what_a_run_needs_grows_with_each_part(self):
         needs = [
-            runs.memory_needed(model, train)
+            memory_needed(model, train)
             for model, train in [
                 (MODEL, TRAIN),
                 (MODEL, replace(TRAIN, batch=64)),

@@ -34,6 +34,10 @@ class FolderError(ClearheadError):
     """A run or checkpoint folder that exists already, is missing, truncated or altered."""
 
 
+class WriteError(FolderError):
+    """A file cannot be written: the disk is full, or the place is not for this user."""
+
+
 class MemoryNeededError(ClearheadError):
     """More memory would be needed than there is; raised before it is allocated."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -10,14 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, WriteError
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
     """A file that takes the place of ``path`` when the block ends well, and leaves nothing when it does not.
 
-    It is written under a temporary name in the same folder, flushed to the disk and renamed. Raises FolderError when
+    It is written under a temporary name in the same folder, flushed to the disk and renamed. Raises WriteError when
     it cannot be written (a full disk, a file-size limit, a folder without leave to write).
     """
     # the name cut off: with what is added, a long one would be too long for the file system
@@ -40,9 +41,9 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
         before = "; the file that stood there is unchanged" if stands and not replaced else ""
         reason = fault.strerror or fault
-        raise FolderError(
-            f"{path}: cannot be written: {reason}{before}; free some space or choose another place"
-        ) from fault
+        full = fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        way = "free some space or choose another place" if full else "choose a place that can be written"
+        raise WriteError(f"{path}: cannot be written: {reason}{before}; {way}") from fault
     finally:
         with suppress(OSError):  # never made, or renamed
             temporary.unlink()

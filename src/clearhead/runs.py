@@ -21,12 +21,10 @@ import tomli_w
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import leftovers, replacing, write_text
-from clearhead.model import ModelConfig, Transformer, build, skeleton, to_dict
+from clearhead.model import Transformer, build, skeleton, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
-from clearhead.train import State, load_state, saved
-from clearhead.train.config import TrainConfig, window_of
-from clearhead.train.cross_entropy import LOGITS_AT_ONCE
+from clearhead.train import State, check_memory, load_state, saved
 
 RECIPE = "recipe.toml"
 STATE = "state"
@@ -164,31 +162,6 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
             "and a new run begun with another --out"
         )
     return resolved(table), state
-
-
-def check_memory(model: ModelConfig, config: TrainConfig) -> None:
-    """Raises MemoryNeededError when training would need more memory than is free; estimated, nothing is allocated."""
-    need = memory_needed(model, config)
-    machine.check_free(
-        need,
-        machine.device(),
-        f"training {model.parameters():,} weights on {config.batch} texts of {model.context} tokens needs about "
-        f"{need / 1e9:.1f} GB",
-        "lower train.batch, model.context, layers or width",
-    )
-
-
-def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
-    """Bytes for weights, gradients, two optimizer states and a copy to save, and what backward keeps of one batch."""
-    tokens, E, F = config.batch * window_of(config, model), model.width, model.feed_forward.width
-    A = model.feed_forward.active
-    inner = (model.attention.heads + 2 * model.attention.kv_heads) * model.attention.head_width
-    # Kept for backward or passing, in float32: 8 widths of the residual stream, 3 of the projections, 5 of the hidden
-    # layer and 3 of the stream again for each further expert; within a tenth of what a process grows by
-    # (tests/test_runs.py).
-    activations = tokens * model.layers * (8 * E + 3 * inner + 5 * F * A + 3 * E * (A - 1))
-    logits = min(LOGITS_AT_ONCE[machine.device()], tokens * model.vocabulary)
-    return 4 * (5 * model.parameters() + activations + 3 * logits + model.vocabulary * E)
 
 
 @contextmanager

@@ -74,6 +74,18 @@ def test_exit_codes(command: Command, arguments, code, message):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    "words", [["train", "-"], ["eval", "run", "-"], ["generate", "run", "--file", "-"]], ids=" ".join
+)
+def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Path):
+    hub.save(tmp_path / "run", build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes())
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", COMMAND, *words]
+    done = subprocess.run(closed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "empty" in done.stderr.splitlines()[-1]
+
+
 def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Whatever the disk answers that nobody foresaw."""
 
@@ -82,7 +94,7 @@ def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, mo
 
     monkeypatch.setattr(hub, "outline", outline)
     done = command("show", "x")
-    assert (done.code, done.err) == (1, "error: [Errno 13] Permission denied: 'x'\n")
+    assert (done.code, done.err) == (1, "error: x: Permission denied\n")
     with pytest.raises(PermissionError):
         command("show", "x", "--debug")
 

@@ -71,7 +71,7 @@ class TestARun:
         )
         model = hub.load(trained[0]).transformer
         count = sum(p.numel() for p in model.parameters())
-        assert second == f"model: {count:,} weights; the run is kept in runs/text"
+        assert second == f"model: {count:,} weights; it will be kept in runs/text"
 
     def test_plain_lines_without_a_terminal(self, trained):
         _, done = trained

@@ -14,10 +14,12 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, 
 
 from clearhead import hub, runs
 from clearhead.errors import FolderError
+from clearhead.model import build
 from clearhead.recipes import read_file, resolved
 from clearhead.text import Tokenizer
-from clearhead.train import Evaluated, read_log
+from clearhead.train import Evaluated, TrainConfig, memory_needed, read_log
 from clearhead.train.further import beginning
+from little_configs import QWEN3
 
 STEPS = ["--steps", 10, "--threads", 1, "--set", "train.batch=4", "--set", "train.evaluations=2"]
 
@@ -55,6 +57,15 @@ def test_a_released_model_learns_and_stays_what_it_is(command: Command, tmp_path
     assert model.config.eos_token_id == [256, 0]
     assert model.generation_config.top_k == 7
     assert model.dtype == torch.float32  # what is trained is not rounded
+
+
+def test_a_long_context_asks_for_no_more_memory_than_the_windows_that_are_trained(command: Command, tmp_path):
+    """A text of the whole context would take 20 TB and more."""
+    config = replace(QWEN3, vocabulary=257, context=2**33)
+    assert memory_needed(config, TrainConfig(steps=1, batch=1)) > 2e13
+    hub.save(tmp_path / "long", build(config, seed=0), Tokenizer.bytes())
+    done = command("train", "text.txt", "--from", "long", *STEPS)
+    assert done.code == 0, done.err
 
 
 def test_it_begins_with_the_models_own_weights(command: Command, tmp_path, trained):

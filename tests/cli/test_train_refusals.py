@@ -189,7 +189,7 @@ class TestMemory:
 
     def test_of_a_model_that_no_machine_could_hold(self, command: Command, tmp_path: Path):
         done = command("train", "text.txt", *FEW, *SMALL, "--set", "model.width=10_000_000")
-        one_error(done, 1, "GB; ", "GB are free; lower train.batch, model.context, layers or width")
+        one_error(done, 1, "GB; ", "GB are free; lower train.batch or train.window, or take a smaller model")
         assert not (tmp_path / "runs" / "text").exists()
 
 
@@ -209,7 +209,9 @@ class TestADiskThatIsFull:
         words = ["--steps", 300, *SMALL, "--set", "train.evaluations=10"]
         with file_limit(35_000):
             done = command("train", "text.txt", *words, "--set", "model.width=4", "--set", "model.feed_forward.width=4")
-        one_error(done, 1, "runs/text/log.jsonl: cannot be written: File too large; free some space, then resume")
+        one_error(
+            done, 1, "runs/text/log.jsonl: cannot be written: File too large; free some space; then continue after step"
+        )
         assert command("train", "--resume", "runs/text").code == 0
         shape = ["--set", "model.width=4", "--set", "model.feed_forward.width=4"]
         assert command("train", "text.txt", *words, *shape, "--out", "whole").code == 0

@@ -164,7 +164,7 @@ class TestAFullDisk:
     def test_under_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
         for path in (tmp_path / "file", tmp_path / "file" / "run"):
-            with pytest.raises(FolderError, match=r"cannot be written: Not a directory; free some space or choose"):
+            with pytest.raises(FolderError, match=r"cannot be written: Not a directory; choose a place that can"):
                 saved(path, QWEN3)
         with pytest.raises(FolderError, match=r"config.json: cannot be read: No such file"):
             hub.save_weights(tmp_path / "none", lively(QWEN3))

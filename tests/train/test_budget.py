@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from clearhead import machine
-from clearhead.errors import ConfigError, OptionError
+from clearhead.errors import ConfigError, MemoryNeededError, OptionError
 from clearhead.model import ModelConfig
-from clearhead.train import budget, compiling
+from clearhead.train import budget, compiling, memory_needed
 from clearhead.train.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, choose, choose_threads, shape
 
 MILLIONS = 10_000_000
@@ -165,6 +165,22 @@ def test_one_precision_is_measured_where_the_time_is_short(monkeypatch):
     monkeypatch.setattr(machine, "bfloat16_pays", lambda: True)
     found, _ = chosen(1)
     assert (len(slow.tried), found.train.precision) == (1, "float32")
+
+
+def test_what_does_not_fit_into_memory_is_not_chosen(monkeypatch):
+    """A model of the ladder, and a batch; what was asked for and does not fit is told before anything is measured."""
+    Machine(monkeypatch, 1e13)
+    large, _ = chosen(30)
+    monkeypatch.setattr(machine, "free_memory", lambda device="cpu": 100_000_000)
+    small, said = chosen(30)
+    assert small.model.inner_parameters() < large.model.inner_parameters()
+    assert memory_needed(small.model, small.train) <= 100_000_000
+    assert small.train.batch < large.train.batch
+    assert said[-1].endswith("more memory is needed than is free")
+    tried = Machine(monkeypatch, 1e13).tried
+    with pytest.raises(MemoryNeededError, match=r"on 300000 texts of 256 tokens needs about .* lower train.batch"):
+        chosen(30, batch=300_000)
+    assert tried == []
 
 
 def test_long_runs_are_compiled_where_that_works(monkeypatch):

@@ -11,7 +11,7 @@ from small_runs import CrashError, Watcher, halves, run, shape, stream, whole_st
 
 from clearhead.errors import FolderError, OptionError, TextError, TrainingError
 from clearhead.model import build
-from clearhead.train import Evaluated, OptimizerConfig, Stepped, TrainConfig, loop, read_log
+from clearhead.train import Evaluated, OptimizerConfig, Stepped, TrainConfig, fit, loop, read_log
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 20
 TEXTS = halves(TEXT, TEXT[::-1])
@@ -151,6 +151,20 @@ def test_whichever_hook_fails_the_run_can_go_on_to_the_same_bits(tmp_path):
             run(folder, config, TEXTS, Watcher(fail_at=call), dropout=0.1)
         run(folder, config, TEXTS, dropout=0.1, state=whole_state(folder))
         same_end(tmp_path / "whole", folder)
+
+
+def test_an_evaluation_is_saved_before_it_is_told(tmp_path):
+    """Who reads on a terminal that step 6 was evaluated can go on from it, also when the terminal is gone by then."""
+    told = []
+
+    def report(found):
+        if isinstance(found, Evaluated):
+            told.append(found.step)
+            assert whole_state(tmp_path).progress.step == found.step
+
+    hooks = replace(Watcher().hooks(), report=report)
+    fit(build(shape(), seed=0), replace(SHORT, steps=12, evaluations=2), *TEXTS, folder=tmp_path, hooks=hooks)
+    assert told == [0, 6, 12]
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path):

@@ -98,5 +98,5 @@ def test_a_full_disk_is_told(tmp_path, file_limit, when):
 
     with file_limit(30_000), pytest.raises(FolderError) as told:
         fill()
-    assert str(told.value) == f"{path}: cannot be written: File too large; free some space, then resume"
+    assert str(told.value) == f"{path}: cannot be written: File too large; free some space"
     assert read_log(path) == [long]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -70,6 +71,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     machine.keep_freed_memory()
+    if sys.__stdin__ is None:  # closed, as `<&-` in a shell does: it is as if there were nothing to read
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
     log, notes = logging.getLogger("clearhead"), Notes()
     log.addHandler(notes)
     log.setLevel(logging.INFO)
@@ -78,7 +81,11 @@ def main() -> None:
     except (ClearheadError, OSError) as error:
         if debug:
             raise
-        _end(str(error), error.exit_code if isinstance(error, ClearheadError) else 1)
+        _end(_told(error), error.exit_code if isinstance(error, ClearheadError) else 1)
+    except MemoryError:
+        if debug:
+            raise
+        _end(f"out of memory; {ROOM}", 1)
     except RuntimeError as error:
         short = machine.shortage(error)
         if debug or short is None:
@@ -86,6 +93,13 @@ def main() -> None:
         _end(f"out of memory: {short} could not be had; {ROOM}", 1)
     finally:
         log.removeHandler(notes)
+
+
+def _told(error: ClearheadError | OSError) -> str:
+    """The message; of the system's own errors what failed, and on which file or stream."""
+    if isinstance(error, ClearheadError):
+        return str(error)
+    return f"{error.filename or 'output'}: {error.strerror or error}"
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -17,13 +17,24 @@ from rich.console import Console
 from clearhead import hub, machine, recipes, runs
 from clearhead.cli import origin as origins
 from clearhead.cli.progress import Display
-from clearhead.errors import ConfigError, MissingExtraError, OptionError
+from clearhead.errors import ConfigError, MissingExtraError, OptionError, WriteError
 from clearhead.generation import Sampling, generate
 from clearhead.model import ModelConfig, Transformer, build, from_dict, to_dict
 from clearhead.observation.curve import draw_curve
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
-from clearhead.train import Evaluated, Hooks, State, Stepped, TrainConfig, fit, read_log, saved, score_of
+from clearhead.train import (
+    Evaluated,
+    Hooks,
+    State,
+    Stepped,
+    TrainConfig,
+    check_memory,
+    fit,
+    read_log,
+    saved,
+    score_of,
+)
 from clearhead.train.budget import SHORTEST, choose, choose_threads, looks_measured, shape
 from clearhead.train.config import window_of
 from clearhead.train.further import beginning, choose_further
@@ -73,7 +84,7 @@ def start(
         whole = _resolved(table, material, console, time.perf_counter() - started)
         model, papers = runs.create(folder, whole)
         after = "" if whole.origin is None else f", as they are in {whole.origin}"
-        console.print(f"model: {whole.model.parameters():,} weights{after}; the run is kept in {folder}")
+        console.print(f"model: {whole.model.parameters():,} weights{after}; it will be kept in {folder}")
         used = time.perf_counter() - started
         _fit(folder, whole, material, model, papers, console, state=None, used=used)
     return folder
@@ -87,7 +98,7 @@ def resume(folder: Path, given: Table, others: Sequence[object], *, started: flo
     with runs.held(folder), _resumable(folder, console):
         recipe, state = runs.reopen(folder)
         material = runs.prepare(recipe.text, folder, console.print)
-        runs.check_memory(recipe.model, recipe.train)
+        check_memory(recipe.model, recipe.train)
         if state is None:
             model, papers = runs.begun(recipe)
         else:
@@ -163,14 +174,12 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
     shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
     Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
     if "origin" in table:
-        runs.check_memory(from_dict(ModelConfig, model, "model."), from_dict(TrainConfig, {**train, "batch": 1}))
         train = _further(table, material, console, used)
     elif not _complete(model):
 
         def adapt(tried: ModelConfig) -> ModelConfig:
             return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
 
-        runs.check_memory(adapt(shape(0, vocabulary, SHORTEST)), from_dict(TrainConfig, {**train, "batch": 1}))
         choice = choose(
             minutes=train["minutes"],
             used=used,
@@ -188,7 +197,7 @@ def _resolved(table: Table, material: runs.Material, console: Console, used: flo
         model = recipes.joined([to_dict(choice.model), model])
         train = recipes.joined([to_dict(choice.train), train])
     recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
-    runs.check_memory(recipe.model, recipe.train)
+    check_memory(recipe.model, recipe.train)
     return replace(recipe, train=_measured(recipe, train, console, used))
 
 
@@ -225,6 +234,7 @@ def _further(table: Table, material: runs.Material, console: Console, used: floa
     first = beginning(model, len(material.train))
     train = recipes.joined([{"window": first.window}, table["train"]])
     config = from_dict(TrainConfig, train, "train.")
+    check_memory(model, from_dict(TrainConfig, {**train, "batch": 1}))
     if config.minutes is None:
         return recipes.joined([{"batch": first.batch}, train])
     choice = choose_further(
@@ -307,8 +317,17 @@ def _resumable(folder: Path, console: Console) -> Generator[None]:
             console.print("stopped before the first step")
         else:
             console.print(f"stopped; saved after step {int(state.stem):,}; continue with")
-            console.print(f"  clearhead train --resume {shlex.quote(str(folder))}")
+            console.print(f"  {_resuming(folder)}")
         raise typer.Exit(130) from None
+    except WriteError as fault:
+        state = saved(folder / runs.STATE)
+        if state is None:
+            raise
+        raise WriteError(f"{fault}; then continue after step {int(state.stem):,} with {_resuming(folder)}") from fault
+
+
+def _resuming(folder: Path) -> str:
+    return f"clearhead train --resume {shlex.quote(str(folder))}"
 
 
 def _sample(model: Transformer, material: runs.Material) -> str:

@@ -14,7 +14,7 @@ from clearhead.errors import OptionError, nearest
 from clearhead.files import replacing
 from clearhead.text.pieces import CUT_QWEN2, cut
 from clearhead.text.sources import Progress, Source, blocks_of
-from clearhead.text.store import cache_folder
+from clearhead.text.store import cache_folder, writing
 from clearhead.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,12 @@ def learn(
         return known
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
     made = Tokenizer.characters(texts) if kind == "characters" else Tokenizer.train_bpe(texts, vocab_size)
+    if vocab_size is not None and made.vocab_size < vocab_size:
+        log.info(
+            "the text gives a vocabulary of %s tokens; %s were asked for", f"{made.vocab_size:,}", f"{vocab_size:,}"
+        )
     text = made.to_json()
-    with replacing(path) as file:
+    with writing(), replacing(path) as file:
         file.write(json.dumps({"checksum": _checksum(text), "tokenizer": text}).encode())
     return made
 

@@ -14,13 +14,14 @@ import logging
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from clearhead.errors import WriteError
 from clearhead.files import replacing
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,15 @@ def cache_folder(given: Path | None) -> Path:
     if own := os.environ.get("CLEARHEAD_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clearhead"
+
+
+@contextlib.contextmanager
+def writing() -> Generator[None]:
+    """Around what writes to the cache: an error says how to put it elsewhere."""
+    try:
+        yield
+    except WriteError as fault:
+        raise WriteError(f"{fault}; CLEARHEAD_CACHE names another folder for this cache") from fault
 
 
 def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:

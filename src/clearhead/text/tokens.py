@@ -14,7 +14,7 @@ import numpy.typing as npt
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.pieces import batches, cut
 from clearhead.text.sources import Progress, Source, blocks_of
-from clearhead.text.store import FORMAT, cache_folder, read_columns, write_columns
+from clearhead.text.store import FORMAT, cache_folder, read_columns, write_columns, writing
 from clearhead.text.tokenizer import Ids, Tokenizer
 
 # Encoded at once: the library keeps about 100 bytes per token while it works, 50 MB here.
@@ -93,7 +93,8 @@ def tokenize(
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
     if columns is None:
-        write_columns(path, _encoded(sources, tokenizer, progress))
+        with writing():
+            write_columns(path, _encoded(sources, tokenizer, progress))
         columns = read_columns(path)
     if columns is None:
         raise FolderError(

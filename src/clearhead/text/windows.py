@@ -43,7 +43,7 @@ class Windows:
         if len(tokens) < context + 1:
             raise TextError(
                 f"the text has {len(tokens)} tokens; a window needs {context + 1}, context {context} and the next; "
-                f"give more text" + (f", or a context of {len(tokens) - 1} or less" if len(tokens) > 1 else "")
+                "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
             )
         self.context = context
         self.batch = batch

@@ -3,6 +3,7 @@
 from clearhead.train.checkpoint import Progress, State, load_state, saved
 from clearhead.train.config import OptimizerConfig, TrainConfig
 from clearhead.train.loop import Hooks, Outcome, fit, score_of
+from clearhead.train.memory import check_memory, memory_needed
 from clearhead.train.objective import Score, next_token_loss
 from clearhead.train.report import Evaluated, Report, Stepped, read_log
 
@@ -17,8 +18,10 @@ __all__ = [
     "State",
     "Stepped",
     "TrainConfig",
+    "check_memory",
     "fit",
     "load_state",
+    "memory_needed",
     "next_token_loss",
     "read_log",
     "saved",

@@ -15,6 +15,7 @@ from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, bui
 from clearhead.text import Batch
 from clearhead.train import compiling
 from clearhead.train.config import OptimizerConfig, TrainConfig, check_time, window_of
+from clearhead.train.memory import check_memory, memory_needed
 from clearhead.train.objective import next_token_loss
 from clearhead.train.optimizer import Optimizer
 
@@ -82,7 +83,11 @@ def choose(
     torch.set_num_threads(threads)
     precisions: tuple[Precision, ...] = worth_trying() if precision is None else (precision,)
     chosen, speeds, began = 0, dict[Precision, float](), time.perf_counter()
+    check_memory(ladder[0], TrainConfig(minutes=minutes, batch=measured))
     for rung, model in enumerate(ladder):
+        if rung and not _fits(model, minutes, measured):
+            say(f"{model.layers} layers of width {model.width}: more memory is needed than is free")
+            break
         by_precision: dict[Precision, float] = {}
         for name in precisions:
             if not by_precision or time.perf_counter() - began < MEASURED * left:
@@ -100,7 +105,10 @@ def choose(
     epochs = shown / tokens
     model = adapt(replace(model, dropout=0.1 if epochs > EPOCHS else 0.0))
     batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
-    batch = batch or max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
+    if batch is None:
+        batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
+        while batch > 1 and not _fits(model, minutes, batch):
+            batch //= 2
     each_look, last_look = looks(speed * left, EVALUATIONS, context)
     refused = compiling.refuses() if minutes >= COMPILED else ""
     train = TrainConfig(
@@ -128,6 +136,10 @@ def choose(
         threads_reason,
     )
     return Choice(model=model, train=train, reasons=reasons)
+
+
+def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:
+    return memory_needed(model, TrainConfig(minutes=minutes, batch=batch)) <= machine.free_memory(machine.device())
 
 
 def looks(trained: float, evaluations: int, context: int) -> tuple[int, int]:

@@ -144,12 +144,12 @@ def fit(
             sample=hooks.sample(),
         )
         log.write(report)
-        hooks.report(report)
         # After the last step comes one more look, and the caller reads the final tokens.
         clock.reserve = (
             clock.seconds() - began + saving + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
         )
         save()
+        hooks.report(report)  # after saving: what was told is not lost, also where nobody can be told any more
 
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, WriteError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,7 @@ class Log:
         try:
             yield
         except OSError as fault:
-            raise FolderError(
-                f"{self._path}: cannot be written: {fault.strerror or fault}; free some space, then resume"
-            ) from fault
+            raise WriteError(f"{self._path}: cannot be written: {fault.strerror or fault}; free some space") from fault
 
 
 def read_log(path: Path) -> list[Report]:
