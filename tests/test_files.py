@@ -109,9 +109,7 @@ class TestPlacesThatCannotBeWritten:
         assert len(names(tmp_path)) == 3
 
     def test_without_leave(self) -> None:
-        with pytest.raises(
-            FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; choose a place that can"
-        ):
+        with pytest.raises(FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; choose a place that can"):
             write_text(Path("/proc/none/a"), "y")  # the superuser cannot write here either
 
 

@@ -17,7 +17,7 @@ from clearhead.attend.mask import (
     window,
 )
 from clearhead.attend.record import Record, watch
-from clearhead.attend.request import Request, Site
+from clearhead.attend.request import Request, Site, wide
 from clearhead.attend.score import Score
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "padding",
     "prefix",
     "watch",
+    "wide",
     "window",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.attend import FULL, Mask, left_padding
+from clearhead.attend import FULL, Mask, left_padding, wide
 from clearhead.attend.record import watching
 from clearhead.errors import ClearheadError
 from clearhead.generation.filters import choose
@@ -147,7 +147,7 @@ class Decoding:
         logits_BTV = self._transformer(
             self._next_BT, mask=self._mask, places_BT=places_BT, cache=self._cache, last=last
         )
-        return logits_BTV if logits_BTV.dtype == torch.float64 else logits_BTV.float()
+        return logits_BTV.to(wide(logits_BTV.dtype))
 
     def _cross(self, border: int) -> None:
         """Passes all texts anew when one comes to the border: the cache holds keys turned for shorter ones."""

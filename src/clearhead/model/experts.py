@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clearhead.attend import wide
 from clearhead.model.config import ExpertsConfig, FeedForwardConfig, ModelConfig
 from clearhead.model.feed_forward import FeedForward, activated, rows
 
@@ -28,7 +29,7 @@ class Router(nn.Module):
     def forward(self, x_NE: Tensor) -> tuple[Tensor, Tensor]:
         """weights_NA in float32 or wider and experts_NA: the A active ones, the highest score first."""
         s_NX = F.linear(x_NE, self.weight, self.bias)
-        s_NX = s_NX if s_NX.dtype == torch.float64 else s_NX.float()
+        s_NX = s_NX.to(wide(s_NX.dtype))
         s_NA, experts_NA = s_NX.topk(self.active, dim=-1)
         weights_NA = s_NA.softmax(dim=-1) if self.softmax == "chosen" else s_NX.softmax(dim=-1).gather(-1, experts_NA)
         if self.training and self.balance and torch.is_grad_enabled():

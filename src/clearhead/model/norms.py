@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clearhead.attend import wide
 from clearhead.model.config import AttentionConfig, NormConfig
 from clearhead.model.fused import RMSNormalise
 
@@ -16,16 +17,15 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     Zhang and Sennrich 2019, eq. 4. Sums are float32 or wider.
     """
     if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        return RMSNormalise.apply(wide, weight, eps).to(x.dtype)
+        return RMSNormalise.apply(x.to(wide(x.dtype)), weight, eps).to(x.dtype)
     # Under autocast CUDA gives float32 here, and attention wants one dtype for q, k and v.
     return (F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)).to(x.dtype)
 
 
 def rms_norm_offset(x: Tensor, weight: Tensor, config: NormConfig) -> Tensor:
     """The same with offset + weight for the weight, all in float32 or wider, rounded once (Gemma, 2024)."""
-    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    return rms_norm(wide, config.offset + weight.to(wide.dtype), config.eps).to(x.dtype)
+    dtype = wide(x.dtype)
+    return rms_norm(x.to(dtype), config.offset + weight.to(dtype), config.eps).to(x.dtype)
 
 
 class RMSNorm(nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clearhead.attend import wide
 from clearhead.errors import ConfigError, nearest
 
 
@@ -59,7 +60,7 @@ class Pooling:
 
     def __call__(self, x_BTE: Tensor, lengths_B: Tensor) -> Tensor:
         """vectors_BE in float32 or wider from the first ``lengths_B`` places of each text."""
-        x_BTE = x_BTE if x_BTE.dtype == torch.float64 else x_BTE.float()
+        x_BTE = x_BTE.to(wide(x_BTE.dtype))
         places_T = torch.arange(x_BTE.shape[1], device=x_BTE.device)
         vectors_BE = RULES[self.kind](x_BTE, (places_T < lengths_B[:, None]).unsqueeze(-1))
         return torch.nn.functional.normalize(vectors_BE, dim=-1) if self.normalised else vectors_BE

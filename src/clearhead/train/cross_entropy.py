@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clearhead.attend import wide
+
 # Logits computed at a time: few enough for a processor's cache, enough to fill a GPU.
 LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
 
@@ -32,8 +34,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
         device = x_NE.device.type
         products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_NE.dtype
-        wide = torch.float64 if products == torch.float64 else torch.float32
-        total = torch.zeros((), dtype=wide, device=x_NE.device)
+        dtype = wide(products)
+        total = torch.zeros((), dtype=dtype, device=x_NE.device)
         dx_NE, dw_VE = (torch.empty_like(x_NE), torch.zeros_like(weight_VE)) if train else (None, None)
         step = max(1, LOGITS_AT_ONCE.get(device, LOGITS_AT_ONCE["cuda"]) // weight_VE.shape[0])
         with torch.autocast(device, enabled=False):
@@ -41,8 +43,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for start in range(0, x_NE.shape[0], step):
                 rows = slice(start, start + step)
                 x, targets = x_NE[rows].to(products), targets_N[rows]
-                counted, targets = (targets >= 0).to(wide), targets.clamp(min=0)
-                logits = (x @ w_VE.mT).to(wide)
+                counted, targets = (targets >= 0).to(dtype), targets.clamp(min=0)
+                logits = (x @ w_VE.mT).to(dtype)
                 if cap is not None:
                     logits = cap * torch.tanh(logits / cap)
                 lse = logits.logsumexp(dim=1)
