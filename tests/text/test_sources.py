@@ -53,6 +53,15 @@ def test_a_folder_gives_its_text_files_by_name(tmp_path: Path, caplog: pytest.Lo
     assert told.endswith("cover.png, data.gz")
 
 
+@pytest.mark.parametrize("twice", ["a.txt", "../{name}/a.txt", "*.txt", "."])
+def test_a_text_that_comes_twice_is_told(tmp_path: Path, twice: str):
+    """Of a text read twice the validation part would have been learned."""
+    (tmp_path / "a.txt").write_text("a")
+    other = tmp_path / twice.format(name=tmp_path.name)
+    with pytest.raises(OptionError, match=r"a\.txt: comes more than once; name every text once"):
+        sources([tmp_path / "a.txt", other])
+
+
 def test_a_pattern_gives_files_only(tmp_path: Path):
     for name in ("one.log", "two.log", "three.txt"):
         (tmp_path / name).write_text(name)

@@ -172,9 +172,11 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     """The files meant by ``paths``: files as named, folders (every text file below, hidden ones apart, by name),
     patterns such as ``books/**/*.txt``, and "-" for standard input.
 
-    Raises TextError for what is not there. What a folder holds beside text is passed over and logged.
+    Raises TextError for what is not there, OptionError for a file that is meant twice. What a folder holds beside text
+    is passed over and logged.
     """
     found: list[FileSource] = []
+    seen: set[Path] = set()
     for given in paths:
         path = Path(given)
         if str(given) == "-":
@@ -188,6 +190,11 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
                 raise TextError(f"{given}: no file matches this pattern; see what is there with ls")
         else:
             files = [path]
+        for file in files:
+            # Its end would be validated on what its beginning taught.
+            if (place := file.resolve()) in seen:
+                raise OptionError(f"{file}: comes more than once; name every text once")
+            seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]
     if not found:
         raise OptionError("no text given: name a file, a folder, a pattern, or - for standard input")
