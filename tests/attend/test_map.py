@@ -234,7 +234,23 @@ class TestByHand:
         zeros = torch.zeros(1, 1, 3, 1)
         a = look(zeros, zeros, zeros, causal(), Score(sinks_H=torch.zeros(1)))[3, 0]
         assert a[:, :].sum(1).tolist() == pytest.approx([1 / 2, 2 / 3, 3 / 4])
-        assert a.row_sum_error() == 0.0
+        assert a.mass_on_sink().tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
+        assert a.mass_on_sink(-1).item() == pytest.approx(1 / 4)
+        assert a.has_sink
+        assert 0.0 <= a.row_sum_error() < 1e-6
+
+    def test_what_lies_on_a_sink_is_checked_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A row with a part of it lost sums to less than 1, as a row with a sink does: only the two together tell."""
+        q, k, v = (t.float() for t in tensors(6, 3, 5))
+        a = look(q, k, v, causal(), SCORES["sinks"].score(6))[3, 2]
+        assert 0.0 <= a.row_sum_error() < 1e-6
+        exact = map_module.shares
+        monkeypatch.setattr(map_module, "shares", lambda s, sinks: (exact(s, sinks)[0] * 0.75, exact(s, sinks)[1]))
+        assert a.row_sum_error() > 0.1
+
+    def test_without_a_sink_nothing_lies_on_it(self) -> None:
+        a = by_hand([[1, 0], [0.5, 0.5]])
+        assert (a.has_sink, a.mass_on_sink().tolist(), a.mass_on_sink(1).item()) == (False, [0, 0], 0)
 
     def test_a_row_that_sees_nothing_measures_nothing(self) -> None:
         zeros = torch.zeros(1, 1, 2, 1)

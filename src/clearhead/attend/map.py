@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend.mask import Mask
-from clearhead.attend.request import Site, logits, weights
+from clearhead.attend.request import Site, logits, shares
 from clearhead.attend.score import Score
 from clearhead.errors import WatchError
 
@@ -57,7 +57,7 @@ class Call:
 
 class AttentionMap:
     """The weights of one head for one text, of shape (Q, K); rows sum to 1, or are zero where no key is visible.
-    With an attention sink (``Score.sinks_H``) a row sums to less: what is missing lies on the sink.
+    With an attention sink (``Score.sinks_H``) a row sums to less: the rest is its ``mass_on_sink``.
 
     All results are float32 (float64 for a float64 model), computed exactly from the stored q and k; under
     bfloat16 the fused kernels round the weights once more before they meet v.
@@ -97,13 +97,13 @@ class AttentionMap:
         Q, K = self.shape
         rows, columns = _span(row, Q, "query"), _span(column, K, "key")
         empty_QK = torch.zeros(0, columns.stop - columns.start)
-        tile_QK = torch.cat([empty_QK, *(weights_QK[:, columns] for _, weights_QK in self._blocks(rows))])
+        tile_QK = torch.cat([empty_QK, *(weights_QK[:, columns] for _, weights_QK, _ in self._blocks(rows))])
         tile = tile_QK if isinstance(row, slice) else tile_QK[0]
         return tile if isinstance(column, slice) else tile[..., 0]
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """(query rows, weights_QK over all keys), a block of rows at a time."""
-        return self._blocks(slice(0, self.shape[0]))
+        return ((rows, weights_QK) for rows, weights_QK, _ in self._blocks(slice(0, self.shape[0])))
 
     def top(self, n: int) -> Top:
         """The ``n`` largest weights of every query and the key places they fall on."""
@@ -120,6 +120,20 @@ class AttentionMap:
     def mass_on_first(self) -> Tensor:
         """Weight of every row on key 0 (Q,): an attention sink where it is large (Xiao et al. 2023)."""
         return self._rowwise(lambda rows, weights_QK: weights_QK[:, 0])
+
+    @property
+    def has_sink(self) -> bool:
+        """True when a part of every row lies on an attention sink, which is no key (``Score.sinks_H``)."""
+        return any(call.score.sinks_H is not None for call in self._calls)
+
+    def mass_on_sink(self, row: SupportsIndex | None = None) -> Tensor:
+        """Weight of every row on the head's attention sink (Q,), or of one row (): what its keys leave of 1.
+
+        0 in a head without one. 1 in a row that sees no key.
+        """
+        rows = slice(0, self.shape[0]) if row is None else _span(row, self.shape[0], "query")
+        sunk_Q = torch.cat([sunk_Q for _, _, sunk_Q in self._blocks(rows)])
+        return sunk_Q if row is None else sunk_Q[0]
 
     def mass_on_previous(self) -> Tensor:
         """Weight of every row on the place before its own (Q,); 0 at place 0."""
@@ -154,11 +168,10 @@ class AttentionMap:
         return total_K
 
     def row_sum_error(self) -> float:
-        """Largest distance from 1 among the sums of rows that see a key; with a sink, largest excess over 1."""
-        sums_Q = self._rowwise(lambda rows, weights_QK: weights_QK.sum(1))
-        error_Q = torch.where(sums_Q != 0, sums_Q - 1, 0.0)
-        has_sink = any(call.score.sinks_H is not None for call in self._calls)
-        return float((error_Q.clamp(min=0) if has_sink else error_Q.abs()).max())
+        """Largest distance from 1 among the sums of rows that see a key, what lies on a sink counted."""
+        whole = slice(0, self.shape[0])
+        sums_Q = torch.cat([weights_QK.sum(1) + sunk_Q for _, weights_QK, sunk_Q in self._blocks(whole)])
+        return float(torch.where(sums_Q != 0, sums_Q - 1, 0.0).abs().max())
 
     def image(self, height: int, width: int, pool: Literal["max", "mean"] = "max") -> Tensor:
         """The map shrunk to at most (height, width), each cell the largest or mean weight it covers; never enlarged."""
@@ -186,20 +199,22 @@ class AttentionMap:
     def _rowwise(self, measure: Callable[[slice, Tensor], Tensor]) -> Tensor:
         return torch.cat([measure(rows, weights_QK) for rows, weights_QK in self.blocks()])
 
-    def _blocks(self, asked: slice) -> Iterator[tuple[slice, Tensor]]:
+    def _blocks(self, asked: slice) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """(query rows, their weights_QK over all keys, and what lies on the sink, sunk_Q), a block at a time."""
         K, start = self.shape[1], 0
         for call in self._calls:
             first, last = max(asked.start, start), min(asked.stop, start + call.queries)
             step = max(1, BLOCK // call.keys)
             for row in range(first, last, step):
                 stop = min(row + step, last)
-                weights_QK = self._weights(call, slice(row - start, stop - start))
+                weights_QK, sunk_Q = self._weights(call, slice(row - start, stop - start))
                 later = K - call.keys  # places that came after this pass
-                yield slice(row, stop), torch.nn.functional.pad(weights_QK, (0, later)) if later else weights_QK
+                weights_QK = torch.nn.functional.pad(weights_QK, (0, later)) if later else weights_QK
+                yield slice(row, stop), weights_QK, sunk_Q
             start += call.queries
 
-    def _weights(self, call: Call, rows: slice) -> Tensor:
-        """Those of some of the call's query rows, on the CPU."""
+    def _weights(self, call: Call, rows: slice) -> tuple[Tensor, Tensor]:
+        """Those of some of the call's query rows, and what lies on the sink, on the CPU."""
         text, head = self._text, self._head
         group = head // (call.q_BHQD.shape[1] // call.k_BGKD.shape[1])
         s_11QK = logits(
@@ -212,10 +227,13 @@ class AttentionMap:
             first_head=head,
         )
         sinks_H = call.score.sinks_H
-        weights_QK = weights(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])[0, 0].cpu()
+        p_11QK, sunk_11Q1 = shares(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])
+        weights_QK = p_11QK[0, 0].cpu()
         if bool(weights_QK.isnan().any()):
             raise WatchError(f"{self!r}: the logits are not finite; the model's queries or keys hold NaN or infinity")
-        return weights_QK
+        return weights_QK, weights_QK.new_zeros(weights_QK.shape[0]) if sunk_11Q1 is None else sunk_11Q1[
+            0, 0, :, 0
+        ].cpu()
 
 
 def _span(asked: Index, size: int, axis: str) -> slice:

@@ -123,7 +123,12 @@ def logits(
 
 
 def weights(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
-    """p_BHQK, the softmax of each row, the sinks' logits counted; zeros in a row that sees nothing.
+    """p_BHQK, the softmax of each row, the sinks' logits counted; zeros in a row that sees nothing."""
+    return shares(s_BHQK, sinks_H)[0]
+
+
+def shares(s_BHQK: Tensor, sinks_H: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """``weights``, and what of each row lies on the sink instead, p_BHQ1; None without sinks.
 
     The largest logit is taken off first: exp(s - lse) would be off by the rounding of lse, 1e-6 at 20 nats.
     """
@@ -134,6 +139,8 @@ def weights(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
     peak_BHQ1 = peak_BHQ1.masked_fill(peak_BHQ1 == float("-inf"), 0.0)
     p_BHQK = torch.exp(s_BHQK - peak_BHQ1)
     total_BHQ1 = p_BHQK.sum(dim=-1, keepdim=True)
-    if sinks_1H11 is not None:
-        total_BHQ1 = total_BHQ1 + torch.exp(sinks_1H11 - peak_BHQ1)
-    return p_BHQK / total_BHQ1.masked_fill(total_BHQ1 == 0.0, 1.0)
+    sunk_BHQ1 = None if sinks_1H11 is None else torch.exp(sinks_1H11 - peak_BHQ1)
+    if sunk_BHQ1 is not None:
+        total_BHQ1 = total_BHQ1 + sunk_BHQ1
+    total_BHQ1 = total_BHQ1.masked_fill(total_BHQ1 == 0.0, 1.0)
+    return p_BHQK / total_BHQ1, None if sunk_BHQ1 is None else sunk_BHQ1 / total_BHQ1
