@@ -75,16 +75,27 @@ def turned(x: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
-def given(weights: list[list[float]], tokens: list[str], mask: Mask | None = None) -> Observation:
-    """A record of one head with exactly these rows of weights: q holds their logarithms, k is the identity."""
+def given(
+    weights: list[list[float]], tokens: list[str], mask: Mask | None = None, sink: float | None = None
+) -> Observation:
+    """A record of one head with exactly these rows of weights: q holds their logarithms, k is the identity.
+
+    With ``sink``, that much of every row lies on an attention sink; the weights given are the rest.
+    """
     q_11QK = torch.log(torch.tensor(weights))[None, None]
     k_11KK = torch.eye(q_11QK.shape[-1])[None, None]
     q_11QK = q_11QK.clamp(min=-1e4)
+    sinks_H = None if sink is None else torch.tensor([sink]).log()
     record = Record({Site(0): 1})
-    record.keep(Request(q_11QK, k_11KK, k_11KK, mask or causal(), Score(scale=1.0), Site(0)), "reference")
+    record.keep(
+        Request(q_11QK, k_11KK, k_11KK, mask or causal(), Score(scale=1.0, sinks_H=sinks_H), Site(0)), "reference"
+    )
     record.tokens = tokens
     return Observation(record, pieces=[token.replace("·", " ") for token in tokens])
 
+
+# An attention sink takes 1/16 of every row.
+SUNK = ([[0.9375, 0.0, 0.0], [0.25, 0.6875, 0.0], [0.5, 0.125, 0.3125]], ["the", "·server", "·crashed"])
 
 # Rows that can be read off: the last query puts 1/2 on "the", 1/8 on "server", 3/8 on itself.
 THREE = ([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.5, 0.125, 0.375]], ["the", "·server", "·crashed"])

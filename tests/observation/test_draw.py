@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
-from looked import BYTES, HEADS, LAYERS, THREE, given, looked_at, small
+from looked import BYTES, HEADS, LAYERS, SUNK, THREE, given, looked_at, small
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
@@ -114,6 +114,12 @@ def test_the_text_says_what_is_seen():
     assert "largest of up to" not in found
     assert "the head asked for" in " ".join(texts(drawn(record, layer=1, head=2)))
     assert "of the heads of layer 1 the one" in " ".join(texts(drawn(record, layer=1)))
+
+
+def test_with_a_sink_rows_are_said_to_sum_to_less():
+    found = " ".join(texts(drawn(given(*SUNK, sink=1 / 16)))).replace("\n", " ")
+    assert "rows sum to at most 1, since a part lies on each head's attention sink, which is no token (0.062" in found
+    assert re.search(r"with it, in all heads, rows sum to 1 within (0|\de-[78])\.", found)
 
 
 def test_the_querys_top_keys_are_named_with_their_weights():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from looked import HEADS, LAYERS, by_hand, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small
 
 from clearhead.attend import Record, watch
 from clearhead.observation import Focus, Observation, draw, embed, observe
@@ -43,8 +43,17 @@ def test_every_weight_equals_the_definition(tmp_path: Path):
         entropy = -np.where(rows > 0, rows * np.log(np.where(rows > 0, rows, 1)), 0).sum(-1)
         np.testing.assert_allclose(head["entropy"], entropy, atol=1e-3)
         assert head["row_sum_error"] < 1e-6
+        assert head["sink"] is None
         assert head["site"] == f"decoder.{head['layer']}.self"
         assert head["kernels"] == ["sdpa"]
+
+
+def test_what_lies_on_a_sink_is_told(tmp_path: Path):
+    (head,) = written(given(*SUNK, sink=1 / 16), tmp_path / "x.json")["heads"]
+    assert head["sink"] == pytest.approx([1 / 16] * 3)
+    for row, sink in zip(head["weights"], head["sink"], strict=True):
+        assert sum(weight or 0.0 for weight in row) + sink == pytest.approx(1)
+    assert head["row_sum_error"] < 1e-6
 
 
 def test_a_weight_of_zero_is_zero_and_a_hidden_one_is_null(tmp_path: Path):

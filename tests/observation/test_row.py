@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from looked import HEADS, THREE, by_hand, given, looked_at, small
+from looked import HEADS, SUNK, THREE, by_hand, given, looked_at, small
 
 from clearhead.attend import Knockout, Site
 from clearhead.observation import observe
@@ -19,6 +19,14 @@ def test_a_row_known_by_hand():
     assert (row.first, row.previous) == pytest.approx((0.5, 0.125))
     assert row.distance == pytest.approx(0.5 * 2 + 0.125 * 1)
     assert row.error < 1e-6
+
+
+def test_a_row_with_a_sink_sums_to_one_with_it():
+    row = read(given(*SUNK, sink=1 / 16), Site(0), 0, 2, 5)
+    assert row.weights == pytest.approx((0.5, 0.3125, 0.125))
+    assert row.sink == pytest.approx(1 / 16)
+    assert row.error < 1e-6
+    assert read(given(*THREE), Site(0), 0, 2, 5).sink is None
 
 
 def test_the_first_row_sees_itself_alone():

@@ -4,7 +4,7 @@ import io
 import re
 
 import pytest
-from looked import HEADS, LAYERS, THREE, by_hand, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -36,6 +36,19 @@ def test_a_head_known_by_hand():
         "0.0", "0", "the", "0.50", "2", "·crashed", "0.38", "0.97", "0.50", "0.12", "1.1"
     ]  # fmt: skip
     assert "sum to 1 within" in " ".join(lines)
+
+
+def test_with_a_sink_a_row_is_said_to_sum_to_less_and_by_how_much():
+    found = printed(reading(given(*SUNK, sink=1 / 16)), 60)
+    assert found.splitlines()[3].split() == ["head", "reads", "most", "nats", "1st", "prev", "dist", "sink"]
+    (line,) = heads_of(found)
+    assert line.split()[-1] == "0.06"
+    legend = " ".join(found.split())
+    assert (
+        "sink: weight on the attention sink, no token: a row sums to at most 1; with it, rows sum to 1 within" in legend
+    )
+    assert "weights of a row sum to 1" not in legend
+    assert float(re.search(r"sum to 1 within (\S+)\.", legend)[1]) < 1e-6
 
 
 def test_every_head_has_a_line_with_its_own_numbers():

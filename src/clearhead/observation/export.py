@@ -18,8 +18,9 @@ One object:
         site           "decoder.2.self"
         layer, head    counted from 0
         kernels        what computed the pass
-        row_sum_error  largest distance from 1 among the sums of rows that see a key
+        row_sum_error  largest distance from 1 among the sums of rows that see a key, ``sink`` counted
         entropy        of every row, in nats
+        sink           weight of every row on the head's attention sink, which is no place; null where there is none
         weights        "full": Q lists of K numbers, null where the key is hidden from the query
                        "top": Q lists in descending order; shorter where fewer keys are visible
         keys           "top" only: the places that the weights fall on
@@ -85,6 +86,7 @@ def _head(observation: Observation, site: Site, head: int, full: bool) -> dict[s
         "kernels": sorted(observation.backends()[site]),
         "row_sum_error": _rounded(attention.row_sum_error()),
         "entropy": [_rounded(value) for value in attention.entropy().tolist()],
+        "sink": [_rounded(value) for value in attention.mass_on_sink().tolist()] if attention.has_sink else None,
     }
     if full:
         weights_QK, visible_QK = whole(observation, site, head)

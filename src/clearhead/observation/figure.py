@@ -157,9 +157,16 @@ def _notes(
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
         chosen = f"of {group} the one with the least weight on the first token at the query ({short(focus.first, 3)})"
     query = shortened(drawn.labels[place], panels.LABEL)
+    sums = f"in all heads, rows sum to 1 within {scientific(error)}."
+    if any(observation.map(site, 0).has_sink for site in observation.seen()):
+        sink = float(observation.map(focus.site, focus.head).mass_on_sink(focus.row))
+        sums = (
+            f"rows sum to at most 1, since a part lies on each head's attention sink, which is no token "
+            f"({short(sink, 3)} of the query's row); with it, {sums}"
+        )
     notes = [
         f"Large: {chosen}. Outlined: the query ({query}), with the weights of its row below. "
-        f"Weights are computed exactly; in all heads, rows sum to 1 within {scientific(error)}."
+        f"Weights are computed exactly; {sums}"
     ]
     limits: list[str] = []
     for name, shrinker in (("the grid", small), ("the large head", large)):

@@ -77,11 +77,13 @@ def _data(observation: Observation, focus: Focus, model: str | None, progress: P
     yield (_json(about)[:-1] + ',"heads":[').encode()
     for done, (site, head) in enumerate(heads, start=1):
         values = _full(observation, site, head) if full else _pooled(observation, site, head, shrinker)
+        attention = observation.map(site, head)
         values |= {
             "site": str(site),
             "layer": site.layer,
             "head": head,
-            "error": observation.map(site, head).row_sum_error(),
+            "error": attention.row_sum_error(),
+            "sink": _base64(attention.mass_on_sink().numpy(), "<f4") if attention.has_sink else None,
         }
         yield ("\n" + _json(values) + ("," if done < len(heads) else "")).encode()
         progress(done, len(heads))

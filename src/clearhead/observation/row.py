@@ -22,7 +22,8 @@ class Reading:
     first: float  # weight on place 0
     previous: float  # weight on the place before the query's own; 0 at place 0
     distance: float  # expected number of places back to what is read
-    error: float  # distance of the row's sum from 1; 0 when no key is visible
+    sink: float | None  # weight on the attention sink, which is no key; None in a head without one
+    error: float  # distance of the row's sum, the sink's weight counted, from 1; 0 when no key is visible
 
 
 def read(observation: Observation, site: Site, head: int, row: int, n: int) -> Reading:
@@ -30,7 +31,9 @@ def read(observation: Observation, site: Site, head: int, row: int, n: int) -> R
 
     The same numbers as the map's ``top``, ``entropy``, ``mass_on_first``, ... of that row, without the other rows.
     """
-    weights_K = observation.map(site, head)[row]
+    attention = observation.map(site, head)
+    weights_K = attention[row]
+    sink = float(attention.mass_on_sink(row)) if attention.has_sink else None
     visible_1K = observation.visible(site, slice(row, row + 1))[:, 0]
     visible_K = visible_1K[head if visible_1K.shape[0] > 1 else 0]
     place = row + observation.first_place
@@ -45,5 +48,6 @@ def read(observation: Observation, site: Site, head: int, row: int, n: int) -> R
         first=float(weights_K[0]),
         previous=float(weights_K[place - 1]) if place > 0 else 0.0,
         distance=float((weights_K * back_K.to(weights_K)).sum()),
-        error=abs(float(weights_K.sum()) - 1.0) if bool(visible_K.any()) else 0.0,
+        sink=sink,
+        error=abs(float(weights_K.sum()) + (sink or 0.0) - 1.0) if bool(visible_K.any()) else 0.0,
     )

@@ -25,7 +25,7 @@ AROUND = 24
 # Tokens of an answer that are shown one below another.
 ANSWER = 64
 
-HEADINGS = ("nats", "1st", "prev", "dist")
+HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink", where a head has one
 
 
 class Table:
@@ -76,12 +76,13 @@ class Table:
     def _lines(self, width: int) -> RenderResult:
         labels = [legible(token) for token in self._observation.tokens]
         names = self._names()
-        measures = [_measures(reading) for reading in self._readings]
-        widths = [max(len(HEADINGS[n]), *(len(row[n]) for row in measures)) for n in range(len(HEADINGS))]
+        headings = (*HEADINGS, "sink") if self._has_sinks else HEADINGS
+        measures = [_measures(reading)[: len(headings)] for reading in self._readings]
+        widths = [max(len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
         name = max(len(self._first), *map(cell_len, names))
         shape = _Cell.fit(self._readings, labels, width - name - sum(widths) - len(widths) - 2)
         heading = f"{self._first:<{name}}  {'reads most':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
-        yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(HEADINGS, widths, strict=True)), "bold")
+        yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(headings, widths, strict=True)), "bold")
         for head, reading, row in zip(names, self._readings, measures, strict=True):
             line = Text(head + " " * (name - cell_len(head)), "bold")
             for n in range(shape.keys):
@@ -89,12 +90,18 @@ class Table:
                 line.append_text(shape.draw(reading, n, labels))
             yield line.append("".join(f" {text:>{w}}" for text, w in zip(row, widths, strict=True)))
 
+    @property
+    def _has_sinks(self) -> bool:
+        return any(reading.sink is not None for reading in self._readings)
+
     def _legend(self) -> RenderResult:
-        worst = max(reading.error for reading in self._readings)
+        within = f"sum to 1 within {scientific(max(reading.error for reading in self._readings))}."
+        sums = f"The weights of a row {within}"
+        if self._has_sinks:
+            sums = f"sink: weight on the attention sink, no token: a row sums to at most 1; with it, rows {within}"
         yield Text(
             f"{self._about}; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
-            "weight on the first token and on the one before; dist: mean distance back, in tokens. "
-            f"The weights of a row sum to 1 within {scientific(worst)}.",
+            "weight on the first token and on the one before; dist: mean distance back, in tokens. " + sums,
             style="dim",
         )
 
@@ -192,5 +199,6 @@ def bar(weight: float, cells: int) -> str:
     return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(cells)
 
 
-def _measures(reading: Reading) -> tuple[str, str, str, str]:
-    return f"{reading.entropy:.2f}", short(reading.first), short(reading.previous), f"{reading.distance:.1f}"
+def _measures(reading: Reading) -> tuple[str, ...]:
+    sink = "" if reading.sink is None else short(reading.sink)
+    return f"{reading.entropy:.2f}", short(reading.first), short(reading.previous), f"{reading.distance:.1f}", sink

@@ -85,6 +85,12 @@ class Head {
     return this.levels[row * width + Math.floor((key * width) / KEYS)];
   }
 
+  // What of a query's row lies on the head's attention sink, or null in a head without one.
+  sink(query) {
+    if (this.packed.sink === null) return null;
+    return (this.unpackedSink ??= decode(this.packed.sink, Float32Array))[query - data.first];
+  }
+
   // Entropy and the like of a query's row, or null when this page does not hold the row.
   measures(query) {
     const row = this.row(query);

@@ -77,7 +77,8 @@ function setUpGrid() {
 function setUpNotes() {
   const worst = Math.max(...heads.map((head) => head.error));
   const error = worst === 0 ? "0" : worst.toExponential(0);
-  const notes = [words.noteSum(error), data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
+  const sums = heads.some((head) => head.packed.sink !== null) ? words.noteSink(error) : words.noteSum(error);
+  const notes = [sums, data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
   if (data.among !== null) {
     notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), exact(data.firstWeight)));
   }
@@ -163,14 +164,17 @@ function showReading() {
   }
   if (!top.length) put(put(rows, "tr"), "td", words.nothing).colSpan = 4;
   const measures = head.measures(query);
+  const sink = head.sink(query);
   const list = find("measures");
   list.replaceChildren();
-  if (!measures) return;
   for (const [name, text] of [
-    [words.entropy, `${measures.entropy.toFixed(3)} ${words.nats}`],
-    [words.first, measures.first.toFixed(3)],
-    [words.previous, measures.previous.toFixed(3)],
-    [words.distance, `${measures.distance.toFixed(2)} ${words.tokens}`],
+    ...(measures ? [
+      [words.entropy, `${measures.entropy.toFixed(3)} ${words.nats}`],
+      [words.first, measures.first.toFixed(3)],
+      [words.previous, measures.previous.toFixed(3)],
+      [words.distance, `${measures.distance.toFixed(2)} ${words.tokens}`],
+    ] : []),
+    ...(sink === null ? [] : [[words.sink, sink.toFixed(3)]]),
   ]) {
     const pair = put(list, "div");
     put(pair, "dt", name);
