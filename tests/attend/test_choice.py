@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from definition import KEYS, SITE, Watched, request, tensors
+from definition import BATCH, KEYS, SITE, Watched, request, tensors
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention.flex_attention import flex_attention
@@ -28,6 +28,8 @@ from clearhead.attend import (
     window,
 )
 from clearhead.attend.backends import flex, sdpa
+
+DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 
 
 class TestChoice:
@@ -115,12 +117,48 @@ class TestCompiled:
 
         compile_with = torch.compile
         monkeypatch.setattr(torch, "compile", lambda f, **options: compile_with(f, backend=count, **options))
-        kernel = flex._compiled.__wrapped__()
+        monkeypatch.setattr(flex, "_KERNELS", {})
         for places in range(128, 140):
             q, k, v = (t.float() for t in tensors(6, 3, places, keys=places))
             asked = request(q, k, v, causal() & window(3 + places % 2))
-            torch.testing.assert_close(flex.attention(asked, kernel), sdpa.run(asked))
+            torch.testing.assert_close(flex.run(asked), sdpa.run(asked))
         assert len(graphs) <= 4
+        torch.compiler.reset()
+
+    def test_many_kinds_of_request_do_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also one kind with more graphs than the compiler keeps of a function; never is the dense form run."""
+        torch.compiler.reset()
+        graphs: list[object] = []
+        ran: list[int] = []
+
+        def count(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+            number = len(graphs)
+            graphs.append(graph)
+
+            def forward(*given: object) -> object:
+                ran.append(number)
+                return graph.forward(*given)
+
+            return forward
+
+        compile_with = torch.compile
+        monkeypatch.setattr(torch, "compile", lambda f, **options: compile_with(f, backend=count, **options))
+        monkeypatch.setattr(flex, "_KERNELS", {})
+        asked: list[Request] = []
+        for mask in (causal() & window(3), padding(torch.tensor([40, 140])), DOCUMENTS_140 & causal()):
+            for heads, groups, width in ((6, 3, 16), (6, 6, 16), (6, 1, 32), (6, 2, 64)):
+                q, k, v = (t.float() for t in tensors(heads, groups, 140, keys=140, width=width))
+                asked.append(request(q, k, v, mask))
+        for _ in range(2):
+            for one in asked:
+                torch.testing.assert_close(flex.run(one), sdpa.run(one))
+        assert len(ran) == 2 * len(asked)
+        assert len(graphs) == len(asked)  # nothing is compiled twice
+        monkeypatch.setattr(flex, "_kind", lambda request: "all are one kind")
+        ran.clear()
+        for one in asked:
+            torch.testing.assert_close(flex.run(one), sdpa.run(one))
+        assert len(ran) == len(asked)
         torch.compiler.reset()
 
 

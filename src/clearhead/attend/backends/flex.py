@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -43,8 +43,16 @@ def refuses(request: Request) -> list[str]:
 
 
 def run(request: Request) -> Tensor:
-    """o_BHQD by the compiled kernel."""
-    return attention(request, _compiled())
+    """o_BHQD by the compiled kernel: one function for each kind of request."""
+    if torch.compiler.is_compiling():
+        return attention(request, flex_attention)  # a part of the graph that is being compiled
+    from torch._dynamo.exc import FailOnRecompileLimitHit
+
+    try:
+        return attention(request, _kernel(request))
+    except FailOnRecompileLimitHit:
+        _KERNELS.pop(_kind(request), None)
+        return attention(request, _kernel(request))
 
 
 def attention(request: Request, kernel: Callable[..., Any]) -> Tensor:
@@ -86,7 +94,37 @@ def _block_mask(request: Request, mask: Mask) -> BlockMask:
     return create_block_mask(mask_mod, batch, heads, Q, K, device=request.q_BHQD.device)
 
 
-@functools.cache
+# A compiled function holds 8 graphs; what needs a ninth would run FlexAttention's dense form, of size heads x T x T,
+# with no more than a warning. So each kind of request has a function of its own, and one that is full is begun anew.
+_KERNELS: dict[Hashable, Callable[..., Any]] = {}
+
+
+def _kernel(request: Request) -> Callable[..., Any]:
+    kind = _kind(request)
+    if kind not in _KERNELS:
+        _KERNELS[kind] = _compiled()
+    return _KERNELS[kind]
+
+
+def _kind(request: Request) -> Hashable:
+    """What sets graphs apart, beside the sizes of the text, which a graph leaves open."""
+    q_BHQD, k_BGKD, v_BGKD = given = request.q_BHQD, request.k_BGKD, request.v_BGKD
+    score, (Q, K) = request.score, (q_BHQD.shape[2], k_BGKD.shape[2])
+    return (
+        tuple(type(part) for part in request.mask.needed(Q, K).parts),
+        (score.scale, score.softcap, score.slopes_H is None, score.sinks_H is None),
+        (request.group, q_BHQD.shape[3], v_BGKD.shape[3], q_BHQD.dtype, q_BHQD.device),
+        (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *(t.requires_grad for t in given)),
+    )
+
+
 def _compiled() -> Callable[..., Any]:
-    # not dynamic=False: the ninth text length would pass the compiler's limit and run the dense form without a word
-    return torch.compile(flex_attention)
+    """FlexAttention compiled, with room for 8 graphs: the compiler counts them by code object, so this is a new one."""
+    own = FunctionType(_flex.__code__.replace(co_name="flex"), _flex.__globals__)
+    # fullgraph: beyond the limit it raises; not dynamic=False: each text length would be a graph
+    return torch.compile(own, fullgraph=True)
+
+
+def _flex(q_BHQD: Tensor, k_BGKD: Tensor, v_BGKD: Tensor, **options: Any) -> Any:
+    plain: Callable[..., Any] = flex_attention
+    return plain(q_BHQD, k_BGKD, v_BGKD, **options)
