@@ -9,7 +9,21 @@ import torch
 from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
 from torch import Tensor
 
-from clearhead.attend import Ablate, Edit, Knockout, Record, Scale, Site, attend, causal, watch
+from clearhead.attend import (
+    Ablate,
+    Edit,
+    Knockout,
+    Mask,
+    Record,
+    Scale,
+    Site,
+    attend,
+    causal,
+    knockout,
+    left_padding,
+    watch,
+    window,
+)
 from clearhead.attend.edits import from_dict, to_dict
 from clearhead.errors import RequestError, WatchError
 
@@ -51,6 +65,45 @@ def test_a_knockout_outside_the_text_is_told(query: int, key: int) -> None:
     """It would change nothing, and be read as an edge without effect."""
     with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has the places 0 to 2; nothing was knocked out"):
         edited(Knockout(layer=3, query=query, key=key))
+
+
+@pytest.mark.parametrize(
+    ("edit", "mask", "message"),
+    [
+        (Knockout(layer=3, query=0, key=2), causal(), "it sees 1 of 3 keys, at places 0 to 0"),
+        (Knockout(layer=3, query=2, key=0, head=1), causal() & window(2), "it sees 2 of 3 keys, at places 1 to 2"),
+        (Knockout(layer=3, query=1, key=1), causal() & left_padding(torch.tensor([2])), "it sees no key"),
+    ],
+)
+def test_a_knockout_of_what_is_hidden_in_any_case_is_told(edit: Knockout, mask: Mask, message: str) -> None:
+    with pytest.raises(WatchError) as caught, watch(MODEL, edits=[edit]):
+        attend(Q, K, V, mask=mask, site=SITE)
+    assert str(caught.value) == (
+        f"{edit}: the mask hides this key from this query in any case: {message}; "
+        "nothing was knocked out; name a key it sees"
+    )
+
+
+def test_a_knockout_before_the_rows_that_were_watched_is_told() -> None:
+    with pytest.raises(WatchError) as caught, watch(MODEL, edits=[Knockout(layer=3, query=0, key=0)]):
+        attend(Q[:, :, 1:], K, V, mask=causal(), site=SITE)
+    assert str(caught.value) == (
+        "Knockout(layer=3, query=0, key=0, head=None, kind='self'): the watch saw the queries at places 1 to 2, those "
+        "before were in the cache; nothing was knocked out; name one of these, or begin the watch with an empty cache"
+    )
+
+
+def test_a_knockout_that_hides_something_somewhere_is_enough() -> None:
+    """In one text of a batch, in one head of all, in a later step with a cache; and the same pair named twice."""
+    q, k, v = (t.expand(2, -1, -1, -1) for t in (Q, K, V))
+    mask = causal() & left_padding(torch.tensor([2, 0])) & knockout([(1, 0)], head=0)
+    edits = [Knockout(layer=3, query=1, key=0), Knockout(layer=3, query=1, key=0, head=1)]
+    with watch(MODEL, edits=edits):
+        attend(q, k, v, mask=mask, site=SITE)
+    with watch(MODEL, edits=[Knockout(layer=3, query=2, key=0)]) as record:
+        attend(Q[:, :, :2], K[:, :, :2], V[:, :, :2], mask=causal(), site=SITE)
+        attend(Q[:, :, 2:], K, V, mask=causal(), site=SITE)
+    assert record.map(SITE, 0)[2].tolist() == [0, 0.5, 0.5]
 
 
 def test_a_knockout_elsewhere_says_nothing_of_a_site_that_was_not_passed() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from clearhead.attend.mask import knockout
+from clearhead.attend.map import Call
+from clearhead.attend.mask import Mask, knockout
 from clearhead.attend.request import Request, Site
 from clearhead.errors import WatchError, nearest
 
@@ -76,24 +77,54 @@ def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
             raise WatchError(f"{edit}: layer {edit.layer} has {heads} heads, counted from 0")
 
 
-def check_reached(edits: Iterable[Edit], keys: Mapping[tuple[int, str], int]) -> None:
-    """Raises WatchError for a knock-out at a place that no pass had; ``keys`` by layer and kind are the places seen.
+def check_reached(edits: Sequence[Edit], seen: Mapping[Site, Sequence[Call]]) -> None:
+    """Raises WatchError for a knock-out that hid nothing in any text or head: of what no pass had, or of what the
+    query does not see in any case. ``seen`` holds the passes of every site.
 
     An edit that changed nothing would be read as an edge without effect.
     """
-    for edit in edits:
-        seen = keys.get((edit.layer, edit.kind))
-        if isinstance(edit, Knockout) and seen is not None and max(edit.query, edit.key) >= seen:
-            raise WatchError(
-                f"{edit}: the text that was watched has the places 0 to {seen - 1}; nothing was knocked out"
-            )
+    knocked = [edit for edit in edits if isinstance(edit, Knockout)]
+    for edit in knocked:
+        reasons = [_unreached(edit, knocked, calls) for site, calls in seen.items() if _here(edit, site)]
+        if reasons and all(reasons):
+            raise WatchError(f"{edit}: {reasons[0]}")
+
+
+def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call]) -> str | None:
+    """Why the knock-out hid nothing in these passes, or None."""
+    first, places = calls[0].first_place, calls[-1].keys
+    if max(edit.query, edit.key) >= places:
+        return f"the text that was watched has the places 0 to {places - 1}; nothing was knocked out"
+    if edit.query < first:
+        return (
+            f"the watch saw the queries at places {first} to {places - 1}, those before were in the cache; "
+            "nothing was knocked out; name one of these, or begin the watch with an empty cache"
+        )
+    call = next(call for call in calls if edit.query < call.keys)
+    hidden = [part for one in knocked for part in _hides(one).parts]
+    given = Mask(tuple(part for part in call.mask.parts if part not in hidden))
+    row, (batch, heads) = edit.query - call.first_place, call.q_BHQD.shape[:2]
+    sees_BHQK = given.tile(
+        slice(row, row + 1),
+        batch=batch,
+        heads=heads,
+        queries=call.queries,
+        keys=call.keys,
+        device=call.q_BHQD.device,
+    ).expand(-1, heads, -1, -1)
+    sees_K = (sees_BHQK if edit.head is None else sees_BHQK[:, edit.head]).flatten(0, -2).any(0)
+    keys = [int(key) for key in sees_K.nonzero()]
+    if edit.key in keys:
+        return None
+    sees = f"it sees {len(keys)} of {places} keys, at places {keys[0]} to {keys[-1]}" if keys else "it sees no key"
+    return f"the mask hides this key from this query in any case: {sees}; nothing was knocked out; name a key it sees"
 
 
 def before(edits: Iterable[Edit], request: Request) -> Request:
     """The request with this site's knock-outs joined to its mask."""
     for edit in edits:
         if isinstance(edit, Knockout) and _here(edit, request.site):
-            request = replace(request, mask=request.mask & knockout([(edit.query, edit.key)], edit.head))
+            request = replace(request, mask=request.mask & _hides(edit))
     return request
 
 
@@ -106,6 +137,10 @@ def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor) -> Tensor:
     for edit in here:
         factor_H[edit.head] *= edit.factor if isinstance(edit, Scale) else 0.0
     return o_BHQD * factor_H.view(1, -1, 1, 1)
+
+
+def _hides(edit: Knockout) -> Mask:
+    return knockout([(edit.query, edit.key)], edit.head)
 
 
 def _here(edit: Edit, site: Site) -> bool:

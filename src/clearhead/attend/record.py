@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -101,9 +101,9 @@ class Record:
         """Which kernels ran at each site."""
         return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
 
-    def places(self) -> dict[tuple[int, str], int]:
-        """How many key places were seen, by layer and kind of attention."""
-        return {(site.layer, site.kind): calls[-1].keys for site, calls in self._calls.items()}
+    def calls(self) -> Mapping[Site, Sequence[Call]]:
+        """What passed each site, in order."""
+        return self._calls
 
     def nbytes(self) -> int:
         """Bytes the record keeps alive: each query and key storage once."""
@@ -153,7 +153,7 @@ def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
     """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
 
     Raises WatchError when an edit names a layer or head the model does not have, and at the end of the block for a
-    knock-out at a place that the text did not have.
+    knock-out that hid nothing: at a place that the text did not have, or that the query does not see in any case.
     """
     global _open
     sites, edits = model.sites(), tuple(edits)
@@ -168,4 +168,4 @@ def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
         _ACTIVE.reset(token)
         with _LOCK:
             _open -= 1
-    editing.check_reached(edits, record.places())
+    editing.check_reached(edits, record.calls())
