@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import accumulate, pairwise
 
 import pytest
@@ -18,6 +20,7 @@ from clearhead.model import Cache, Transformer
 TRANSFORMERS = {name: lively(config, dtype=torch.float64) for name, config in MODELS.items()}
 CONTEXT = QWEN3.context
 names = st.sampled_from(sorted(MODELS))
+Mode = Callable[[], AbstractContextManager]
 pieces = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
@@ -156,6 +159,48 @@ def test_a_watched_text_in_pieces_has_the_same_bits() -> None:
     alone = in_pieces(model, ids_BT, sizes)
     with watch(model):
         assert torch.equal(in_pieces(model, ids_BT, sizes), alone)
+
+
+@pytest.mark.parametrize("name", ["GPT-2", "Qwen 3"])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_a_record_stays_as_it_was_when_its_cache_is_rewound(
+    name: str, mode: Callable[[], AbstractContextManager]
+) -> None:
+    """And the cache goes on as one that nobody watched."""
+    model = TRANSFORMERS[name]
+    ids_BT, others_BT = text(model.config, 1, 6), text(model.config, 1, 5, seed=1)
+    with mode():
+        cache, plain = model.cache(1, 9), model.cache(1, 9)
+        with watch(model) as record:
+            model(ids_BT, cache=cache)
+        before = {place: record.map(*place)[:, :].clone() for place in record}
+        plain_logits = model(ids_BT, cache=plain)
+        for length in (4, 2):
+            cache.rewind(length)
+            plain.rewind(length)
+            logits = model(others_BT, cache=cache)
+            plain_logits = model(others_BT, cache=plain)
+            assert torch.equal(logits, plain_logits)
+        for place, weights_QK in before.items():
+            assert torch.equal(record.map(*place)[:, :], weights_QK)
+
+
+def test_a_cache_that_nobody_watched_is_rewound_where_it_is() -> None:
+    model = TRANSFORMERS["Qwen 3"]
+    cache = model.cache(1, 9)
+    place = cache.k_LBGKD.data_ptr()
+    with torch.no_grad():
+        model(text(QWEN3, 1, 5), cache=cache)
+        cache.rewind(2)
+        assert cache.k_LBGKD.data_ptr() == place
+        with watch(model):
+            model(text(QWEN3, 1, 5), cache=cache)
+        cache.rewind(7)  # nothing is forgotten
+        assert cache.k_LBGKD.data_ptr() == place
+        cache.rewind(2)
+        place = cache.k_LBGKD.data_ptr()
+        cache.rewind(1)  # this copy nobody refers to
+        assert cache.k_LBGKD.data_ptr() == place
 
 
 class TestRefused:

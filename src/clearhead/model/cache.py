@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from clearhead.attend.record import watching
 from clearhead.errors import RequestError
 from clearhead.model.config import ModelConfig
 
@@ -25,6 +26,7 @@ class Cache:
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
         self.length = 0  # places filled in every layer
+        self._recorded = False  # True when a record refers to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
         """Writes the new places behind those filled and returns all of them: k_BGKD, v_BGKD.
@@ -43,11 +45,21 @@ class Cache:
     def advance(self, places: int) -> None:
         """Counts the places that every layer has now written."""
         self.length += places
+        self._recorded = self._recorded or watching() is not None
 
     def rewind(self, length: int) -> None:
-        """Forgets the places from ``length`` on: what comes next is written over them."""
+        """Forgets the places from ``length`` on: what comes next is written over them.
+
+        Keys that a record refers to are left to it, and the cache goes on with a copy of those it keeps.
+        """
         if not 0 <= length <= self.length:
             raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
+        if self._recorded and length < self.length:
+            old_LBGKD = self.k_LBGKD
+            with torch.inference_mode(old_LBGKD.is_inference()):  # or it could not be written to where the old one was
+                self.k_LBGKD = torch.empty_like(old_LBGKD)
+                self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
+            self._recorded = False
         self.length = length
 
     def take(self, other: Cache, length: int) -> None:
@@ -69,3 +81,4 @@ class Cache:
             new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, texts_R, :, kept]
             setattr(self, name, new_LBGKD)
         self.length -= first
+        self._recorded = False
