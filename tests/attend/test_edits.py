@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 import pytest
 import torch
@@ -230,6 +232,24 @@ def test_edits_of_what_the_model_does_not_have(edit: Edit, message: str) -> None
     with pytest.raises(WatchError) as caught, watch(MODEL, edits=[edit]):
         pass
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, "2"])
+def test_a_factor_is_a_finite_number(factor: float) -> None:
+    message = (
+        f"Scale(layer=3, head=0, factor={factor!r}, kind='self'): factor is {factor!r}; it must be a finite number"
+    )
+    with pytest.raises(WatchError, match=re.escape(message)):
+        Scale(layer=3, head=0, factor=factor)
+
+
+@pytest.mark.parametrize(
+    ("edit", "values"),
+    [(Ablate, {"head": 0.5}), (Scale, {"head": "1", "factor": 2.0}), (Knockout, {"query": 2.5, "key": 1})],
+)
+def test_layers_heads_and_places_are_whole_numbers(edit: type[Edit], values: dict[str, object]) -> None:
+    with pytest.raises(WatchError, match=r"it must be a whole number"):
+        edit(layer=3, **values)
 
 
 def test_a_knocked_out_place_before_the_text_is_refused_at_the_door() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from definition import tensors
@@ -14,6 +16,7 @@ from clearhead.attend import (
     Score,
     Site,
     attend,
+    band,
     causal,
     documents,
     knockout,
@@ -132,6 +135,52 @@ def test_masks(mask: Mask, message: str) -> None:
 
 @pytest.mark.parametrize("softcap", [0.0, -5.0, math.inf, math.nan])
 def test_a_soft_cap_checks_itself(softcap: float) -> None:
-    message = f"score: softcap is {softcap}; it must be above 0 and finite, or None for no cap"
+    message = f"score: softcap is {softcap}; it must be a number above 0 and finite, or None for no cap"
     with pytest.raises(RequestError, match=re.escape(message)):
         Score(softcap=softcap)
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.5, math.inf, math.nan, "1", torch.tensor(2.0)])
+def test_a_scale_checks_itself(scale: float) -> None:
+    """NaN would give zeros, 0 and infinity NaN, in one kernel or the other."""
+    message = f"score: scale is {scale!r}; it must be a number above 0 and finite, or None for 1/sqrt(D)"
+    with pytest.raises(RequestError, match=re.escape(message)):
+        Score(scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: window(2.5), "window: 2.5 was given; places and sizes are whole numbers"),
+        (lambda: band(math.nan), "band: nan was given; places and sizes are whole numbers"),
+        (lambda: prefix("3"), "prefix: '3' was given; places and sizes are whole numbers"),
+        (lambda: knockout([(2.7, 1)]), "knockout: 2.7 was given; places and sizes are whole numbers"),
+        (lambda: knockout([(2, 1)], head=0.5), "knockout: 0.5 was given; places and sizes are whole numbers"),
+        (
+            lambda: documents(torch.zeros(2, 11)),
+            "documents: a tensor of torch.float32 was given; places and numbers are whole: int64",
+        ),
+        (
+            lambda: padding(LENGTHS == 3),
+            "padding: a tensor of torch.bool was given; places and numbers are whole: int64",
+        ),
+        (
+            lambda: left_padding(torch.tensor([1.0])),
+            "left_padding: a tensor of torch.float32 was given; places and numbers are whole: int64",
+        ),
+        (lambda: padding([3, 4]), "padding: [3, 4] was given; it takes a tensor of whole numbers"),
+    ],
+)
+def test_places_that_are_not_whole_numbers(made: Callable[[], Mask], message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        made()
+    assert str(caught.value) == message
+
+
+def test_whole_numbers_of_other_kinds_are_taken() -> None:
+    assert window(np.int64(3)) == window(3)
+    assert knockout([(np.int64(2), torch.tensor(1))]) == knockout([(2, 1)])
+    q, k, v = tensors(6, 3, 1, keys=300)
+    narrow = left_padding(torch.tensor([3, 4], dtype=torch.uint8))  # 255, its largest number, is a place of the text
+    o = attend(q, k, v, mask=narrow, site=Site(0))
+    assert torch.equal(o, attend(q, k, v, mask=left_padding(LENGTHS), site=Site(0)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
+from operator import index
 from typing import Any
 
 import torch
@@ -12,7 +15,7 @@ from torch import Tensor
 from clearhead.attend.map import Call
 from clearhead.attend.mask import Mask, knockout
 from clearhead.attend.request import Request, Site
-from clearhead.errors import WatchError, nearest
+from clearhead.errors import WatchError, nearest, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,11 @@ class Scale:
     factor: float
     kind: str = "self"
 
+    def __post_init__(self) -> None:
+        _numbers(self, "layer", "head")
+        if not (isinstance(self.factor, Real) and math.isfinite(self.factor)):
+            raise WatchError(f"{self}: factor is {shown(self.factor)}; it must be a finite number")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ablate:
@@ -32,6 +40,9 @@ class Ablate:
     layer: int
     head: int
     kind: str = "self"
+
+    def __post_init__(self) -> None:
+        _numbers(self, "layer", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,17 @@ class Knockout:
     key: int
     head: int | None = None
     kind: str = "self"
+
+    def __post_init__(self) -> None:
+        _numbers(self, "layer", "query", "key", *(() if self.head is None else ("head",)))
+
+
+def _numbers(edit: Edit, *names: str) -> None:
+    for name in names:
+        try:
+            index(getattr(edit, name))
+        except TypeError:
+            raise WatchError(f"{edit}: {name} is {shown(getattr(edit, name))}; it must be a whole number") from None
 
 
 Edit = Scale | Ablate | Knockout

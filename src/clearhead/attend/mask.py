@@ -11,12 +11,13 @@ import functools
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from operator import index
+from typing import Protocol, SupportsIndex, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import RequestError
+from clearhead.errors import RequestError, shown
 
 T = TypeVar("T")
 
@@ -64,6 +65,9 @@ class Window:
 
     size: int
 
+    def __post_init__(self) -> None:
+        _whole("window", self.size)
+
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return k > q - self.size
 
@@ -82,6 +86,9 @@ class Band:
     """The ``size`` keys nearest on each side, the query's own place counted: 2 size - 1 in all."""
 
     size: int
+
+    def __post_init__(self) -> None:
+        _whole("band", self.size)
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k - q).abs() < self.size
@@ -102,6 +109,10 @@ class Padding:
 
     start_B: Tensor
     stop_B: Tensor
+
+    def __post_init__(self) -> None:
+        _counts("padding", self.start_B)
+        _counts("padding", self.stop_B)
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k >= self.start_B[b]) & (k < self.stop_B[b])
@@ -124,6 +135,9 @@ class Documents:
     """Keys of the query's own document; ``ids_BK`` gives each key place its document's number."""
 
     ids_BK: Tensor
+
+    def __post_init__(self) -> None:
+        _counts("documents", self.ids_BK)
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return self.ids_BK[b, q] == self.ids_BK[b, k]
@@ -148,6 +162,9 @@ class Prefix:
 
     size: int
 
+    def __post_init__(self) -> None:
+        _whole("prefix", self.size)
+
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k <= q) | (k < self.size)
 
@@ -167,6 +184,10 @@ class Knocked:
 
     pairs: tuple[tuple[int, int], ...]
     head: int | None = None
+
+    def __post_init__(self) -> None:
+        for number in (*(place for pair in self.pairs for place in pair), *(() if self.head is None else (self.head,))):
+            _whole("knockout", number)
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         seen = ~functools.reduce(operator.or_, ((q == query) & (k == key) for query, key in self.pairs))
@@ -242,6 +263,22 @@ class Mask:
         return cast(T, last[1])
 
 
+def _whole(what: str, number: object) -> int:
+    """The number as Python counts; raises RequestError when it is not whole, which would be rounded in silence."""
+    try:
+        return index(cast(SupportsIndex, number))
+    except TypeError:
+        raise RequestError(f"{what}: {shown(number)} was given; places and sizes are whole numbers") from None
+
+
+def _counts(what: str, numbers: object) -> None:
+    """Raises RequestError when it is not a tensor of whole numbers."""
+    if not isinstance(numbers, Tensor):
+        raise RequestError(f"{what}: {shown(numbers)} was given; it takes a tensor of whole numbers")
+    if numbers.dtype == torch.bool or numbers.is_floating_point() or numbers.is_complex():
+        raise RequestError(f"{what}: a tensor of {numbers.dtype} was given; places and numbers are whole: int64")
+
+
 def _elsewhere(what: str, tensor: Tensor, device: torch.device) -> str | None:
     return None if tensor.device == device else f"{what} on {tensor.device}, q on {device}; the device must be the same"
 
@@ -267,16 +304,20 @@ def band(size: int) -> Mask:
 
 def padding(lengths_B: Tensor) -> Mask:
     """Texts of the given lengths in tokens, padded on the right."""
+    _counts("padding", lengths_B)
     return Mask((Padding(torch.zeros_like(lengths_B), lengths_B.clone()),))
 
 
 def left_padding(starts_B: Tensor) -> Mask:
     """Texts that begin at the given places, padded on the left; holds while keys are appended on the right."""
-    return Mask((Padding(starts_B.clone(), torch.full_like(starts_B, torch.iinfo(starts_B.dtype).max)),))
+    _counts("left_padding", starts_B)
+    # int64: the largest number of a narrower dtype can be a place of the text
+    return Mask((Padding(starts_B.clone(), torch.full_like(starts_B, 2**63 - 1, dtype=torch.int64)),))
 
 
 def documents(ids_BK: Tensor) -> Mask:
     """Several documents packed into one row: no query sees a key with another number."""
+    _counts("documents", ids_BK)
     return Mask((Documents(ids_BK.clone()),))
 
 
@@ -287,7 +328,7 @@ def prefix(size: int) -> Mask:
 
 def knockout(pairs: Iterable[tuple[int, int]], head: int | None = None) -> Mask:
     """Hide (query place, key place) pairs, in all heads or in one (Geva et al. 2023, attention knock-out)."""
-    pairs = tuple((int(query), int(key)) for query, key in pairs)
+    pairs = tuple((_whole("knockout", query), _whole("knockout", key)) for query, key in pairs)
     if not pairs:
         raise RequestError("knockout: no (query, key) pairs were given; name at least one")
     return Mask((Knocked(pairs, head),))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import RequestError
+from clearhead.errors import RequestError, shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Score:
     """s = cap(q.k * scale) + slope * (key place - query place), with an optional sink in the denominator.
 
-    scale: factor on q.k; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
+    scale: factor on q.k, above 0; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
     softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
     slopes_H: ALiBi's slope per head, in logits per place (Press et al. 2022); None = none
     sinks_H: a logit per head that takes weight and gives no value (GPT-OSS, 2025); None = none
@@ -27,8 +28,12 @@ class Score:
     sinks_H: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.softcap is not None and not 0.0 < self.softcap < math.inf:
-            raise RequestError(f"score: softcap is {self.softcap}; it must be above 0 and finite, or None for no cap")
+        for name, value, none in (("scale", self.scale, "1/sqrt(D)"), ("softcap", self.softcap, "no cap")):
+            # a scale of 0 or infinity is 0 * inf or inf - inf in some kernels, and NaN is zeros in others
+            if value is not None and not (isinstance(value, Real) and 0.0 < value < math.inf):
+                raise RequestError(
+                    f"score: {name} is {shown(value)}; it must be a number above 0 and finite, or None for {none}"
+                )
 
     def factor(self, head_width: int) -> float:
         """The scale in force for heads of this width."""
