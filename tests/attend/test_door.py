@@ -36,6 +36,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, watch, window
 from clearhead.attend.backends import reference, sdpa
+from clearhead.errors import WatchError
 
 KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
 
@@ -219,6 +220,28 @@ def test_slopes_and_sinks_have_gradients_too() -> None:
             return attend(q, k, v, mask=mask, score=Score(sinks_H=sinks_H), site=SITE)  # noqa: B023 (called at once)
 
         assert torch.autograd.gradcheck(of_sinks, (sinks,))
+
+
+@pytest.mark.parametrize("places", [2, 40])
+@pytest.mark.parametrize("mask", ["full", "causal", "causal & window"])
+def test_what_becomes_of_a_row_of_nan(mask: str, places: int) -> None:
+    """As the back-end's docstring says: in short texts a kernel gives zeros, which no check of its output can find."""
+    q, k, v = (t.float() for t in tensors(3, 3, places, keys=places))
+    sound = request(q, k, v, MASKS[mask].mask)
+    q = q.clone()
+    q[0, 1, -1] = math.nan
+    asked = request(q, k, v, MASKS[mask].mask)
+    hit = torch.zeros(BATCH, 3, places, dtype=torch.bool)
+    hit[0, 1, -1] = True
+    assert reference.run(asked)[hit].isnan().all()
+    o = sdpa.run(asked)
+    zeros = places == 2  # fewer than fill the shortest vector; a window of 3 hides none of them and needs no array
+    assert torch.equal(o[hit], torch.zeros_like(o[hit])) if zeros else o[hit].isnan().all()
+    torch.testing.assert_close(o[~hit], sdpa.run(sound)[~hit])
+    with watch(Watched({SITE: 3})) as record:
+        attend(q, k, v, mask=MASKS[mask].mask, site=SITE)
+    with pytest.raises(WatchError, match=r"the logits are not finite"):
+        record.map(SITE, 1)[-1]
 
 
 def test_dropout_drops_weights_and_scales_the_rest() -> None:

@@ -37,7 +37,13 @@ def refuses(request: Request) -> list[str]:
 
 
 def run(request: Request) -> Tensor:
-    """o_BHQD by the fused kernel; masks beyond plain causal are built for one block of queries at a time."""
+    """o_BHQD by the fused kernel; masks beyond plain causal are built for one block of queries at a time.
+
+    Queries and keys are taken to be finite. A row whose scores are all NaN is NaN, save in one case: without an array
+    and with fewer keys than fill a vector (16 in float32 with AVX-512), PyTorch's kernel for processors finds the
+    largest score of a row by comparing, which passes over NaN, and gives zeros as for a row that sees nothing. The
+    row's log-sum-exp is 0 then, which others have too: nothing tells it from them. A map of it raises WatchError.
+    """
     B, H, Q, _ = request.q_BHQD.shape
     K = request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
