@@ -15,6 +15,7 @@ import pytest
 from looked import BYTES, HEADS, LAYERS, SUNK, THREE, given, looked_at, small
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from clearhead.errors import FolderError, MissingExtraError, OptionError
@@ -205,6 +206,26 @@ def test_labels_of_top_keys_are_spread_without_overlap():
         assert all(right <= left + 1e-9 for (_, right), (left, _) in pairwise(edges))
         assert edges[0][0] >= -1e-9
         assert edges[-1][1] <= 8 + 1e-9
+
+
+def test_no_line_to_a_key_meets_a_name_or_another_line():
+    places, near = 184, {150: 0.02, 179: 0.2, 180: 0.3, 181: 0.25, 182: 0.23}
+    rows = [[1.0] + [0.0] * (places - 1) for _ in range(places - 1)]
+    made = drawn(given([*rows, [near.get(key, 0.0) for key in range(places)]], ["·server"] * places))
+    names = [text for text in made.findobj(Text) if re.fullmatch(r"\d+ ·server\n0\.\d{3}", text.get_text())]
+    assert len(names) == len(near)
+    made.canvas.draw()
+    boxes = [name.get_window_extent() for name in names]
+    lines = [
+        line.get_transform().transform(line.get_xydata())
+        for line in made.findobj(Line2D)
+        if len(line.get_xydata()) == 4 and not line.get_clip_on()
+    ]
+    assert len(lines) == len(near)
+    for line in lines:
+        assert line[:, 1].min() > max(box.y1 for box in boxes)
+    lines.sort(key=lambda line: line[0, 0])
+    assert all((left[:, 0] < right[:, 0]).all() for left, right in pairwise(lines))
 
 
 def test_settings_are_left_as_they_were_and_pyplot_is_not_used(tmp_path: Path):

@@ -33,6 +33,9 @@ CELL = 0.6
 # Cells at least so many inches wide have their weight written in them.
 WRITTEN = 0.5
 
+# Inches below the bars: where a line to the name of a key begins, bends twice and ends; and the top of the names.
+LEADER, NAMES = (0.0, 0.04, 0.23, 0.27), 0.3
+
 # The weights marked on the colour scale.
 MARKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -207,19 +210,13 @@ def strip(canvas: Canvas, box: Box, weights_K: npt.NDArray[Any], reading: Readin
     wide = [max(map(cell_len, names[n].split("\n"))) * CELL * 10 / 72 + 0.2 for n in order]
     wanted = [(reading.keys[n] + 0.5) * box[2] / K for n in order]
     across = axes.get_xaxis_transform()  # x in key places, y in heights of the box
-    for n, place in zip(order, spread(wanted, wide, box[2]), strict=True):
-        axes.annotate(
-            names[n],
-            xy=(reading.keys[n], 0),
-            xytext=(place / box[2] * K - 0.5, -0.22 / box[3]),
-            xycoords=across,
-            textcoords=across,
-            ha="center",
-            va="top",
-            fontsize=10,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
-        )
+    for n, centre in zip(order, spread(wanted, wide, box[2]), strict=True):
+        key, place = reading.keys[n], centre / box[2] * K - 0.5
+        # A line bends above the labels and ends on top of its own; both are in the order of the keys, so that no line
+        # meets another, or a label.
+        bends = [-depth / box[3] for depth in LEADER]
+        axes.plot([key, key, place, place], bends, transform=across, clip_on=False, color=LINE, linewidth=0.8)
+        axes.text(place, -NAMES / box[3], names[n], transform=across, ha="center", va="top", fontsize=10)
 
 
 def spread(wanted: Sequence[float], widths: Sequence[float], length: float) -> list[float]:
