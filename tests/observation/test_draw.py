@@ -138,7 +138,7 @@ def test_what_is_thinned_out_pooled_or_cut_is_said():
     found = " ".join(texts(made))
     assert "A cell of the large head is the largest of up to 3 x 3 weights." in found
     assert re.search(r"A cell of the grid is the largest of up to \d x \d weights\.", found)
-    assert "Every 16th token is labelled, and the query and its top keys where there is room." in found
+    assert "Every 16th token is labelled; the query's top keys come first, the strongest before the others." in found
     (matrix,) = [axes for axes in made.axes if "1003 x" in [tick.get_text() for tick in axes.get_yticklabels()]]
     places = [int(tick.get_text().split()[0]) for tick in matrix.get_yticklabels()]
     assert len(places) > 40
@@ -206,6 +206,15 @@ def test_labels_of_top_keys_are_spread_without_overlap():
         assert all(right <= left + 1e-9 for (_, right), (left, _) in pairwise(edges))
         assert edges[0][0] >= -1e-9
         assert edges[-1][1] <= 8 + 1e-9
+
+
+def test_where_labels_have_no_room_the_strongest_key_has_its_own():
+    weights = {176: 0.018, 178: 0.04, 182: 0.874, 183: 0.068}
+    rows = [[1.0] + [0.0] * 183 for _ in range(183)]
+    made = drawn(given([*rows, [weights.get(key, 0.0) for key in range(184)]], ["·server"] * 184))
+    (matrix,) = [axes for axes in made.axes if "183 ·server" in [tick.get_text() for tick in axes.get_yticklabels()]]
+    marked = [tick.get_text() for tick in matrix.get_xticklabels(which="major") if tick.get_color() == QUERY_LIGHT]
+    assert marked == ["178 ·server", "182 ·server"]
 
 
 def test_no_line_to_a_key_meets_a_name_or_another_line():

@@ -174,7 +174,9 @@ def _notes(
             tall, wide = shrinker.covers
             limits.append(f"A cell of {name} is the largest of up to {tall} x {wide} weights.")
     if step > 1:
-        limits.append(f"Every {_nth(step)} token is labelled, and the query and its top keys where there is room.")
+        limits.append(
+            f"Every {_nth(step)} token is labelled; the query's top keys come first, the strongest before the others."
+        )
     if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
         limits.append("Labels and titles that end in … are cut.")
     return [*notes, " ".join(limits)] if limits else notes

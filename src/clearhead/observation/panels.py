@@ -248,10 +248,10 @@ def _token_ticks(
     *,
     axis: str,
 ) -> None:
-    """Labels of every n-th place; the marked places come first, and others make room for them."""
+    """Labels of every n-th place; the marked ones come first, in their order, and others make room for them."""
     step = label_step(len(places), pitch * len(places), size)
     taken: list[int] = []
-    for place in [*reversed(marked), *range(places.start, places.stop, step)]:
+    for place in [*marked, *range(places.start, places.stop, step)]:
         if place in places and all(abs(place - other) >= step for other in taken):
             taken.append(place)
     side = axes.xaxis if axis == "x" else axes.yaxis

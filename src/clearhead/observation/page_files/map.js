@@ -116,15 +116,15 @@ class LargeMap {
     context.textBaseline = "middle";
     this.lines(pitch, ink("--line"));
 
-    const top = new Set(head.top(query, 5).filter((one) => one.weight >= 0.005).map((one) => one.key));
+    const top = head.top(query, 5).filter((one) => one.weight >= 0.005).map((one) => one.key);
     const taken = this.spaced([query], data.first, step);
     for (const place of taken) {
       const y = labels + (place - data.first + 0.5) * (down / QUERIES);
       this.write(place, labels - 6, y, 0, place === query, ink);
     }
-    for (const place of this.spaced([key, query, ...top].filter((one) => one !== null), 0, step)) {
+    for (const place of this.spaced([key, ...top, query].filter((one) => one !== null), 0, step)) {
       const x = labels + (place + 0.5) * pitch;
-      this.write(place, x, labels - 6, -Math.PI / 2, place === key || top.has(place), ink);
+      this.write(place, x, labels - 6, -Math.PI / 2, place === key || top.includes(place), ink);
     }
     context.strokeStyle = ink("--query");
     context.lineWidth = pitch >= 8 ? 2.5 : 1; // a thick one would cover a thin row
