@@ -105,7 +105,7 @@ def test_the_text_says_what_is_seen():
     record = looked_at("a text of 25 bytes, no less")
     found = " ".join(texts(drawn(record, query="bytes")))
     assert "a text of 25 bytes, no less" in found
-    assert f"runs/book   {LAYERS} layers, {LAYERS * HEADS} heads   28 tokens" in found
+    assert f"runs/book · {LAYERS} layers, {LAYERS * HEADS} heads · 28 tokens" in found
     assert re.search(r"of all heads the one with the least weight on the first token at the query \(\S+\)", found)
     assert "the query (18 s)" in found
     assert re.search(r"rows sum to 1 within \de-[78]", found)

@@ -88,7 +88,7 @@ def words(observation: Observation, model: str | None) -> Words:
     ]
     return Words(
         title=legible(text),
-        subtitle="   ".join(about),
+        subtitle=" · ".join(about),  # spaces alone collapse in an SVG
         labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(observation.tokens)),
     )
 

@@ -4,7 +4,7 @@
 
 const WORDS = {
   en: {
-    facts: (layers, heads, tokens) => `${layers} layers, ${heads} heads, ${tokens} tokens`,
+    facts: (layers, heads, tokens) => `${layers} layers, ${heads} heads · ${tokens} tokens`,
     unnamed: "Attention",
     text: "The text, token by token",
     textHint: "Point at a token to see what it reads; click to keep it. Arrow keys move, too. Colour: how much the query (outlined) reads of each token; dashed: hidden from it.",
@@ -35,7 +35,7 @@ const WORDS = {
     among: (group) => group === "all" ? "all heads" : `the heads of ${group}`,
   },
   zh: {
-    facts: (layers, heads, tokens) => `${layers} 层，${heads} 个头，${tokens} 个词元`,
+    facts: (layers, heads, tokens) => `${layers} 层，${heads} 个头 · ${tokens} 个词元`,
     unnamed: "注意力",
     text: "逐个词元看文本",
     textHint: "指向一个词元，看它在读什么；点击可固定，也可用方向键移动。颜色：查询（带框）读取各词元的多少；虚线框：对它不可见。",
