@@ -102,8 +102,9 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     exact = by_hand(small(), record.ids)[1, 2]
     number = HEADS + 2
     question = f"""[heads[{number}].top(6, 3), heads[{number}].weight(6, 4), heads[{number}].weight(6, 7),
-        heads[{number}].measures(6), heads[{number}].level(6, 4), exact(0.000012345678), words.head(1, 2)]"""
-    top, weight, unseen, measures, level, shown, name = asked(parts.text("script", id="data"), question)
+        heads[{number}].measures(6), heads[{number}].level(6, 4), words.head(1, 2),
+        exact(0.000012345678), short(0.000328), short(0.000512), short(0), short(1)]"""
+    top, weight, unseen, measures, level, name, *shown = asked(parts.text("script", id="data"), question)
     row = exact[6]
     order = np.argsort(-row)[:3]
     assert [one["key"] for one in top] == order.tolist()
@@ -114,7 +115,8 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     assert measures["distance"] == pytest.approx(float(record[1, 2].mean_distance()[6]), abs=1e-5)
     assert (measures["first"], measures["previous"]) == pytest.approx((row[0], row[5]), abs=2e-5)
     assert level == pytest.approx(np.sqrt(row[4]), abs=2e-3)
-    assert (shown, name) == ("0.0000123457", "第 1 层，第 2 头")
+    assert name == "第 1 层，第 2 头"
+    assert shown == ["0.0000123457", "<.001", "0.001", "0.000", "1.000"]
 
 
 def test_what_lies_on_a_sink_is_told(tmp_path: Path):

@@ -19,6 +19,11 @@ function exact(weight) {
   return weight === 0 ? "0" : weight.toPrecision(6);
 }
 
+// Three digits, as in the pictures; <.001 for what would read 0.000 and is not zero.
+function short(weight) {
+  return weight > 0 && weight < 0.0005 ? "<.001" : weight.toFixed(3);
+}
+
 class Head {
   constructor(values, index) {
     Object.assign(this, { index, layer: values.layer, head: values.head, error: values.error, packed: values });

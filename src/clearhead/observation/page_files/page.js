@@ -170,11 +170,11 @@ function showReading() {
   for (const [name, text] of [
     ...(measures ? [
       [words.entropy, `${measures.entropy.toFixed(3)} ${words.nats}`],
-      [words.first, measures.first.toFixed(3)],
-      [words.previous, measures.previous.toFixed(3)],
+      [words.first, short(measures.first)],
+      [words.previous, short(measures.previous)],
       [words.distance, `${measures.distance.toFixed(2)} ${words.tokens}`],
     ] : []),
-    ...(sink === null ? [] : [[words.sink, sink.toFixed(3)]]),
+    ...(sink === null ? [] : [[words.sink, short(sink)]]),
   ]) {
     const pair = put(list, "div");
     put(pair, "dt", name);
