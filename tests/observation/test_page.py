@@ -130,6 +130,13 @@ def test_what_lies_on_a_sink_is_told(tmp_path: Path):
     assert asked(parts.text("script", id="data"), "heads[0].sink(2)") is None
 
 
+def test_a_place_is_counted_from_the_end_where_it_is_negative_and_refused_outside(tmp_path: Path):
+    parts, data = written(looked_at("abcd"), tmp_path / "x.html")
+    assert data["shape"] == [5, 5]
+    question = "[0, 4, -1, -5, 5, -6, 2.5, NaN].map(placeOf)"
+    assert asked(parts.text("script", id="data"), question) == [0, 4, 4, 0, None, None, None, None]
+
+
 def test_long_texts_give_images_and_top_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(embed, "FULL", 10)
     monkeypatch.setattr(embed, "CELLS", 7 * 7 * LAYERS * HEADS)

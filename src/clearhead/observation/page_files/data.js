@@ -14,6 +14,12 @@ function label(place) {
   return `${place} ${data.tokens[place]}`;
 }
 
+// The place that was asked for, a negative one from the end; null when no query stands there.
+function placeOf(asked) {
+  const place = asked < 0 ? asked + KEYS : asked;
+  return Number.isInteger(place) && place >= data.first && place < KEYS ? place : null;
+}
+
 // Six significant digits; float32 holds seven.
 function exact(weight) {
   return weight === 0 ? "0" : weight.toPrecision(6);

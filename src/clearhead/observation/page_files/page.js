@@ -151,6 +151,7 @@ function showReading() {
   const { head, query } = state;
   find("reading-title").textContent = words.reading(data.tokens[query], query);
   find("place").value = query;
+  find("place-fault").textContent = "";
   find("pinned").textContent = state.pinned ? words.pinned : "";
   const rows = find("reading-rows");
   rows.replaceChildren();
@@ -216,12 +217,12 @@ function say(text) {
 
 function listen() {
   const tokens = find("tokens");
-  const placeOf = (event) => {
+  const placeUnder = (event) => {
     const chip = event.target.closest(".token");
     return chip ? Number(chip.dataset.place) : null;
   };
   tokens.addEventListener("pointermove", (event) => {
-    const place = placeOf(event);
+    const place = placeUnder(event);
     if (place === null) return untip();
     if (!state.pinned && event.pointerType === "mouse" && place >= data.first && place !== state.query) {
       change({ query: place, key: null });
@@ -229,7 +230,7 @@ function listen() {
     tip(event, told(state.query, place === state.query ? null : place));
   });
   tokens.addEventListener("click", (event) => {
-    const place = placeOf(event);
+    const place = placeUnder(event);
     if (place !== null && place >= data.first) pin(place, event);
   });
   tokens.addEventListener("keydown", (event) => {
@@ -276,8 +277,10 @@ function listen() {
     say(`${next.name}. ${told(state.query, null)}`);
   });
   find("place").addEventListener("change", (event) => {
-    const place = Number.parseInt(event.target.value, 10);
-    if (!Number.isNaN(place)) change({ query: clamp(place, data.first), key: null, pinned: true });
+    const asked = event.target.value; // empty, too, where it is no number
+    const place = asked === "" ? null : placeOf(Number(asked));
+    change(place === null ? {} : { query: place, key: null, pinned: true });
+    if (place === null && asked !== "") find("place-fault").textContent = words.outside(asked, data.first, KEYS - 1);
     tokens.children[state.query].scrollIntoView({ block: "nearest" });
   });
   for (const place of [tokens, canvas]) place.addEventListener("pointerleave", untip);
