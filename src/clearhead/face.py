@@ -25,13 +25,16 @@ def observe(
     ``pair`` is a second text that an encoder reads with the first. Raises TextError when the text is empty, cannot be
     encoded, or is longer than the model's context.
     """
-    return observation.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
+    record = observation.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
+    record.model = model.name
+    return record
 
 
 def draw(record: Record, path: str | Path, **options: Any) -> observation.Focus:
     """Draws a record into a .png, .svg, .html or .json file; returns which head and row it shows large.
 
-    ``options`` and errors are those of ``clearhead.observation.draw``.
+    ``options`` and errors are those of ``clearhead.observation.draw``. A record of ``watch`` does not know its model's
+    name: give it as ``model``.
     """
     return observation.draw(record, Path(path), **options)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+import clearhead as ch
 from clearhead import cli, hub
 from clearhead.cli.look import show
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
@@ -85,6 +86,18 @@ def test_a_picture_is_written_and_told_on_standard_error(
     assert err == f"{path}: all heads, and layer 1, head 0 at place 2\n"
     assert TEXT in path.read_text(encoding="utf-8")
     assert str(run) in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ending", ["svg", "html", "json"])
+def test_a_picture_from_python_names_the_model_as_the_verb_does(run: Path, tmp_path: Path, ending: str):
+    verb, python = tmp_path / f"verb.{ending}", tmp_path / f"python.{ending}"
+    assert called(run, "the server", "--out", verb) == 0
+    ch.draw(ch.observe(ch.load(run), "the server"), python)
+    named = [line for line in verb.read_text(encoding="utf-8").splitlines() if str(run) in line]
+    assert named
+    assert {line.split('"heads"')[0] for line in named} <= {
+        line.split('"heads"')[0] for line in python.read_text(encoding="utf-8").splitlines()
+    }
 
 
 def test_a_picture_in_json_holds_what_was_asked(run: Path, tmp_path: Path):

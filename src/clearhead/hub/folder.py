@@ -59,12 +59,16 @@ class Papers:
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A Transformer, the tokenizer that speaks to it, the folder both came from, and what else stood there."""
+    """A Transformer, the tokenizer that speaks to it, the folder both came from, what else stood there, and its name.
+
+    The name is what ``load`` was given: the folder, or a name on the hub, whose folder lies in a cache.
+    """
 
     transformer: Transformer
     tokenizer: Tokenizer
     folder: Path
     papers: Papers
+    name: str
 
     def __call__(self, ids_BT: Tensor, **options: Any) -> Tensor:
         """logits_BTV; see ``Transformer.forward``."""
@@ -161,7 +165,7 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> Langu
         ours = to_ours(found.table, found.held, found.shapes, found.dtype, found.where)
     transformer = skeleton(found.config)
     transformer.load_state_dict(ours, assign=True)
-    return LanguageModel(transformer.to(device).eval(), found.tokenizer, folder, found.papers)
+    return LanguageModel(transformer.to(device).eval(), found.tokenizer, folder, found.papers, str(name))
 
 
 def outline(name: str | Path) -> LanguageModel:
@@ -179,7 +183,7 @@ def outline(name: str | Path) -> LanguageModel:
     else:
         with _examined(folder, "cpu", "stored") as found:
             config, dtype, papers, tokenizer = found.config, found.dtype, found.papers, found.tokenizer
-    return LanguageModel(skeleton(config).to(dtype).eval(), tokenizer, folder, papers)
+    return LanguageModel(skeleton(config).to(dtype).eval(), tokenizer, folder, papers, str(name))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -37,7 +37,7 @@ def draw(
         needs nothing else, .json the numbers (see export.py)
     layer, head: the head drawn large; where they leave a choice, the one with the least weight on the first token
     query: a place (negative: from the end) or a word of the text; the last place for None
-    model: its name, for the title
+    model: its name, for the heading; None for the record's own, which that of ``clearhead.observe`` has
     progress: hears (heads done, heads)
 
     The file is written whole or not at all. Raises OptionError for an unknown ending, head or query, FolderError when
@@ -46,6 +46,7 @@ def draw(
     path = Path(path)
     check(path)
     observation = Observation.of(record)
+    model = model or observation.model
     focus = choose(observation, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()

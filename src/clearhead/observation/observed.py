@@ -20,6 +20,7 @@ class Observation(Record):
     text: as it was given; None when only labels are known
     ids: one id per place; empty when they are not known
     pieces: the characters that each place completes; joined they are the decoded text
+    model: the name of the model for headings, set by who knows it
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Observation(Record):
         self._calls = record._calls
         self.tokens = record.tokens
         self.text, self.ids, self.pieces = text, list(ids), list(pieces)
+        self.model: str | None = None
         if not self._calls:
             raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
         batches = {call.q_BHQD.shape[0] for calls in self._calls.values() for call in calls}

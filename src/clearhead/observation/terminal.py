@@ -34,7 +34,8 @@ class Table:
     _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and what it says
 
     def __init__(self, observation: Observation, row: int, readings: Sequence[Reading], model: str | None) -> None:
-        self._observation, self._row, self._readings, self._model = observation, row, readings, model
+        self._observation, self._row, self._readings = observation, row, readings
+        self._model = model or observation.model
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self._heading(options.max_width)
