@@ -225,6 +225,12 @@ class TestByHand:
         assert top.weights.flatten().tolist() == pytest.approx([0.6, 0.3, 0.5, 0.3])
         assert top.keys.tolist() == [[1, 2], [0, 2]]
 
+    def test_behind_the_keys_that_are_seen_come_others_with_weight_0(self) -> None:
+        top = look(*tensors(6, 3, 5), causal())[3, 0].top(9)
+        assert top.keys.shape == top.weights.shape == (5, 9)
+        assert top.keys[0, :7].sort().values.tolist() == list(range(7))  # what the first of 5 queries sees of 11 keys
+        assert top.weights[0, 7:].tolist() == [0, 0]
+
     def test_an_image_of_quarters(self) -> None:
         a = by_hand([[0.5, 0.5, 0, 0], [0.1, 0.9, 0, 0], [0, 0, 1, 0], [0, 0, 0.3, 0.7]])
         assert a.image(2, 2).flatten().tolist() == pytest.approx([0.9, 0, 0, 1])

@@ -106,7 +106,10 @@ class AttentionMap:
         return ((rows, weights_QK) for rows, weights_QK, _ in self._blocks(slice(0, self.shape[0])))
 
     def top(self, n: int) -> Top:
-        """The ``n`` largest weights of every query and the key places they fall on."""
+        """The ``n`` largest weights of every query and the key places they fall on, (Q, n) each.
+
+        A query that sees fewer than ``n`` keys has places that it does not see behind them, with weight 0.
+        """
         _, K = self.shape
         if not 1 <= n <= K:
             raise WatchError(f"{self!r}: the top {n} keys were asked for; there are {K}")
