@@ -177,6 +177,38 @@ def test_every_head_of_a_large_model_is_in_the_grid(tmp_path: Path):
     assert rgb(QUERY_LIGHT) in image[y - 3 : y + 4, x].tolist()
 
 
+@pytest.mark.parametrize("tokens", [3, 12, 184])
+@pytest.mark.parametrize("layers", [1, 2, 6, 12])
+def test_flat_grids_use_the_height_beside_the_large_head(layers: int, tokens: int):
+    for heads in range(1, 17):
+        layout = figure.Layout.of(layers, heads, [f"{place} ·server" for place in range(tokens)])
+        across = round(layout.grid[2] / layout.cell)
+        assert 0 <= across * layout.lines - heads <= 1
+        bottom, room = layout.grid[1] + layout.grid[3], layout.matrix[1] + layout.matrix[3]
+        assert layout.grid[3] > 0.47 * (room - layout.grid[1])  # with 13 heads and 3 tokens; most reach down to its end
+        if layout.cell > 0.42:
+            assert bottom < room + 0.05
+        assert layout.grid[2] < 8.1  # GRID, in whole dots
+
+
+def test_heads_of_a_layer_in_several_lines_are_named_above_and_framed(tmp_path: Path):
+    record = looked_at("ab", layers=1)
+    draw(record, tmp_path / "x.png", layer=0, head=4)
+    image, layout = dots(tmp_path / "x.png"), layout_of(record)
+    assert (layout.lines, round(layout.grid[2] / layout.cell)) == (2, 3)
+    assert {f"0.{head}" for head in range(6)} <= set(texts(drawn(record)))
+    line = layout.grid[3] / 2
+    for head in range(6):
+        expected = paint(record[0, head][:].numpy()).astype(int)
+        top = (head // 3 + 1) * line - layout.cell
+        for row, column in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)):
+            down = top + layout.cell * (0.06 + 0.88 * (row + 0.5) / 3)
+            place = spot(layout.grid, down, head % 3 + 0.06 + 0.88 * (column + 0.5) / 3, layout.grid[3], 3)
+            assert image[place].tolist() == expected[row, column].tolist()
+    y, x = spot(layout.grid, 2 * line - layout.cell, 1.5, layout.grid[3], 3)
+    assert rgb(QUERY_LIGHT) in image[y - 3 : y + 4, x].tolist()
+
+
 def test_a_record_begun_in_the_middle_is_drawn_with_its_own_rows():
     import torch
 

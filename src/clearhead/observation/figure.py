@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,12 @@ from clearhead.observation.panels import DPI, Box, Canvas
 from clearhead.observation.row import Reading, read
 from clearhead.observation.shrink import Shrinker
 
-# Inches. A head of the grid has a side between these two, in between the grid's side is GRID.
-SMALL, GRID = (0.42, 2.2), 8.0
+# Inches. A head of the grid has a side between these two, in between the grid is GRID wide or reaches down to where the
+# large head ends.
+SMALL, GRID = (0.42, 4.4), 8.0
+# A layer with many heads takes several lines of the grid where its heads are not much smaller for it: flat grids leave
+# half of the picture empty. Their names need BAND above every line.
+MUCH_SMALLER, BAND = 0.8, 0.18
 # The large head: between these two, in between LARGEST_CELL a token; LONG for texts of 1,000 tokens or more.
 LARGE, LARGEST_CELL, LONG = (4.5, 8.0), 0.9, 9.0
 MARGIN, TITLE, HEADING, STRIP, STRIP_LABELS, NOTE = 0.3, 0.95, 0.8, 1.0, 0.75, 0.23
@@ -31,6 +36,9 @@ TITLE_SIZE, NOTE_SIZE = 16, 9.5
 
 # Named keys of the query: at most TOP_KEYS, and after the first only those with a weight of at least NAMED.
 TOP_KEYS, NAMED = 5, 0.005
+
+# What stands under "All heads": with a line for each layer, and with several.
+IN_ROWS, IN_LINES = "a row for each layer, a column for each head", "layer.head, counted from 0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,7 @@ class Layout:
 
     width: float
     cell: float  # side of a head of the grid
+    lines: int  # of a layer in the grid
     grid: Box
     matrix: Box
     strip: Box
@@ -58,18 +67,22 @@ class Layout:
     def of(cls, layers: int, heads: int, labels: Sequence[str]) -> Layout:
         """The layout for so many layers, heads in a layer, and tokens with these labels."""
         places = len(labels)
-        cell = panels.whole(_between(SMALL, GRID / max(heads, layers)))
         side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
         label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)
         longest = panels.longest(labels, label_size)
         top = MARGIN + TITLE + HEADING
-        grid = (MARGIN + GRID_LABELS[0], top + GRID_LABELS[1], heads * cell, layers * cell)
+        lines, fits = _lines(layers, heads, longest + 0.15 + side - GRID_LABELS[1])
+        cell = panels.whole(_between(SMALL, fits))
+        line = cell + (BAND if lines > 1 else 0)
+        across = math.ceil(heads / lines) * cell
+        grid = (MARGIN + GRID_LABELS[0], top + GRID_LABELS[1], across, layers * lines * panels.whole(line))
         left = grid[0] + max(grid[2], SCALE_WIDTH) + 0.75 + longest
         matrix = (left, top + longest + 0.15, side, side)
         strip = (left, matrix[1] + side + 0.25, side, STRIP)
         return cls(
             width=panels.whole(max(left + side + MARGIN + 0.25, LEAST_WIDTH)),
             cell=cell,
+            lines=lines,
             grid=grid,
             matrix=matrix,
             strip=strip,
@@ -78,13 +91,25 @@ class Layout:
         )
 
 
+def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
+    """Lines of a layer in a grid of this height, and the side of a head then; no line lacks more than one head."""
+    fits: dict[int, float] = {}
+    for lines in range(1, heads + 1):
+        across = math.ceil(heads / lines)
+        if across * lines - heads <= 1:
+            fits[lines] = min(GRID / across, height / (layers * lines) - (BAND if lines > 1 else 0))
+    least = MUCH_SMALLER * max(fits.values())
+    lines = max(lines for lines, side in fits.items() if side >= least)
+    return lines, fits[lines]
+
+
 def words(observation: Observation, model: str | None) -> Words:
     """Title, subtitle and tick labels as they will be drawn."""
     text = observation.text if observation.text is not None else "".join(observation.tokens)
     about = [legible(model)] if model else []
     about += [
-        f"{len(observation.seen())} layers, {head_count(observation)} heads",
-        f"{len(observation.tokens):,} tokens",
+        f"{_counted(len(observation.seen()), 'layer')}, {_counted(head_count(observation), 'head')}",
+        _counted(len(observation.tokens), "token"),
     ]
     return Words(
         title=legible(text),
@@ -108,7 +133,7 @@ def draw(observation: Observation, focus: Focus, drawn: Words, progress: Progres
     canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
 
     _headings(canvas, layout, focus, drawn)
-    panels.grid(canvas, layout.grid, heads, sites, most, (sites.index(focus.site), focus.head))
+    panels.grid(canvas, layout.grid, heads, sites, layout.lines, (sites.index(focus.site), focus.head))
     panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH)
     reading = _top(observation, focus)
     image, place = large.image(focus.site, focus.head), focus.row + observation.first_place
@@ -130,7 +155,7 @@ def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> Non
     canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
     over_matrix = layout.matrix[0] - panels.longest(drawn.labels, layout.label_size)
     for left, heading, hint in (
-        (MARGIN, "All heads", "a row for each layer, a column for each head"),
+        (MARGIN, "All heads", IN_ROWS if layout.lines == 1 else IN_LINES),
         (
             over_matrix,
             f"Layer {focus.site.layer}, head {focus.head}",
@@ -184,6 +209,10 @@ def _notes(
 
 def _between(limits: tuple[float, float], value: float) -> float:
     return min(limits[1], max(limits[0], value))
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _nth(number: int) -> str:

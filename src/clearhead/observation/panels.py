@@ -103,29 +103,49 @@ def grid(
     box: Box,
     images: Sequence[Sequence[npt.NDArray[np.uint8]]],
     sites: Sequence[Site],
-    most: int,
+    lines: int,
     large: tuple[int, int],
 ) -> None:
-    """All heads as one image, dot for dot, layers and heads numbered; the head drawn large is framed."""
+    """All heads as one image, dot for dot, ``lines`` of it for a layer; the head drawn large is framed.
+
+    With one line, layers and heads are numbered beside it; with several, every head has its name above it.
+    """
+    most = math.ceil(max(map(len, images)) / lines)  # in a line
+    rows = len(sites) * lines
     side = box[2] / most
-    pitch, gap = round(side * DPI), _gap(side)
-    mosaic = np.full((len(sites) * pitch, most * pitch, 3), 255, dtype=np.uint8)
-    for row, line in enumerate(images):
-        for column, image in enumerate(line):
-            y, x = row * pitch + gap // 2, column * pitch + gap // 2
+    pitch, line, gap = round(side * DPI), round(box[3] / rows * DPI), _gap(side)
+    band = line - pitch
+    mosaic = np.full((rows * line, most * pitch, 3), 255, dtype=np.uint8)
+    for layer, of_layer in enumerate(images):
+        for head, image in enumerate(of_layer):
+            row, column = layer * lines + head // most, head % most
+            y, x = row * line + band + gap // 2, column * pitch + gap // 2
             mosaic[y - 1 : y + image.shape[0] + 1, x - 1 : x + image.shape[1] + 1] = 0xB0
             mosaic[y : y + image.shape[0], x : x + image.shape[1]] = image
     axes = canvas.axes(box)
-    axes.imshow(mosaic, interpolation="nearest", extent=(0, most, len(sites), 0), aspect="auto")
+    axes.imshow(mosaic, interpolation="nearest", extent=(0, most, rows, 0), aspect="auto")
     _bare(axes)
+    if lines == 1:
+        _number(axes, sites, most, side)
+    else:
+        axes.set(xticks=[], yticks=[])
+        for layer, of_layer in enumerate(images):
+            for head in range(len(of_layer)):
+                x, y = head % most + 0.5, layer * lines + head // most + (band - 3) / line  # clear of the frame
+                name = f"{sites[layer].layer}.{head}"
+                axes.text(x, y, name, ha="center", va="bottom", fontsize=9, color=QUIET)
+    corner = (large[1] % most, large[0] * lines + large[1] // most + band / line)
+    frame = Rectangle(corner, 1, pitch / line, fill=False, edgecolor=QUERY_LIGHT, linewidth=2.2, clip_on=False)
+    axes.add_patch(frame)
+
+
+def _number(axes: Axes, sites: Sequence[Site], most: int, side: float) -> None:
     size = min(11.0, side * 72 * 0.42)
     step = 1 if side * 72 > 2.2 * size else 2
     axes.set_xticks(np.arange(0, most, step) + 0.5, [str(n) for n in range(0, most, step)], fontsize=size)
     axes.set_yticks(np.arange(len(sites)) + 0.5, [str(site.layer) for site in sites], fontsize=size)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=2, colors=QUIET)
-    frame = Rectangle((large[1], large[0]), 1, 1, fill=False, edgecolor=QUERY_LIGHT, linewidth=2.2, clip_on=False)
-    axes.add_patch(frame)
 
 
 def scale(canvas: Canvas, left: float, top: float, width: float) -> None:

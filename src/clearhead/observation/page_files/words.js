@@ -4,7 +4,7 @@
 
 const WORDS = {
   en: {
-    facts: (layers, heads, tokens) => `${layers} layers, ${heads} heads · ${tokens} tokens`,
+    facts: (layers, heads, tokens) => `${layers} layer${layers === 1 ? "" : "s"}, ${heads} head${heads === 1 ? "" : "s"} · ${tokens} tokens`,
     unnamed: "Attention",
     text: "The text, token by token",
     textHint: "Point at a token to see what it reads; click to keep it. Arrow keys move, too. Colour: how much the query (outlined) reads of each token; dashed: hidden from it.",
