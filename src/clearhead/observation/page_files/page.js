@@ -18,6 +18,7 @@ function put(parent, tag, text = "", name = "") {
 
 function change(values) {
   Object.assign(state, values);
+  find("place-fault").textContent = "";
   show();
 }
 
@@ -151,7 +152,6 @@ function showReading() {
   const { head, query } = state;
   find("reading-title").textContent = words.reading(data.tokens[query], query);
   find("place").value = query;
-  find("place-fault").textContent = "";
   find("pinned").textContent = state.pinned ? words.pinned : "";
   const rows = find("reading-rows");
   rows.replaceChildren();
