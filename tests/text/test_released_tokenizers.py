@@ -59,11 +59,14 @@ def bert(folder: Path, **files: object) -> Path:
 
 
 def agree(folder: Path) -> Tokenizer:
-    """The folder's tokenizer, after it gave the ids that transformers gives, alone and as the model expects them."""
+    """The folder's tokenizer, after it gave transformers' ids: alone, as the model expects them, and of pairs."""
     ours, theirs = Tokenizer.load(folder), AutoTokenizer.from_pretrained(folder)
     for text in TEXTS:
         assert ours.encode(text) == theirs(text, add_special_tokens=False)["input_ids"], text
         assert [*ours.front, *ours.encode(text), *ours.back] == theirs(text)["input_ids"], text
+    for first, second in zip(TEXTS[1:], reversed(TEXTS[1:]), strict=True):
+        pair = theirs(first, second, return_token_type_ids=True)
+        assert ours.encode_pair(first, second) == (pair["input_ids"], pair["token_type_ids"]), (first, second)
     assert ours.roles == {role.removesuffix("_token"): token for role, token in theirs.special_tokens_map.items()}
     assert ours.vocab_size == max(theirs.get_vocab().values()) + 1
     return ours
@@ -109,6 +112,7 @@ GPT2_FOLDERS: dict[str, dict[str, Any]] = {
     "no other file": {"config": {"model_type": "gpt2"}},
     "prefix space": {"tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}},
     "bos in front": {"tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}},
+    "eos behind": {"tokenizer_config": {"tokenizer_class": "GPT2Tokenizer", "add_eos_token": True}},
     "roles": {
         "tokenizer_config": {"tokenizer_class": "GPT2TokenizerFast"},
         "special_tokens_map": {"pad_token": {**ADDED, "content": SEPARATOR}, "eos_token": SEPARATOR},

@@ -85,9 +85,23 @@ def _template(step: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]
     return tuple(before), tuple(after)
 
 
-def put_around(library: tokenizers.Tokenizer, front: Iterable[str], back: Iterable[str] = ()) -> None:
-    """Gives the library a post-processor that puts these tokens of its vocabulary before and after a text."""
+def put_around(
+    library: tokenizers.Tokenizer,
+    front: Iterable[str],
+    back: Iterable[str] = (),
+    *,
+    second: Iterable[str] | None = None,
+) -> None:
+    """Gives the library a post-processor that puts these tokens of its vocabulary before and after a text.
+
+    Of a pair each text has them around it, the second text ``second`` in front where that differs (BERT: nothing).
+    """
     before, after = list(front), list(back)
-    single = " ".join([*(f"{token}:0" for token in before), "$A:0", *(f"{token}:0" for token in after)])
+    single = _around("A", 0, before, after)
+    pair = f"{single} {_around('B', 1, before if second is None else second, after)}"
     known = [(token, library.token_to_id(token)) for token in dict.fromkeys([*before, *after])]
-    library.post_processor = processors.TemplateProcessing(single=single, pair=f"{single} $B:1", special_tokens=known)
+    library.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=known)
+
+
+def _around(text: str, kind: int, before: Iterable[str], after: Iterable[str]) -> str:
+    return " ".join(f"{piece}:{kind}" for piece in (*before, f"${text}", *after))

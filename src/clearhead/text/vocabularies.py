@@ -125,7 +125,7 @@ def _flags_byte_level(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -
 
 
 def _around_bert(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
-    put_around(made, [_token(roles, "cls")], [_token(roles, "sep")])
+    put_around(made, [_token(roles, "cls")], [_token(roles, "sep")], second=())
 
 
 def _around_roberta(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
