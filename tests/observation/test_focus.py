@@ -57,6 +57,14 @@ def test_chinese_words_need_no_spaces_around_them():
     assert query_row(record, "银行") == 9
 
 
+@pytest.mark.parametrize(("query", "row"), [("服务", 3), ("服务器", 4), ("务 器", 4), ("崩了。", 7), ("it 服", 2)])
+def test_chinese_words_whose_characters_the_tokenizer_sets_apart(query: str, row: int):
+    """As BERT's tokenizer decodes: a space before every token, Chinese or not."""
+    record = words("[CLS]", "it", "服", "务", "器", "崩", "了", "。", "[SEP]")
+    record.pieces = ["", "it", " 服", " 务", " 器", " 崩", " 了", " 。", ""]
+    assert query_row(record, query) == row
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

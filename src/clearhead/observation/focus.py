@@ -13,6 +13,9 @@ from clearhead.observation.observed import Observation
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# A space that no such script writes: between two of its characters, or at a wide punctuation mark beside one.
+_WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
+_APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
 
 # How many tokens an error message lists.
 LISTED = 64
@@ -105,9 +108,17 @@ def _place_of(observation: Observation, word: str) -> int:
 
 
 def _ends(pieces: Sequence[str], word: str) -> list[int]:
-    """The places that complete an occurrence of the word; in spaced scripts only whole words count."""
-    text = "".join(pieces)
-    place_of = [place for place, piece in enumerate(pieces) for _ in piece]
+    """The places that complete an occurrence of the word; in spaced scripts only whole words count.
+
+    BERT's tokenizers put a space between any two Chinese characters, where the text has none: it is passed over,
+    and so it is in the word.
+    """
+    whole = "".join(pieces)
+    places = [place for place, piece in enumerate(pieces) for _ in piece]
+    apart = {found.start() for found in _APART.finditer(whole)}
+    text = "".join(char for at, char in enumerate(whole) if at not in apart)
+    place_of = [place for at, place in enumerate(places) if at not in apart]
+    word = _APART.sub("", word)
     found: list[int] = []
     start = text.find(word)
     while start >= 0:
