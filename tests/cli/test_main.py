@@ -1,5 +1,6 @@
 """The command as a whole: its start, its help, its exit codes, its streams and colours."""
 
+import json
 import os
 import subprocess
 import sys
@@ -141,6 +142,28 @@ def test_another_error_of_torch_is_no_lack_of_memory(command: Command, monkeypat
     monkeypatch.setattr(hub, "outline", outline)
     with pytest.raises(RuntimeError, match="mat1"):
         command("show", "x")
+
+
+class TestTerminalsThatLackCharacters:
+    """Standard output that is not UTF-8: LC_ALL=zh_CN.GBK, or PYTHONIOENCODING as here."""
+
+    @staticmethod
+    def out(encoding: str, *arguments: str | Path) -> str:
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([COMMAND, *arguments], capture_output=True, check=False, env=environment)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode()
+        return done.stdout.decode(encoding.partition(":")[0])
+
+    @pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"\u4f60\u2081"), ("gbk", r"你\u2081")])
+    def test_they_show_its_number(self, encoding: str, shown: str, trained: tuple[Path, object]):
+        assert shown in self.out(encoding, "look", trained[0], "你好", "--threads", "1")
+
+    def test_json_reads_it_back(self, trained: tuple[Path, object]):
+        words = ["generate", trained[0], "你", "--max-tokens", "5", "--threads", "1", "--json"]
+        assert json.loads(self.out("ascii", *words))["prompt"] == "你"
+
+    def test_what_the_user_chose_stays(self, trained: tuple[Path, object]):
+        assert "??" in self.out("ascii:replace", "look", trained[0], "你好", "--threads", "1")
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path):

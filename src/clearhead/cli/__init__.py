@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -70,6 +71,7 @@ def main() -> None:
     """Runs the command: exit code 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    _show_every_character()
     machine.keep_freed_memory()
     if sys.__stdin__ is None:  # closed, as `<&-` in a shell does: it is as if there were nothing to read
         sys.stdin = io.TextIOWrapper(io.BytesIO())
@@ -105,3 +107,15 @@ def _told(error: ClearheadError | OSError) -> str:
 def _end(message: str, code: int) -> NoReturn:
     typer.secho(f"error: {message}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
     sys.exit(code)
+
+
+def _show_every_character() -> None:
+    """Where standard output is not UTF-8 (GBK, ASCII), it writes what it lacks as an escape: no traceback, no loss.
+
+    Not as a question mark: ``\\u2081`` says which character it was.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper) or stream.errors != "strict":
+            continue
+        if codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
