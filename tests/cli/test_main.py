@@ -144,6 +144,20 @@ def test_another_error_of_torch_is_no_lack_of_memory(command: Command, monkeypat
         command("show", "x")
 
 
+@pytest.mark.parametrize("argument", ["－－max-tokens", "——minutes", "–o", "—out=x"])
+def test_dashes_that_are_no_hyphens_are_told(command: Command, argument: str):
+    """What an input method for Chinese, or a word processor, makes of hyphens: it would be a prompt or a file."""
+    done = command("generate", "runs/book", "那天晚上", argument, "3")
+    assert (done.code, done.out) == (2, "")
+    assert f"error: {argument}: these dashes are no hyphens; options begin with two ASCII hyphens: --" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["——那天"], ["— and then"], ["--", "—and"], ["-"]])
+def test_texts_that_begin_with_a_dash_are_texts(command: Command, arguments: list[str]):
+    done = command("generate", "nowhere", *arguments)
+    assert "error: nowhere: there is no such folder" in done.err
+
+
 class TestTerminalsThatLackCharacters:
     """Standard output that is not UTF-8: LC_ALL=zh_CN.GBK, or PYTHONIOENCODING as here."""
 

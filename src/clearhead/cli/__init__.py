@@ -6,6 +6,7 @@ import codecs
 import io
 import logging
 import os
+import re
 import sys
 from typing import Annotated, NoReturn
 
@@ -13,7 +14,7 @@ import typer
 
 from clearhead import __version__, machine
 from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
-from clearhead.errors import ClearheadError
+from clearhead.errors import ClearheadError, OptionError
 
 app = typer.Typer(
     name="clearhead",
@@ -79,6 +80,7 @@ def main() -> None:
     log.addHandler(notes)
     log.setLevel(logging.INFO)
     try:
+        _check_dashes(arguments)
         app([argument for argument in arguments if argument != "--debug"])
     except (ClearheadError, OSError) as error:
         if debug:
@@ -119,3 +121,15 @@ def _show_every_character() -> None:
             continue
         if codecs.lookup(stream.encoding).name != "utf-8":
             stream.reconfigure(errors="backslashreplace")
+
+
+def _check_dashes(arguments: list[str]) -> None:
+    """Raises OptionError for an option whose hyphens an input method or an editor made into dashes."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for argument in options:
+        found = re.fullmatch("[\u2013\u2014\u2015\u2212\uff0d]+([a-z][a-z-]*)(=.*)?", argument, re.DOTALL)
+        if found is not None:
+            raise OptionError(
+                f"{argument}: these dashes are no hyphens; options begin with two ASCII hyphens: --{found[1]} "
+                "(a text that begins with a dash stands behind a -- of its own)"
+            )
