@@ -98,6 +98,19 @@ def test_line_ends_stay():
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "utf-8", "byte 0 .0x89. is not utf-8 .* this is binary data"),
         ("text".encode("utf-16"), "utf-8", "byte 0 .* try --encoding utf-16"),
         ("déjà vu".encode("latin-1"), "utf-8", "byte 1 .0xe9. is not utf-8 .* --encoding gb18030 or cp1252"),
+        (
+            "从前有一个国王。".encode(),
+            "gb18030",
+            "byte .* is not gb18030 .*; it looks like UTF-8: leave --encoding out$",
+        ),
+        ("从前有一个国王。".encode()[1:-1], "GBK", "byte .* it looks like UTF-8: leave --encoding out$"),
+        ("déjà".encode("latin-1") + b"\xff\xff", "gb18030", "byte .* instance --encoding cp1252. or save it as UTF-8$"),
+        ("\u0301x".encode() + b"\x81", "cp1252", "byte .* instance --encoding gb18030. or save it as UTF-8$"),
+        (
+            "你好吗".encode(),
+            "gb18030",
+            "byte 8 .* it looks like UTF-8: leave --encoding out$",
+        ),  # all but the last byte is
         (b"text", "utf-16", "is not utf-16 from byte 0 on"),
     ],
 )

@@ -13,6 +13,9 @@ from clearhead.errors import MissingExtraError, OptionError, TextError, nearest
 
 PACKINGS = (".gz", ".xz", ".zst")
 
+# Bytes before a block by which a fault in it is explained: UTF-8 taken for GBK may fail at the very end alone.
+TAIL = 64
+
 
 class _Unpacker(Protocol):
     @property
@@ -92,13 +95,14 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     fed = 0  # bytes given to the decoder so far
     first = True
+    tail = b""  # the last bytes before the block
     for block, last in _with_end(blocks):
         pending = len(decoder.getstate()[0])  # bytes of a character cut by the end of the last block
         begin = fed - pending
         try:
             text = decoder.decode(block, last)
         except UnicodeError as fault:
-            raise _undecodable(fault, begin, encoding, name) from fault
+            raise _undecodable(fault, begin, encoding, name, near=tail + block) from fault
         nul = text.find("\0")
         if nul >= 0:
             near = begin + len(text[:nul].encode(encoding))
@@ -107,6 +111,7 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
                 "give a text file, or name its encoding with --encoding"
             )
         fed += len(block)
+        tail = (tail + block)[-TAIL:]
         if first and text:
             text = text.removeprefix("\ufeff")
             first = False
@@ -114,17 +119,33 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
             yield text
 
 
-def _undecodable(fault: UnicodeError, begin: int, encoding: str, name: str) -> TextError:
-    hint = "if this is text, name its encoding (for instance --encoding gb18030 or cp1252) or save it as UTF-8"
+def _undecodable(fault: UnicodeError, begin: int, encoding: str, name: str, *, near: bytes) -> TextError:
+    """The error for a fault in the bytes that begin at ``begin``; its way out is never the encoding that failed."""
+    failed = codecs.lookup(encoding).name
+    others = [other for other in ("gb18030", "cp1252") if codecs.lookup(other).name != failed]
+    hint = f"if this is text, name its encoding (for instance --encoding {' or '.join(others)}) or save it as UTF-8"
+    data = fault.object if isinstance(fault, UnicodeDecodeError) else b""
     if isinstance(fault, UnicodeDecodeError):
-        what = f"byte {begin + fault.start} (0x{fault.object[fault.start]:02x}) is not {encoding} ({fault.reason})"
-        if fault.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        what = f"byte {begin + fault.start} (0x{data[fault.start]:02x}) is not {encoding} ({fault.reason})"
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not failed.startswith("utf-16"):
             hint = "it begins like UTF-16: try --encoding utf-16"
-        elif b"\0" in fault.object:
+        elif b"\0" in data:
             hint = "with NUL bytes beside it this is binary data; give a text file"
+        elif failed != "utf-8" and _like_utf8(near):
+            hint = "it looks like UTF-8: leave --encoding out"
     else:  # UTF-16 without its byte-order mark
         what = f"is not {encoding} from byte {begin} on ({fault})"
     return TextError(f"{name}: {what}; {hint}")
+
+
+def _like_utf8(data: bytes) -> bool:
+    """True when the bytes have characters beyond ASCII and all are of UTF-8, one cut at either end apart."""
+    start = next((at for at, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
+    try:
+        text, _ = codecs.utf_8_decode(data[start:], "strict", False)
+    except UnicodeDecodeError:
+        return False
+    return not text.isascii()
 
 
 def _with_end(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
