@@ -149,6 +149,17 @@ def test_a_character_the_model_never_saw(command: Command, tmp_path):
     assert Tokenizer.load(tmp_path / "runs" / "text").kind == "characters"
 
 
+def test_tokens_that_a_released_tokenizer_does_not_know_are_told(command: Command, tmp_path):
+    library = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab={"[UNK]": 0, "a": 1, "b": 2}, unk_token="[UNK]"))
+    library.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    config = GPT2Config(vocab_size=3, n_positions=50, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "model")
+    library.save(str(tmp_path / "model" / "tokenizer.json"))
+    (tmp_path / "x.txt").write_text("a x y b")
+    done = command("eval", "model", "x.txt", "--threads", 1)
+    assert (done.code, done.err) == (0, "note: 2 of 4 tokens are unknown to this tokenizer\n")
+
+
 def test_a_released_tokenizer_with_gaps_and_without_a_separator(command: Command, tmp_path):
     """Its ids have holes, nothing stands before a text, and the model has more ids: N - 1 tokens are predicted."""
     places = {"a": 3, "b": 5, "c": 7, "d": 8, "Ġ": 12, "ab": 20, "cab": 33}

@@ -97,6 +97,22 @@ def test_look_at_a_pair(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 @pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (["look", "巴黎 is france"], "note: 2 of 6 tokens are unknown to this tokenizer\n"),
+        (["look", "巴", "--pair", "paris"], "note: 1 of 5 tokens is unknown to this tokenizer\n"),
+        (["fill", "巴黎 is [MASK]"], "note: 2 of 6 tokens are unknown to this tokenizer\n"),
+        (["look", "paris"], ""),
+    ],
+)
+def test_tokens_that_the_tokenizer_does_not_know_are_told(
+    words: list[str], note: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, words[0], folder, *words[1:], "--threads", "1") == 0
+    assert capsys.readouterr().err == note
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["chat"], "chat is for models that write on; this is an encoder"),

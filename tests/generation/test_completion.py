@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 import tokenizers
 import torch
@@ -66,6 +68,14 @@ def test_an_id_the_model_does_not_have_is_refused():
     tokenizer = words(*(f"w{n}" for n in range(300)))
     with pytest.raises(TextError, match=r"gave the id 299; the model has ids 0 to 256; leave out 'w299'"):
         one(little(), "w299", tokenizer)
+
+
+def test_what_the_tokenizer_does_not_know_is_told_once(caplog):
+    caplog.set_level(logging.INFO)
+    tokenizer = words("[UNK]", "a", "b")
+    for prompts in (["x", "a", "y", "ab"], ["a"]):
+        generate(little(), tokenizer, prompts, Sampling(max_tokens=1))
+    assert [record.getMessage() for record in caplog.records] == ["3 of 4 tokens are unknown to this tokenizer"]
 
 
 def test_the_text_ends_after_max_tokens():

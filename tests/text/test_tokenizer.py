@@ -126,6 +126,14 @@ def test_an_unknown_id_is_named(token: int):
         word_pieces().decode([token])
 
 
+@pytest.mark.parametrize(("made", "unknown"), [*((kind, None) for kind in KINDS.values()), (word_pieces(), 0)])
+def test_which_id_stands_for_what_the_vocabulary_lacks(made: Tokenizer, unknown: int | None):
+    assert made.unknown == unknown
+    assert sentence_pieces().unknown is None  # it writes bytes
+    unigram = models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0, byte_fallback=False)
+    assert Tokenizer(tokenizers.Tokenizer(unigram)).unknown == 0
+
+
 def test_ids_may_come_from_arrays():
     assert word_pieces().decode(np.array([1, 2, 3], dtype=np.uint16)) == "the cafe"
     assert KINDS["bytes"].decode(np.array([97, 98])) == "ab"

@@ -47,7 +47,9 @@ def evaluate(
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)
     window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
-    score = score_of(loaded.transformer, tokenize(texts, loaded.tokenizer), window=window, stride=stride)
+    tokens = tokenize(texts, loaded.tokenizer)
+    loaded.tokenizer.note_unknown(tokens.ids)
+    score = score_of(loaded.transformer, tokens, window=window, stride=stride)
     if not math.isfinite(score.loss):
         raise ClearheadError(
             f"the loss is {score.loss}: a number on the way left the range of the model's dtype; compute in a wider "

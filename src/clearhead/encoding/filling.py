@@ -59,6 +59,7 @@ def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int 
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
         raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is to be filled in")
+    tokenizer.note_unknown(ids)
     with torch.inference_mode():
         x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.embedding.weight.device))
         logits_MV = transformer.unembed(x_BTE[:, places])[0].float()

@@ -111,6 +111,7 @@ def stream(
     numbers are not finite.
     """
     encoded = [encode(tokenizer, prompt, transformer.config.context) for prompt in prompts]
+    tokenizer.note_unknown([token for ids in encoded for token in ids])
     return stream_ids(transformer, tokenizer, encoded, sampling, together=together, ends=ends)
 
 

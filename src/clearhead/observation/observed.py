@@ -129,6 +129,7 @@ def observe(
     if len(ids) > context:
         counted = f"{len(ids):,} tokens{tokenizer.counted}"
         raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
+    tokenizer.note_unknown(ids)
     whole = text if pair is None else f"{text} {pair}"
     return observe_ids(transformer, tokenizer, ids, text=whole, types=types, edits=edits)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -36,6 +37,8 @@ from clearhead.text.templates import Message, render
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
+log = logging.getLogger(__name__)
+
 _UNKNOWN = 2**32 - 1  # no vocabulary is that large
 _Bytes = bytes  # the class below has a constructor of that name
 
@@ -48,6 +51,7 @@ class Tokenizer:
     post-processor of a file adds for the others. Written in a text, <|endoftext|> is that token, as in every tool that
     opens the tokenizer.json: a file may hold several documents that way. Nothing else is added, nothing cut off.
     separator: the one id in front, None where there is none or several
+    unknown: the id for what the vocabulary lacks, None where it has every text (bytes) or says what it lacks
     roles: tokens by role (special.ROLES); templates: chat templates by name, the usual one "default"
     cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere
     """
@@ -86,6 +90,7 @@ class Tokenizer:
         self._joins = self._bytewise or self.kind == "characters"
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
         self._codes = self._code_table()
+        self.unknown = self._unknown_id(state["model"])
 
     @classmethod
     def bytes(cls) -> Tokenizer:
@@ -228,6 +233,13 @@ class Tokenizer:
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
         return ids if written else [*self.front, *ids, *self.back]
 
+    def note_unknown(self, ids: Sequence[int] | Ids) -> None:
+        """Logs how many of the ids stand for what the vocabulary lacks, where any do: the model sees none of it."""
+        count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
+        if count:
+            tokens = "1 token" if len(ids) == 1 else f"{len(ids):,} tokens"
+            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", tokens, "is" if count == 1 else "are")
+
     def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
         """The messages as one text, by the model's chat template; rules and errors are those of ``templates.render``.
 
@@ -303,6 +315,13 @@ class Tokenizer:
             return None
         table[list(codes)] = list(codes.values())
         return table
+
+    def _unknown_id(self, model: Mapping[str, Any]) -> int | None:
+        if self._bytewise or self._byte_fallback:
+            return None
+        token = model.get("unk_token")
+        found = model.get("unk_id") if token is None else self._library.token_to_id(token)
+        return None if found in self.front else found  # GPT-2's files name <|endoftext|>
 
     def _look_up(self, text: str, table: npt.NDArray[np.uint32]) -> Ids:
         found: list[npt.NDArray[np.uint32]] = []
