@@ -63,10 +63,20 @@ class TestFiles:
         (tmp_path / "recipe.toml").write_text(tomli_w.dumps(to_dict(odd)), encoding="utf-8")
         assert resolved(read_file(tmp_path / "recipe.toml")) == odd
 
-    @pytest.mark.parametrize("content", [b"[model", b"a = ", b"\xff = 1", b"a = 1\na = 2"])
+    @pytest.mark.parametrize("content", [b"[model", b"a = ", b"a = 1\na = 2"])
     def test_one_that_is_not_toml_is_told(self, tmp_path: Path, content: bytes):
         (tmp_path / "c.toml").write_bytes(content)
         with pytest.raises(OptionError, match=r"c\.toml is not TOML"):
+            read_file(tmp_path / "c.toml")
+
+    def test_a_byte_order_mark_is_no_part_of_it(self, tmp_path: Path):
+        (tmp_path / "c.toml").write_bytes("a = '中'".encode("utf-8-sig"))
+        assert read_file(tmp_path / "c.toml") == {"a": "中"}
+
+    @pytest.mark.parametrize("encoding", ["gbk", "utf-16", "utf-16-le"])
+    def test_another_encoding_is_told_with_the_way_out(self, tmp_path: Path, encoding: str):
+        (tmp_path / "c.toml").write_bytes("a = 1 # 中文".encode(encoding))
+        with pytest.raises(OptionError, match=r"^config: .*c\.toml: byte \d+ is .*; save it as UTF-8$"):
             read_file(tmp_path / "c.toml")
 
     def test_one_that_is_missing_or_a_folder_is_told(self, tmp_path: Path):

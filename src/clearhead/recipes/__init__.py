@@ -56,14 +56,22 @@ def read(name: str) -> Table:
 
 
 def read_file(path: Path) -> Table:
-    """A TOML file as nested tables. Raises OptionError when it cannot be read or is not TOML."""
+    """A TOML file as nested tables. Raises OptionError when it cannot be read, is not UTF-8 or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a byte-order mark at the start
     except FileNotFoundError:
         raise OptionError(f"config: there is no file {path}") from None
     except OSError as fault:
         raise OptionError(f"config: {path} cannot be read: {fault.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise OptionError(f"config: {path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
+    if "\0" in text:  # UTF-16 without its mark, of which ASCII is UTF-8 too
+        raise OptionError(
+            f"config: {path}: byte {text.index(chr(0))} is NUL, so it is not UTF-8 text; save it as UTF-8"
+        )
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise OptionError(f"config: {path} is not TOML: {error}") from None
 
 
