@@ -21,7 +21,6 @@ WRONG = [
     ("repetition_penalty", 0.0),
     ("repetition_penalty", -1.0),
     ("repetition_penalty", math.inf),
-    ("stop", ("",)),
     ("stop", "ab"),
     ("seed", -1),
     ("seed", 2**64),
@@ -35,6 +34,11 @@ def test_a_value_out_of_range_is_named_with_its_rule(name, value):
         Sampling(**{name: value})
     assert str(caught.value).startswith(f"{name} is {value!r}; it must be ")
     assert caught.value.exit_code == 2
+
+
+def test_an_empty_stop_string_is_told():
+    with pytest.raises(OptionError, match=r"--stop \(stop\): an empty string was given; give at least one character"):
+        Sampling(stop=("a", ""))
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,10 @@ class Sampling:
               "above 0 and at most 1")  # fmt: skip
         _rule("min_p", self.min_p, self.min_p is None or (_finite(self.min_p) and 0 <= self.min_p <= 1),
               "between 0 and 1")  # fmt: skip
-        stops = isinstance(self.stop, tuple) and all(isinstance(stop, str) and stop for stop in self.stop)  # pyright: ignore[reportUnnecessaryIsInstance]
-        _rule("stop", self.stop, stops, "a tuple of strings that are not empty")
+        stops = isinstance(self.stop, tuple) and all(isinstance(stop, str) for stop in self.stop)  # pyright: ignore[reportUnnecessaryIsInstance]
+        _rule("stop", self.stop, stops, "a tuple of strings")
+        if "" in self.stop:
+            raise OptionError("--stop (stop): an empty string was given; give at least one character, or leave it out")
         _rule("seed", self.seed, _whole(self.seed) and 0 <= self.seed < 2**64, "at least 0 and below 2**64")
 
     @property
