@@ -199,6 +199,9 @@ def test_what_is_not_there(tmp_path: Path):
     (tmp_path / "emma.txt").write_text("x")
     with pytest.raises(TextError, match=r"ema\.txt: no such file; did you mean '.*emma\.txt'"):
         sources([tmp_path / "ema.txt"])
+    (tmp_path / "空.txt").write_text("x")
+    with pytest.raises(TextError, match=r"没有\.txt: no such file; check the name"):
+        sources([tmp_path / "没有.txt"])
     with pytest.raises(TextError, match="no such file; check the name and the folder"):
         sources([tmp_path / "nowhere" / "x.txt"])
     with pytest.raises(TextError, match="no file matches this pattern"):

@@ -270,6 +270,8 @@ def _unreadable(path: Path, fault: OSError) -> TextError:
     if not isinstance(fault, FileNotFoundError):
         return TextError(f"{path}: cannot be read: {fault.strerror}")
     beside = [other.name for other in path.parent.iterdir()] if os.access(path.parent, os.R_OK) else []
-    near = difflib.get_close_matches(path.name, beside, n=1)
+    alike = difflib.get_close_matches(path.name, beside)
+    # the ending alone makes 没有.txt and 空.txt alike
+    near = [name for name in alike if difflib.get_close_matches(path.stem, [Path(name).stem])]
     hint = f"; did you mean {str(path.parent / near[0])!r}?" if near else "; check the name and the folder"
     return TextError(f"{path}: no such file{hint}")
