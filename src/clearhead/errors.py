@@ -63,6 +63,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}"
 
 
+def many(number: float, noun: str) -> str:
+    """``"1 token"``, ``"2,048 tokens"``, ``"0.5 minutes"``."""
+    return f"{f'{number:,}' if isinstance(number, int) else f'{number:g}'} {noun}{'' if number == 1 else 's'}"
+
+
 def shown(value: object) -> str:
     """A value for an error message, as Python writes it; of a long one the beginning and its kind."""
     whole = repr(value)

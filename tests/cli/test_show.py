@@ -41,6 +41,16 @@ def test_a_run(command: Command, trained):
     }
 
 
+def test_one_is_told_in_the_singular(command: Command, trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    for length, expected in (("minutes = 1.0", "1 minute"), ("minutes = 0.5", "0.5 minutes"), ("steps = 1", "1 step")):
+        recipe.write_text(
+            re.sub(r"(?m)^(steps|minutes) = .*$", length, recipe.read_text()).replace("batch = 4", "batch = 1")
+        )
+        assert rows(command("show", "run").out)["training"] == f"{expected}, 1 text a step, muon"
+
+
 def test_sizes_by_hand(command: Command, tmp_path):
     """A quarter of a million weights are 1 MB; keys and values of 3 layers, 2 groups of 50, 1,000 places: 2.4 MB."""
     from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build

@@ -35,7 +35,7 @@ def evaluate(
 
     from clearhead import hub, machine, runs
     from clearhead.cli.threads import use_threads
-    from clearhead.errors import ClearheadError
+    from clearhead.errors import ClearheadError, many
     from clearhead.model import needs_decoder
     from clearhead.text import sources, tokenize
     from clearhead.train import score_of
@@ -69,4 +69,5 @@ def evaluate(
     typer.echo(f"{score.bits_per_byte:.4f} bits a byte")
     typer.echo(f"{score.perplexity:.2f} perplexity a token")
     apart = "" if stride is None else f", {stride} apart"
-    typer.echo(f"over {score.tokens:,} tokens, {score.text_bytes:,} bytes, in windows of {window} tokens{apart}")
+    read = f"{many(score.tokens, 'token')}, {many(score.text_bytes, 'byte')}"
+    typer.echo(f"over {read}, in windows of {many(window, 'token')}{apart}")

@@ -18,6 +18,7 @@ def show(model: Model) -> None:
     """
     from clearhead import hub, recipes
     from clearhead.cli.rows import print_rows
+    from clearhead.errors import many
     from clearhead.runs import LOG, RECIPE
     from clearhead.train import Evaluated, read_log
 
@@ -59,8 +60,9 @@ def show(model: Model) -> None:
         rows["text"] = recipe.text.corpus or ", ".join(names)
         if recipe.origin is not None:
             rows["went on from"] = recipe.origin
-        length = f"{recipe.train.steps:,} steps" if recipe.train.steps else f"{recipe.train.minutes:g} minutes"
-        rows["training"] = f"{length}, {recipe.train.batch} texts a step, {recipe.train.optimizer.kind}"
+        steps, minutes = recipe.train.steps, recipe.train.minutes
+        length = many(steps or 0, "step") if minutes is None else many(minutes, "minute")
+        rows["training"] = f"{length}, {many(recipe.train.batch, 'text')} a step, {recipe.train.optimizer.kind}"
         evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
         if evaluated:
             best = min(evaluated, key=lambda report: report.valid_loss)

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 import typer
 from rich.console import Console
 
-from clearhead.errors import ClearheadError, OptionError, TextError, nearest
+from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
 from clearhead.hub import LanguageModel
 from clearhead.observation import answer_reading, observe_ids, reading
@@ -114,14 +114,14 @@ class Talk:
         seconds, finish = time.perf_counter() - began, self._conversation.finish
         context = self._model.config.context
         if finish == "length":
-            typer.echo(f"cut after {number:,} tokens; {WHY['length']}", err=True)
+            typer.echo(f"cut after {many(number, 'token')}; {WHY['length']}", err=True)
         elif finish == "context":
             typer.echo(
                 f"cut: the context of {context:,} tokens is full, and nothing was dropped; {WHY['context']}", err=True
             )
         elif self._terminal:
             used = len(self._conversation.ids)
-            typer.echo(f"[{number:,} tokens, {number / seconds:.0f} a second; {used:,} of {context:,}]", err=True)
+            typer.echo(f"[{many(number, 'token')}, {number / seconds:.0f} a second; {used:,} of {context:,}]", err=True)
 
     def _set(self, words: list[str]) -> None:
         if not words:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clearhead.attend import Edit, Knockout, Record, Site, watch
 from clearhead.attend.map import BLOCK
-from clearhead.errors import OptionError, TextError, WatchError
+from clearhead.errors import OptionError, TextError, WatchError, many
 from clearhead.model import Transformer
 from clearhead.text import Tokenizer
 
@@ -127,7 +127,7 @@ def observe(
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     context = transformer.config.context
     if len(ids) > context:
-        counted = f"{len(ids):,} tokens{tokenizer.counted}"
+        counted = f"{many(len(ids), 'token')}{tokenizer.counted}"
         raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
     tokenizer.note_unknown(ids)
     whole = text if pair is None else f"{text} {pair}"
@@ -152,7 +152,7 @@ def observe_ids(
         )
     beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
     if beyond:
-        raise WatchError(f"{beyond[0]}: the text has {len(ids)} tokens, counted from 0; name places inside it")
+        raise WatchError(f"{beyond[0]}: the text has {many(len(ids), 'token')}, counted from 0; name places inside it")
     was_training = transformer.training
     transformer.eval()
     try:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError
+from clearhead.errors import TextError, many
 from clearhead.files import replacing, write_text
 from clearhead.text.kinds import (
     SEPARATOR,
@@ -237,8 +237,8 @@ class Tokenizer:
         """Logs how many of the ids stand for what the vocabulary lacks, where any do: the model sees none of it."""
         count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
         if count:
-            tokens = "1 token" if len(ids) == 1 else f"{len(ids):,} tokens"
-            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", tokens, "is" if count == 1 else "are")
+            are = "is" if count == 1 else "are"
+            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", many(len(ids), "token"), are)
 
     def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
         """The messages as one text, by the model's chat template; rules and errors are those of ``templates.render``.
