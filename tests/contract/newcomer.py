@@ -16,7 +16,9 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "paris", "is", "the", "capital", "of", ".", "i", "server"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [*SPECIAL, "paris", "is", "the", "capital", "of", ".", "i", "server", "crashed"]
+CHARACTERS = [*SPECIAL, *"服务器又崩了。巴黎是国的首都法"]
 SIZES: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
@@ -39,17 +41,22 @@ def write_released(place: Path) -> None:
     gpt2 = transformers.GPT2Config(
         vocab_size=257, n_layer=2, n_head=2, n_embd=32, n_positions=128, bos_token_id=256, eos_token_id=256
     )
-    words = Tokenizer(models.WordPiece({word: n for n, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    for name, model, tokenizer in (
+        ("Qwen3-0.6B", transformers.Qwen3ForCausalLM(qwen3), with_bytes),
+        ("gpt2", transformers.GPT2LMHeadModel(gpt2), with_bytes),
+        ("bert-base", *_bert(WORDS)),
+        ("bert-base-chinese", *_bert(CHARACTERS)),
+    ):
+        model.save_pretrained(place / name)
+        tokenizer.save_pretrained(place / name)
+
+
+def _bert(vocabulary: list[str]) -> tuple[transformers.PreTrainedModel, transformers.BertTokenizer]:
+    words = Tokenizer(models.WordPiece({word: n for n, word in enumerate(vocabulary)}, unk_token="[UNK]"))
     words.normalizer, words.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     words.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     roles = {f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")}
-    bert = transformers.BertConfig(**SIZES, vocab_size=len(WORDS), hidden_size=32, max_position_embeddings=64)
-    for name, model, tokenizer in (
-        ("Qwen3-0.6B", transformers.Qwen3ForCausalLM(qwen3), with_bytes),
-        ("gpt2", transformers.GPT2LMHeadModel(gpt2), with_bytes),
-        ("bert-base", transformers.BertForMaskedLM(bert), transformers.BertTokenizer(tokenizer_object=words, **roles)),
-    ):
-        model.save_pretrained(place / name)
-        tokenizer.save_pretrained(place / name)
+    config = transformers.BertConfig(**SIZES, vocab_size=len(vocabulary), hidden_size=32, max_position_embeddings=64)
+    return transformers.BertForMaskedLM(config), transformers.BertTokenizer(tokenizer_object=words, **roles)

@@ -1,8 +1,8 @@
 """The README and the guide, in both languages, done as printed: every command, every block of Python.
 
 In one temporary folder, in the order of the pages, with real prose as book.txt and other.txt and little random models
-as ./Qwen3-0.6B, ./bert-base and gpt2; a command that stands in several places is run once. What differs from what is
-printed:
+as ./Qwen3-0.6B, ./bert-base, ./bert-base-chinese and gpt2; a command that stands in several places is run once. What
+differs from what is printed:
 
 the minutes of ``--minutes N`` become about ten seconds (six times what importing torch takes at the moment, since the
     dial refuses a time that a busy machine spends on reading and measuring);
