@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from clearhead.attend import Mask, Score, Site, attend
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
+from clearhead.model.linear import Linear, linear
 from clearhead.model.norms import head_norm
 from clearhead.model.positions import Turn
 
@@ -29,10 +29,10 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.head_width, self.biased = a.heads, a.kv_heads, a.head_width, a.bias
         self.site = site(config, layer)
         self.score = Score(scale=a.scale, softcap=a.softcap)
-        self.qkv = nn.Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
+        self.qkv = Linear(config.width, (a.heads + 2 * a.kv_heads) * a.head_width, bias=a.bias)
         self.head_norm = head_norm(a, config.norm)
         self.sinks = nn.Parameter(torch.empty(a.heads)) if a.sinks else None
-        self.out = nn.Linear(a.heads * a.head_width, config.width, bias=a.out_bias)
+        self.out = Linear(a.heads * a.head_width, config.width, bias=a.out_bias)
 
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
         """x_BTE -> x_BTE; with a cache, x holds the newest places only."""
@@ -60,4 +60,4 @@ class Attention(nn.Module):
         rows = ((self.heads + self.kv_heads) * self.head_width, self.kv_heads * self.head_width)
         biases = self.qkv.bias.split_with_sizes(rows) if self.biased else (None, None)
         weights = self.qkv.weight.split_with_sizes(rows)
-        return [F.linear(x_BTE, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+        return [linear(x_BTE, weight, bias) for weight, bias in zip(weights, biases, strict=True)]

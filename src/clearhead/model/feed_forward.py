@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.model.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
+from clearhead.model.linear import Linear
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -64,8 +65,8 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, config: FeedForwardConfig) -> None:
         super().__init__()
         self.activated = activated(config)
-        self.up = nn.Linear(width, rows(config), bias=config.bias)
-        self.down = nn.Linear(config.width, width, bias=config.bias)
+        self.up = Linear(width, rows(config), bias=config.bias)
+        self.down = Linear(config.width, width, bias=config.bias)
 
     def forward(self, x_BTE: Tensor) -> Tensor:
         """x_BTE -> x_BTE."""

@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from clearhead.attend import FULL, Mask, Site, band, causal, window
 from clearhead.errors import RequestError
@@ -15,6 +14,7 @@ from clearhead.model.block import block
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
 from clearhead.model.encoder import Encoder, needs_decoder
+from clearhead.model.linear import linear
 from clearhead.model.norms import norm
 from clearhead.model.positions import Learned, rotary
 
@@ -162,7 +162,7 @@ class Transformer(nn.Module):
         """logits_BTV: each place's product with the output layer, capped where the config says so."""
         if self.encoder is not None:
             return self.encoder.predict(x_BTE, self.output_weight)
-        logits_BTV = F.linear(x_BTE, self.output_weight)
+        logits_BTV = linear(x_BTE, self.output_weight)
         cap = self.config.logit_softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
