@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -34,6 +35,7 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+POINTER = b"version https://git-lfs"  # how the text begins that a clone without Git LFS has in place of a file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
@@ -77,9 +79,31 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, file.notes
 
 
+def refuse_other(path: Path) -> None:
+    """Raises FolderError for what stands under a file's name and is none: a folder, a pipe, a pointer of Git LFS.
+
+    Opening a pipe would wait for somebody who writes. Says nothing of a file that is missing or may not be read.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise FolderError(f"{path}: is {kind}, and should be a file; copy the file there")
+        with path.open("rb") as file:
+            pointer = file.read(len(POINTER)) == POINTER
+    except OSError:
+        return
+    if pointer:
+        raise FolderError(
+            f"{path}: is a pointer that Git LFS left in place of the file; run `git lfs pull` in {path.parent}, or "
+            "copy the file from where it came"
+        )
+
+
 @contextmanager
 def opened(path: Path) -> Generator[TensorFile]:
-    """A file whose header has been read. Raises FolderError, also inside the block, when it is damaged."""
+    """A file whose header has been read. Raises FolderError, also inside the block, when it is damaged or none."""
+    refuse_other(path)
     if not path.is_file():
         raise FolderError(f"{path}: there is no such file")
     try:

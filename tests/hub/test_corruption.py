@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import resource
 import shutil
 import struct
@@ -21,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM
 
 from clearhead import hub
-from clearhead.errors import ClearheadError
+from clearhead.errors import ClearheadError, FolderError
 
 SECONDS = 5.0
 MEMORY = 2**30  # bytes beyond what the process has
@@ -292,6 +294,36 @@ HUGE: dict[str, Callable[[], bytes]] = {
     "a long name": lambda: b'{"' + b"x" * 10_000_000 + b'": 1}',
     "zeros": lambda: bytes(10_000_000),
 }
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 99\n"
+REQUIRED = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (lambda path: path.write_bytes(POINTER), r": is a pointer that Git LFS left .*; run `git lfs pull` in "),
+        (os.mkfifo, r": is a pipe or a device, and should be a file"),
+        (lambda path: path.symlink_to("/dev/zero"), r": is a pipe or a device, and should be a file"),
+        (Path.mkdir, r": is a folder, and should be a file"),
+    ],
+    ids=["pointer", "pipe", "device", "folder"],
+)
+def test_what_is_no_file_is_named(
+    put: Callable[[Path], object], said: str, folders: dict[str, Files], tmp_path: Path
+) -> None:
+    """A clone without Git LFS has pointers; opening a pipe would wait for ever."""
+    first = next(name for name in folders["sharded"] if name.endswith(".safetensors"))
+    names = {"qwen3": [*REQUIRED, "generation_config.json"], "bert": ["vocab.txt"], "sharded": [first]}
+    for family, each in names.items():
+        for name in each:
+            folder = written(tmp_path / family, folders[family])
+            (folder / name).unlink()
+            put(folder / name)
+            for reading in (hub.load, hub.outline):
+                with pytest.raises(FolderError, match=re.escape(str(folder / name)) + said):
+                    reading(folder)
 
 
 @pytest.mark.parametrize("kind", HUGE)

@@ -22,13 +22,13 @@ from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.names import find
+from clearhead.hub.names import SMALL, find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import check_free
 from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
 from clearhead.model.pooling import Pooling
-from clearhead.tensorfile import write_tensors
+from clearhead.tensorfile import refuse_other, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.vocabularies import TOKENIZER_AT_MOST
 
@@ -235,6 +235,8 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+    for name in SMALL:
+        refuse_other(folder / name)
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(
