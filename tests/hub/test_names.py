@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -301,6 +302,33 @@ class TestRefusals:
         ):
             hub.load("people/split")
         assert server.seen == []
+
+    @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "weights"])
+    @pytest.mark.parametrize("offline", [True, False])
+    def test_a_cache_that_has_a_part(
+        self, missing: str, offline: bool, server: Hub, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Without the list of the commit's files, which older caches lack, huggingface_hub gives what there is."""
+        for name in ("little", "people/split"):
+            folder = hub.load(name).folder
+            each = sorted(folder.glob("*.safetensors"))[-1] if missing == "weights" else folder / missing
+            each.unlink()
+            shutil.rmtree(folder.parents[1] / "trees")
+        if offline:
+            monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        else:
+            monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+            form = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", form)
+            monkeypatch.setattr("time.sleep", lambda seconds: None)
+        caplog.clear()
+        why = r"HF_HUB_OFFLINE is set" if offline else r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*\)"
+        for name in ("little", "people/split"):
+            with pytest.raises(
+                FolderError, match=rf"^{name}: there is no such folder, the cache .* has not all of it, and {why}$"
+            ):
+                hub.load(name)
+        assert not offline or "fetching" not in caplog.text
 
     def test_no_network(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.load("little")

@@ -70,22 +70,27 @@ def pinned(name: str | Path, folder: Path) -> str:
 
 def _fetched(model: str, revision: str | None, weights: bool) -> Path:
     """Of a commit that is known by its name nothing is asked again."""
+    from huggingface_hub import constants
+
     folder = _snapshot(model, revision, SMALL)
     _check(model, folder)
     if weights:
-        if not complete(folder):
+        if not complete(folder) and not constants.HF_HUB_OFFLINE:
             log.info("%s: fetching it into %s", model, folder)
         _snapshot(model, folder.name, [WEIGHTS, *SMALL])
         if not (folder / WEIGHTS).exists():
             if not (folder / INDEX).exists():
                 raise FolderError(f"{model}: there is no {WEIGHTS}{foreign(_listed(model, folder), folder, model)}")
             _snapshot(model, folder.name, [*shards(folder / INDEX), *SMALL])
+            if not complete(folder):
+                _listed(model, folder)  # raises where the cache is all that there is
     return folder
 
 
 def _check(model: str, folder: Path) -> None:
     """Raises FolderError for what would not open here, before its weights are fetched."""
-    if not (folder / "config.json").exists():  # what there is in place of the weights says more
+    if not (folder / "config.json").exists():
+        _listed(model, folder)  # what there is in place of the weights says more, unless it is a part that was kept
         return
     settings = read_table(folder / "config.json")
     reading(settings, str(folder / "config.json"))
@@ -169,12 +174,18 @@ def _near(model: str) -> str:
 
 
 def _listed(model: str, folder: Path) -> list[str]:
-    """All files that the hub has of a commit; none where it cannot be asked."""
-    from huggingface_hub import HfApi
+    """All files that the hub has of a commit; none where it will not say.
 
-    with suppress(Exception):  # the error that is being told does not depend on it
+    Raises LocalEntryNotFoundError where the hub cannot be asked: huggingface_hub then gives what it has, in parts too.
+    """
+    from huggingface_hub import HfApi, errors
+
+    try:
         return HfApi().list_repo_files(model, revision=folder.name)
-    return []
+    except errors.HfHubHTTPError:  # the error that is being told does not depend on it
+        return []
+    except Exception as error:  # of the network's library, of the system's, of huggingface_hub: no common base
+        raise errors.LocalEntryNotFoundError(f"{model}: parts of it are in the cache") from error
 
 
 def _beside(folder: Path) -> str:
