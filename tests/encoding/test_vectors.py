@@ -186,10 +186,17 @@ class TestBesideAModel:
     @pytest.mark.parametrize(
         ("files", "said"),
         [
-            ({"modules": steps("Transformer", "Dense")}, "the steps Transformer, Dense are not supported"),
+            (
+                {"modules": steps("Transformer", "Dense")},
+                "modules.json: not supported: Dense; Transformer, Pooling and",
+            ),
+            (
+                {"modules": steps("Pooling", "Transformer")},
+                "json: not supported: Pooling, Transformer; .* in this order",
+            ),
             ({"modules": {"idx": 0}}, "modules.json: altered: it holds no list of steps"),
             ({"modules": [3]}, "modules.json: altered: it holds no list of steps"),
-            ({"modules": []}, "the steps  are not supported"),
+            ({"modules": []}, "modules.json: not supported: no step at all; "),
             (
                 {"modules": steps(*STEPS), "pooling": {"pooling_mode_weightedmean_tokens": True}},
                 r"\['pooling_mode_weightedmean_tokens'\] is not supported; one of",

@@ -14,9 +14,9 @@ from clearhead.generation import Sampling, defaults
 from clearhead.generation.filters import filtered
 
 LLAMA = {
-    "bos_token_id": 128000,
+    "bos_token_id": 200,
     "do_sample": True,
-    "eos_token_id": [128001, 128008, 128009],
+    "eos_token_id": [201, 208, 209],  # of the 257 tokens here; there 128,000 more
     "temperature": 0.6,
     "top_p": 0.9,
     "transformers_version": "4.42.3",
@@ -30,7 +30,7 @@ def found(generation: dict[str, Any], ids: dict[str, Any] | None = None, context
 def test_llama_3():
     settings = found(LLAMA)
     assert settings.sampling == {"temperature": 0.6, "top_k": 50, "top_p": 0.9}
-    assert settings.ends == {128001, 128008, 128009}
+    assert settings.ends == {201, 208, 209}
     assert settings.notes({}) == ["from the model's generation_config.json: temperature 0.6, top_k 50, top_p 0.9"]
     assert settings.notes({"temperature": 1.0, "top_k": None, "top_p": 0.5}) == []
     assert settings.sampling_with({"top_p": 0.5}) == Sampling(temperature=0.6, top_k=50, top_p=0.5)
@@ -112,6 +112,34 @@ def test_a_filter_without_effect_is_told(name: str):
     assert not any("no effect" in note for note in found({}).notes({name: value}))
 
 
+@pytest.mark.parametrize(
+    ("generation", "chosen", "told"),
+    [
+        ({"do_sample": True, "temperature": 0.6, "top_p": 0.9}, {"temperature": 0}, []),
+        ({"do_sample": True, "top_p": 0.9, "max_new_tokens": 7}, {"temperature": 0.0}, ["max_tokens 7"]),
+        ({"do_sample": False, "top_p": 0.9, "min_p": 0.1}, {}, ["temperature 0.0"]),
+        ({"do_sample": False, "top_p": 0.9}, {"temperature": 0.5}, ["top_p 0.9"]),
+    ],
+)  # fmt: skip
+def test_filters_are_told_where_they_act(generation: dict[str, Any], chosen: dict[str, Any], told: list[str]):
+    """In greedy texts they have no effect, whoever asks for them."""
+    assert found(generation).notes(chosen) == [f"from the model's generation_config.json: {each}" for each in told]
+
+
+@pytest.mark.parametrize(
+    ("generation", "ids", "note"),
+    [
+        ({"eos_token_id": []}, {}, "m/generation_config.json: eos_token_id is an empty list: no token ends a text"),
+        ({"eos_token_id": 257}, {}, "m/generation_config.json: eos_token_id names 257, beyond the 257 tokens: no"),
+        ({"eos_token_id": [5, 999, 300]}, {}, "m/generation_config.json: eos_token_id names [300, 999], beyond the"),
+        ({}, {"eos_token_id": 300}, "m/config.json: eos_token_id names 300, beyond the 257 tokens: no text ends"),
+    ],
+)  # fmt: skip
+def test_ends_that_end_nothing_are_told(generation: dict[str, Any], ids: dict[str, Any], note: str):
+    (told,) = defaults(generation, ids, BYTES, context=64, folder=Path("m")).notes({})
+    assert told.startswith(note)
+
+
 def test_every_entry_of_transformers_is_known_and_its_default_is_nothing(tmp_path: Path):
     GenerationConfig().save_pretrained(tmp_path)
     written = json.loads((tmp_path / "generation_config.json").read_text())
@@ -130,12 +158,17 @@ def test_every_entry_of_transformers_is_known_and_its_default_is_nothing(tmp_pat
         ({"eos_token_id": {"a": 1}}, "eos_token_id holds"),
         ({"stop_strings": 5}, "generation_config.json: "),
         ({"stop_strings": [5]}, "stop is"),
+        ({"do_sample": "yes"}, "do_sample is 'yes'; it must be true or false"),
+        ({"max_length": -5}, "max_length is -5; it must be a whole number, at least 0"),
+        ({"max_length": "long"}, "max_length is 'long'; it must be"),
+        ({"max_length": True}, "max_length is True; it must be"),
     ],
 )
 def test_values_that_cannot_be_are_refused(generation: dict[str, Any], message: str):
     with pytest.raises(FolderError) as caught:
-        found(generation)
+        defaults(generation, {}, BYTES, context=64, folder=Path("some") / "model")
     assert message in str(caught.value)
+    assert str(caught.value).startswith("some/model/generation_config.json: ")
 
 
 def test_what_a_user_chooses_is_checked_as_ever():

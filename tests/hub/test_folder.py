@@ -86,9 +86,9 @@ class TestSavedAndLoaded:
 class TestMissing:
     def test_the_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
-        for path in (tmp_path / "none", tmp_path / "file"):
-            with pytest.raises(FolderError, match=rf"^{path}: there is no such folder; a run is made by `clearhead"):
-                hub.load(path)
+        for name, said in {"none": "there is no such folder; a run is made by `clearhead", "file": "is a file"}.items():
+            with pytest.raises(FolderError, match=rf"^{tmp_path / name}: {said}"):
+                hub.load(tmp_path / name)
 
     @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
     def test_a_file(self, made: Path, name: str) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -322,6 +323,7 @@ class TestRefusals:
             monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", form)
             monkeypatch.setattr("time.sleep", lambda seconds: None)
         caplog.clear()
+        caplog.set_level(logging.INFO, "clearhead")
         why = r"HF_HUB_OFFLINE is set" if offline else r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*\)"
         for name in ("little", "people/split"):
             with pytest.raises(
@@ -345,6 +347,32 @@ class TestRefusals:
     def test_what_is_no_name(self, name: str, server: Hub) -> None:
         with pytest.raises(FolderError, match=r": there is no such folder; a run is made by `clearhead train`"):
             hub.load(name or "none/at/all")
+        assert server.seen == []
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("m/config.json", "is a file, and a model is a folder; give the one that it lies in, m"),
+            (
+                "book.txt",
+                "is a file, and a model is a folder that `clearhead train` made or a model's name on the hub",
+            ),
+            ("https://huggingface.co/acme/qwen3", "is an address; give the model by its name, acme/qwen3"),
+            ("https://hub.example:80/acme/qwen3/tree/main", "is an address; give the model by its name, acme/qwen3"),
+            ("https://huggingface.co/gpt2", "is an address; give the model by its name, gpt2"),
+            ("http://huggingface.co/gpt2/blob/main/config.json", "is an address; give the model by its name, gpt2"),
+            (
+                "elsewhere/none/Qwen3-0.6B",
+                "for a released model give its name on the hub (OWNER/NAME) or the folder that it was fetched to",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("kind", [str, Path])
+    def test_what_to_give_instead(self, name: str, said: str, kind: Any, server: Hub, tmp_path: Path) -> None:
+        saved(tmp_path / "m", QWEN3)
+        (tmp_path / "book.txt").write_text("a cab")
+        with pytest.raises(FolderError, match=f"{re.escape(said)}$"):
+            hub.load(kind(name))
         assert server.seen == []
 
     def test_a_folder_beside_it(self, server: Hub, tmp_path: Path) -> None:

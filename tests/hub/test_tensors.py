@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from little_models import GPT2, QWEN3, TOKENIZER, lively, saved
+from transformers import Starcoder2Config, Starcoder2ForCausalLM
 
 from clearhead import hub
 from clearhead.errors import FolderError
-from clearhead.hub.families import qwen3, writing
-from clearhead.hub.families.table import kept
-from clearhead.model import ModelConfig
+from clearhead.hub.families import decoder, qwen3, writing
+from clearhead.hub.families.table import Row, check, kept
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, skeleton
 from clearhead.tensorfile import read_tensors, write_tensors
 
 
@@ -86,7 +87,17 @@ class TestTensors:
         fault = self.altered(
             tmp_path, QWEN3, lambda tensors: tensors.clear() or tensors.update(a=torch.ones(1), b=torch.ones(1))
         )
-        assert " and 4 more; left over: a, b" in fault
+        assert " and 19 more; left over: a, b" in fault
+
+    def test_a_wrong_width_concerns_every_matrix(self, tmp_path: Path) -> None:
+        saved(tmp_path, GPT2)
+        tensors, _ = read_tensors(tmp_path / "model.safetensors")
+        write_tensors(tmp_path / "model.safetensors", tensors)  # without the checksum of its config
+        settings = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**settings, "n_embd": 24}))
+        with pytest.raises(FolderError, match=r"of another shape: .* and 21 more$") as caught:
+            hub.load(tmp_path)
+        assert str(caught.value).count(" should be ") == 5
 
     def test_a_deep_config_without_the_tensors(self, tmp_path: Path) -> None:
         """Said before ten thousand layers are built."""
@@ -116,3 +127,38 @@ def test_the_tokenizer_may_have_fewer_ids_but_not_more(tmp_path: Path) -> None:
         FolderError, match=rf"^{tmp_path}: the tokenizer has 31 tokens, the model 30; they do not belong"
     ):
         hub.load(tmp_path)
+
+
+class TestLayersWithoutAFamilyYet:
+    """decoder.table also makes the rows of what no family here has: LayerNorm with biases in Llama's layout."""
+
+    def test_starcoder2(self) -> None:
+        sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+        theirs = Starcoder2Config(vocab_size=31, intermediate_size=17, **sizes, tie_word_embeddings=True)
+        config = ModelConfig(
+            vocabulary=31,
+            context=theirs.max_position_embeddings,
+            layers=2,
+            width=24,
+            attention=AttentionConfig(heads=4, kv_heads=2, head_width=6, bias=True, out_bias=True, head_norm="none"),
+            feed_forward=FeedForwardConfig(kind="gelu-tanh", width=17, bias=True),
+            norm=NormConfig(kind="layer", eps=theirs.norm_epsilon),
+            tied=True,
+        )
+
+        def feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+            names = {"feed_forward.up": "mlp.c_fc", "feed_forward.down": "mlp.c_proj"}.items()
+            return [
+                Row(f"{ours}.{our}.{part}", (f"{theirs}.{their}.{part}",))
+                for our, their in names
+                for part in ("weight", "bias")
+            ]
+
+        table = decoder.table(config, feed_forward=feed_forward)
+        shapes = {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
+        with torch.device("meta"):
+            model = Starcoder2ForCausalLM(theirs)
+        assert kept(table).keys() == shapes.keys()
+        assert set(check(table, {name: tuple(p.shape) for name, p in model.named_parameters()}, shapes, "here"))
+        written = decoder.sizes(config, eps="norm_epsilon")
+        assert written == {name: getattr(theirs, name, written["head_dim"]) for name in written}

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from clearhead.errors import TextError
 from clearhead.text import Tokenizer
-from clearhead.text.templates import render
+from clearhead.text.templates import check, render
 
 CHATML = """{%- for message in messages %}
     {%- if loop.first and message['role'] != 'system' %}
@@ -193,6 +193,29 @@ def test_a_bad_template_ends_in_one_error_within_five_seconds(name: str) -> None
     assert time.monotonic() - began < 5
     assert message in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_busy_machine_is_told_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two limits comes first, that of the processor's time or that of the clock, is the machine's."""
+    worker = tmp_path / "worker.py"
+    worker.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr("clearhead.text.templates.WORKER", worker)
+    monkeypatch.setattr("clearhead.text.templates.CLOCK", 0.2)
+    with pytest.raises(TextError, match=r"^chat template: it took more than 2 seconds, and was stopped$"):
+        render(CHATML, CHATS["one"])
+
+
+@pytest.mark.parametrize("name", ["syntax", "unknown filter", "deep", "much"])
+def test_a_template_that_is_none_is_seen_without_messages(name: str) -> None:
+    template, message = BAD[name]
+    with pytest.raises(TextError, match=r"^chat template: ") as caught:
+        check(template)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("template", [*TEMPLATES.values(), "{{ raise_exception('no') }}", "{% include 'x' %}"])
+def test_a_template_that_only_refuses_is_one(template: str) -> None:
+    check(template)
 
 
 def test_nothing_is_written_to_the_disk(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from clearhead.errors import FolderError, OptionError, shown
@@ -11,6 +12,7 @@ from clearhead.generation.sampling import Sampling
 from clearhead.text import Tokenizer
 
 FILE = "generation_config.json"
+CONFIG = "config.json"  # has the ends where that file does not name them
 
 # transformers samples among so many when do_sample is set and top_k is not.
 TOP_K = 50
@@ -25,6 +27,9 @@ FIELDS = {
     "min_p": "min_p",
 }
 OFF = {"top_k": 0, "top_p": 1, "min_p": 0}
+
+# Of entries that are no field of Sampling, which checks its own.
+RULES = {"do_sample": "true or false", "max_length": "a whole number, at least 0"}
 
 # Entries that leave the text as it is: they are about speed, about what else is returned, or act in beam search alone.
 HARMLESS = frozenset(
@@ -50,11 +55,13 @@ class Defaults:
     """sampling: fields of Sampling that the model's folder sets.
 
     ends: ids with which the model ends a text. unfollowed: entries that would change the text and are not followed.
+    endless: what is wrong with the ends that are named.
     """
 
     sampling: Mapping[str, Any]
     ends: frozenset[int]
     unfollowed: Mapping[str, Any]
+    endless: str | None = None
 
     def sampling_with(self, chosen: Mapping[str, Any]) -> Sampling:
         """The folder's settings, and over them what was chosen."""
@@ -62,7 +69,10 @@ class Defaults:
 
     def notes(self, chosen: Mapping[str, Any]) -> list[str]:
         """What a user must be told: settings that come from the folder, what has no effect, what is not followed."""
-        used = {name: value for name, value in self.sampling.items() if name not in chosen}
+        greedy = {**self.sampling, **chosen}.get("temperature") == 0
+        used = {
+            name: value for name, value in self.sampling.items() if name not in chosen and not (greedy and name in OFF)
+        }
         told: list[str] = []
         if used:
             listed = ", ".join(f"{name} {value}" for name, value in used.items())
@@ -73,16 +83,30 @@ class Defaults:
         if self.unfollowed:
             listed = ", ".join(f"{name} = {shown(value)}" for name, value in self.unfollowed.items())
             told.append(f"{FILE} asks for {listed}, which is not followed: texts will differ from transformers'")
+        if self.endless is not None:
+            told.append(self.endless)
         return told
 
 
-def defaults(generation: Mapping[str, Any], ids: Mapping[str, Any], tokenizer: Tokenizer, *, context: int) -> Defaults:
+def defaults(
+    generation: Mapping[str, Any],
+    ids: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    folder: Path | None = None,
+) -> Defaults:
     """The defaults of a folder: generation_config.json's entries, and for the ends config.json's, then the tokenizer's.
 
     As in transformers, do_sample false means greedy, and true samples at temperature 1 among 50 unless told otherwise;
     where do_sample is not set, what the file does not name is Sampling's own. Raises FolderError for a value that
-    cannot be.
+    cannot be, naming the file of the ``folder``.
     """
+    where = FILE if folder is None else f"{folder / FILE}"
+    for name, rule in RULES.items():
+        value = generation.get(name)
+        if value is not None and not (_whole(value) if name == "max_length" else isinstance(value, bool)):
+            raise FolderError(f"{where}: {name} is {shown(value)}; it must be {rule}; copy it again, or mend the value")
     values: dict[str, Any] = {
         ours: generation[name] for name, ours in FIELDS.items() if generation.get(name) is not None
     }
@@ -99,29 +123,49 @@ def defaults(generation: Mapping[str, Any], ids: Mapping[str, Any], tokenizer: T
     try:
         Sampling(**values)
     except OptionError as error:
-        raise FolderError(f"{FILE}: {error}; copy it again, or mend the value") from None
-    named = generation if "eos_token_id" in generation else ids
-    fallback = [] if tokenizer.end is None or "eos_token_id" in named else [tokenizer.end]
+        raise FolderError(f"{where}: {error}; copy it again, or mend the value") from None
+    own = "eos_token_id" in generation
+    named = (generation if own else ids).get("eos_token_id")
+    file = where if own else CONFIG if folder is None else f"{folder / CONFIG}"
+    ends = _ids(named, file)
+    if "eos_token_id" not in ids and not own and tokenizer.end is not None:
+        ends = frozenset([tokenizer.end])
     return Defaults(
         sampling=values,
-        ends=_ids(named.get("eos_token_id")) | frozenset(fallback),
+        ends=ends,
         unfollowed={name: value for name, value in generation.items() if not _followed(name, value, context)},
+        endless=_endless(named, ends, tokenizer.vocab_size, file),
     )
 
 
 def _followed(name: str, value: Any, context: int) -> bool:
     """Whether the entry is read, or leaves the text as it is."""
     if name == "max_length":  # of prompt and text together; the model's context ends a text here
-        return isinstance(value, int) and (value == 0 or value >= context)
+        return not value or value >= context
     return name in FIELDS or name in HARMLESS or not value or value == NOTHING.get(name)
 
 
-def _ids(value: Any) -> frozenset[int]:
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _ids(value: Any, file: str) -> frozenset[int]:
     """One id or a list of them."""
     listed: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     for token in listed:
-        if not isinstance(token, int) or isinstance(token, bool) or token < 0:
+        if not _whole(token):
             raise FolderError(
-                f"{FILE}: eos_token_id holds {shown(token)}, which is not the id of a token; copy it again"
+                f"{file}: eos_token_id holds {shown(token)}, which is not the id of a token; copy it again"
             )
     return frozenset(listed)
+
+
+def _endless(named: Any, ends: frozenset[int], vocabulary: int, file: str) -> str | None:
+    """What is told of ends that end nothing: transformers takes them too, and its texts do not end either."""
+    if isinstance(named, list) and not named:
+        return f"{file}: eos_token_id is an empty list: no token ends a text"
+    beyond = sorted(token for token in ends if token >= vocabulary)
+    if not beyond:
+        return None
+    listed = shown(beyond[0] if len(beyond) == 1 else beyond)
+    return f"{file}: eos_token_id names {listed}, beyond the {vocabulary:,} tokens: no text ends with that"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import flush, write_text
-from clearhead.hub.families import CODE, FAMILIES, Family, reading, writing
+from clearhead.hub.families import CODE, FAMILIES, Family, idle, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
@@ -44,13 +44,15 @@ FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose 
 class Papers:
     """What a folder says beside the numbers, to be written again with them. family: whose layout it has.
 
-    ids: the entries of config.json that name special tokens. generation: the content of generation_config.json.
+    ids: the entries of config.json that name special tokens. idle: those that change no number and would be written
+    with others. generation: the content of generation_config.json.
     pooling: how hidden states become sentence vectors. unpooled: why that cannot be followed here, though it is said.
     prompts: the content of config_sentence_transformers.json.
     """
 
     family: str
     ids: Mapping[str, Any] = field(default_factory=dict)
+    idle: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
     unpooled: str | None = None
@@ -99,7 +101,8 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     ends = {"bos_token_id": marker, "eos_token_id": marker}
     dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
     ids = ends if papers is None else papers.ids
-    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **ids, "dtype": dtype})
+    kept = papers.idle if papers is not None and papers.family == layout.MODEL_TYPE else {}
+    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **kept, **ids, "dtype": dtype})
     generation = ends if papers is None else papers.generation
     if generation:  # an encoder has none
         _write_json(folder / GENERATION, generation)
@@ -179,7 +182,7 @@ def outline(name: str | Path) -> LanguageModel:
         settings = read_table(folder / CONFIG)
         layout, config = reading(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
-        papers, tokenizer = _papers(folder, layout, settings), _tokenizer(folder, config)
+        papers, tokenizer = _papers(folder, layout, settings, config), _tokenizer(folder, config)
     else:
         with _examined(folder, "cpu", "stored") as found:
             config, dtype, papers, tokenizer = found.config, found.dtype, found.papers, found.tokenizer
@@ -230,7 +233,7 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
             dtype=chosen_dtype(held, wanted, dtype, device, where),
             where=where,
             tokenizer=_tokenizer(folder, config),
-            papers=_papers(folder, layout, settings),
+            papers=_papers(folder, layout, settings, config),
         )
 
 
@@ -249,7 +252,8 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
 def read_papers(folder: Path) -> Papers:
     """What a folder says beside the numbers. Raises FolderError as ``load`` does."""
     settings = read_table(folder / CONFIG)
-    return _papers(folder, reading(settings, str(folder / CONFIG))[0], settings)
+    layout, config = reading(settings, str(folder / CONFIG))
+    return _papers(folder, layout, settings, config)
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -271,7 +275,7 @@ def _layout(config: ModelConfig, papers: Papers | None) -> Family:
     return writing(config)
 
 
-def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers:
+def _papers(folder: Path, layout: Family, settings: Mapping[str, Any], config: ModelConfig) -> Papers:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None
@@ -282,6 +286,7 @@ def _papers(folder: Path, layout: Family, settings: Mapping[str, Any]) -> Papers
     return Papers(
         family=layout.MODEL_TYPE,
         ids=ids,
+        idle=idle(layout, settings, config),
         generation=generation,
         pooling=pooling,
         unpooled=unpooled,

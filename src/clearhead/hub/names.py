@@ -39,6 +39,8 @@ SMALL = (
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them makes a tokenizer
 # As the hub allows them: NAME or OWNER/NAME, of at most 96 characters; @ and a branch, tag or commit may follow.
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
+# Pasted from a browser; a Path has one slash after the colon.
+_ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|resolve)/)\w[\w.-]*)?)(/.*)?", re.ASCII)
 SHOWN_AFTER = 1.0  # seconds without a bar of progress: what is in the cache already takes less
 
 
@@ -57,7 +59,7 @@ def find(name: str | Path, *, weights: bool = True) -> Path:
     asked = _NAME.fullmatch(str(name))
     below = len(folder.parts) > 1 and Path(folder.parts[0]).is_dir()
     if asked is None or below or folder.exists():
-        raise FolderError(f"{name}: there is no such folder; a run is made by `clearhead train`{_beside(folder)}")
+        raise FolderError(f"{name}: {_no_folder(folder)}")
     with _explained(str(name), asked["model"], asked["revision"]):
         return _fetched(asked["model"], asked["revision"], weights)
 
@@ -186,6 +188,22 @@ def _listed(model: str, folder: Path) -> list[str]:
         return []
     except Exception as error:  # of the network's library, of the system's, of huggingface_hub: no common base
         raise errors.LocalEntryNotFoundError(f"{model}: parts of it are in the cache") from error
+
+
+def _no_folder(folder: Path) -> str:
+    """Why what was given is no model, and what to give."""
+    address = _ADDRESS.fullmatch(str(folder))
+    if address is not None:
+        return f"is an address; give the model by its name, {address['model']}"
+    if folder.exists():
+        what = f"is {'a file' if folder.is_file() else 'no folder'}, and a model is a folder"
+        if (folder.parent / "config.json").exists():
+            return f"{what}; give the one that it lies in, {folder.parent}"
+        return f"{what} that `clearhead train` made or a model's name on the hub"
+    return (
+        "there is no such folder; a run is made by `clearhead train`; for a released model give its name on the hub "
+        f"(OWNER/NAME) or the folder that it was fetched to{_beside(folder)}"
+    )
 
 
 def _beside(folder: Path) -> str:

@@ -25,6 +25,7 @@ KINDS = {
     "first": "pooling_mode_cls_token",
     "last": "pooling_mode_lasttoken",
 }
+STEPS = ["Transformer", "Pooling", "Normalize"]  # the last one if wanted
 PREFIX = "sentence_transformers.models."
 
 
@@ -42,10 +43,11 @@ def read_pooling(folder: Path) -> Pooling | None:
     _check_prompt(folder / PROMPTS)
     steps = _steps(folder / MODULES)
     names = [str(step.get("type", "")).rpartition(".")[2] for step in steps]
-    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    if names not in (STEPS, STEPS[:2]):
+        unknown = [name for name in names if name not in STEPS] or names  # known ones stand in another order
         raise StepError(
-            f"{folder / MODULES}: the steps {', '.join(names)} are not supported; Transformer, Pooling and, if wanted, "
-            "Normalize are"
+            f"{folder / MODULES}: not supported: {', '.join(unknown) or 'no step at all'}; Transformer, Pooling and, "
+            "if wanted, Normalize are, in this order"
         )
     place = steps[1].get("path")
     # By its name: in the hub's cache the file itself is a link to another folder.

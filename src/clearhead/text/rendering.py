@@ -4,7 +4,8 @@ A template comes from wherever its model comes from. It runs in jinja2's immutab
 internals; limits that the kernel keeps bound its time and memory, also inside one long operation such as 9**9**9.
 The environment is that of transformers' chat templates, so that the same template gives the same text.
 
-Standard input is one JSON object: template, variables, most (characters). Standard output is one: text, or error.
+Standard input is one JSON object: template, variables (null: it is only compiled), most (characters), seconds (of
+processor time). Standard output is one: text, or error.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from jinja2 import nodes, utils
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-SECONDS = 2  # of processor time; the slowest templates in use take 0.01 on a conversation of 100,000 characters
 MEMORY = 512 << 20  # bytes of addresses; Python and jinja2 themselves take 60 MB
 
 
@@ -86,11 +86,12 @@ def environment() -> Sandbox:
     return made
 
 
-def render(template: str, variables: dict[str, Any], most: int) -> str:
+def render(template: str, variables: dict[str, Any] | None, most: int) -> str:
     """The text of a template, at most so many characters. Raises what jinja2 raises, ValueError when it is longer."""
     parts: list[str] = []
     room = most
-    for part in environment().from_string(template).generate(**variables):
+    made = environment().from_string(template)
+    for part in made.generate(**variables) if variables is not None else ():
         room -= len(part)
         if room < 0:
             raise ValueError(f"it wrote more than {most:,} characters")
@@ -102,7 +103,7 @@ def main() -> None:
     """Answers the request on standard input."""
     request = json.load(sys.stdin)
     time.localtime()  # reads the time zone's file while that is still allowed
-    limits = ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, 0))
+    limits = ((resource.RLIMIT_CPU, request.pop("seconds")), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, 0))
     for limit, most in limits:
         with contextlib.suppress(ValueError, OSError):  # systems without that limit, or with a lower one
             resource.setrlimit(limit, (most, most + 1))  # the first ends it with SIGXCPU, which tells why

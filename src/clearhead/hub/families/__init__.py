@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
-from clearhead.errors import ConfigError, FolderError, nearest, shown
+from clearhead.errors import ConfigError, FolderError, shown
 from clearhead.hub.families import (
     bert,
     bertlike,
@@ -112,14 +112,14 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     kind = str(settings.get("model_type", ""))
     family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
     if family is None:
-        known = [family.MODEL_TYPE for family in FAMILIES]
+        known = ", ".join(sorted(family.MODEL_TYPE for family in FAMILIES))
         code = "; the code that the folder brings (auto_map) is never run" if "auto_map" in settings else ""
         more = (
             "; it reads more than text (text_config); take a release for text alone"
             if "text_config" in settings
-            else ""
+            else f"; known: {known}; one file adds one (docs/families.md)"  # the nearest name is another architecture
         )
-        raise FolderError(f"{where}: there is no model family {shown(kind)}{more or nearest(kind, known)}{code}")
+        raise FolderError(f"{where}: there is no model family {shown(kind)}{more}{code}")
     try:
         settings = family.modern(settings) if isinstance(family, Older) else settings
         config = family.config(settings)
@@ -134,6 +134,17 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
             f"{where}: the setting {shown(name)} = {shown(value)} is not supported by the {kind} family{expected}"
         )
     return family, config
+
+
+def idle(family: Family, settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
+    """Entries that change no number here and that the family writes with a value of its own, as they are given.
+
+    Dropout of attention, which nothing here trains with, and what ``modern`` leaves out as without effect.
+    """
+    written = family.settings(config)
+    read = family.modern(settings) if isinstance(family, Older) else settings
+    left = {name for name in settings if name in family.HARMLESS or name not in read} - {"architectures", "model_type"}
+    return {name: settings[name] for name in left & written.keys() if not _agree(written[name], settings[name])}
 
 
 def conversion(

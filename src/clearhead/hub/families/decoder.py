@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families import rope
-from clearhead.hub.families.entries import entry, share
+from clearhead.hub.families.entries import entry, groups, share
 from clearhead.hub.families.table import Row
 from clearhead.model import LayerConfig, ModelConfig, PositionConfig, to_dict
 
@@ -74,8 +74,8 @@ NORMS: dict[str, dict[str, str]] = {
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def sizes(config: ModelConfig) -> dict[str, Any]:
-    """The entries that every family of this layout has."""
+def sizes(config: ModelConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
+    """The entries that every family of this layout has. eps: the name that the norms' has."""
     a = config.attention
     return {
         "vocab_size": config.vocabulary,
@@ -87,7 +87,7 @@ def sizes(config: ModelConfig) -> dict[str, Any]:
         "head_dim": a.head_width,
         "attention_dropout": 0.0,
         "intermediate_size": config.feed_forward.width,
-        "rms_norm_eps": config.norm.eps,
+        eps: config.norm.eps,
         "tie_word_embeddings": config.tied,
     }
 
@@ -116,7 +116,7 @@ def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide:
     equal = share(width, heads) if head_width is None or divide else None
     return {
         "heads": heads,
-        "kv_heads": heads if kv_heads is None else kv_heads,
+        "kv_heads": heads if kv_heads is None else groups(heads, kv_heads),
         "head_width": equal if head_width is None else head_width,
     }
 
@@ -258,15 +258,15 @@ def table(config: ModelConfig, attention: LayerRows | None = None, feed_forward:
     """Our tensor names beside theirs. attention, feed_forward: the rows of a layer's part, given our and their path."""
     parts = (attention or attention_rows, feed_forward or feed_forward_rows)
     copies = ("lm_head.weight",) if config.tied else ()
-    rows = [
-        Row("embedding.weight", ("model.embed_tokens.weight",), copies=copies),
-        Row("norm.weight", ("model.norm.weight",)),
-    ]
+    biased = config.norm.kind == "layer" and config.norm.bias
+    scales = ("weight", "bias") if biased else ("weight",)
+    rows = [Row("embedding.weight", ("model.embed_tokens.weight",), copies=copies)]
+    rows += [Row(f"norm.{part}", (f"model.norm.{part}",)) for part in scales]
     for l in range(config.layers):  # noqa: E741 (the layer axis is L)
         ours, theirs = f"blocks.{l}", f"model.layers.{l}"
         rows += [row for part in parts for row in part(config, ours, theirs)]
         norms = NORMS[config.arrangement].items()
-        rows += [Row(f"{ours}.{our}.weight", (f"{theirs}.{their}.weight",)) for our, their in norms]
+        rows += [Row(f"{ours}.{our}.{part}", (f"{theirs}.{their}.{part}",)) for our, their in norms for part in scales]
     return rows if config.tied else [*rows, Row("head.weight", ("lm_head.weight",))]
 
 

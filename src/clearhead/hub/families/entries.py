@@ -7,15 +7,35 @@ from typing import Any
 
 from clearhead.errors import ConfigError, nearest, shown
 from clearhead.model import checked
+from clearhead.model.config import SIZE_AT_MOST
 
 _NONE = object()
+# What counts something, in the words of all families. A number that cannot be is told here, by its name in the file; a
+# config would tell it of a field of its own.
+SIZES = frozenset(
+    {
+        "dim", "head_dim", "hidden_dim", "hidden_size", "intermediate_size", "max_position_embeddings",
+        "moe_intermediate_size", "n_embd", "n_head", "n_heads", "n_inner", "n_layer", "n_layers", "n_positions",
+        "num_attention_heads", "num_experts", "num_experts_per_tok", "num_hidden_layers", "num_key_value_heads",
+        "num_local_experts", "vocab_size",
+    }
+)  # fmt: skip
+EPSILONS = frozenset({"layer_norm_eps", "layer_norm_epsilon", "norm_eps", "rms_norm_eps"})
 HEADS = ("hidden_size", "num_attention_heads")
 
 
 def entry(settings: Mapping[str, Any], name: str, kind: Any, default: Any = _NONE) -> Any:
-    """The setting as a ``kind`` (a type as in a config's field). Raises ConfigError when it is missing or another."""
+    """The setting as a ``kind`` (a type as in a config's field).
+
+    Raises ConfigError when it is missing, of another kind, or a size that cannot be.
+    """
     if name in settings:
-        return checked(kind, settings[name], name)
+        value = checked(kind, settings[name], name)
+        if name in SIZES and value is not None and not 1 <= value <= SIZE_AT_MOST:
+            raise ConfigError(f"{name}: {shown(value)}; it must be at least 1 and at most {SIZE_AT_MOST:,}")
+        if name in EPSILONS and value is not None and value <= 0:
+            raise ConfigError(f"{name}: {value}; it must be above 0")
+        return value
     if default is _NONE:
         raise ConfigError(f"the setting {name} is missing")
     return default
@@ -28,6 +48,15 @@ def word(settings: Mapping[str, Any], name: str, ours: Mapping[str, str]) -> str
     if found is None:
         raise ConfigError(f"{name}: {shown(theirs)} is not supported{nearest(theirs, ours.values())}")
     return found
+
+
+def groups(heads: int, kv_heads: int) -> int:
+    """The key heads that query heads share. Raises ConfigError when their number does not divide the others'."""
+    if heads % kv_heads:
+        raise ConfigError(
+            f"num_key_value_heads: {kv_heads} for num_attention_heads {heads}; the former must divide the latter"
+        )
+    return kv_heads
 
 
 def share(width: int, heads: int, names: tuple[str, str] = HEADS) -> int:

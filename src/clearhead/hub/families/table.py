@@ -15,7 +15,7 @@ from clearhead.errors import FolderError
 
 Shape = tuple[int, ...]
 
-LISTED = 20  # names in one message; a config of a thousand layers has many more
+LISTED = 5  # names in one message; a wrong hidden_size concerns all of them
 
 
 @dataclass(frozen=True)
