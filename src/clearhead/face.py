@@ -87,7 +87,9 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
 def settled(model: LanguageModel, chosen: Mapping[str, Any]) -> tuple[generation.Sampling, frozenset[int]]:
     """The settings chosen over those of the model's folder, and the ids that end its texts; logs what comes from it."""
     papers = model.papers
-    found = generation.defaults(papers.generation, papers.ids, model.tokenizer, context=model.config.context)
+    found = generation.defaults(
+        papers.generation, papers.ids, model.tokenizer, context=model.config.context, folder=model.folder
+    )
     for note in found.notes(chosen):
         log.info(note)
     return found.sampling_with(chosen), found.ends

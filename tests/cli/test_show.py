@@ -108,6 +108,30 @@ def test_a_run_that_was_killed_while_it_wrote_its_log(command: Command, tmp_path
     assert command("show", "run").out == command("show", trained[0]).out
 
 
+@pytest.mark.parametrize(
+    ("file", "template", "said"),
+    [
+        ("chat_template.jinja", "{{ messages }}", "default; talk with it by clearhead chat"),
+        ("chat_template.jinja", "a\n{% for %}", "default; not usable: line 2: Expected an expression, got 'end of "),
+        ("additional_chat_templates/rag.jinja", "{{ messages }}", "rag; none of them is the default, which clearhead"),
+    ],
+)
+def test_a_template_is_looked_at(command: Command, tmp_path, trained, file: str, template: str, said: str):
+    shutil.copytree(trained[0], tmp_path / "run")
+    (tmp_path / "run" / file).parent.mkdir(exist_ok=True)
+    (tmp_path / "run" / file).write_text(template)
+    assert rows(command("show", "run").out)["chat template"].startswith(said)
+
+
+def test_generation_settings_that_cannot_be_are_told_with_their_file(command: Command, tmp_path, trained):
+    shutil.copytree(trained[0], tmp_path / "run")
+    (tmp_path / "run" / "generation_config.json").write_text('{"do_sample": "yes"}')
+    for verb in (["show", "run"], ["generate", "run", "x", "--max-tokens", "1"]):
+        done = command(*verb)
+        assert done.code == 1
+        assert "run/generation_config.json: do_sample is 'yes'; it must be true or false" in done.err
+
+
 def test_standard_input_is_named(command: Command, tmp_path, trained):
     shutil.copytree(trained[0], tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.toml"

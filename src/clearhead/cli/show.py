@@ -141,10 +141,26 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
         around = [*tokenizer.labels(tokenizer.front), "text", *tokenizer.labels(tokenizer.back)]
         rows["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
     if tokenizer.templates:
-        rows["chat template"] = ", ".join(tokenizer.templates) + "; talk with it by clearhead chat"
-    found = generation.defaults(papers.generation, papers.ids, tokenizer, context=loaded.config.context)
+        rows["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
+    found = generation.defaults(
+        papers.generation, papers.ids, tokenizer, context=loaded.config.context, folder=loaded.folder
+    )
     settings = [f"{name} {value}" for name, value in found.sampling.items()]
     settings += [f"{name} = {value} (not followed)" for name, value in found.unfollowed.items()]
     if settings:
         rows["generation"] = ", ".join(settings)
     return rows
+
+
+def _usable(template: str | None) -> str:
+    """A clause on the template that a chat takes."""
+    from clearhead.errors import TextError
+    from clearhead.text.templates import check
+
+    if template is None:
+        return "; none of them is the default, which clearhead chat needs"
+    try:
+        check(template)
+    except TextError as error:
+        return f"; not usable: {str(error).removeprefix('chat template: ')}"
+    return "; talk with it by clearhead chat"
