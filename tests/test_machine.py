@@ -124,8 +124,10 @@ def test_what_torch_could_not_allocate_on_this_processor() -> None:
     assert machine.shortage(caught.value) == "1,000,000,000.0 MB"
 
 
-@pytest.mark.parametrize(("seconds", "pays"), [(0.49, True), (0.5, False), (300.0, False)])
-def test_half_precision_pays_below_half_the_time(seconds: float, pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "pays"), [(0.74, True), (0.75, False), (300.0, False)])
+def test_half_precision_pays_below_three_quarters_of_the_time(
+    seconds: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times = {torch.float32: 1.0, torch.float16: seconds, torch.bfloat16: 9.0}
     monkeypatch.setattr(machine, "seconds_of_product", times.__getitem__)
     assert machine.half_pays.__wrapped__(torch.float16) == pays

@@ -36,7 +36,7 @@ class OptimizerConfig:
     beta2: float = 0.95
     weight_decay: float = 0.01  # decoupled, on matrices only
     clip: float = 1.0  # largest norm of the whole gradient; 0 = no clipping
-    # of Muon's products; None = bfloat16, as torch.optim.Muon's, where this machine's are twice as fast, else float32
+    # of Muon's products; None = bfloat16, as torch.optim.Muon's, where this machine's are fast, else float32
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
