@@ -184,17 +184,17 @@ def test_what_does_not_fit_into_memory_is_not_chosen(monkeypatch):
 
 
 def test_long_runs_are_compiled_where_that_works(monkeypatch):
-    """Compiling takes a minute or two, as long as half an hour's steps spare."""
+    """Compiling takes a minute or two, a fraction of what a quarter of an hour's steps spare."""
     Machine(monkeypatch, 1e10)
-    found, _ = chosen(30)
+    found, _ = chosen(15)
     assert not found.train.compile
     assert "not compiled: no C++ compiler" in found.reasons
     monkeypatch.setattr(compiling, "refuses", lambda: None)
-    found, _ = chosen(30)
+    found, _ = chosen(15)
     assert found.train.compile
     assert any(reason.startswith("compiled, which takes") for reason in found.reasons)
     monkeypatch.setattr(compiling, "refuses", None)  # not asked where the time is short
-    found, _ = chosen(29)
+    found, _ = chosen(14)
     assert not found.train.compile
     assert not any("compiled" in reason for reason in found.reasons)
 

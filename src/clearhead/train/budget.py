@@ -35,7 +35,7 @@ CONTEXT = 256
 SHORTEST = 16  # context of the smallest texts
 STEPS = 750  # wanted at least; twice as many with half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
-COMPILED = 30.0  # minutes from which on the model is compiled: it takes about one, and steps 0.7 to 0.9 of their time
+COMPILED = 15.0  # minutes from which on the model is compiled: up to two go, and steps take 0.75 to 0.85 of their time
 EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
 
 Precision = Literal["float32", "bfloat16"]
