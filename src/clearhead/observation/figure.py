@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from clearhead.errors import many
 from clearhead.observation import panels
 from clearhead.observation.embed import Progress, head_count
 from clearhead.observation.focus import Focus
@@ -108,8 +109,8 @@ def words(observation: Observation, model: str | None) -> Words:
     text = observation.text if observation.text is not None else "".join(observation.tokens)
     about = [legible(model)] if model else []
     about += [
-        f"{_counted(len(observation.seen()), 'layer')}, {_counted(head_count(observation), 'head')}",
-        _counted(len(observation.tokens), "token"),
+        f"{many(len(observation.seen()), 'layer')}, {many(head_count(observation), 'head')}",
+        many(len(observation.tokens), "token"),
     ]
     return Words(
         title=legible(text),
@@ -209,10 +210,6 @@ def _notes(
 
 def _between(limits: tuple[float, float], value: float) -> float:
     return min(limits[1], max(limits[0], value))
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
 def _nth(number: int) -> str:
