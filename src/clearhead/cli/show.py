@@ -20,7 +20,7 @@ def show(model: Model) -> None:
     from clearhead.cli.rows import print_rows
     from clearhead.errors import many
     from clearhead.runs import LOG, RECIPE
-    from clearhead.train import Evaluated, read_log
+    from clearhead.training import Evaluated, read_log
 
     loaded = hub.outline(model)
     folder = loaded.folder
@@ -155,7 +155,7 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
 def _usable(template: str | None) -> str:
     """A clause on the template that a chat takes."""
     from clearhead.errors import TextError
-    from clearhead.text.templates import check
+    from clearhead.text.chat.templates import check
 
     if template is None:
         return "; none of them is the default, which clearhead chat needs"

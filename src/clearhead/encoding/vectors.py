@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.attend import FULL, padding
 from clearhead.errors import TextError
 from clearhead.model import Transformer
-from clearhead.model.pooling import Pooling
+from clearhead.model.parts.pooling import Pooling
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
