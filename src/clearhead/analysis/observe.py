@@ -71,7 +71,7 @@ def observe_ids(
     transformer.eval()
     try:
         with torch.inference_mode(), watch(transformer, edits) as record:
-            device = transformer.embedding.weight.device
+            device = transformer.device
             types_1T = None if types is None else torch.tensor([list(types)], device=device)
             transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
     finally:

@@ -29,7 +29,7 @@ def show(model: Model) -> None:
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
     several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
     inner, active = config.inner_parameters(), config.active_parameters()
-    dtype = loaded.transformer.embedding.weight.dtype
+    dtype = loaded.transformer.dtype
     width = dtype.itemsize
     memory = f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}"
     if config.encoder is None:

@@ -60,7 +60,7 @@ class Decoding:
         memory: Memory | None = None,
     ) -> None:
         self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
-        self._device = transformer.embedding.weight.device
+        self._device = transformer.device
         self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
         longest = max(len(text) for text in ids)
         capacity = min(transformer.config.context, longest + sampling.max_tokens - 1)

@@ -100,7 +100,7 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     tokenizer.save(folder)
     layout, marker = _layout(transformer.config, papers), tokenizer.separator
     ends = {"bos_token_id": marker, "eos_token_id": marker}
-    dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
+    dtype = str(transformer.dtype).removeprefix("torch.")
     ids = ends if papers is None else papers.ids
     kept = papers.idle if papers is not None and papers.family == layout.MODEL_TYPE else {}
     _write_json(folder / CONFIG, {**layout.settings(transformer.config), **kept, **ids, "dtype": dtype})

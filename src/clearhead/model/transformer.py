@@ -155,6 +155,16 @@ class Transformer(nn.Module):
         return last + 1
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' dtype."""
+        return self.embedding.weight.dtype
+
+    @property
     def output_weight(self) -> Tensor:
         """weight_VE of the output layer: the embedding matrix when tied (Press and Wolf 2017)."""
         return self.embedding.weight if self.head is None else self.head.weight

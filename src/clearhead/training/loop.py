@@ -96,7 +96,7 @@ def fit(
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     _check_measurable(part)
     optimizer = Optimizer(model, config.optimizer)
-    device = model.embedding.weight.device
+    device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     hidden = compiled(model, windows.at(0), autocast) if config.compile else model.hidden
     if state is None:

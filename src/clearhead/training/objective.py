@@ -47,7 +47,7 @@ def next_token_loss(
     ``hidden`` takes the place of the model's own method: what torch.compile made of it. ``reduction`` is "mean" over
     the counted targets or "sum".
     """
-    device = model.embedding.weight.device
+    device = model.device
     ids_BT = torch.from_numpy(batch.ids_BT).to(device)
     targets_N = torch.from_numpy(batch.targets_BT).to(device).flatten()
     mask: Mask = FULL
