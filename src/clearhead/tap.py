@@ -1,12 +1,12 @@
-"""What a pass shows to whoever watches it: one protocol, called by the door and by the blocks.
+"""What a pass shows to whoever watches it: one protocol, called by the models, the blocks and the door.
 
-With nobody watching it costs one test of a variable.
+With nobody watching, each call costs one test of a variable.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,18 +17,36 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a model: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.self``."""
+    """A place in a model: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.feed_forward``, ``decoder.embedding``.
 
-    layer: int
+    layer: None for what no layer has
+    kind: self or cross, attention over the own or another text; feed_forward; residual, the stream after the layer;
+        embedding, the stream before the first
+    stack: decoder or encoder
+    """
+
+    layer: int | None
     kind: str = "self"
     stack: str = "decoder"
 
     def __str__(self) -> str:
-        return f"{self.stack}.{self.layer}.{self.kind}"
+        return f"{self.stack}.{self.kind}" if self.layer is None else f"{self.stack}.{self.layer}.{self.kind}"
+
+    @property
+    def attends(self) -> bool:
+        """True for attention, which has heads."""
+        return self.kind in ("self", "cross")
+
+
+Spans = Sequence[tuple[int, int]]
 
 
 class Watcher(Protocol):
     """Sees the passes made while it is in force, and may change them. ``request`` is one of ``clearhead.attend``."""
+
+    def begin(self, queries: int, first: int, spans: Spans) -> None:
+        """A pass over ``queries`` new cells from cell ``first`` on; ``spans`` are the cells of each batch row's text."""
+        ...
 
     def before(self, request: Any) -> Any:
         """The request that the kernel runs."""
@@ -38,8 +56,17 @@ class Watcher(Protocol):
         """The heads' outputs that the model goes on with."""
         ...
 
+    def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
+        """The tensor that the model goes on with: what a part adds to the residual stream, or the stream itself."""
+        ...
+
+    def rewound(self, length: int) -> None:
+        """The cells from ``length`` on are forgotten, and will be written over."""
+        ...
+
 
 _WATCHERS: ContextVar[tuple[Watcher, ...]] = ContextVar("clearhead.watchers", default=())
+_ROWS: ContextVar[tuple[int, ...] | None] = ContextVar("clearhead.rows", default=None)
 
 # Watchers in force in all threads. A compiler can guard on this number but not trace a context variable: while nobody
 # watches, the door stays inside a compiled model's graph; while somebody does, the model is compiled around it.
@@ -65,3 +92,31 @@ def watched_by(watcher: Watcher) -> Generator[None]:
         _WATCHERS.reset(token)
         with _LOCK:
             _open -= 1
+
+
+@contextmanager
+def rows(numbers: Sequence[int]) -> Generator[None]:
+    """Says which texts, by number, the batch rows of the passes in the block hold."""
+    token = _ROWS.set(tuple(numbers))
+    try:
+        yield
+    finally:
+        _ROWS.reset(token)
+
+
+def numbered() -> tuple[int, ...] | None:
+    """What ``rows`` said; None where nothing was said."""
+    return _ROWS.get()
+
+
+def shown(site: Site, x_BTE: Tensor) -> Tensor:
+    """x as the watchers leave it."""
+    for watcher in watchers():
+        x_BTE = watcher.shown(site, x_BTE)
+    return x_BTE
+
+
+def rewound(length: int) -> None:
+    """Tells the watchers that the cells from ``length`` on are forgotten."""
+    for watcher in watchers():
+        watcher.rewound(length)
