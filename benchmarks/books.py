@@ -24,8 +24,8 @@ from clearhead import runs
 from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
-from clearhead.train import Hooks, fit, score_of
-from clearhead.train.budget import choose
+from clearhead.training import Hooks, fit, score_of
+from clearhead.training.budget import choose
 from measure import DATA, NanoGPT, need
 
 BATCHES = (8, 16, 32)

@@ -21,7 +21,7 @@ from clearhead import recipes, runs
 from clearhead.machine import cores
 from clearhead.model import Transformer, build
 from clearhead.recipes import TextConfig
-from clearhead.train import Hooks, fit, score_of
+from clearhead.training import Hooks, fit, score_of
 from measure import SHAKESPEARE, NanoGPT, need, ratios, seconds, spread
 
 GOAL = 1.8857

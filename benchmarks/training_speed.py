@@ -22,8 +22,8 @@ from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
 from clearhead.text import Batch
-from clearhead.train import OptimizerConfig, next_token_loss
-from clearhead.train.optimizer import Optimizer
+from clearhead.training import OptimizerConfig, next_token_loss
+from clearhead.training.optimizer import Optimizer
 from measure import NanoGPT, seconds, spread
 
 VOCABULARY, CONTEXT, BATCH = 65, 64, 12

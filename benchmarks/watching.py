@@ -18,9 +18,9 @@ import sys
 import torch
 import transformers
 
-from clearhead.attend import watch
 from clearhead.machine import cores
 from clearhead.model import build
+from clearhead.watching import watch
 from measure import ratios, seconds, spread
 from sizes import gpt2
 

@@ -16,9 +16,9 @@ from clearhead.errors import ConfigError, FolderError, MemoryNeededError, Option
 from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.text import Tokenizer
-from clearhead.train import TrainConfig, check_memory, memory_needed
-from clearhead.train.objective import next_token_loss
-from clearhead.train.optimizer import Optimizer
+from clearhead.training import TrainConfig, check_memory, memory_needed
+from clearhead.training.objective import next_token_loss
+from clearhead.training.optimizer import Optimizer
 from little_configs import QWEN3
 
 TEXT = "From a text to a folder. " * 30

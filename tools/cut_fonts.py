@@ -16,7 +16,7 @@ from fontTools import subset
 from fontTools.ttLib import TTFont
 
 FAMILY = "Clearhead Sans SC"
-TARGET = Path(__file__).parent.parent / "src" / "clearhead" / "observation" / "font_files"
+TARGET = Path(__file__).parent.parent / "src" / "clearhead" / "drawing" / "font_files"
 FACE = 2  # of the collection: JP, KR, SC, TC, HK
 
 # Punctuation and kana; half-width and full-width forms.

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.attend import Ablate, Knockout, Record, Scale, watch
     from clearhead.face import draw, fill, generate, observe, vectors
     from clearhead.hub import LanguageModel, load
+    from clearhead.watching import Ablate, Knockout, Record, Scale, watch
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.attend": ("Ablate", "Knockout", "Record", "Scale", "watch"),
+    "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
     "clearhead.face": ("draw", "fill", "generate", "observe", "vectors"),
     "clearhead.hub": ("LanguageModel", "load"),
 }

@@ -9,34 +9,32 @@ from typing import Any, overload
 
 from torch import Tensor
 
-from clearhead import encoding, generation, observation
-from clearhead.attend import Edit, Record
+from clearhead import analysis, drawing, encoding, generation
 from clearhead.errors import FolderError
 from clearhead.hub import LanguageModel
+from clearhead.watching import Edit, Observation, Record
 
 log = logging.getLogger(__name__)
 
 
-def observe(
-    model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()
-) -> observation.Observation:
+def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> Observation:
     """One watched pass over ``text``: ``record[layer, head]`` is an attention map of shape (T, T).
 
     ``pair`` is a second text that an encoder reads with the first. Raises TextError when the text is empty, cannot be
     encoded, or is longer than the model's context.
     """
-    record = observation.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
+    record = analysis.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
     record.model = model.name
     return record
 
 
-def draw(record: Record, path: str | Path, **options: Any) -> observation.Focus:
+def draw(record: Record, path: str | Path, **options: Any) -> drawing.Focus:
     """Draws a record into a .png, .svg, .html or .json file; returns which head and row it shows large.
 
-    ``options`` and errors are those of ``clearhead.observation.draw``. A record of ``watch`` does not know its model's
+    ``options`` and errors are those of ``clearhead.drawing.draw``. A record of ``watch`` does not know its model's
     name: give it as ``model``.
     """
-    return observation.draw(record, Path(path), **options)
+    return drawing.draw(record, Path(path), **options)
 
 
 @overload

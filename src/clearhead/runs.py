@@ -21,10 +21,11 @@ import tomli_w
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import leftovers, replacing, write_text
-from clearhead.model import Transformer, build, skeleton, to_dict
+from clearhead.model import Transformer, build, skeleton
+from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
-from clearhead.train import State, check_memory, load_state, saved
+from clearhead.training import State, check_memory, load_state, saved
 
 RECIPE = "recipe.toml"
 STATE = "state"

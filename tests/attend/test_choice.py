@@ -24,10 +24,10 @@ from clearhead.attend import (
     knockout,
     left_padding,
     padding,
-    watch,
     window,
 )
 from clearhead.attend.backends import flex, sdpa
+from clearhead.watching import watch
 
 DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 

@@ -34,9 +34,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, watch, window
+from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
 from clearhead.attend.backends import reference, sdpa
 from clearhead.errors import WatchError
+from clearhead.watching import watch
 
 KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
 

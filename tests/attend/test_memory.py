@@ -8,25 +8,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from definition import SITE, Watched, request
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import clearhead.attend.map as map_module
-from clearhead.attend import (
-    FULL,
-    AttentionMap,
-    Mask,
-    Score,
-    attend,
-    causal,
-    documents,
-    knockout,
-    left_padding,
-    watch,
-    window,
-)
+import clearhead.watching.map as map_module
+from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, left_padding, window
 from clearhead.attend.backends import reference, sdpa
+from clearhead.watching import AttentionMap, watch
+from definition import SITE, Watched, request
 
 H, T, D = 12, 256, 16
 
@@ -145,7 +134,9 @@ def test_a_map_is_read_in_blocks(ask: Callable[[AttentionMap], object], monkeypa
 
 MEASURE = """
 import pathlib, resource, torch
-from clearhead.attend import Site, attend, causal, watch, window
+from clearhead.attend import attend, causal, window
+from clearhead.tap import Site
+from clearhead.watching import watch
 
 torch.set_num_threads(1)
 H, T, D = 12, 4096, 64

@@ -10,7 +10,8 @@ import pytest
 import torch
 from definition import SITE, Watched, tensors
 
-from clearhead.attend import Mask, Score, attend, causal, documents, left_padding, watch, window
+from clearhead.attend import Mask, Score, attend, causal, documents, left_padding, window
+from clearhead.watching import watch
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "gpt2-reference"
 

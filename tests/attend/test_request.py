@@ -14,7 +14,6 @@ from definition import tensors
 from clearhead.attend import (
     Mask,
     Score,
-    Site,
     attend,
     band,
     causal,
@@ -26,6 +25,7 @@ from clearhead.attend import (
     window,
 )
 from clearhead.errors import RequestError
+from clearhead.tap import Site
 
 Q, K, V = tensors(6, 3, 5)  # (2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 7)
 META = torch.device("meta")

@@ -225,7 +225,7 @@ class TestColour:
         from rich.console import Console
 
         from clearhead.cli.progress import Display
-        from clearhead.train import Stepped
+        from clearhead.training import Stepped
 
         for no_color, expected in (("1", False), ("", True)):
             monkeypatch.setenv("NO_COLOR", no_color)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from clearhead.cli import progress
 from clearhead.cli.progress import Display, visible
-from clearhead.train import Evaluated, Stepped
+from clearhead.training import Evaluated, Stepped
 
 
 def step(number: int, loss: float = 2.0, seconds: float | None = None) -> Stepped:

@@ -7,7 +7,7 @@ import pytest
 from calling import Command
 
 from clearhead import hub
-from clearhead.train import Evaluated, read_log
+from clearhead.training import Evaluated, read_log
 
 
 def rows(out: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from calling import SMALL, TEXT, Command, Done
 from clearhead import hub, machine
 from clearhead.recipes import names, read, resolved
 from clearhead.text import Tokenizer
-from clearhead.train import load_state, read_log
+from clearhead.training import load_state, read_log
 
 
 def weights(folder: Path) -> bytes:
@@ -315,7 +315,7 @@ class TestTokenizers:
 
     def test_part_of_a_large_text_is_told(self, command, tmp_path, monkeypatch):
         """The vocabulary is learned from at most so many bytes; that goes to a log, and from there to the user."""
-        from clearhead.text import kinds
+        from clearhead.text.tokenizers import learned as kinds
 
         monkeypatch.setattr(kinds, "LEARN_BYTES", 100_000)
         (tmp_path / "large.txt").write_text("".join(f"line {n} of many\n" for n in range(20_000)))

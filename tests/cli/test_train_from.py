@@ -17,8 +17,8 @@ from clearhead.errors import FolderError
 from clearhead.model import build
 from clearhead.recipes import read_file, resolved
 from clearhead.text import Tokenizer
-from clearhead.train import Evaluated, TrainConfig, memory_needed, read_log
-from clearhead.train.further import beginning
+from clearhead.training import Evaluated, TrainConfig, memory_needed, read_log
+from clearhead.training.further import beginning
 from little_configs import QWEN3
 
 STEPS = ["--steps", 10, "--threads", 1, "--set", "train.batch=4", "--set", "train.evaluations=2"]

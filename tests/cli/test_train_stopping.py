@@ -15,7 +15,7 @@ from calling import SMALL, Command
 
 from clearhead import files, runs
 from clearhead.cli import progress, training
-from clearhead.train import load_state, read_log
+from clearhead.training import load_state, read_log
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
 WORDS = ["train", "text.txt", "--steps", "20", *SMALL]

@@ -9,7 +9,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from clearhead import corpora
-from clearhead.text.kinds import bytes_tokenizer
+from clearhead.text.tokenizers.learned import bytes_tokenizer
 
 # As Qwen's, in short.
 TEMPLATE = (

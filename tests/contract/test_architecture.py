@@ -15,27 +15,28 @@ import pytest
 import torch
 
 import clearhead.attend.door as door
-from clearhead.attend import watch
 from clearhead.model import ModelConfig, build
+from clearhead.watching import watch
 from little_configs import BERT, GPT2, QWEN3
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
 
-# docs/design.md, 4. Beneath the rooms stand modules without a subject, which every room but attend may import.
-BENEATH = {"errors", "files", "machine", "tensorfile"}
+# docs/design.md, 4. Beneath the rooms stand modules without a subject, which every room may import.
+BENEATH = {"errors", "files", "machine", "plain", "tap", "tensorfile"}
 ROOMS: dict[str, set[str]] = {
     "text": set(),
-    "attend": set(),
     "corpora": set(),
+    "attend": set(),
+    "watching": {"attend"},
     "model": {"attend"},
     "hub": {"model", "text"},
-    "train": {"model", "text", "attend"},
+    "training": {"model", "text", "attend"},
     "generation": {"model", "text", "attend"},
     "encoding": {"model", "text", "attend"},
-    "observation": {"model", "text", "attend"},
-    "serve": {"hub", "generation", "observation", "text"},
-    "recipes": {"model", "train"},
+    "analysis": {"model", "text", "attend", "watching"},
+    "drawing": {"watching", "analysis"},
+    "recipes": {"model", "training"},
 }
 ABOVE = {"cli", "face", "runs"}  # these join the rooms; no room imports them
 KERNELS = {
@@ -102,7 +103,7 @@ def test_every_module_has_a_place_in_the_plan() -> None:
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if (SOURCE / "clearhead" / room).exists()])
 def test_a_room_imports_only_what_the_plan_allows(room: str) -> None:
-    allowed = ROOMS[room] | ({"errors"} if room == "attend" else BENEATH) | {room}
+    allowed = ROOMS[room] | BENEATH | {room}
     wrong = [
         f"{name} imports {module}"
         for name in FILES
@@ -121,8 +122,8 @@ def test_recipes_know_only_the_configs() -> None:
     known = {module for name in FILES if room_of(name) == "recipes" for module in imports(name)}
     assert {module for module in known if room_of(module) in {"model", "train"}} <= {
         "clearhead.model.config",
-        "clearhead.model.plain",
-        "clearhead.train.config",
+        "clearhead.plain",
+        "clearhead.training.config",
     }
 
 
@@ -146,7 +147,7 @@ def test_no_kernel_is_called_outside_the_back_ends() -> None:
 
 def test_models_do_no_attention_by_hand() -> None:
     """A model has no use for a softmax of its own, but for a router's over experts; samplers and measures have."""
-    routers = {"clearhead.model.experts", "clearhead.model.config"}
+    routers = {"clearhead.model.parts.experts", "clearhead.model.config"}
     by_hand = [
         f"{name}, line {node.lineno}"
         for name, tree in TREES.items()
@@ -177,7 +178,8 @@ def test_importing_does_not_load_torch(module: str) -> None:
 FACE = """
 import clearhead as ch
 first = {name: getattr(ch, name) for name in ch.__all__}
-import clearhead.attend, clearhead.generation, clearhead.hub, clearhead.observation
+import clearhead.analysis, clearhead.drawing, clearhead.generation
+import clearhead.hub, clearhead.training, clearhead.watching
 changed = [name for name in ch.__all__ if getattr(ch, name) is not first[name]]
 uncallable = [name for name in ch.__all__ if name != "__version__" and not callable(first[name])]
 assert not changed and not uncallable, (changed, uncallable)

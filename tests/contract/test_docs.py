@@ -16,9 +16,10 @@ from typer.main import get_command
 
 from clearhead import recipes
 from clearhead.cli import app
-from clearhead.model import FEED_FORWARDS, ModelConfig, from_dict
+from clearhead.model import FEED_FORWARDS, ModelConfig
+from clearhead.plain import from_dict
 from clearhead.recipes import Recipe
-from clearhead.train import TrainConfig
+from clearhead.training import TrainConfig
 
 OPTIONS = {
     name: {option for parameter in verb.params for option in parameter.opts if option.startswith("-")}

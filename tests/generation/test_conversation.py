@@ -141,7 +141,7 @@ def test_the_end_token_is_not_among_what_is_looked_at() -> None:
 
 
 def test_under_a_watch_everything_is_read() -> None:
-    from clearhead.attend import watch
+    from clearhead.watching import watch
 
     model = little(context=100)
     conversation = begun(model)

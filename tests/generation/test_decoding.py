@@ -5,12 +5,13 @@ import torch
 from little import SEPARATOR, little, scripted, written
 
 from clearhead import machine
-from clearhead.attend import Site, watch
 from clearhead.errors import ClearheadError, MemoryNeededError, RequestError
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.filters import choose
 from clearhead.generation.sampling import Sampling
 from clearhead.model import ScalingConfig
+from clearhead.tap import Site
+from clearhead.watching import watch
 
 PROMPT = [SEPARATOR, 72, 101, 108, 108, 111]
 

@@ -15,16 +15,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from clearhead.generation.filters import (
-    NUCLEUS,
-    choose,
-    draw,
-    filtered,
-    keep_min_p,
-    keep_top_k,
-    keep_top_p,
-    penalised,
-)
+from clearhead.generation.filters import NUCLEUS, choose, draw, filtered, keep_min_p, keep_top_k, keep_top_p, penalised
 from clearhead.generation.sampling import Sampling
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "gpt2-reference"

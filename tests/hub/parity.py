@@ -10,9 +10,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from clearhead import hub
-from clearhead.attend import left_padding, padding, watch
+from clearhead.attend import left_padding, padding
 from clearhead.generation import Sampling
 from clearhead.generation.decoding import Decoding
+from clearhead.watching import watch
 
 VOCABULARY = 31
 PLACES = 23

@@ -13,9 +13,9 @@ import torch
 from little_models import FILES, GPT2, QWEN3, TOKENIZER, content_of, ids, lively, saved
 
 from clearhead import hub, machine
-from clearhead.attend import watch
 from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.hub import folder as folder_module
+from clearhead.watching import watch
 
 
 class TestSavedAndLoaded:

@@ -22,9 +22,9 @@ from transformers import (
 )
 
 from clearhead import hub
-from clearhead.attend import watch
 from clearhead.hub.families import decoder, gpt2, qwen3
 from clearhead.model import ModelConfig, NormConfig, PositionConfig
+from clearhead.watching import watch
 
 SHAPES = {
     "Qwen 3": QWEN3,

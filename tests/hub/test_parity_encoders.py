@@ -30,10 +30,11 @@ from transformers import (
 )
 
 from clearhead import hub
-from clearhead.attend import documents, left_padding, padding, watch
+from clearhead.attend import documents, left_padding, padding
 from clearhead.errors import FolderError
 from clearhead.hub.families import bert, distilbert, modernbert, roberta, writing
 from clearhead.model import build
+from clearhead.watching import watch
 
 BERT = {
     "vocab_size": 31,

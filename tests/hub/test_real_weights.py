@@ -17,8 +17,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from clearhead import hub
-from clearhead.attend import Score, causal, watch
+from clearhead.attend import Score, causal
 from clearhead.attend.request import logits
+from clearhead.watching import watch
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 STORIES, SORT = WEIGHTS / "stories260K", WEIGHTS / "gpt-nano-sort"

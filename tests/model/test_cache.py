@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from shapes import MODELS, QWEN3, lively, text
 from torch import Tensor
 
-from clearhead.attend import left_padding, watch
+from clearhead.attend import left_padding
 from clearhead.errors import RequestError
 from clearhead.model import Cache, Transformer
+from clearhead.watching import watch
 
 TRANSFORMERS = {name: lively(config, dtype=torch.float64) for name, config in MODELS.items()}
 CONTEXT = QWEN3.context

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from clearhead.attend import documents, watch
+from clearhead.attend import documents
+from clearhead.watching import watch
 
 CONTEXT = QWEN3.context
 

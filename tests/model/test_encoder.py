@@ -9,7 +9,7 @@ import torch
 from shapes import lively, text
 from torch import Tensor
 
-from clearhead.attend import Site, left_padding, padding, watch
+from clearhead.attend import left_padding, padding
 from clearhead.errors import ConfigError, OptionError, RequestError
 from clearhead.model import (
     AttentionConfig,
@@ -21,6 +21,8 @@ from clearhead.model import (
     PositionConfig,
     PredictionConfig,
 )
+from clearhead.tap import Site
+from clearhead.watching import watch
 from little_configs import BERT
 
 MODERNBERT = replace(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from clearhead.errors import ConfigError
 from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig
-from clearhead.model import experts as room
-from clearhead.model.experts import Experts, imbalance
-from clearhead.model.feed_forward import FeedForward
+from clearhead.model.parts import experts as room
+from clearhead.model.parts.experts import Experts, imbalance
+from clearhead.model.parts.feed_forward import FeedForward
 
 Array = np.ndarray
 CHOSEN = ExpertsConfig(count=5, active=2)

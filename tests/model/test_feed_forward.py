@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from clearhead.model import FEED_FORWARDS, FeedForwardConfig
-from clearhead.model.feed_forward import FeedForward
+from clearhead.model.parts.feed_forward import FeedForward
 
 Array = np.ndarray
 erf = np.vectorize(math.erf)

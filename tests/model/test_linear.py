@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clearhead.model.linear import Linear, linear
+from clearhead.model.parts.linear import Linear, linear
 
 # Roundings of a product's last digit, and of the bias added to it, over numbers up to 40.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 0.04, torch.bfloat16: 0.3}

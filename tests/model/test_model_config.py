@@ -23,10 +23,9 @@ from clearhead.model import (
     NormConfig,
     PositionConfig,
     ScalingConfig,
-    from_dict,
     skeleton,
-    to_dict,
 )
+from clearhead.plain import from_dict, to_dict
 
 
 def attention(**options: Any) -> AttentionConfig:

@@ -10,8 +10,8 @@ from transformers.models.gemma2.modeling_gemma2 import Gemma2RMSNorm
 
 from clearhead.errors import RequestError
 from clearhead.model import AttentionConfig, NormConfig
-from clearhead.model.fused import RMSNormalise
-from clearhead.model.norms import HeadNorm, LayerNorm, RMSNorm, head_norm, norm, rms_norm
+from clearhead.model.parts.fused import RMSNormalise
+from clearhead.model.parts.norms import HeadNorm, LayerNorm, RMSNorm, head_norm, norm, rms_norm
 
 EPS = 1e-3  # large enough to matter
 # x, then the shape of its weight: rows of the residual stream, and heads with a weight each

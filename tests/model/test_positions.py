@@ -13,7 +13,7 @@ from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
 
 from clearhead.model import PositionConfig, skeleton
-from clearhead.model.positions import Learned, Rotary, rotary
+from clearhead.model.parts.positions import Learned, Rotary, rotary
 
 
 def at(*places: int) -> torch.Tensor:

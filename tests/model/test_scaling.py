@@ -12,8 +12,8 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.gpt_neox.modeling_gpt_neox import apply_rotary_pos_emb
 
 from clearhead.model import PositionConfig, ScalingConfig
-from clearhead.model.positions import Rotary
-from clearhead.model.scaling import rates
+from clearhead.model.parts.positions import Rotary
+from clearhead.model.parts.scaling import rates
 
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 YARN = {"factor": 4.0, "original_max_position_embeddings": 32768}

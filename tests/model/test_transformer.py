@@ -14,9 +14,11 @@ from shapes import GPT2, MODELS, QWEN3, configs, lively, text
 from torch import Tensor
 from torch.nn import functional as F
 
-from clearhead.attend import Site, documents, watch
+from clearhead.attend import documents
 from clearhead.errors import RequestError
 from clearhead.model import ModelConfig, Transformer, build, skeleton
+from clearhead.tap import Site
+from clearhead.watching import watch
 
 CONTEXT = QWEN3.context
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from shapes import GPT2, QWEN3
 
-from clearhead.attend import watch
 from clearhead.model import build
+from clearhead.watching import watch
 
 
 @pytest.mark.parametrize("config", [GPT2, QWEN3], ids=["GPT-2", "Qwen 3"])

@@ -9,7 +9,7 @@ import tomli_w
 
 from clearhead.errors import ConfigError, OptionError
 from clearhead.model.config import ModelConfig
-from clearhead.model.plain import from_dict, to_dict
+from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import check_names, joined, names, read, read_file, read_setting, resolved
 
 WHOLE = {

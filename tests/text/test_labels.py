@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from samples import KINDS, sentence_pieces, word_pieces
 
 from clearhead.text import SEPARATOR
-from clearhead.text.labels import labels
+from clearhead.text.tokenizers.labels import labels
 
 
 @pytest.mark.parametrize(

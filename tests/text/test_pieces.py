@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from clearhead.text import Tokenizer
-from clearhead.text.kinds import LLAMA3_WORDS, SEPARATOR, recognise, state_of
-from clearhead.text.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, batches, cut
+from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, recognise, state_of
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, batches, cut
 
 SAMPLE = (
     "It's 2024!\n\n  Don't  say:\r\n \t'you'll'...\n你好，世界。\n\n第１回 “王”\u3000见\n \n x\u00a0y\n\n\n" * 3

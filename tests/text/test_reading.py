@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text.reading import check_encoding, decoded, lines, unpacked
+from clearhead.text.data.reading import check_encoding, decoded, lines, unpacked
 
 PACK = {
     ".gz": gzip.compress,

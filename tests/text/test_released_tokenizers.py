@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from clearhead.errors import FolderError
 from clearhead.text import SEPARATOR, Tokenizer
-from clearhead.text.special import edges
+from clearhead.text.tokenizers.special import edges
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "tokenizers"
 here = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/tokenizers is not here")

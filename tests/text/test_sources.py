@@ -14,8 +14,8 @@ import zstandard
 
 from clearhead.errors import OptionError, TextError
 from clearhead.text import FileSource, sources
-from clearhead.text.pieces import Block
-from clearhead.text.sources import blocks_of
+from clearhead.text.data.sources import blocks_of
+from clearhead.text.tokenizers.pieces import Block
 
 
 def texts(*found: FileSource) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from clearhead.errors import FolderError, TextError
-from clearhead.text.store import cache_folder, read_columns, write_columns
+from clearhead.text.data.store import cache_folder, read_columns, write_columns
 
 PARTS = [
     {"ids": np.array([1, 2, 65535], np.uint16), "starts": np.array([0], np.int64)},
@@ -91,7 +91,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path):
 import resource, numpy as np
 from pathlib import Path
 from clearhead.errors import FolderError
-from clearhead.text.store import write_columns
+from clearhead.text.data.store import write_columns
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     write_columns(Path({str(tmp_path)!r}) / "t", [{{"ids": np.zeros(5000, np.uint16)}}] * 9)

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from clearhead.errors import TextError
 from clearhead.text import Tokenizer
-from clearhead.text.templates import check, render
+from clearhead.text.chat.templates import check, render
 
 CHATML = """{%- for message in messages %}
     {%- if loop.first and message['role'] != 'system' %}
@@ -199,8 +199,8 @@ def test_a_busy_machine_is_told_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     """Which of the two limits comes first, that of the processor's time or that of the clock, is the machine's."""
     worker = tmp_path / "worker.py"
     worker.write_text("import time; time.sleep(60)")
-    monkeypatch.setattr("clearhead.text.templates.WORKER", worker)
-    monkeypatch.setattr("clearhead.text.templates.CLOCK", 0.2)
+    monkeypatch.setattr("clearhead.text.chat.templates.WORKER", worker)
+    monkeypatch.setattr("clearhead.text.chat.templates.CLOCK", 0.2)
     with pytest.raises(TextError, match=r"^chat template: it took more than 2 seconds, and was stopped$"):
         render(CHATML, CHATS["one"])
 
@@ -220,7 +220,7 @@ def test_a_template_that_only_refuses_is_one(template: str) -> None:
 
 def test_nothing_is_written_to_the_disk(tmp_path: Path) -> None:
     """Past the sandbox the kernel's limits still hold: not even the worker itself can fill a file."""
-    from clearhead.text import rendering
+    from clearhead.text.chat import rendering
 
     code = (
         Path(rendering.__file__).read_text().replace("render(**request)", 'open(request["template"], "w").write("x")')
@@ -228,6 +228,6 @@ def test_nothing_is_written_to_the_disk(tmp_path: Path) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text(code)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clearhead.text.templates.WORKER", worker)
+        patch.setattr("clearhead.text.chat.templates.WORKER", worker)
         render(str(tmp_path / "out"), [])
     assert (tmp_path / "out").read_text() == ""

@@ -18,8 +18,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text import SEPARATOR, Tokenizer, vocabulary_size
-from clearhead.text.kinds import _spread, byte_characters
-from clearhead.text.pieces import Block
+from clearhead.text.tokenizers.learned import _spread, byte_characters
+from clearhead.text.tokenizers.pieces import Block
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ANY = st.text() | st.lists(st.sampled_from([SEPARATOR, "<|", "endoftext|>", "a", " ", "\n", "你", "🙂"])).map("".join)

@@ -15,7 +15,7 @@ from samples import KINDS, word_pieces
 
 from clearhead.errors import OptionError, TextError
 from clearhead.text import SEPARATOR, FileSource, Tokenizer, Tokens, sources, split, tokenize
-from clearhead.text.kinds import recognise, state_of
+from clearhead.text.tokenizers.learned import recognise, state_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from clearhead.attend import edits
+from clearhead import tap
 from clearhead.attend.backends import ORDER, Backend
 from clearhead.attend.mask import Mask
-from clearhead.attend.record import watching
-from clearhead.attend.request import Request, Site
+from clearhead.attend.request import Request
 from clearhead.attend.score import SCALED, Score
 
 
@@ -19,7 +18,7 @@ def attend(
     *,
     mask: Mask,
     score: Score = SCALED,
-    site: Site,
+    site: tap.Site,
     dropout: float = 0.0,
 ) -> Tensor:
     """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
@@ -28,13 +27,14 @@ def attend(
     Raises RequestError naming the site, the values and the rule.
     """
     request = Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site, dropout)
-    watch = watching()
-    if watch is None:
-        return choose(request).run(request)
-    request = edits.before(watch.edits, request)
+    watchers = tap.watchers()
+    for watcher in watchers:
+        request = watcher.before(request)
     backend = choose(request)
-    watch.record.keep(request, backend.NAME)
-    return edits.after(watch.edits, site, backend.run(request))
+    o_BHQD = backend.run(request)
+    for watcher in watchers:
+        o_BHQD = watcher.after(request, backend.NAME, o_BHQD)
+    return o_BHQD
 
 
 def choose(request: Request) -> Backend:

@@ -10,18 +10,7 @@ from torch import Tensor
 from clearhead.attend.mask import Mask
 from clearhead.attend.score import Score
 from clearhead.errors import RequestError
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where in a model a request comes from: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.self``."""
-
-    layer: int
-    kind: str = "self"
-    stack: str = "decoder"
-
-    def __str__(self) -> str:
-        return f"{self.stack}.{self.layer}.{self.kind}"
+from clearhead.tap import Site
 
 
 @dataclass(frozen=True, eq=False)

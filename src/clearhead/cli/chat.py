@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 
 
 def chat(

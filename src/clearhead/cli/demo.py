@@ -27,7 +27,7 @@ def demo(
     machine.share_cores()
     from clearhead import draw, generate, load, observe
     from clearhead.cli import training
-    from clearhead.observation.draw import check
+    from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # before two minutes were spent
     given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}

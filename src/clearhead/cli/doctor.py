@@ -10,9 +10,10 @@ def doctor() -> None:
     import torch
 
     from clearhead import __version__, machine
-    from clearhead.attend import Request, Score, Site, causal, documents, explain
+    from clearhead.attend import Request, Score, causal, documents, explain
     from clearhead.cli.rows import print_rows
     from clearhead.cli.threads import measured, use_threads
+    from clearhead.tap import Site
 
     times = measured()
     threads = use_threads(min(times, key=lambda count: times[count]))

@@ -38,8 +38,8 @@ def evaluate(
     from clearhead.errors import ClearheadError, many
     from clearhead.model import needs_decoder
     from clearhead.text import sources, tokenize
-    from clearhead.train import score_of
-    from clearhead.train.loop import EVALUATED_AT_ONCE
+    from clearhead.training import score_of
+    from clearhead.training.loop import EVALUATED_AT_ONCE
 
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
     needs_decoder(loaded.config, "eval")

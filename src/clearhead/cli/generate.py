@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.drawing import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.utf8 import decoded
 from clearhead.errors import TextError
 

@@ -45,7 +45,7 @@ def look(
     """
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
-    from clearhead.observation.draw import check
+    from clearhead.drawing.draw import check
 
     if out is not None:
         check(out)
@@ -74,7 +74,8 @@ def show(
     from rich.console import Console
     from rich.progress import Progress
 
-    from clearhead.observation import draw, observe, reading
+    from clearhead.analysis import observe
+    from clearhead.drawing import draw, reading
 
     record = observe(transformer, tokenizer, text, pair=pair)
     if out is None:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from clearhead import hub, recipes
 from clearhead.errors import OptionError, shown
-from clearhead.model import ModelConfig, needs_decoder, to_dict
+from clearhead.model import ModelConfig, needs_decoder
+from clearhead.plain import to_dict
 from clearhead.recipes import Table
-from clearhead.train.further import beginning
+from clearhead.training.further import beginning
 
 OWN_TOKENIZER = ("tokenizer", "vocabulary")
 

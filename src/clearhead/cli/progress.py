@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from clearhead.train import Evaluated, Report, Stepped
+from clearhead.training import Evaluated, Report, Stepped
 
 # Seconds between plain lines, when no evaluation comes between.
 INTERVAL = 30.0

@@ -20,7 +20,7 @@ def show(model: Model) -> None:
     from clearhead.cli.rows import print_rows
     from clearhead.errors import many
     from clearhead.runs import LOG, RECIPE
-    from clearhead.train import Evaluated, read_log
+    from clearhead.training import Evaluated, read_log
 
     loaded = hub.outline(model)
     folder = loaded.folder
@@ -29,7 +29,7 @@ def show(model: Model) -> None:
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
     several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
     inner, active = config.inner_parameters(), config.active_parameters()
-    dtype = loaded.transformer.embedding.weight.dtype
+    dtype = loaded.transformer.dtype
     width = dtype.itemsize
     memory = f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}"
     if config.encoder is None:
@@ -155,7 +155,7 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
 def _usable(template: str | None) -> str:
     """A clause on the template that a chat takes."""
     from clearhead.errors import TextError
-    from clearhead.text.templates import check
+    from clearhead.text.chat.templates import check
 
     if template is None:
         return "; none of them is the default, which clearhead chat needs"

@@ -12,10 +12,11 @@ from dataclasses import fields, replace
 import typer
 from rich.console import Console
 
+from clearhead.analysis import observe_ids
+from clearhead.drawing import answer_reading, reading
 from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
 from clearhead.hub import LanguageModel
-from clearhead.observation import answer_reading, observe_ids, reading
 
 # New tokens of an answer, unless told. The cache for them is allocated at once: 0.5 GB for a Qwen 3 of 0.6B in float32.
 TOKENS = 2048

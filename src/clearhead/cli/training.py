@@ -17,13 +17,14 @@ from rich.console import Console
 from clearhead import hub, machine, recipes, runs
 from clearhead.cli import origin as origins
 from clearhead.cli.progress import Display
+from clearhead.drawing.curve import draw_curve
 from clearhead.errors import ConfigError, MissingExtraError, OptionError, WriteError
 from clearhead.generation import Sampling, generate
-from clearhead.model import ModelConfig, Transformer, build, from_dict, to_dict
-from clearhead.observation.curve import draw_curve
+from clearhead.model import ModelConfig, Transformer, build
+from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
-from clearhead.train import (
+from clearhead.training import (
     Evaluated,
     Hooks,
     State,
@@ -35,9 +36,9 @@ from clearhead.train import (
     saved,
     score_of,
 )
-from clearhead.train.budget import SHORTEST, choose, choose_threads, looks_measured, shape
-from clearhead.train.config import window_of
-from clearhead.train.further import beginning, choose_further
+from clearhead.training.budget import SHORTEST, choose, choose_threads, looks_measured, shape
+from clearhead.training.config import window_of
+from clearhead.training.further import beginning, choose_further
 
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the recipe of a run by steps that names no other: its shape must not depend on the machine

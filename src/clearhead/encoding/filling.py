@@ -61,7 +61,7 @@ def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int 
         raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is to be filled in")
     tokenizer.note_unknown(ids)
     with torch.inference_mode():
-        x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.embedding.weight.device))
+        x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.device))
         logits_MV = transformer.unembed(x_BTE[:, places])[0].float()
     gaps = [token for token in tokenizer.gaps if token < known]
     logits_MV = logits_MV.index_fill(1, torch.tensor(gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)

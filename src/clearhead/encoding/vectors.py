@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.attend import FULL, padding
 from clearhead.errors import TextError
 from clearhead.model import Transformer
-from clearhead.model.pooling import Pooling
+from clearhead.model.parts.pooling import Pooling
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def vectors(
     if not all(ids):
         raise TextError("a text is empty, and this tokenizer puts nothing around it; leave it out")
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
-    device = transformer.embedding.weight.device
+    device = transformer.device
     found: dict[int, Tensor] = {}
     with torch.inference_mode():
         for batch in _batches(order, [len(each) for each in ids]):

@@ -11,7 +11,7 @@ from clearhead.generation.decoding import Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.model import Transformer, needs_decoder
 from clearhead.text import Tokenizer
-from clearhead.text.templates import Message
+from clearhead.text.chat.templates import Message
 
 CHANNEL = "<|channel|>"
 # A part of an answer by GPT-OSS (OpenAI's Harmony format): thoughts and words for the reader have a channel each.

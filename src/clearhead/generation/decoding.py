@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding, wide
-from clearhead.attend.record import watching
 from clearhead.errors import ClearheadError
 from clearhead.generation.filters import choose
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
 from clearhead.model import Cache, Transformer
+from clearhead.tap import watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Decoding:
         memory: Memory | None = None,
     ) -> None:
         self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
-        self._device = transformer.embedding.weight.device
+        self._device = transformer.device
         self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
         longest = max(len(text) for text in ids)
         capacity = min(transformer.config.context, longest + sampling.max_tokens - 1)
@@ -77,7 +77,7 @@ class Decoding:
         # A record keeps every query that passes the door, and guesses that fail must not stand in it.
         # Guesses that reach across a border and fail would have turned the text for nothing.
         self._border = transformer.border
-        lookup = lookup and self._border is None and watching() is None
+        lookup = lookup and self._border is None and not watchers()
         self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
         self._passed_BT = self._next_BT[:, :0]  # what the cache holds, kept where there is a border
         self._guesses: list[int] = []
@@ -193,7 +193,7 @@ class Decoding:
         Moving the cache costs about a pass; so it is not done for every text that ends.
         """
         full = self._cache.length + self._next_BT.shape[1] > self._cache.capacity
-        idle = 2 * len(self._live) <= len(self._texts) and watching() is None  # a record knows one batch
+        idle = 2 * len(self._live) <= len(self._texts) and not watchers()  # a record knows one batch
         if not (full or idle) or self._cache.length == 0:
             return
         rows = [row for row, text in enumerate(self._texts) if text in self._live]

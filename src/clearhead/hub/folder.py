@@ -26,11 +26,12 @@ from clearhead.hub.names import SMALL, find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import check_free
-from clearhead.model import Cache, ModelConfig, Site, Transformer, skeleton
-from clearhead.model.pooling import Pooling
+from clearhead.model import Cache, ModelConfig, Transformer, skeleton
+from clearhead.model.parts.pooling import Pooling
+from clearhead.tap import Site
 from clearhead.tensorfile import refuse_other, write_tensors
 from clearhead.text import Tokenizer
-from clearhead.text.vocabularies import TOKENIZER_AT_MOST
+from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     tokenizer.save(folder)
     layout, marker = _layout(transformer.config, papers), tokenizer.separator
     ends = {"bos_token_id": marker, "eos_token_id": marker}
-    dtype = str(transformer.embedding.weight.dtype).removeprefix("torch.")
+    dtype = str(transformer.dtype).removeprefix("torch.")
     ids = ends if papers is None else papers.ids
     kept = papers.idle if papers is not None and papers.family == layout.MODEL_TYPE else {}
     _write_json(folder / CONFIG, {**layout.settings(transformer.config), **kept, **ids, "dtype": dtype})

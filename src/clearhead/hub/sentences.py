@@ -11,7 +11,7 @@ from clearhead.errors import ConfigError, FolderError, shown
 from clearhead.files import write_text
 from clearhead.hub.families.entries import entry
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.model.pooling import Pooling
+from clearhead.model.parts.pooling import Pooling
 
 MODULES = "modules.json"
 POOLING = "1_Pooling/config.json"

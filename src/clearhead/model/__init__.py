@@ -1,6 +1,5 @@
 """Models: small parts chosen by a frozen config."""
 
-from clearhead.attend import Site
 from clearhead.model.cache import Cache
 from clearhead.model.config import (
     FEED_FORWARDS,
@@ -17,8 +16,9 @@ from clearhead.model.config import (
     ScalingConfig,
 )
 from clearhead.model.encoder import needs_decoder
-from clearhead.model.plain import checked, from_dict, to_dict
 from clearhead.model.transformer import Transformer, build, skeleton
+from clearhead.plain import checked, from_dict, to_dict
+from clearhead.tap import Site
 
 __all__ = [
     "FEED_FORWARDS",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clearhead.attend.record import watching
 from clearhead.errors import RequestError
 from clearhead.model.config import ModelConfig
+from clearhead.tap import watchers
 
 
 class Cache:
@@ -45,7 +45,7 @@ class Cache:
     def advance(self, places: int) -> None:
         """Counts the places that every layer has now written."""
         self.length += places
-        self._recorded = self._recorded or watching() is not None
+        self._recorded = self._recorded or bool(watchers())
 
     def rewind(self, length: int) -> None:
         """Forgets the places from ``length`` on: what comes next is written over them.

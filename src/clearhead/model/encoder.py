@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from clearhead.errors import OptionError, RequestError
 from clearhead.model.config import ModelConfig, PredictionConfig
-from clearhead.model.feed_forward import ACTIVATIONS
-from clearhead.model.norms import norm
+from clearhead.model.parts.feed_forward import ACTIVATIONS
+from clearhead.model.parts.norms import norm
 
 
 def needs_decoder(config: ModelConfig, what: str) -> None:

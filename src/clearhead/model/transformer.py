@@ -7,16 +7,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from clearhead.attend import FULL, Mask, Site, band, causal, window
+from clearhead.attend import FULL, Mask, band, causal, window
 from clearhead.errors import RequestError
-from clearhead.model.attention import site
-from clearhead.model.block import block
 from clearhead.model.cache import Cache
 from clearhead.model.config import ModelConfig
 from clearhead.model.encoder import Encoder, needs_decoder
-from clearhead.model.linear import linear
-from clearhead.model.norms import norm
-from clearhead.model.positions import Learned, rotary
+from clearhead.model.parts.attention import site
+from clearhead.model.parts.block import block
+from clearhead.model.parts.linear import linear
+from clearhead.model.parts.norms import norm
+from clearhead.model.parts.positions import Learned, rotary
+from clearhead.tap import Site
 
 
 class Transformer(nn.Module):
@@ -152,6 +153,16 @@ class Transformer(nn.Module):
                 f"{self.config.context}"
             )
         return last + 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' dtype."""
+        return self.embedding.weight.dtype
 
     @property
     def output_weight(self) -> Tensor:

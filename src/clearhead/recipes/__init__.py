@@ -11,8 +11,8 @@ from typing import Any, Literal, cast, get_type_hints
 
 from clearhead.errors import ConfigError, OptionError, nearest
 from clearhead.model.config import ModelConfig
-from clearhead.model.plain import from_dict
-from clearhead.train.config import TrainConfig
+from clearhead.plain import from_dict
+from clearhead.training.config import TrainConfig
 
 Table = dict[str, Any]
 

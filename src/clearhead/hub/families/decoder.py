@@ -9,7 +9,8 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families import rope
 from clearhead.hub.families.entries import entry, groups, share
 from clearhead.hub.families.table import Row
-from clearhead.model import LayerConfig, ModelConfig, PositionConfig, to_dict
+from clearhead.model import LayerConfig, ModelConfig, PositionConfig
+from clearhead.plain import to_dict
 
 # Entries that change no number a model gives: they act in training or in generation, or name things.
 HARMLESS = frozenset(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearhead.errors import ConfigError, nearest, shown
-from clearhead.model import checked
 from clearhead.model.config import SIZE_AT_MOST
+from clearhead.plain import checked
 
 _NONE = object()
 # What counts something, in the words of all families. A number that cannot be is told here, by its name in the file; a

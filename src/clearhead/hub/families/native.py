@@ -7,7 +7,8 @@ from typing import Any
 
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig, skeleton, to_dict
+from clearhead.model import ModelConfig, skeleton
+from clearhead.plain import to_dict
 
 MODEL_TYPE: str = "clearhead"
 ARCHITECTURE: str = "Transformer"

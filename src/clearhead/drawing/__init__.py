@@ -1,0 +1,7 @@
+"""Pictures of records: in the terminal, as figures and as pages."""
+
+from clearhead.drawing.draw import ENDINGS, draw
+from clearhead.drawing.focus import Focus
+from clearhead.drawing.terminal import answer_reading, reading
+
+__all__ = ["ENDINGS", "Focus", "answer_reading", "draw", "reading"]

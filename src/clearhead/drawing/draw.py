@@ -1,0 +1,142 @@
+"""Pictures in files: the ending of the name chooses the kind."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from io import BytesIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+from clearhead.drawing import export, page
+from clearhead.drawing.embed import Progress
+from clearhead.drawing.focus import Focus, choose
+from clearhead.drawing.legible import code_point
+from clearhead.errors import MissingExtraError, OptionError, many
+from clearhead.files import replacing
+from clearhead.watching import Record
+from clearhead.watching.observation import Observation
+
+log = logging.getLogger(__name__)
+
+PLOTTED = (".png", ".svg")
+ENDINGS = (*PLOTTED, ".html", ".json")
+
+SVG = "http://www.w3.org/2000/svg"
+
+# How many characters without a font a note names.
+NAMED = 20
+
+
+def draw(
+    record: Record,
+    path: str | Path,
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    query: int | str | None = None,
+    model: str | None = None,
+    progress: Progress | None = None,
+) -> Focus:
+    """Writes all heads, and one of them large, to ``path``; returns which head and query row that was.
+
+    path: its ending chooses the kind. .png and .svg are pictures (extra ``plot``), .html a page to click through that
+        needs nothing else, .json the numbers (see export.py)
+    layer, head: the head drawn large; where they leave a choice, the one with the least weight on the first token
+    query: a place (negative: from the end) or a word of the text; the last place for None
+    model: its name, for the heading; None for the record's own, which that of ``clearhead.observe`` has
+    progress: hears (heads done, heads)
+
+    The file is written whole or not at all. A .png shows the code point of a character that no font here has, which the
+    picture says and which is logged. Raises OptionError for an unknown ending, head or query, FolderError when the file
+    cannot be written, MissingExtraError when matplotlib is missing.
+    """
+    path = Path(path)
+    check(path)
+    observation = Observation.of(record)
+    model = model or observation.model
+    focus = choose(observation, layer=layer, head=head, query=query)
+    hears = progress or _ignore
+    ending = path.suffix.lower()
+    if ending == ".json":
+        parts = export.lines(observation, focus, model=model, progress=hears)
+    elif ending == ".html":
+        parts = page.lines(observation, focus, model=model, progress=hears)
+    else:
+        parts = iter([_plot(observation, focus, path, model, hears)])
+    with replacing(path) as file:
+        file.writelines(parts)
+    return focus
+
+
+def _ignore(done: int, heads: int) -> None: ...
+
+
+def check(path: Path) -> None:
+    """Raises what ``draw`` would raise for this path, before anything has been computed."""
+    if path.is_dir():
+        raise OptionError(f"{path}: it is a folder; give a file name ending in {', '.join(ENDINGS)}")
+    if path.suffix.lower() not in ENDINGS:
+        raise OptionError(f"{path}: the ending {path.suffix!r} is not known; end the name in {', '.join(ENDINGS)}")
+    if path.suffix.lower() in PLOTTED:
+        try:
+            import matplotlib.figure  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        except ImportError:
+            raise MissingExtraError(
+                f"{path}: .png and .svg need matplotlib: pip install 'clearhead[plot]'; .html and .json do not"
+            ) from None
+
+
+def _plot(observation: Observation, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
+    import matplotlib as mpl
+
+    from clearhead.drawing import figure, fonts
+
+    drawn = figure.words(observation, model)
+    png = path.suffix.lower() == ".png"
+    if png:
+        lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))
+        _note(path, sorted(lacking))
+        drawn = drawn.without(lacking)
+    made = figure.draw(observation, focus, drawn, progress)
+    buffer = BytesIO()
+    if png:
+        fonts.dress(made)
+        made.savefig(buffer, format="png", dpi=figure.DPI)
+        return buffer.getvalue()
+    # The SVG writer reads these two from matplotlib's settings alone; they are put back at once. Without the salt
+    # the file's ids would differ from one writing to the next.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clearhead"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        made.savefig(buffer, format="svg", dpi=figure.DPI, metadata={"Date": None})
+    return _for_readers(buffer.getvalue(), fonts.BASE, fonts.READER, drawn.title)
+
+
+def _note(path: Path, lacking: list[str]) -> None:
+    """Logs which characters are drawn as their code points, where any are."""
+    if lacking:
+        named = ", ".join(map(code_point, lacking[:NAMED]))
+        others = f" and {len(lacking) - NAMED} others" if len(lacking) > NAMED else ""
+        log.info(
+            "%s: no font here has %s (%s%s), so code points are drawn; .svg and .html use the reader's own fonts",
+            path,
+            many(len(lacking), "character"),
+            named,
+            others,
+        )
+
+
+def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:
+    """The SVG with text in whatever fonts its reader has, and a title for those who do not see it."""
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ElementTree.fromstring(svg)
+    wanted = ", ".join(name if name == "sans-serif" else f"'{name}'" for name in families)
+    for text in root.iter(f"{{{SVG}}}text"):
+        style = text.get("style", "")
+        text.set("style", style.replace(f"'{base}'", wanted))
+    heading = ElementTree.Element(f"{{{SVG}}}title")
+    heading.text = title
+    root.insert(0, heading)
+    root.set("role", "img")
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -1,0 +1,229 @@
+"""The picture: a grid of all heads beside one large head with its tokens. Matplotlib without pyplot."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from clearhead.drawing import panels
+from clearhead.drawing.embed import Progress, head_count
+from clearhead.drawing.focus import Focus
+from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
+from clearhead.drawing.panels import DPI, Box, Canvas
+from clearhead.drawing.row import Reading, read
+from clearhead.drawing.shrink import Shrinker
+from clearhead.errors import many
+from clearhead.watching.observation import Observation
+
+# Inches. A head of the grid has a side between these two, in between the grid is GRID wide or reaches down to where the
+# large head ends.
+SMALL, GRID = (0.42, 4.4), 8.0
+# A layer with many heads takes several lines of the grid where its heads are not much smaller for it: flat grids leave
+# half of the picture empty. Their names need BAND above every line.
+MUCH_SMALLER, BAND = 0.8, 0.18
+# The large head: between these two, in between LARGEST_CELL a token; LONG for texts of 1,000 tokens or more.
+LARGE, LARGEST_CELL, LONG = (4.5, 8.0), 0.9, 9.0
+MARGIN, TITLE, HEADING, STRIP, STRIP_LABELS, NOTE = 0.3, 0.95, 0.8, 1.0, 0.75, 0.23
+GRID_LABELS, SCALE, SCALE_WIDTH, LEAST_WIDTH = (0.45, 0.3), 1.1, 5.2, 14.0
+
+# Points. Token labels are between these two, the largest that does not touch the next.
+LABEL_SIZES = (8.0, 13.0)
+TITLE_SIZE, NOTE_SIZE = 16, 9.5
+
+# Named keys of the query: at most TOP_KEYS, and after the first only those with a weight of at least NAMED.
+TOP_KEYS, NAMED = 5, 0.005
+
+# What stands under "All heads": with a line for each layer, and with several.
+IN_ROWS, IN_LINES = "a row for each layer, a column for each head", "layer.head, counted from 0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """The text and its tokens as the picture shows them."""
+
+    title: str
+    subtitle: str
+    labels: tuple[str, ...]  # of every place: "4 ·server"
+    stand_in: str | None = None  # what is written for one of the characters that no font has: "<U+1F600>"
+
+    def without(self, characters: Collection[str]) -> Words:
+        """The words with these characters, which no font has, written as code points."""
+        return Words(
+            title=spelled(self.title, characters),
+            subtitle=spelled(self.subtitle, characters),
+            labels=tuple(spelled(label, characters) for label in self.labels),
+            stand_in=code_point(min(characters)) if characters else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where everything stands, in inches from the top left corner; boxes are left, top, width, height."""
+
+    width: float
+    cell: float  # side of a head of the grid
+    lines: int  # of a layer in the grid
+    grid: Box
+    matrix: Box
+    strip: Box
+    label_size: float  # points
+    bottom: float  # where the notes begin
+
+    @classmethod
+    def of(cls, layers: int, heads: int, labels: Sequence[str]) -> Layout:
+        """The layout for so many layers, heads in a layer, and tokens with these labels."""
+        places = len(labels)
+        side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
+        label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)
+        longest = panels.longest(labels, label_size)
+        top = MARGIN + TITLE + HEADING
+        lines, fits = _lines(layers, heads, longest + 0.15 + side - GRID_LABELS[1])
+        cell = panels.whole(_between(SMALL, fits))
+        line = cell + (BAND if lines > 1 else 0)
+        across = math.ceil(heads / lines) * cell
+        grid = (MARGIN + GRID_LABELS[0], top + GRID_LABELS[1], across, layers * lines * panels.whole(line))
+        left = grid[0] + max(grid[2], SCALE_WIDTH) + 0.75 + longest
+        matrix = (left, top + longest + 0.15, side, side)
+        strip = (left, matrix[1] + side + 0.25, side, STRIP)
+        return cls(
+            width=panels.whole(max(left + side + MARGIN + 0.25, LEAST_WIDTH)),
+            cell=cell,
+            lines=lines,
+            grid=grid,
+            matrix=matrix,
+            strip=strip,
+            label_size=label_size,
+            bottom=max(grid[1] + grid[3] + SCALE, strip[1] + STRIP + STRIP_LABELS) + 0.2,
+        )
+
+
+def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
+    """Lines of a layer in a grid of this height, and the side of a head then; no line lacks more than one head."""
+    fits: dict[int, float] = {}
+    for lines in range(1, heads + 1):
+        across = math.ceil(heads / lines)
+        if across * lines - heads <= 1:
+            fits[lines] = min(GRID / across, height / (layers * lines) - (BAND if lines > 1 else 0))
+    least = MUCH_SMALLER * max(fits.values())
+    lines = max(lines for lines, side in fits.items() if side >= least)
+    return lines, fits[lines]
+
+
+def words(observation: Observation, model: str | None) -> Words:
+    """Title, subtitle and tick labels as they will be drawn."""
+    text = observation.text if observation.text is not None else "".join(observation.tokens)
+    about = [legible(model)] if model else []
+    about += [
+        f"{many(len(observation.seen()), 'layer')}, {many(head_count(observation), 'head')}",
+        many(len(observation.tokens), "token"),
+    ]
+    return Words(
+        title=legible(text),
+        subtitle=" · ".join(about),  # spaces alone collapse in an SVG
+        labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(observation.tokens)),
+    )
+
+
+def draw(observation: Observation, focus: Focus, drawn: Words, progress: Progress) -> Figure:
+    """The whole figure at DPI dots per inch. ``progress`` hears (heads done, heads)."""
+    sites = observation.seen()
+    most = max(observation.heads(site) for site in sites)
+    layout = Layout.of(len(sites), most, drawn.labels)
+    small = Shrinker(observation, panels.small_cells(layout.cell))
+    large = Shrinker(observation, panels.large_cells(layout.matrix[2]))
+    heads, error = panels.heads(observation, small, layout.cell, progress)
+    step = panels.label_step(len(drawn.labels), layout.matrix[2], layout.label_size)
+    notes = _notes(observation, focus, small, large, step, error, drawn)
+    lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
+    height = panels.whole(layout.bottom + NOTE * len(lines) + MARGIN)
+    canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
+
+    _headings(canvas, layout, focus, drawn)
+    panels.grid(canvas, layout.grid, heads, sites, layout.lines, (sites.index(focus.site), focus.head))
+    panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH)
+    reading = _top(observation, focus)
+    image, place = large.image(focus.site, focus.head), focus.row + observation.first_place
+    panels.matrix(
+        canvas, layout.matrix, image, drawn.labels, observation.first_place, place, reading.keys, layout.label_size
+    )
+    row = observation.map(focus.site, focus.head)[focus.row].numpy()
+    panels.strip(canvas, layout.strip, row, reading, drawn.labels)
+    for n, line in enumerate(lines):
+        canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
+    for text in canvas.figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign is a dollar sign
+    return canvas.figure
+
+
+def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> None:
+    fits = int((layout.width - 2 * MARGIN) * 72 / (TITLE_SIZE * panels.CELL))
+    canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=TITLE_SIZE, weight="bold")
+    canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
+    over_matrix = layout.matrix[0] - panels.longest(drawn.labels, layout.label_size)
+    for left, heading, hint in (
+        (MARGIN, "All heads", IN_ROWS if layout.lines == 1 else IN_LINES),
+        (
+            over_matrix,
+            f"Layer {focus.site.layer}, head {focus.head}",
+            "each row is a token that reads, each column a token that is read",
+        ),
+    ):
+        canvas.text(left, MARGIN + TITLE, heading, size=13, weight="bold")
+        canvas.text(left, MARGIN + TITLE + 0.27, hint, size=10, color=panels.QUIET)
+
+
+def _top(observation: Observation, focus: Focus) -> Reading:
+    reading = read(observation, focus.site, focus.head, focus.row, TOP_KEYS)
+    kept = max(1, sum(weight >= NAMED for weight in reading.weights))
+    return replace(reading, keys=reading.keys[:kept], weights=reading.weights[:kept])
+
+
+def _notes(
+    observation: Observation, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Words
+) -> list[str]:
+    """What a reader must know to read the picture rightly; one string a paragraph."""
+    place = focus.row + observation.first_place
+    chosen = "the head asked for"
+    if focus.among is not None:
+        group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
+        chosen = f"of {group} the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+    query = shortened(drawn.labels[place], panels.LABEL)
+    sums = f"in all heads, rows sum to 1 within {scientific(error)}."
+    if any(observation.map(site, 0).has_sink for site in observation.seen()):
+        sink = float(observation.map(focus.site, focus.head).mass_on_sink(focus.row))
+        sums = (
+            f"rows sum to at most 1, since a part lies on each head's attention sink, which is no token "
+            f"({short(sink, 3)} of the query's row); with it, {sums}"
+        )
+    notes = [
+        f"Large: {chosen}. Outlined: the query ({query}), with the weights of its row below. "
+        f"Weights are computed exactly; {sums}"
+    ]
+    limits: list[str] = []
+    for name, shrinker in (("the grid", small), ("the large head", large)):
+        if shrinker.pooled:
+            tall, wide = shrinker.covers
+            limits.append(f"A cell of {name} is the largest of up to {tall} x {wide} weights.")
+    if step > 1:
+        limits.append(
+            f"Every {_nth(step)} token is labelled; the query's top keys come first, the strongest before the others."
+        )
+    if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
+        limits.append("Labels and titles that end in … are cut.")
+    if drawn.stand_in is not None:
+        limits.append(f"Code points such as {drawn.stand_in} stand for characters that no font here has.")
+    return [*notes, " ".join(limits)] if limits else notes
+
+
+def _between(limits: tuple[float, float], value: float) -> float:
+    return min(limits[1], max(limits[0], value))
+
+
+def _nth(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}th" if number % 100 in (11, 12, 13) else f"{number}{ending}"

@@ -1,0 +1,65 @@
+"""Maps of any length as small images: each cell the largest weight it covers, hidden cells marked."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearhead.drawing.colours import HIDDEN, Weights
+from clearhead.tap import Site
+from clearhead.watching.observation import Observation
+
+
+class Shrinker:
+    """Images of at most ``cells`` x ``cells`` of the heads of one observation.
+
+    A cell is HIDDEN when no query in it sees any key in it. Which cells are hidden is worked out once for all heads
+    that share a mask.
+    """
+
+    def __init__(self, observation: Observation, cells: int) -> None:
+        self._observation = observation
+        Q, K = observation.shape
+        self.height, self.width = min(cells, Q), min(cells, K)
+        self._visible: dict[Hashable, Tensor] = {}
+
+    @property
+    def covers(self) -> tuple[int, int]:
+        """The most queries and keys in one cell; (1, 1) when nothing is pooled."""
+        Q, K = self._observation.shape
+        return -(-Q // self.height), -(-K // self.width)
+
+    @property
+    def pooled(self) -> bool:
+        """True when a cell covers more than one weight."""
+        return self.covers != (1, 1)
+
+    def image(self, site: Site, head: int) -> Weights:
+        """float32 (height, width): the largest weight in each cell, HIDDEN where none is visible."""
+        picture = self._observation.map(site, head).image(self.height, self.width, pool="max")
+        visible_HQK = self._seen(site)
+        visible = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
+        return torch.where(visible, picture, HIDDEN).numpy().astype(np.float32)
+
+    def _seen(self, site: Site) -> Tensor:
+        key = self._observation.mask_key(site)
+        if key not in self._visible:
+            self._visible[key] = self._shrink(site)
+        return self._visible[key]
+
+    def _shrink(self, site: Site) -> Tensor:
+        """Bool (heads, height, width), heads being 1 where all see the same: any() over AttentionMap.image's bins."""
+        Q, K = self._observation.shape
+        bin_Q, bin_K = torch.arange(Q) * self.height // Q, torch.arange(K) * self.width // K
+        seen = torch.zeros(0)
+        for rows, tile_HQK in self._observation.visible_blocks(site):
+            heads, count = tile_HQK.shape[:2]
+            if not seen.numel():
+                seen = torch.zeros(heads, self.height, self.width)
+            narrow = torch.zeros(heads, count, self.width)
+            narrow.scatter_reduce_(2, bin_K.expand(heads, count, -1), tile_HQK.float(), "amax")
+            seen.scatter_reduce_(1, bin_Q[rows, None].expand(heads, -1, self.width), narrow, "amax")
+        return seen > 0

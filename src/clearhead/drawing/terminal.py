@@ -1,0 +1,205 @@
+"""What every head reads at one query, as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from clearhead.drawing.focus import matching, query_row
+from clearhead.drawing.legible import legible, scientific, short, shortened
+from clearhead.drawing.row import Reading, read
+from clearhead.watching import Record
+from clearhead.watching.observation import Observation
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+# Most keys in a row of the table, and the cells a label and a bar get at least and at most.
+KEYS, LABEL, BAR = 8, (6, 16), (3, 8)
+
+# Places around the query that are listed when the text is longer.
+AROUND = 24
+
+# Tokens of an answer that are shown one below another.
+ANSWER = 64
+
+HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink", where a head has one
+
+
+class Table:
+    """A rich renderable: the query in its text, one line for each head, and a legend. Fits any width from 60 cells."""
+
+    _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and what it says
+
+    def __init__(self, observation: Observation, row: int, readings: Sequence[Reading], model: str | None) -> None:
+        self._observation, self._row, self._readings = observation, row, readings
+        self._model = model or observation.model
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._heading(options.max_width)
+        yield Text()
+        yield from self._lines(options.max_width)
+        yield Text()
+        yield from self._legend()
+
+    def _heading(self, width: int) -> RenderResult:
+        tokens, place = self._observation.tokens, self._row + self._observation.first_place
+        line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
+        line.append(f"what place {place} ")
+        line.append(legible(tokens[place]), "bold reverse")
+        line.append(f" reads, of {len(tokens):,} tokens" if len(tokens) != 1 else " reads, the only token")
+        yield line
+        yield from self._listing(width, place)
+
+    def _listing(self, width: int, place: int) -> RenderResult:
+        """The tokens with their places, as many in a line as fit; a place is never parted from its token."""
+        tokens = self._observation.tokens
+        start, stop = max(0, place - AROUND), min(len(tokens), place + AROUND + 1)
+        items = [Text(f"… {start:,} before", "dim")] if start else []
+        for n in range(start, stop):
+            token = Text(legible(tokens[n]), "bold reverse" if n == place else "default")
+            items.append(Text.assemble((f"{n} ", "dim"), token))
+        items += [Text(f"{len(tokens) - stop:,} after …", "dim")] if stop < len(tokens) else []
+        line = items[0]
+        for item in items[1:]:
+            if line.cell_len + 2 + item.cell_len > width:
+                yield line
+                line = item
+            else:
+                line = Text.assemble(line, "  ", item)
+        yield line
+
+    def _names(self) -> list[str]:
+        return [f"{reading.site.layer}.{reading.head}" for reading in self._readings]
+
+    def _lines(self, width: int) -> RenderResult:
+        labels = [legible(token) for token in self._observation.tokens]
+        names = self._names()
+        headings = (*HEADINGS, "sink") if self._has_sinks else HEADINGS
+        measures = [_measures(reading)[: len(headings)] for reading in self._readings]
+        widths = [max(len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
+        name = max(len(self._first), *map(cell_len, names))
+        shape = _Cell.fit(self._readings, labels, width - name - sum(widths) - len(widths) - 2)
+        heading = f"{self._first:<{name}}  {'reads most':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
+        yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(headings, widths, strict=True)), "bold")
+        for head, reading, row in zip(names, self._readings, measures, strict=True):
+            line = Text(head + " " * (name - cell_len(head)), "bold")
+            for n in range(shape.keys):
+                line.append("  ")
+                line.append_text(shape.draw(reading, n, labels))
+            yield line.append("".join(f" {text:>{w}}" for text, w in zip(row, widths, strict=True)))
+
+    @property
+    def _has_sinks(self) -> bool:
+        return any(reading.sink is not None for reading in self._readings)
+
+    def _legend(self) -> RenderResult:
+        within = f"sum to 1 within {scientific(max(reading.error for reading in self._readings))}."
+        sums = f"The weights of a row {within}"
+        if self._has_sinks:
+            sums = f"sink: weight on the attention sink, no token: a row sums to at most 1; with it, rows {within}"
+        yield Text(
+            f"{self._about}; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
+            "weight on the first token and on the one before; dist: mean distance back, in tokens. " + sums,
+            style="dim",
+        )
+
+
+class AnswerTable(Table):
+    """One head, and a line for each of the last rows of a text: ``row`` and what comes after it."""
+
+    _first, _about = "token", "token: its place and the token"
+
+    def _heading(self, width: int) -> RenderResult:
+        site, head = self._readings[0].site, self._readings[0].head
+        line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
+        yield line.append(f"what each token of the answer reads, layer {site.layer}, head {head}")
+        if len(self._readings) < self._observation.shape[0] - self._row:
+            yield Text(
+                f"the last {len(self._readings)} of its {self._observation.shape[0] - self._row:,} tokens", "dim"
+            )
+
+    def _names(self) -> list[str]:
+        tokens = self._observation.tokens
+        places = range(len(tokens) - len(self._readings), len(tokens))
+        return [f"{place} {shortened(legible(tokens[place]), LABEL[1])}" for place in places]
+
+
+class _Cell:
+    """How one key is laid out: place, label, bar, weight."""
+
+    def __init__(self, *, keys: int, place: int, label: int, bar: int) -> None:
+        self.keys, self.place, self.label, self.bar = keys, place, label, bar
+
+    @property
+    def width(self) -> int:
+        return self.place + 1 + self.label + 1 + self.bar + 1 + 4
+
+    @classmethod
+    def fit(cls, readings: Sequence[Reading], labels: Sequence[str], width: int) -> _Cell:
+        """As many keys as fit with their labels legible, then the longest labels and bars the rest leaves room for."""
+        keys = [key for reading in readings for key in reading.keys]
+        most = max((len(reading.keys) for reading in readings), default=1)
+        place = max((len(str(key)) for key in keys), default=1)
+        longest = max((cell_len(labels[key]) for key in keys), default=1)
+        cell = cls(keys=1, place=place, label=min(longest, LABEL[0]), bar=BAR[0])
+        cell.keys = max(1, min(most, (width + 2) // (cell.width + 2)))
+        room = (width + 2) // cell.keys - 2 - cell.width
+        wider = max(0, min(room, min(longest, LABEL[1]) - cell.label))
+        cell.label += wider
+        cell.bar += max(0, min(room - wider, BAR[1] - BAR[0]))
+        return cell
+
+    def draw(self, reading: Reading, n: int, labels: Sequence[str]) -> Text:
+        if n >= len(reading.keys):
+            return Text(" " * self.width)
+        key, weight = reading.keys[n], reading.weights[n]
+        label = shortened(labels[key], self.label)
+        text = Text(f"{key:>{self.place}} ", "dim")
+        text.append(label + " " * (self.label - cell_len(label)) + " ", "default")
+        text.append(bar(weight, self.bar), "cyan")
+        return text.append(f" {short(weight)}", "default")
+
+
+def reading(
+    record: Record,
+    query: int | str | None = None,
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    model: str | None = None,
+) -> Table:
+    """A rich renderable: what each head (of one layer, or one head) reads at ``query``; print it with a rich Console.
+
+    query: a place (negative: from the end) or a word of the text; the last place for None
+    Raises OptionError for a query, layer or head that is not there.
+    """
+    observation = Observation.of(record)
+    row = query_row(observation, query)
+    among = matching(observation, layer=layer, head=head)
+    return Table(observation, row, [read(observation, site, n, row, KEYS) for site, n in among], model)
+
+
+def answer_reading(record: Record, start: int, *, layer: int, head: int, model: str | None = None) -> Table:
+    """A rich renderable: what one head reads at each row from ``start`` to the end, at most the last ANSWER of them.
+
+    Raises OptionError for a layer or head that is not there.
+    """
+    observation = Observation.of(record)
+    ((site, head),) = matching(observation, layer=layer, head=head)
+    rows = range(max(start, observation.shape[0] - ANSWER), observation.shape[0])
+    return AnswerTable(observation, start, [read(observation, site, head, row, KEYS) for row in rows], model)
+
+
+def bar(weight: float, cells: int) -> str:
+    """A horizontal bar of a weight from 0 to 1 in eighths of a cell, padded to ``cells``."""
+    eighths = min(round(weight * cells * 8), cells * 8)
+    whole, part = divmod(eighths, 8)
+    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(cells)
+
+
+def _measures(reading: Reading) -> tuple[str, ...]:
+    sink = "" if reading.sink is None else short(reading.sink)
+    return f"{reading.entropy:.2f}", short(reading.first), short(reading.previous), f"{reading.distance:.1f}", sink

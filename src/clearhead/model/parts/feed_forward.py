@@ -1,0 +1,73 @@
+"""The position-wise part of a block: an activation between two linear layers, gated or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead.model.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
+from clearhead.model.parts.linear import Linear
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": _identity,
+    "relu": F.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "gelu": F.gelu,
+    "gelu-tanh": _gelu_tanh,
+    "silu": F.silu,
+}
+
+
+def rows(config: FeedForwardConfig) -> int:
+    """Outputs of the first layer: gate and up below one another when gated."""
+    return config.width * (2 if FEED_FORWARDS[config.kind][1] else 1)
+
+
+def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
+    """What stands between the two layers: h_BTR -> h_BTF."""
+    name, gated = FEED_FORWARDS[config.kind]
+    if config.clamp is not None:
+        return partial(_clamped, config.clamp)
+    return partial(_gated, ACTIVATIONS[name]) if gated else ACTIVATIONS[name]
+
+
+def _gated(activation: Callable[[Tensor], Tensor], h_BTR: Tensor) -> Tensor:
+    gate_BTF, up_BTF = h_BTR.chunk(2, dim=-1)
+    return activation(gate_BTF) * up_BTF
+
+
+def _clamped(clamp: ClampConfig, h_BTR: Tensor) -> Tensor:
+    gate_BTF, up_BTF = h_BTR.chunk(2, dim=-1)
+    gate_BTF, up_BTF = gate_BTF.clamp(max=clamp.limit), up_BTF.clamp(-clamp.limit, clamp.limit)
+    return (up_BTF + 1) * (gate_BTF * torch.sigmoid(clamp.slope * gate_BTF))
+
+
+class FeedForward(nn.Module):
+    """down(act(up x)), or down(act(gate x) * up x) when gated (Vaswani et al. 2017, eq. 2; Shazeer 2020, eq. 5).
+
+    ``up`` holds gate and up below one another when gated, so that one product serves both.
+    """
+
+    def __init__(self, width: int, config: FeedForwardConfig) -> None:
+        super().__init__()
+        self.activated = activated(config)
+        self.up = Linear(width, rows(config), bias=config.bias)
+        self.down = Linear(config.width, width, bias=config.bias)
+
+    def forward(self, x_BTE: Tensor) -> Tensor:
+        """x_BTE -> x_BTE."""
+        return self.down(self.activated(self.up(x_BTE)))

@@ -1,0 +1,116 @@
+"""Normalisation of the residual stream and of single heads."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead.attend import wide
+from clearhead.model.config import AttentionConfig, NormConfig
+from clearhead.model.parts.fused import RMSNormalise
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis, in x's dtype; weight has the shape of x's last axes.
+
+    Zhang and Sennrich 2019, eq. 4. Sums are float32 or wider.
+    """
+    if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        return RMSNormalise.apply(x.to(wide(x.dtype)), weight, eps).to(x.dtype)
+    # Under autocast CUDA gives float32 here, and attention wants one dtype for q, k and v.
+    return (F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)).to(x.dtype)
+
+
+def rms_norm_offset(x: Tensor, weight: Tensor, config: NormConfig) -> Tensor:
+    """The same with offset + weight for the weight, all in float32 or wider, rounded once (Gemma, 2024)."""
+    dtype = wide(x.dtype)
+    return rms_norm(x.to(dtype), config.offset + weight.to(dtype), config.eps).to(x.dtype)
+
+
+class RMSNorm(nn.Module):
+    """``rms_norm`` with a trained weight."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+        return rms_norm(x, self.weight, self.eps)
+
+
+class OffsetRMSNorm(nn.Module):
+    """``rms_norm_offset`` with a trained weight."""
+
+    def __init__(self, width: int, config: NormConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), 1 - config.offset))
+        self.config = config
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+        return rms_norm_offset(x, self.weight, self.config)
+
+
+class HeadNorm(nn.Module):
+    """RMSNorm over the width of each head, one weight for queries and one for keys, both in one pass (Qwen 3)."""
+
+    def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.norm = config.heads, config.kv_heads, norm
+        self.query = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
+        self.key = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
+
+    def forward(self, qk_BTXD: Tensor) -> Tensor:
+        """The query heads, then the key heads, along axis X."""
+        weight_XD = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
+        if self.norm.offset:
+            return rms_norm_offset(qk_BTXD, weight_XD, self.norm)
+        return rms_norm(qk_BTXD, weight_XD, self.norm.eps)
+
+
+class ProjectionNorm(nn.Module):
+    """RMSNorm over all queries of a place together, and over all its keys (OLMo 2, 2025, 3.2)."""
+
+    def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.query = _rms(config.heads * config.head_width, norm)
+        self.key = _rms(config.kv_heads * config.head_width, norm)
+
+    def forward(self, qk_BTXD: Tensor) -> Tensor:
+        """The query heads, then the key heads, along axis X."""
+        q_BTHD, k_BTGD = qk_BTXD.split_with_sizes((self.heads, self.kv_heads), dim=2)
+        normed = self.query(q_BTHD.flatten(2)), self.key(k_BTGD.flatten(2))
+        return torch.cat(normed, dim=-1).view_as(qk_BTXD)
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016)."""
+
+    def __init__(self, width: int, config: NormConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if config.bias else None
+        self.eps = config.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+def _rms(width: int, config: NormConfig) -> RMSNorm | OffsetRMSNorm:
+    return OffsetRMSNorm(width, config) if config.offset else RMSNorm(width, config.eps)
+
+
+def norm(config: NormConfig, width: int) -> nn.Module:
+    """The norm the config names."""
+    return _rms(width, config) if config.kind == "rms" else LayerNorm(width, config)
+
+
+def head_norm(config: AttentionConfig, norm: NormConfig) -> HeadNorm | ProjectionNorm | None:
+    """The norm of queries and keys that the config names."""
+    kinds = {"head": HeadNorm, "projection": ProjectionNorm}
+    return kinds[config.head_norm](config, norm) if config.head_norm in kinds else None

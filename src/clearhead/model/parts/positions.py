@@ -1,0 +1,92 @@
+"""Where a token stands: rules that add to the embedding or turn queries and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from clearhead.model.config import ModelConfig, PositionConfig
+from clearhead.model.parts.scaling import rates
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """Cosines and signed sines of one pass, (B or 1, T, 1, D): the second half of a head is paired with the first."""
+
+    cos_BT1D: Tensor
+    sin_BT1D: Tensor
+
+    def __call__(self, x_BTXD: Tensor) -> Tensor:
+        """Each pair (x_i, x_{i + D/2}) turned by its angle (Su et al. 2021, eq. 34, in GPT-NeoX's pairing)."""
+        half = x_BTXD.shape[-1] // 2
+        cos_BT1D, sin_BT1D = self.cos_BT1D.to(x_BTXD.dtype), self.sin_BT1D.to(x_BTXD.dtype)
+        return torch.addcmul(x_BTXD * cos_BT1D, x_BTXD.roll(half, dims=-1), sin_BT1D)
+
+
+@dataclass(frozen=True, eq=False)
+class PartTurn(Turn):
+    """The same for the first numbers of each head, as many as there are cosines; the others stay (GPT-NeoX)."""
+
+    def __call__(self, x_BTXD: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+        width = self.cos_BT1D.shape[-1]
+        return torch.cat((super().__call__(x_BTXD[..., :width]), x_BTXD[..., width:]), dim=-1)
+
+
+class Rotary:
+    """Queries and keys are turned by angles that grow with the place; q.k then depends on distances only."""
+
+    def __init__(self, head_width: int, config: PositionConfig, context: int) -> None:
+        self.width, self.config, self.context = int(head_width * config.rotated), config, context
+        self._turn = Turn if self.width == head_width else PartTurn
+        self._tables: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
+
+    def turn(self, places_BT: Tensor, reach: int) -> Turn:
+        """Cosines and sines of the given places, in float32; all places lie below ``reach``."""
+        cos_KD, sin_KD = self._table(places_BT.device, reach)
+        cos_BTD, sin_BTD = cos_KD[places_BT], sin_KD[places_BT]
+        if self.border is not None and reach > self.border:
+            cos_KD, sin_KD = self._table(places_BT.device, reach, long=True)
+            long_B11 = (places_BT.amax(dim=1) >= self.border)[:, None, None]  # each text of a batch by its own length
+            cos_BTD = torch.where(long_B11, cos_KD[places_BT], cos_BTD)
+            sin_BTD = torch.where(long_B11, sin_KD[places_BT], sin_BTD)
+        return self._turn(cos_BTD.unsqueeze(2), sin_BTD.unsqueeze(2))
+
+    @property
+    def border(self) -> int | None:
+        """The first place that turns all places of its text otherwise (LongRoPE); None = there is no such place."""
+        scaling = self.config.scaling
+        return scaling.original if scaling is not None and scaling.kind == "longrope" else None
+
+    def _table(self, device: torch.device, reach: int, long: bool = False) -> tuple[Tensor, Tensor]:
+        """For the places below ``reach`` at least; it grows by doubling, since a context of 2**20 would take 1 GB."""
+        table = self._tables.get((device, long))
+        if table is None or len(table[0]) < reach:
+            rows = min(self.context, max(1024, 1 << (reach - 1).bit_length()))
+            rates_P, factor = rates(self.config, self.width, long)
+            angles_KP = torch.arange(rows, device=device).float()[:, None] * rates_P.to(device)
+            cos, sin = angles_KP.cos() * factor, angles_KP.sin() * factor
+            table = self._tables[device, long] = torch.cat((cos, cos), dim=1), torch.cat((-sin, sin), dim=1)
+        return table
+
+
+class Learned(nn.Module):
+    """One trained vector per place, added to the embedding (Radford et al. 2019)."""
+
+    def __init__(self, context: int, width: int, first: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(first + context, width))
+        self.first = first
+
+    def forward(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+        """x_BTE plus the vectors of its places."""
+        return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
+
+
+def rotary(config: ModelConfig, positions: PositionConfig) -> Rotary | None:
+    """The rule that turns queries and keys, where there is one."""
+    if positions.kind != "rotary":
+        return None
+    return Rotary(config.attention.head_width, positions, config.context)

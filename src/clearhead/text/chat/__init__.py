@@ -1,0 +1,1 @@
+"""Chat templates and the process they run in."""

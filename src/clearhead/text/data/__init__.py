@@ -1,0 +1,1 @@
+"""Files to batches of ids: sources, decoding, the token cache, windows."""

@@ -1,0 +1,146 @@
+"""What a model is fed: windows of the token stream, shuffled for training or in order for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from clearhead.errors import OptionError, TextError
+from clearhead.text.data.tokens import Tokens
+
+Int64 = npt.NDArray[np.int64]
+
+NOT_COUNTED = -100  # the target that torch's cross-entropy leaves out
+PADDING = -1  # the document of padded places
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """B windows of T tokens and, for each token, the one that follows it."""
+
+    ids_BT: Int64
+    targets_BT: Int64  # NOT_COUNTED: no target
+    documents_BT: Int64 | None  # 0, 1, 2, ... in each window, PADDING; None: no window has a boundary or padding
+
+
+class Windows:
+    """Windows of ``context`` + 1 tokens in random order, every one once an epoch, from another phase each epoch.
+
+    The windows of an epoch lie end to end (the last target of one is the first token of the next), from a random
+    phase on; what is left over at the two ends is less than two windows and comes in other epochs. ``at`` depends on
+    nothing but its argument, so the step number is the whole position: resuming needs no state.
+
+    Raises TextError when the text is shorter than one window.
+    """
+
+    def __init__(self, tokens: Tokens, *, context: int, batch: int, seed: int) -> None:
+        _check(context, batch)
+        if seed < 0:
+            raise OptionError(f"seed {seed}: must be 0 or more")
+        if len(tokens) < context + 1:
+            raise TextError(
+                f"the text has {len(tokens)} tokens; a window needs {context + 1}, context {context} and the next; "
+                "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
+            )
+        self.context = context
+        self.batch = batch
+        self._tokens = tokens
+        self._seed = seed
+        # one fewer than fit, so that the phase is free to move by a whole context
+        self._count = max(1, (len(tokens) - 1) // context - 1)
+        self._slack = len(tokens) - 1 - self._count * context
+        self._epoch = -1
+        self._places: Int64 = np.empty(0, dtype=np.int64)
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step, 0 or more: always the same for the same step, whatever was asked before."""
+        places = np.empty(self.batch, dtype=np.int64)
+        filled = 0
+        while filled < self.batch:
+            epoch, position = divmod(step * self.batch + filled, self._count)
+            taken = self._shuffled(epoch)[position : position + self.batch - filled]
+            places[filled : filled + len(taken)] = taken
+            filled += len(taken)
+        return _batch(self._tokens, places, self.context)
+
+    def _shuffled(self, epoch: int) -> Int64:
+        if epoch != self._epoch:
+            random = np.random.default_rng((self._seed, epoch))
+            phase = random.integers(self._slack + 1)
+            self._places = phase + self.context * random.permutation(self._count)
+            self._epoch = epoch
+        return self._places
+
+
+def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None = None) -> Iterator[Batch]:
+    """Every token after the first once as a target, in order: N - 1 targets for N tokens, in windows of ``context``.
+
+    A window begins ``stride`` tokens after the one before it (``context`` unless given), and counts as targets only
+    what that one did not reach: all but the first ``context`` are predicted from more than ``context - stride`` tokens.
+    The last batch may have fewer windows; its last window is padded with PADDING documents and NOT_COUNTED targets.
+    Raises TextError when there is nothing to predict, OptionError for a stride that would leave tokens out.
+    """
+    _check(context, batch)
+    stride = context if stride is None else stride
+    if not 1 <= stride <= context:
+        raise OptionError(f"stride {stride}: must be 1 or more, and at most the window's {context} tokens")
+    targets = len(tokens) - 1
+    if targets < 1:
+        raise TextError(f"the text has {len(tokens)} token(s); at least 2 are needed; give more text")
+    count = 1 + max(0, -(-(targets - context) // stride))
+    whole = count if targets == (count - 1) * stride + context else count - 1
+    full = whole // batch * batch  # windows in batches that need no padding
+    for first in range(0, full, batch):
+        yield _counted_once(_batch(tokens, stride * np.arange(first, first + batch), context), first, stride)
+    if full == count:
+        return
+    end = tokens.part(full * stride, len(tokens))
+    padding = (count - 1) * stride + context - targets
+    padded = replace(end, ids=np.pad(end.ids, (0, padding), mode="edge"))
+    last = _batch(padded, stride * np.arange(count - full), context)
+    if padding:
+        documents_BT = np.zeros_like(last.ids_BT) if last.documents_BT is None else last.documents_BT
+        documents_BT[-1, context - padding :] = PADDING
+        last.targets_BT[-1, context - padding :] = NOT_COUNTED
+        last = replace(last, documents_BT=documents_BT)
+    yield _counted_once(last, full, stride)
+
+
+def _counted_once(batch: Batch, first: int, stride: int) -> Batch:
+    """Without the targets that the window before each has; ``first`` is the number of the first window."""
+    context = batch.targets_BT.shape[1]
+    batch.targets_BT[0 if first else 1 :, : context - stride] = NOT_COUNTED
+    return batch
+
+
+def _check(context: int, batch: int) -> None:
+    for name, value in (("context", context), ("batch", batch)):
+        if value < 1:
+            raise OptionError(f"{name} {value}: must be 1 or more")
+
+
+def _batch(tokens: Tokens, places: Int64, context: int) -> Batch:
+    windows = np.lib.stride_tricks.sliding_window_view(tokens.ids, context + 1)[places]
+    return Batch(
+        ids_BT=windows[:, :-1].astype(np.int64),
+        targets_BT=windows[:, 1:].astype(np.int64),
+        documents_BT=_documents(tokens, places, context),
+    )
+
+
+def _documents(tokens: Tokens, places: Int64, context: int) -> Int64 | None:
+    """Numbers of the documents in each window from 0 on, or None when each window lies in a single one."""
+    # starts inside a window; one at its very beginning is no boundary
+    first = np.searchsorted(tokens.starts, places, side="right")
+    counts = np.searchsorted(tokens.starts, places + context, side="left") - first
+    total = int(counts.sum())
+    if not total:
+        return None
+    rows = np.repeat(np.arange(len(places)), counts)
+    nth = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    boundaries_BT = np.zeros((len(places), context), dtype=np.int64)
+    boundaries_BT[rows, tokens.starts[first[rows] + nth] - places[rows]] = 1
+    return boundaries_BT.cumsum(axis=1)

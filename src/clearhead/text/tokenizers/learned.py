@@ -1,0 +1,174 @@
+"""The kinds of tokenizer in the tokenizers library's terms: how each is made, how a loaded one is recognised."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+
+from clearhead.errors import OptionError, TextError
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, cut
+
+log = logging.getLogger(__name__)
+
+SEPARATOR = "<|endoftext|>"
+
+# Words of Qwen 2 and 3: like GPT-2's, but a newline never joins what follows it and every digit stands alone. What
+# is trained here has Qwen 3's shape; and text can be cut at any line end (pieces.py), also between paragraphs.
+QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+
+# BPE is learned from a part of the text spread evenly over it, 4 to 8 MB: the learner keeps 90 bytes per byte
+# of Chinese (its words are whole phrases, nearly all different): 8 MB need 0.7 GB, 13.4 MB 1.2 GB. Bytes per token
+# lost against learning from all, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with
+# 32,768; books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
+LEARN_BYTES = 8_000_000
+
+
+def vocabulary_size(text_bytes: int) -> int:
+    """Tokens of a byte-level BPE for so many bytes of text: the power of two nearest to the root, 512 to 65,536.
+
+    Heaps' law: the distinct words of a text grow about as the root of its length, so the share of tokens too rare
+    to be learned stays the same: 1 MB gives 1,024, 13 MB 4,096, 59 MB 8,192. 65,536 is the last that fits 16 bits.
+    """
+    return 2 ** min(16, max(9, round(math.log2(max(1, text_bytes)) / 2)))
+
+
+def byte_characters() -> dict[str, int]:
+    """The 256 characters that stand for bytes in byte-level vocabularies, with their bytes (GPT-2's encoder.py)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+def bytes_tokenizer() -> tokenizers.Tokenizer:
+    """Ids 0 to 255 are the bytes of the text's UTF-8; 256 is the separator."""
+    made = tokenizers.Tokenizer(models.BPE(vocab=byte_characters(), merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    return _with_separator(made)
+
+
+def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
+    """Ids are the characters in code point order, then the separator. Others make the library raise, not skip."""
+    vocabulary = {character: n for n, character in enumerate(sorted(characters))}
+    made = tokenizers.Tokenizer(models.WordLevel(vocab=vocabulary))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    made.decoder = decoders.Fuse()
+    return _with_separator(made)
+
+
+def bpe_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Tokenizer:
+    """Byte-level BPE over Qwen 2's words: 256 bytes, at most ``size`` - 257 merges, the separator last."""
+    if size is not None and size < 257:
+        raise OptionError(f"vocabulary size {size}: byte-level BPE needs 257 or more (256 bytes and the separator)")
+    made = _bpe_untrained()
+    documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
+    kept, text_bytes = _spread(cut(documents, CUT_QWEN2), LEARN_BYTES)
+    if not text_bytes:
+        raise TextError("no text to learn a vocabulary from: it is empty")
+    trainer = trainers.BpeTrainer(
+        vocab_size=(size or vocabulary_size(text_bytes)) - 1,  # the separator is added below
+        min_frequency=2,  # a pair seen once is no word but a memory of the place
+        initial_alphabet=sorted(byte_characters()),
+        show_progress=False,
+    )
+    made.train_from_iterator(kept, trainer)
+    return _with_separator(made)
+
+
+def _bpe_untrained() -> tokenizers.Tokenizer:
+    made = tokenizers.Tokenizer(models.BPE())
+    words = pre_tokenizers.Split(Regex(QWEN2_WORDS), "isolated")
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    made.decoder = decoders.ByteLevel()
+    return made
+
+
+def _spread(blocks: Iterable[Block], limit: int) -> tuple[list[str], int]:
+    """Every k-th block, k the least power of two that keeps them within ``limit`` bytes, and the bytes of all."""
+    kept: list[str] = []
+    held = total = 0
+    step = 1
+    for number, (text, _) in enumerate(blocks):
+        size = len(text.encode())
+        total += size
+        if number % step:
+            continue
+        kept.append(text)
+        held += size
+        while held > limit and len(kept) > 1:
+            step *= 2
+            kept = kept[::2]
+            held = sum(len(text.encode()) for text in kept)
+    if held < total:
+        log.info("vocabulary learned from %.1f of %.1f MB, spread evenly over the text", held / 1e6, total / 1e6)
+    return kept, total
+
+
+def _with_separator(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    made.add_special_tokens([AddedToken(SEPARATOR, special=True, normalized=False)])
+    return made
+
+
+def state_of(made: tokenizers.Tokenizer) -> dict[str, Any]:
+    """The tokenizer.json as values."""
+    return json.loads(made.to_str())
+
+
+def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
+    """The kind ("bytes", "characters", "bpe" or "file") and where its text may be cut (None: nowhere).
+
+    Where a rule is returned, an id stands for the same text wherever it is, so that bytes of text can be counted
+    per id. Both hold only without a normalizer and for the patterns described in pieces.py.
+    """
+    singles = {"bytes": bytes_tokenizer(), "characters": characters_tokenizer("a")}
+    for kind, known in singles.items():
+        if _habits(state) == _habits(state_of(known)) and _holds_singles(state):
+            return kind, CUT_SINGLE
+    rule = _rule(state)
+    added = [token["content"] for token in state["added_tokens"]]
+    own = rule is not None and added == [SEPARATOR] and not state["post_processor"]
+    own = own and _habits(state) == _habits(state_of(_bpe_untrained()))
+    return ("bpe" if own else "file"), rule
+
+
+def _holds_singles(state: dict[str, Any]) -> bool:
+    """Whether every token beside the separator is one character (for bytes: one that stands for a byte)."""
+    model, added = state["model"], [token["content"] for token in state["added_tokens"]]
+    if added != [SEPARATOR] or any(len(token) != 1 for token in model["vocab"]):
+        return False
+    return model["type"] == "WordLevel" or (not model["merges"] and set(model["vocab"]) == set(byte_characters()))
+
+
+def _habits(state: dict[str, Any]) -> tuple[Any, ...]:
+    return (state["normalizer"], state["pre_tokenizer"], state["decoder"], state["model"]["type"])
+
+
+def _rule(state: dict[str, Any]) -> re.Pattern[str] | None:
+    model, words, added = state["model"], state["pre_tokenizer"] or {}, state["added_tokens"]
+    plain_bpe = model["type"] == "BPE" and not any(
+        model[option] for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
+    )
+    strips = any(token["lstrip"] or token["rstrip"] or re.search(r"\s", token["content"]) for token in added)
+    if state["normalizer"] or not plain_bpe or strips or (state["decoder"] or {}).get("type") != "ByteLevel":
+        return None
+    if words.get("type") == "ByteLevel" and words["use_regex"] and not words["add_prefix_space"]:
+        return CUT_GPT2
+    known = state_of(_bpe_untrained())["pre_tokenizer"]
+    for pattern in (QWEN2_WORDS, LLAMA3_WORDS):
+        known["pretokenizers"][0]["pattern"]["Regex"] = pattern
+        if words == known:
+            return CUT_QWEN2
+    return None

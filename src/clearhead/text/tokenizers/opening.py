@@ -1,0 +1,201 @@
+"""The files of a tokenizer in a folder, read as transformers reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import tokenizers
+from tokenizers import AddedToken
+
+from clearhead.errors import FolderError, shown
+from clearhead.files import read_bounded
+from clearhead.text.chat.templates import LARGEST_TEMPLATE
+from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
+from clearhead.text.tokenizers.vocabularies import Kind, build, kind_of, text_of
+
+TOKENIZER = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+TEMPLATES = "additional_chat_templates"
+EXTRA = ("extra_special_tokens", "additional_special_tokens")
+
+LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
+LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB, and what is parsed takes 20 times as much
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What a folder's tokenizer is made of.
+
+    config: tokenizer_config.json's entries and the tokens by role; None when there is no such file and no role
+    templates: chat templates by name, the usual one "default"
+    """
+
+    library: tokenizers.Tokenizer
+    config: dict[str, Any] | None
+    templates: dict[str, str]
+
+
+def open_tokenizer(path: Path) -> Opened:
+    """A tokenizer.json, or a folder with one or with the vocabulary of a known class.
+
+    Raises FolderError for what is missing, damaged or not understood.
+    """
+    folder = path if path.is_dir() else path.parent
+    file = path / TOKENIZER if path.is_dir() else path
+    config = read_settings(folder / CONFIG)
+    settings = {**(config or {}), **_legacy(folder, config or {})}
+    described = read_settings(folder / "config.json") or {}
+    named = described.get("tokenizer_class")
+    if settings.get("tokenizer_class") is None and isinstance(named, str):
+        settings["tokenizer_class"] = named
+    name, kind = kind_of(folder, settings, described.get("model_type"))
+    if path.is_dir() and not file.is_file():
+        library = build(folder, name, kind, settings)
+        settings.setdefault("tokenizer_class", name)
+    else:
+        library = _library(file)
+        if kind.flags is not None:
+            kind.flags(library, settings)
+        kind = Kind(roles=kind.roles)
+    for role, token in kind.roles.items():
+        settings.setdefault(f"{role}_token", token)
+    _add(library, settings, folder)
+    _check(library, file)
+    roles = {role: token for role, token in role_tokens(settings).items() if library.token_to_id(token) is not None}
+    if kind.finish is not None:
+        kind.finish(library, roles, settings)
+    kept = {**settings, **{f"{role}_token": token for role, token in roles.items()}}
+    return Opened(library=library, config=kept if kept or config is not None else None, templates=_templates(folder))
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """The table in a .json file; None when there is no such file. Raises FolderError for anything else."""
+    try:
+        table = json.loads(read_bounded(path, LARGEST_SETTINGS).decode())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as fault:
+        raise FolderError(f"{path}: truncated or altered: {fault}; copy it again from where it came") from fault
+    if not isinstance(table, dict):
+        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
+    return cast(dict[str, Any], table)
+
+
+def _library(file: Path) -> tokenizers.Tokenizer:
+    if not file.exists():
+        raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder")
+    text = text_of(file)
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as fault:  # the library raises Exception itself, nothing narrower
+        raise FolderError(
+            f"{file}: truncated, altered or not a tokenizer.json: {fault}; copy it again from where it came"
+        ) from fault
+
+
+def _check(library: tokenizers.Tokenizer, file: Path) -> None:
+    ids = library.get_vocab(with_added_tokens=True).values()
+    if not ids:
+        raise FolderError(f"{file}: has no tokens; copy it again from where it came")
+    if max(ids) >= LARGEST_VOCABULARY:
+        raise FolderError(
+            f"{file}: altered: a token has the id {max(ids)}; ids lie below {LARGEST_VOCABULARY}; copy it again"
+        )
+
+
+def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of special_tokens_map.json, which counts where tokenizer_config.json has no table of added tokens."""
+    if "added_tokens_decoder" in config:
+        return {}
+    table = read_settings(folder / "special_tokens_map.json") or {}
+    return {name: value for name, value in table.items() if name in {*(f"{role}_token" for role in ROLES), *EXTRA}}
+
+
+def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Path) -> None:
+    """Adds the tokens that settings and added_tokens.json name and the library does not know as added tokens yet."""
+    roles = role_tokens(settings)
+    listed = [
+        (id_of(key, CONFIG), added_token(value, f"{CONFIG}: added_tokens_decoder"))
+        for key, value in _table(settings.get("added_tokens_decoder"), "added_tokens_decoder").items()
+    ]
+    if "added_tokens_decoder" not in settings:
+        special = set(roles.values())
+        for text, number in (read_settings(folder / "added_tokens.json") or {}).items():
+            habits = {"content": text, "special": text in special, "normalized": text not in special}
+            listed.append((id_of(number, "added_tokens.json"), added_token(habits, "added_tokens.json")))
+    listed.sort(key=lambda item: item[0])
+    with_special(library, [token for _, token in listed])
+    for number, token in listed:
+        if library.token_to_id(token.content) != number:
+            raise FolderError(
+                f"{folder}: the added token {shown(token.content)} has the id {number} in one file and "
+                f"{library.token_to_id(token.content)} by the others; copy the tokenizer's files again"
+            )
+    named = {token.content: token for _, token in listed}
+    tokens = [
+        named.get(roles[role], added_token(settings[f"{role}_token"], f"{role}_token"))
+        for role in roles
+        if library.token_to_id(roles[role]) is not None  # one beyond the vocabulary would have no embedding
+    ]
+    extra = [token for name in EXTRA for token in _list(settings.get(name), name)]
+    with_special(library, [*tokens, *(token for token in extra if library.token_to_id(token.content) is not None)])
+
+
+def _list(value: object, name: str) -> list[AddedToken]:
+    """More special tokens, listed or by names of their own."""
+    listed = list(cast(Mapping[str, Any], value).values()) if isinstance(value, dict) else value or []
+    if not isinstance(listed, list):
+        raise FolderError(f"{CONFIG}: {name} is no list: {shown(value)}; copy it again")
+    return [added_token(token, name) for token in cast(list[object], listed)]
+
+
+def id_of(value: object, where: str) -> int:
+    """A token's id, as a number or written as one."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value) if len(value) < 10 else -1
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST_VOCABULARY:
+        raise FolderError(f"{where}: {shown(value)} is not the id of a token; copy it again")
+    return value
+
+
+def _table(value: object, name: str) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise FolderError(f"{CONFIG}: {name} is no table: {shown(value)}; copy it again")
+    return cast(Mapping[str, Any], value or {})
+
+
+def _templates(folder: Path) -> dict[str, str]:
+    """Templates in files of their own, which go before those of tokenizer_config.json."""
+    files = {"default": folder / TEMPLATE}
+    files |= {path.stem: path for path in sorted((folder / TEMPLATES).glob("*.jinja"))}
+    found: dict[str, str] = {}
+    for name, path in files.items():
+        try:
+            if path.is_file():
+                with path.open(encoding="utf-8", newline=None) as file:
+                    found[name] = file.read(LARGEST_TEMPLATE + 1)
+        except (OSError, UnicodeDecodeError) as fault:
+            raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    return found
+
+
+def templates_in(config: Mapping[str, Any]) -> dict[str, str]:
+    """Templates of tokenizer_config.json: one text, or a list of named ones. Raises FolderError for anything else."""
+    value = config.get("chat_template")
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        return {"default": value}
+    named = cast(list[Any], value) if isinstance(value, list) else [value]
+    try:
+        found = {entry["name"]: entry["template"] for entry in named}
+    except (TypeError, KeyError):
+        found = {None: None}
+    if not all(isinstance(name, str) and isinstance(text, str) for name, text in found.items()):
+        raise FolderError(f"{CONFIG}: chat_template is neither a text nor a list of named ones; copy it again")
+    return cast(dict[str, str], found)

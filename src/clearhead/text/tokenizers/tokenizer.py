@@ -1,0 +1,370 @@
+"""Text to ids and back: one face over the tokenizers library, so that every tokenizer saves as a tokenizer.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from clearhead.errors import TextError, many
+from clearhead.files import replacing, write_text
+from clearhead.text.chat.templates import Message, render
+from clearhead.text.tokenizers.labels import labels
+from clearhead.text.tokenizers.learned import (
+    SEPARATOR,
+    bpe_tokenizer,
+    byte_characters,
+    bytes_tokenizer,
+    characters_tokenizer,
+    recognise,
+    state_of,
+)
+from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
+from clearhead.text.tokenizers.special import edges, put_around, role_tokens
+from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
+
+Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN = 2**32 - 1  # no vocabulary is that large
+_Bytes = bytes  # the class below has a constructor of that name
+
+
+class Tokenizer:
+    """A tokenizer of kind "bytes", "characters", "bpe" (learned here) or "file" (any other).
+
+    vocab_size: ids lie below it; those in ``gaps`` stand for nothing
+    front, back: ids that stand before and after a text: <|endoftext|> before it for kinds learned here, what the
+    post-processor of a file adds for the others. Written in a text, <|endoftext|> is that token, as in every tool that
+    opens the tokenizer.json: a file may hold several documents that way. Nothing else is added, nothing cut off.
+    separator: the one id in front, None where there is none or several
+    unknown: the id for what the vocabulary lacks, None where it has every text (bytes) or says what it lacks
+    roles: tokens by role (special.ROLES); templates: chat templates by name, the usual one "default"
+    cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere
+    """
+
+    def __init__(
+        self,
+        library: tokenizers.Tokenizer,
+        config: dict[str, Any] | None = None,
+        templates: Mapping[str, str] | None = None,
+    ) -> None:
+        library.no_truncation()  # some files ask for both, silently
+        library.no_padding()
+        self._library = library
+        state = state_of(library)
+        self.kind, self.cuts = recognise(state)
+        ids = np.fromiter(library.get_vocab(with_added_tokens=True).values(), dtype=np.int64)
+        self.vocab_size = int(ids.max()) + 1
+        used = np.zeros(self.vocab_size, dtype=np.bool_)
+        used[ids] = True
+        self.gaps: list[int] = np.flatnonzero(~used).tolist()
+        marker: int | None = library.token_to_id(SEPARATOR)
+        if self.kind == "file" or marker is None:
+            self.front, self.back = edges(state["post_processor"])
+        else:
+            self.front, self.back = (marker,), ()
+        self.separator = self.front[0] if len(self.front) == 1 else None
+        # the least type that holds every id: half the disk and memory for vocabularies up to 65,536
+        self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
+        self._config = config if config is not None else _plain_config(marker is not None)
+        library.encode_special_tokens = self._config.get("split_special_tokens") is True
+        self._template_files = dict(templates or {})
+        self.templates = self._template_files or templates_in(self._config)
+        self.roles = role_tokens(self._config)
+        # whether the text of ids is the text of their bytes, whatever their neighbours
+        self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
+        self._joins = self._bytewise or self.kind == "characters"
+        self._byte_fallback = bool(state["model"].get("byte_fallback"))
+        self._codes = self._code_table()
+        self.unknown = self._unknown_id(state["model"])
+
+    @classmethod
+    def bytes(cls) -> Tokenizer:
+        """Ids 0 to 255 are the bytes of the text's UTF-8, 256 the separator: nothing is unknown, nothing learned."""
+        return cls(bytes_tokenizer())
+
+    @classmethod
+    def characters(cls, texts: Iterable[str]) -> Tokenizer:
+        """The characters of the texts in code point order (nanoGPT's ids), then the separator."""
+        found: set[str] = set()
+        for text in texts:
+            for part in text.split(SEPARATOR):
+                found.update(part)
+        if not found:
+            raise TextError("no characters to learn from: the text is empty")
+        return cls(characters_tokenizer(found))
+
+    @classmethod
+    def train_bpe(cls, texts: Iterable[str], vocab_size: int | None = None) -> Tokenizer:
+        """Byte-level BPE learned from the texts, of at most ``vocab_size`` tokens with bytes and separator.
+
+        Its size is kinds.vocabulary_size(bytes of text) unless given; it is smaller when the text has no more to
+        merge. Above kinds.LEARN_BYTES a part spread evenly over the text is learned from (and logged).
+        """
+        return cls(bpe_tokenizer(texts, vocab_size))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """A tokenizer.json, or a folder with one, with GPT-2's vocab.json and merges.txt, or with BERT's vocab.txt.
+
+        Tokens by role and chat templates come from the files beside it (opening.py). Raises FolderError when something
+        is missing, damaged or not understood.
+        """
+        opened = open_tokenizer(Path(path))
+        return cls(opened.library, opened.config, opened.templates)
+
+    def of_documents(self) -> Tokenizer:
+        """This tokenizer for training on documents: with <|endoftext|> in front where nothing stands there yet.
+
+        GPT-2 and Qwen were trained with it between documents, though their files put nothing in front of a prompt.
+        """
+        if self.front or self._library.token_to_id(SEPARATOR) is None:
+            return self
+        library = tokenizers.Tokenizer.from_str(self.to_json())
+        put_around(library, [SEPARATOR])
+        marked = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
+        return Tokenizer(library, marked, self._template_files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for tokenizers that make the same ids of the same text."""
+        plain = self._library
+        if plain.post_processor is not None:  # what stands around a text is told by ``front`` and ``back``
+            plain = tokenizers.Tokenizer.from_str(plain.to_str())
+            plain.post_processor = None
+        return hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20).hexdigest()
+
+    def role(self, name: str) -> int | None:
+        """The id of the token with a role (special.ROLES); None where there is none, or it is not in the vocabulary."""
+        token = self.roles.get(name)
+        return None if token is None else self._library.token_to_id(token)
+
+    @cached_property
+    def needed(self) -> int:
+        """Ids a model must have: all but added tokens at the end that stand around no text (Gemma 3's for pictures)."""
+        ids = self._library.get_vocab(with_added_tokens=False).values()
+        return max([*ids, *self.front, *self.back]) + 1
+
+    @property
+    def end(self) -> int | None:
+        """The id with which a model ends a text, as far as the tokenizer tells: the separator, else the role eos."""
+        marker = self._library.token_to_id(SEPARATOR)
+        return marker if marker is not None and self.separator == marker else self.role("eos")
+
+    @property
+    def counted(self) -> str:
+        """What an error adds to a number of tokens that counts those around the text."""
+        if self.end is not None and self.end == self.separator:
+            return " with the separator in front"
+        return " with the special tokens around it" if self.front or self.back else ""
+
+    def to_json(self) -> str:
+        """The content of its tokenizer.json."""
+        return self._library.to_str(pretty=True)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes tokenizer.json, tokenizer_config.json and chat templates as transformers' AutoTokenizer reads them."""
+        place = Path(folder)
+        with replacing(place / TOKENIZER) as file:
+            file.write(self.to_json().encode())
+        with replacing(place / CONFIG) as file:
+            file.write(json.dumps(self._config, indent=2).encode())  # a half character in it stays an escape
+        for name, text in self._template_files.items():
+            write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the text alone, nothing added. Raises TextError naming a character outside the vocabulary."""
+        return self.encode_arrays([text])[0].tolist()
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids of many texts, on all cores, in ``dtype``."""
+        for text in texts:
+            _check_whole(text)
+        if self._codes is not None:
+            return [self._look_up(text, self._codes) for text in texts]
+        with _understood():
+            found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
+
+    def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
+        """Ids of whole texts, each with the bytes of UTF-8 between the end of the id before and its own.
+
+        For tokenizers whose ids do not stand for the same text everywhere. What follows the last id is added to it.
+        """
+        measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
+        for text in texts:
+            _check_whole(text)
+        with _understood():
+            encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
+        for text, found in zip(texts, encodings, strict=True):
+            byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
+            ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
+            ends[-1:] = len(text)
+            measured.append((np.array(found.ids, dtype=self.dtype), np.diff(byte_at[ends], prepend=0).astype(np.int32)))
+        return measured
+
+    def byte_lengths(self) -> npt.NDArray[np.int32]:
+        """Bytes of UTF-8 that each id stands for, [V]; 0 for those in front. Exact only where ``cuts`` is set."""
+        lengths = np.zeros(self.vocab_size, dtype=np.int32)
+        for token, part in self._parts.items():
+            lengths[token] = len(part) if token not in self.front else 0
+        return lengths
+
+    def encode_document(self, text: str) -> list[int]:
+        """``encode`` with ``front`` and ``back`` around it, as documents stand in training.
+
+        A text that begins with a written <|endoftext|> has it already where that is what stands in front.
+        """
+        ids = self.encode(text)
+        written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
+        return ids if written else [*self.front, *ids, *self.back]
+
+    def note_unknown(self, ids: Sequence[int] | Ids) -> None:
+        """Logs how many of the ids stand for what the vocabulary lacks, where any do: the model sees none of it."""
+        count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
+        if count:
+            are = "is" if count == 1 else "are"
+            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", many(len(ids), "token"), are)
+
+    def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
+        """The messages as one text, by the model's chat template; rules and errors are those of ``templates.render``.
+
+        The template reads the tokens by role ("bos_token", ...). Its text needs ``encode`` alone: what stands in front
+        is in it. Raises TextError when there is no template.
+        """
+        template = self.templates.get("default")
+        if template is None:
+            named = f"; it has templates named {', '.join(self.templates)}" if self.templates else ""
+            raise TextError(
+                f"this model has no chat template{named}: it was not trained to answer, or its template is missing; "
+                "let it go on from a text with `clearhead generate`, or put a chat_template.jinja into its folder"
+            )
+        tokens = {f"{role}_token": token for role, token in self.roles.items()}
+        return render(template, messages, prompt=prompt, **{**tokens, **variables})
+
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Ids of two texts that an encoder reads together, and for each the number of its text, as the files say."""
+        _check_whole(first)
+        _check_whole(second)
+        with _understood():
+            found = self._library.encode(first, second, add_special_tokens=True)
+        return found.ids, found.type_ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.
+
+        Raises TextError for an id outside the vocabulary.
+        """
+        known = [int(token) for token in ids]  # the library takes no numpy integers
+        parts = [self._part(token) for token in known]
+        if self._joins:
+            return b"".join(parts).decode("utf-8", "replace")
+        return self._library.decode(known, skip_special_tokens=False)
+
+    def labels(self, ids: Iterable[int]) -> list[str]:
+        """One display string per id; fragments of a character show it whole (labels.py)."""
+        return labels([self._part(token) for token in ids])
+
+    def stream(self) -> TextStream:
+        """A decoder for ids that come one at a time."""
+        return ByteStream(self._part) if self._joins else WindowStream(self.decode)
+
+    def _part(self, token: int) -> _Bytes:
+        try:
+            return self._parts[token]
+        except KeyError as unknown:
+            raise TextError(f"id {token} is not in the vocabulary (0 to {self.vocab_size - 1})") from unknown
+
+    @cached_property
+    def _parts(self) -> dict[int, _Bytes]:
+        """What each id adds to the text: exactly where ids are joined as bytes, else for display."""
+        characters = byte_characters()
+        parts: dict[int, _Bytes] = {}
+        for text, token in self._library.get_vocab(with_added_tokens=True).items():
+            if self._bytewise and all(character in characters for character in text):
+                parts[token] = _Bytes(characters[character] for character in text)
+            elif self._byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", text):
+                parts[token] = _Bytes.fromhex(text[3:5])
+            else:
+                parts[token] = (text if self._joins else text.replace("▁", " ")).encode()
+        return parts
+
+    def _code_table(self) -> npt.NDArray[np.uint32] | None:
+        """Ids by byte or by code point, for the two kinds that are a table: 50 to 120 times the library's speed."""
+        if self.kind == "bytes":
+            codes = {part[0]: token for token, part in self._parts.items() if token != self.separator}
+            table = np.zeros(256, dtype=np.uint32)
+        elif self.kind == "characters":
+            codes = {ord(part.decode()): token for token, part in self._parts.items() if token != self.separator}
+            table = np.full(sys.maxunicode + 1, _UNKNOWN, dtype=np.uint32)
+        else:
+            return None
+        table[list(codes)] = list(codes.values())
+        return table
+
+    def _unknown_id(self, model: Mapping[str, Any]) -> int | None:
+        if self._bytewise or self._byte_fallback:
+            return None
+        token = model.get("unk_token")
+        found = model.get("unk_id") if token is None else self._library.token_to_id(token)
+        return None if found in self.front else found  # GPT-2's files name <|endoftext|>
+
+    def _look_up(self, text: str, table: npt.NDArray[np.uint32]) -> Ids:
+        found: list[npt.NDArray[np.uint32]] = []
+        for part in text.split(SEPARATOR):
+            if self.kind == "bytes":
+                ids = table[np.frombuffer(part.encode(), dtype=np.uint8)]
+            else:
+                ids = table[np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)]
+                unknown = np.flatnonzero(ids == _UNKNOWN)
+                if unknown.size:
+                    raise self._unknown(part, int(unknown[0]))
+            found += [np.array([self.separator], dtype=np.uint32), ids]
+        return np.concatenate(found[1:]).astype(self.dtype)
+
+    def _unknown(self, text: str, place: int) -> TextError:
+        around = text[max(0, place - 10) : place + 10]
+        return TextError(
+            f"the character {text[place]!r} (U+{ord(text[place]):04X}) in {around!r} is not among the "
+            f"{self.vocab_size - 1} this tokenizer learned; leave it out, or learn a bpe or bytes tokenizer, "
+            "which know every character"
+        )
+
+
+@contextmanager
+def _understood() -> Generator[None]:
+    """Raises TextError where the library lacks the token for what it does not know."""
+    try:
+        yield
+    except Exception as fault:  # the library raises Exception itself, nothing narrower
+        raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
+
+
+def _check_whole(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as fault:
+        raise TextError(
+            f"half a character (U+{ord(text[fault.start]):04X}) at place {fault.start} of the text; "
+            "give text that is valid Unicode (on the command line: UTF-8)"
+        ) from fault
+
+
+def _plain_config(has_separator: bool) -> dict[str, Any]:
+    """What transformers needs to open the folder; its default would also tidy spaces away in decoded text."""
+    special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}

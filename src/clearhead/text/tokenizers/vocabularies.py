@@ -1,0 +1,243 @@
+"""Tokenizers whose folder has a vocabulary and no tokenizer.json: what transformers' own classes make of one."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
+
+from clearhead.errors import FolderError, nearest, shown
+from clearhead.files import read_bounded
+from clearhead.text.tokenizers.learned import QWEN2_WORDS
+from clearhead.text.tokenizers.special import put_around, role_tokens
+
+TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer's file; the largest in use has 33 MB
+ENDOFTEXT = "<|endoftext|>"
+BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+ROBERTA_ROLES = {
+    "bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "cls": "<s>", "mask": "<mask>"
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What one of transformers' tokenizer classes takes for granted.
+
+    files: the vocabulary's, in the order ``build`` takes them; empty where a tokenizer.json is needed
+    roles: tokens by role that need not be named
+    flags: for a tokenizer.json, what tokenizer_config.json's entries change in it
+    build: the files' paths and tokenizer_config.json's entries -> the tokenizer, without added tokens
+    finish: what is done once roles and added tokens are known
+    """
+
+    files: tuple[str, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict[str, str])
+    build: Callable[[list[Path], Mapping[str, Any]], tokenizers.Tokenizer] | None = None
+    flags: Callable[[tokenizers.Tokenizer, Mapping[str, Any]], None] | None = None
+    finish: Callable[[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]], None] | None = None
+
+
+def text_of(path: Path) -> str:
+    """The text of a tokenizer's file. Raises FolderError when it cannot be read or is beyond measure."""
+    try:
+        text = read_bounded(path, TOKENIZER_AT_MOST).decode()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _byte_level(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    made = _byte_pairs(*files)
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=flag(settings, "add_prefix_space", False))
+    return made
+
+
+def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    made = _byte_pairs(*files)
+    made.normalizer = normalizers.NFC()
+    spaced = flag(settings, "add_prefix_space", False)
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=spaced, use_regex=False),
+        ]
+    )
+    return made
+
+
+def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
+    listed, lines = text_of(vocabulary), text_of(merges).split("\n")
+    try:
+        ids = json.loads(listed)
+        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        model = models.BPE(vocab=ids, merges=pairs, continuing_subword_prefix="", end_of_word_suffix="")  # pyright: ignore[reportArgumentType]
+    except Exception as fault:  # the library raises Exception itself, nothing narrower
+        raise FolderError(
+            f"{vocabulary} and {merges.name}: truncated, altered or not of one tokenizer: {shown(fault)}; copy both"
+        ) from fault
+    made = tokenizers.Tokenizer(model)
+    made.decoder = decoders.ByteLevel()
+    return made
+
+
+def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    lines = io.StringIO(text_of(files[0]))  # one token a line; a form feed or U+2028 in one is no end
+    ids = {line.rstrip("\n"): n for n, line in enumerate(lines)}
+    unknown = role_tokens(settings).get("unk", BERT_ROLES["unk"])
+    made = tokenizers.Tokenizer(models.WordPiece(vocab=ids, unk_token=unknown))
+    made.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=flag(settings, "tokenize_chinese_chars", True),
+        strip_accents=flag(settings, "strip_accents", None),
+        lowercase=bool(flag(settings, "do_lower_case", True)),
+    )
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece(prefix="##")
+    return made
+
+
+def _flags_bert(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    normalizer = made.normalizer
+    if not isinstance(normalizer, normalizers.BertNormalizer):
+        return
+    names = {
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
+        "tokenize_chinese_chars": "handle_chinese_chars",
+    }
+    for name, attribute in names.items():
+        if flag(settings, name, None) is not None:
+            setattr(normalizer, attribute, settings[name])
+    made.normalizer = normalizer
+
+
+def _flags_byte_level(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    words = made.pre_tokenizer
+    if isinstance(words, pre_tokenizers.ByteLevel) and flag(settings, "add_prefix_space", None) is not None:
+        words.add_prefix_space = settings["add_prefix_space"]
+        made.pre_tokenizer = words
+
+
+def _around_bert(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    put_around(made, [_token(roles, "cls")], [_token(roles, "sep")], second=())
+
+
+def _around_roberta(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    vocabulary = made.get_vocab(with_added_tokens=True)
+    sep, cls = ((token, vocabulary[token]) for token in (_token(roles, "sep"), _token(roles, "cls")))
+    habits = flag(settings, "trim_offsets", True), flag(settings, "add_prefix_space", False)
+    made.post_processor = processors.RobertaProcessing(sep, cls, *habits)
+
+
+def _around_gpt2(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    front = [_token(roles, "bos")] if flag(settings, "add_bos_token", False) else []
+    back = [_token(roles, "eos")] if flag(settings, "add_eos_token", False) else []
+    if front or back:
+        put_around(made, front, back)
+
+
+def _token(roles: Mapping[str, str], role: str) -> str:
+    if role not in roles:
+        raise FolderError(
+            f"the vocabulary lacks the token that stands around every text as {role}_token; copy it again"
+        )
+    return roles[role]
+
+
+def flag(settings: Mapping[str, Any], name: str, default: bool | None) -> Any:
+    """A yes or no of tokenizer_config.json. Raises FolderError for anything else."""
+    value = settings.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise FolderError(f"tokenizer_config.json: {name} = {shown(value)} must be true or false; copy it again")
+    return default if value is None else value
+
+
+_PAIRS = ("vocab.json", "merges.txt")
+_GPT2 = Kind(
+    files=_PAIRS,
+    roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT},
+    build=_byte_level,
+    flags=_flags_byte_level,
+    finish=_around_gpt2,
+)
+_ROBERTA = Kind(files=_PAIRS, roles=ROBERTA_ROLES, build=_byte_level, flags=_flags_byte_level, finish=_around_roberta)
+_QWEN2 = Kind(
+    files=_PAIRS, roles={"eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": ENDOFTEXT}, build=_qwen2, finish=_around_gpt2
+)
+_BERT = Kind(files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert)
+_LLAMA = Kind(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
+_GEMMA = Kind(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
+_NEOX = Kind(roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"})
+_ANY = Kind()  # PreTrainedTokenizerFast and classes that are not known: all they have stands in tokenizer.json
+
+# By tokenizer_class without "Tokenizer" and "Fast".
+CLASSES = {
+    "GPT2": _GPT2,
+    "Roberta": _ROBERTA,
+    "Qwen2": _QWEN2,
+    "Bert": _BERT,
+    "DistilBert": _BERT,
+    "Electra": _BERT,
+    "Llama": _LLAMA,
+    "Gemma": _GEMMA,
+    "GPTNeoX": _NEOX,
+}
+# By config.json's model_type, where neither file names a class.
+MODELS: dict[str, str] = {
+    "gpt2": "GPT2",
+    "gpt_neox": "GPTNeoX",
+    "roberta": "Roberta",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen2",
+    "qwen3_moe": "Qwen2",
+    "bert": "Bert",
+    "distilbert": "DistilBert",
+}
+
+
+def kind_of(folder: Path, settings: Mapping[str, Any], model_type: object) -> tuple[str | None, Kind]:
+    """The class that the folder's files name, if any, and what it takes for granted (nothing for those not known)."""
+    name, kind = _named(settings, model_type)
+    if name is None and not (folder / "tokenizer.json").is_file():  # the oldest folders name nothing
+        if (folder / "vocab.json").is_file():
+            return "GPT2Tokenizer", _GPT2
+        if (folder / "vocab.txt").is_file():
+            return "BertTokenizer", _BERT
+    return name, kind
+
+
+def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None, Kind]:
+    name = settings.get("tokenizer_class")
+    if isinstance(name, str):
+        short = name.removesuffix("Fast").removesuffix("Tokenizer")
+        return (None if short in ("PreTrained", "TokenizersBackend") else name), CLASSES.get(short, _ANY)
+    known = MODELS.get(model_type) if isinstance(model_type, str) else None
+    return (f"{known}Tokenizer", CLASSES[known]) if known else (None, _ANY)
+
+
+def build(folder: Path, name: str | None, kind: Kind, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """The tokenizer of a folder's vocabulary. Raises FolderError saying which files are missing or not understood."""
+    there = [folder / file for file in kind.files]
+    if kind.build is not None and all(path.is_file() for path in there):
+        return kind.build(there, settings)
+    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).is_file()]
+    code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
+    convert = f'a tokenizer.json is needed; where transformers is installed, make it with\n  python -c "{code}"'
+    if not given:
+        raise FolderError(
+            f"{folder / 'tokenizer.json'}: no such file, and neither vocab.json with merges.txt nor vocab.txt; "
+            "a tokenizer is a tokenizer.json or its folder"
+        )
+    if given[-1].endswith(".model"):
+        raise FolderError(f"{folder / given[-1]}: a SentencePiece model alone is not read; {convert}")
+    if name is not None and kind.build is None:
+        known = nearest(name, [f"{short}Tokenizer" for short, known in CLASSES.items() if known.build is not None])
+        raise FolderError(f"{folder}: tokenizer_class {shown(name)} is not made from {given[0]} here{known}; {convert}")
+    missing = ", ".join(path.name for path in there if not path.is_file())
+    raise FolderError(f"{folder}: {missing} missing; a {name} without tokenizer.json needs it")

@@ -1,0 +1,241 @@
+"""The one dial: from minutes to a model, a batch and a schedule, by measuring this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from clearhead import machine
+from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.text import Batch
+from clearhead.training import compiling
+from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
+from clearhead.training.memory import check_memory, memory_needed
+from clearhead.training.objective import next_token_loss
+from clearhead.training.optimizer import Optimizer
+
+# (layers, width). Each rung has about twice the weights of the one before.
+LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
+
+# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to
+# 5 minutes models with 3 to 7 ended best (docs/LOG.md).
+TOKENS_PER_WEIGHT = 5.0
+
+TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
+MEASURED = 0.04  # part of the time left after which no larger model is tried
+EVALUATIONS = 12
+EVALUATING = 0.04  # part of the time left for all evaluations together, and the same again for the one at the end
+READING = 2.5  # tokens evaluated in the time of one trained on
+CONTEXT = 256
+SHORTEST = 16  # context of the smallest texts
+STEPS = 750  # wanted at least; twice as many with half the batch ended 0.003 bits a byte worse (docs/LOG.md)
+BATCH_TOKENS = (2048, 32768)
+COMPILED = 15.0  # minutes from which on the model is compiled: up to two go, and steps take 0.75 to 0.85 of their time
+EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was chosen, and one line of reason for each part of it."""
+
+    model: ModelConfig
+    train: TrainConfig
+    reasons: tuple[str, ...]
+
+
+def choose(
+    *,
+    minutes: float,
+    used: float,
+    vocabulary: int,
+    tokens: int,
+    valid: int,
+    say: Callable[[str], None],
+    threads: int | None = None,
+    batch: int | None = None,
+    precision: Precision | None = None,
+    adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
+) -> Choice:
+    """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
+
+    ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
+    takes about a twentieth of the time. ``threads``, ``batch`` and ``precision`` are those asked for; None: they are
+    chosen, too. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each model tried.
+    """
+    check_time(minutes, used)
+    left = 60 * minutes - used
+    ladder = [
+        adapt(shape(rung, vocabulary, max(SHORTEST, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))
+    ]
+    context = ladder[0].context
+    measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
+    if threads is None:
+        threads, threads_reason = choose_threads(ladder[0], say)
+    else:
+        threads_reason = f"{threads} thread(s), as asked"
+    torch.set_num_threads(threads)
+    precisions: tuple[Precision, ...] = worth_trying() if precision is None else (precision,)
+    chosen, speeds, began = 0, dict[Precision, float](), time.perf_counter()
+    check_memory(ladder[0], TrainConfig(minutes=minutes, batch=measured))
+    for rung, model in enumerate(ladder):
+        if rung and not _fits(model, minutes, measured):
+            say(f"{model.layers} layers of width {model.width}: more memory is needed than is free")
+            break
+        by_precision: dict[Precision, float] = {}
+        for name in precisions:
+            if not by_precision or time.perf_counter() - began < MEASURED * left:
+                by_precision[name] = tokens_per_second(model, measured, name)
+        seen = max(by_precision.values())
+        each = seen * TRAINED * left / model.inner_parameters()
+        say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
+        if rung and each < TOKENS_PER_WEIGHT:
+            break
+        chosen, speeds = rung, by_precision
+        if time.perf_counter() - began > MEASURED * left:
+            break
+    model, speed = ladder[chosen], max(speeds.values())
+    shown = speed * TRAINED * left
+    epochs = shown / tokens
+    model = adapt(replace(model, dropout=0.1 if epochs > EPOCHS else 0.0))
+    batch_tokens = min(max(shown / STEPS, BATCH_TOKENS[0]), BATCH_TOKENS[1])
+    if batch is None:
+        batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
+        while batch > 1 and not _fits(model, minutes, batch):
+            batch //= 2
+    each_look, last_look = looks(speed * left, EVALUATIONS, context)
+    refused = compiling.refuses() if minutes >= COMPILED else ""
+    train = TrainConfig(
+        minutes=minutes,
+        batch=batch,
+        threads=threads,
+        precision=max(speeds, key=lambda name: speeds[name]),
+        compile=refused is None,
+        evaluations=EVALUATIONS,
+        evaluation_tokens=each_look,
+        final_tokens=last_look,
+    )
+    judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
+    again = f"the text is read {epochs:.1f} times"
+    inner = model.inner_parameters()
+    reasons = (
+        f"{model.layers} layers of width {model.width}, {inner:,} weights beside the embeddings: "
+        f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} for each weight",
+        f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
+        f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
+        f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
+        _why(speeds, asked=precision is not None),
+        *(["compiled, which takes a minute or two"] if refused is None else []),
+        *([f"not compiled: {refused}"] if refused else []),
+        threads_reason,
+    )
+    return Choice(model=model, train=train, reasons=reasons)
+
+
+def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:
+    return memory_needed(model, TrainConfig(minutes=minutes, batch=batch)) <= machine.free_memory(machine.device())
+
+
+def looks(trained: float, evaluations: int, context: int) -> tuple[int, int]:
+    """Validation tokens that each evaluation and the last one read, in a time in which ``trained`` are trained on."""
+    readable = EVALUATING * READING * trained
+    return max(context, int(readable / evaluations)), max(context, int(readable))
+
+
+def looks_measured(model: ModelConfig, config: TrainConfig, *, used: float) -> tuple[int, int]:
+    """``looks`` for a run of ``config.minutes`` whose model was given, from the time of a step."""
+    check_time(config.minutes, used)
+    model = replace(model, context=window_of(config, model))
+    speed = tokens_per_second(model, config.batch, config.precision or "float32", repeats=1)
+    return looks(speed * (60 * (config.minutes or 0.0) - used), config.evaluations, model.context)
+
+
+def worth_trying() -> tuple[Precision, ...]:
+    """Precisions that may be the fastest here: in a small model conversions can cost more than the products save."""
+    return ("float32", "bfloat16") if machine.bfloat16_pays() else ("float32",)
+
+
+def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
+    best = max(speeds, key=lambda name: speeds[name])
+    if asked:
+        return f"{best}, as asked"
+    if len(speeds) == 1:
+        return f"{best}: bfloat16 products are not much faster on this machine"
+    compared = ", ".join(f"{name}: {speed:,.0f} tokens/s" for name, speed in speeds.items())
+    return f"{best}, the fastest measured for this model ({compared})"
+
+
+def shape(rung: int, vocabulary: int, context: int) -> ModelConfig:
+    """A Qwen 3 shape of one rung of the ladder."""
+    layers, width = LADDER[rung]
+    head_width = 32 if width <= 320 else 64
+    heads = max(1, width // head_width)
+    return ModelConfig(
+        vocabulary=vocabulary,
+        context=context,
+        layers=layers,
+        width=width,
+        attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width),
+        feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
+        tied=True,
+    )
+
+
+def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:
+    """Training speed of a fresh model of this config, the fastest of ``repeats`` steps after one to warm up."""
+    step = stepper(model, batch, precision)
+    step()
+    return batch * model.context / machine.seconds(step, repeats)
+
+
+def stepper(
+    model: ModelConfig, batch: int, precision: str, optimizing: OptimizerConfig | None = None
+) -> Callable[[], None]:
+    """One training step on random ids, as a function to be timed."""
+    device = machine.device()
+    network = build(model, seed=0).to(device).train()
+    optimizer = Optimizer(network, optimizing or OptimizerConfig())
+    random = np.random.default_rng(0)
+    ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
+    data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = next_token_loss(network, data)
+        loss.backward()
+        optimizer.step(1.0)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
+    """The fastest number of OpenMP threads for a training step of ``model``, and the reason.
+
+    On a shared machine the barriers of OpenMP can make two threads far slower than one, so it is measured.
+    """
+    counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
+    if len(counts) == 1:
+        return 1, "1 thread(s), for one core"
+    before = torch.get_num_threads()
+    step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
+    step()
+    times: dict[int, float] = {}
+    for count in counts:
+        torch.set_num_threads(count)
+        first = machine.seconds(step, 1)
+        # A count that starts three times slower than the best is not worth the seconds of measuring it well.
+        hopeless = bool(times) and first > 3 * min(times.values())
+        times[count] = first if hopeless else machine.median_seconds(step, 5)
+        say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")
+    torch.set_num_threads(before)
+    best = min(times, key=lambda count: times[count])
+    compared = ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in times.items())
+    return best, f"{best} thread(s), the fastest measured for one step ({compared})"

@@ -1,0 +1,112 @@
+"""Training a model that is there already: what to begin with, and the dial that measures it on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from clearhead import machine
+from clearhead.model import ModelConfig
+from clearhead.training.budget import (
+    BATCH_TOKENS,
+    CONTEXT,
+    EVALUATIONS,
+    SHORTEST,
+    TRAINED,
+    Choice,
+    Precision,
+    looks,
+    stepper,
+)
+from clearhead.training.config import OptimizerConfig, TrainConfig, check_time
+
+# AdamW's peak learning rate times the width: 6.5e-5 for GPT-2's 768, near the 5e-5 that transformers starts from, and
+# in inverse proportion for others (Yang et al. 2022). Muon would undo more of what AdamW had learned.
+RATE_TIMES_WIDTH = 0.05
+STEPS = 300  # wanted at least; a released model is large, and the time is short
+BATCH = 8
+# Each evaluation saves the weights twice, and AdamW's two numbers for each: 16 bytes a weight, with checksums, at about
+# 200 MB/s. All of them together may take this part of the time.
+SAVED_A_SECOND, SAVING = 2e8, 0.1
+
+
+def beginning(model: ModelConfig, tokens: int | None = None) -> TrainConfig:
+    """Settings for a step of training further, on ``tokens`` tokens of text; what is measured replaces them."""
+    longest = 4 * CONTEXT if machine.device() == "cuda" else CONTEXT
+    fitting = longest if tokens is None else max(SHORTEST, (tokens - 1) // 8)
+    return TrainConfig(
+        steps=1,
+        batch=BATCH,
+        window=min(model.context, longest, fitting),
+        optimizer=OptimizerConfig(kind="adamw", adamw_lr=float(f"{RATE_TIMES_WIDTH / model.width:.2g}")),
+        warmup=0.05,
+        decay=0.95,
+    )
+
+
+def choose_further(
+    model: ModelConfig,
+    *,
+    minutes: float,
+    used: float,
+    window: int,
+    tokens: int,
+    valid: int,
+    say: Callable[[str], None],
+    threads: int | None = None,
+    batch: int | None = None,
+    precision: Precision | None = None,
+) -> Choice:
+    """Batch, threads and evaluations for ``minutes`` of training a model of this config further.
+
+    The rest, ``batch`` and ``precision`` among it, is as in ``budget.choose``; what is measured is a step on one window
+    of a fresh model of the config.
+    """
+    check_time(minutes, used)
+    left = 60 * minutes - used
+    precision = precision or ("bfloat16" if machine.bfloat16_pays() else "float32")
+    times = _times(replace(model, context=window), precision, threads, say)
+    threads = min(times, key=lambda count: times[count])
+    speed = window / times[threads]
+    shown = speed * TRAINED * left
+    fitting = min(max(1, round(shown / STEPS / window)), BATCH_TOKENS[1] // window, max(1, (tokens - 1) // window - 1))
+    evaluations = min(EVALUATIONS, max(1, int(SAVING * left * SAVED_A_SECOND / (16 * model.parameters()))))
+    each_look, last_look = looks(speed * left, evaluations, window)
+    train = replace(
+        beginning(model),
+        steps=None,
+        minutes=minutes,
+        batch=batch or max(1, fitting),
+        window=window,
+        threads=threads,
+        precision=precision,
+        evaluations=evaluations,
+        evaluation_tokens=each_look,
+        final_tokens=last_look,
+    )
+    judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
+    compared = ", ".join(f"{count}: {1e3 * seconds:.0f} ms" for count, seconds in times.items())
+    reasons = (
+        f"{speed:,.0f} tokens/s: the time is enough for about {shown:,.0f} tokens, {shown / tokens:.1f} readings",
+        f"windows of {window} tokens, {train.batch} a step: about {shown / train.batch / window:,.0f} steps",
+        f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, from the model's width of {model.width}",
+        f"of {valid:,} validation tokens {judged[0]:,} are read {evaluations} time(s), {judged[1]:,} at the end",
+        f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
+    )
+    return Choice(model=model, train=train, reasons=reasons)
+
+
+def _times(model: ModelConfig, precision: str, threads: int | None, say: Callable[[str], None]) -> dict[int, float]:
+    """Seconds for a step on one window, by number of threads."""
+    step = stepper(model, 1, precision, beginning(model).optimizer)
+    times: dict[int, float] = {}
+    before = torch.get_num_threads()
+    for count in sorted({1, machine.cores()}) if threads is None else [threads]:
+        torch.set_num_threads(count)
+        step()
+        times[count] = machine.seconds(step, 2)
+        say(f"{count} thread(s): {1e3 * times[count]:.0f} ms a window of {model.context} tokens")
+    torch.set_num_threads(before)
+    return times

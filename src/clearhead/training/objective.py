@@ -1,0 +1,72 @@
+"""What is minimised, and how well a model does on a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.attend import FULL, Mask, documents
+from clearhead.model import Transformer
+from clearhead.text import NOT_COUNTED, Batch
+from clearhead.training.cross_entropy import linear_cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a text was predicted. Nats are natural-log units; bits per byte divide by the text's UTF-8 bytes."""
+
+    nats: float  # summed over all tokens
+    tokens: int
+    text_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Mean nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable between tokenizers."""
+        return self.nats / math.log(2) / self.text_bytes
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss), per token; infinite where float64 cannot hold it."""
+        return math.inf if self.loss > 709 else math.exp(self.loss)
+
+
+def next_token_loss(
+    model: Transformer, batch: Batch, *, hidden: Callable[..., Tensor] | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32 or wider.
+
+    ``hidden`` takes the place of the model's own method: what torch.compile made of it. ``reduction`` is "mean" over
+    the counted targets or "sum".
+    """
+    device = model.device
+    ids_BT = torch.from_numpy(batch.ids_BT).to(device)
+    targets_N = torch.from_numpy(batch.targets_BT).to(device).flatten()
+    mask: Mask = FULL
+    if batch.documents_BT is not None:
+        mask = documents(torch.from_numpy(batch.documents_BT).to(device))
+    x_BTE = (hidden or model.hidden)(ids_BT, mask=mask)
+    nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N, model.config.logit_softcap)
+    return nats if reduction == "sum" else nats / (targets_N >= 0).sum()
+
+
+@torch.no_grad()
+def evaluate(model: Transformer, batches: Iterable[Batch], text_bytes: int) -> Score:
+    """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
+    training, nats, tokens = model.training, 0.0, 0
+    model.eval()
+    try:
+        for batch in batches:
+            nats += float(next_token_loss(model, batch, reduction="sum"))
+            tokens += int((batch.targets_BT != NOT_COUNTED).sum())
+    finally:
+        model.train(training)
+    return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)

@@ -1,0 +1,110 @@
+"""Which weights are trained by what, as one object with one state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from clearhead import machine
+from clearhead.errors import TrainingError
+from clearhead.model import FEED_FORWARDS, Transformer
+from clearhead.training.config import OptimizerConfig
+from clearhead.training.muon import Muon, Slab
+
+
+class Optimizer:
+    """Muon on the blocks' matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all."""
+
+    def __init__(self, model: Transformer, config: OptimizerConfig) -> None:
+        self.config = config
+        self.model = model
+        slabs = list(matrices(model)) if config.kind == "muon" else []
+        taken = {id(slab.parameter) for slab in slabs}
+        named = [(name, p) for name, p in model.named_parameters() if id(p) not in taken]
+        rest = [p for _, p in named]
+        decays = {
+            id(p) for name, p in named if p.dim() > 1 and not name.endswith("bias")
+        }  # experts' biases are a matrix
+        groups = [
+            {"params": [p for p in rest if id(p) in decays], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if id(p) not in decays], "weight_decay": 0.0},
+        ]
+        betas = (config.beta1, config.beta2)
+        self.adamw = torch.optim.AdamW(
+            [group for group in groups if group["params"]], lr=config.adamw_lr, betas=betas, fused=True
+        )
+        # Now, not at the first step: a run may be saved before it.
+        for parameter in rest:
+            self.adamw.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        self.muon = None
+        if slabs:
+            half = machine.bfloat16_pays() if config.precision is None else config.precision == "bfloat16"
+            self.muon = Muon(
+                slabs,
+                lr=config.lr,
+                momentum=config.momentum,
+                weight_decay=config.weight_decay,
+                dtype=torch.bfloat16 if half else torch.float32,
+            )
+
+    def step(self, rate: float) -> None:
+        """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, forgets the gradient."""
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * self.config.adamw_lr
+        self.adamw.step()
+        if self.muon is not None:
+            self.muon.param_groups[0]["lr"] = rate * self.config.lr
+            self.muon.step()
+        self.model.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that the next step depends on beside the weights, under stable names."""
+        tensors: dict[str, Tensor] = {}
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        for parameter, values in self.adamw.state.items():
+            tensors.update({f"adamw.{names[id(parameter)]}.{key}": value for key, value in values.items()})
+        if self.muon is not None:
+            tensors.update({f"muon.{r}x{c}": momentum for (r, c), momentum in self.muon.momenta.items()})
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes up what ``state`` gave. Raises TrainingError when it belongs to another model or optimizer."""
+        own = self.state()
+        if differing := unlike(own, tensors):
+            raise TrainingError(f"the saved optimizer state is another model's: {', '.join(differing[:5])} differ")
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names that only one of the two has, or that differ in shape."""
+    shared = own.keys() & other.keys()
+    return sorted(own.keys() ^ other.keys() | {name for name in shared if own[name].shape != other[name].shape})
+
+
+def matrices(model: Transformer) -> Iterator[Slab]:
+    """The blocks' matrices; the fused projections give one for each of their parts, the stacks one for each expert."""
+    a = model.config.attention
+    queries, keys = a.heads * a.head_width, a.kv_heads * a.head_width
+    _, gated = FEED_FORWARDS[model.config.feed_forward.kind]
+    for name, parameter in model.blocks.named_parameters():
+        if not name.endswith("weight") or parameter.dim() < 2:
+            continue
+        rows = [parameter.shape[-2]]
+        if name.endswith("qkv.weight"):
+            rows = [queries, keys, keys]
+        elif name.endswith("up.weight") and gated:
+            rows = [parameter.shape[-2] // 2] * 2
+        for expert in range(len(parameter)) if parameter.dim() == 3 else (None,):
+            start = 0
+            for count in rows:
+                yield Slab(parameter, start, count, expert)
+                start += count

@@ -1,0 +1,142 @@
+"""One watched pass: the right tokens, the right weights, what each query could see, and errors."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from clearhead.analysis import observe
+from clearhead.attend import causal, knockout, padding
+from clearhead.errors import TextError, WatchError
+from clearhead.model import ModelConfig, build
+from clearhead.tap import Site
+from clearhead.text import SEPARATOR, Tokenizer
+from clearhead.watching import Knockout, Record, watch
+from clearhead.watching.map import BLOCK
+from clearhead.watching.observation import Observation
+from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small
+
+
+def test_the_separator_stands_in_front_as_in_training():
+    record = looked_at("é a")
+    assert record.tokens == [SEPARATOR, "é₁", "é₂", "·", "a"]
+    assert record.ids == [256, 0xC3, 0xA9, 0x20, 0x61]
+    assert record.pieces == ["", "", "é", " ", "a"]
+    assert record.text == "é a"
+    assert record.shape == (5, 5)
+
+
+@pytest.mark.parametrize("window", [None, 5])
+def test_weights_equal_the_definition_in_numpy(window: int | None):
+    record = looked_at("I crashed the server.", window=window)
+    expected = by_hand(small(window=window), record.ids)
+    seen = torch.stack([torch.stack([record[layer, head][:] for head in range(HEADS)]) for layer in range(LAYERS)])
+    np.testing.assert_allclose(seen.numpy(), expected, atol=2e-5)
+    assert expected.max(-1).mean() > 0.5  # the model is far from reading everything evenly
+    for layer in range(LAYERS):
+        visible_HQK = record.visible(Site(layer), slice(0, record.shape[0]))
+        assert visible_HQK.shape[0] == 1
+        np.testing.assert_array_equal(visible_HQK[0].numpy(), expected[0, 0] > 0)
+
+
+def test_the_model_is_left_as_it_was_and_dropout_is_off():
+    config = ModelConfig(**{**vars(small().config), "dropout": 0.9})
+    model = build(config, seed=1).train()
+    first, second = observe(model, BYTES, "abc"), observe(model, BYTES, "abc")
+    assert model.training
+    assert torch.equal(first[1, 0][:], second[1, 0][:])
+
+
+def test_a_knocked_out_key_is_hidden_from_one_query_in_one_head():
+    edit = Knockout(layer=1, query=3, key=2, head=4)
+    record = observe(small(), BYTES, "abcd", edits=[edit])
+    assert record[1, 4][3, 2] == 0
+    assert record[1, 3][3, 2] > 0
+    visible_HQK = record.visible(Site(1), slice(3, 4))
+    assert visible_HQK.shape == (HEADS, 1, 5)
+    assert [int(seen) for seen in visible_HQK[:, 0, 2]] == [1, 1, 1, 1, 0, 1]
+    assert record.visible(Site(0), slice(3, 4)).all(dim=0)[0].tolist() == [True] * 4 + [False]
+
+
+def test_blocks_of_rows_join_to_the_whole(monkeypatch: pytest.MonkeyPatch):
+    record = looked_at("a longer text, 23 bytes.", window=7)
+    whole = record.visible(Site(0), slice(0, record.shape[0]))
+    assert BLOCK // record.shape[1] > record.shape[0]  # so far one block
+    monkeypatch.setattr("clearhead.watching.observation.BLOCK", 3 * record.shape[1])
+    parts = list(record.visible_blocks(Site(0)))
+    assert len(parts) == math.ceil(record.shape[0] / 3)
+    assert torch.equal(torch.cat([tile for _, tile in parts], dim=1), whole)
+
+
+def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
+    model, ids = small(), [256, *b"abcdefg"]
+    with torch.inference_mode(), watch(model) as record:
+        cache = model.cache(1, 8)
+        model(torch.tensor([ids[:5]]), cache=cache)
+        model(torch.tensor([ids[5:]]), cache=cache)
+    record.tokens = BYTES.labels(ids)
+    steps, whole = Observation(record), observe(model, BYTES, "abcdefg")
+    assert steps.shape == whole.shape
+    for head in range(HEADS):
+        torch.testing.assert_close(steps[1, head][:], whole[1, head][:], atol=1e-5, rtol=0)
+    assert torch.equal(steps.visible(Site(1), slice(0, 8)), whole.visible(Site(1), slice(0, 8)))
+    assert torch.equal(steps.visible(Site(1), slice(3, 7)), whole.visible(Site(1), slice(3, 7)))
+
+
+def test_a_watch_that_begins_in_the_middle_has_fewer_queries_than_keys():
+    model, ids = small(), [256, *b"abcdefg"]
+    with torch.inference_mode():
+        cache = model.cache(1, 8)
+        model(torch.tensor([ids[:5]]), cache=cache)
+        with watch(model) as record:
+            model(torch.tensor([ids[5:]]), cache=cache)
+    seen = Observation.of(record)
+    assert (seen.shape, seen.first_place) == ((3, 8), 5)
+    assert seen.tokens == [str(place) for place in range(8)]
+    assert seen.visible(Site(0), slice(0, 1))[0, 0].tolist() == [True] * 6 + [False] * 2
+
+
+def test_sites_with_one_mask_share_its_key_and_others_do_not():
+    record = observe(small(), BYTES, "abc", edits=[Knockout(layer=1, query=2, key=1)])
+    assert record.mask_key(Site(0)) != record.mask_key(Site(1))
+    plain = observe(small(), BYTES, "abc")
+    assert plain.mask_key(Site(0)) == plain.mask_key(Site(1))
+    assert (causal() & knockout([(1, 0)])).parts != causal().parts
+
+
+def test_an_observation_is_taken_as_it_is():
+    record = looked_at("abc")
+    assert Observation.of(record) is record
+
+
+def test_a_text_longer_than_the_context_names_both_lengths():
+    with pytest.raises(TextError, match=r"102 tokens with the separator in front.*context is 101"):
+        looked_at("x" * 101)
+    assert looked_at("x" * 100).shape == (101, 101)
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "the text is empty"), ("\udce4", "half a character")])
+def test_texts_that_are_none(text: str, message: str):
+    with pytest.raises(TextError, match=message):
+        looked_at(text)
+
+
+def test_a_tokenizer_of_another_model_is_refused():
+    tokenizer = Tokenizer.train_bpe(["the server and the server " * 9], vocab_size=300)
+    with pytest.raises(WatchError, match=r"ids 0 to 256; use the tokenizer"):
+        observe(small(), tokenizer, "the server")
+
+
+def test_records_that_are_not_one_text_are_refused():
+    with pytest.raises(WatchError, match="holds nothing yet"):
+        Observation(Record(small().sites()))
+    with torch.inference_mode(), watch(small()) as record:
+        small()(torch.tensor([[1, 2], [3, 4]]), mask=padding(torch.tensor([2, 1])))
+    with pytest.raises(WatchError, match="holds 2 texts at once"):
+        Observation.of(record)
+    with torch.inference_mode(), watch(small()) as record:
+        small()(torch.tensor([[1, 2]]))
+    record.tokens = ["only one"]
+    with pytest.raises(WatchError, match="1 labels were set for 2 places"):
+        Observation.of(record)

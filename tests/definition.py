@@ -1,0 +1,205 @@
+"""Attention written out in plain Python loops and float64: what every back-end and every picture is held to.
+
+Nothing here calls the project's own rule: each mask comes with a second statement of it, one cell at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearhead.attend import (
+    FULL,
+    Mask,
+    Request,
+    Score,
+    band,
+    causal,
+    documents,
+    knockout,
+    left_padding,
+    padding,
+    prefix,
+    window,
+)
+from clearhead.attend.score import SCALED
+from clearhead.tap import Site
+
+SITE = Site(3)
+BATCH, KEYS, WIDTH = 2, 11, 7  # primes, so that a swapped axis fails
+GROUPINGS = [(3, 3), (6, 3), (5, 1)]  # (query heads, key heads)
+QUERIES = [1, 5, KEYS]
+
+Rule = Callable[[int, int, int, int], bool]  # (text, head, query place, key place) -> visible?
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mask and the same rule in plain Python."""
+
+    mask: Mask
+    sees: Rule
+
+    def __and__(self, other: Case) -> Case:
+        return Case(self.mask & other.mask, lambda b, h, q, k: self.sees(b, h, q, k) and other.sees(b, h, q, k))
+
+
+def case_padding(lengths: Sequence[int]) -> Case:
+    return Case(padding(torch.tensor(lengths)), lambda b, h, q, k: k < lengths[b])
+
+
+def case_left_padding(starts: Sequence[int]) -> Case:
+    return Case(left_padding(torch.tensor(starts)), lambda b, h, q, k: k >= starts[b])
+
+
+def case_documents(ids: Sequence[Sequence[int]]) -> Case:
+    return Case(documents(torch.tensor(ids)), lambda b, h, q, k: ids[b][q] == ids[b][k])
+
+
+def case_window(size: int) -> Case:
+    return Case(window(size), lambda b, h, q, k: q - k < size)
+
+
+def case_band(size: int) -> Case:
+    return Case(band(size), lambda b, h, q, k: -size < q - k < size)
+
+
+def case_prefix(size: int) -> Case:
+    return Case(prefix(size), lambda b, h, q, k: k <= q or k < size)
+
+
+def case_knockout(pairs: Sequence[tuple[int, int]], head: int | None = None) -> Case:
+    return Case(knockout(pairs, head), lambda b, h, q, k: (q, k) not in pairs or (head is not None and h != head))
+
+
+CAUSAL = Case(causal(), lambda b, h, q, k: k <= q)
+PAIRS = [(10, 3), (10, 10), (7, 0), (2, 1), (0, 0)]
+DOCUMENTS = case_documents([[4, 4, 4, 1, 1, 1, 1, 9, 9, 9, 9], [0, 0, 0, 0, 0, 0, 0, 2, 2, -1, -1]])
+
+MASKS: dict[str, Case] = {
+    "full": Case(FULL, lambda b, h, q, k: True),
+    "causal": CAUSAL,
+    "window": case_window(3),
+    "causal & window": CAUSAL & case_window(3),
+    "causal & window of 1": CAUSAL & case_window(1),
+    "band": case_band(3),
+    "band & padding right": case_band(2) & case_padding([4, 11]),
+    "padding right": case_padding([7, 11]),
+    "padding right, one text empty": case_padding([0, 4]),
+    "causal & padding right": CAUSAL & case_padding([7, 11]),
+    "padding left": CAUSAL & case_left_padding([0, 5]),
+    "padding left, one text empty": CAUSAL & case_left_padding([11, 2]),
+    "documents": DOCUMENTS,
+    "causal & documents": CAUSAL & DOCUMENTS,
+    "prefix": case_prefix(4),
+    "knock-out": CAUSAL & case_knockout(PAIRS),
+    "knock-out in one head": case_knockout(PAIRS, head=2),
+    "knock-out of all that is seen": CAUSAL & case_window(1) & case_knockout([(10, 10), (0, 0)], head=1),
+    "all joined": CAUSAL & case_window(5) & case_padding([9, 11]) & DOCUMENTS & case_knockout(PAIRS, head=2),
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A score in plain numbers."""
+
+    scale: float | None = None
+    softcap: float | None = None
+    alibi: bool = False
+    sinks: bool = False
+
+    def slopes(self, heads: int) -> list[float] | None:
+        """Press et al. (2022, 3): 2**(-8 n / heads) for head n = 1, 2, ...; as float32 numbers."""
+        return [float(np.float32(2 ** (-8 * (h + 1) / heads))) for h in range(heads)] if self.alibi else None
+
+    def sink_logits(self, heads: int) -> list[float] | None:
+        return [float(np.float32(1.3 - 0.9 * h)) for h in range(heads)] if self.sinks else None
+
+    def score(self, heads: int) -> Score:
+        slopes, sinks = self.slopes(heads), self.sink_logits(heads)
+        return Score(
+            scale=self.scale,
+            softcap=self.softcap,
+            slopes_H=None if slopes is None else torch.tensor(slopes),
+            sinks_H=None if sinks is None else torch.tensor(sinks),
+        )
+
+
+SCORES: dict[str, Rules] = {
+    "plain": Rules(),
+    "scale": Rules(scale=0.61),
+    "soft cap": Rules(softcap=2.5),
+    "ALiBi": Rules(alibi=True),
+    "sinks": Rules(sinks=True),
+    "all": Rules(scale=0.61, softcap=2.5, alibi=True, sinks=True),
+}
+
+
+def tensors(
+    heads: int, groups: int, queries: int, *, batch: int = BATCH, keys: int = KEYS, width: int = WIDTH, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """q_BHQD, k_BGKD, v_BGKD in float64; every number is a bfloat16, so that all dtypes start from the same."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(batch, heads, queries, width), (batch, groups, keys, width), (batch, groups, keys, width)]
+    q, k, v = (torch.randn(shape, generator=generator).mul(1.5).bfloat16().double() for shape in shapes)
+    return q, k, v
+
+
+def request(
+    q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None, dropout: float = 0.0
+) -> Request:
+    return Request(q, k, v, mask, score or SCALED, SITE, dropout)
+
+
+def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules, slope: float, distance: int) -> float:
+    """One cell before the softmax; ``distance`` is the query's place less the key's."""
+    s = math.fsum(float(a) * float(b) for a, b in zip(q_D, k_D, strict=True))
+    s = s / math.sqrt(len(q_D)) if rules.scale is None else s * rules.scale
+    if rules.softcap is not None:
+        s = rules.softcap * math.tanh(s / rules.softcap)
+    return s - slope * distance
+
+
+def weights(q_BHQD: Tensor, k_BGKD: Tensor, sees: Rule, rules: Rules = SCORES["plain"]) -> np.ndarray:
+    """p_BHQK by the definition, one cell at a time."""
+    q, k = q_BHQD.numpy(), k_BGKD.numpy()
+    (B, H, Q, _), (_, G, K, _) = q.shape, k.shape
+    slopes, sinks = rules.slopes(H), rules.sink_logits(H)
+    p = np.zeros((B, H, Q, K))
+    for b in range(B):
+        for h in range(H):
+            for i in range(Q):
+                place = K - Q + i
+                logits = {
+                    j: logit(q[b, h, i], k[b, h * G // H, j], rules, slopes[h] if slopes else 0.0, place - j)
+                    for j in range(K)
+                    if sees(b, h, place, j)
+                }
+                if not logits:
+                    continue
+                total = sum(math.exp(s) for s in logits.values()) + (math.exp(sinks[h]) if sinks else 0.0)
+                for j, s in logits.items():
+                    p[b, h, i, j] = math.exp(s) / total
+    return p
+
+
+def outputs(p_BHQK: np.ndarray, v_BGKD: Tensor) -> np.ndarray:
+    """o_BHQD: each query's weighted sum of its group's values."""
+    v = v_BGKD.numpy()
+    H, G = p_BHQK.shape[1], v.shape[1]
+    return np.stack([p_BHQK[:, h] @ v[:, h * G // H] for h in range(H)], axis=1)
+
+
+class Watched:
+    """The smallest thing that can be watched: one attention site per entry."""
+
+    def __init__(self, sites: dict[Site, int]) -> None:
+        self._sites = sites
+
+    def sites(self) -> dict[Site, int]:
+        return self._sites

@@ -1,0 +1,125 @@
+"""Which head and which query: places, words, defaults, and what is said when there is no such thing."""
+
+import pytest
+import torch
+
+from clearhead.analysis import observe
+from clearhead.drawing.focus import choose, matching, query_row
+from clearhead.errors import OptionError
+from clearhead.tap import Site
+from clearhead.text import Tokenizer
+from clearhead.watching import watch
+from clearhead.watching.observation import Observation
+from looked import HEADS, LAYERS, given, looked_at, small
+
+
+def words(*tokens: str) -> Observation:
+    even = [[1 / (row + 1)] * (row + 1) + [0.0] * (len(tokens) - row - 1) for row in range(len(tokens))]
+    return given(even, list(tokens))
+
+
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [
+        (None, 5),
+        (0, 0),
+        (-1, 5),
+        ("2", 2),
+        ("-6", 0),
+        ("server", 2),
+        ("the", 3),  # not the beginning of "then"
+        ("bank.", 5),
+        ("then bank", 4),
+        ("·bank", 4),  # a label
+        (" then ", 1),
+    ],
+)
+def test_places_and_words(query: int | str | None, row: int):
+    assert (
+        query_row(words("I", "·then", "·server", "·the", "·bank", "."), query if query != "then bank" else "bank")
+        == row
+    )
+
+
+def test_a_word_of_several_tokens_is_read_by_its_last():
+    assert query_row(words("I", "·cra", "sh", "ed", "·it"), "crashed") == 3
+    assert query_row(words("I", "·cra", "sh", "ed", "·it"), "crashed it") == 4
+
+
+def test_a_word_in_bytes_and_a_character_in_fragments():
+    record = looked_at("the bank 银行 is")
+    assert query_row(record, "bank") == 8
+    assert query_row(record, "银") == 12
+    assert query_row(record, "银行") == 15
+    assert record.tokens[15] == "行₃"
+
+
+def test_chinese_words_need_no_spaces_around_them():
+    record = observe(small(), Tokenizer.bytes(), "去银行取钱")
+    assert query_row(record, "银行") == 9
+
+
+@pytest.mark.parametrize(("query", "row"), [("服务", 3), ("服务器", 4), ("务 器", 4), ("崩了。", 7), ("it 服", 2)])
+def test_chinese_words_whose_characters_the_tokenizer_sets_apart(query: str, row: int):
+    """As BERT's tokenizer decodes: a space before every token, Chinese or not."""
+    record = words("[CLS]", "it", "服", "务", "器", "崩", "了", "。", "[SEP]")
+    record.pieces = ["", "it", " 服", " 务", " 器", " 崩", " 了", " 。", ""]
+    assert query_row(record, query) == row
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("ban", "the text has no such word; the tokens are 0 I, 1 ·the, 2 ·bank, 3 ·the"),
+        ("the", "it ends at 2 places, 1 ·the, 3 ·the; give the place"),
+        ("4", "the places are 0 to 3: 0 I, 1 ·the"),
+        (-5, "the places are 0 to 3"),
+        (" ", "an empty word was given"),
+    ],
+)
+def test_queries_that_are_not_there(query: int | str, message: str):
+    with pytest.raises(OptionError, match=message):
+        query_row(words("I", "·the", "·bank", "·the"), query)
+
+
+def test_long_texts_are_listed_in_part_and_it_is_said():
+    with pytest.raises(OptionError, match=r"63 x, and 37 more$"):
+        query_row(looked_at("x" * 100), "y")
+
+
+def test_a_query_before_the_first_watched_place_is_refused():
+    model = small()
+    with torch.inference_mode():
+        cache = model.cache(1, 4)
+        model(torch.tensor([[1, 2]]), cache=cache)
+        with watch(model) as record:
+            model(torch.tensor([[3, 4]]), cache=cache)
+    assert query_row(Observation.of(record), 2) == 0
+    with pytest.raises(OptionError, match="stands at place 1; this record has queries from place 2 on"):
+        query_row(Observation.of(record), 1)
+
+
+def test_the_head_with_the_least_weight_on_the_first_token_is_chosen():
+    record = looked_at("abcdefg")
+    first = {(layer, head): float(record[layer, head][4, 0]) for layer in range(LAYERS) for head in range(HEADS)}
+    focus = choose(record, layer=None, head=None, query=4)
+    assert (focus.site.layer, focus.head) == min(first, key=first.__getitem__)
+    assert (focus.row, focus.among, focus.first) == (4, "all", pytest.approx(min(first.values())))
+    in_layer = choose(record, layer=1, head=None, query=4)
+    assert in_layer.head == min(range(HEADS), key=lambda head: first[1, head])
+    assert in_layer.among == "layer 1"
+    of_number = choose(record, layer=None, head=3, query=4)
+    assert of_number.site.layer == min(range(LAYERS), key=lambda layer: first[layer, 3])
+    assert of_number.among == "head 3"
+    asked = choose(record, layer=1, head=2, query=None)
+    assert (asked.site, asked.head, asked.row, asked.among) == (Site(1), 2, 7, None)
+
+
+def test_heads_and_layers_that_are_not_there():
+    record = looked_at("ab")
+    with pytest.raises(OptionError, match="layer 2: the model has layers 0 to 1"):
+        matching(record, layer=2, head=None)
+    with pytest.raises(OptionError, match="head 6: the model has heads 0 to 5"):
+        matching(record, layer=0, head=6)
+    with pytest.raises(OptionError, match="head -1"):
+        matching(record, layer=None, head=-1)

@@ -1,0 +1,62 @@
+"""Images of maps: the largest weight of each cell against numpy, hidden cells marked, long texts in blocks."""
+
+import numpy as np
+import pytest
+
+from clearhead.analysis import observe
+from clearhead.drawing.colours import HIDDEN
+from clearhead.drawing.shrink import Shrinker
+from clearhead.tap import Site
+from clearhead.watching import Knockout
+from looked import HEADS, given, looked_at
+
+
+def pooled(weights_QK: np.ndarray, visible_QK: np.ndarray, cells: int) -> np.ndarray:
+    Q, K = weights_QK.shape
+    height, width = min(cells, Q), min(cells, K)
+    image = np.full((height, width), HIDDEN, dtype=np.float32)
+    for q in range(Q):
+        for k in range(K):
+            if visible_QK[q, k]:
+                cell = q * height // Q, k * width // K
+                image[cell] = max(image[cell], weights_QK[q, k])
+    return image
+
+
+@pytest.mark.parametrize("cells", [1, 7, 13, 31, 64])
+@pytest.mark.parametrize("window", [None, 5])
+def test_each_cell_is_the_largest_visible_weight_it_covers(cells: int, window: int | None):
+    record = looked_at("a text of thirty-one bytes here", window=window)
+    assert record.shape == (32, 32)
+    shrinker = Shrinker(record, cells)
+    back = np.arange(32)[:, None] - np.arange(32)
+    visible = (back >= 0) & (back < (window or 32))
+    for head in range(HEADS):
+        expected = pooled(record[1, head][:].numpy(), visible, cells)
+        np.testing.assert_array_equal(shrinker.image(Site(1), head), expected)
+    assert shrinker.pooled == (cells < 32)
+    assert shrinker.covers == (-(-32 // min(cells, 32)),) * 2
+
+
+def test_blocks_give_the_same_image(monkeypatch: pytest.MonkeyPatch):
+    record = looked_at("a text of thirty-one bytes here", window=5)
+    whole = Shrinker(record, 7).image(Site(0), 2)
+    monkeypatch.setattr("clearhead.watching.observation.BLOCK", 5 * 32)
+    monkeypatch.setattr("clearhead.watching.map.BLOCK", 3 * 32)
+    np.testing.assert_array_equal(Shrinker(record, 7).image(Site(0), 2), whole)
+
+
+def test_a_visible_weight_of_zero_is_not_hidden():
+    record = given([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.5]], ["a", "b", "c"])
+    assert Shrinker(record, 3).image(Site(0), 0).tolist() == [[1, HIDDEN, HIDDEN], [0.5, 0.5, HIDDEN], [0.5, 0, 0.5]]
+
+
+def test_heads_with_masks_of_their_own():
+    from looked import BYTES, small
+
+    record = observe(small(), BYTES, "abc", edits=[Knockout(layer=0, query=3, key=1, head=2)])
+    shrinker = Shrinker(record, 9)
+    assert [shrinker.image(Site(0), head)[3, 1] == HIDDEN for head in range(HEADS)] == [False] * 2 + [True] + [
+        False
+    ] * 3
+    assert (shrinker.image(Site(1), 2)[3] != HIDDEN).all()

@@ -1,0 +1,102 @@
+"""log.jsonl: one line per report, none twice, none lost, read back as values."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from clearhead.errors import FolderError
+from clearhead.training import Evaluated, Stepped, read_log
+from clearhead.training.report import Log
+
+STEP = Stepped(step=1, loss=2.5, rate=0.01, used=0.25, tokens=96, seconds=0.5)
+LOOK = Evaluated(step=1, valid_loss=2.25, bits_per_byte=3.5, best=True, seconds=0.75, sample='line\n"你好"\u2028')
+
+
+def test_a_line_for_each_report_as_plain_json(tmp_path):
+    with Log(tmp_path / "log.jsonl", 0) as log:
+        log.write(STEP)
+        log.write(LOOK)
+        size = log.flush()
+    text = (tmp_path / "log.jsonl").read_bytes()
+    assert len(text) == size
+    first, second = map(json.loads, text.decode().removesuffix("\n").split("\n"))
+    assert first == {
+        "kind": "stepped", "step": 1, "loss": 2.5, "rate": 0.01, "used": 0.25, "tokens": 96, "seconds": 0.5,
+    }  # fmt: skip
+    assert second["kind"] == "evaluated"
+    assert second["sample"] == LOOK.sample
+    assert "你好" in text.decode()
+    assert read_log(tmp_path / "log.jsonl") == [STEP, LOOK]
+
+
+def test_a_resumed_log_goes_on_at_the_known_length(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with Log(path, 0) as log:
+        log.write(STEP)
+        length = log.flush()
+        log.write(STEP)  # after the last saved state: to be made again
+        log.write(STEP)
+    with Log(path, length) as log:
+        log.write(LOOK)
+    assert read_log(path) == [STEP, LOOK]
+
+
+def test_a_line_that_a_kill_cut_is_not_read(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with Log(path, 0) as log:
+        log.write(STEP)
+        log.write(LOOK)
+    path.write_bytes(path.read_bytes()[:-4])
+    assert read_log(path) == [STEP]
+    path.write_bytes(b"")
+    assert read_log(path) == []
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "stepped"}', '{"kind": "danced"}', '{"loss": 1}', "", "\xff"])
+def test_an_altered_line_is_told_with_its_number(tmp_path, line):
+    path = tmp_path / "log.jsonl"
+    with Log(path, 0) as log:
+        log.write(STEP)
+    path.write_bytes(path.read_bytes() + line.encode("latin-1") + b"\n")
+    with pytest.raises(FolderError, match=r"log\.jsonl: line 2 is altered"):
+        read_log(path)
+
+
+def test_a_missing_log_is_told(tmp_path):
+    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be read: No such file"):
+        read_log(tmp_path / "log.jsonl")
+
+
+def test_a_log_shorter_than_the_state_says_is_told(tmp_path):
+    """It would otherwise be filled up with zeros."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"12345")
+    with pytest.raises(FolderError, match="has 5 bytes, and had 9 when the state was saved"):
+        Log(path, 9)
+    assert path.read_bytes() == b"12345"
+
+
+def test_a_log_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be written: Is a directory"):
+        Log(tmp_path / "log.jsonl", 0)
+
+
+@pytest.mark.parametrize("when", ["while flushing", "at the end"])
+def test_a_full_disk_is_told(tmp_path, file_limit, when):
+    path = tmp_path / "log.jsonl"
+    long = replace(LOOK, sample="x" * 20_000)
+
+    def fill() -> None:
+        with Log(path, 0) as log:
+            log.write(long)
+            log.flush()
+            log.write(long)
+            if when == "while flushing":
+                log.flush()
+
+    with file_limit(30_000), pytest.raises(FolderError) as told:
+        fill()
+    assert str(told.value) == f"{path}: cannot be written: File too large; free some space"
+    assert read_log(path) == [long]

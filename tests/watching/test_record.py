@@ -1,0 +1,271 @@
+"""Watching: what is kept, what it costs, and who sees it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+import torch
+from torch import Tensor
+
+from clearhead.attend import Score, attend, causal, knockout, window
+from clearhead.errors import WatchError
+from clearhead.tap import Site, watchers
+from clearhead.watching import Ablate, Record, Scale, watch
+from definition import KEYS, MASKS, SCORES, SITE, Watched, tensors
+
+MODEL = Watched({SITE: 6})
+OTHER = Site(4)
+
+
+def one_pass(
+    mask: str = "causal", score: str = "plain", dtype: torch.dtype = torch.float32, queries: int = 5
+) -> Tensor:
+    q, k, v = (t.to(dtype) for t in tensors(6, 3, queries))
+    return attend(q, k, v, mask=MASKS[mask].mask, score=SCORES[score].score(6), site=SITE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_watched_pass_is_bit_identical(mask: str, score: str, dtype: torch.dtype) -> None:
+    alone = one_pass(mask, score, dtype)
+    with watch(MODEL) as record:
+        watched = one_pass(mask, score, dtype)
+    assert torch.equal(watched, alone)
+    assert torch.equal(one_pass(mask, score, dtype), alone)
+    assert len(list(record)) == 6
+
+
+def test_gradients_are_the_same_while_watched() -> None:
+    gradients: list[Tensor] = []
+    for watched in (False, True):
+        q, k, v = (t.requires_grad_() for t in tensors(6, 3, 5))
+        if watched:
+            with watch(MODEL) as record:
+                o = attend(q, k, v, mask=causal(), site=SITE)
+            assert not record[3, 0][:, :].requires_grad
+        else:
+            o = attend(q, k, v, mask=causal(), site=SITE)
+        o.square().sum().backward()
+        gradients.append(torch.cat([t.grad.flatten() for t in (q, k, v) if t.grad is not None]))
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("place", ["x", 3, (1, 2, 3)])
+def test_a_map_is_named_by_layer_and_head(place: object) -> None:
+    with watch(MODEL) as record:
+        attend(*tensors(6, 3, 5), mask=causal(), site=SITE)
+    with pytest.raises(WatchError, match=r"name a map by two numbers, record\[layer, head\]"):
+        record[place]
+    assert repr(record) == f"Record(6 heads, {record.nbytes() / 1e6:.1f} MB)"
+
+
+class TestKept:
+    def test_no_more_than_q_and_k(self) -> None:
+        q, k, v = tensors(6, 3, 5)
+        with watch(MODEL) as record:
+            attend(q, k, v, mask=causal(), site=SITE)
+        assert record.nbytes() == q.nbytes + k.nbytes
+        held = weakref.ref(v)
+        del v
+        gc.collect()
+        assert held() is None
+
+    def test_no_more_when_one_projection_gave_all_three(self) -> None:
+        """GPT-2's queries and keys are views of a tensor that holds the values too."""
+        qkv = torch.randn(2, 5, 12, 7)
+        q, k, v = (t.transpose(1, 2) for t in qkv.split((6, 3, 3), dim=2))
+        with watch(MODEL) as record:
+            attend(q, k, v, mask=causal(), site=SITE)
+        assert record.nbytes() == q.nbytes + k.nbytes
+        held = weakref.ref(qkv)
+        del qkv, q, k, v
+        gc.collect()
+        assert held() is None
+
+    def test_what_was_turned_together_is_kept_as_it_is(self) -> None:
+        """Qwen 3's queries and keys share one tensor that holds nothing else: a copy would cost and save nothing."""
+        qk = torch.randn(2, 5, 9, 7)
+        q, k = (t.transpose(1, 2) for t in qk.split((6, 3), dim=2))
+        with watch(MODEL) as record:
+            attend(q, k, torch.randn(2, 3, 5, 7), mask=causal(), site=SITE)
+        assert record.nbytes() == qk.nbytes
+        qk.zero_()
+        assert record.map(SITE, 0)[4].tolist() == pytest.approx([0.2] * 5)  # equal logits: the record reads qk itself
+
+    def test_a_cache_is_shared_and_counted_once(self) -> None:
+        q, _, v = tensors(6, 3, KEYS)
+        cache = torch.randn(2, 3, 20, 7, dtype=torch.float64)
+        with watch(MODEL) as record:
+            for done, stop in ((0, 9), (9, 10), (10, 11)):
+                attend(q[:, :, done:stop], cache[:, :, :stop], v[:, :, :stop], mask=causal(), site=SITE)
+        assert record.nbytes() == q.nbytes + cache.nbytes
+
+    def test_the_kernels_array_is_not_kept(self) -> None:
+        mask = causal() & window(3)
+        with watch(MODEL) as record:
+            q, k, v = (t.float() for t in tensors(6, 3, KEYS))
+            attend(q, k, v, mask=mask, site=SITE)
+        (array,) = (added for added, _ in mask._kept["last"][1])
+        held = weakref.ref(array)
+        del mask, array
+        gc.collect()
+        assert held() is None
+        assert record[3, 0][5].count_nonzero() == 3
+
+    def test_batches_and_sites_and_back_ends(self) -> None:
+        q, k, v = tensors(6, 3, 5)
+        with watch(Watched({SITE: 6, OTHER: 6})) as record:
+            attend(q, k, v, mask=causal(), site=SITE)
+            attend(q, k, v, mask=causal(), score=Score(softcap=3.0), site=OTHER)
+        assert record.backends() == {SITE: {"sdpa"}, OTHER: {"reference"}}
+        assert list(record) == [(site, head) for site in (SITE, OTHER) for head in range(6)]
+        assert record.sites == {SITE: 6, OTHER: 6}
+        assert torch.equal(record[3, 2][:, :], record.map(SITE, 2, text=0)[:, :])
+        assert not torch.equal(record[3, 2][:, :], record.map(SITE, 2, text=1)[:, :])
+        assert record.map(OTHER, 2, text=1)[:, :].shape == (5, KEYS)
+
+    def test_sinks_as_they_were(self) -> None:
+        """Training changes them in place, between the pass and the picture."""
+        q, k, v = tensors(6, 3, 5)
+        sinks_H = torch.zeros(6, dtype=torch.float64, requires_grad=True)
+        with watch(MODEL) as record:
+            attend(q, k, v, mask=causal(), score=Score(sinks_H=sinks_H), site=SITE)
+        before = record[3, 0][:, :]
+        with torch.no_grad():
+            sinks_H.fill_(9.0)
+        assert torch.equal(record[3, 0][:, :], before)
+
+
+class TestErrors:
+    def test_a_second_pass(self) -> None:
+        with watch(MODEL) as record:
+            one_pass()
+            with pytest.raises(WatchError) as caught:
+                one_pass()
+        assert str(caught.value) == (
+            "decoder.3.self: a second pass was made under one watch (5 queries over 11 keys after 11 keys); "
+            "use one `with watch(...)` for each pass, or continue with a cache"
+        )
+        assert record[3, 0].shape == (5, KEYS)  # the first is still there
+
+    def test_a_cache_with_other_texts(self) -> None:
+        q, k, v = tensors(6, 3, 5)
+        with watch(MODEL):
+            attend(q, k, v, mask=causal(), site=SITE)
+            longer = [torch.cat([t, t[:, :, :1]], dim=2)[:1] for t in (k, v)]
+            with pytest.raises(WatchError, match="second pass"):
+                attend(q[:1, :, :1], *longer, mask=causal(), site=SITE)
+
+    def test_a_pass_that_leaves_places_out(self) -> None:
+        q, k, v = tensors(6, 3, 5)
+        with watch(MODEL):
+            attend(q, k[:, :, :5], v[:, :, :5], mask=causal(), site=SITE)
+            with pytest.raises(WatchError, match=r"1 queries over 7 keys after 5 keys"):
+                attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
+
+    @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])
+    def test_another_model_inside_the_block(self, heads: int, site: Site) -> None:
+        q, k, v = tensors(heads, 3, 5)
+        with watch(MODEL), pytest.raises(WatchError, match="call only the watched model"):
+            attend(q, k, v, mask=causal(), site=site)
+
+    @pytest.mark.parametrize(
+        ("place", "message"),
+        [
+            ((2, 0), "record: no attention in layer 2; it holds decoder.3.self, encoder.1.self, encoder.1.cross"),
+            ((1, 0), "record: more than one attention in layer 1; .* name one with record.map"),
+            ((3, 6), "record: decoder.3.self has 6 heads, counted from 0; 6 was asked for"),
+            ((3, -1), "record: decoder.3.self has 6 heads, counted from 0; -1 was asked for"),
+        ],
+    )
+    def test_a_map_it_does_not_hold(self, place: tuple[int, int], message: str) -> None:
+        sites = (SITE, Site(1, "self", "encoder"), Site(1, "cross", "encoder"))
+        q, k, v = tensors(6, 3, 5)
+        with watch(Watched(dict.fromkeys(sites, 6))) as record:
+            for site in sites:
+                attend(q, k, v, mask=causal(), site=site)
+        with pytest.raises(WatchError, match=message):
+            record[place]
+
+    def test_a_site_or_text_it_does_not_hold(self) -> None:
+        with watch(MODEL) as record:
+            one_pass()
+        with pytest.raises(WatchError, match=r"nothing was seen at decoder.4.self; it holds decoder.3.self"):
+            record.map(OTHER, 0)
+        with pytest.raises(WatchError, match="the batch held 2 texts, counted from 0; 2 was asked for"):
+            record.map(SITE, 0, text=2)
+
+    def test_an_empty_record(self) -> None:
+        with watch(MODEL) as record:
+            pass
+        with pytest.raises(WatchError, match="no attention in layer 3; it holds nothing"):
+            record[3, 0]
+        assert (list(record), record.nbytes(), record.backends()) == ([], 0, {})
+
+
+class TestContext:
+    def test_a_watch_ends_with_its_block_even_by_an_error(self) -> None:
+        assert watchers() == ()
+
+        def fails() -> None:
+            with watch(MODEL):
+                assert len(watchers()) == 1
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fails()
+        assert watchers() == ()
+        one_pass()
+        one_pass()  # nobody watches, nothing is a second pass
+
+    def test_watches_compose(self) -> None:
+        """Both records keep the pass, and both watches' edits act on it."""
+        alone = one_pass()
+        with watch(MODEL, edits=[Ablate(layer=3, head=0)]) as outer:
+            with watch(MODEL, edits=[Scale(layer=3, head=1, factor=2.0)]) as inner:
+                o = one_pass()
+            assert not o[:, 0].any()
+            assert torch.equal(o[:, 1], 2 * alone[:, 1])
+            assert torch.equal(o[:, 2:], alone[:, 2:])
+        assert torch.equal(inner[3, 0][:, :], outer[3, 0][:, :])
+
+    def test_a_watch_in_one_thread_does_not_see_anothers(self) -> None:
+        alone = one_pass()
+        ready, done = threading.Barrier(2, timeout=30), threading.Barrier(2, timeout=30)
+        records: dict[str, Record] = {}
+        outputs: dict[str, Tensor] = {}
+
+        def work(name: str, edits: list[Ablate]) -> None:
+            with watch(MODEL, edits=edits) as record:
+                ready.wait()
+                outputs[name] = one_pass("causal" if name == "plain" else "causal & window")
+                done.wait()
+            records[name] = record
+
+        threads = [
+            threading.Thread(target=work, args=("plain", [])),
+            threading.Thread(target=work, args=("edited", [Ablate(layer=3, head=0)])),
+        ]
+        with watch(MODEL) as mine:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert list(mine) == []  # a new thread starts unwatched
+        assert torch.equal(outputs["plain"], alone)
+        assert torch.equal(outputs["edited"][:, 0], torch.zeros_like(alone[:, 0]))
+        assert records["plain"][3, 0][0].count_nonzero() == KEYS - 4
+        assert records["edited"][3, 0][0].count_nonzero() == 3
+        assert watchers() == ()
+
+
+def test_a_knock_out_written_into_the_models_own_mask_is_in_the_picture() -> None:
+    q, k, v = tensors(6, 3, 5)
+    with watch(MODEL) as record:
+        attend(q, k, v, mask=causal() & knockout([(10, 4)], head=2), site=SITE)
+    assert record[3, 2][-1, 4] == 0
+    assert record[3, 1][-1, 4] > 0
