@@ -96,9 +96,10 @@ def test_the_plan_has_the_import_table_that_is_tested() -> None:
 
 def test_every_room_is_in_the_plan_and_in_the_readme() -> None:
     there = {path.name for path in (ROOT / "src" / "clearhead").iterdir() if (path / "__init__.py").exists()}
+    beside = {"tools", "benchmarks", "tests", "docs"}
     for page in (ROOT / "docs" / "design.md", *READMES):
-        named = set(re.findall(r"^ {2,6}(\w+)/ ", page.read_text(), re.MULTILINE)) - {"benchmarks", "tests", "docs"}
-        assert named == there
+        named = set(re.findall(r"^ {2,6}(\w+)/ ", page.read_text(), re.MULTILINE))
+        assert named - beside == there
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -10,15 +11,21 @@ from xml.etree import ElementTree
 from clearhead.drawing import export, page
 from clearhead.drawing.embed import Progress
 from clearhead.drawing.focus import Focus, choose
-from clearhead.errors import MissingExtraError, OptionError
+from clearhead.drawing.legible import code_point
+from clearhead.errors import MissingExtraError, OptionError, many
 from clearhead.files import replacing
 from clearhead.watching import Record
 from clearhead.watching.observation import Observation
+
+log = logging.getLogger(__name__)
 
 PLOTTED = (".png", ".svg")
 ENDINGS = (*PLOTTED, ".html", ".json")
 
 SVG = "http://www.w3.org/2000/svg"
+
+# How many characters without a font a note names.
+NAMED = 20
 
 
 def draw(
@@ -40,8 +47,9 @@ def draw(
     model: its name, for the heading; None for the record's own, which that of ``clearhead.observe`` has
     progress: hears (heads done, heads)
 
-    The file is written whole or not at all. Raises OptionError for an unknown ending, head or query, FolderError when
-    the file cannot be written, MissingExtraError when matplotlib or a font is missing.
+    The file is written whole or not at all. A .png shows the code point of a character that no font here has, which the
+    picture says and which is logged. Raises OptionError for an unknown ending, head or query, FolderError when the file
+    cannot be written, MissingExtraError when matplotlib is missing.
     """
     path = Path(path)
     check(path)
@@ -85,10 +93,15 @@ def _plot(observation: Observation, focus: Focus, path: Path, model: str | None,
     from clearhead.drawing import figure, fonts
 
     drawn = figure.words(observation, model)
+    png = path.suffix.lower() == ".png"
+    if png:
+        lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))
+        _note(path, sorted(lacking))
+        drawn = drawn.without(lacking)
     made = figure.draw(observation, focus, drawn, progress)
     buffer = BytesIO()
-    if path.suffix.lower() == ".png":
-        fonts.dress(made, str(path))
+    if png:
+        fonts.dress(made)
         made.savefig(buffer, format="png", dpi=figure.DPI)
         return buffer.getvalue()
     # The SVG writer reads these two from matplotlib's settings alone; they are put back at once. Without the salt
@@ -97,6 +110,20 @@ def _plot(observation: Observation, focus: Focus, path: Path, model: str | None,
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         made.savefig(buffer, format="svg", dpi=figure.DPI, metadata={"Date": None})
     return _for_readers(buffer.getvalue(), fonts.BASE, fonts.READER, drawn.title)
+
+
+def _note(path: Path, lacking: list[str]) -> None:
+    """Logs which characters are drawn as their code points, where any are."""
+    if lacking:
+        named = ", ".join(map(code_point, lacking[:NAMED]))
+        others = f" and {len(lacking) - NAMED} others" if len(lacking) > NAMED else ""
+        log.info(
+            "%s: no font here has %s (%s%s), so code points are drawn; .svg and .html use the reader's own fonts",
+            path,
+            many(len(lacking), "character"),
+            named,
+            others,
+        )
 
 
 def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:

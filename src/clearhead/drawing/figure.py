@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from clearhead.drawing import panels
 from clearhead.drawing.embed import Progress, head_count
 from clearhead.drawing.focus import Focus
-from clearhead.drawing.legible import legible, scientific, short, shortened
+from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
 from clearhead.drawing.row import Reading, read
 from clearhead.drawing.shrink import Shrinker
@@ -49,6 +49,16 @@ class Words:
     title: str
     subtitle: str
     labels: tuple[str, ...]  # of every place: "4 ·server"
+    stand_in: str | None = None  # what is written for one of the characters that no font has: "<U+1F600>"
+
+    def without(self, characters: Collection[str]) -> Words:
+        """The words with these characters, which no font has, written as code points."""
+        return Words(
+            title=spelled(self.title, characters),
+            subtitle=spelled(self.subtitle, characters),
+            labels=tuple(spelled(label, characters) for label in self.labels),
+            stand_in=code_point(min(characters)) if characters else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +215,8 @@ def _notes(
         )
     if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
         limits.append("Labels and titles that end in … are cut.")
+    if drawn.stand_in is not None:
+        limits.append(f"Code points such as {drawn.stand_in} stand for characters that no font here has.")
     return [*notes, " ".join(limits)] if limits else notes
 
 
