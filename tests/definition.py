@@ -24,7 +24,6 @@ from clearhead.attend import (
     knockout,
     left_padding,
     padding,
-    prefix,
     window,
 )
 from clearhead.attend.score import SCALED
@@ -44,17 +43,30 @@ class Case:
 
     mask: Mask
     sees: Rule
+    spans: tuple[tuple[int, int], ...] = ()  # cells of each text's own places, where some are padding
 
     def __and__(self, other: Case) -> Case:
-        return Case(self.mask & other.mask, lambda b, h, q, k: self.sees(b, h, q, k) and other.sees(b, h, q, k))
+        def both(b: int, h: int, q: int, k: int) -> bool:
+            return self.sees(b, h, q, k) and other.sees(b, h, q, k)
+
+        return Case(self.mask & other.mask, both, self.spans or other.spans)
+
+    def own(self, p_QK: np.ndarray, text: int) -> np.ndarray:
+        """The part of a text's weights that is no padding: what its map must be."""
+        (Q, K) = p_QK.shape
+        start, stop = self.spans[text] if self.spans else (0, K)
+        rows = [i for i in range(Q) if start <= K - Q + i < stop]
+        return p_QK[rows][:, start:stop]
 
 
 def case_padding(lengths: Sequence[int]) -> Case:
-    return Case(padding(torch.tensor(lengths)), lambda b, h, q, k: k < lengths[b])
+    spans = tuple((0, length) for length in lengths)
+    return Case(padding(torch.tensor(lengths)), lambda b, h, q, k: k < lengths[b], spans)
 
 
 def case_left_padding(starts: Sequence[int]) -> Case:
-    return Case(left_padding(torch.tensor(starts)), lambda b, h, q, k: k >= starts[b])
+    spans = tuple((start, KEYS) for start in starts)
+    return Case(left_padding(torch.tensor(starts)), lambda b, h, q, k: k >= starts[b], spans)
 
 
 def case_documents(ids: Sequence[Sequence[int]]) -> Case:
@@ -67,10 +79,6 @@ def case_window(size: int) -> Case:
 
 def case_band(size: int) -> Case:
     return Case(band(size), lambda b, h, q, k: -size < q - k < size)
-
-
-def case_prefix(size: int) -> Case:
-    return Case(prefix(size), lambda b, h, q, k: k <= q or k < size)
 
 
 def case_knockout(pairs: Sequence[tuple[int, int]], head: int | None = None) -> Case:
@@ -96,7 +104,6 @@ MASKS: dict[str, Case] = {
     "padding left, one text empty": CAUSAL & case_left_padding([11, 2]),
     "documents": DOCUMENTS,
     "causal & documents": CAUSAL & DOCUMENTS,
-    "prefix": case_prefix(4),
     "knock-out": CAUSAL & case_knockout(PAIRS),
     "knock-out in one head": case_knockout(PAIRS, head=2),
     "knock-out of all that is seen": CAUSAL & case_window(1) & case_knockout([(10, 10), (0, 0)], head=1),

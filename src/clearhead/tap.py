@@ -17,20 +17,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a model: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.feed_forward``, ``decoder.embedding``.
+    """A place in a model: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.feed_forward``.
 
-    layer: None for what no layer has
     kind: self or cross, attention over the own or another text; feed_forward; residual, the stream after the layer;
-        embedding, the stream before the first
+        embedding, the stream before layer 0
     stack: decoder or encoder
     """
 
-    layer: int | None
+    layer: int
     kind: str = "self"
     stack: str = "decoder"
 
     def __str__(self) -> str:
-        return f"{self.stack}.{self.kind}" if self.layer is None else f"{self.stack}.{self.layer}.{self.kind}"
+        return f"{self.stack}.{self.layer}.{self.kind}"
 
     @property
     def attends(self) -> bool:
@@ -45,7 +44,7 @@ class Watcher(Protocol):
     """Sees the passes made while it is in force, and may change them. ``request`` is one of ``clearhead.attend``."""
 
     def begin(self, queries: int, first: int, spans: Spans) -> None:
-        """A pass over ``queries`` new cells from cell ``first`` on; ``spans`` are the cells of each batch row's text."""
+        """A pass over ``queries`` new cells from ``first`` on; ``spans`` are the cells of each batch row's text."""
         ...
 
     def before(self, request: Any) -> Any:

@@ -8,6 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
+from clearhead.attend.backends import reference, sdpa
+from clearhead.errors import WatchError
+from clearhead.watching import watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -23,21 +31,12 @@ from definition import (
     case_knockout,
     case_left_padding,
     case_padding,
-    case_prefix,
     case_window,
     outputs,
     request,
     tensors,
     weights,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
-from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
-from clearhead.attend.backends import reference, sdpa
-from clearhead.errors import WatchError
-from clearhead.watching import watch
 
 KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
 
@@ -290,7 +289,6 @@ def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
     parts = st.one_of(
         st.just(CAUSAL),
         st.integers(1, keys + 1).map(case_window),
-        st.integers(0, keys + 1).map(case_prefix),
         st.lists(st.integers(0, keys), **per_text).map(case_padding),
         st.lists(st.integers(0, keys), **per_text).map(case_left_padding),
         st.lists(st.lists(st.integers(-1, 2), min_size=keys, max_size=keys), **per_text).map(case_documents),

@@ -10,7 +10,6 @@ from clearhead.analysis import observe
 from clearhead.drawing import Focus, draw, embed
 from clearhead.text import SEPARATOR, Tokenizer
 from clearhead.watching import Record, watch
-from clearhead.watching.observation import Observation
 from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small
 
 
@@ -113,4 +112,4 @@ def test_draw_says_which_head_and_hears_every_head(tmp_path: Path):
     assert isinstance(focus, Focus)
     assert (focus.site.layer, focus.row) == (1, 2)
     assert heard == [(n, LAYERS * HEADS) for n in range(1, LAYERS * HEADS + 1)]
-    assert Observation.of(record) is record
+    assert record.only() is record

@@ -41,7 +41,7 @@ def test_each_cell_is_the_largest_visible_weight_it_covers(cells: int, window: i
 def test_blocks_give_the_same_image(monkeypatch: pytest.MonkeyPatch):
     record = looked_at("a text of thirty-one bytes here", window=5)
     whole = Shrinker(record, 7).image(Site(0), 2)
-    monkeypatch.setattr("clearhead.watching.observation.BLOCK", 5 * 32)
+    monkeypatch.setattr("clearhead.watching.text_record.BLOCK", 5 * 32)
     monkeypatch.setattr("clearhead.watching.map.BLOCK", 3 * 32)
     np.testing.assert_array_equal(Shrinker(record, 7).image(Site(0), 2), whole)
 

@@ -9,7 +9,7 @@ import torch
 from clearhead.errors import OptionError, TextError, WatchError, many
 from clearhead.model import Transformer
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Knockout, Observation, watch
+from clearhead.watching import Edit, TextRecord, Words, watch
 
 
 def observe(
@@ -19,7 +19,7 @@ def observe(
     *,
     pair: str | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
 
     ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
@@ -56,7 +56,7 @@ def observe_ids(
     text: str | None = None,
     types: Sequence[int] | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
     config = transformer.config
     if max(ids) >= config.vocabulary:
@@ -64,9 +64,6 @@ def observe_ids(
             f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
             "use the tokenizer the model was trained with"
         )
-    beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
-    if beyond:
-        raise WatchError(f"{beyond[0]}: the text has {many(len(ids), 'token')}, counted from 0; name places inside it")
     was_training = transformer.training
     transformer.eval()
     try:
@@ -76,8 +73,9 @@ def observe_ids(
             transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
     finally:
         transformer.train(was_training)
-    record.tokens = tokenizer.labels(ids)
-    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids))
+    labels, pieces = tokenizer.labels(ids), _pieces(tokenizer, ids)
+    record.words[0] = Words(tokens=labels, ids=list(ids), pieces=pieces, text=text)
+    return record.only()
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

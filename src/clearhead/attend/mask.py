@@ -231,7 +231,7 @@ class Mask:
         return next((why for part in self.parts if (why := part.misfit(batch, heads, keys, device))), None)
 
     def spans(self, batch: int, keys: int) -> tuple[tuple[int, int], ...]:
-        """The cells (start, stop) of each batch row's text among ``keys`` cells: all of them where nothing is padding."""
+        """The cells (start, stop) of each batch row's text among ``keys`` cells: all where nothing is padding."""
         found = next((part.spans for part in self.parts if isinstance(part, Padding)), ((0, keys),) * batch)
         return tuple((min(start, keys), min(stop, keys)) for start, stop in found)
 

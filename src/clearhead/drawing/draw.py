@@ -14,8 +14,7 @@ from clearhead.drawing.focus import Focus, choose
 from clearhead.drawing.legible import code_point
 from clearhead.errors import MissingExtraError, OptionError, many
 from clearhead.files import replacing
-from clearhead.watching import Record
-from clearhead.watching.observation import Observation
+from clearhead.watching import Record, TextRecord
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ NAMED = 20
 
 
 def draw(
-    record: Record,
+    record: Record | TextRecord,
     path: str | Path,
     *,
     layer: int | None = None,
@@ -53,17 +52,17 @@ def draw(
     """
     path = Path(path)
     check(path)
-    observation = Observation.of(record)
-    model = model or observation.model
-    focus = choose(observation, layer=layer, head=head, query=query)
+    record = record.only()
+    model = model or record.model
+    focus = choose(record, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()
     if ending == ".json":
-        parts = export.lines(observation, focus, model=model, progress=hears)
+        parts = export.lines(record, focus, model=model, progress=hears)
     elif ending == ".html":
-        parts = page.lines(observation, focus, model=model, progress=hears)
+        parts = page.lines(record, focus, model=model, progress=hears)
     else:
-        parts = iter([_plot(observation, focus, path, model, hears)])
+        parts = iter([_plot(record, focus, path, model, hears)])
     with replacing(path) as file:
         file.writelines(parts)
     return focus
@@ -87,18 +86,18 @@ def check(path: Path) -> None:
             ) from None
 
 
-def _plot(observation: Observation, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
+def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
     import matplotlib as mpl
 
     from clearhead.drawing import figure, fonts
 
-    drawn = figure.words(observation, model)
+    drawn = figure.words(record, model)
     png = path.suffix.lower() == ".png"
     if png:
         lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))
         _note(path, sorted(lacking))
         drawn = drawn.without(lacking)
-    made = figure.draw(observation, focus, drawn, progress)
+    made = figure.draw(record, focus, drawn, progress)
     buffer = BytesIO()
     if png:
         fonts.dress(made)

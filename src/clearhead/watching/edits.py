@@ -1,8 +1,9 @@
 """Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied as the model runs.
 
-An edit names its site by layer, kind and stack: attention over the own text (``self``) or another (``cross``), the
-``feed_forward``, the ``residual`` stream after the layer. The stack (``decoder``, ``encoder``) is named where a model has
-both. An edit acts on every text of a record unless it names one. Places are each text's own; padding is not counted.
+An edit names its site by layer, kind and stack. Kinds are attention over the own text (``self``) or another
+(``cross``), the ``feed_forward``, and the ``residual`` stream after the layer; the stack (``decoder``, ``encoder``) is
+named where a model has both. An edit acts on every text of a record unless it names one. Places are each text's own:
+padding is not counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex, cast
 
 from torch import Tensor
 
@@ -86,7 +87,7 @@ def _numbers(edit: Edit, *names: str) -> None:
         if value is None and name in OPTIONAL:
             continue
         try:
-            index(value)
+            index(cast(SupportsIndex, value))
         except TypeError:
             raise WatchError(f"{edit}: {name} is {shown(value)}; it must be a whole number") from None
 
@@ -180,15 +181,12 @@ def before(edits: Iterable[Edit], request: Request, seen: Pass) -> Request:
 
 def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor, seen: Pass) -> Tensor:
     """The heads' outputs with this site's ablations and scalings of heads; the given tensor when there are none."""
-    here = [edit for edit in edits if edit.head is not None and _here(edit, site)]
-    factors = [
-        (edit, edit.factor if isinstance(edit, Scale) else 0.0) for edit in here if not isinstance(edit, Knockout)
-    ]
-    if not factors:
+    here = [e for e in edits if not isinstance(e, Knockout) and e.head is not None and _here(e, site)]
+    if not here:
         return o_BHQD
     factor_BH = o_BHQD.new_ones(o_BHQD.shape[:2])
-    for edit, factor in factors:
-        factor_BH[_rows(edit, seen), edit.head] *= factor
+    for edit in here:
+        factor_BH[_rows(edit, seen), edit.head] *= _factor(edit)
     return o_BHQD * factor_BH[:, :, None, None]
 
 
@@ -197,9 +195,13 @@ def part(edits: Iterable[Edit], site: Site, x_BTE: Tensor, seen: Pass) -> Tensor
     for edit in edits:
         if not isinstance(edit, Knockout) and edit.head is None and _here(edit, site):
             factor_B = x_BTE.new_ones(len(x_BTE))
-            factor_B[_rows(edit, seen)] = edit.factor if isinstance(edit, Scale) else 0.0
+            factor_B[_rows(edit, seen)] = _factor(edit)
             x_BTE = x_BTE * factor_B[:, None, None]
     return x_BTE
+
+
+def _factor(edit: Scale | Ablate) -> float:
+    return edit.factor if isinstance(edit, Scale) else 0.0
 
 
 def _rows(edit: Edit, seen: Pass) -> list[int]:

@@ -82,6 +82,11 @@ class Call:
         """The key cell that query 0 sits at; negative where more queries than keys tell that they are two texts."""
         return self.k_BGKD.shape[2] - self.q_BHQD.shape[2]
 
+    @property
+    def two_texts(self) -> bool:
+        """True when queries and keys are of two texts, with no distance between them."""
+        return self.site.kind == "cross" or self.first_cell < 0
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -93,10 +98,7 @@ class Segment:
     @property
     def queries(self) -> slice:
         """Query rows of the call."""
-        own = self.call.seen.own(self.row)
-        return (
-            own if self.call.site.kind == "self" and self.call.first_cell >= 0 else slice(0, self.call.q_BHQD.shape[2])
-        )
+        return slice(0, self.call.q_BHQD.shape[2]) if self.call.two_texts else self.call.seen.own(self.row)
 
     @property
     def count(self) -> int:
@@ -112,9 +114,7 @@ class Segment:
     def keys(self) -> int:
         """Number of key places."""
         start, stop = self.call.spans[self.row]
-        if self.call.site.kind == "self" and self.call.first_cell >= 0:
-            return min(stop - start, self.call.seen.places[self.row])
-        return stop - start
+        return stop - start if self.call.two_texts else min(stop - start, self.call.seen.places[self.row])
 
     @property
     def first_place(self) -> int:
@@ -122,7 +122,7 @@ class Segment:
         return self.call.first_cell + self.queries.start - self.start
 
     def visible(self, rows: slice, head: slice) -> Tensor:
-        """Which of the text's keys the queries ``rows`` (counted in the segment) see: bool, broadcast to (1, h, q, K)."""
+        """Which of the text's keys the queries ``rows`` of the segment see: bool, broadcast to (1, h, q, K)."""
         device = self.call.q_BHQD.device
         b = torch.full((1, 1, 1, 1), self.row, device=device)
         h = torch.arange(head.start, head.stop, device=device).view(1, -1, 1, 1)

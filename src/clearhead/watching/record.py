@@ -54,11 +54,10 @@ class Record:
         self._known: dict[int, int] = {}  # places of each text
 
     def __repr__(self) -> str:
+        if not self._calls:
+            return "Record(nothing seen)"
         several = f"{len(self)} texts, " if len(self) > 1 else ""
-        heads = sum(1 for _ in self)
-        return (
-            f"Record({several}{heads} heads, {self.nbytes() / 1e6:.1f} MB)" if self._calls else "Record(nothing seen)"
-        )
+        return f"Record({several}{sum(1 for _ in self)} heads, {self.nbytes() / 1e6:.1f} MB)"
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -81,6 +80,8 @@ class Record:
             ) from None
         if text < 0:
             text = self.texts[text] if -text <= len(self.texts) else text
+        if not self._known:
+            raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
         if text not in self._known:
             raise WatchError(f"record: text {text} was asked for; it holds {_listed(self.texts) or 'none'}")
         return TextRecord(self, text)
@@ -205,8 +206,8 @@ class Record:
             return last
         if first and last is not None:
             raise WatchError(
-                f"record: a pass over {queries} cells from cell {first} on, of {batch} batch rows, was made after one "
-                f"that ended at cell {self._length}, of {len(last)}; go on with its cache, or begin at cell 0"
+                f"record: a pass of {batch} batch rows begins at place {first}, after one of {len(last)} that ended at "
+                f"place {self._length}; under one watch, go on with its cache or begin a text anew"
             )
         new = max(self._known, default=-1) + 1
         return tuple(range(new, new + batch))

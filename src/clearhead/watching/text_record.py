@@ -44,10 +44,8 @@ class TextRecord:
         for site, calls in record.calls().items():
             if found := list(segments(calls, number)):
                 self._segments[site] = found
-        if not self._segments:
-            raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
         known = record.words.get(number, Words())
-        places = self.shape[1]
+        places = self.shape[1] if self._segments else 0  # a batch row of padding alone
         self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
         self.tokens = known.tokens or [str(place) for place in range(places)]
         if len(self.tokens) != places:
@@ -55,6 +53,10 @@ class TextRecord:
 
     def __repr__(self) -> str:
         return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
+
+    def only(self) -> TextRecord:
+        """Itself: as of a record of one text."""
+        return self
 
     @property
     def model(self) -> str | None:
@@ -115,7 +117,7 @@ class TextRecord:
 
     def _at(self, layer: Any) -> list[Site]:
         """The sites at a layer or a slice of layers. Raises WatchError unless each layer has one."""
-        layers = sorted({site.layer for site in self._segments if site.layer is not None})
+        layers = sorted({site.layer for site in self._segments})
         asked = layers[layer] if isinstance(layer, slice) else [_layer(layer, layers)]
         sites: list[Site] = []
         for each in asked:
