@@ -78,6 +78,22 @@ def test_chinese_two_before_a_measure_word_is_liang(chinese: list[Story]) -> Non
     assert not found(chinese, r"(?<![十第期])二(?:个|只|条|把|张|颗|本|块|枚|头|匹|根|支|顶|件|碗|杯|瓶)")
 
 
+MEASURES = {
+    "龙": "条", "云": "朵", "台阶": "级", "鸽子": "只", "驴": "头", "羊": "只", "牛": "头", "马": "匹", "狗": "条只",
+    "硬币": "枚", "钥匙": "把", "雪橇": "架", "拼图": "副", "椅子": "把", "船": "条艘", "靴子": "只双", "桥": "座",
+    "丝带": "条", "梯子": "架", "面包": "个块", "白菜": "棵", "扣子": "颗", "信": "封",
+}  # fmt: skip
+
+
+def test_chinese_things_are_counted_with_their_own_measure_words(chinese: list[Story]) -> None:
+    """The measure words are written here by hand; an adjective may stand between the two."""
+    every = "个只条把张颗本块枚头匹根支顶件座艘架副双朵级串棵封"
+    for noun, measures in MEASURES.items():
+        counted = re.compile(rf"[一两三四五六七八九十几]([{every}])[小大旧新老破高白红空]?{noun}")
+        seen = {hit[1] for story in chinese for hit in counted.finditer(story.text)}
+        assert seen <= set(measures), (noun, seen)
+
+
 def test_no_story_is_told_twice() -> None:
     for name in ("world-en", "world-zh"):
         stories = corpora.get(name).stories(seed=3)

@@ -25,7 +25,7 @@ def casters(tables: Tables) -> dict[str, Caster]:
     """Things by the name used in a plot's first line, where a table is not enough."""
     food = tuple(_grocery(*row) for row in tables["food"].rows)
     wares = {maker: [thing(*row) for row in rows] for maker, rows in by_first(tables["ware"]).items()}
-    boxes = [f"{colour}{box}" for colour in tables["colour"].first for box in tables["container"].first]
+    boxes = [f"{colour}色{box}" for colour in tables["colour"].first for box in tables["container"].first]
     kinds, names, numbers = tables["pet_kind"].rows, tables["pet_name"].first, tables["number"].first
 
     def pet(cast: Cast) -> Word:
