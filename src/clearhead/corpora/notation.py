@@ -79,11 +79,9 @@ def read(package: str, *, space: str) -> Data:
 
     Raises GrammarError, with file and line, for a line out of place, a table written twice, a row with too many cells.
     """
-    files = sorted(
-        (file for file in resources.files(package).iterdir() if file.name.endswith(".txt")), key=lambda file: file.name
-    )
+    files = {file.name: file for file in resources.files(package).iterdir() if file.name.endswith(".txt")}
     folder = package.rpartition(".")[2]
-    texts = {f"{folder}/{file.name}": file.read_text(encoding="utf-8") for file in files}
+    texts = {f"{folder}/{name}": files[name].read_text(encoding="utf-8") for name in sorted(files)}
     return data(texts, space=space)
 
 
