@@ -121,9 +121,10 @@ class TestKept:
             attend(q, k, torch.randn(2, 3, 5, 7), mask=causal(), site=SITE)
         assert record.nbytes() == qk.nbytes
         qk.zero_()
+        # equal logits: the record reads qk itself
         assert record.map(SITE, 0, text=0)[4].tolist() == pytest.approx(
             [0.2] * 5
-        )  # equal logits: the record reads qk itself
+        )
 
     def test_a_cache_is_shared_and_counted_once(self) -> None:
         q, _, v = tensors(6, 3, KEYS)
