@@ -49,7 +49,10 @@ class Case:
         def both(b: int, h: int, q: int, k: int) -> bool:
             return self.sees(b, h, q, k) and other.sees(b, h, q, k)
 
-        return Case(self.mask & other.mask, both, self.spans or other.spans)
+        spans = self.spans or other.spans
+        if self.spans and other.spans:
+            spans = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(self.spans, other.spans, strict=True))
+        return Case(self.mask & other.mask, both, spans)
 
     def own(self, p_QK: np.ndarray, text: int) -> np.ndarray:
         """The part of a text's weights that is no padding: what its map must be."""

@@ -12,7 +12,7 @@ from clearhead.errors import TextError, WatchError
 from clearhead.model import ModelConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
-from clearhead.watching import Knockout, Record, TextRecord, Words, watch
+from clearhead.watching import Knockout, Record, Words, watch
 from clearhead.watching.map import BLOCK
 from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small
 
@@ -129,10 +129,10 @@ def test_a_tokenizer_of_another_model_is_refused():
 
 def test_records_that_are_not_one_text_are_refused():
     with pytest.raises(WatchError, match="holds nothing yet"):
-        TextRecord(Record(small().sites()))
+        Record(small().sites()).only()
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2], [3, 4]]), mask=padding(torch.tensor([2, 1])))
-    with pytest.raises(WatchError, match="holds 2 texts at once"):
+    with pytest.raises(WatchError, match="it holds the texts 0, 1; name one"):
         record.only()
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2]]))

@@ -15,7 +15,8 @@ def test_queries_and_keys_are_kept_as_they_are(config):
     with torch.inference_mode(), watch(model) as record:
         model(torch.arange(5).unsqueeze(0))
     for site, head in record:
-        (call,) = record.map(site, head)._calls
+        (segment,) = record.map(site, head)._segments
+        call = segment.call
         storage = call.q_BHQD.untyped_storage()
         assert storage.data_ptr() == call.k_BGKD.untyped_storage().data_ptr()
         assert storage.nbytes() == call.q_BHQD.nbytes + call.k_BGKD.nbytes

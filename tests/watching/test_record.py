@@ -122,9 +122,7 @@ class TestKept:
         assert record.nbytes() == qk.nbytes
         qk.zero_()
         # equal logits: the record reads qk itself
-        assert record.map(SITE, 0, text=0)[4].tolist() == pytest.approx(
-            [0.2] * 5
-        )
+        assert record.map(SITE, 0, text=0)[4].tolist() == pytest.approx([0.2] * 5)
 
     def test_a_cache_is_shared_and_counted_once(self) -> None:
         q, _, v = tensors(6, 3, KEYS)
@@ -283,8 +281,8 @@ class TestContext:
         assert list(mine) == []  # a new thread starts unwatched
         assert torch.equal(outputs["plain"], alone)
         assert torch.equal(outputs["edited"][:, 0], torch.zeros_like(alone[:, 0]))
-        assert records["plain"][3, 0][0].count_nonzero() == KEYS - 4
-        assert records["edited"][3, 0][0].count_nonzero() == 3
+        assert records["plain"][0][3, 0][0].count_nonzero() == KEYS - 4
+        assert records["edited"][0][3, 0][0].count_nonzero() == 3
         assert watchers() == ()
 
 

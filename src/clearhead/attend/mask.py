@@ -232,8 +232,12 @@ class Mask:
 
     def spans(self, batch: int, keys: int) -> tuple[tuple[int, int], ...]:
         """The cells (start, stop) of each batch row's text among ``keys`` cells: all where nothing is padding."""
-        found = next((part.spans for part in self.parts if isinstance(part, Padding)), ((0, keys),) * batch)
-        return tuple((min(start, keys), min(stop, keys)) for start, stop in found)
+        found = [(0, keys)] * batch
+        for part in self.parts:
+            if isinstance(part, Padding):
+                both = zip(found, part.spans, strict=True)
+                found = [(min(max(start, a), keys), min(stop, b)) for (start, stop), (a, b) in both]
+        return tuple((start, max(start, stop)) for start, stop in found)
 
     def visible(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """Bool tensor broadcast from index tensors: batch, head, query place and key place."""
