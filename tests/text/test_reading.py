@@ -129,4 +129,4 @@ def test_an_unknown_encoding_names_the_nearest():
 
 
 def test_only_a_newline_ends_a_line():
-    assert list(lines(["a\u2028b\x85c\r", "\nd", "e\n\nf"])) == ["a\u2028b\x85c\r", "de", "", "f"]
+    assert list(lines(["a\u2028b\x85c\r", "\nd", "e\n\nf"], "f")) == ["a\u2028b\x85c\r", "de", "", "f"]

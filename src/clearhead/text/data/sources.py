@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".md", ".jsonl")
 READ = 1 << 20
-READ_PACKED = 1 << 14  # text unpacks to 3 to 10 times its size; nothing but zeros to 1,000 (.gz) or 32,000 times (.zst)
 
 Progress = Callable[[int, int | None], None]
 
@@ -109,7 +108,7 @@ class FileSource:
                 yield Block(text, empty)
                 empty = False
         else:
-            for number, line in enumerate(lines(texts), start=1):
+            for number, line in enumerate(lines(texts, self.name), start=1):
                 if line.strip():
                     yield Block(self._record(line, number, self.field), True)
                     empty = False
@@ -133,14 +132,13 @@ class FileSource:
             raise TextError(f"{self.name}: changed while it was read; run again when nothing writes to it")
 
     def _bytes(self) -> Iterator[bytes]:
-        size = READ_PACKED if self._packing else READ
         if self._spool is not None:
             self._spool.seek(0)
-            yield from iter(lambda spool=self._spool: spool.read(size), b"")
+            yield from iter(lambda spool=self._spool: spool.read(READ), b"")
             return
         try:
             with self.path.open("rb") as file:
-                yield from iter(lambda: file.read(size), b"")
+                yield from iter(lambda: file.read(READ), b"")
         except OSError as fault:
             raise _unreadable(self.path, fault) from fault
 
