@@ -164,7 +164,7 @@ class TestDamage:
                 silent.add(place)
         assert len(silent) <= len('"clearhead.sha256"') + len('"pt"')
 
-    @pytest.mark.parametrize("change", [0x01, 0x02, 0x20])
+    @pytest.mark.parametrize("change", [0x01, 0x02, 0x04])
     def test_the_name_of_the_checksum_cannot_switch_it_off(self, change: int, tmp_path: Path) -> None:
         """Where we wrote other notes too, as beside every model's weights."""
         write_tensors(tmp_path / "t", TENSORS, {"clearhead.config": "1"})
@@ -172,7 +172,7 @@ class TestDamage:
         begin = whole.index(b"clearhead.sha256")
         for place in range(begin, begin + len(b"clearhead.sha256")):
             (tmp_path / "t").write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
-            with pytest.raises(FolderError, match="altered since it was written: it has lost its checksum"):
+            with pytest.raises(FolderError, match="altered since it was written: it has no checksum"):
                 read_tensors(tmp_path / "t")
 
     def test_one_of_our_own_has_a_checksum(self, tmp_path: Path) -> None:

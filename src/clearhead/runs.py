@@ -149,7 +149,7 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
 
     What a killed process left half-written is removed. Raises FolderError naming what is missing, truncated or altered.
     """
-    if not (folder / RECIPE).is_file():
+    if not (folder / RECIPE).exists():
         raise FolderError(
             f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
             "began; begin one with clearhead train TEXT"

@@ -115,7 +115,7 @@ class TensorFile:
         self._checksum = self.notes.pop(CHECKSUM, None)
         self.checked = self._checksum is not None
         if not self.checked and any(name.startswith(OWN) for name in self.notes):  # another tool would keep none or all
-            raise FolderError(f"{path}: altered since it was written: it has lost its checksum; copy it again")
+            raise FolderError(f"{path}: altered since it was written: it has no checksum; copy it again")
         self.notes.pop("format", None)
         unknown = {entry["dtype"] for entry in header.values()} - DTYPES.keys()
         if unknown:

@@ -102,7 +102,7 @@ def read_columns(path: Path) -> dict[str, Array] | None:
     except FileNotFoundError:
         return None
     except FolderError as fault:
-        log.warning("%s", fault)
+        log.warning("%s; it is made anew", str(fault).partition(";")[0])
         return None
     if header is None:
         log.warning("%s: truncated or altered, so it is made anew", path)
