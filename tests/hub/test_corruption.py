@@ -326,6 +326,17 @@ def test_what_is_no_file_is_named(
                     reading(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_what_is_there_and_cannot_be_read_is_not_to_be_copied(
+    name: str, folders: dict[str, Files], tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "run", folders["qwen3"])
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # round and round; a superuser may read whatever its permissions
+    with pytest.raises(FolderError, match=rf"{name}: cannot be read: Too many levels of .*; check its permissions"):
+        hub.load(folder)
+
+
 @pytest.mark.parametrize("kind", HUGE)
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors.index.json"])
 def test_huge_or_deep_json(name: str, kind: str, folders: dict[str, Files], tmp_path: Path) -> None:

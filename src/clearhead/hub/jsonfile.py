@@ -28,6 +28,6 @@ def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
     try:
         return read_bounded(path, most)
     except OSError as error:
-        raise FolderError(
-            f"{path}: cannot be read: {error.strerror}; {path.parent} is not a whole model folder"
-        ) from None
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        way = f"{path.parent} is not a whole model folder" if missing else "check its permissions and the disk"
+        raise FolderError(f"{path}: cannot be read: {error.strerror}; {way}") from None

@@ -80,7 +80,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
         table = json.loads(read_bounded(path, LARGEST_SETTINGS).decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as fault:
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+    except (ValueError, RecursionError) as fault:
         raise FolderError(f"{path}: truncated or altered: {fault}; copy it again from where it came") from fault
     if not isinstance(table, dict):
         raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
@@ -180,8 +182,12 @@ def _templates(folder: Path) -> dict[str, str]:
             if path.exists():
                 with reading(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
                     found[name] = text.read(LARGEST_TEMPLATE + 1)
-        except (OSError, UnicodeDecodeError) as fault:
-            raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+        except OSError as fault:
+            raise FolderError(
+                f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk"
+            ) from fault
+        except UnicodeDecodeError as fault:
+            raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return found
 
 

@@ -47,8 +47,10 @@ def text_of(path: Path) -> str:
     """The text of a tokenizer's file. Raises FolderError when it cannot be read or is beyond measure."""
     try:
         text = read_bounded(path, TOKENIZER_AT_MOST).decode()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+    except UnicodeDecodeError as fault:
+        raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
