@@ -118,8 +118,14 @@ class TestAFolder:
         assert names(tmp_path) == []
 
     def test_whose_process_was_killed_is_removed_by_the_next(self, tmp_path: Path) -> None:
-        (tmp_path / ".a.0123456789abcdef.tmp").mkdir()
-        (tmp_path / ".a.0123456789abcdef.tmp" / "half").write_text("x")
+        program = (
+            "import os, signal, sys; from pathlib import Path; from clearhead.files import replacing_folder\n"
+            "with replacing_folder(Path(sys.argv[1])) as folder:\n"
+            "    (folder / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        ended = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], timeout=60, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert len(leftovers(tmp_path, "a", folders=True)) == 1
         (tmp_path / ".b.0123456789abcdef.tmp").mkdir()
         with replacing_folder(tmp_path / "a"):
             pass

@@ -286,6 +286,8 @@ def _tokenizer(
 
 def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:
     kept = _stdin(folder, config)
+    if "-" in names and kept.is_fifo():  # a source may be a pipe, which is then read to its end
+        raise FolderError(f"{kept}: is a pipe, and should be a file; copy the file there")
     try:
         found = sources([kept if name == "-" else name for name in names], field=config.field, encoding=config.encoding)
     except TextError as fault:

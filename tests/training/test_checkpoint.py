@@ -84,11 +84,17 @@ def test_what_a_kill_left_is_removed_by_the_next_save(tmp_path):
 def test_what_others_put_into_the_folder_stays(tmp_path):
     for name in ("notes.txt", "my-backup.safetensors", "7.safetensors", ".mine.tmp"):
         (tmp_path / name).write_text("mine")
+    (tmp_path / "000000001.safetensors").mkdir()
     save_state(tmp_path, at(3))
     save_state(tmp_path, at(4))
     assert names(tmp_path) == [
-        ".mine.tmp", "000000004.safetensors", "7.safetensors", "my-backup.safetensors", "notes.txt",
-    ]  # fmt: skip
+        ".mine.tmp",
+        "000000001.safetensors",  # a folder
+        "000000004.safetensors",
+        "7.safetensors",
+        "my-backup.safetensors",
+        "notes.txt",
+    ]
     assert load_state(tmp_path).progress.step == 4
 
 

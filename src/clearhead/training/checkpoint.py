@@ -74,7 +74,7 @@ def save_state(folder: Path, state: State) -> None:
         tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
         write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
     for other in _states(folder):
-        if other != whole:
+        if other != whole and not other.is_dir():
             other.unlink()
     remove_leftovers(folder)
 

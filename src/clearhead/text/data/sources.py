@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.files import reading
 from clearhead.text.data.reading import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import Block
 
@@ -137,10 +138,12 @@ class FileSource:
             yield from iter(lambda spool=self._spool: spool.read(READ), b"")
             return
         try:
-            with self.path.open("rb") as file:
+            with reading(self.path) as file:
                 yield from iter(lambda: file.read(READ), b"")
         except OSError as fault:
             raise _unreadable(self.path, fault) from fault
+        except FolderError as fault:  # a folder, a device, a pointer of Git LFS
+            raise TextError(str(fault)) from None
 
     def _record(self, line: str, number: int, field: str) -> str:
         where = f"{self.name}: line {number}"
