@@ -2,10 +2,12 @@
 
 import os
 import resource
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -39,3 +41,19 @@ def file_limit() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """A test that waits, as who opens a pipe does, fails after 30 seconds."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("this test waits for what does not come")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(30)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

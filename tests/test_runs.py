@@ -131,12 +131,18 @@ class TestText:
         with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
             runs.prepare(known.config, texts / "run", quiet)
 
+    @pytest.mark.usefixtures("at_once")
     def test_standard_input_is_read_from_the_folder(self, texts: Path):
         folder = texts / "run"
         folder.mkdir()
         (folder / "stdin.txt").write_text("piped in")
         material = runs.prepare(config("-", "a.txt"), folder, quiet)
         assert material.tokenizer.decode(material.train.ids[:9]) == "<|endoftext|>piped in"
+        (folder / "stdin.txt").unlink()
+        os.mkfifo(folder / "stdin.txt")
+        with pytest.raises(FolderError, match=r"stdin\.txt: is a pipe, and should be a file"):
+            runs.prepare(config("-"), folder, quiet)
+        (folder / "stdin.txt").unlink()
         (folder / "stdin.txt").write_bytes(b"")
         with pytest.raises(TextError, match=r"^standard input: is empty"):
             runs.prepare(config("-"), folder, quiet)
@@ -256,6 +262,19 @@ class TestFolders:
         with pytest.raises(ConfigError, match="whatever"):
             fail()
         assert not (texts / "deep" / "run").exists()
+
+    def test_what_others_put_into_it_meanwhile_stays(self, texts: Path):
+        def fail() -> None:
+            with runs.claimed(texts / "run"):
+                (texts / "run" / "state").mkdir()
+                for name in ("recipe.toml", "log.jsonl", "stdin.txt", "notes.txt", "state/notes.txt"):
+                    (texts / "run" / name).write_text("")
+                raise ConfigError("whatever")
+
+        with pytest.raises(ConfigError, match="whatever"):
+            fail()
+        left = sorted(str(path.relative_to(texts / "run")) for path in (texts / "run").rglob("*"))
+        assert left == ["notes.txt", "state", "state/notes.txt"]
 
     def test_one_with_a_state_is_kept_whatever_happens(self, texts: Path):
         def fail() -> None:

@@ -1,5 +1,6 @@
 """The cache: whole or absent, checked when opened, readable by other tools."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,20 @@ def test_every_truncation_is_noticed(tmp_path: Path):
         assert read_columns(path) is None
     path.write_bytes(whole + b"\0")
     assert read_columns(path) is None
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_pipe_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    os.mkfifo(tmp_path / "t")
+    assert read_columns(tmp_path / "t") is None
+    assert caplog.messages == [f"{tmp_path / 't'}: is a pipe, and should be a file; it is made anew"]
+    write_columns(tmp_path / "t", PARTS)
+    assert read_columns(tmp_path / "t") is not None
+
+
+def test_a_header_beyond_pythons_depth_is_noticed(tmp_path: Path):
+    (tmp_path / "t").write_bytes(bytes(8) + b"[" * 4088)
+    assert read_columns(tmp_path / "t") is None
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):

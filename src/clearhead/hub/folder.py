@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
-import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,19 +15,19 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import flush, write_text
+from clearhead.files import replacing_folder, write_text
 from clearhead.hub.families import CODE, FAMILIES, Family, idle, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.names import SMALL, find
+from clearhead.hub.names import find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import check_free
 from clearhead.model import Cache, ModelConfig, Transformer, skeleton
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site
-from clearhead.tensorfile import refuse_other, write_tensors
+from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
@@ -140,15 +138,11 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(
             f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
         )
-    temporary = folder.with_name(f".{folder.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
-        save(temporary, model.transformer, model.tokenizer, model.papers)
-        temporary.replace(folder)
-        flush(folder.parent)
+        with replacing_folder(folder) as temporary:
+            save(temporary, model.transformer, model.tokenizer, model.papers)
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # renamed, unless it failed
 
 
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
@@ -239,8 +233,6 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
-    for name in SMALL:
-        refuse_other(folder / name)
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(

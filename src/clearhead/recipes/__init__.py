@@ -9,12 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
-from clearhead.errors import ConfigError, OptionError, nearest
+from clearhead.errors import ConfigError, FolderError, OptionError, nearest
+from clearhead.files import read_bounded
 from clearhead.model.config import ModelConfig
 from clearhead.plain import from_dict
 from clearhead.training.config import TrainConfig
 
 Table = dict[str, Any]
+
+FILE_AT_MOST = 2**20  # bytes; a recipe has some hundred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,13 @@ def read(name: str) -> Table:
 def read_file(path: Path) -> Table:
     """A TOML file as nested tables. Raises OptionError when it cannot be read, is not UTF-8 or not TOML."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a byte-order mark at the start
+        text = read_bounded(path, FILE_AT_MOST).decode("utf-8-sig")  # Windows' editors begin with a byte-order mark
     except FileNotFoundError:
         raise OptionError(f"config: there is no file {path}") from None
     except OSError as fault:
         raise OptionError(f"config: {path} cannot be read: {fault.strerror}") from None
+    except FolderError as fault:
+        raise OptionError(f"config: {fault}") from None
     except UnicodeDecodeError as error:
         raise OptionError(f"config: {path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
     if "\0" in text:  # UTF-16 without its mark, of which ASCII is UTF-8 too
@@ -71,7 +76,7 @@ def read_file(path: Path) -> Table:
         )
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, or numbers or nesting beyond Python's limits
         raise OptionError(f"config: {path} is not TOML: {error}") from None
 
 

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import WriteError
-from clearhead.files import replacing
+from clearhead.errors import FolderError, WriteError
+from clearhead.files import reading, replacing
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,12 @@ def read_columns(path: Path) -> dict[str, Array] | None:
     The whole file is read for the checksum, without staying in memory: about a second per gigabyte.
     """
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             header = _checked(file)
     except FileNotFoundError:
+        return None
+    except FolderError as fault:
+        log.warning("%s; it is made anew", str(fault).partition(";")[0])
         return None
     if header is None:
         log.warning("%s: truncated or altered, so it is made anew", path)
@@ -123,7 +126,7 @@ def _checked(file: BinaryIO) -> dict[str, Any] | None:
     try:
         header = json.loads(head[8:])
         checksum = header.pop("__metadata__")["checksum"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     data = hashlib.blake2b(digest_size=20)
     while raw := file.read(BLOCK):
