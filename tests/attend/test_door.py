@@ -8,6 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
+from clearhead.attend.backends import reference, sdpa
+from clearhead.errors import WatchError
+from clearhead.watching import watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -30,14 +38,6 @@ from definition import (
     tensors,
     weights,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
-from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
-from clearhead.attend.backends import reference, sdpa
-from clearhead.errors import WatchError
-from clearhead.watching import watch
 
 KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
 

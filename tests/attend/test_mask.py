@@ -6,7 +6,6 @@ import threading
 
 import pytest
 import torch
-from definition import KEYS, MASKS, SITE, Case, request, tensors
 
 from clearhead.attend import (
     FULL,
@@ -24,6 +23,7 @@ from clearhead.attend import (
 )
 from clearhead.attend.backends import sdpa
 from clearhead.errors import RequestError
+from definition import KEYS, MASKS, SITE, Case, request, tensors
 
 CPU = torch.device("cpu")
 

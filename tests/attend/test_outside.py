@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from definition import SITE, Watched, tensors
 
 from clearhead.attend import Mask, Score, attend, causal, documents, left_padding, window
 from clearhead.watching import watch
+from definition import SITE, Watched, tensors
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "gpt2-reference"
 

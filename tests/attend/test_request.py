@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from definition import tensors
 
 from clearhead.attend import (
     Mask,
@@ -26,6 +25,7 @@ from clearhead.attend import (
 )
 from clearhead.errors import RequestError
 from clearhead.tap import Site
+from definition import tensors
 
 Q, K, V = tensors(6, 3, 5)  # (2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 7)
 META = torch.device("meta")

@@ -8,7 +8,6 @@ import re
 
 import pytest
 import torch
-from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
 from torch import Tensor
 
 from clearhead.attend import Mask, attend, causal, knockout, left_padding, window
@@ -16,6 +15,7 @@ from clearhead.errors import RequestError, WatchError
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Edit, Knockout, Record, Scale, watch
 from clearhead.watching.edits import from_dict, to_dict
+from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
 
 MODEL = Watched({Site(0): 2, Site(3): 2, Site(3, "cross"): 2})
 Q, K, V = (torch.zeros(1, heads, 3, 1) for heads in (2, 1, 1))  # all logits 0: weights are even

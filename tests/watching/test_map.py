@@ -8,6 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
+import clearhead.watching.map as map_module
+from clearhead.attend import FULL, Mask, Score, attend, causal, knockout, padding, window
+from clearhead.errors import WatchError
+from clearhead.watching import AttentionMap, Record, watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -21,12 +27,6 @@ from definition import (
     tensors,
     weights,
 )
-from torch import Tensor
-
-import clearhead.watching.map as map_module
-from clearhead.attend import FULL, Mask, Score, attend, causal, knockout, padding, window
-from clearhead.errors import WatchError
-from clearhead.watching import AttentionMap, Record, watch
 
 
 def look(q: Tensor, k: Tensor, v: Tensor, mask: Mask, score: Score | None = None) -> Record:
