@@ -13,7 +13,7 @@ import torch
 
 from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, MemoryNeededError, OptionError, TextError
-from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.text import Tokenizer
 from clearhead.training import TrainConfig, check_memory, memory_needed
@@ -23,7 +23,7 @@ from little_configs import QWEN3
 
 TEXT = "From a text to a folder. " * 30
 MODEL = replace(QWEN3, vocabulary=257, context=8, layers=1)
-MIDDLING = ModelConfig(
+MIDDLING = DecoderConfig(
     vocabulary=1024,
     context=256,
     layers=4,

@@ -21,7 +21,7 @@ import tomli_w
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import leftovers, remove_leftovers, replacing, write_text
-from clearhead.model import Transformer, build, skeleton
+from clearhead.model import Network, build, skeleton
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
@@ -122,7 +122,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
-def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+def create(folder: Path, recipe: Recipe) -> tuple[Network, hub.Papers | None]:
     """Writes the recipe into the run folder and makes the model that is trained, with what stood beside its origin.
 
     Raises MemoryNeededError when training it would not fit into memory.
@@ -132,7 +132,7 @@ def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None
     return begun(recipe)
 
 
-def begun(recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+def begun(recipe: Recipe) -> tuple[Network, hub.Papers | None]:
     """A model with the weights that the run begins with, on the device, and what stood beside its origin if any."""
     if recipe.origin is None:
         return build(recipe.model, seed=recipe.train.seed).to(machine.device()), None
@@ -242,9 +242,7 @@ def interruptible() -> Generator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def keeper(
-    folder: Path, model: Transformer, tokenizer: Tokenizer, papers: hub.Papers | None = None
-) -> Callable[[], None]:
+def keeper(folder: Path, model: Network, tokenizer: Tokenizer, papers: hub.Papers | None = None) -> Callable[[], None]:
     """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
     whole = False
 

@@ -19,7 +19,7 @@ from calling import Done, call
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clearhead import hub
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEMPLATE = """{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}
@@ -31,7 +31,7 @@ TEMPLATE = """{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little model with a chat template whose answers never end by themselves."""
     tokenizer = Tokenizer.characters(["".join(map(chr, range(32, 127))) + "\n你好"])
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=400,
         layers=2,

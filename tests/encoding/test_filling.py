@@ -16,7 +16,7 @@ import clearhead as ch
 from clearhead import hub
 from clearhead.encoding import fill
 from clearhead.errors import OptionError, TextError
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEXTS = {
@@ -45,7 +45,7 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
 def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
     """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
     model = saved(tmp_path, "BERT")
-    prediction = model.transformer.encoder.prediction
+    prediction = model.transformer.prediction
     with torch.no_grad():
         model.transformer.embedding.weight.zero_()
         prediction.bias.zero_()
@@ -102,7 +102,7 @@ class TestRefused:
     def test_a_model_that_writes_on(self, tmp_path: Path) -> None:
         tokenizer = Tokenizer.bytes()
         attention = AttentionConfig(heads=2, kv_heads=2, head_width=4)
-        shape = ModelConfig(
+        shape = DecoderConfig(
             vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
         )
         hub.save(tmp_path, build(shape, seed=0), tokenizer)

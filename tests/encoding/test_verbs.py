@@ -137,9 +137,12 @@ def test_an_encoder_is_not_trained_here(
     monkeypatch.chdir(folder.parent)
     Path("text.txt").write_text("paris is the capital of france . " * 500, encoding="utf-8")
     assert called(monkeypatch, "train", "text.txt", "--from", folder, "--steps", "2", "--threads", "1") == 2
-    assert "train --from is for models that write on; this is an encoder" in capsys.readouterr().err
-    shape = "model.encoder={token_types=2}"
-    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", "--set", shape, "--out", "runs/none"]
+    assert (
+        "train --from needs a model made for next tokens, and this one is not; what it can do: fill its masks"
+        in capsys.readouterr().err
+    )
+    shape = ["--set", "model.kind=encoder", "--set", "model.token_types=2"]
+    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", *shape, "--out", "runs/none"]
     assert called(monkeypatch, "train", "text.txt", *options) == 2
-    assert "is for models that write on; this is an encoder" in capsys.readouterr().err
+    assert "training here needs a model made for next tokens" in capsys.readouterr().err
     assert not Path("runs/none").exists()

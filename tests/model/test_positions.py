@@ -108,8 +108,8 @@ class TestLearned:
 
 
 def test_the_config_chooses() -> None:
-    assert rotary(GPT2, GPT2.positions) is None
-    rule = rotary(QWEN3, PositionConfig(theta=123.0))
+    assert rotary(7, GPT2.positions, 23) is None
+    rule = rotary(6, PositionConfig(theta=123.0), 23)
     assert rule is not None
     assert (rule.width, rule.config.theta, rule.context) == (6, 123.0, 23)
     assert isinstance(skeleton(GPT2).positions, Learned)

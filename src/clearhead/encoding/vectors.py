@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, padding
 from clearhead.errors import TextError
-from clearhead.model import Transformer
+from clearhead.model import Network, needs
 from clearhead.model.parts.pooling import Pooling
 from clearhead.text import Tokenizer
 
@@ -21,15 +21,14 @@ log = logging.getLogger(__name__)
 TOKENS = 2**13
 
 
-def vectors(
-    transformer: Transformer, tokenizer: Tokenizer, texts: Sequence[str], pooling: Pooling | None = None
-) -> Tensor:
+def vectors(transformer: Network, tokenizer: Tokenizer, texts: Sequence[str], pooling: Pooling | None = None) -> Tensor:
     """vectors_NE, one row for each text in their order, in float32 or wider, on the CPU.
 
     Texts of similar length share a pass, padded on the right; each is what it would be alone, up to rounding. Of a
     text longer than the pooling's context the end is not read, which is logged; without such a context (or beyond the
     model's) TextError is raised. Raises TextError for an empty text where the tokenizer puts nothing around it.
     """
+    needs(transformer, "vectors", "vectors")
     pooling = Pooling() if pooling is None else pooling
     ids = [tokenizer.encode_document(text) for text in texts]
     ids = _cut(ids, tokenizer, pooling.context, transformer.config.context)

@@ -6,22 +6,25 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import RequestError
-from clearhead.model.config import ModelConfig
+from clearhead.model.state import State
 from clearhead.tap import watchers
 
 
-class Cache:
+class Cache(State):
     """Keys and values of every layer for up to ``capacity`` places; what is handed out are views, not copies."""
 
     def __init__(
-        self, config: ModelConfig, *, batch: int, capacity: int, dtype: torch.dtype, device: torch.device
+        self,
+        *,
+        layers: int,
+        kv_heads: int,
+        head_width: int,
+        batch: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
-        if capacity > config.context:
-            raise RequestError(
-                f"cache: {capacity} places were asked for; the model's context is {config.context} tokens"
-            )
-        a = config.attention
-        shape = (config.layers, batch, a.kv_heads, capacity, a.head_width)
+        shape = (layers, batch, kv_heads, capacity, head_width)
         self.k_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
@@ -68,17 +71,17 @@ class Cache:
             mine_LBGKD[:, :, :, :length] = theirs_LBGKD[:, :, :, :length]
         self.length = length
 
-    def keep(self, texts_R: Tensor, first: int) -> None:
-        """Goes on with some texts of the batch, in the given order, without the places before ``first``.
+    def keep(self, rows_R: Tensor, first: int) -> None:
+        """Goes on with some rows of the batch, in the given order, without the places before ``first``.
 
         The capacity stays, so ``first`` more places are free. Views handed out before stay as they are.
         """
         kept = slice(first, self.length)
-        shape = (self.k_LBGKD.shape[0], len(texts_R), *self.k_LBGKD.shape[2:])
+        shape = (self.k_LBGKD.shape[0], len(rows_R), *self.k_LBGKD.shape[2:])
         for name in ("k_LBGKD", "v_LBGKD"):
             old_LBGKD: Tensor = getattr(self, name)
             new_LBGKD = old_LBGKD.new_empty(shape)
-            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, texts_R, :, kept]
+            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, kept]
             setattr(self, name, new_LBGKD)
         self.length -= first
         self._recorded = False
