@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from clearhead import cli, encoding, generation, hub, recipes
 from clearhead.errors import ConfigError, FolderError, OptionError
 from clearhead.generation import Sampling
-from clearhead.model import ModelConfig, build, from_dict, register, skeleton, to_dict
+from clearhead.model import ModelConfig, build, register, skeleton
+from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
 from clearhead.text import Tokenizer, Tokens, tokenize
 from clearhead.training import Hooks, OptimizerConfig, TrainConfig, fit, load_state, score_of
@@ -264,8 +265,8 @@ class TestOtherVerbs:
         with pytest.raises(OptionError) as caught:
             encoding.fill(lively(), BYTES, "abc")
         assert str(caught.value) == (
-            "fill needs a model made for masked tokens, and this one is not; what it can do: write on (clearhead "
-            "generate), take vectors of texts (clearhead.vectors)"
+            "fill needs a model that can predict masked tokens; this one cannot; it can predict next tokens (clearhead "
+            "generate), turn texts into vectors (clearhead.vectors)"
         )
 
     def test_a_recipe_names_it(self) -> None:

@@ -178,7 +178,10 @@ class TestBuild:
         assert sum(parameter.numel() for parameter in model.parameters()) == huge.parameters()
 
     def test_sites(self) -> None:
-        assert skeleton(QWEN3).sites() == {Site(0): 4, Site(1): 4, Site(2): 4}
+        sites = {Site(0, "embedding"): 0}
+        for layer in range(3):
+            sites |= {Site(layer): 4, Site(layer, "feed_forward"): 0, Site(layer, "residual"): 0}
+        assert skeleton(QWEN3).sites() == sites
 
 
 class TestDropout:

@@ -12,6 +12,7 @@ from clearhead.attend import FULL, padding
 from clearhead.errors import TextError
 from clearhead.model import Network, needs
 from clearhead.model.parts.pooling import Pooling
+from clearhead.tap import reserve, rows
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,15 @@ def vectors(transformer: Network, tokenizer: Tokenizer, texts: Sequence[str], po
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     device = transformer.device
     found: dict[int, Tensor] = {}
+    numbers = reserve(len(ids))
     with torch.inference_mode():
         for batch in _batches(order, [len(each) for each in ids]):
             lengths_B = torch.tensor([len(ids[number]) for number in batch], device=device)
             longest = int(lengths_B.max())
             ids_BT = torch.tensor([ids[number] + [0] * (longest - len(ids[number])) for number in batch], device=device)
             mask = FULL if len(batch) == 1 else padding(lengths_B)
-            x_BTE = transformer.hidden(ids_BT, mask=mask)
+            with rows([numbers[number] for number in batch]):
+                x_BTE = transformer.hidden(ids_BT, mask=mask)
             found.update(zip(batch, pooling(x_BTE, lengths_B).cpu(), strict=True))
     if not found:
         return torch.empty(0, transformer.config.width)

@@ -11,6 +11,7 @@ from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
 from clearhead.model import Network, needs
+from clearhead.tap import reserve
 from clearhead.text import Tokenizer
 
 # Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
@@ -173,6 +174,7 @@ def _stream(
     ends: frozenset[int],
     memory: Memory | None,
 ) -> Iterator[Piece]:
+    numbers = reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
         batch = encoded[first : first + together]
@@ -184,6 +186,7 @@ def _stream(
             vocabulary=min(tokenizer.vocab_size, transformer.config.vocabulary),
             gaps=tokenizer.gaps,
             memory=memory if len(encoded) == 1 else None,
+            numbers=numbers[first : first + together],
             unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
         )
         while decoding.live:

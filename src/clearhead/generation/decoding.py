@@ -18,7 +18,7 @@ from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
 from clearhead.model import Network, State
-from clearhead.tap import watchers
+from clearhead.tap import reserve, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Decoding:
     ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen, but for
     those in ``gaps``. unseen: how many first tokens the repetition penalty leaves out of account. lookup: guess at
     repetitions (one text only). memory: of a text that may begin alike, and what is read here (one text only).
+    numbers: those of the texts in records (``tap.reserve``).
     Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
     """
 
@@ -58,6 +59,7 @@ class Decoding:
         unseen: int = 0,
         lookup: bool = True,
         memory: Memory | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self._network, self._sampling, self._vocabulary = network, sampling, vocabulary
         self._device = network.device
@@ -66,6 +68,7 @@ class Decoding:
         capacity = min(network.config.context, longest + sampling.max_tokens - 1)
         _check_memory(network, len(ids), longest, capacity)
         self._texts = list(range(len(ids)))  # which text each row of the batch holds
+        self._numbers = reserve(len(ids)) if numbers is None else numbers
         self._live = set(self._texts)
         self._starts = [longest - len(text) for text in ids]  # cells of padding before each row's text
         self._state = network.state(len(ids), capacity)
@@ -74,10 +77,9 @@ class Decoding:
         )
         self._generators = [_generator(sampling.seed, text) for text in ids]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
-        # A record keeps every query that passes the door, and guesses that fail must not stand in it.
         # Guesses that reach across a border and fail would have turned the text for nothing.
         self._border = network.border
-        lookup = lookup and network.rewinds and self._border is None and not watchers()
+        lookup = lookup and network.rewinds and self._border is None
         self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
         self._passed_BT = self._next_BT[:, :0]  # what the state is of, kept where there is a border
         self._guesses: list[int] = []
@@ -144,7 +146,10 @@ class Decoding:
         if self._starts_B is not None:
             cells_T = torch.arange(self._state.length, self._state.length + self._next_BT.shape[1], device=self._device)
             places_BT = (cells_T - self._starts_B[:, None]).clamp(min=0)
-        logits_BTV = self._network(self._next_BT, mask=self._mask, places_BT=places_BT, state=self._state, last=last)
+        with rows([self._numbers[text] for text in self._texts]):
+            logits_BTV = self._network(
+                self._next_BT, mask=self._mask, places_BT=places_BT, state=self._state, last=last
+            )
         return logits_BTV.to(wide(logits_BTV.dtype))
 
     def _cross(self, border: int) -> None:
@@ -191,16 +196,16 @@ class Decoding:
         Moving the state costs about a pass; so it is not done for every text that ends.
         """
         full = self._state.length + self._next_BT.shape[1] > self._state.capacity
-        idle = 2 * len(self._live) <= len(self._texts) and not watchers()  # a record knows one batch
+        idle = 2 * len(self._live) <= len(self._texts)
         if not (full or idle) or self._state.length == 0:
             return
-        rows = [row for row, text in enumerate(self._texts) if text in self._live]
-        first = min(self._starts[row] for row in rows)
-        rows_R = torch.tensor(rows, device=self._device)
+        left = [row for row, text in enumerate(self._texts) if text in self._live]
+        first = min(self._starts[row] for row in left)
+        rows_R = torch.tensor(left, device=self._device)
         self._state.keep(rows_R, first)
-        self._texts = [self._texts[row] for row in rows]
-        self._starts = [self._starts[row] - first for row in rows]
-        self._generators = [self._generators[row] for row in rows]
+        self._texts = [self._texts[row] for row in left]
+        self._starts = [self._starts[row] - first for row in left]
+        self._generators = [self._generators[row] for row in left]
         self._next_BT = self._next_BT[rows_R]
         self._passed_BT = self._passed_BT[rows_R, first:]
         self._seen_BV = None if self._seen_BV is None else self._seen_BV[rows_R]

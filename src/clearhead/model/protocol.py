@@ -16,12 +16,12 @@ from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.state import State
 from clearhead.tap import Site
 
-# What a model can do, and the way to it.
+# What a model can do, and the command or function that has it done.
 ABILITIES = {
-    "next tokens": "write on (clearhead generate)",
-    "masked tokens": "fill its masks (clearhead fill)",
-    "vectors": "take vectors of texts (clearhead.vectors)",
-    "pairs": "have it read two texts as one (pair)",
+    "next tokens": "predict next tokens (clearhead generate)",
+    "masked tokens": "predict masked tokens (clearhead fill)",
+    "vectors": "turn texts into vectors (clearhead.vectors)",
+    "pairs": "read two texts as one (--pair)",
 }
 
 
@@ -35,9 +35,10 @@ class Able(Protocol):
 def needs(model: Able, ability: str, what: str) -> None:
     """Raises OptionError, which says what the model can do instead, when it has not this one of ``ABILITIES``."""
     if ability not in model.abilities:
+        wanted = ABILITIES[ability].partition(" (")[0]
         ways = [way for name, way in ABILITIES.items() if name in model.abilities]
-        instead = f"; what it can do: {', '.join(ways)}" if ways else ""
-        raise OptionError(f"{what} needs a model made for {ability}, and this one is not{instead}")
+        instead = f"; it can {', '.join(ways)}" if ways else ""
+        raise OptionError(f"{what} needs a model that can {wanted}; this one cannot{instead}")
 
 
 class Network(nn.Module, ABC):

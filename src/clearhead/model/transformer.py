@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from clearhead import tap
 from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
 from clearhead.model.cache import Cache
 from clearhead.model.config import TransformerConfig
-from clearhead.model.parts.block import Pass, block
+from clearhead.model.parts.block import Block, Pass, block
 from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
@@ -121,7 +122,9 @@ class Transformer(Network):
             reach = self._reach(ids_BT, places_BT)
         if start and self.border is not None:
             self._check_border(places_BT, self.border)
-        x_BTE = self.dropout(self.embed(ids_BT, places_BT, types_BT))
+        if tap.watchers():
+            tap.begin(T, start, mask.spans(B, start + T), state)
+        x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
         masks = [self.own_mask(size) & mask for size in self._windows]
         passes = [[Pass(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
@@ -170,8 +173,11 @@ class Transformer(Network):
         return [Site(layer, stack=self.stack) for layer in range(config.layers)]
 
     def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads."""
-        return dict.fromkeys(self._places(self.config), self.config.attention.heads)
+        """What a pass shows, each with its number of query heads; 0 where it has none."""
+        sites = {Site(0, "embedding", self.stack): 0}
+        for layer in self.blocks:
+            sites |= cast(Block, layer).sites()
+        return sites
 
     def empty_state(self, batch: int, capacity: int) -> Cache:
         """A key-value cache."""

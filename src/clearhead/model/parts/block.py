@@ -15,7 +15,7 @@ from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.positions import Turn
-from clearhead.tap import Site
+from clearhead.tap import Site, shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,15 +38,31 @@ class Block(nn.Module):
         self.feed_forward_norm = norm(config.norm, config.width)
         self.feed_forward = feed_forward(config, site.layer)
         self.dropout = config.dropout
+        self.site, self.fed_site = site, Site(site.layer, "feed_forward", site.stack)
+        self.stream_site = Site(site.layer, "residual", site.stack)
 
     def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
         """x_BTE -> x_BTE."""
-        attended_BTE = self._attended(self.attention_norm(x_BTE), given)
-        x_BTE = x_BTE + self._dropped(attended_BTE)
-        return x_BTE + self._dropped(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+        return shown(self.stream_site, self._through(x_BTE, given))
 
-    def _attended(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = x_BTE + self._attended(self._attention(self.attention_norm(x_BTE), given))
+        return x_BTE + self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+
+    def sites(self) -> dict[Site, int]:
+        """What the layer shows, each with its number of query heads."""
+        return {self.site: self.attention.heads, self.fed_site: 0, self.stream_site: 0}
+
+    def _attention(self, x_BTE: Tensor, given: Pass) -> Tensor:
         return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state)
+
+    def _attended(self, x_BTE: Tensor) -> Tensor:
+        """What attention adds to the stream."""
+        return self._dropped(shown(self.site, x_BTE))
+
+    def _fed(self, x_BTE: Tensor) -> Tensor:
+        """What the feed-forward adds to the stream."""
+        return self._dropped(shown(self.fed_site, x_BTE))
 
     def _dropped(self, x_BTE: Tensor) -> Tensor:
         # no call of nn.Dropout where nothing is dropped: two of them a layer were 5 % of a decoding step's overhead
@@ -56,20 +72,17 @@ class Block(nn.Module):
 class PostBlock(Block):
     """norm(x + attention(x)), then norm(x + feed_forward(x)) (post-norm: Vaswani et al. 2017, 5.4; BERT)."""
 
-    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
-        """x_BTE -> x_BTE."""
-        x_BTE = self.attention_norm(x_BTE + self._dropped(self._attended(x_BTE, given)))
-        return self.feed_forward_norm(x_BTE + self._dropped(self.feed_forward(x_BTE, given.loads)))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
+        return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
 
 
 class OutputBlock(Block):
     """x + norm(attention(x)), then x + norm(feed_forward(x)) (OLMo 2, 2025, 3.2)."""
 
-    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self._attended(x_BTE, given)
-        x_BTE = x_BTE + self._dropped(self.attention_norm(attended_BTE))
-        return x_BTE + self._dropped(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = x_BTE + self._attended(self.attention_norm(self._attention(x_BTE, given)))
+        return x_BTE + self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
 
 
 class SandwichBlock(Block):
@@ -80,22 +93,20 @@ class SandwichBlock(Block):
         self.attention_out_norm = norm(config.norm, config.width)
         self.feed_forward_out_norm = norm(config.norm, config.width)
 
-    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self._attended(self.attention_norm(x_BTE), given)
-        x_BTE = x_BTE + self._dropped(self.attention_out_norm(attended_BTE))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        attended_BTE = self._attention(self.attention_norm(x_BTE), given)
+        x_BTE = x_BTE + self._attended(self.attention_out_norm(attended_BTE))
         fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
-        return x_BTE + self._dropped(self.feed_forward_out_norm(fed_BTE))
+        return x_BTE + self._fed(self.feed_forward_out_norm(fed_BTE))
 
 
 class ParallelBlock(Block):
     """x + attention(norm x) + feed_forward(norm' x), both read from the same x (Black et al. 2022, GPT-NeoX, 2.1)."""
 
-    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self._attended(self.attention_norm(x_BTE), given)
-        fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
-        return self._dropped(fed_BTE) + self._dropped(attended_BTE) + x_BTE
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        attended_BTE = self._attended(self._attention(self.attention_norm(x_BTE), given))
+        fed_BTE = self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+        return fed_BTE + attended_BTE + x_BTE
 
 
 BLOCKS: dict[str, type[Block]] = {
