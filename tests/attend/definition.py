@@ -199,12 +199,13 @@ def assert_same(found_BHQD: Tensor, expected_BHQD: Tensor, asked: Request) -> No
     """The same outputs but for the order of their sums.
 
     A sum of n products is off by at most n eps times the sum of their sizes (Higham 2002, eq. 3.5), another order of it
-    by as much again: D products in a logit, and a weight is off by as much of itself; K weights and values in an output.
+    by as much again: D products in a logit, by whose error a weight is multiplied; K weights and values in an output.
     """
+    D, K = asked.q_BHQD.shape[-1], asked.k_BGKD.shape[2]
     q_BHQD, k_BGKD, v_BGKD = (t.double().abs() for t in (asked.q_BHQD, asked.k_BGKD, asked.v_BGKD))
     k_BHKD = k_BGKD.repeat_interleave(q_BHQD.shape[1] // k_BGKD.shape[1], dim=1)
-    logit = float((q_BHQD @ k_BHKD.mT).max()) / math.sqrt(WIDTH)
-    rounding = 2 * (WIDTH * logit + KEYS) * torch.finfo(expected_BHQD.dtype).eps
+    logit = float((q_BHQD @ k_BHKD.mT).max()) / math.sqrt(D)
+    rounding = 2 * (D * logit + K) * torch.finfo(expected_BHQD.dtype).eps
     torch.testing.assert_close(found_BHQD, expected_BHQD, rtol=0, atol=rounding * float(v_BGKD.max()))
 
 

@@ -193,6 +193,18 @@ def test_a_template_that_refuses_leaves_the_conversation(folder: Path, tmp_path:
     assert done.out.count("\n") == 1
 
 
+def asleep(process: subprocess.Popen[bytes]) -> None:
+    """Returns when the process waits for input: a signal between its prompt and that moment is seen a key later.
+
+    It may sleep for other reasons too, but not for a fifth of a second.
+    """
+    state, looks = Path(f"/proc/{process.pid}/stat"), 0
+    while state.exists() and looks < 10:
+        assert process.poll() is None
+        looks = looks + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+        time.sleep(0.02)
+
+
 class Terminal:
     """The command on a terminal of its own; what it shows is read as it comes."""
 
@@ -223,12 +235,6 @@ class Terminal:
         before, self.shown = self.shown[: found.end()], self.shown[found.end() :]
         return before
 
-    def asleep(self) -> None:
-        """Returns when the process waits for input: a signal between its prompt and that moment is seen a key later."""
-        state = Path(f"/proc/{self.process.pid}/stat")
-        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
-            assert self.process.poll() is None
-
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -252,7 +258,7 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.type("/nothing\n")  # an error is told, and the chat goes on
     terminal.until(r"error: /nothing: there is no such command")
     terminal.until(">>> ")
-    terminal.asleep()
+    asleep(terminal.process)
     terminal.type("\x03")  # Ctrl-C at the prompt
     terminal.until("Ctrl-D ends the chat")
     terminal.until(">>> ")
@@ -289,5 +295,6 @@ def test_an_interrupt_ends_a_pipe_with_130(folder: Path) -> None:
         process.stdin.write(b"Hello\n")
         process.stdin.flush()
         assert process.stdout.readline().endswith(b"\n")
-        process.send_signal(signal.SIGINT)  # while it waits for the next line
+        asleep(process)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130

@@ -1,7 +1,7 @@
 """What the whole model's numbers depend on, and their gradients.
 
-Shown twice (docs/design.md, "What is promised of bits"): nothing has a gradient, exactly 0, in what it may not read; and
-when that changes, values stay the same within rounding.
+Shown twice (docs/design.md, "What is promised of bits"): the gradient in what may not be read is exactly 0, and when
+that changes, values stay the same within rounding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONTEXT = QWEN3.context
 
 
 def reached(model: Transformer, ids_BT: Tensor, row: int, places: slice | int, mask: Mask = FULL) -> Tensor:
-    """Bool (B, T): the tokens in whose embedding the logits of some places of one text have a gradient that is not 0."""
+    """Bool (B, T): in which tokens' embeddings the logits of some places of one text have a gradient that is not 0."""
     embedded: list[Tensor] = []
     model.embedding.register_forward_hook(lambda _, __, x_BTE: embedded.append(x_BTE) or None)
     model(ids_BT, mask=mask)[row, places].square().sum().backward(inputs=embedded)
