@@ -1,5 +1,6 @@
 """chat from a pipe and on a terminal: the answers of transformers, commands, limits, what Ctrl-C ends."""
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +207,11 @@ def asleep(process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
+def heeding_interrupts() -> None:
+    """In the child: tests that a shell runs in the background ignore SIGINT, and so would all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The command on a terminal of its own; what it shows is read as it comes."""
 
@@ -216,10 +223,15 @@ class Terminal:
         environment = {**os.environ, "TERM": "dumb", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+            preexec_fn=self._in_the_child,
         )  # fmt: skip
         os.close(slave)
         self.shown = ""
+
+    @staticmethod
+    def _in_the_child() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        heeding_interrupts()
 
     def until(self, pattern: str) -> str:
         """What is shown up to and with the pattern, from where the last call ended."""
@@ -288,8 +300,9 @@ def test_an_interrupt_ends_a_pipe_with_130(folder: Path) -> None:
     code = "import sys; from clearhead.cli import main; sys.argv[0] = 'clearhead'; main()"
     words = ["chat", str(folder), "--threads", "1", "--max-tokens", "2"]
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heeding_interrupts,
+    ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"Hello\n")
