@@ -195,10 +195,10 @@ class TestMemory:
             "one_step(config, 32)\n"
             "print(peak() - before)\n"
         )
-        place = str(Path(__file__).parent)
+        places = os.pathsep.join(path for path in sys.path if path)
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": place},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places},
             capture_output=True,
             text=True,
             check=True,

@@ -88,6 +88,19 @@ def text(config: ModelConfig, batch: int, places: int, seed: int = 0) -> Tensor:
     return torch.randint(config.vocabulary, (batch, places), generator=torch.Generator().manual_seed(seed))
 
 
+def assert_same(found: Tensor, expected: Tensor, config: ModelConfig) -> None:
+    """The same logits but for the order of their sums, which other rows beside them may change.
+
+    A sum of n products is off by at most n eps of what is summed (Higham 2002, eq. 3.5), another order of it by as much
+    again, and a logit has gone through seven products in each layer and one more. What is summed stays as large as the
+    result: norms see to that, and ``lively`` weights.
+    """
+    a = config.attention
+    longest = max(config.width, a.heads * a.head_width, config.feed_forward.width, config.context)
+    rounding = 2 * longest * (7 * config.layers + 1) * torch.finfo(expected.dtype).eps
+    torch.testing.assert_close(found, expected, rtol=0, atol=rounding * float(expected.abs().max()))
+
+
 @st.composite
 def feed_forwards(draw: st.DrawFn, layers: int) -> FeedForwardConfig:
     """One feed-forward a layer, or several experts."""

@@ -36,12 +36,18 @@ _CODES = {dtype.name: code for code, dtype in _TYPES.items()}
 
 
 def cache_folder(given: Path | None) -> Path:
-    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete."""
+    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete.
+
+    Raises WriteError where that begins with ~ and the user has no home folder, as some in containers have none.
+    """
     if given is not None:
         return given
-    if own := os.environ.get("CLEARHEAD_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clearhead"
+    own = os.environ.get("CLEARHEAD_CACHE")
+    place = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "clearhead")
+    try:
+        return place.expanduser()
+    except RuntimeError as error:  # so pathlib says that there is no such home
+        raise WriteError(f"{place}: there is no such home folder; set CLEARHEAD_CACHE to a folder") from error
 
 
 @contextlib.contextmanager
