@@ -264,8 +264,8 @@ class TestOtherVerbs:
         with pytest.raises(OptionError) as caught:
             encoding.fill(lively(), BYTES, "abc")
         assert str(caught.value) == (
-            "fill needs a model made for masked tokens, and this one is not; what it can do: write on (clearhead "
-            "generate), take vectors of texts (clearhead.vectors)"
+            "fill needs a model that predicts masked tokens; with this one you can let it write (clearhead generate) "
+            "or take vectors of texts (clearhead.vectors)"
         )
 
     def test_a_recipe_names_it(self) -> None:
