@@ -73,7 +73,7 @@ class TestBothWays:
         assert record[0, 1][0, 12] > 0
 
     def test_there_is_no_state_to_write_from(self, config: ModelConfig) -> None:
-        with pytest.raises(OptionError, match=r"^a state to write from needs a model that can predict next"):
+        with pytest.raises(OptionError, match=r"^a state to write from needs a model that predicts the next token;"):
             lively(config).state(batch=1, capacity=3)
 
 

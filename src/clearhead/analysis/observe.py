@@ -29,7 +29,7 @@ def observe(
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
     if pair is not None:
-        needs(transformer, "pairs", "look at a pair")
+        needs(transformer, "pairs", "looking at a pair")
     types: list[int] | None = None
     if pair is None:
         ids = tokenizer.encode_document(text)
