@@ -187,6 +187,20 @@ def outputs(p_BHQK: np.ndarray, v_BGKD: Tensor) -> np.ndarray:
     return np.stack([p_BHQK[:, h] @ v[:, h * G // H] for h in range(H)], axis=1)
 
 
+def assert_same(found_BHQD: Tensor, expected_BHQD: Tensor, asked: Request) -> None:
+    """The same outputs but for the order of their sums.
+
+    A sum of n products is off by at most n eps times the sum of their sizes (Higham 2002, eq. 3.5), another order of it
+    by as much again: D products in a logit, by whose error a weight is multiplied; K weights and values in an output.
+    """
+    D, K = asked.q_BHQD.shape[-1], asked.k_BGKD.shape[2]
+    q_BHQD, k_BGKD, v_BGKD = (t.double().abs() for t in (asked.q_BHQD, asked.k_BGKD, asked.v_BGKD))
+    k_BHKD = k_BGKD.repeat_interleave(q_BHQD.shape[1] // k_BGKD.shape[1], dim=1)
+    logit = float((q_BHQD @ k_BHKD.mT).max()) / math.sqrt(D)
+    rounding = 2 * (D * logit + K) * torch.finfo(expected_BHQD.dtype).eps
+    torch.testing.assert_close(found_BHQD, expected_BHQD, rtol=0, atol=rounding * float(v_BGKD.max()))
+
+
 class Watched:
     """The smallest thing that can be watched: one attention site per entry."""
 

@@ -9,7 +9,7 @@ import torch
 
 from clearhead.analysis import observe
 from clearhead.attend import Mask, Request, Score, causal
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, Network, build
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
 from clearhead.watching import Record, TextRecord, Words
@@ -19,9 +19,9 @@ LAYERS, HEADS, GROUPS, HEAD_WIDTH, WIDTH = 2, 6, 3, 10, 14
 
 
 @functools.cache
-def small(context: int = 101, window: int | None = None, layers: int = LAYERS, heads: int = HEADS) -> Transformer:
+def small(context: int = 101, window: int | None = None, layers: int = LAYERS, heads: int = HEADS) -> Network:
     """Random weights, large enough that heads differ and attention is far from even."""
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=BYTES.vocab_size,
         context=context,
         layers=layers,
@@ -40,7 +40,7 @@ def looked_at(text: str, **options: int | None) -> TextRecord:
     return observe(small(**options), BYTES, text)
 
 
-def by_hand(model: Transformer, ids: list[int]) -> np.ndarray:
+def by_hand(model: Network, ids: list[int]) -> np.ndarray:
     """Every weight, float64 (layers, heads, T, T), from the model's numbers alone: no door, no torch arithmetic."""
     numbers = {name: value.double().numpy() for name, value in model.state_dict().items()}
     a, T = model.config.attention, len(ids)

@@ -43,8 +43,15 @@ Spans = Sequence[tuple[int, int]]
 class Watcher(Protocol):
     """Sees the passes made while it is in force, and may change them. ``request`` is one of ``clearhead.attend``."""
 
-    def begin(self, queries: int, first: int, spans: Spans) -> None:
-        """A pass over ``queries`` new cells from ``first`` on; ``spans`` are the cells of each batch row's text."""
+    def reserve(self, first: int, count: int) -> int:
+        """The first of ``count`` numbers that no text has, at least ``first``; nobody else is given them."""
+        ...
+
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
+        """A pass over ``queries`` new cells from ``first`` on; ``spans`` are the cells of each batch row's text.
+
+        state: what the model keeps of the texts read before; None where the pass begins its texts.
+        """
         ...
 
     def before(self, request: Any) -> Any:
@@ -59,8 +66,12 @@ class Watcher(Protocol):
         """The tensor that the model goes on with: what a part adds to the residual stream, or the stream itself."""
         ...
 
-    def rewound(self, length: int) -> None:
-        """The cells from ``length`` on are forgotten, and will be written over."""
+    def rewound(self, state: object, length: int) -> None:
+        """The state's cells from ``length`` on are forgotten, and will be written over."""
+        ...
+
+    def selected(self, state: object, rows: Sequence[int]) -> None:
+        """The state goes on with some of its batch rows, in this order."""
         ...
 
 
@@ -108,14 +119,22 @@ def numbered() -> tuple[int, ...] | None:
     return _ROWS.get()
 
 
+def reserve(count: int) -> range:
+    """Numbers for ``count`` texts that will pass in other batches or in another order than they were given."""
+    first = 0
+    for watcher in watchers():
+        first = watcher.reserve(first, count)
+    return range(first, first + count)
+
+
+def begin(queries: int, first: int, spans: Spans, state: object | None) -> None:
+    """Tells the watchers of a pass, before anything of it is shown."""
+    for watcher in watchers():
+        watcher.begin(queries, first, spans, state)
+
+
 def shown(site: Site, x_BTE: Tensor) -> Tensor:
     """x as the watchers leave it."""
     for watcher in watchers():
         x_BTE = watcher.shown(site, x_BTE)
     return x_BTE
-
-
-def rewound(length: int) -> None:
-    """Tells the watchers that the cells from ``length`` on are forgotten."""
-    for watcher in watchers():
-        watcher.rewound(length)

@@ -9,7 +9,7 @@ import torch
 from clearhead.analysis import observe
 from clearhead.attend import causal, knockout, padding
 from clearhead.errors import TextError, WatchError
-from clearhead.model import ModelConfig, build
+from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
 from clearhead.watching import Knockout, Record, Words, watch
@@ -40,7 +40,7 @@ def test_weights_equal_the_definition_in_numpy(window: int | None):
 
 
 def test_the_model_is_left_as_it_was_and_dropout_is_off():
-    config = ModelConfig(**{**vars(small().config), "dropout": 0.9})
+    config = DecoderConfig(**{**vars(small().config), "dropout": 0.9})
     model = build(config, seed=1).train()
     first, second = observe(model, BYTES, "abc"), observe(model, BYTES, "abc")
     assert model.training
@@ -71,9 +71,9 @@ def test_blocks_of_rows_join_to_the_whole(monkeypatch: pytest.MonkeyPatch):
 def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
     model, ids = small(), [256, *b"abcdefg"]
     with torch.inference_mode(), watch(model) as record:
-        cache = model.cache(1, 8)
-        model(torch.tensor([ids[:5]]), cache=cache)
-        model(torch.tensor([ids[5:]]), cache=cache)
+        cache = model.state(1, 8)
+        model(torch.tensor([ids[:5]]), state=cache)
+        model(torch.tensor([ids[5:]]), state=cache)
     record.words[0] = Words(tokens=BYTES.labels(ids))
     steps, whole = record.only(), observe(model, BYTES, "abcdefg")
     assert steps.shape == whole.shape
@@ -86,10 +86,10 @@ def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
 def test_a_watch_that_begins_in_the_middle_has_fewer_queries_than_keys():
     model, ids = small(), [256, *b"abcdefg"]
     with torch.inference_mode():
-        cache = model.cache(1, 8)
-        model(torch.tensor([ids[:5]]), cache=cache)
+        cache = model.state(1, 8)
+        model(torch.tensor([ids[:5]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([ids[5:]]), cache=cache)
+            model(torch.tensor([ids[5:]]), state=cache)
     seen = record.only()
     assert (seen.shape, seen.first_place) == ((3, 8), 5)
     assert seen.tokens == [str(place) for place in range(8)]

@@ -112,6 +112,17 @@ def test_links_and_files_lead_somewhere(page: Path) -> None:
         assert (ROOT / script).exists(), script
 
 
+def test_every_promise_names_tests_that_there_are() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    promises = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    for promise in promises:
+        named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", promise.split(" | ")[-1])
+        assert named, promise
+        for file, name in named:
+            lines = (ROOT / "tests" / file).read_text().splitlines()
+            assert not name or any(re.match(rf"(class|def) {name}\b", line) for line in lines), name
+
+
 def test_every_benchmark_is_told() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")} - {"measure.py", "sizes.py"}

@@ -217,10 +217,10 @@ def test_a_record_begun_in_the_middle_is_drawn_with_its_own_rows():
 
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 6)
-        model(torch.tensor([[1, 2, 3, 4]]), cache=cache)
+        cache = model.state(1, 6)
+        model(torch.tensor([[1, 2, 3, 4]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[5, 6]]), cache=cache)
+            model(torch.tensor([[5, 6]]), state=cache)
     made = drawn(record.only(), layer=0, head=0, query=4)
     matrix = next(axes for axes in made.axes if axes.get_xlim() == (-0.5, 5.5) and axes.images)
     assert [tick.get_text() for tick in matrix.get_yticklabels()] == ["4 4", "5 5"]

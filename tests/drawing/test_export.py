@@ -96,10 +96,10 @@ def test_a_record_begun_in_the_middle_says_where(tmp_path: Path):
 
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 4)
-        model(torch.tensor([[1, 2, 3]]), cache=cache)
+        cache = model.state(1, 4)
+        model(torch.tensor([[1, 2, 3]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[4]]), cache=cache)
+            model(torch.tensor([[4]]), state=cache)
     found = written(record, tmp_path / "x.json", query=3)
     assert (found["first_place"], found["tokens"]) == (3, ["0", "1", "2", "3"])
     assert [len(row) for row in found["heads"][0]["weights"]] == [4]

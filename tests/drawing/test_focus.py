@@ -89,10 +89,10 @@ def test_long_texts_are_listed_in_part_and_it_is_said():
 def test_a_query_before_the_first_watched_place_is_refused():
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 4)
-        model(torch.tensor([[1, 2]]), cache=cache)
+        cache = model.state(1, 4)
+        model(torch.tensor([[1, 2]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[3, 4]]), cache=cache)
+            model(torch.tensor([[3, 4]]), state=cache)
     assert query_row(record.only(), 2) == 0
     with pytest.raises(OptionError, match="stands at place 1; this record has queries from place 2 on"):
         query_row(record.only(), 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clearhead.attend import Score, attend, causal, knockout, window
 from clearhead.errors import WatchError
-from clearhead.tap import Site, rows, watchers
+from clearhead.tap import Site, begin, watchers
 from clearhead.watching import Ablate, Record, Scale, watch
 from definition import KEYS, MASKS, SCORES, SITE, Watched, tensors
 
@@ -187,8 +187,10 @@ class TestErrors:
             attend(q, k[:, :, :5], v[:, :, :5], mask=causal(), site=SITE)
             with pytest.raises(WatchError, match="begins at place 6, after one of 2 that ended at place 5"):
                 attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
-            with rows([0, 1]), pytest.raises(WatchError, match="begins at place 6 of text 0, of which 5 places"):
-                attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
+            state = Site(9)  # any object: what a model keeps of the texts it has read
+            begin(5, 0, ((0, 5), (0, 5)), state)
+            with pytest.raises(WatchError, match="begins at place 6 of text 2, of which 5 places were watched"):
+                begin(1, 6, ((0, 7), (0, 7)), state)
 
     @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])
     def test_another_model_inside_the_block(self, heads: int, site: Site) -> None:

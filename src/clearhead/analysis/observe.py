@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from clearhead.errors import OptionError, TextError, WatchError, many
-from clearhead.model import Transformer
+from clearhead.errors import TextError, WatchError, many
+from clearhead.model import Network, needs
 from clearhead.text import Tokenizer
 from clearhead.watching import Edit, TextRecord, Words, watch
 
 
 def observe(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     text: str,
     *,
@@ -24,19 +24,18 @@ def observe(
 
     ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
     ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
-    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model is no encoder.
+    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model reads none.
     """
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    encoder = transformer.config.encoder
-    if pair is not None and encoder is None:
-        raise OptionError("look: pairs of texts are for encoders; this model reads one text, so join the two")
+    if pair is not None:
+        needs(transformer, "pairs", "look at a pair")
     types: list[int] | None = None
     if pair is None:
         ids = tokenizer.encode_document(text)
     else:
         ids, types = tokenizer.encode_pair(text, pair)
-        types = types if encoder is not None and encoder.token_types > max(types) else None
+        types = types if transformer.types > max(types) else None
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     context = transformer.config.context
@@ -49,7 +48,7 @@ def observe(
 
 
 def observe_ids(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     ids: Sequence[int],
     *,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -49,9 +50,9 @@ class Record:
         self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
         self._passes: list[Pass] = []
         self._sites_seen: set[Site] = set()  # in the last pass
-        self._length = 0  # cells after the last pass
-        self._rewound_rows: tuple[int, ...] = ()  # texts of the last pass, where its cache was rewound
         self._known: dict[int, int] = {}  # places of each text
+        self._next = 0  # the first number that no text has
+        self._rows_of: WeakKeyDictionary[object, tuple[int, ...]] = WeakKeyDictionary()  # texts, by their model's state
 
     def __repr__(self) -> str:
         if not self._calls:
@@ -129,15 +130,29 @@ class Record:
 
     # What the tap tells.
 
-    def begin(self, queries: int, first: int, spans: Spans) -> None:
-        """A pass over texts that are new or go on. Raises WatchError when it leaves places of a text out."""
+    def reserve(self, first: int, count: int) -> int:
+        """The first of ``count`` numbers that no text has, at least ``first``."""
+        first = max(first, self._next)
+        self._next = first + count
+        return first
+
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
+        """A pass over texts that are new or, with a state, go on.
+
+        Raises WatchError when it leaves places of a text out.
+        """
         rows = tap.numbered()
         if rows is None:
-            rows = self._rows(queries, first, len(spans))
-        elif len(rows) != len(spans):
-            raise WatchError(f"record: {len(rows)} numbers were given to {len(spans)} batch rows; give each row one")
-        seen = Pass(rows, queries, first, spans)
-        for row, text in enumerate(rows):
+            known = None if state is None else self._rows_of.get(state)
+            rows = tuple(range(self.reserve(0, len(spans)), self._next)) if known is None else known
+        if len(rows) != len(spans):
+            raise WatchError(f"record: a pass of {len(spans)} batch rows goes on with {len(rows)} texts")
+        if state is not None:
+            self._rows_of[state] = rows
+        self._begin(Pass(rows, queries, first, spans))
+
+    def _begin(self, seen: Pass) -> None:
+        for row, text in enumerate(seen.rows):
             before, known = seen.before(row), self._known.get(text, seen.before(row))
             if before > known:
                 raise WatchError(
@@ -147,8 +162,9 @@ class Record:
             if before < known:
                 self._forget(text, before)
             self._known[text] = seen.places[row]
+            self._next = max(self._next, text + 1)
         self._passes.append(seen)
-        self._sites_seen, self._length, self._rewound_rows = set(), first + queries, ()
+        self._sites_seen = set()
 
     def before(self, request: Request) -> Request:
         """The request with this site's knock-outs."""
@@ -178,45 +194,47 @@ class Record:
             self._shown.setdefault((site, "part"), []).append((seen, x_BTE.detach()))
         return x_BTE
 
-    def rewound(self, length: int) -> None:
-        """The cells from ``length`` on are forgotten."""
-        if not self._passes:
-            return
-        last = self._passes[-1]
-        for row, text in enumerate(last.rows):
-            places = max(0, length - last.spans[row][0])
-            self._forget(text, places)
-            self._known[text] = min(self._known[text], places)
-        self._rewound_rows, self._length = last.rows, length
+    def rewound(self, state: object, length: int) -> None:
+        """The state's cells from ``length`` on are forgotten."""
+        rows = self._rows_of.get(state, ())
+        last = next((seen for seen in reversed(self._passes) if seen.rows == rows), None)
+        if last is not None:
+            for (start, _), text in zip(last.spans, rows, strict=True):
+                self._forget(text, max(0, length - start))
+
+    def selected(self, state: object, rows: Sequence[int]) -> None:
+        """The state goes on with some of its batch rows."""
+        if state in self._rows_of:
+            self._rows_of[state] = tuple(self._rows_of[state][row] for row in rows)
 
     def _at(self, request: Request) -> Pass:
-        """The pass that a request is part of; one that no model announced begins with its first request."""
+        """The pass that a request is part of; one that no model announced begins with its first request.
+
+        Such a pass goes on with the texts of the last one where it begins at the place that one ended at.
+        """
         B, _, Q, _ = request.q_BHQD.shape
         K = request.k_BGKD.shape[2]
         seen = self._passes[-1] if self._passes else None
         if seen is None or request.site in self._sites_seen or (len(seen.rows), seen.queries) != (B, Q):
             two = request.site.kind == "cross" or Q > K
-            self.begin(Q, 0 if two else K - Q, ((0, Q),) * B if two else request.mask.spans(B, K))
+            first = 0 if two else K - Q
+            if first and seen is not None and (first != seen.first + seen.queries or len(seen.rows) != B):
+                raise WatchError(
+                    f"record: a pass of {B} batch rows begins at place {first}, after one of {len(seen.rows)} that "
+                    f"ended at place {seen.first + seen.queries}; under one watch, go on with its cache or begin a "
+                    "text anew"
+                )
+            going_on = seen.rows if first and seen is not None else range(self.reserve(0, B), self._next)
+            rows = tap.numbered() or going_on
+            self._begin(Pass(tuple(rows), Q, first, ((0, Q),) * B if two else request.mask.spans(B, K)))
         return self._passes[-1]
-
-    def _rows(self, queries: int, first: int, batch: int) -> tuple[int, ...]:
-        """The texts of a pass that nobody numbered: those of the last pass where it goes on, else new ones."""
-        last = self._rewound_rows or (self._passes[-1].rows if self._passes else None)
-        if last is not None and len(last) == batch and first == self._length and (first or self._rewound_rows):
-            return last
-        if first and last is not None:
-            raise WatchError(
-                f"record: a pass of {batch} batch rows begins at place {first}, after one of {len(last)} that ended at "
-                f"place {self._length}; under one watch, go on with its cache or begin a text anew"
-            )
-        new = max(self._known, default=-1) + 1
-        return tuple(range(new, new + batch))
 
     def _forget(self, text: int, places: int) -> None:
         """Leaves so many places of a text, and nothing of passes of which none is left."""
         for seen in reversed(self._passes):
             if text in seen.rows:
                 seen.forget(text, places)
+                self._known[text] = min(self._known[text], places)
                 if seen.before(seen.rows.index(text)) <= places:
                     break
         while self._passes and self._passes[-1].forgotten:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+from typing import Any, Protocol, SupportsIndex, cast
 
 import torch
 from torch import Tensor
@@ -12,10 +12,7 @@ from torch import Tensor
 from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching.map import BLOCK, AttentionMap
-from clearhead.watching.passes import Segment, segments
-
-if TYPE_CHECKING:
-    from clearhead.watching.record import Record
+from clearhead.watching.passes import Call, Segment, segments
 
 
 @dataclass(kw_only=True)
@@ -31,6 +28,17 @@ class Words:
     text: str | None = None
 
 
+class Holder(Protocol):
+    """What a text's record asks of the whole one."""
+
+    words: dict[int, Words]
+    model: str | None
+
+    def calls(self) -> Mapping[Site, Sequence[Call]]: ...
+    def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
+    def nbytes(self) -> int: ...
+
+
 class TextRecord:
     """One text of a record. Places are the text's own: padding is not counted.
 
@@ -38,7 +46,7 @@ class TextRecord:
     negative ones from the end.
     """
 
-    def __init__(self, record: Record, number: int) -> None:
+    def __init__(self, record: Holder, number: int) -> None:
         self.record, self.number = record, number
         self._segments: dict[Site, list[Segment]] = {}
         for site, calls in record.calls().items():

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from clearhead.training import cross_entropy
-from clearhead.training.cross_entropy import linear_cross_entropy
+from clearhead.model.parts import cross_entropy
+from clearhead.model.parts.cross_entropy import linear_cross_entropy
 
 TARGETS = torch.tensor([3, 0, -100, 6, -1, 6, 2])
 

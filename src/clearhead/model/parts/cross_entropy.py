@@ -6,7 +6,7 @@ operations (0.42 in bfloat16), and 4 MB of logits instead of 67.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +25,11 @@ def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap
     """
     # Asked here: inside forward autograd is off, and ctx.needs_input_grad is true under no_grad as well.
     train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
+    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap))  # pyright: ignore[reportCallIssue] (decorated)
+
+
+@torch.compiler.disable  # its blocks would be unrolled, and the gradient is made by hand already
+def _blockwise(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
     total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap)  # pyright: ignore[reportAssignmentType]
     return total
 
