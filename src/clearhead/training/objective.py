@@ -55,7 +55,7 @@ def next_token_loss(
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
     x_BTE = (hidden or model.hidden)(ids_BT, mask=mask)
     nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N, model.config.logit_softcap)
-    return nats if reduction == "sum" else nats / (targets_N >= 0).sum()
+    return nats if reduction == "sum" else nats / (targets_N >= 0).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.data.sources import Progress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, read_columns, write_columns, writing
-from clearhead.text.tokenizers.pieces import batches, cut
+from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
 # Encoded at once: the library keeps about 100 bytes per token while it works, 50 MB here.
@@ -23,15 +23,17 @@ BATCH_CHARACTERS = 1 << 21
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tokens:
-    """sep d1 sep d2 sep d3 ...: the separator (whatever the tokenizer puts in front) begins its document.
+    """The documents one after another, each between the tokenizer's ``front`` and ``document_end``.
 
-    So a document's first word has a context, and its last token is followed by the next separator: a model learns
-    to end. Slices (``split``) are views of the same memory-mapped file.
+    Our own tokenizers and GPT-2's give sep d1 sep d2 sep d3: the separator after a document is the start of the next,
+    and a model learns to end by predicting it. Llama's gives <s> d1 </s> <s> d2 </s> in training, where </s> is
+    predicted and <s> is not. Slices (``split``) are views of the same memory-mapped file.
     """
 
     ids: Ids  # [N]
     starts: npt.NDArray[np.int64]  # [documents], ascending: places of the documents' first tokens
     separator: int | None  # its id; None: documents follow one another without one
+    begin_only: tuple[int, ...]  # ids that only mark a beginning: never targets, no bytes of text
     lengths: npt.NDArray[np.int32]  # bytes of text: of each id [V], or at each place [N] where ids do not tell
     by_place: bool  # which of the two
 
@@ -39,7 +41,7 @@ class Tokens:
         return len(self.ids)
 
     def text_bytes(self, begin: int = 0, end: int | None = None) -> int:
-        """Bytes of UTF-8 text that the tokens of [begin, end) stand for; separators count none.
+        """Bytes of UTF-8 text that the tokens of [begin, end) stand for; those around a document count none.
 
         Exact for every range and additive. A token counts its own bytes, also where a range begins or ends inside
         a character. Under a tokenizer that changes text (lower case, NFC, ...) it counts the text it was made from.
@@ -68,7 +70,7 @@ def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
     """The text for training and the share ``valid`` of it, its end, for validation; views, no copy.
 
     Of the n tokens that are not separators the first int((1 - valid) * n) are for training: for one file of
-    characters exactly nanoGPT's text[:int(0.9 * len(text))]. A separator stays with its document.
+    characters exactly nanoGPT's text[:int(0.9 * len(text))]. A separator stays with the document it begins.
     """
     if not 0 < valid < 1:
         raise OptionError(f"share for validation {valid}: must be above 0 and below 1")
@@ -88,7 +90,8 @@ def tokenize(
     read and the bytes there are (None when a source cannot know). Raises TextError for text that cannot be read
     or encoded, FolderError when the cache cannot be written.
     """
-    named = [FORMAT, tokenizer.fingerprint, str(tokenizer.front), *(source.key() for source in sources)]
+    around = f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
+    named = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
@@ -104,6 +107,7 @@ def tokenize(
         ids=columns["ids"],
         starts=columns["starts"],
         separator=tokenizer.separator,
+        begin_only=tokenizer.begin_only,
         lengths=columns["lengths"],
         by_place=tokenizer.cuts is None,
     )
@@ -113,27 +117,25 @@ def _encoded(
     sources: Sequence[Source], tokenizer: Tokenizer, progress: Progress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     """The columns in parts: ids and starts, and lengths with them or, where they go by id, at the end."""
-    separator = np.array(tokenizer.front, dtype=tokenizer.dtype)
-    nothing = np.zeros(len(separator), dtype=np.int32)  # a separator stands for no text
-    done = 0
+    front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
+    first, text_tokens, done = True, 0, 0
     for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):
-        texts = [block.text for block in batch]
         ids: list[Ids] = []
         lengths: list[npt.NDArray[np.int32]] = []
         starts: list[int] = []
         place = done
-        if tokenizer.cuts is None:
-            measured = tokenizer.encode_measured(texts)
-        else:
-            measured = [(found, nothing[:0]) for found in tokenizer.encode_arrays(texts)]
-        for block, (found, length_each) in zip(batch, measured, strict=True):
+        for block, (found, length_each) in zip(batch, _measured(batch, tokenizer), strict=True):
             if block.begins:
-                starts.append(place)
-                ids.append(separator)
-                lengths.append(nothing)
+                around = front if first else np.concatenate([end, front])
+                first = False
+                ids.append(around)
+                lengths.append(np.zeros(len(around), dtype=np.int32))
+                place += len(around)
+                starts.append(place - len(front))
             ids.append(found)
             lengths.append(length_each)
-            place += len(found) + (len(separator) if block.begins else 0)
+            place += len(found)
+            text_tokens += len(found)
         part: dict[str, npt.NDArray[Any]] = {"ids": np.concatenate(ids)}
         if tokenizer.separator is None:
             part["starts"] = np.array(starts, dtype=np.int64)
@@ -143,7 +145,20 @@ def _encoded(
             part["lengths"] = np.concatenate(lengths)
         done = place
         yield part
-    if not done:
+    if not text_tokens and not len(front):
         raise TextError("the text gives no tokens at all; give text with something in it")
+    if len(end):
+        yield {"ids": end} if tokenizer.cuts else {"ids": end, "lengths": np.zeros(len(end), dtype=np.int32)}
     if tokenizer.cuts is not None:
         yield {"lengths": tokenizer.byte_lengths()}
+
+
+def _measured(batch: Sequence[Block], tokenizer: Tokenizer) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
+    """The ids of each block and, where the id alone does not tell, the bytes of text that each stands for."""
+    texts = [block.text for block in batch]
+    if tokenizer.cuts is not None:
+        return [(found, np.zeros(0, dtype=np.int32)) for found in tokenizer.encode_arrays(texts)]
+    measured = tokenizer.encode_measured(texts)
+    for found, lengths in measured:
+        lengths[np.isin(found, tokenizer.begin_only)] = 0  # one that is written in the text is not predicted either
+    return measured

@@ -22,7 +22,7 @@ class Batch:
     """B windows of T tokens and, for each token, the one that follows it."""
 
     ids_BT: Int64
-    targets_BT: Int64  # NOT_COUNTED: no target
+    targets_BT: Int64  # NOT_COUNTED: no target (padding, or a token that only marks a beginning)
     documents_BT: Int64 | None  # 0, 1, 2, ... in each window, PADDING; None: no window has a boundary or padding
 
 
@@ -78,6 +78,7 @@ class Windows:
 def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None = None) -> Iterator[Batch]:
     """Every token after the first once as a target, in order: N - 1 targets for N tokens, in windows of ``context``.
 
+    Tokens that only mark a beginning are none of them.
     A window begins ``stride`` tokens after the one before it (``context`` unless given), and counts as targets only
     what that one did not reach: all but the first ``context`` are predicted from more than ``context - stride`` tokens.
     The last batch may have fewer windows; its last window is padded with PADDING documents and NOT_COUNTED targets.
@@ -124,9 +125,12 @@ def _check(context: int, batch: int) -> None:
 
 def _batch(tokens: Tokens, places: Int64, context: int) -> Batch:
     windows = np.lib.stride_tricks.sliding_window_view(tokens.ids, context + 1)[places]
+    targets_BT = windows[:, 1:].astype(np.int64)
+    if tokens.begin_only:
+        targets_BT[np.isin(targets_BT, tokens.begin_only)] = NOT_COUNTED
     return Batch(
         ids_BT=windows[:, :-1].astype(np.int64),
-        targets_BT=windows[:, 1:].astype(np.int64),
+        targets_BT=targets_BT,
         documents_BT=_documents(tokens, places, context),
     )
 

@@ -33,11 +33,13 @@ class Opened:
 
     config: tokenizer_config.json's entries and the tokens by role; None when there is no such file and no role
     templates: chat templates by name, the usual one "default"
+    ends: the ids that end a text for the model beside it, by generation_config.json or config.json
     """
 
     library: tokenizers.Tokenizer
     config: dict[str, Any] | None
     templates: dict[str, str]
+    ends: frozenset[int]
 
 
 def open_tokenizer(path: Path) -> Opened:
@@ -70,7 +72,12 @@ def open_tokenizer(path: Path) -> Opened:
     if kind.finish is not None:
         kind.finish(library, roles, settings)
     kept = {**settings, **{f"{role}_token": token for role, token in roles.items()}}
-    return Opened(library=library, config=kept if kept or config is not None else None, templates=_templates(folder))
+    return Opened(
+        library=library,
+        config=kept if kept or config is not None else None,
+        templates=_templates(folder),
+        ends=_ends(read_settings(folder / "generation_config.json") or {}, described),
+    )
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
@@ -84,6 +91,13 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     if not isinstance(table, dict):
         raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
     return cast(dict[str, Any], table)
+
+
+def _ends(generation: Mapping[str, Any], described: Mapping[str, Any]) -> frozenset[int]:
+    """eos_token_id of the first file that has it: one id or a list. Whoever generates checks the values."""
+    named = (generation if "eos_token_id" in generation else described).get("eos_token_id")
+    listed = cast(list[Any], named) if isinstance(named, list) else [named]
+    return frozenset(token for token in listed if isinstance(token, int) and not isinstance(token, bool))
 
 
 def _library(file: Path) -> tokenizers.Tokenizer:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
@@ -51,6 +51,8 @@ class Tokenizer:
     post-processor of a file adds for the others. Written in a text, <|endoftext|> is that token, as in every tool that
     opens the tokenizer.json: a file may hold several documents that way. Nothing else is added, nothing cut off.
     separator: the one id in front, None where there is none or several
+    document_end: ids that end each document of a stream of tokens: ``back``, and in training the end token
+    begin_only: ids in front that never end a text (<s>): no model is asked to predict them
     unknown: the id for what the vocabulary lacks, None where it has every text (bytes) or says what it lacks
     roles: tokens by role (special.ROLES); templates: chat templates by name, the usual one "default"
     cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere
@@ -61,7 +63,10 @@ class Tokenizer:
         library: tokenizers.Tokenizer,
         config: dict[str, Any] | None = None,
         templates: Mapping[str, str] | None = None,
+        *,
+        ends: Collection[int] = (),
     ) -> None:
+        """config: the entries of tokenizer_config.json. ends: ids that end a text for the model beside it, if known."""
         library.no_truncation()  # some files ask for both, silently
         library.no_padding()
         self._library = library
@@ -85,6 +90,9 @@ class Tokenizer:
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
         self.roles = role_tokens(self._config)
+        # An ordinary token as an end is a config's default that belongs to another vocabulary.
+        self._ends = frozenset(ends) & library.get_added_tokens_decoder().keys()
+        self.document_end = self.back
         # whether the text of ids is the text of their bytes, whatever their neighbours
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
         self._joins = self._bytewise or self.kind == "characters"
@@ -125,28 +133,42 @@ class Tokenizer:
         is missing, damaged or not understood.
         """
         opened = open_tokenizer(Path(path))
-        return cls(opened.library, opened.config, opened.templates)
+        return cls(opened.library, opened.config, opened.templates, ends=opened.ends)
 
     def of_documents(self) -> Tokenizer:
-        """This tokenizer for training on documents: with <|endoftext|> in front where nothing stands there yet.
+        """This tokenizer for training on documents, marked as the family's own training data was.
 
-        GPT-2 and Qwen were trained with it between documents, though their files put nothing in front of a prompt.
+        GPT-2 and Qwen saw <|endoftext|> between documents, though their files put nothing in front of a prompt: it
+        is put in front. Llama and Gemma saw <s> document </s>, though their files add only <s>: ``document_end`` gets
+        the end token, unless the token in front is the end token too.
         """
-        if self.front or self._library.token_to_id(SEPARATOR) is None:
-            return self
-        library = tokenizers.Tokenizer.from_str(self.to_json())
-        put_around(library, [SEPARATOR])
-        marked = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
-        return Tokenizer(library, marked, self._template_files)
+        made = self
+        if not self.front and self._library.token_to_id(SEPARATOR) is not None:
+            library = tokenizers.Tokenizer.from_str(self.to_json())
+            put_around(library, [SEPARATOR])
+            config = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
+            made = Tokenizer(library, config, self._template_files, ends=self._ends)
+        end = made.end
+        if end is None or end in (*made.front, *made.back):
+            return made
+        config = dict(made._config)
+        if made.role("eos") is None:  # only the model's config names it
+            config["eos_token"] = self._library.id_to_token(end)
+        made = Tokenizer(made._library, config, self._template_files, ends=self._ends)
+        made.document_end = (*made.back, end)
+        return made
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for tokenizers that make the same ids of the same text."""
+        """Equal for tokenizers that make the same ids of the same text and end documents alike."""
         plain = self._library
-        if plain.post_processor is not None:  # what stands around a text is told by ``front`` and ``back``
+        if plain.post_processor is not None:  # ``front`` and ``back`` say what it adds
             plain = tokenizers.Tokenizer.from_str(plain.to_str())
             plain.post_processor = None
-        return hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20).hexdigest()
+        digest = hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20)
+        if self.document_end:
+            digest.update(str(self.document_end).encode())
+        return digest.hexdigest()
 
     def role(self, name: str) -> int | None:
         """The id of the token with a role (special.ROLES); None where there is none, or it is not in the vocabulary."""
@@ -161,9 +183,22 @@ class Tokenizer:
 
     @property
     def end(self) -> int | None:
-        """The id with which a model ends a text, as far as the tokenizer tells: the separator, else the role eos."""
+        """The id that ends a text: <|endoftext|> if it is the separator, else the role eos; None if unknown.
+
+        If the model's config names ends, it is the first of the two that is among them, or the lowest of them.
+        """
         marker = self._library.token_to_id(SEPARATOR)
-        return marker if marker is not None and self.separator == marker else self.role("eos")
+        known = [marker if marker == self.separator else None, self.role("eos")]
+        fitting = [token for token in known if token is not None and (not self._ends or token in self._ends)]
+        return fitting[0] if fitting else min(self._ends, default=None)
+
+    @property
+    def begin_only(self) -> tuple[int, ...]:
+        """Ids in front that never end a text. Where no end is known, a separator marks both."""
+        ends = self._ends if self.end is None else {self.end, *self._ends}
+        if not ends and self.separator is not None:
+            return ()
+        return tuple(token for token in self.front if token not in ends)
 
     @property
     def counted(self) -> str:
@@ -179,12 +214,12 @@ class Tokenizer:
     def save(self, folder: str | Path) -> None:
         """Writes tokenizer.json, tokenizer_config.json and chat templates as transformers' AutoTokenizer reads them."""
         place = Path(folder)
-        with replacing(place / TOKENIZER) as file:
-            file.write(self.to_json().encode())
         with replacing(place / CONFIG) as file:
             file.write(json.dumps(self._config, indent=2).encode())  # a half character in it stays an escape
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
+        with replacing(place / TOKENIZER) as file:  # last: a folder that has it has the rest
+            file.write(self.to_json().encode())
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text alone, nothing added. Raises TextError naming a character outside the vocabulary."""
@@ -218,10 +253,11 @@ class Tokenizer:
         return measured
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
-        """Bytes of UTF-8 that each id stands for, [V]; 0 for those in front. Exact only where ``cuts`` is set."""
+        """Bytes of UTF-8 that each id stands for, [V], 0 for those around a document. Exact only if ``cuts`` is set."""
+        around = (*self.front, *self.document_end)
         lengths = np.zeros(self.vocab_size, dtype=np.int32)
         for token, part in self._parts.items():
-            lengths[token] = len(part) if token not in self.front else 0
+            lengths[token] = len(part) if token not in around else 0
         return lengths
 
     def encode_document(self, text: str) -> list[int]:
