@@ -100,6 +100,21 @@ class TestVectors:
         for text, _ in vectors("gpt2/llamacpp-gpt-2"):
             assert ours.decode(ours.encode(text)) == text
 
+    @pytest.mark.parametrize("model", ["NeoX", "GPT-2"])
+    @pytest.mark.parametrize("named", [None, False, True])
+    @pytest.mark.parametrize("written", [False, True])
+    def test_a_space_in_front(self, model: str, named: bool | None, written: bool, tmp_path: Path) -> None:
+        """tokenizer_config.json decides, whatever tokenizer.json says; without a word there is none."""
+        if model == "NeoX":
+            state = json.loads((DATA / "gpt-neox-20b" / "tokenizer.json").read_text())
+        else:
+            state = json.loads(Tokenizer.load(gpt2(tmp_path / "gpt2")).to_json())
+        state["pre_tokenizer"]["add_prefix_space"] = written
+        said = {} if named is None else {"add_prefix_space": named}
+        name = {"NeoX": "GPTNeoXTokenizer", "GPT-2": "GPT2Tokenizer"}[model]
+        ours = agree(write(tmp_path, tokenizer=state, tokenizer_config={"tokenizer_class": name, **said}))
+        assert (ours.encode("x") == ours.encode(" x")) == bool(named)
+
     @pytest.mark.parametrize("name", ["mistral/tokenizer.model.v1", "t5/spiece.model"])
     def test_sentence_piece_alone_is_refused(self, name: str, tmp_path: Path) -> None:
         shutil.copy(DATA / name, tmp_path / Path(name).name.removesuffix(".v1"))

@@ -105,13 +105,19 @@ def to_ours(
                 'set "tie_word_embeddings": false in config.json if they were trained apart'
             )
     for name, tensor in ours.items():
-        # Both are NaN where any number is. A sixth of the time of the largest absolute value's norm.
-        if tensor.numel() and not all(math.isfinite(end) for end in torch.aminmax(tensor)):
+        if not _finite(tensor):
+            row = rows[name]
+            faulty = next(n for n, part in zip(row.theirs, _parts(row, tensor), strict=True) if not _finite(part))
             raise FolderError(
-                f"{where}: {rows[name].theirs[0]} has numbers that are not finite in {str(dtype)[6:]}; they are too "
+                f"{where}: {faulty} has numbers that are not finite in {str(dtype)[6:]}; they are too "
                 "large for it (choose another --dtype), or the file is damaged (copy it again)"
             )
     return ours
+
+
+def _finite(tensor: Tensor) -> bool:
+    # One NaN makes both ends NaN. A sixth of the time of the largest absolute value's norm.
+    return not tensor.numel() or all(math.isfinite(end) for end in torch.aminmax(tensor))
 
 
 def _repeated(rows: Mapping[str, Row], theirs: Mapping[str, Shape]) -> Iterator[tuple[str, str]]:

@@ -119,8 +119,8 @@ def _flags_bert(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None
 
 def _flags_byte_level(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
     words = made.pre_tokenizer
-    if isinstance(words, pre_tokenizers.ByteLevel) and flag(settings, "add_prefix_space", None) is not None:
-        words.add_prefix_space = settings["add_prefix_space"]
+    if isinstance(words, pre_tokenizers.ByteLevel):
+        words.add_prefix_space = flag(settings, "add_prefix_space", False)
         made.pre_tokenizer = words
 
 
@@ -173,7 +173,9 @@ _QWEN2 = Kind(
 _BERT = Kind(files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert)
 _LLAMA = Kind(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
 _GEMMA = Kind(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
-_NEOX = Kind(roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"})
+_NEOX = Kind(
+    roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"}, flags=_flags_byte_level
+)
 _ANY = Kind()  # PreTrainedTokenizerFast and classes that are not known: all they have stands in tokenizer.json
 
 # By tokenizer_class without "Tokenizer" and "Fast".
