@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import KINDS
+from samples import LEARNED
 from tokenizers import AddedToken, processors
 
 from clearhead.text import NOT_COUNTED, SEPARATOR, Tokenizer, Tokens, Windows, sequential, split, tokenize
@@ -113,9 +113,9 @@ def test_a_written_token_that_only_marks_a_beginning_counts_no_bytes(tmp_path: P
         assert tokens.text_bytes() == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_one_token_for_both_is_predicted_as_ever(kind: str, tmp_path: Path):
-    tokenizer = KINDS[kind]
+    tokenizer = LEARNED[kind]
     assert tokenizer.of_documents() is tokenizer
     assert (tokenizer.document_end, tokenizer.begin_only) == ((), ())
     tokens = stream(tmp_path, tokenizer, "x", "world")

@@ -1,4 +1,4 @@
-"""A body of text as one stream of ids on the disk: tokenised once, in parallel, and kept by content."""
+"""Documents as one stream of ids on disk: tokenised once, in parallel, and cached by content."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import FolderError, OptionError, TextError
-from clearhead.text.data.sources import Progress, Source, blocks_of
+from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, read_columns, write_columns, writing
 from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
-# Encoded at once: the library keeps about 100 bytes per token while it works, 50 MB here.
+# Characters encoded at once: the library needs about 100 bytes per token meanwhile, 50 MB here.
 BATCH_CHARACTERS = 1 << 21
 
 
@@ -32,31 +32,33 @@ class Tokens:
 
     ids: Ids  # [N]
     starts: npt.NDArray[np.int64]  # [documents], ascending: places of the documents' first tokens
-    separator: int | None  # its id; None: documents follow one another without one
+    separator: int | None  # its id; None: there is none
     begin_only: tuple[int, ...]  # ids that only mark a beginning: never targets, no bytes of text
-    lengths: npt.NDArray[np.int32]  # bytes of text: of each id [V], or at each place [N] where ids do not tell
-    by_place: bool  # which of the two
+    lengths: npt.NDArray[
+        np.int32
+    ]  # bytes of text: of each id [V], or at each place [N] if the id does not determine them
+    by_place: bool  # whether lengths are [N]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def text_bytes(self, begin: int = 0, end: int | None = None) -> int:
-        """Bytes of UTF-8 text that the tokens of [begin, end) stand for; those around a document count none.
+        """Bytes of UTF-8 text in the tokens of [begin, end); those around a document have none.
 
-        Exact for every range and additive. A token counts its own bytes, also where a range begins or ends inside
-        a character. Under a tokenizer that changes text (lower case, NFC, ...) it counts the text it was made from.
-        The first token of a stream is never predicted: the bits of N - 1 targets belong to text_bytes(1).
+        Exact for every range, and additive. A token counts its own bytes, even if the range cuts a character. With a
+        tokenizer that changes text (lower case, NFC, ...) it counts the bytes of the original text. The first token of
+        a stream is never predicted, so the bits of N - 1 targets belong to text_bytes(1).
         """
         if self.by_place:
             return int(self.lengths[begin:end].sum(dtype=np.int64))
         ids = self.ids[begin:end]
         counts = np.zeros(len(self.lengths), dtype=np.int64)
-        for first in range(0, len(ids), BATCH_CHARACTERS):  # bincount widens to 8 bytes an id: a part at a time
+        for first in range(0, len(ids), BATCH_CHARACTERS):  # bincount widens ids to 8 bytes: do a part at a time
             counts += np.bincount(ids[first : first + BATCH_CHARACTERS], minlength=len(counts))
         return int(counts @ self.lengths)
 
     def part(self, begin: int, end: int) -> Tokens:
-        """A view of the tokens of [begin, end), their places counted from ``begin``."""
+        """A view of the tokens of [begin, end); places count from ``begin``."""
         first, last = np.searchsorted(self.starts, [begin, end])
         return replace(
             self,
@@ -67,13 +69,13 @@ class Tokens:
 
 
 def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
-    """The text for training and the share ``valid`` of it, its end, for validation; views, no copy.
+    """Training and validation tokens; ``valid`` is the share for validation, taken from the end. Views, not copies.
 
-    Of the n tokens that are not separators the first int((1 - valid) * n) are for training: for one file of
+    Of the n tokens that are not separators, the first int((1 - valid) * n) are for training: for one file of
     characters exactly nanoGPT's text[:int(0.9 * len(text))]. A separator stays with the document it begins.
     """
     if not 0 < valid < 1:
-        raise OptionError(f"share for validation {valid}: must be above 0 and below 1")
+        raise OptionError(f"validation share {valid}: must be above 0 and below 1")
     starts = tokens.starts if tokens.separator is not None else tokens.starts[:0]
     text = int((1 - valid) * (len(tokens) - len(starts)))
     text_before = starts - np.arange(len(starts))  # text tokens before each separator
@@ -82,17 +84,17 @@ def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
 
 
 def tokenize(
-    sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: Progress | None = None
+    sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: OnProgress | None = None
 ) -> Tokens:
-    """The ids of all documents in order, mapped from the cache; encoded on all cores the first time.
+    """The ids of all documents in order, memory-mapped from the cache; encoded on all cores the first time.
 
-    The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` is told the bytes
-    read and the bytes there are (None when a source cannot know). Raises TextError for text that cannot be read
-    or encoded, FolderError when the cache cannot be written.
+    The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` gets the bytes read
+    and the bytes in all (None if unknown). Raises TextError for text that cannot be read or encoded, FolderError if
+    the cache cannot be written.
     """
     around = f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
-    named = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
-    key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
+    parts = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
+    key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
     if columns is None:
@@ -101,7 +103,7 @@ def tokenize(
         columns = read_columns(path)
     if columns is None:
         raise FolderError(
-            f"{path}: differs from what was just written; check the disk or choose another CLEARHEAD_CACHE"
+            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
         )
     return Tokens(
         ids=columns["ids"],
@@ -114,9 +116,9 @@ def tokenize(
 
 
 def _encoded(
-    sources: Sequence[Source], tokenizer: Tokenizer, progress: Progress | None
+    sources: Sequence[Source], tokenizer: Tokenizer, progress: OnProgress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-    """The columns in parts: ids and starts, and lengths with them or, where they go by id, at the end."""
+    """The columns in parts: ids and starts, with lengths beside them or, if they go by id, at the end."""
     front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
     first, text_tokens, done = True, 0, 0
     for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):
@@ -139,14 +141,14 @@ def _encoded(
         part: dict[str, npt.NDArray[Any]] = {"ids": np.concatenate(ids)}
         if tokenizer.separator is None:
             part["starts"] = np.array(starts, dtype=np.int64)
-        else:  # also those written in the text
+        else:  # including those written in the text
             part["starts"] = done + np.flatnonzero(part["ids"] == tokenizer.separator)
         if tokenizer.cuts is None:
             part["lengths"] = np.concatenate(lengths)
         done = place
         yield part
     if not text_tokens and not len(front):
-        raise TextError("the text gives no tokens at all; give text with something in it")
+        raise TextError("the text yields no tokens; give text with something in it")
     if len(end):
         yield {"ids": end} if tokenizer.cuts else {"ids": end, "lengths": np.zeros(len(end), dtype=np.int32)}
     if tokenizer.cuts is not None:
@@ -154,11 +156,11 @@ def _encoded(
 
 
 def _measured(batch: Sequence[Block], tokenizer: Tokenizer) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
-    """The ids of each block and, where the id alone does not tell, the bytes of text that each stands for."""
+    """The ids of each block and, unless the id alone determines it, the bytes of text that each stands for."""
     texts = [block.text for block in batch]
     if tokenizer.cuts is not None:
         return [(found, np.zeros(0, dtype=np.int32)) for found in tokenizer.encode_arrays(texts)]
     measured = tokenizer.encode_measured(texts)
     for found, lengths in measured:
-        lengths[np.isin(found, tokenizer.begin_only)] = 0  # one that is written in the text is not predicted either
+        lengths[np.isin(found, tokenizer.begin_only)] = 0  # not predicted even if it is written in the text
     return measured
