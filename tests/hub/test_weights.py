@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,15 @@ from transformers import AutoModelForCausalLM, BertConfig, PreTrainedModel
 
 from clearhead import hub, machine
 from clearhead.errors import FolderError, OptionError
+from clearhead.model import (
+    AttentionConfig,
+    ClampConfig,
+    ExpertsConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+)
 from clearhead.tensorfile import read_tensors, write_tensors
 
 INDEX = "model.safetensors.index.json"
@@ -53,9 +64,49 @@ def test_numbers_that_are_not_finite(number: float, dtype: str, tmp_path: Path) 
     tensors[name][3, 2] = number
     write_tensors(tmp_path / "model.safetensors", tensors, notes)
     with pytest.raises(
-        FolderError, match=r"model\.layers\.1\.self_attn\.\w_proj\.weight has numbers that are not finite"
+        FolderError, match=r"safetensors: model\.layers\.1\.self_attn\.k_proj\.weight has numbers that are not finite"
     ):
         hub.load(tmp_path, dtype=dtype)
+
+
+EXPERTS = ExpertsConfig(count=3, active=2)
+NEOX = replace(
+    QWEN3,
+    attention=AttentionConfig(heads=4, kv_heads=4, head_width=5, bias=True, out_bias=True, head_norm="none"),
+    feed_forward=FeedForwardConfig(kind="gelu", width=17, bias=True),
+    norm=NormConfig(kind="layer"),
+    positions=PositionConfig(rotated=0.8),
+    arrangement="parallel",
+    tied=False,
+)
+OSS = replace(
+    QWEN3,
+    attention=replace(QWEN3.attention, head_norm="none", sinks=True),
+    feed_forward=FeedForwardConfig(width=16, bias=True, clamp=ClampConfig(), experts=replace(EXPERTS, bias=True)),
+)
+LAYOUTS: dict[str, ModelConfig] = {
+    "qwen3": QWEN3,  # three projections below one another, gate and up as well
+    "gpt2": GPT2,  # inputs as rows
+    "gpt_neox": NEOX,  # query, key and value of each head below one another
+    "qwen3_moe": replace(QWEN3, feed_forward=replace(QWEN3.feed_forward, experts=EXPERTS)),  # one tensor per expert
+    "gpt_oss": OSS,  # gate and up interleaved
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_tensor_that_is_not_finite_is_named(layout: str, tmp_path: Path) -> None:
+    """However ours joins several of theirs: each of a layer's tensors in turn."""
+    config = LAYOUTS[layout]
+    assert hub.family(config) == layout
+    saved(tmp_path, config)
+    tensors, notes = read_tensors(tmp_path / "model.safetensors")
+    for name in [name for name in tensors if ".1." in name]:
+        sound = tensors[name].clone()
+        tensors[name].view(-1)[-1] = float("nan")
+        write_tensors(tmp_path / "model.safetensors", tensors, notes)
+        with pytest.raises(FolderError, match=rf"safetensors: {re.escape(name)} has numbers that are not finite"):
+            hub.load(tmp_path)
+        tensors[name] = sound
 
 
 class TestShards:

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import KINDS, sentence_pieces, word_pieces
+from samples import LEARNED, sentence_pieces, word_pieces
 
 from clearhead.text import SEPARATOR
 from clearhead.text.tokenizers.labels import labels
@@ -45,8 +45,8 @@ def test_labels_of_whole_text_hold_its_letters(text: str):
 
 
 def test_labels_of_each_kind():
-    assert KINDS["bytes"].labels([*"é".encode(), 256]) == ["é₁", "é₂", SEPARATOR]
-    assert KINDS["characters"].labels(KINDS["characters"].encode("你 x\n")) == ["你", "·", "x", "⏎"]
-    assert KINDS["bpe"].labels(KINDS["bpe"].encode(" world")) == ["·world"]
+    assert LEARNED["bytes"].labels([*"é".encode(), 256]) == ["é₁", "é₂", SEPARATOR]
+    assert LEARNED["characters"].labels(LEARNED["characters"].encode("你 x\n")) == ["你", "·", "x", "⏎"]
+    assert LEARNED["bpe"].labels(LEARNED["bpe"].encode(" world")) == ["·world"]
     assert word_pieces().labels([2, 3]) == ["caf", "##e"]
     assert sentence_pieces().labels(sentence_pieces().encode("a 你b")) == ["·a", "·", "你₁", "你₂", "你₃", "b"]

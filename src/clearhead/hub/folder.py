@@ -97,7 +97,7 @@ def save(folder: Path, transformer: Network, tokenizer: Tokenizer, papers: Paper
     """
     tokenizer.save(folder)
     layout, marker = _layout(transformer.config, papers), tokenizer.separator
-    ends = {"bos_token_id": marker, "eos_token_id": marker}
+    ends = {"bos_token_id": marker, "eos_token_id": marker if tokenizer.end is None else tokenizer.end}
     dtype = str(transformer.dtype).removeprefix("torch.")
     ids = ends if papers is None else papers.ids
     kept = papers.idle if papers is not None and papers.family == layout.MODEL_TYPE else {}

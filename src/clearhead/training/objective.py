@@ -53,7 +53,7 @@ def next_token_loss(
     if batch.documents_BT is not None:
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
     nats = (model if run is None else run)(ids_BT, targets_BT=targets_BT, mask=mask)
-    return nats if reduction == "sum" else nats / (targets_BT >= 0).sum()
+    return nats if reduction == "sum" else nats / (targets_BT >= 0).sum().clamp(min=1)
 
 
 @torch.no_grad()

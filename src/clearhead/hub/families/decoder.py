@@ -153,16 +153,18 @@ def layer_types(config: DecoderConfig) -> list[str]:
     return [FULL if kind.window is None else SLIDING for kind in config.kinds]
 
 
-def without_unused_window(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries without the size of a window that no layer has."""
-    types: Sequence[str] | None = entry(settings, "layer_types", tuple[str, ...] | None, None)
-    unused = not entry(settings, "use_sliding_window", bool, True) or (types is not None and SLIDING not in types)
-    return {name: value for name, value in settings.items() if not (unused and name == "sliding_window")}
+def without_unused_window(settings: Mapping[str, Any], default: Callable[[int], bool]) -> dict[str, Any]:
+    """The entries without a window that no layer has; ``default`` as in ``read_windows``."""
+    switched_on = entry(settings, "use_sliding_window", bool, True)
+    if switched_on and any(read_windows(settings, 1, default)):
+        return dict(settings)
+    return {name: value for name, value in settings.items() if name not in ("use_sliding_window", "sliding_window")}
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window where the file does not say that it is used."""
-    return without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
+    """The entries under today's names, without a window unless the file switches it on and some layer has it."""
+    found = {"use_sliding_window": False, **rope.modern(settings)}
+    return without_unused_window(found, _late(settings))
 
 
 def read_windows(settings: Mapping[str, Any], size: int | None, default: Callable[[int], bool]) -> list[int | None]:
@@ -182,9 +184,14 @@ def read_windows(settings: Mapping[str, Any], size: int | None, default: Callabl
 
 def late_windows(settings: Mapping[str, Any]) -> list[int | None]:
     """By layer. Without ``layer_types`` the first ``max_window_layers`` see the whole text (28: transformers' own)."""
-    used, first = entry(settings, "use_sliding_window", bool, False), entry(settings, "max_window_layers", int, 28)
-    size = entry(settings, "sliding_window", int) if used else None
-    return read_windows(settings, size, lambda layer: layer >= first)
+    used = entry(settings, "use_sliding_window", bool, False)
+    size = entry(settings, "sliding_window", int, 4096) if used else None
+    return read_windows(settings, size, _late(settings))
+
+
+def _late(settings: Mapping[str, Any]) -> Callable[[int], bool]:
+    first = entry(settings, "max_window_layers", int, 28)
+    return lambda layer: layer >= first
 
 
 def layered(

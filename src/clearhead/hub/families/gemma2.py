@@ -18,7 +18,7 @@ spelled = decoder.spelled
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The entries under today's names, without a window that is not used."""
-    return decoder.without_unused_window(rope.modern(settings))
+    return decoder.without_unused_window(rope.modern(settings), _alternate)
 
 
 def settings(config: DecoderConfig) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
     )
     positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"])
     size = entry(settings, "sliding_window", int | None, 4096)
-    layers = decoder.layered(decoder.read_windows(settings, size, lambda layer: layer % 2 == 0), positions)
+    layers = decoder.layered(decoder.read_windows(settings, size, _alternate), positions)
     bias = entry(settings, "attention_bias", bool, False)
     return DecoderConfig(
         **sizes,
@@ -71,6 +71,10 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
         norm=NormConfig(eps=entry(settings, "rms_norm_eps", float), offset=1.0),
         positions=positions,
     )
+
+
+def _alternate(layer: int) -> bool:
+    return layer % 2 == 0
 
 
 def table(config: DecoderConfig) -> list[Row]:

@@ -104,8 +104,8 @@ def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     return [
         Row(f"{ours}.router.weight", (f"{theirs}.router.weight",)),
         Row(f"{ours}.router.bias", (f"{theirs}.router.bias",)),
-        Row(f"{ours}.up.weight", (f"{theirs}.experts.gate_up_proj",), woven=True),
-        Row(f"{ours}.up.bias", (f"{theirs}.experts.gate_up_proj_bias",), woven=True),
+        Row(f"{ours}.up.weight", (f"{theirs}.experts.gate_up_proj",), interleaved=True),
+        Row(f"{ours}.up.bias", (f"{theirs}.experts.gate_up_proj_bias",), interleaved=True),
         Row(f"{ours}.down.weight", (f"{theirs}.experts.down_proj",), transposed=True),
         Row(f"{ours}.down.bias", (f"{theirs}.experts.down_proj_bias",)),
     ]

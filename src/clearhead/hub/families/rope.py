@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families.entries import entry
 from clearhead.model import PositionConfig, ScalingConfig
 
-KINDS = ("default", "linear", "llama3", "yarn", "longrope")
+SCALINGS = ("default", "linear", "llama3", "yarn", "longrope")
 OLDER = ("rope_theta", "rope_scaling", "partial_rotary_factor")
 
 
@@ -67,7 +67,7 @@ def read(
     context: int,
     theta: float | None = 10_000.0,
     rotated: float | None = None,
-    kinds: tuple[str, ...] = KINDS,
+    kinds: tuple[str, ...] = SCALINGS,
 ) -> PositionConfig:
     """The positions of ``rope_parameters``.
 

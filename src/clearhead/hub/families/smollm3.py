@@ -15,8 +15,13 @@ MODEL_TYPE: str = "smollm3"
 ARCHITECTURE: str = "SmolLM3ForCausalLM"
 HARMLESS: frozenset[str] = decoder.HARMLESS | {"max_window_layers", "no_rope_layer_interval"}
 UNTURNED = PositionConfig(kind="none")
-modern = decoder.modern
 spelled = decoder.spelled
+
+
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names, without a window unless the file switches it on and some layer has it."""
+    found, turned = {"use_sliding_window": False, **rope.modern(settings)}, _turned(settings)
+    return decoder.without_unused_window(found, lambda layer: not turned[layer])
 
 
 def settings(config: DecoderConfig) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class Row:
     transposed: theirs has inputs as rows (GPT-2's Conv1D)
     heads: theirs has query, key and value of one head below one another, for so many heads (GPT-NeoX); 0 = not so
     stacked: ours is a stack, and theirs are the parts of its first matrix, then those of the second (experts)
-    woven: gate and up lie side by side in theirs, number by number, inputs as rows, in ours below one another (GPT-OSS)
+    interleaved: gate and up alternate, number by number, in theirs, with inputs as rows; ours has one below the other
+        (GPT-OSS)
     copies: names under which a file may hold the same numbers again (the output layer of a tied model); not written
     """
 
@@ -37,7 +38,7 @@ class Row:
     transposed: bool = False
     heads: int = 0
     stacked: bool = False
-    woven: bool = False
+    interleaved: bool = False
     copies: tuple[str, ...] = ()
 
 
@@ -105,13 +106,19 @@ def to_ours(
                 'set "tie_word_embeddings": false in config.json if they were trained apart'
             )
     for name, tensor in ours.items():
-        # Both are NaN where any number is. A sixth of the time of the largest absolute value's norm.
-        if tensor.numel() and not all(math.isfinite(end) for end in torch.aminmax(tensor)):
+        if not _finite(tensor):
+            row = rows[name]
+            faulty = next(n for n, part in zip(row.theirs, _parts(row, tensor), strict=True) if not _finite(part))
             raise FolderError(
-                f"{where}: {rows[name].theirs[0]} has numbers that are not finite in {str(dtype)[6:]}; they are too "
+                f"{where}: {faulty} has numbers that are not finite in {str(dtype)[6:]}; they are too "
                 "large for it (choose another --dtype), or the file is damaged (copy it again)"
             )
     return ours
+
+
+def _finite(tensor: Tensor) -> bool:
+    # One NaN makes both ends NaN. A sixth of the time of the largest absolute value's norm.
+    return not tensor.numel() or all(math.isfinite(end) for end in torch.aminmax(tensor))
 
 
 def _repeated(rows: Mapping[str, Row], theirs: Mapping[str, Shape]) -> Iterator[tuple[str, str]]:
@@ -134,7 +141,7 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
     """The parts of our tensor that theirs hold, as views."""
     if row.heads:
         return (whole.unflatten(0, (3, row.heads, -1)).transpose(0, 1),)
-    if row.woven:
+    if row.interleaved:
         halves = whole.unflatten(1, (2, -1))
         return (halves.transpose(1, -1),) if whole.dim() == 3 else (halves.mT,)
     turned = whole.mT if row.transposed else whole
@@ -144,7 +151,7 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
 
 def _joined(row: Row, part: Tensor) -> Tensor:
     """A part with their axes."""
-    return part.flatten(0, 2) if row.heads else part.flatten(-2) if row.woven else part
+    return part.flatten(0, 2) if row.heads else part.flatten(-2) if row.interleaved else part
 
 
 def _misshapen(rows: Mapping[str, Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape]) -> Iterator[str]:
