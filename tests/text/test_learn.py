@@ -59,7 +59,7 @@ def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, capl
     else:
         path.write_text("[" * 100_000)
     assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
-    assert caplog.messages == [f"{path}: truncated or altered, so it is made anew"]
+    assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.is_file()
 
 
