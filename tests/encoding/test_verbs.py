@@ -76,7 +76,7 @@ def test_show_with_a_step_that_is_not_known(
     assert called(monkeypatch, "show", tmp_path / "model") == 0
     out = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "vectors none: " in out
-    assert "modules.json: not supported: CNN; Transformer, Pooling and, if wanted, Normalize are" in out
+    assert "modules.json: not supported: CNN; the steps must be Transformer, Pooling and, optionally, Normalize" in out
 
 
 def test_look_at_the_text_s_last_token(

@@ -369,7 +369,7 @@ def test_many_tensors_in_a_header(folders: dict[str, Files], tmp_path: Path) -> 
     file = with_header({f"{number}": entry for number in range(60_000)}, b"")
     said = opened(written(tmp_path / "run", {**folders["qwen3"], "model.safetensors": file}))
     assert said is not None
-    assert "the tensors are not those of the config; missing: " in said
+    assert "the tensors do not match the config; missing: " in said
     assert len(said) < 3000
 
 

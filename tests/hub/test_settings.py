@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[ModelConfig, Callable[[dict[str, Any]], None], str]] = 
     "types without a window": (
         QWEN3,
         having(layer_types=["sliding_attention"] * 2),
-        r"sliding_window: left out, and layer_types has layers with a window$",
+        r"sliding_window: missing, but layer_types has layers with a window$",
     ),
     "activation": (QWEN3, having(hidden_act="sulu"), r"hidden_act: 'sulu' is not supported; did you mean 'silu'\?$"),
     "GPT-2's activation": (

@@ -1,4 +1,4 @@
-"""Gemma 2 (2024): norms around each part, caps on attention and logits, every other layer with a window."""
+"""Gemma 2 (2024): norms around each part, soft caps on scores and logits, a window in every other layer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, N
 
 MODEL_TYPE: str = "gemma2"
 ARCHITECTURE: str = "Gemma2ForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS | {"hidden_act", "sliding_window_size"}  # transformers reads neither
+HARMLESS: frozenset[str] = decoder.HARMLESS | {
+    "hidden_act",
+    "sliding_window_size",
+}  # transformers reads neither of these two
 spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window that is not used."""
+    """The entries under today's names, without a window that no layer uses."""
     return decoder.without_unused_window(rope.modern(settings), _alternate)
 
 
@@ -29,7 +32,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
         **decoder.sizes(config),
         "attention_bias": config.attention.bias,
         "query_pre_attn_scalar": decoder.scalar(config),
-        "sliding_window": decoder.window(config) or 4096,  # transformers wants a number also where no layer has it
+        "sliding_window": decoder.window(config) or 4096,  # transformers requires a number even if no layer uses it
         "layer_types": decoder.layer_types(config),
         "attn_logit_softcapping": config.attention.softcap,
         "final_logit_softcapping": config.logit_softcap,

@@ -1,4 +1,4 @@
-"""Gemma 3's text models (2025): Gemma 2 without caps, with normalised heads and another theta beside the windows."""
+"""Gemma 3's text models (2025): Gemma 2 without soft caps, with norms on heads and another theta in windows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names: one table of rotary positions for each kind of layer."""
+    """The entries under today's names: a table of rotary positions for each kind of layer."""
     local = "rope_local_base_freq"
     found = decoder.without_unused_window(settings, _local(settings))
     found = {name: value for name, value in found.items() if name not in (*rope.OLDER, local)}
     if settings.get("rope_parameters") is not None:
         older = sorted(name for name in (*rope.OLDER, local) if settings.get(name) is not None)
         if older:
-            raise ConfigError(f"{older[0]}: {shown(settings[older[0]])} beside rope_parameters, which is in its place")
+            raise ConfigError(f"{older[0]}: {shown(settings[older[0]])} beside rope_parameters, which replaces it")
         return _without_unused_table(found, settings)
     full = rope.modern({name: settings[name] for name in rope.OLDER if name in settings}).get("rope_parameters", {})
     sliding = {} if settings.get(local) is None else {"rope_theta": settings[local]}
@@ -33,7 +33,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_unused_table(found: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries without the rotary positions of layers with a window, if there are none."""
+    """The entries without the rotary positions of windowed layers, if there are no such layers."""
     tables: dict[str, Any] = entry(found, "rope_parameters", dict, {})
     if any(decoder.read_windows(settings, 1, _local(settings))):
         return found
@@ -49,7 +49,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
         **decoder.sizes(config),
         "attention_bias": config.attention.bias,
         "query_pre_attn_scalar": decoder.scalar(config),
-        "sliding_window": decoder.window(config) or 4096,  # transformers wants a number also where no layer has it
+        "sliding_window": decoder.window(config) or 4096,  # transformers requires a number even if no layer uses it
         "layer_types": decoder.layer_types(config),
         "attn_logit_softcapping": None,
         "final_logit_softcapping": config.logit_softcap,
@@ -101,7 +101,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def _local(settings: Mapping[str, Any]) -> Callable[[int], bool]:
-    """Which layers have a window unless ``layer_types`` says: all but every sixth, or ``sliding_window_pattern``-th."""
+    """Which layers have a window by default: all but every ``sliding_window_pattern``-th (6 unless given)."""
     every = entry(settings, "sliding_window_pattern", int, 6)
     if every < 1:
         raise ConfigError(f"sliding_window_pattern: {every}; it must be at least 1")

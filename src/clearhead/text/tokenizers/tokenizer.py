@@ -7,8 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -32,6 +31,7 @@ from clearhead.text.tokenizers.learned import (
     state_of,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
+from clearhead.text.tokenizers.refusals import check_whole, encoding_errors
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 
@@ -230,10 +230,10 @@ class Tokenizer:
     def encode_arrays(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of many texts, on all cores, in ``dtype``."""
         for text in texts:
-            _check_whole(text)
+            check_whole(text)
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
-        with _encoding_errors():
+        with encoding_errors():
             found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
 
@@ -244,8 +244,8 @@ class Tokenizer:
         """
         measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
         for text in texts:
-            _check_whole(text)
-        with _encoding_errors():
+            check_whole(text)
+        with encoding_errors():
             encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
         for text, found in zip(texts, encodings, strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
@@ -296,9 +296,9 @@ class Tokenizer:
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
         """Ids of two texts that an encoder reads together, and the token type (0 or 1) of each."""
-        _check_whole(first)
-        _check_whole(second)
-        with _encoding_errors():
+        check_whole(first)
+        check_whole(second)
+        with encoding_errors():
             found = self._library.encode(first, second, add_special_tokens=True)
         return found.ids, found.type_ids
 
@@ -381,25 +381,6 @@ class Tokenizer:
             f"{self.vocab_size - 1} this tokenizer learned; remove it, or learn a bpe or bytes tokenizer, "
             "which know every character"
         )
-
-
-@contextmanager
-def _encoding_errors() -> Generator[None]:
-    """Raises TextError if the library fails, for want of a token for unknown text."""
-    try:
-        yield
-    except Exception as fault:  # the library raises Exception itself, nothing narrower
-        raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
-
-
-def _check_whole(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as fault:
-        raise TextError(
-            f"half a character (U+{ord(text[fault.start]):04X}) at position {fault.start} of the text; "
-            "give text that is valid Unicode (on the command line: UTF-8)"
-        ) from fault
 
 
 def _plain_config(has_separator: bool) -> dict[str, Any]:
