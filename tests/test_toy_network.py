@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from clearhead import cli, encoding, generation, hub, recipes
 from clearhead.errors import ConfigError, FolderError, OptionError
 from clearhead.generation import Sampling
-from clearhead.model import ModelConfig, build, from_dict, register, skeleton, to_dict
+from clearhead.model import ModelConfig, build, register, skeleton
+from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
 from clearhead.text import Tokenizer, Tokens, tokenize
 from clearhead.training import Hooks, OptimizerConfig, TrainConfig, fit, load_state, score_of

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, attend, causal
-from clearhead.model import Cache, ModelConfig, Network, Site, register
+from clearhead.model import Cache, ModelConfig, Network, register
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.places import goes_on
+from clearhead.tap import Site
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,6 @@ from clearhead.model.parts.config import (
 from clearhead.model.protocol import ABILITIES, Network, needs
 from clearhead.model.registry import build, register, skeleton
 from clearhead.model.state import State
-from clearhead.plain import checked, from_dict, to_dict
-from clearhead.tap import Site
 
 __all__ = [
     "ABILITIES",
@@ -41,14 +39,10 @@ __all__ = [
     "PositionConfig",
     "PredictionConfig",
     "ScalingConfig",
-    "Site",
     "State",
     "TransformerConfig",
     "build",
-    "checked",
-    "from_dict",
     "needs",
     "register",
     "skeleton",
-    "to_dict",
 ]
