@@ -15,8 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.face import draw, fill, generate, observe, vectors
-    from clearhead.hub import LanguageModel, load
+    from clearhead.analysis import observe
+    from clearhead.drawing import draw
+    from clearhead.encoding import fill, vectors
+    from clearhead.generation import generate
+    from clearhead.hub import load
+    from clearhead.language_model import LanguageModel
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
 
 __version__ = "0.1.0"
@@ -38,9 +42,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "clearhead.analysis": ("observe",),
+    "clearhead.drawing": ("draw",),
+    "clearhead.encoding": ("fill", "vectors"),
+    "clearhead.generation": ("generate",),
+    "clearhead.hub": ("load",),
+    "clearhead.language_model": ("LanguageModel",),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
-    "clearhead.face": ("draw", "fill", "generate", "observe", "vectors"),
-    "clearhead.hub": ("LanguageModel", "load"),
 }
 
 

@@ -21,7 +21,8 @@ import tomli_w
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import leftovers, replacing, write_text
-from clearhead.model import Transformer, build, skeleton
+from clearhead.language_model import LanguageModel
+from clearhead.model import build, skeleton
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
@@ -121,26 +122,26 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
-def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
-    """Writes the recipe into the run folder and makes the model that is trained, with what stood beside its origin.
+def create(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
+    """Writes the recipe into the run folder and makes the model that is trained.
 
     Raises MemoryNeededError when training it would not fit into memory.
     """
     check_memory(recipe.model, recipe.train)
     write_text(folder / RECIPE, tomli_w.dumps(to_dict(recipe)))
-    return begun(recipe)
+    return begun(recipe, tokenizer)
 
 
-def begun(recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
-    """A model with the weights that the run begins with, on the device, and what stood beside its origin if any."""
+def begun(recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
+    """A model with the weights that the run begins with, on the device, and the metadata of its origin if any."""
     if recipe.origin is None:
-        return build(recipe.model, seed=recipe.train.seed).to(machine.device()), None
+        return LanguageModel(build(recipe.model, seed=recipe.train.seed).to(machine.device()), tokenizer)
     origin = hub.load(recipe.origin, dtype="float32")
     if replace(recipe.model, dropout=0.0) != replace(origin.config, dropout=0.0):
         raise FolderError(f"{recipe.origin}: is not the model any more that the run began with; start a new run")
-    model = skeleton(recipe.model)  # its dropout is the recipe's
-    model.load_state_dict(origin.transformer.state_dict(), assign=True)
-    return model.to(machine.device()), origin.papers
+    network = skeleton(recipe.model)  # its dropout is the recipe's
+    network.load_state_dict(origin.network.state_dict(), assign=True)
+    return LanguageModel(network.to(machine.device()), tokenizer, metadata=origin.metadata)
 
 
 def reopen(folder: Path) -> tuple[Recipe, State | None]:
@@ -243,18 +244,16 @@ def interruptible() -> Generator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def keeper(
-    folder: Path, model: Transformer, tokenizer: Tokenizer, papers: hub.Papers | None = None
-) -> Callable[[], None]:
+def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
     """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
     whole = False
 
     def keep() -> None:
         nonlocal whole
         if whole:
-            hub.save_weights(folder, model, papers)
+            hub.save_weights(folder, model)
         else:
-            hub.save(folder, model, tokenizer, papers)
+            hub.save(folder, model)
             whole = True
 
     return keep

@@ -19,6 +19,7 @@ from calling import Done, call
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Tokenizer
 
@@ -45,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if parameter.dim() > 1:
                 parameter.mul_(8)
     folder = tmp_path_factory.mktemp("runs") / "little"
-    hub.save(folder, model, tokenizer)
+    hub.save(folder, LanguageModel(model, tokenizer))
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": False, "eos_token_id": []}))
     return folder

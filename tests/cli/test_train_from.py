@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, 
 
 from clearhead import hub, runs
 from clearhead.errors import FolderError
+from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.recipes import read_file, resolved
 from clearhead.text import Tokenizer
@@ -63,7 +64,7 @@ def test_a_long_context_asks_for_no_more_memory_than_the_windows_that_are_traine
     """A text of the whole context would take 20 TB and more."""
     config = replace(QWEN3, vocabulary=257, context=2**33)
     assert memory_needed(config, TrainConfig(steps=1, batch=1)) > 2e13
-    hub.save(tmp_path / "long", build(config, seed=0), Tokenizer.bytes())
+    hub.save(tmp_path / "long", LanguageModel(build(config, seed=0), Tokenizer.bytes()))
     done = command("train", "text.txt", "--from", "long", *STEPS)
     assert done.code == 0, done.err
 
@@ -73,7 +74,7 @@ def test_it_begins_with_the_models_own_weights(command: Command, tmp_path, train
     rate = ["--set", "train.optimizer.adamw_lr=1e-30", "--set", "train.optimizer.weight_decay=0"]
     done = command("train", "text.txt", "--from", trained[0], *STEPS, *rate, "--out", "run")
     assert done.code == 0, done.err
-    before, after = (hub.load(folder).transformer.state_dict() for folder in (trained[0], tmp_path / "run"))
+    before, after = (hub.load(folder).network.state_dict() for folder in (trained[0], tmp_path / "run"))
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
     first = next(report for report in read_log(tmp_path / "run" / "log.jsonl") if isinstance(report, Evaluated))
     assert first.step == 0
@@ -89,7 +90,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(command: Command, tmp_pa
     released.rename(tmp_path / "elsewhere")  # the run has all it needs
     done = command("train", "--resume", "parts")
     assert done.code == 0, done.err
-    one, other = (hub.load(tmp_path / name).transformer.state_dict() for name in ("whole", "parts"))
+    one, other = (hub.load(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
     for name in ("config.json", "generation_config.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()

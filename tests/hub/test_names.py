@@ -27,6 +27,7 @@ from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub import names
 from clearhead.hub.names import find, pinned
+from clearhead.language_model import LanguageModel
 
 OTHERS = {"README.md": b"# a model", "pytorch_model.bin": b"a pickle", "onnx/model.onnx": b"x", "64.tflite": b"x"}
 NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
@@ -137,7 +138,7 @@ class TestFetching:
         model = lively(QWEN3)
         with torch.no_grad():
             model.norm.weight.mul_(2)
-        hub.save(other, model, TOKENIZER)
+        hub.save(other, LanguageModel(model, TOKENIZER))
         server.models["little"] = other
         assert find("little") != first
         assert find(pinned("little", first)) == first  # in the cache, though the hub has it no longer
@@ -166,7 +167,7 @@ class TestFetching:
         for outline in (before, hub.outline("little"), hub.outline(before.folder)):
             assert outline.config == QWEN3
             assert outline.tokenizer.encode("a cab") == TOKENIZER.encode("a cab")
-            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+            assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
     def test_an_outline_of_several_files(self, server: Hub) -> None:
         """Before they are fetched, after, and with one of them missing."""
@@ -178,7 +179,7 @@ class TestFetching:
         found.append(hub.outline("people/split"))
         for outline in found:
             assert outline.config == GPT2
-            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+            assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
     def test_what_is_fetched_is_told(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("little", "people/split"):

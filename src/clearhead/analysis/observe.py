@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 
 from clearhead.errors import OptionError, TextError, WatchError, many
-from clearhead.model import Transformer
+from clearhead.language_model import LanguageModel
+from clearhead.model import evaluating
 from clearhead.text import Tokenizer
 from clearhead.watching import Edit, Knockout, Observation, watch
 
 
 def observe(
-    transformer: Transformer,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
     text: str,
     *,
     pair: str | None = None,
@@ -26,9 +26,9 @@ def observe(
     ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
     cannot be encoded, or is longer than the model's context, OptionError for a pair where the model is no encoder.
     """
+    tokenizer, encoder = model.tokenizer, model.config.encoder
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    encoder = transformer.config.encoder
     if pair is not None and encoder is None:
         raise OptionError("look: pairs of texts are for encoders; this model reads one text, so join the two")
     types: list[int] | None = None
@@ -39,18 +39,14 @@ def observe(
         types = types if encoder is not None and encoder.token_types > max(types) else None
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
-    context = transformer.config.context
-    if len(ids) > context:
-        counted = f"{many(len(ids), 'token')}{tokenizer.counted}"
-        raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
+    model.check(ids, "look: the text")
     tokenizer.note_unknown(ids)
     whole = text if pair is None else f"{text} {pair}"
-    return observe_ids(transformer, tokenizer, ids, text=whole, types=types, edits=edits)
+    return observe_ids(model, ids, text=whole, types=types, edits=edits)
 
 
 def observe_ids(
-    transformer: Transformer,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
     ids: Sequence[int],
     *,
     text: str | None = None,
@@ -58,26 +54,18 @@ def observe_ids(
     edits: Sequence[Edit] = (),
 ) -> Observation:
     """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
-    config = transformer.config
-    if max(ids) >= config.vocabulary:
-        raise WatchError(
-            f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
-            "use the tokenizer the model was trained with"
-        )
+    model.check(ids, "look: the text")
     beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
     if beyond:
         raise WatchError(f"{beyond[0]}: the text has {many(len(ids), 'token')}, counted from 0; name places inside it")
-    was_training = transformer.training
-    transformer.eval()
-    try:
-        with torch.inference_mode(), watch(transformer, edits) as record:
-            device = transformer.device
-            types_1T = None if types is None else torch.tensor([list(types)], device=device)
-            transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
-    finally:
-        transformer.train(was_training)
-    record.tokens = tokenizer.labels(ids)
-    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids))
+    with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
+        types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
+        model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
+    record.tokens = model.labels(ids)
+    pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
+    observation = Observation(record, text=text, ids=ids, pieces=pieces)
+    observation.model = model.name or None
+    return observation
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

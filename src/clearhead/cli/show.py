@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clearhead.cli.models import Model
 
 if TYPE_CHECKING:
-    from clearhead.hub import LanguageModel
+    from clearhead.language_model import LanguageModel
     from clearhead.model import ModelConfig
 
 
@@ -24,19 +24,19 @@ def show(model: Model) -> None:
 
     loaded = hub.outline(model)
     folder = loaded.folder
-    config, tokenizer = loaded.config, loaded.tokenizer
+    config = loaded.config
     a, f = config.attention, config.feed_forward
     groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
     several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
     inner, active = config.inner_parameters(), config.active_parameters()
-    dtype = loaded.transformer.dtype
+    dtype = loaded.dtype
     width = dtype.itemsize
     memory = f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}"
     if config.encoder is None:
         cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
         memory += f", and {cache / 1e6:,.1f} MB for a text of full length"
     rows = {
-        "family": loaded.papers.family,
+        "family": loaded.metadata.family,
         "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
         + (f", {active:,} active for each token" if several else ""),
         "memory": memory,
@@ -50,11 +50,13 @@ def show(model: Model) -> None:
         "positions": _positions(config),
         "output layer": "the embedding matrix" if config.tied else "its own matrix",
         "context": f"{config.context:,} tokens",
-        "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
+        "tokenizer": f"{loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size:,} tokens"
+        if loaded.has_tokenizer
+        else "none: it takes ids, not text",
         **_encoder(loaded),
         **_speech(loaded),
     }
-    if (folder / RECIPE).is_file():
+    if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
         rows["text"] = recipe.text.corpus or ", ".join(names)
@@ -109,7 +111,7 @@ def _positions(config: ModelConfig) -> str:
 
 def _encoder(loaded: LanguageModel) -> dict[str, str]:
     """What an encoder has that a decoder has not."""
-    parts, pooling = loaded.config.encoder, loaded.papers.pooling
+    parts, pooling = loaded.config.encoder, loaded.metadata.pooling
     if parts is None:
         return {}
     heads = {"masked tokens (clearhead fill)": parts.prediction is not None, "pooler": parts.pooler}
@@ -124,8 +126,8 @@ def _encoder(loaded: LanguageModel) -> dict[str, str]:
     if pooling is not None:
         most = "" if pooling.context is None else f", at most {pooling.context} tokens read"
         rows["vectors"] = f"{pooling.kind} of the hidden states{', of length 1' if pooling.normalised else ''}{most}"
-    if loaded.papers.unpooled is not None:
-        rows["vectors"] = f"none: {loaded.papers.unpooled}"
+    if loaded.metadata.unpooled is not None:
+        rows["vectors"] = f"none: {loaded.metadata.unpooled}"
     return rows
 
 
@@ -133,7 +135,9 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
     """What a released model brings for its texts: special tokens, chat template, generation settings."""
     from clearhead import generation
 
-    tokenizer, papers = loaded.tokenizer, loaded.papers
+    if not loaded.has_tokenizer:
+        return {}
+    tokenizer = loaded.tokenizer
     rows: dict[str, str] = {}
     if tokenizer.kind == "file":
         named = [f"{role} {token} {tokenizer.role(role)}" for role, token in tokenizer.roles.items()]
@@ -142,9 +146,7 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
         rows["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
     if tokenizer.templates:
         rows["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
-    found = generation.defaults(
-        papers.generation, papers.ids, tokenizer, context=loaded.config.context, folder=loaded.folder
-    )
+    found = generation.defaults(loaded)
     settings = [f"{name} {value}" for name, value in found.sampling.items()]
     settings += [f"{name} = {value} (not followed)" for name, value in found.unfollowed.items()]
     if settings:

@@ -19,8 +19,9 @@ from clearhead.cli import origin as origins
 from clearhead.cli.progress import Display
 from clearhead.drawing.curve import draw_curve
 from clearhead.errors import ConfigError, MissingExtraError, OptionError, WriteError
-from clearhead.generation import Sampling, generate
-from clearhead.model import ModelConfig, Transformer, build
+from clearhead.generation import Sampling, complete, stream
+from clearhead.language_model import LanguageModel
+from clearhead.model import ModelConfig, build
 from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
@@ -83,11 +84,11 @@ def start(
         runs.keep_stdin(folder, text)
         material = runs.prepare(text, folder, console.print)
         whole = _resolved(table, material, console, time.perf_counter() - started)
-        model, papers = runs.create(folder, whole)
+        model = runs.create(folder, whole, material.tokenizer)
         after = "" if whole.origin is None else f", as they are in {whole.origin}"
         console.print(f"model: {whole.model.parameters():,} weights{after}; it will be kept in {folder}")
         used = time.perf_counter() - started
-        _fit(folder, whole, material, model, papers, console, state=None, used=used)
+        _fit(folder, whole, material, model, console, state=None, used=used)
     return folder
 
 
@@ -101,14 +102,15 @@ def resume(folder: Path, given: Table, others: Sequence[object], *, started: flo
         material = runs.prepare(recipe.text, folder, console.print)
         check_memory(recipe.model, recipe.train)
         if state is None:
-            model, papers = runs.begun(recipe)
+            model = runs.begun(recipe, material.tokenizer)
         else:
-            model = build(recipe.model, seed=recipe.train.seed).to(machine.device())
+            network = build(recipe.model, seed=recipe.train.seed).to(machine.device())
             kept = recipe.origin is not None and (folder / hub.WEIGHTS).exists()
-            papers = hub.read_papers(folder) if kept else None
+            metadata = hub.read_metadata(folder) if kept else None
+            model = LanguageModel(network, material.tokenizer, metadata=metadata)
         console.print(f"continuing {folder} after step {state.progress.step if state else 0:,}")
         used = time.perf_counter() - started
-        _fit(folder, recipe, material, model, papers, console, state=state, used=used)
+        _fit(folder, recipe, material, model, console, state=state, used=used)
     return folder
 
 
@@ -259,8 +261,7 @@ def _fit(
     folder: Path,
     recipe: Recipe,
     material: runs.Material,
-    model: Transformer,
-    papers: hub.Papers | None,
+    model: LanguageModel,
     console: Console,
     *,
     state: State | None,
@@ -271,12 +272,19 @@ def _fit(
     with Display(console) as display, runs.interruptible() as stop:
         hooks = Hooks(
             report=display.show,
-            keep=runs.keeper(folder, model, material.tokenizer, papers),
+            keep=runs.keeper(folder, model),
             sample=lambda: _sample(model, material),
             stop=stop,
         )
         outcome = fit(
-            model, recipe.train, material.train, material.valid, folder=folder, hooks=hooks, state=state, used=used
+            model.network,
+            recipe.train,
+            material.train,
+            material.valid,
+            folder=folder,
+            hooks=hooks,
+            state=state,
+            used=used,
         )
     if not outcome.finished:
         raise KeyboardInterrupt
@@ -290,7 +298,7 @@ def _finish(folder: Path, valid: Tokens, config: TrainConfig, console: Console) 
     best = min(evaluated, key=lambda report: report.valid_loss)
     final = config.final_tokens
     read = valid if final is None else valid.part(0, min(len(valid), final + 1))
-    model = hub.load(folder, device=machine.device(), dtype="float32").transformer
+    model = hub.load(folder, device=machine.device(), dtype="float32").network
     with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
         score = score_of(model, read, window=config.window)
     share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
@@ -331,14 +339,14 @@ def _resuming(folder: Path) -> str:
     return f"clearhead train --resume {shlex.quote(str(folder))}"
 
 
-def _sample(model: Transformer, material: runs.Material) -> str:
+def _sample(model: LanguageModel, material: runs.Material) -> str:
     """What the model writes from the beginning of a text, or after a piece of one where nothing marks a beginning."""
-    tokenizer, context = material.tokenizer, model.config.context
+    tokenizer, context = model.tokenizer, model.config.context
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
     if tokenizer.separator is not None:
-        return generate(model, tokenizer, [""], sampling)[0].text
+        return complete(model, "", list(stream(model, [""], sampling))).text
     prompt = tokenizer.decode(material.valid.ids[: max(1, min(context, SAMPLED_FROM) // 2)])
-    return str(generate(model, tokenizer, [prompt], sampling)[0])
+    return str(complete(model, prompt, list(stream(model, [prompt], sampling))))
 
 
 def _console() -> Console:

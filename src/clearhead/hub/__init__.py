@@ -1,14 +1,12 @@
 """Folders in the Hugging Face layout, in and out."""
 
 from clearhead.hub.folder import (
-    LanguageModel,
-    Papers,
     export,
     family,
     load,
     outline,
     read_config,
-    read_papers,
+    read_metadata,
     save,
     save_weights,
 )
@@ -17,8 +15,6 @@ from clearhead.hub.weights import WEIGHTS
 
 __all__ = [
     "WEIGHTS",
-    "LanguageModel",
-    "Papers",
     "export",
     "family",
     "find",
@@ -26,7 +22,7 @@ __all__ = [
     "outline",
     "pinned",
     "read_config",
-    "read_papers",
+    "read_metadata",
     "save",
     "save_weights",
 ]

@@ -20,10 +20,8 @@ from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 
 log = logging.getLogger(__name__)
 
-# What describes the weights; nothing else is fetched beside them.
-SMALL = (
-    "config.json",
-    "generation_config.json",
+# Files of which a folder with a tokenizer has some; where it has none, weights were kept alone.
+TOKENIZERS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -31,6 +29,12 @@ SMALL = (
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+)
+# What describes the weights; nothing else is fetched beside them.
+SMALL = (
+    "config.json",
+    "generation_config.json",
+    *TOKENIZERS,
     "chat_template.jinja",
     *sentences.FILES,
     "additional_chat_templates/*.jinja",
@@ -98,6 +102,8 @@ def _check(model: str, folder: Path) -> None:
     reading(settings, str(folder / "config.json"))
     if not any((folder / name).exists() for name in VOCABULARIES):
         pieces = [name for name in _listed(model, folder) if name.endswith(".model")]
+        if not pieces and not any((folder / name).exists() for name in TOKENIZERS):
+            return
         way = (
             f"; {pieces[0]} is a SentencePiece model, which is not read; convert it with transformers: "
             + conversion(model, settings)

@@ -16,6 +16,7 @@ from clearhead.model.config import (
     ScalingConfig,
 )
 from clearhead.model.encoder import needs_decoder
+from clearhead.model.evaluating import evaluating
 from clearhead.model.transformer import Transformer, build, skeleton
 from clearhead.plain import checked, from_dict, to_dict
 from clearhead.tap import Site
@@ -38,6 +39,7 @@ __all__ = [
     "Transformer",
     "build",
     "checked",
+    "evaluating",
     "from_dict",
     "needs_decoder",
     "skeleton",
