@@ -1,6 +1,7 @@
 """Transformer language models you can see through: train, generate, look.
 
     import clearhead as ch
+    ch.train("book.txt", minutes=5)
     model = ch.load("runs/book")
     record = ch.observe(model, "I crashed the server.")
     record[2, 1]                                    # an attention map of layer 2, head 1
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from clearhead.generation import generate
     from clearhead.hub import load
     from clearhead.language_model import LanguageModel
+    from clearhead.runs import Run, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ __all__ = [
     "Knockout",
     "LanguageModel",
     "Record",
+    "Run",
     "Scale",
     "__version__",
     "draw",
@@ -37,6 +40,8 @@ __all__ = [
     "generate",
     "load",
     "observe",
+    "resume",
+    "train",
     "vectors",
     "watch",
 ]
@@ -48,6 +53,7 @@ _HOMES = {
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
     "clearhead.language_model": ("LanguageModel",),
+    "clearhead.runs": ("Run", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
 }
 

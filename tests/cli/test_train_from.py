@@ -12,11 +12,13 @@ import torch
 from calling import TEXT, Command
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from clearhead import hub, runs
+from clearhead import hub
+from clearhead.cli import progress
 from clearhead.errors import FolderError
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.recipes import read_file, resolved
+from clearhead.runs.begin import begun
 from clearhead.text import Tokenizer
 from clearhead.training import Evaluated, TrainConfig, memory_needed, read_log
 from clearhead.training.further import beginning
@@ -83,7 +85,7 @@ def test_it_begins_with_the_models_own_weights(command: Command, tmp_path, train
 def test_stopped_and_resumed_it_ends_with_the_same_bits(command: Command, tmp_path, released, monkeypatch):
     assert command("train", "text.txt", "--from", "released", *STEPS, "--out", "whole").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "interruptible", stopping_after(4))
+        patch.setattr(progress, "interruptible", stopping_after(4))
         stopped = command("train", "text.txt", "--from", "released", *STEPS, "--out", "parts")
         assert stopped.code == 130
         assert "saved after step 4" in stopped.err
@@ -98,7 +100,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(command: Command, tmp_pa
 
 def stopping_after(steps: int):
     @contextmanager
-    def interruptible():
+    def interruptible(*signals: int, notice: bytes):
         asked = 0
 
         def stop() -> bool:
@@ -191,4 +193,4 @@ def test_another_model_under_the_name(command: Command, tmp_path, released, trai
     assert command("train", "text.txt", "--from", released, *STEPS).code == 0
     recipe = resolved(read_file(tmp_path / "runs" / "text" / "recipe.toml"))
     with pytest.raises(FolderError, match="is not the model any more that the run began with; start a new run"):
-        runs.begun(replace(recipe, origin=str(trained[0])))
+        begun(replace(recipe, origin=str(trained[0])), Tokenizer.bytes())

@@ -38,8 +38,9 @@ ROOMS: dict[str, set[str]] = {
     "analysis": {"language_model", "model", "text", "attend", "watching"},
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},
+    "runs": {"corpora", "recipes", "hub", "training", "generation", "language_model", "model", "text"},
 }
-ABOVE = {"cli", "runs"}  # these join the rooms; no room imports them
+ABOVE = {"cli"}  # joins the rooms; no room imports it
 KERNELS = {
     "scaled_dot_product_attention",
     "flex_attention",

@@ -3,6 +3,7 @@
 from clearhead.hub.folder import (
     export,
     family,
+    has_tokenizer,
     load,
     outline,
     read_config,
@@ -18,6 +19,7 @@ __all__ = [
     "export",
     "family",
     "find",
+    "has_tokenizer",
     "load",
     "outline",
     "pinned",

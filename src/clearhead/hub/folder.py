@@ -174,7 +174,7 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
         )
     with open_weights(folder) as weights:
         own = weights.notes.keys() & FILES.keys()  # a folder from elsewhere has no such notes
-        checksums = _checksums(folder, layout, settings, tokenizer=_has_tokenizer(folder)) if own else {}
+        checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
         for note, found in checksums.items():
             if weights.notes.get(note, found) != found:
                 raise FolderError(
@@ -198,15 +198,15 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
         )
 
 
-def _has_tokenizer(folder: Path) -> bool:
-    """False where no file of one is there: weights were kept alone."""
+def has_tokenizer(folder: Path) -> bool:
+    """False where no file of one is in the folder: weights were kept alone."""
     return any((folder / name).exists() for name in TOKENIZERS) or any(folder.glob("*.model"))
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
     for name in SMALL:
         refuse_other(folder / name)
-    if not _has_tokenizer(folder):
+    if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:

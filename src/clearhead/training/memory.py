@@ -27,7 +27,7 @@ def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
     inner = (model.attention.heads + 2 * model.attention.kv_heads) * model.attention.head_width
     # Kept for backward or passing, in float32: 8 widths of the residual stream, 3 of the projections, 5 of the hidden
     # layer and 3 of the stream again for each further expert; within a tenth of what a process grows by
-    # (tests/test_runs.py).
+    # (tests/runs/test_run_memory.py).
     activations = tokens * model.layers * (8 * E + 3 * inner + 5 * F * A + 3 * E * (A - 1))
     logits = min(LOGITS_AT_ONCE[machine.device()], tokens * model.vocabulary)
     return 4 * (5 * model.parameters() + activations + 3 * logits + model.vocabulary * E)
