@@ -165,6 +165,14 @@ class LanguageModel:
         return [str(token) for token in ids] if self._tokenizer is None else self._tokenizer.labels(ids)
 
 
+def as_texts(given: str | Sequence[str], what: str) -> list[str]:
+    """One text or several, as a list. Raises OptionError for anything else."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"{what}: {shown(given)} was given; it takes one text or a list of texts")
+    return list(texts)
+
+
 def no_tokenizer(name: str) -> TextError:
     """What a text raises where only ids are understood."""
     return TextError(

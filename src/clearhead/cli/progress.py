@@ -26,9 +26,8 @@ class Display(Events):
     """Shows one session of a run on standard error; the first Ctrl-C (or SIGTERM) stops it after the step."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # Text stands as it is: nothing in it is markup, nothing is cut or wrapped.
-        plain = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
-        console = Console(stderr=True, **plain) if console is None else console
+        if console is None:  # text stands as it is: nothing in it is markup, nothing is cut or wrapped
+            console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._console = console
         self._live = console.is_terminal
         self._bar = Progress(

@@ -36,7 +36,7 @@ def show(model: Model) -> None:
         cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
         memory += f", and {cache / 1e6:,.1f} MB for a text of full length"
     rows = {
-        "family": loaded.metadata.family,
+        "family": loaded.metadata.family or hub.family(config),
         "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
         + (f", {active:,} active for each token" if several else ""),
         "memory": memory,

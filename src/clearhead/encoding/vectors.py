@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, padding
 from clearhead.errors import FolderError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.text import Tokenizer
@@ -26,8 +26,8 @@ TOKENS = 2**13
 @overload
 def vectors(model: LanguageModel, texts: str) -> Tensor: ...
 @overload
-def vectors(model: LanguageModel, texts: Sequence[str]) -> Tensor: ...
-def vectors(model: LanguageModel, texts: str | Sequence[str]) -> Tensor:
+def vectors(model: LanguageModel, texts: list[str]) -> Tensor: ...
+def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
     """vectors_NE, one row for each text in their order, or vector_E of one text; in float32 or wider, on the CPU.
 
     Pooled as the files beside the model say that sentence-transformers writes; where there are none, the mean of the
@@ -42,6 +42,7 @@ def vectors(model: LanguageModel, texts: str | Sequence[str]) -> Tensor:
         raise FolderError(model.metadata.unpooled)
     if isinstance(texts, str):
         return vectors(model, [texts])[0]
+    texts = as_texts(texts, "vectors")
     pooling, network = model.metadata.pooling or Pooling(), model.network
     ids = [model.tokenizer.encode_document(text) for text in texts]
     if pooling.context is not None:

@@ -11,7 +11,7 @@ from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.defaults import defaults, resolved
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import needs_decoder
 from clearhead.text import Tokenizer
 from clearhead.watching import Edit, Record, watch
@@ -72,7 +72,7 @@ def generate(
 @overload
 def generate(
     model: LanguageModel,
-    prompt: Sequence[str],
+    prompt: list[str],
     *,
     edits: Sequence[Edit] = (),
     together: int = TOGETHER,
@@ -80,7 +80,7 @@ def generate(
 ) -> list[Completion]: ...
 def generate(
     model: LanguageModel,
-    prompt: str | Sequence[str],
+    prompt: str | list[str],
     *,
     edits: Sequence[Edit] = (),
     together: int = TOGETHER,
@@ -93,7 +93,7 @@ def generate(
     Raises OptionError for a value out of range; for the rest see ``stream``.
     """
     chosen = resolved(model, sampling)
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    prompts = as_texts(prompt, "generate")
     if edits:
         completions = [_watched(model, each, chosen, edits) for each in prompts]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import operator
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError, many
+from clearhead.errors import TextError, many, shown
 from clearhead.files import replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
@@ -269,15 +270,18 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        known = [int(token) for token in ids]  # the library takes no numpy integers
+        known = _plain_ids(ids)
         parts = [self._part(token) for token in known]
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
         return self._library.decode(known, skip_special_tokens=False)
 
     def labels(self, ids: Iterable[int]) -> list[str]:
-        """One display string per id; fragments of a character show it whole (labels.py)."""
-        return labels([self._part(token) for token in ids])
+        """One display string per id; fragments of a character show it whole (labels.py).
+
+        Raises TextError for an id outside the vocabulary.
+        """
+        return labels([self._part(token) for token in _plain_ids(ids)])
 
     def stream(self) -> TextStream:
         """A decoder for ids that come one at a time."""
@@ -352,6 +356,16 @@ def _understood() -> Generator[None]:
         yield
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
+
+
+def _plain_ids(ids: Iterable[int]) -> list[int]:
+    """Python's integers of a list, an array or a tensor of ids. Raises TextError for what is no row of ids."""
+    try:
+        return [operator.index(token) for token in ids]
+    except TypeError:
+        shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
+        given = shown(ids) if shape is None else f"{type(ids).__name__} of shape {tuple(shape)} and {dtype}"
+        raise TextError(f"ids: {given} was given; it must be one row of whole numbers, such as ids_BT[0]") from None
 
 
 def _check_whole(text: str) -> None:
