@@ -118,7 +118,7 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bo
     """
     _check_device(device)
     check_dtype(dtype)
-    folder = find(name)
+    folder = find(name, text=text)
     with _examined(folder, device, dtype) as found:
         if text and found.tokenizer is None:
             raise no_tokenizer(str(name))

@@ -17,6 +17,7 @@ from clearhead.hub import sentences
 from clearhead.hub.families import conversion, reading
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
+from clearhead.language_model import no_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +49,15 @@ _ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|re
 SHOWN_AFTER = 1.0  # seconds without a bar of progress: what is in the cache already takes less
 
 
-def find(name: str | Path, *, weights: bool = True) -> Path:
+def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
     """The folder of that name or, where there is none, that of the model of that name on the hub, fetched as needed.
 
     ``name`` is a folder, "gpt2" or "Qwen/Qwen3-0.6B", the latter two with @REVISION if wanted. Without ``weights``
-    only what describes them is fetched. What was fetched once is not fetched again, and a file whose transfer is cut
-    goes on where it was cut. huggingface_hub honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
+    only what describes them is fetched; with ``text`` nothing of a model without a tokenizer. What was fetched once is
+    not fetched again, and a file whose transfer is cut goes on where it was cut. huggingface_hub honours HF_HOME,
+    HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
-    Raises FolderError saying why there is none.
+    Raises FolderError saying why there is none, TextError for a model on the hub that has no tokenizer and needs one.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -65,7 +67,7 @@ def find(name: str | Path, *, weights: bool = True) -> Path:
     if asked is None or below or folder.exists():
         raise FolderError(f"{name}: {_no_folder(folder)}")
     with _explained(str(name), asked["model"], asked["revision"]):
-        return _fetched(asked["model"], asked["revision"], weights)
+        return _fetched(asked["model"], asked["revision"], weights, text)
 
 
 def pinned(name: str | Path, folder: Path) -> str:
@@ -74,12 +76,12 @@ def pinned(name: str | Path, folder: Path) -> str:
     return str(name) if asked is None else f"{asked['model']}@{folder.name}"
 
 
-def _fetched(model: str, revision: str | None, weights: bool) -> Path:
+def _fetched(model: str, revision: str | None, weights: bool, text: bool) -> Path:
     """Of a commit that is known by its name nothing is asked again."""
     from huggingface_hub import constants
 
     folder = _snapshot(model, revision, SMALL)
-    _check(model, folder)
+    _check(model, folder, text)
     if weights:
         if not complete(folder) and not constants.HF_HUB_OFFLINE:
             log.info("%s: fetching it into %s", model, folder)
@@ -93,7 +95,7 @@ def _fetched(model: str, revision: str | None, weights: bool) -> Path:
     return folder
 
 
-def _check(model: str, folder: Path) -> None:
+def _check(model: str, folder: Path, text: bool) -> None:
     """Raises FolderError for what would not open here, before its weights are fetched."""
     if not (folder / "config.json").exists():
         _listed(model, folder)  # what there is in place of the weights says more, unless it is a part that was kept
@@ -101,8 +103,11 @@ def _check(model: str, folder: Path) -> None:
     settings = read_table(folder / "config.json")
     reading(settings, str(folder / "config.json"))
     if not any((folder / name).exists() for name in VOCABULARIES):
-        pieces = [name for name in _listed(model, folder) if name.endswith(".model")]
+        known = [] if complete(folder) else _listed(model, folder)  # weights are fetched after this was looked at
+        pieces = [name for name in known if name.endswith(".model")]
         if not pieces and not any((folder / name).exists() for name in TOKENIZERS):
+            if text:
+                raise no_tokenizer(model)
             return
         way = (
             f"; {pieces[0]} is a SentencePiece model, which is not read; convert it with transformers: "

@@ -35,7 +35,7 @@ def find(tables: Sequence[Table], name: str | None) -> Origin | None:
     name = name or recipes.joined(tables).get("origin")
     if name is None:
         return None
-    folder = hub.find(name)
+    folder = hub.find(name, text=True)
     config = hub.read_config(folder)
     if not hub.has_tokenizer(folder):
         raise no_tokenizer(name)
