@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, TextError, many, shown
-from clearhead.model import Cache, ModelConfig, Transformer, evaluating
+from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
@@ -50,7 +50,7 @@ class LanguageModel:
 
     def __init__(
         self,
-        network: Transformer,
+        network: Network,
         tokenizer: Tokenizer | None,
         *,
         metadata: Metadata | None = None,
@@ -109,12 +109,12 @@ class LanguageModel:
         return self._tokenizer
 
     def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads; so ``watch`` takes this object."""
+        """Every site with its number of query heads, 0 where it has none; so ``watch`` takes this object."""
         return self.network.sites()
 
-    def cache(self, batch: int, capacity: int) -> Cache:
-        """An empty key-value cache."""
-        return self.network.cache(batch, capacity)
+    def state(self, batch: int, capacity: int) -> State:
+        """What the network keeps while it writes; see ``Network.state``."""
+        return self.network.state(batch, capacity)
 
     def encode(self, text: str, what: str = "the text") -> list[int]:
         """The ids of a text with what the tokenizer puts around it, as in training.

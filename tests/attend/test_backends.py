@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, Rules, outputs, request, tensors, weights
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
 from clearhead.attend import Request, causal, choose, documents, explain, knockout, left_padding, window
 from clearhead.attend.backends import flex, reference, sdpa
+from definition import GROUPINGS, KEYS, MASKS, QUERIES, SCORES, Rules, outputs, request, tensors, weights
 
 # FlexAttention's dense form warns that it is not the fused one, which is what is wanted on a processor.
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")

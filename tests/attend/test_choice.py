@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from definition import BATCH, KEYS, SITE, Watched, request, tensors
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention.flex_attention import flex_attention
@@ -28,6 +27,7 @@ from clearhead.attend import (
 )
 from clearhead.attend.backends import flex, sdpa
 from clearhead.watching import watch
+from definition import BATCH, KEYS, SITE, Watched, request, tensors
 
 DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 

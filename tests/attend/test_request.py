@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from definition import tensors
 
 from clearhead.attend import (
     Mask,
@@ -21,11 +20,11 @@ from clearhead.attend import (
     knockout,
     left_padding,
     padding,
-    prefix,
     window,
 )
 from clearhead.errors import RequestError
 from clearhead.tap import Site
+from definition import tensors
 
 Q, K, V = tensors(6, 3, 5)  # (2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 7)
 META = torch.device("meta")
@@ -76,7 +75,7 @@ def test_tensors(tensors_given: dict[str, torch.Tensor], message: str) -> None:
     assert refused(**tensors_given) == message
 
 
-@pytest.mark.parametrize("mask", [causal(), window(3), prefix(2), knockout([(1, 0)]), padding(LENGTHS) & causal()])
+@pytest.mark.parametrize("mask", [causal(), window(3), knockout([(1, 0)]), padding(LENGTHS) & causal()])
 def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
     message = refused(k=K[:, :, :4], v=V[:, :, :4], mask=mask)
     assert message == (
@@ -106,7 +105,6 @@ def test_one_number_per_query_head(name: str) -> None:
     ("mask", "message"),
     [
         (window(0), "the window is 0 keys; it must be at least 1"),
-        (prefix(-1), "the prefix is -1 keys; it cannot be negative"),
         (
             padding(torch.tensor([3])),
             "padding has starts and stops of shape (1,) and (1,); both must be (2,), one per text",
@@ -153,7 +151,6 @@ def test_a_scale_checks_itself(scale: float) -> None:
     [
         (lambda: window(2.5), "window: 2.5 was given; places and sizes are whole numbers"),
         (lambda: band(math.nan), "band: nan was given; places and sizes are whole numbers"),
-        (lambda: prefix("3"), "prefix: '3' was given; places and sizes are whole numbers"),
         (lambda: knockout([(2.7, 1)]), "knockout: 2.7 was given; places and sizes are whole numbers"),
         (lambda: knockout([(2, 1)], head=0.5), "knockout: 0.5 was given; places and sizes are whole numbers"),
         (

@@ -232,8 +232,9 @@ class TestColour:
             monkeypatch.setenv("NO_COLOR", no_color)
             screen = io.StringIO()
             console = Console(file=screen, force_terminal=True, color_system="standard", width=100)
-            with Display(console) as display:
-                display.show(Stepped(step=1, loss=2.0, rate=0.1, used=0.5, tokens=9, seconds=1.0))
+            display = Display(console)
+            with display.steps():
+                display.report(Stepped(step=1, loss=2.0, rate=0.1, used=0.5, tokens=9, seconds=1.0))
             codes = re.findall(r"\x1b\[(\d+(?:;\d+)*)m", screen.getvalue())
             coloured = [code for code in codes if any(30 <= int(n) < 50 or 90 <= int(n) < 108 for n in code.split(";"))]
             assert bool(coloured) == expected

@@ -17,7 +17,7 @@ from clearhead import hub
 from clearhead.encoding import fill
 from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEXTS = {
@@ -46,7 +46,7 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
 def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
     """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
     model = saved(tmp_path, "BERT")
-    prediction = model.network.encoder.prediction
+    prediction = model.network.prediction
     with torch.no_grad():
         model.network.embedding.weight.zero_()
         prediction.bias.zero_()
@@ -96,7 +96,9 @@ class TestRefused:
             ch.fill(saved(tmp_path, "BERT"), "[MASK]", top=top)
 
     def test_weights_without_the_head(self, tmp_path: Path) -> None:
-        with pytest.raises(OptionError, match="no head that predicts masked tokens"):
+        with pytest.raises(
+            OptionError, match="fill needs a model that can predict masked tokens; this one cannot; it can turn"
+        ):
             ch.fill(saved(tmp_path, "BERT", prediction=None), "[MASK]")
 
     def test_a_tokenizer_without_a_mask(self, tmp_path: Path) -> None:
@@ -107,16 +109,16 @@ class TestRefused:
     def test_a_model_that_writes_on(self, tmp_path: Path) -> None:
         tokenizer = Tokenizer.bytes()
         attention = AttentionConfig(heads=2, kv_heads=2, head_width=4)
-        shape = ModelConfig(
+        shape = DecoderConfig(
             vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
         )
         hub.save(tmp_path, LanguageModel(build(shape, seed=0), tokenizer))
-        with pytest.raises(OptionError, match=r"this model writes on: use `clearhead generate`"):
+        with pytest.raises(OptionError, match=r"this one cannot; it can predict next tokens .clearhead generate."):
             ch.fill(hub.load(tmp_path), "[MASK]")
-        with pytest.raises(OptionError, match=r"look: pairs of texts are for encoders; this model reads one text"):
+        with pytest.raises(OptionError, match=r"look at a pair needs a model that can read two texts as one"):
             ch.observe(hub.load(tmp_path), "one", pair="two")
 
 
 def test_an_encoder_does_not_write(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"generate is for models that write on; this is an encoder"):
+    with pytest.raises(OptionError, match=r"generate needs a model that can predict next tokens; this one cannot"):
         ch.generate(saved(tmp_path, "BERT"), "paris")

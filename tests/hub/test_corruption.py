@@ -304,8 +304,8 @@ REQUIRED = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.saf
     ("put", "said"),
     [
         (lambda path: path.write_bytes(POINTER), r": is a pointer that Git LFS left .*; run `git lfs pull` in "),
-        (os.mkfifo, r": is a pipe or a device, and should be a file"),
-        (lambda path: path.symlink_to("/dev/zero"), r": is a pipe or a device, and should be a file"),
+        (os.mkfifo, r": is a pipe, and should be a file"),
+        (lambda path: path.symlink_to("/dev/zero"), r": is a device, and should be a file"),
         (Path.mkdir, r": is a folder, and should be a file"),
     ],
     ids=["pointer", "pipe", "device", "folder"],
@@ -324,6 +324,17 @@ def test_what_is_no_file_is_named(
             for reading in (hub.load, hub.outline):
                 with pytest.raises(FolderError, match=re.escape(str(folder / name)) + said):
                     reading(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_what_is_there_and_cannot_be_read_is_not_to_be_copied(
+    name: str, folders: dict[str, Files], tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "run", folders["qwen3"])
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # round and round; a superuser may read whatever its permissions
+    with pytest.raises(FolderError, match=rf"{name}: cannot be read: Too many levels of .*; check its permissions"):
+        hub.load(folder)
 
 
 @pytest.mark.parametrize("kind", HUGE)

@@ -213,7 +213,7 @@ def test_weights_without_a_head(case: str, tmp_path: Path) -> None:
     out = model(ids())
     hidden_BTE = ours.network.hidden(ids())
     torch.testing.assert_close(hidden_BTE, out.last_hidden_state, rtol=1e-5, atol=1e-5)
-    encoder = ours.network.encoder
+    encoder = ours.network
     assert ours.config.parameters() == model.num_parameters()
     assert (encoder.pooler is not None) == hasattr(out, "pooler_output")
     if encoder.pooler is not None:
@@ -280,9 +280,7 @@ class TestOtherFiles:
         ours = hub.load(tmp_path / "theirs")
         torch.testing.assert_close(ours(ids()), logits(model, input_ids=ids()), rtol=1e-5, atol=1e-5)
         pooled_BE = model.bert(ids()).pooler_output
-        torch.testing.assert_close(
-            ours.network.encoder.pool(ours.network.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5
-        )
+        torch.testing.assert_close(ours.network.pool(ours.network.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5)
 
     @torch.no_grad()
     def test_a_bare_model_may_have_the_prefix(self, tmp_path: Path) -> None:

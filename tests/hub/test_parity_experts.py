@@ -21,7 +21,7 @@ import little_configs
 from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub.families import reading, writing
-from clearhead.model import ClampConfig, EncoderConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
+from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -179,7 +179,7 @@ class TestWhoWrites:
 class TestNoOthers:
     """Encoders in the layouts that ask for each part by itself."""
 
-    BERT = replace(little_configs.BERT, encoder=EncoderConfig(token_types=2))
+    BERT = replace(little_configs.BERT, prediction=None, pooler=False)
 
     def test_the_form_is_berts(self) -> None:
         assert writing(self.BERT).MODEL_TYPE == "bert"

@@ -33,8 +33,8 @@ def test_ids_in_and_logits_out(alone: Path) -> None:
     model = ch.load(alone)
     assert not model.has_tokenizer
     assert torch.equal(model(ids()), lively(QWEN3)(ids()))
-    cache = model.cache(2, 23)
-    steps_BTV = [model(ids_B1, cache=cache) for ids_B1 in ids().split(1, dim=1)]
+    state = model.state(2, 23)
+    steps_BTV = [model(ids_B1, state=state) for ids_B1 in ids().split(1, dim=1)]
     torch.testing.assert_close(torch.cat(steps_BTV, dim=1), model(ids()))
 
 
@@ -42,7 +42,7 @@ def test_it_is_watched(alone: Path) -> None:
     model = ch.load(alone)
     with torch.no_grad(), ch.watch(model, edits=[ch.Ablate(layer=0, head=1)]) as record:
         model(ids())
-    assert record[0, 1].shape == (23, 23)
+    assert record[1][0, 1].shape == (23, 23)
     row = ids()[0].tolist()
     seen = observe_ids(model, row)
     assert seen.tokens == [str(token) for token in row]

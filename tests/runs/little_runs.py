@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
+from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig
 from clearhead.recipes import TextConfig
 from clearhead.training import TrainConfig
 from little_configs import QWEN3
 
 TEXT = "From a text to a folder. " * 30
 MODEL = replace(QWEN3, vocabulary=257, context=8, layers=1)
-MIDDLING = ModelConfig(
+MIDDLING = DecoderConfig(
     vocabulary=1024,
     context=256,
     layers=4,

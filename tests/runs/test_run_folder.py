@@ -68,6 +68,19 @@ class TestFolders:
             fail()
         assert not (texts / "deep" / "run").exists()
 
+    def test_what_others_put_into_it_meanwhile_stays(self, texts: Path):
+        def fail() -> None:
+            with claimed(texts / "run"):
+                (texts / "run" / "state").mkdir()
+                for name in ("recipe.toml", "log.jsonl", "stdin.txt", "notes.txt", "state/notes.txt"):
+                    (texts / "run" / name).write_text("")
+                raise ConfigError("whatever")
+
+        with pytest.raises(ConfigError, match="whatever"):
+            fail()
+        left = sorted(str(path.relative_to(texts / "run")) for path in (texts / "run").rglob("*"))
+        assert left == ["notes.txt", "state", "state/notes.txt"]
+
     def test_one_with_a_state_is_kept_whatever_happens(self, texts: Path):
         def fail() -> None:
             with claimed(texts / "run"):

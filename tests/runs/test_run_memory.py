@@ -53,9 +53,10 @@ class TestMemory:
             "one_step(config, 32)\n"
             "print(peak() - before)\n"
         )
+        places = os.pathsep.join(path for path in sys.path if path)
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places},
             capture_output=True,
             text=True,
             check=True,

@@ -1,5 +1,6 @@
 """Texts made ready for a run: both parts, fingerprints, what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,18 @@ class TestText:
         with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
             prepare(known.config, texts / "run", quiet)
 
+    @pytest.mark.usefixtures("at_once")
     def test_standard_input_is_read_from_the_folder(self, texts: Path):
         folder = texts / "run"
         folder.mkdir()
         (folder / "stdin.txt").write_text("piped in")
         material = prepare(config("-", "a.txt"), folder, quiet)
         assert material.tokenizer.decode(material.train.ids[:9]) == "<|endoftext|>piped in"
+        (folder / "stdin.txt").unlink()
+        os.mkfifo(folder / "stdin.txt")
+        with pytest.raises(FolderError, match=r"stdin\.txt: is a pipe, and should be a file"):
+            prepare(config("-"), folder, quiet)
+        (folder / "stdin.txt").unlink()
         (folder / "stdin.txt").write_bytes(b"")
         with pytest.raises(TextError, match=r"^standard input: is empty"):
             prepare(config("-"), folder, quiet)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from clearhead.errors import OptionError, TextError, WatchError, many
+from clearhead.errors import TextError
 from clearhead.language_model import LanguageModel
-from clearhead.model import evaluating
+from clearhead.model import evaluating, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Knockout, Observation, watch
+from clearhead.watching import Edit, TextRecord, Words, watch
 
 
 def observe(
@@ -19,24 +19,24 @@ def observe(
     *,
     pair: str | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
 
     ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
     ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
-    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model is no encoder.
+    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model reads none.
     """
-    tokenizer, encoder = model.tokenizer, model.config.encoder
+    tokenizer = model.tokenizer
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    if pair is not None and encoder is None:
-        raise OptionError("look: pairs of texts are for encoders; this model reads one text, so join the two")
+    if pair is not None:
+        needs(model.network, "pairs", "look at a pair")
     types: list[int] | None = None
     if pair is None:
         ids = tokenizer.encode_document(text)
     else:
         ids, types = tokenizer.encode_pair(text, pair)
-        types = types if encoder is not None and encoder.token_types > max(types) else None
+        types = types if model.network.types > max(types) else None
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     model.check(ids, "look: the text")
@@ -52,20 +52,16 @@ def observe_ids(
     text: str | None = None,
     types: Sequence[int] | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
     model.check(ids, "look: the text")
-    beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
-    if beyond:
-        raise WatchError(f"{beyond[0]}: the text has {many(len(ids), 'token')}, counted from 0; name places inside it")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
         types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
         model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
-    record.tokens = model.labels(ids)
     pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
-    observation = Observation(record, text=text, ids=ids, pieces=pieces)
-    observation.model = model.name or None
-    return observation
+    record.words[0] = Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+    record.model = model.name or None
+    return record.only()
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -89,13 +89,15 @@ def logits(
     score: Score,
     *,
     first_place: int,
-    first_text: int = 0,
+    first_row: int = 0,
     first_head: int = 0,
+    first_key: int = 0,
 ) -> Tensor:
     """s_BHQK: scaled, capped, biased, -inf where hidden; float32 or wider.
 
     The one rule behind the reference kernel and every picture. The tensors may be parts of a request: their first
-    query sits at key place ``first_place``, their first text and query head are ``first_text`` and ``first_head``.
+    query sits at key place ``first_place``, their first key at ``first_key``; their first batch row and query head are
+    ``first_row`` and ``first_head``.
     """
     B, H, Q, D = q_BHQD.shape
     G, K = k_BGKD.shape[1], k_BGKD.shape[2]
@@ -103,10 +105,10 @@ def logits(
     q_BGRQD = q_BHQD.to(dtype).unflatten(1, (G, H // G))
     with torch.autocast(device.type, enabled=False):  # autocast would round this product to bfloat16
         s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
-    b = torch.arange(first_text, first_text + B, device=device).view(-1, 1, 1, 1)
+    b = torch.arange(first_row, first_row + B, device=device).view(-1, 1, 1, 1)
     h = torch.arange(first_head, first_head + H, device=device).view(1, -1, 1, 1)
     q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)
-    k = torch.arange(K, device=device).view(1, 1, 1, -1)
+    k = torch.arange(first_key, first_key + K, device=device).view(1, 1, 1, -1)
     s_BHQK = score.apply(s_BHQK, h, q, k)
     return s_BHQK.masked_fill(~mask.visible(b, h, q, k), float("-inf")) if mask.parts else s_BHQK
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from clearhead.attend import FULL, padding
 from clearhead.errors import FolderError
 from clearhead.language_model import LanguageModel, as_texts
-from clearhead.model import evaluating
+from clearhead.model import evaluating, needs
 from clearhead.model.parts.pooling import Pooling
+from clearhead.tap import reserve, rows
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
     Raises TextError for a text longer than the model's context, or empty where the tokenizer puts nothing around it;
     FolderError where the files ask for a step that is not known.
     """
+    needs(model.network, "vectors", "vectors")
     if model.metadata.unpooled is not None:
         raise FolderError(model.metadata.unpooled)
     if isinstance(texts, str):
@@ -51,6 +53,7 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
         model.check(each, f"text {number}")
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     found: dict[int, Tensor] = {}
+    numbers = reserve(len(ids))
     with torch.inference_mode(), evaluating(network):
         for batch in _batches(order, [len(each) for each in ids]):
             lengths_B = torch.tensor([len(ids[number]) for number in batch], device=model.device)
@@ -59,7 +62,8 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
                 [ids[number] + [0] * (longest - len(ids[number])) for number in batch], device=model.device
             )
             mask = FULL if len(batch) == 1 else padding(lengths_B)
-            x_BTE = network.hidden(ids_BT, mask=mask)
+            with rows([numbers[number] for number in batch]):
+                x_BTE = network.hidden(ids_BT, mask=mask)
             found.update(zip(batch, pooling(x_BTE, lengths_B).cpu(), strict=True))
     if not found:
         return torch.empty(0, model.config.width)

@@ -12,9 +12,10 @@ from clearhead.generation.defaults import defaults, resolved
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
 from clearhead.language_model import LanguageModel, as_texts
-from clearhead.model import needs_decoder
+from clearhead.model import needs
+from clearhead.tap import reserve
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Record, watch
+from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
 # Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
 Finish = Literal["stop", "end", "length", "context"]
@@ -49,7 +50,7 @@ class Completion:
     tokens: tuple[str, ...]  # one display string per id
     logprobs: tuple[float, ...]  # natural logarithms of the model's own probabilities, before temperature and filters
     finish: Finish
-    record: Record | None = field(default=None, compare=False, repr=False)  # under edits: of the passes that wrote it
+    record: TextRecord | None = field(default=None, compare=False, repr=False)  # of what was written under edits
 
     def __str__(self) -> str:
         return self.prompt + self.text
@@ -88,30 +89,37 @@ def generate(
 ) -> Completion | list[Completion]:
     """Goes on writing after a prompt, or after each of several; ``sampling`` are the fields of ``Sampling``.
 
-    What is not named is as the model's generation_config.json has it, which is logged. Under ``edits`` each prompt is
-    written alone, and watched: its completion has the ``record``. ``print(generate(...))`` shows prompt and text.
-    Raises OptionError for a value out of range; for the rest see ``stream``.
+    What is not named is as the model's generation_config.json has it, which is logged. Writing under ``edits`` is
+    watched: each completion has its ``record``. ``print(generate(...))`` shows prompt and text.
+    Raises OptionError for a value out of range, WatchError for an edit that cannot act; for the rest see ``stream``.
     """
     chosen = resolved(model, sampling)
     prompts = as_texts(prompt, "generate")
     if edits:
-        completions = [_watched(model, each, chosen, edits) for each in prompts]
+        with watch(model, edits) as record:
+            completions = _all(model, prompts, chosen, together)
+        completions = _recorded(model, completions, record)
     else:
-        texts: list[list[Piece]] = [[] for _ in prompts]
-        for piece in stream(model, prompts, chosen, together=together):
-            texts[piece.prompt].append(piece)
-        completions = [complete(model, each, pieces) for each, pieces in zip(prompts, texts, strict=True)]
+        completions = _all(model, prompts, chosen, together)
     return completions[0] if isinstance(prompt, str) else completions
 
 
-def _watched(model: LanguageModel, prompt: str, sampling: Sampling, edits: Sequence[Edit]) -> Completion:
-    """The completion of one prompt under edits, with the record of the passes that wrote it."""
-    ids = model.encode(prompt, _called(prompt))
-    model.tokenizer.note_unknown(ids)
-    with watch(model, edits) as record:
-        completion = complete(model, prompt, list(stream_ids(model, [ids], sampling)))
-    record.tokens = model.labels([*ids, *completion.ids][:-1])  # no pass has read the last one
-    return replace(completion, record=record)
+def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:
+    texts: list[list[Piece]] = [[] for _ in prompts]
+    for piece in stream(model, prompts, sampling, together=together):
+        texts[piece.prompt].append(piece)
+    return [complete(model, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
+
+
+def _recorded(model: LanguageModel, completions: Sequence[Completion], record: Record) -> list[Completion]:
+    """The completions, each with what the record holds of it and the words of its places."""
+    record.model = model.name or None
+    found: list[Completion] = []
+    for number, completion in zip(record.texts, completions, strict=True):
+        ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # no pass has read the last one
+        record.words[number] = Words(tokens=model.labels(ids), ids=ids)
+        found.append(replace(completion, record=TextRecord(record, number)))
+    return found
 
 
 def complete(model: LanguageModel, prompt: str, pieces: Sequence[Piece]) -> Completion:
@@ -158,7 +166,7 @@ def stream_ids(
 
     memory: of the prompt before, for a single one that may begin as it does.
     """
-    needs_decoder(model.config, "generate")
+    needs(model.network, "next tokens", "generate")
     if together < 1:
         raise OptionError(f"together is {together}; it must be at least 1")
     for ids in encoded:
@@ -175,7 +183,7 @@ def _stream(
     ends: frozenset[int],
     memory: Memory | None,
 ) -> Iterator[Piece]:
-    network, tokenizer = model.network, model.tokenizer
+    network, tokenizer, numbers = model.network, model.tokenizer, reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
         batch = encoded[first : first + together]
@@ -187,6 +195,7 @@ def _stream(
             vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
             gaps=tokenizer.gaps,
             memory=memory if len(encoded) == 1 else None,
+            numbers=numbers[first : first + together],
             unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
         )
         while decoding.live:

@@ -11,7 +11,7 @@ from clearhead.generation.decoding import Memory
 from clearhead.generation.defaults import defaults
 from clearhead.generation.sampling import Sampling
 from clearhead.language_model import LanguageModel
-from clearhead.model import needs_decoder
+from clearhead.model import needs
 from clearhead.text.chat.templates import Message
 
 CHANNEL = "<|channel|>"
@@ -28,7 +28,7 @@ class Conversation:
     """
 
     def __init__(self, model: LanguageModel, *, system: str | None = None) -> None:
-        needs_decoder(model.config, "chat")
+        needs(model.network, "next tokens", "chat")
         if "default" not in model.tokenizer.templates:
             model.tokenizer.chat([])  # says so, and what to do
         self._model, self._ends = model, defaults(model).ends

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
-import shutil
+import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +15,18 @@ from typing import Any
 import torch
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import flush, write_text
-from clearhead.hub.families import CODE, FAMILIES, Family, idle, reading, writing
+from clearhead.files import replacing_folder, write_text
+from clearhead.hub.families import CODE, Family, idle, layouts, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.names import SMALL, TOKENIZERS, find
+from clearhead.hub.names import TOKENIZERS, find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
 from clearhead.model import ModelConfig, skeleton
-from clearhead.tensorfile import refuse_other, write_tensors
+from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
@@ -93,15 +92,11 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(
             f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
         )
-    temporary = folder.with_name(f".{folder.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
-        save(temporary, model)
-        temporary.replace(folder)
-        flush(folder.parent)
+        with replacing_folder(folder) as temporary:
+            save(temporary, model)
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # renamed, unless it failed
 
 
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bool = False) -> LanguageModel:
@@ -200,12 +195,10 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 def has_tokenizer(folder: Path) -> bool:
     """False where no file of one is in the folder: weights were kept alone."""
-    return any((folder / name).exists() for name in TOKENIZERS) or any(folder.glob("*.model"))
+    return any(os.path.lexists(folder / name) for name in TOKENIZERS) or any(folder.glob("*.model"))
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
-    for name in SMALL:
-        refuse_other(folder / name)
     if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
@@ -234,15 +227,13 @@ def family(config: ModelConfig) -> str:
     return writing(config).MODEL_TYPE
 
 
-def _layout(config: ModelConfig, metadata: Metadata) -> Family:
+def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
     """The family whose layout the model is written in."""
-    for known in FAMILIES:
-        if metadata.family == known.MODEL_TYPE and not known.refuses(config):
-            return known
-    return writing(config)
+    same = [known for known in layouts(config) if metadata.family == known.MODEL_TYPE]
+    return next((known for known in same if not known.refuses(config)), writing(config))
 
 
-def _metadata(folder: Path, layout: Family, settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
+def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None
@@ -286,7 +277,7 @@ def _check_device(device: str) -> None:
         raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
 
 
-def _checksums(folder: Path, layout: Family, settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
+def _checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
     """Of the files that give the weights their meaning, to be noted beside them."""
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     found = {"clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()}

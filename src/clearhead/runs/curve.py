@@ -21,10 +21,11 @@ def draw_curve(reports: Sequence[Report], path: Path) -> None:
         raise MissingExtraError("the loss curve needs matplotlib: pip install 'clearhead[plot]'") from None
     stepped = [report for report in reports if isinstance(report, Stepped)]
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
+    losses = [(each.step, each.valid_loss) for each in evaluated]
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([each.step for each in stepped], [each.loss for each in stepped], linewidth=1, label="training")
-    axes.plot([each.step for each in evaluated], [each.valid_loss for each in evaluated], marker="o", label="validation")
+    axes.plot(*zip(*losses, strict=True), marker="o", label="validation")
     axes.set_xlabel("step")
     axes.set_ylabel("nats a token")
     axes.grid(alpha=0.3)

@@ -6,14 +6,13 @@ import fcntl
 import glob
 import os
 import shlex
-import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clearhead import hub
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import leftovers
+from clearhead.files import leftovers, remove_leftovers
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.training import State, load_state, saved
 
@@ -21,6 +20,7 @@ RECIPE = "recipe.toml"
 STATE = "state"
 LOG = "log.jsonl"
 CURVE = "loss.svg"
+STDIN = ("stdin.txt", "stdin.jsonl")  # standard input, without and with a field
 
 
 class Interrupted(KeyboardInterrupt):
@@ -57,13 +57,12 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
 
     What a killed process left half-written is removed. Raises FolderError naming what is missing, truncated or altered.
     """
-    if not (folder / RECIPE).is_file():
+    if not (folder / RECIPE).exists():
         raise FolderError(
             f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
             "began; begin one with clearhead train TEXT"
         )
-    for path in leftovers(folder):
-        path.unlink()
+    remove_leftovers(folder)
     table: Table = read_file(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
@@ -86,20 +85,19 @@ def claimed(folder: Path) -> Generator[None]:
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another with --out") from None
     with held(folder):
-        left = leftovers(folder)  # of a command that was killed before it had begun its run
-        if set(folder.iterdir()) - set(left):
+        if set(folder.iterdir()) - set(leftovers(folder)):  # of a command that was killed before it had begun its run
             way = f"go on with it by `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
-        for path in left:
-            path.unlink()
+        remove_leftovers(folder)
         try:
             yield
         except BaseException:
             if saved(folder / STATE) is None:
-                for path in folder.iterdir():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                if made:
-                    folder.rmdir()
+                for name in (RECIPE, LOG, *STDIN):
+                    (folder / name).unlink(missing_ok=True)
+                for place in (folder / STATE, *([folder] if made else [])):
+                    with suppress(OSError):  # never made, or others have put something there
+                        place.rmdir()
             raise
 
 

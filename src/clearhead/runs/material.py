@@ -14,6 +14,7 @@ from clearhead import corpora
 from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import replacing
 from clearhead.recipes import TextConfig
+from clearhead.runs.folder import STDIN
 from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
 
 TOLD_EVERY = 5.0  # seconds between lines while a text is read
@@ -124,6 +125,8 @@ def _tokenizer(
 
 def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:
     kept = _stdin(folder, config)
+    if "-" in names and kept.is_fifo():  # a source may be a pipe, which is then read to its end
+        raise FolderError(f"{kept}: is a pipe, and should be a file; copy the file there")
     try:
         found = sources([kept if name == "-" else name for name in names], field=config.field, encoding=config.encoding)
     except TextError as fault:
@@ -138,4 +141,4 @@ def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileS
 
 def _stdin(folder: Path, config: TextConfig) -> Path:
     """Where standard input is kept; as everywhere, it is JSON lines when a field is given."""
-    return folder / ("stdin.jsonl" if config.field else "stdin.txt")
+    return folder / STDIN[bool(config.field)]

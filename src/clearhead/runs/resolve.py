@@ -10,7 +10,7 @@ from typing import Any, cast
 from clearhead import recipes
 from clearhead.errors import OptionError
 from clearhead.model import ModelConfig
-from clearhead.plain import from_dict, to_dict
+from clearhead.plain import from_dict, missing, to_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
@@ -81,7 +81,7 @@ def present(given: Table) -> Table:
 
 def complete(model: Mapping[str, Any]) -> bool:
     """True when the tables leave nothing of the model open that has no default."""
-    return {"context", "layers", "width", "attention", "feed_forward"} <= model.keys()
+    return set(missing(ModelConfig, model)) <= {"vocabulary"}
 
 
 def _whole(tables: Sequence[Table]) -> Table:

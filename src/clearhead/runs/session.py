@@ -13,8 +13,8 @@ from clearhead.runs.begin import begun, create, reopened
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run, finish
 from clearhead.runs.folder import claimed, held, name_of, reopen, resumable
-from clearhead.runs.measure import measured
 from clearhead.runs.material import keep_stdin, prepare
+from clearhead.runs.measure import measured
 from clearhead.runs.resolve import Asked, resolve
 from clearhead.runs.steps import train_in
 from clearhead.training import check_memory

@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families import rope
 from clearhead.hub.families.entries import entry, groups, share
 from clearhead.hub.families.table import Row
-from clearhead.model import LayerConfig, ModelConfig, PositionConfig
+from clearhead.model import DecoderConfig, LayerConfig, PositionConfig
 from clearhead.plain import to_dict
 
 # Entries that change no number a model gives: they act in training or in generation, or name things.
@@ -75,7 +75,7 @@ NORMS: dict[str, dict[str, str]] = {
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def sizes(config: ModelConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
+def sizes(config: DecoderConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
     """The entries that every family of this layout has. eps: the name that the norms' has."""
     a = config.attention
     return {
@@ -94,7 +94,7 @@ def sizes(config: ModelConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
 
 
 def read_sizes(settings: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
-    """The same as options of a ModelConfig. tied: whether the output layer is, where the file does not say."""
+    """The same as options of a DecoderConfig. tied: whether the output layer is, where the file does not say."""
     return {
         "vocabulary": entry(settings, "vocab_size", int),
         "context": entry(settings, "max_position_embeddings", int),
@@ -122,7 +122,7 @@ def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide:
     }
 
 
-def scalar(config: ModelConfig) -> int:
+def scalar(config: DecoderConfig) -> int:
     """``query_pre_attn_scalar``: the number whose root divides q.k in a Gemma."""
     a = config.attention
     return a.head_width if a.scale is None else round(a.scale**-2)
@@ -143,12 +143,12 @@ def spelt(word: str, names: Mapping[str, str]) -> str:
     return names[word]
 
 
-def window(config: ModelConfig) -> int | None:
+def window(config: DecoderConfig) -> int | None:
     """The window of the layers that have one."""
     return next((kind.window for kind in config.kinds if kind.window is not None), None)
 
 
-def layer_types(config: ModelConfig) -> list[str]:
+def layer_types(config: DecoderConfig) -> list[str]:
     """``layer_types``: which layers have the window."""
     return [FULL if kind.window is None else SLIDING for kind in config.kinds]
 
@@ -209,20 +209,20 @@ def layered(
 class Refuses(Protocol):
     """A family's ``refuses``."""
 
-    def __call__(self, config: ModelConfig) -> list[str]: ...
+    def __call__(self, config: DecoderConfig) -> list[str]: ...
 
 
 def refusing(
     family: str,
-    settings: Callable[[ModelConfig], Mapping[str, Any]],
-    config: Callable[[Mapping[str, Any]], ModelConfig],
+    settings: Callable[[DecoderConfig], Mapping[str, Any]],
+    config: Callable[[Mapping[str, Any]], DecoderConfig],
 ) -> Refuses:
     """Why a model of a config cannot be written in a family's layout: what would be read from it otherwise.
 
     Dropout does not count, which no released family needs in order to be read.
     """
 
-    def refuses(config: ModelConfig) -> list[str]:
+    def refuses(config: DecoderConfig) -> list[str]:
         try:
             back = read(settings(config))
         except ConfigError as error:
@@ -235,7 +235,7 @@ def refusing(
     return refuses
 
 
-def _flat(config: ModelConfig) -> dict[str, Any]:
+def _flat(config: DecoderConfig) -> dict[str, Any]:
     nested = to_dict(config)
     flat = {name: value for name, value in nested.items() if name not in ("dropout", "pattern", "positions")}
     for table in ("attention", "feed_forward", "norm"):
@@ -247,15 +247,17 @@ def _flat(config: ModelConfig) -> dict[str, Any]:
     return flat
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: DecoderConfig, name: str) -> str:
     """A model saved without its output layer has no ``model.`` before its names."""
     return f"model.{name}" if name.startswith(("embed_tokens.", "layers.", "norm.")) else name
 
 
-LayerRows = Callable[[ModelConfig, str, str], list[Row]]
+LayerRows = Callable[[DecoderConfig, str, str], list[Row]]
 
 
-def table(config: ModelConfig, attention: LayerRows | None = None, feed_forward: LayerRows | None = None) -> list[Row]:
+def table(
+    config: DecoderConfig, attention: LayerRows | None = None, feed_forward: LayerRows | None = None
+) -> list[Row]:
     """Our tensor names beside theirs. attention, feed_forward: the rows of a layer's part, given our and their path."""
     parts = (attention or attention_rows, feed_forward or feed_forward_rows)
     copies = ("lm_head.weight",) if config.tied else ()
@@ -271,7 +273,7 @@ def table(config: ModelConfig, attention: LayerRows | None = None, feed_forward:
     return rows if config.tied else [*rows, Row("head.weight", ("lm_head.weight",))]
 
 
-def attention_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def attention_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     """Three projections, theirs one by one, the output, and norms of heads."""
     a = config.attention
     sizes = (a.heads * a.head_width, a.kv_heads * a.head_width, a.kv_heads * a.head_width)
@@ -290,7 +292,7 @@ def attention_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
     return rows
 
 
-def feed_forward_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def feed_forward_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     """A gated feed-forward, gate and up one by one."""
     f, rows = config.feed_forward, list[Row]()
     for part in ("weight", "bias") if f.bias else ("weight",):

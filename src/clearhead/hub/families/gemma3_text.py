@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "gemma3_text"
 ARCHITECTURE: str = "Gemma3ForCausalLM"
@@ -32,7 +32,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "rope_parameters": {decoder.FULL: full, decoder.SLIDING: sliding}}
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     local = next((kind.positions for kind in config.kinds if kind.window is not None), None)
     return {
@@ -54,7 +54,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, heads = (
         decoder.read_sizes(settings, tied=True),
@@ -69,7 +69,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     own = [positions if window is None else local for window in windows]
     layers = decoder.layered(windows, positions, own)
     bias = entry(settings, "attention_bias", bool, False)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         arrangement="sandwich",
         embedding_scale=sizes["width"] ** 0.5,
@@ -100,7 +100,7 @@ def _every(settings: Mapping[str, Any]) -> int:
     return every
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Gemma 3's."""
     return decoder.table(config)
 

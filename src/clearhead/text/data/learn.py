@@ -10,16 +10,18 @@ from pathlib import Path
 
 import tokenizers
 
-from clearhead.errors import OptionError, nearest
-from clearhead.files import replacing
+from clearhead.errors import FolderError, OptionError, nearest
+from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import Progress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, writing
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
+from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
 KINDS = ("bytes", "characters", "bpe")
+KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
 _FORMAT = "clearhead tokenizer 1"  # to be raised when the same text would give another tokenizer
 
 
@@ -62,12 +64,12 @@ def learn(
 
 def _read(path: Path) -> Tokenizer | None:
     try:
-        kept = json.loads(path.read_bytes())
+        kept = json.loads(read_bounded(path, KEPT_AT_MOST))
         text = str(kept["tokenizer"])
         whole = _checksum(text) == kept["checksum"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, FolderError):
         text, whole = "", False
     if not whole:
         log.warning("%s: truncated or altered, so it is made anew", path)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import tokenizers
 
 from clearhead.errors import TextError, many, shown
-from clearhead.files import replacing, write_text
+from clearhead.files import refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
@@ -184,6 +184,7 @@ class Tokenizer:
             file.write(self.to_json().encode())
         with replacing(place / CONFIG) as file:
             file.write(json.dumps(self._config, indent=2).encode())  # a half character in it stays an escape
+        refuse_link(place / TEMPLATES)
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
 

@@ -47,8 +47,10 @@ def text_of(path: Path) -> str:
     """The text of a tokenizer's file. Raises FolderError when it cannot be read or is beyond measure."""
     try:
         text = read_bounded(path, TOKENIZER_AT_MOST).decode()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+    except UnicodeDecodeError as fault:
+        raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -204,10 +206,10 @@ MODELS: dict[str, str] = {
 def kind_of(folder: Path, settings: Mapping[str, Any], model_type: object) -> tuple[str | None, Kind]:
     """The class that the folder's files name, if any, and what it takes for granted (nothing for those not known)."""
     name, kind = _named(settings, model_type)
-    if name is None and not (folder / "tokenizer.json").is_file():  # the oldest folders name nothing
-        if (folder / "vocab.json").is_file():
+    if name is None and not (folder / "tokenizer.json").exists():  # the oldest folders name nothing
+        if (folder / "vocab.json").exists():
             return "GPT2Tokenizer", _GPT2
-        if (folder / "vocab.txt").is_file():
+        if (folder / "vocab.txt").exists():
             return "BertTokenizer", _BERT
     return name, kind
 
@@ -224,9 +226,9 @@ def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None,
 def build(folder: Path, name: str | None, kind: Kind, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer of a folder's vocabulary. Raises FolderError saying which files are missing or not understood."""
     there = [folder / file for file in kind.files]
-    if kind.build is not None and all(path.is_file() for path in there):
+    if kind.build is not None and all(path.exists() for path in there):
         return kind.build(there, settings)
-    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).is_file()]
+    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).exists()]
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
     convert = f'a tokenizer.json is needed; where transformers is installed, make it with\n  python -c "{code}"'
     if not given:
@@ -239,5 +241,5 @@ def build(folder: Path, name: str | None, kind: Kind, settings: Mapping[str, Any
     if name is not None and kind.build is None:
         known = nearest(name, [f"{short}Tokenizer" for short, known in CLASSES.items() if known.build is not None])
         raise FolderError(f"{folder}: tokenizer_class {shown(name)} is not made from {given[0]} here{known}; {convert}")
-    missing = ", ".join(path.name for path in there if not path.is_file())
+    missing = ", ".join(path.name for path in there if not path.exists())
     raise FolderError(f"{folder}: {missing} missing; a {name} without tokenizer.json needs it")
