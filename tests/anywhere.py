@@ -46,7 +46,7 @@ COMPUTES = (
 )
 DRAWS = ("drawing", "contract", *(f"cli/test_{name}.py" for name in ("demo", "look", "train")))
 ALONE = ("runs", "test_files.py", "test_machine.py", "test_tensorfile.py")
-PROCESSES = ("train/test_compiling.py", "train/test_kills.py")
+PROCESSES = ("training/test_compiling.py", "training/test_kills.py")
 CACHES = ("text/test_store.py", "hub/test_names.py", "cli/test_main.py", *DRAWS, *PROCESSES, *ALONE)
 TEXTS = ("text", "corpora", "recipes", "hub", "encoding/test_verbs.py", "drawing", "cli", "contract", *ALONE)
 FILES = (*TEXTS, *PROCESSES)

@@ -120,33 +120,23 @@ class Rules:
 
     scale: float | None = None
     softcap: float | None = None
-    alibi: bool = False
     sinks: bool = False
-
-    def slopes(self, heads: int) -> list[float] | None:
-        """Press et al. (2022, 3): 2**(-8 n / heads) for head n = 1, 2, ...; as float32 numbers."""
-        return [float(np.float32(2 ** (-8 * (h + 1) / heads))) for h in range(heads)] if self.alibi else None
 
     def sink_logits(self, heads: int) -> list[float] | None:
         return [float(np.float32(1.3 - 0.9 * h)) for h in range(heads)] if self.sinks else None
 
     def score(self, heads: int) -> Score:
-        slopes, sinks = self.slopes(heads), self.sink_logits(heads)
-        return Score(
-            scale=self.scale,
-            softcap=self.softcap,
-            slopes_H=None if slopes is None else torch.tensor(slopes),
-            sinks_H=None if sinks is None else torch.tensor(sinks),
-        )
+        sinks = self.sink_logits(heads)
+        sinks_H = None if sinks is None else torch.tensor(sinks)
+        return Score(scale=self.scale, softcap=self.softcap, sinks_H=sinks_H)
 
 
 SCORES: dict[str, Rules] = {
     "plain": Rules(),
     "scale": Rules(scale=0.61),
     "soft cap": Rules(softcap=2.5),
-    "ALiBi": Rules(alibi=True),
     "sinks": Rules(sinks=True),
-    "all": Rules(scale=0.61, softcap=2.5, alibi=True, sinks=True),
+    "all": Rules(scale=0.61, softcap=2.5, sinks=True),
 }
 
 
@@ -160,36 +150,28 @@ def tensors(
     return q, k, v
 
 
-def request(
-    q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None, dropout: float = 0.0
-) -> Request:
-    return Request(q, k, v, mask, score or SCALED, SITE, dropout)
+def request(q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None) -> Request:
+    return Request(q, k, v, mask, score or SCALED, SITE)
 
 
-def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules, slope: float, distance: int) -> float:
-    """One cell before the softmax; ``distance`` is the query's place less the key's."""
+def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules) -> float:
+    """One cell before the softmax."""
     s = math.fsum(float(a) * float(b) for a, b in zip(q_D, k_D, strict=True))
     s = s / math.sqrt(len(q_D)) if rules.scale is None else s * rules.scale
-    if rules.softcap is not None:
-        s = rules.softcap * math.tanh(s / rules.softcap)
-    return s - slope * distance
+    return s if rules.softcap is None else rules.softcap * math.tanh(s / rules.softcap)
 
 
 def weights(q_BHQD: Tensor, k_BGKD: Tensor, sees: Rule, rules: Rules = SCORES["plain"]) -> np.ndarray:
     """p_BHQK by the definition, one cell at a time."""
     q, k = q_BHQD.numpy(), k_BGKD.numpy()
     (B, H, Q, _), (_, G, K, _) = q.shape, k.shape
-    slopes, sinks = rules.slopes(H), rules.sink_logits(H)
+    sinks = rules.sink_logits(H)
     p = np.zeros((B, H, Q, K))
     for b in range(B):
         for h in range(H):
             for i in range(Q):
                 place = K - Q + i
-                logits = {
-                    j: logit(q[b, h, i], k[b, h * G // H, j], rules, slopes[h] if slopes else 0.0, place - j)
-                    for j in range(K)
-                    if sees(b, h, place, j)
-                }
+                logits = {j: logit(q[b, h, i], k[b, h * G // H, j], rules) for j in range(K) if sees(b, h, place, j)}
                 if not logits:
                     continue
                 total = sum(math.exp(s) for s in logits.values()) + (math.exp(sinks[h]) if sinks else 0.0)

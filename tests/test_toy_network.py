@@ -265,8 +265,8 @@ class TestOtherVerbs:
         with pytest.raises(OptionError) as caught:
             encoding.fill(LanguageModel(lively(), BYTES), "abc")
         assert str(caught.value) == (
-            "fill needs a model that can predict masked tokens; this one cannot; it can predict next tokens (clearhead "
-            "generate), turn texts into vectors (clearhead.vectors)"
+            "fill needs a model that predicts masked tokens; with this one you can let it write (clearhead generate) "
+            "or take vectors of texts (clearhead.vectors)"
         )
 
     def test_a_recipe_names_it(self) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
+from clearhead.attend import FULL, Request, Score, attend, causal, documents, knockout, padding, window
 from clearhead.attend.backends import reference, sdpa
 from clearhead.errors import WatchError
 from clearhead.watching import watch
@@ -73,11 +73,6 @@ class TestByHand:
         o = run(request(zeros, zeros, line(1, 3, 8, 20), causal()))
         assert o.flatten().tolist() == pytest.approx([1, 2, 4, 8])  # 1, (1 + 3)/2, 12/3, 32/4
 
-    def test_alibi_halves_the_weight_with_every_step_back(self, run: Callable[[Request], Tensor]) -> None:
-        score = Score(slopes_H=torch.tensor([math.log(2)]))
-        o = run(request(line(0), line(0, 0, 0), line(7, 70, 700), causal(), score))
-        assert o.item() == pytest.approx(7 / 7 + 70 * 2 / 7 + 700 * 4 / 7)  # weights 1 : 2 : 4
-
     def test_grouped_heads_read_their_own_key_head(self, run: Callable[[Request], Tensor]) -> None:
         q = torch.zeros(1, 4, 1, 1)
         k, v = torch.zeros(1, 2, 3, 1), torch.tensor([[3.0] * 3, [5.0] * 3]).view(1, 2, 3, 1)
@@ -107,10 +102,10 @@ def test_a_soft_cap_of_one_turns_any_large_logit_into_one() -> None:
     assert o.item() == pytest.approx(math.e / (math.e + 1))  # tanh(50) = 1; e**1 : e**0
 
 
-def test_the_soft_cap_comes_before_the_bias_of_alibi() -> None:
-    score = Score(softcap=1.0, slopes_H=torch.tensor([2.0]))
-    o = attend(line(1), line(50, 0), line(1, 0), mask=FULL, score=score, site=SITE)
-    assert o.item() == pytest.approx(math.exp(1 - 2) / (math.exp(1 - 2) + 1))
+def test_the_soft_cap_leaves_the_sink_as_it_is() -> None:
+    score = Score(softcap=1.0, sinks_H=torch.tensor([2.0]))
+    o = attend(line(1), line(50), line(1), mask=FULL, score=score, site=SITE)
+    assert o.item() == pytest.approx(1 / (1 + math.e))  # e**1 : e**2
 
 
 @pytest.mark.parametrize("mask", ["causal", "causal & window", "causal & documents", "all joined", "padding left"])
@@ -213,7 +208,7 @@ def test_rows_that_see_nothing_are_zero_with_finite_gradients(mask: str, score: 
         assert torch.equal(v.grad[0], torch.zeros_like(v.grad[0]))
 
 
-@pytest.mark.parametrize("score", ["plain", "ALiBi", "sinks", "all"])
+@pytest.mark.parametrize("score", ["plain", "soft cap", "sinks", "all"])
 @pytest.mark.parametrize("mask", ["full", "causal", "causal & window", "padding left, one text empty", "all joined"])
 def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> None:
     q, k, v = (t.requires_grad_() for t in tensors(2, 1, 3, width=2))
@@ -228,21 +223,16 @@ def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> Non
     assert torch.autograd.gradcheck(through_the_door, (q, k, v))
 
 
-def test_slopes_and_sinks_have_gradients_too() -> None:
+@pytest.mark.parametrize("softcap", [None, 2.5])  # the fused kernel; the reference
+@pytest.mark.parametrize("mask", ["causal", "padding left, one text empty"])
+def test_sinks_have_gradients_too(mask: str, softcap: float | None) -> None:
     q, k, v = tensors(2, 1, 3, width=2)
-    slopes, sinks = (torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in ([0.5, 0.1], [1, -1]))
+    sinks = torch.tensor([1.0, -1.0], dtype=torch.float64, requires_grad=True)
 
-    def of_slopes(slopes_H: Tensor) -> Tensor:
-        return attend(q, k, v, mask=causal(), score=Score(slopes_H=slopes_H), site=SITE)
+    def of_sinks(sinks_H: Tensor) -> Tensor:
+        return attend(q, k, v, mask=MASKS[mask].mask, score=Score(softcap=softcap, sinks_H=sinks_H), site=SITE)
 
-    assert torch.autograd.gradcheck(of_slopes, (slopes,))
-    for name in ("causal", "padding left, one text empty"):
-        mask = MASKS[name].mask
-
-        def of_sinks(sinks_H: Tensor) -> Tensor:
-            return attend(q, k, v, mask=mask, score=Score(sinks_H=sinks_H), site=SITE)  # noqa: B023 (called at once)
-
-        assert torch.autograd.gradcheck(of_sinks, (sinks,))
+    assert torch.autograd.gradcheck(of_sinks, (sinks,))
 
 
 @pytest.mark.parametrize("places", [2, 40])
@@ -265,18 +255,6 @@ def test_what_becomes_of_a_row_of_nan(mask: str, places: int) -> None:
         attend(q, k, v, mask=MASKS[mask].mask, site=SITE)
     with pytest.raises(WatchError, match=r"the logits are not finite"):
         record.map(SITE, 1, text=0)[-1]
-
-
-def test_dropout_drops_weights_and_scales_the_rest() -> None:
-    torch.manual_seed(0)
-    q, k, _ = tensors(3, 3, KEYS)
-    v = torch.eye(KEYS, dtype=torch.float64).expand(BATCH, 3, KEYS, KEYS)  # so that the output is the weights
-    asked = request(q, k, v, causal(), dropout=0.25)
-    assert choose(asked) is reference
-    o, p = reference.run(asked), torch.from_numpy(weights(q, k, CAUSAL.sees))
-    dropped = (o == 0) & (p > 0)
-    assert 0.15 < dropped.sum() / (p > 0).sum() < 0.35  # of 396 weights; 0.25 give or take five standard deviations
-    torch.testing.assert_close(o[~dropped], p[~dropped] / 0.75)
 
 
 def test_values_may_be_wider_than_keys() -> None:
@@ -327,7 +305,6 @@ def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
     rules = Rules(
         scale=draw(st.none() | st.just(0.3)),
         softcap=draw(st.none() | st.just(3.0)),
-        alibi=draw(st.booleans()),
         sinks=draw(st.booleans()),
     )
     q, k, v = tensors(heads, groups, queries, batch=batch, keys=keys, width=width, seed=draw(st.integers(0, 99)))

@@ -84,21 +84,11 @@ def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
     )
 
 
-def test_more_queries_than_keys_under_alibi() -> None:
-    assert "5 queries and 4 keys" in refused(k=K[:, :, :4], v=V[:, :, :4], score=Score(slopes_H=torch.ones(6)))
-
-
-@pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
-def test_dropout(dropout: float) -> None:
-    assert refused(dropout=dropout) == f"dropout is {dropout}; it must be at least 0 and below 1"
-
-
-@pytest.mark.parametrize("name", ["slopes", "sinks"])
-def test_one_number_per_query_head(name: str) -> None:
-    message = f"{name} have shape (3,); they must be (6,), one per query head"
-    assert refused(score=Score(**{f"{name}_H": torch.ones(3)})) == message
-    message = f"{name} are on meta, q on cpu; the device must be the same"
-    assert refused(score=Score(**{f"{name}_H": torch.ones(6, device=META)})) == message
+def test_one_sink_per_query_head() -> None:
+    message = "sinks have shape (3,); they must be (6,), one per query head"
+    assert refused(score=Score(sinks_H=torch.ones(3))) == message
+    message = "sinks are on meta, q on cpu; the device must be the same"
+    assert refused(score=Score(sinks_H=torch.ones(6, device=META))) == message
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ class TestSources:
         (tmp_path / "books" / "a.txt").write_text(TEXT)
         (tmp_path / "books" / "cover.jpg").write_bytes(b"\xff")
         done = command("train", "books", "--steps", 1, *SMALL)
-        assert re.search(r"^warning: books: 1 file\(s\) passed over, not .*: cover\.jpg$", done.err, re.M)
+        assert re.search(r"^warning: books: skipped 1 file\(s\) that are not .*: cover\.jpg$", done.err, re.M)
 
     def test_a_field_of_json_lines(self, command, tmp_path):
         lines = [json.dumps({"title": "x", "body": TEXT[n : n + 150]}) for n in range(20)]
@@ -321,7 +321,7 @@ class TestTokenizers:
         (tmp_path / "large.txt").write_text("".join(f"line {n} of many\n" for n in range(20_000)))
         done = command("train", "large.txt", "--tokenizer", "bpe", "--steps", 1, *SMALL[2:])
         assert done.code == 0, done.err
-        assert "note: vocabulary learned from 0.1 of 0.4 MB, spread evenly over the text\n" in done.err
+        assert "note: learning the vocabulary from 0.1 of 0.4 MB, spread evenly over the text\n" in done.err
 
     def test_a_damaged_cache_is_told_and_made_anew(self, command, tmp_path, monkeypatch):
         monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "cache"))
@@ -330,7 +330,7 @@ class TestTokenizers:
         kept.write_bytes(kept.read_bytes()[:-1])
         done = command("train", "text.txt", "--steps", 1, *SMALL, "--out", "b")
         assert done.code == 0
-        assert f"warning: {kept}: truncated or altered, so it is made anew\n" in done.err
+        assert f"warning: {kept}: truncated or altered; rebuilding it\n" in done.err
         assert weights(tmp_path / "b") == weights(tmp_path / "runs" / "text")
 
 

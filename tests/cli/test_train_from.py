@@ -9,12 +9,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from calling import TEXT, Command
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
+from calling import SHAPE, TEXT, Command
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from clearhead import hub
 from clearhead.cli import progress
 from clearhead.errors import FolderError
+from clearhead.generation import generate
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.recipes import read_file, resolved
@@ -23,6 +32,7 @@ from clearhead.text import Tokenizer
 from clearhead.training import Evaluated, TrainConfig, memory_needed, read_log
 from clearhead.training.further import beginning
 from little_configs import QWEN3
+from little_tokenizers import BOS, EOS, llama_like, save
 
 STEPS = ["--steps", 10, "--threads", 1, "--set", "train.batch=4", "--set", "train.evaluations=2"]
 
@@ -194,3 +204,72 @@ def test_another_model_under_the_name(command: Command, tmp_path, released, trai
     recipe = resolved(read_file(tmp_path / "runs" / "text" / "recipe.toml"))
     with pytest.raises(FolderError, match="is not the model any more that the run began with; start a new run"):
         begun(replace(recipe, origin=str(trained[0])), Tokenizer.bytes())
+
+
+SENTENCES = [
+    f"a {beast} sat on the {place}." for beast in ("cat", "hen", "bat", "goat") for place in ("mat", "hat", "inn")
+]
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    """A Llama of random weights whose tokenizer puts <s> in front and nothing behind; documents.jsonl beside it."""
+    library = llama_like()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=library.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=64,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "llama")
+    save(library, tmp_path / "llama")
+    lines = "".join(json.dumps({"text": sentence}) + "\n" for sentence in SENTENCES * 4)
+    (tmp_path / "documents.jsonl").write_text(lines)
+    return tmp_path / "llama"
+
+
+def test_a_model_with_two_markers_learns_to_end(command: Command, tmp_path, llama):
+    """Llama was trained on <s> text </s>: what it writes ends by itself, and <s> is never written."""
+    rate = ["--set", "train.optimizer.adamw_lr=0.02", "--set", "train.window=32"]
+    steps = ["--steps", 60, "--threads", 1, "--set", "train.batch=16", "--set", "train.evaluations=2"]
+    done = command("train", "documents.jsonl", "--from", "llama", *steps, *rate)
+    assert done.code == 0, done.err
+    run = tmp_path / "runs" / "documents"
+    assert json.loads((run / "generation_config.json").read_text())["eos_token_id"] == EOS
+    model = hub.load(run)
+    prompts = ["", "a cat sat", "a hen sat on the", "a goat"]
+    for seed in range(5):
+        for text in generate(model, prompts, temperature=0.7, seed=seed, max_tokens=60):
+            assert text.finish == "end"
+            assert text.ids[-1] == EOS
+            assert "<s>" not in text.text
+            assert BOS not in text.ids
+
+
+def test_it_goes_on_after_a_stop_with_the_same_documents(command: Command, tmp_path, llama, monkeypatch):
+    whole = command("train", "documents.jsonl", "--from", "llama", *STEPS, "--set", "train.window=16", "--out", "whole")
+    assert whole.code == 0, whole.err
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "interruptible", stopping_after(4))
+        arguments = ["--from", "llama", *STEPS, "--set", "train.window=16", "--out", "parts"]
+        assert command("train", "documents.jsonl", *arguments).code == 130
+    llama.rename(tmp_path / "elsewhere")
+    done = command("train", "--resume", "parts")
+    assert done.code == 0, done.err
+    one, other = (hub.load(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
+
+
+def test_a_new_model_with_such_a_tokenizer_ends_with_its_end_token(command: Command, tmp_path, llama):
+    shape = [word for value in SHAPE for word in ("--set", value)]
+    done = command("train", "documents.jsonl", "--tokenizer", "llama", "--steps", 2, "--threads", 1, *shape)
+    assert done.code == 0, done.err
+    for name in ("config.json", "generation_config.json"):
+        written = json.loads((tmp_path / "runs" / "documents" / name).read_text())
+        assert (written["bos_token_id"], written["eos_token_id"]) == (BOS, EOS)

@@ -161,6 +161,20 @@ def test_models_do_no_attention_by_hand() -> None:
     assert by_hand == []
 
 
+def test_products_with_trained_matrices_are_made_in_one_place() -> None:
+    """In parts/linear.py; the loss has the output layer's in blocks, and the balance of experts sums by a product."""
+    made = {"linear", "Linear", "Embedding", "Bilinear", "matmul", "mm", "mv", "bmm", "addmm", "einsum", "grouped_mm"}
+    places = {
+        name.removeprefix("clearhead.model.")
+        for name, tree in TREES.items()
+        if room_of(name) == "model"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in made)
+        or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult))
+    }
+    assert places == {"parts.linear", "parts.cross_entropy", "parts.experts"}
+
+
 def test_no_file_is_long() -> None:
     kinds = {".py", ".toml", ".js", ".css", ".html"}
     files = [path for path in (SOURCE / "clearhead").rglob("*") if path.suffix in kinds]

@@ -17,7 +17,7 @@ from typer.main import get_command
 from clearhead import recipes
 from clearhead.cli import app
 from clearhead.model import FEED_FORWARDS, ModelConfig
-from clearhead.plain import from_dict
+from clearhead.plain import Tagged, from_dict
 from clearhead.recipes import Recipe
 from clearhead.training import TrainConfig
 
@@ -57,13 +57,17 @@ def test_every_option_named_exists(page: Path) -> None:
 
 def settings(kind: type, where: str = "") -> Iterator[str]:
     """Every value of a configuration by its full name."""
-    hints = get_type_hints(kind)
-    for field in fields(kind):
-        hint = hints[field.name]
+    classes, hints = [kind], dict[str, object]()
+    if issubclass(kind, Tagged):
+        yield f"{where}kind"
+        classes = [each for each in kind.classes.values() if each.__module__.startswith("clearhead.")]
+    for each in classes:
+        hints |= {field.name: get_type_hints(each)[field.name] for field in fields(each)}
+    for name, hint in hints.items():
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from settings(hint, f"{where}{field.name}.")
+            yield from settings(hint, f"{where}{name}.")
         else:
-            yield where + field.name
+            yield where + name
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)

@@ -97,7 +97,8 @@ class TestRefused:
 
     def test_weights_without_the_head(self, tmp_path: Path) -> None:
         with pytest.raises(
-            OptionError, match="fill needs a model that can predict masked tokens; this one cannot; it can turn"
+            OptionError,
+            match="fill needs a model that predicts masked tokens; with this one you can take vectors of texts",
         ):
             ch.fill(saved(tmp_path, "BERT", prediction=None), "[MASK]")
 
@@ -113,12 +114,18 @@ class TestRefused:
             vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
         )
         hub.save(tmp_path, LanguageModel(build(shape, seed=0), tokenizer))
-        with pytest.raises(OptionError, match=r"this one cannot; it can predict next tokens .clearhead generate."):
+        with pytest.raises(
+            OptionError, match=r"fill needs a model that predicts masked tokens; with this one you can let it write"
+        ):
             ch.fill(hub.load(tmp_path), "[MASK]")
-        with pytest.raises(OptionError, match=r"look at a pair needs a model that can read two texts as one"):
+        with pytest.raises(
+            OptionError, match=r"looking at a pair needs a model that reads two texts as a pair; with this one you can"
+        ):
             ch.observe(hub.load(tmp_path), "one", pair="two")
 
 
 def test_an_encoder_does_not_write(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"generate needs a model that can predict next tokens; this one cannot"):
+    with pytest.raises(
+        OptionError, match=r"generate needs a model that predicts the next token; with this one you can fill masks"
+    ):
         ch.generate(saved(tmp_path, "BERT"), "paris")

@@ -193,18 +193,18 @@ class TestBesideAModel:
         [
             (
                 {"modules": steps("Transformer", "Dense")},
-                "modules.json: not supported: Dense; Transformer, Pooling and",
+                "modules.json: not supported: Dense; the steps must be Transformer, Pooling and",
             ),
             (
                 {"modules": steps("Pooling", "Transformer")},
                 "json: not supported: Pooling, Transformer; .* in this order",
             ),
-            ({"modules": {"idx": 0}}, "modules.json: altered: it holds no list of steps"),
-            ({"modules": [3]}, "modules.json: altered: it holds no list of steps"),
-            ({"modules": []}, "modules.json: not supported: no step at all; "),
+            ({"modules": {"idx": 0}}, "modules.json: altered: not a list of steps"),
+            ({"modules": [3]}, "modules.json: altered: not a list of steps"),
+            ({"modules": []}, "modules.json: not supported: no steps; "),
             (
                 {"modules": steps(*STEPS), "pooling": {"pooling_mode_weightedmean_tokens": True}},
-                r"\['pooling_mode_weightedmean_tokens'\] is not supported; one of",
+                r"\['pooling_mode_weightedmean_tokens'\] is not supported; choose one of",
             ),
             (
                 {
@@ -215,7 +215,7 @@ class TestBesideAModel:
             ),
             (
                 {"modules": [*steps("Transformer"), {"type": "x.Pooling", "path": "../elsewhere"}]},
-                r"altered: '../elsewhere' is no folder in it",
+                r"altered: '../elsewhere' is not a folder in it",
             ),
             (
                 {"modules": steps(*STEPS), "pooling": MEAN, "length": {"do_lower_case": True}},

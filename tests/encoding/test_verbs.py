@@ -76,7 +76,7 @@ def test_show_with_a_step_that_is_not_known(
     assert called(monkeypatch, "show", tmp_path / "model") == 0
     out = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "vectors none: " in out
-    assert "modules.json: not supported: CNN; Transformer, Pooling and, if wanted, Normalize are" in out
+    assert "modules.json: not supported: CNN; the steps must be Transformer, Pooling and, optionally, Normalize" in out
 
 
 def test_look_at_the_text_s_last_token(
@@ -115,14 +115,17 @@ def test_tokens_that_the_tokenizer_does_not_know_are_told(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["chat"], "chat needs a model that can predict next tokens; this one cannot; it can predict masked tokens"),
+        (
+            ["chat"],
+            "chat needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
+        ),
         (
             ["generate", "paris"],
-            "generate needs a model that can predict next tokens; this one cannot; it can predict masked tokens",
+            "generate needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
         ),
         (
             ["eval", "text.txt"],
-            "eval needs a model that can predict next tokens; this one cannot; it can predict masked tokens",
+            "eval needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
         ),
         (["fill", "paris"], "the text has no mask; write [MASK] where a token is to be filled in"),
         (["look", "paris", "--pair", ""], "look: the text is empty"),
@@ -144,11 +147,11 @@ def test_an_encoder_is_not_trained_here(
     Path("text.txt").write_text("paris is the capital of france . " * 500, encoding="utf-8")
     assert called(monkeypatch, "train", "text.txt", "--from", folder, "--steps", "2", "--threads", "1") == 2
     assert (
-        "train --from needs a model that can predict next tokens; this one cannot; it can predict masked tokens"
+        "train --from needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or"
         in capsys.readouterr().err
     )
     shape = ["--set", "model.kind=encoder", "--set", "model.token_types=2"]
     options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", *shape, "--out", "runs/none"]
     assert called(monkeypatch, "train", "text.txt", *options) == 2
-    assert "training here needs a model that can predict next tokens" in capsys.readouterr().err
+    assert "training here needs a model that predicts the next token" in capsys.readouterr().err
     assert not Path("runs/none").exists()

@@ -47,7 +47,7 @@ def lively(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Network:
             if "norm" in name or name.endswith("bias"):
                 parameter.add_(0.3 * noise)
             else:
-                parameter.copy_(noise / parameter.shape[1] ** 0.5)
+                parameter.copy_(noise / parameter.shape[-1] ** 0.5)
     return model.to(dtype).eval()
 
 

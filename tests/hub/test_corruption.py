@@ -89,13 +89,13 @@ def bounded() -> Iterator[None]:
     """An allocation beyond measure fails inside the block, and it must end soon."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    began = time.monotonic()
+    began = time.process_time()  # other work on the machine is not counted
     resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 def opened(folder: Path) -> str | None:
@@ -369,7 +369,7 @@ def test_many_tensors_in_a_header(folders: dict[str, Files], tmp_path: Path) -> 
     file = with_header({f"{number}": entry for number in range(60_000)}, b"")
     said = opened(written(tmp_path / "run", {**folders["qwen3"], "model.safetensors": file}))
     assert said is not None
-    assert "the tensors are not those of the config; missing: " in said
+    assert "the tensors do not match the config; missing: " in said
     assert len(said) < 3000
 
 

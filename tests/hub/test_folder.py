@@ -87,7 +87,10 @@ class TestSavedAndLoaded:
 class TestMissing:
     def test_the_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")
-        for name, said in {"none": "there is no such folder; a run is made by `clearhead", "file": "is a file"}.items():
+        for name, said in {
+            "none": "there is no such folder; `clearhead train` makes a run",
+            "file": "is a file",
+        }.items():
             with pytest.raises(FolderError, match=rf"^{tmp_path / name}: {said}"):
                 hub.load(tmp_path / name)
 
@@ -101,7 +104,7 @@ class TestMissing:
             hub.load(made)
 
     def test_everything(self, tmp_path: Path) -> None:
-        with pytest.raises(FolderError, match=rf"^{tmp_path / 'config.json'}: .*is not a whole model folder"):
+        with pytest.raises(FolderError, match=rf"^{tmp_path / 'config.json'}: .*is not a complete model folder"):
             hub.load(tmp_path)
 
 

@@ -263,7 +263,7 @@ class TestRefusals:
             if token:
                 monkeypatch.setenv("HF_TOKEN", token)
             with pytest.raises(
-                FolderError, match=rf"^little: its owner wants an agreement .* {server.url}/little, and se"
+                FolderError, match=rf"^little: its owner requires an agreement; .* {server.url}/little, then se"
             ):
                 hub.load("little")
         monkeypatch.setenv("HF_TOKEN", "hf_right")
@@ -273,7 +273,7 @@ class TestRefusals:
         with pytest.raises(
             FolderError,
             match=r"^people/pickled: there is no model.safetensors; pytorch_model.bin is a pickle, which "
-            r"runs .*: AutoModelForCausalLM.from_pretrained\('people/pickled'\)",
+            r"can run .*: AutoModelForCausalLM.from_pretrained\('people/pickled'\)",
         ):
             hub.load("people/pickled")
         assert "pytorch_model.bin" not in server.fetched()
@@ -314,7 +314,7 @@ class TestRefusals:
         assert torch.equal(hub.load("little")(ids()), lively(QWEN3)(ids()))
         with pytest.raises(
             FolderError,
-            match=r"^people/split: there is no such folder, the cache .* has not all of it, and HF_HUB_OFFL",
+            match=r"^people/split: there is no such folder, the cache .* does not have all of it, and HF_HUB_OFFL",
         ):
             hub.load("people/split")
         assert server.seen == []
@@ -342,7 +342,8 @@ class TestRefusals:
         why = r"HF_HUB_OFFLINE is set" if offline else r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*\)"
         for name in ("little", "people/split"):
             with pytest.raises(
-                FolderError, match=rf"^{name}: there is no such folder, the cache .* has not all of it, and {why}$"
+                FolderError,
+                match=rf"^{name}: there is no such folder, the cache .* does not have all of it, and {why}$",
             ):
                 hub.load(name)
         assert not offline or "fetching" not in caplog.text
@@ -352,7 +353,7 @@ class TestRefusals:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
         hub.load("little")
         with pytest.raises(
-            FolderError, match=r"has not all of it, and http://127.0.0.1:9 cannot be reached \(ConnectErr"
+            FolderError, match=r"does not have all of it, and http://127.0.0.1:9 cannot be reached \(ConnectErr"
         ):
             hub.load("people/split")
 
@@ -360,25 +361,25 @@ class TestRefusals:
         "name", ["./little", "/little", "../little", "a/b/c", "", "lit tle", "little@", "x" * 97, "é"]
     )
     def test_what_is_no_name(self, name: str, server: Hub) -> None:
-        with pytest.raises(FolderError, match=r": there is no such folder; a run is made by `clearhead train`"):
+        with pytest.raises(FolderError, match=r": there is no such folder; `clearhead train` makes a run"):
             hub.load(name or "none/at/all")
         assert server.seen == []
 
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("m/config.json", "is a file, and a model is a folder; give the one that it lies in, m"),
+            ("m/config.json", "is a file, and a model is a folder; give the one that contains it, m"),
             (
                 "book.txt",
-                "is a file, and a model is a folder that `clearhead train` made or a model's name on the hub",
+                "is a file, and a model is a folder that `clearhead train` made, or a model's name on the hub",
             ),
-            ("https://huggingface.co/acme/qwen3", "is an address; give the model by its name, acme/qwen3"),
-            ("https://hub.example:80/acme/qwen3/tree/main", "is an address; give the model by its name, acme/qwen3"),
-            ("https://huggingface.co/gpt2", "is an address; give the model by its name, gpt2"),
-            ("http://huggingface.co/gpt2/blob/main/config.json", "is an address; give the model by its name, gpt2"),
+            ("https://huggingface.co/acme/qwen3", "is a web address; give the model's name, acme/qwen3"),
+            ("https://hub.example:80/acme/qwen3/tree/main", "is a web address; give the model's name, acme/qwen3"),
+            ("https://huggingface.co/gpt2", "is a web address; give the model's name, gpt2"),
+            ("http://huggingface.co/gpt2/blob/main/config.json", "is a web address; give the model's name, gpt2"),
             (
                 "elsewhere/none/Qwen3-0.6B",
-                "for a released model give its name on the hub (OWNER/NAME) or the folder that it was fetched to",
+                "for a released model give its name on the hub (OWNER/NAME) or the folder it was downloaded to",
             ),
         ],
     )

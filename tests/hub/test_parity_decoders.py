@@ -67,6 +67,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "qwen2, some layers with a window, yarn": ("Qwen2", {**MIXED, **YARN}),
     "qwen3, some layers with a window": ("Qwen3", {**MIXED, **rope()}),
+    "qwen2, a window that begins behind the last layer": (
+        "Qwen2",
+        {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 5, **rope()},
+    ),
+    "qwen3, a window that no layer has": (
+        "Qwen3",
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": [FULL] * 3, **rope()},
+    ),
     "qwen3, llama3": ("Qwen3", {"head_dim": 6, **LLAMA3}),
     "olmo2": ("Olmo2", {}),
     "olmo2 with biases, tied": (
@@ -79,6 +87,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm3 with a window": (
         "SmolLM3",
         {"use_sliding_window": True, "sliding_window": 5, "no_rope_layer_interval": 2, "num_hidden_layers": 4},
+    ),
+    "smollm3, a window that no layer has": (
+        "SmolLM3",
+        {"use_sliding_window": True, "sliding_window": 5, "no_rope_layers": [1, 1, 1]},
     ),
     "gemma2": ("Gemma2", {"head_dim": 6, "sliding_window": 5, "query_pre_attn_scalar": 6}),
     "gemma2, low caps": (
@@ -118,6 +130,19 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             },
         },
     ),
+    "gemma3, full layers only": (
+        "Gemma3Text",
+        {
+            "head_dim": 6,
+            "sliding_window": 5,
+            "layer_types": [FULL] * 3,
+            "rope_parameters": {
+                FULL: {"rope_type": "default", "rope_theta": 500.0},
+                SLIDING: {"rope_type": "default", "rope_theta": 50.0},
+            },
+        },
+    ),
+    "gemma3, windows only": ("Gemma3Text", {"head_dim": 6, "sliding_window": 5, "layer_types": [SLIDING] * 3}),
     "phi3": ("Phi3", {}),
     "phi3 with a window, tied": ("Phi3", {"sliding_window": 5, "tie_word_embeddings": True, "num_key_value_heads": 4}),
     "phi3 longrope, short": ("Phi3", {"original_max_position_embeddings": 71, **rope("longrope", **LONG)}),

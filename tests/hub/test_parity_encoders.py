@@ -294,7 +294,9 @@ class TestOtherFiles:
         tensors = load_file(self.file(tmp_path))
         tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"] + 1
         save_file(tensors, self.file(tmp_path))
-        with pytest.raises(FolderError, match=r"cls.predictions.decoder.weight is not bert.embeddings.word_embeddings"):
+        with pytest.raises(
+            FolderError, match=r"cls.predictions.decoder.weight differs from bert.embeddings.word_embeddings"
+        ):
             hub.load(tmp_path / "theirs")
 
     @pytest.mark.parametrize("case", [*BARE.values(), *(MASKED[name] for name in BARE)])
@@ -349,13 +351,13 @@ def change(folder: Path, **settings: Any) -> None:
             r"num_attention_heads: 3 heads for hidden_size 20; the heads must divide the width",
         ),
         ("BERT", {"type_vocab_size": 2}, r"token_type_embeddings.weight is \(3, 20\) and should be \(2, 20\)"),
-        ("RoBERTa", {"pad_token_id": 24}, r"pad_token_id: 24; places are counted from it"),
+        ("RoBERTa", {"pad_token_id": 24}, r"pad_token_id: 24; positions count from it"),
         ("ModernBERT", {"layer_types": ["full_attention"]}, r"layer_types: \('full_attention',\) for 5 layers"),
         ("ModernBERT", {"local_attention": 7}, r"'local_attention' = 7 is not supported .*; only 6"),
         (
             "ModernBERT",
             {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 4.0}}},
-            r"for full_attention; rope_type 'default' is supported",
+            r"for full_attention; only rope_type 'default' is supported",
         ),
     ],
 )

@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "pictures": (
         "Gemma 3",
         {"model_type": "gemma3", "text_config": {}},
-        r"'gemma3'; it reads more than text .* alone$",
+        r"'gemma3'; it takes more than text .* take a text-only release$",
     ),
     "caps in a Gemma 3": ("Gemma 3", {"attn_logit_softcapping": 50.0}, r"'attn_logit_softcapping' = 50.0 is not supp"),
     "both ways": ("Gemma 3", {"use_bidirectional_attention": True}, r"'use_bidirectional_attention' = True is not s"),
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"no_rope_layers": None, "no_rope_layer_interval": 0},
         r"no_rope_layer_interval: 0; it must be at least 1$",
     ),
-    "turns too few": ("SmolLM 3", {"no_rope_layers": [1]}, r"no_rope_layers: \[1.0\]; there must be one for each of 3"),
+    "turns too few": ("SmolLM 3", {"no_rope_layers": [1]}, r"no_rope_layers: \[1.0\]; it must be 0 or 1 for each of 3"),
     "half a pair": ("Pythia", {"rotary_pct": 0.4}, r"head_width is 8, 3 of it turned; rotary positions turn pairs"),
     "an unknown activation": ("Pythia", {"hidden_act": "gelu_slow"}, r"hidden_act: 'gelu_slow' is not supported; did "),
     "neighbours paired": (

@@ -83,7 +83,7 @@ class TestTensors:
         other[17, 3] += 1e-3
         added(tmp_path, lm_head__weight=other)
         with pytest.raises(
-            FolderError, match=r"lm_head.weight is not .*, and the config says that they are one matrix"
+            FolderError, match=r"lm_head.weight differs from .*, and the config says that they are one matrix"
         ):
             hub.load(tmp_path)
 

@@ -35,7 +35,7 @@ class TestTensors:
         write_tensors(folder / "model.safetensors", tensors)
         with pytest.raises(FolderError) as raised:
             hub.load(folder)
-        start = f"{folder / 'model.safetensors'}: the tensors are not those of the config; "
+        start = f"{folder / 'model.safetensors'}: the tensors do not match the config; "
         assert str(raised.value).startswith(start)
         return str(raised.value).removeprefix(start)
 
@@ -80,7 +80,9 @@ class TestTensors:
         tensors, _ = read_tensors(tmp_path / "model.safetensors")
         write_tensors(tmp_path / "model.safetensors", {**tensors, name: tensors[name].to(dtype)})
         kind = str(dtype).removeprefix("torch.")
-        message = rf"model.safetensors: {name} is of dtype {kind}, and weights are .*; quantised weights are not read"
+        message = (
+            rf"model.safetensors: {name} has dtype {kind}; weights must be .*, and quantised ones are not supported"
+        )
         with pytest.raises(FolderError, match=message):
             hub.load(tmp_path)
 

@@ -6,7 +6,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from clearhead.text import SEPARATOR, Tokenizer
 
 ODD = "Hello  world,\n\n it's 2024! 你好，世界\t\r\n  x" + SEPARATOR + "next é🙂\u3000\n"
-KINDS = {
+LEARNED = {
     "bytes": Tokenizer.bytes(),
     "characters": Tokenizer.characters([ODD]),
     "bpe": Tokenizer.train_bpe([ODD * 3], 320),

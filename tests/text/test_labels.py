@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import KINDS, sentence_pieces, word_pieces
+from samples import LEARNED, sentence_pieces, word_pieces
 
 from clearhead.errors import TextError
 from clearhead.text import SEPARATOR
@@ -50,7 +50,7 @@ def test_labels_of_whole_text_hold_its_letters(text: str):
 
 
 def test_rows_of_tensors_and_arrays_are_ids_as_well():
-    tokenizer = KINDS["bytes"]
+    tokenizer = LEARNED["bytes"]
     for ids in (torch.tensor([97, 256]), np.array([97, 256], dtype=np.uint16), (97, 256)):
         assert tokenizer.labels(ids) == ["a", SEPARATOR]
         assert tokenizer.decode(ids) == "a" + SEPARATOR
@@ -69,14 +69,14 @@ def test_rows_of_tensors_and_arrays_are_ids_as_well():
     ],
 )
 def test_what_is_no_row_of_ids_is_refused(ids: Any, message: str):
-    for read in (KINDS["bytes"].labels, KINDS["bytes"].decode):
+    for read in (LEARNED["bytes"].labels, LEARNED["bytes"].decode):
         with pytest.raises(TextError, match=message):
             read(ids)
 
 
 def test_labels_of_each_kind():
-    assert KINDS["bytes"].labels([*"é".encode(), 256]) == ["é₁", "é₂", SEPARATOR]
-    assert KINDS["characters"].labels(KINDS["characters"].encode("你 x\n")) == ["你", "·", "x", "⏎"]
-    assert KINDS["bpe"].labels(KINDS["bpe"].encode(" world")) == ["·world"]
+    assert LEARNED["bytes"].labels([*"é".encode(), 256]) == ["é₁", "é₂", SEPARATOR]
+    assert LEARNED["characters"].labels(LEARNED["characters"].encode("你 x\n")) == ["你", "·", "x", "⏎"]
+    assert LEARNED["bpe"].labels(LEARNED["bpe"].encode(" world")) == ["·world"]
     assert word_pieces().labels([2, 3]) == ["caf", "##e"]
     assert sentence_pieces().labels(sentence_pieces().encode("a 你b")) == ["·a", "·", "你₁", "你₂", "你₃", "b"]

@@ -44,7 +44,7 @@ def test_a_damaged_cache_is_rebuilt_aloud(tmp_path: Path, damage: bytes, caplog:
     (path,) = (tmp_path / "tokenizers").iterdir()
     path.write_bytes(damage)
     assert learn("bpe", [source], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
-    assert caplog.messages == [f"{path}: truncated or altered, so it is made anew"]
+    assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert source.read == 2
 
 
@@ -59,7 +59,7 @@ def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, capl
     else:
         path.write_text("[" * 100_000)
     assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
-    assert caplog.messages == [f"{path}: truncated or altered, so it is made anew"]
+    assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.is_file()
 
 
@@ -72,7 +72,7 @@ def test_an_altered_letter_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 def test_what_cannot_be_learned_is_told(tmp_path: Path):
-    with pytest.raises(OptionError, match="'character': not a kind that is learned; did you mean 'characters'"):
+    with pytest.raises(OptionError, match="'character': not a kind that can be learned; did you mean 'characters'"):
         learn("character", [Texts("x")], cache=tmp_path)
-    with pytest.raises(OptionError, match=r"a vocabulary size \(99\) is for bpe; bytes has the size its text gives it"):
+    with pytest.raises(OptionError, match=r"a vocabulary size \(99\) is only for bpe; the text sets the size of bytes"):
         learn("bytes", [Texts("x")], vocab_size=99, cache=tmp_path)

@@ -100,10 +100,27 @@ class TestVectors:
         for text, _ in vectors("gpt2/llamacpp-gpt-2"):
             assert ours.decode(ours.encode(text)) == text
 
+    @pytest.mark.parametrize("model", ["NeoX", "GPT-2"])
+    @pytest.mark.parametrize("named", [None, False, True])
+    @pytest.mark.parametrize("written", [False, True])
+    def test_a_space_in_front(self, model: str, named: bool | None, written: bool, tmp_path: Path) -> None:
+        """tokenizer_config.json decides, whatever tokenizer.json says; without a word there is none."""
+        if model == "NeoX":
+            state = json.loads((DATA / "gpt-neox-20b" / "tokenizer.json").read_text())
+        else:
+            state = json.loads(Tokenizer.load(gpt2(tmp_path / "gpt2")).to_json())
+        state["pre_tokenizer"]["add_prefix_space"] = written
+        said = {} if named is None else {"add_prefix_space": named}
+        name = {"NeoX": "GPTNeoXTokenizer", "GPT-2": "GPT2Tokenizer"}[model]
+        ours = agree(write(tmp_path, tokenizer=state, tokenizer_config={"tokenizer_class": name, **said}))
+        assert (ours.encode("x") == ours.encode(" x")) == bool(named)
+
     @pytest.mark.parametrize("name", ["mistral/tokenizer.model.v1", "t5/spiece.model"])
     def test_sentence_piece_alone_is_refused(self, name: str, tmp_path: Path) -> None:
         shutil.copy(DATA / name, tmp_path / Path(name).name.removesuffix(".v1"))
-        with pytest.raises(FolderError, match=r"a SentencePiece model alone is not read; a tokenizer\.json is needed"):
+        with pytest.raises(
+            FolderError, match=r"a SentencePiece model alone is not supported; it needs a tokenizer\.json"
+        ):
             Tokenizer.load(tmp_path)
 
 
@@ -234,7 +251,7 @@ def test_what_a_template_puts_around_a_text(tmp_path: Path) -> None:
     library.post_processor = processors.Sequence([inner, outer])
     with pytest.raises(FolderError, match="2 post-processors add tokens"):
         Tokenizer(library)
-    with pytest.raises(FolderError, match="the post-processor 'Other' is not known"):
+    with pytest.raises(FolderError, match="unknown post-processor 'Other'"):
         edges({"type": "Other"})
 
 
@@ -261,27 +278,27 @@ def test_gaps_between_ids_are_known() -> None:
 VOCABULARY = {"vocab": {"a": 0}, "merges": ""}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "neither vocab.json with merges.txt nor vocab.txt"),
-    ({"vocab": {"a": 0}}, "merges.txt missing; a GPT2Tokenizer"),
-    ({"vocab": [1], "merges": ""}, "truncated, altered or not of one tokenizer"),
-    ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or not of one tokenizer"),
+    ({"vocab": {"a": 0}}, "merges.txt missing; without a tokenizer.json, a GPT2Tokenizer needs it"),
+    ({"vocab": [1], "merges": ""}, "truncated, altered or of two tokenizers"),
+    ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or of two tokenizers"),
     (
         {**VOCABULARY, "config": {"model_type": "x"}, "tokenizer_config": {"tokenizer_class": "CLIPTokenizer"}},
-        "tokenizer_class 'CLIPTokenizer' is not made from vocab.json here",
+        "cannot build a 'CLIPTokenizer' from vocab.json",
     ),
     (
         {**VOCABULARY, "config": {"model_type": "gpt2", "tokenizer_class": "CLIPTokenizer"}},
-        "tokenizer_class 'CLIPTokenizer' is not made from vocab.json here",
+        "cannot build a 'CLIPTokenizer' from vocab.json",
     ),
     ({**VOCABULARY, "tokenizer_config": {"add_prefix_space": "yes"}}, "add_prefix_space = 'yes' must be true or false"),
     ({**VOCABULARY, "tokenizer_config": {"eos_token": 3}}, "eos_token: 3 is not a token"),
-    ({**VOCABULARY, "added_tokens": {"<x>": 9}}, "'<x>' has the id 9 in one file and 1 by the others"),
-    ({**VOCABULARY, "added_tokens": {"<x>": -1}}, "-1 is not the id of a token"),
+    ({**VOCABULARY, "added_tokens": {"<x>": 9}}, "'<x>' has the id 9 in one file and 1 in the others"),
+    ({**VOCABULARY, "added_tokens": {"<x>": -1}}, "-1 is not a token id"),
     ({**VOCABULARY, "added_tokens": {"\ud800": 9}}, "is not a token; copy the tokenizer"),
-    ({**VOCABULARY, "tokenizer_config": {"added_tokens_decoder": []}}, "added_tokens_decoder is no table"),
-    ({**VOCABULARY, "tokenizer_config": {"chat_template": 5}}, "chat_template is neither a text"),
+    ({**VOCABULARY, "tokenizer_config": {"added_tokens_decoder": []}}, "added_tokens_decoder is not a table"),
+    ({**VOCABULARY, "tokenizer_config": {"chat_template": 5}}, "chat_template is neither a string"),
     (
         {**VOCABULARY, "config": {"model_type": "roberta"}},
-        "the vocabulary lacks the token that stands around every text as sep_token",
+        "the vocabulary lacks sep_token, which goes around every text",
     ),
     ({"vocab": {"a": 99999999}, "merges": ""}, "a token has the id 99999999"),
 ]

@@ -49,7 +49,7 @@ def test_a_folder_gives_its_text_files_by_name(tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         assert texts(*sources([tmp_path])) == ["a/z", "b", "c", "d", "e1", "e2"]
     (told,) = caplog.messages
-    assert "2 file(s) passed over" in told
+    assert "skipped 2 file(s)" in told
     assert told.endswith("cover.png, data.gz")
 
 
@@ -58,7 +58,7 @@ def test_a_text_that_comes_twice_is_told(tmp_path: Path, twice: str):
     """Of a text read twice the validation part would have been learned."""
     (tmp_path / "a.txt").write_text("a")
     other = tmp_path / twice.format(name=tmp_path.name)
-    with pytest.raises(OptionError, match=r"a\.txt: comes more than once; name every text once"):
+    with pytest.raises(OptionError, match=r"a\.txt: given more than once; name each text once"):
         sources([tmp_path / "a.txt", other])
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_changes_between_key_and_reading_is_told(tmp_path: Path):
     source = FileSource(path)
     source.key()
     path.write_text("one two")
-    with pytest.raises(TextError, match=r"growing\.txt: changed while it was read"):
+    with pytest.raises(TextError, match=r"growing\.txt: changed while it was being read"):
         texts(source)
 
 
@@ -176,9 +176,9 @@ def test_json_fields_and_blank_lines(tmp_path: Path):
         ("[" * 100_000, "line 2: not JSON"),
         (
             '{"txt": "a", "n": 1, "body": "b"}',
-            r"line 2: field 'text' is missing; name one of \['body', 'txt'\] with --field",
+            r"line 2: field 'text' is missing; choose one of \['body', 'txt'\] with --field",
         ),
-        ('{"text": 5}', "line 2: field 'text' is 5, not text"),
+        ('{"text": 5}', "line 2: field 'text' is 5, not a string"),
         (r'{"text": "ab\ud83d"}', r"line 2: field 'text' has half a character \(\\ud83d\) at character 2"),
     ],
 )
@@ -214,7 +214,7 @@ def test_what_is_not_there(tmp_path: Path):
     with pytest.raises(TextError, match="no file matches this pattern"):
         sources([f"{tmp_path}/*.nothing"])
     (tmp_path / "pictures").mkdir()
-    with pytest.raises(TextError, match=r"no text files below this folder; wanted are \.txt \.md \.jsonl"):
+    with pytest.raises(TextError, match=r"no text files in this folder; looked for \.txt \.md \.jsonl"):
         sources([tmp_path / "pictures"])
     with pytest.raises(OptionError, match="no text given"):
         sources([])

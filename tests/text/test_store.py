@@ -60,7 +60,7 @@ def test_every_altered_byte_is_noticed_aloud(tmp_path: Path, caplog: pytest.LogC
         # a letter of the word that names the format may change without harm
         assert found is None or {name: values.tolist() for name, values in found.items()} == WHOLE
     assert len(caplog.messages) > 0.9 * len(places)
-    assert set(caplog.messages) == {f"{path}: truncated or altered, so it is made anew"}
+    assert set(caplog.messages) == {f"{path}: truncated or altered; rebuilding it"}
 
 
 def test_every_truncation_is_noticed(tmp_path: Path):

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import KINDS, ODD, sentence_pieces, word_pieces
+from samples import LEARNED, ODD, sentence_pieces, word_pieces
 
 from clearhead.text import Tokenizer
 
@@ -12,12 +12,12 @@ CHARACTER_ENDS = [("你", ["", "", "你"]), ("é", ["", "é"]), ("🙂", ["", ""
 
 @pytest.mark.parametrize(("character", "pushes"), CHARACTER_ENDS)
 def test_a_character_comes_with_its_last_byte(character: str, pushes: list[str]):
-    stream = KINDS["bytes"].stream()
+    stream = LEARNED["bytes"].stream()
     assert [stream.push(byte) for byte in character.encode()] == pushes
     assert stream.finish() == ""
 
 
-@pytest.mark.parametrize("tokenizer", [*KINDS.values(), word_pieces()])
+@pytest.mark.parametrize("tokenizer", [*LEARNED.values(), word_pieces()])
 @given(data=st.data())
 def test_pushes_join_to_the_decoded_text(tokenizer: Tokenizer, data: st.DataObject):
     known = [n for n in range(tokenizer.vocab_size) if n != tokenizer.separator]
@@ -36,16 +36,16 @@ def test_pushes_join_to_the_text_of_sentence_pieces(text: str):
     assert stream.finish() == ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_text_never_shows_a_broken_character(kind: str):
-    stream = KINDS[kind].stream()
-    shown = [stream.push(token) for token in KINDS[kind].encode(ODD)]
+    stream = LEARNED[kind].stream()
+    shown = [stream.push(token) for token in LEARNED[kind].encode(ODD)]
     assert not any("\ufffd" in part for part in shown)
     assert "".join(shown) == ODD
 
 
 def test_a_character_that_never_ends_is_told_at_the_end():
-    for tokenizer, first in ((KINDS["bytes"], 0xE4), (sentence_pieces(), 5 + 0xE4)):
+    for tokenizer, first in ((LEARNED["bytes"], 0xE4), (sentence_pieces(), 5 + 0xE4)):
         stream = tokenizer.stream()
         assert stream.push(first) == ""
         assert stream.finish() == "\ufffd"

@@ -12,7 +12,7 @@ import pytest
 import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
-from samples import KINDS, ODD, sentence_pieces, word_pieces
+from samples import LEARNED, ODD, sentence_pieces, word_pieces
 from tokenizers import models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -29,13 +29,13 @@ ANY = st.text() | st.lists(st.sampled_from([SEPARATOR, "<|", "endoftext|>", "a",
 @example(text=ODD)
 @pytest.mark.parametrize("kind", ["bytes", "bpe"])
 def test_any_text_comes_back(kind: str, text: str):
-    assert KINDS[kind].decode(KINDS[kind].encode(text)) == text
+    assert LEARNED[kind].decode(LEARNED[kind].encode(text)) == text
 
 
 @given(texts=st.lists(ANY, max_size=3))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_the_library_encodes_the_same(kind: str, texts: list[str]):
-    tokenizer = KINDS[kind] if kind != "characters" else Tokenizer.characters([*texts, "x"])
+    tokenizer = LEARNED[kind] if kind != "characters" else Tokenizer.characters([*texts, "x"])
     library = tokenizers.Tokenizer.from_str(tokenizer.to_json())
     expected = [library.encode(text).ids for text in texts]
     assert [ids.tolist() for ids in tokenizer.encode_arrays(texts)] == expected
@@ -52,13 +52,13 @@ def test_what_the_library_cannot_encode_is_one_error_however_it_is_asked():
 
 @given(ids=st.lists(st.integers(0, 256)))
 def test_ids_that_are_no_text_decode_as_in_the_library(ids: list[int]):
-    library = tokenizers.Tokenizer.from_str(KINDS["bytes"].to_json())
-    assert KINDS["bytes"].decode(ids) == library.decode(ids, skip_special_tokens=False)
+    library = tokenizers.Tokenizer.from_str(LEARNED["bytes"].to_json())
+    assert LEARNED["bytes"].decode(ids) == library.decode(ids, skip_special_tokens=False)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_transformers_opens_the_folder(kind: str, tmp_path: Path):
-    tokenizer = KINDS[kind]
+    tokenizer = LEARNED[kind]
     tokenizer.save(tmp_path)
     # a run's folder says Qwen 3, whose own tokenizer class must not take the place of ours
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
@@ -78,7 +78,7 @@ def test_transformers_opens_the_folder(kind: str, tmp_path: Path):
     ],
 )
 def test_a_stranger_with_the_habits_of_a_kind_is_not_of_it(kind: str, model: models.Model):
-    library = tokenizers.Tokenizer.from_str(KINDS[kind].to_json())
+    library = tokenizers.Tokenizer.from_str(LEARNED[kind].to_json())
     library.model = model
     stranger = Tokenizer(library)
     assert (stranger.kind, stranger.cuts) == ("file", None)
@@ -86,19 +86,19 @@ def test_a_stranger_with_the_habits_of_a_kind_is_not_of_it(kind: str, model: mod
         assert stranger.encode(text) == library.encode(text).ids
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_saved_and_loaded_it_is_the_same(kind: str, tmp_path: Path):
-    KINDS[kind].save(tmp_path / "deep" / "run")
+    LEARNED[kind].save(tmp_path / "deep" / "run")
     for path in (tmp_path / "deep" / "run", tmp_path / "deep" / "run" / "tokenizer.json"):
         loaded = Tokenizer.load(path)
-        assert (loaded.kind, loaded.fingerprint) == (kind, KINDS[kind].fingerprint)
-        assert loaded.encode(ODD) == KINDS[kind].encode(ODD)
+        assert (loaded.kind, loaded.fingerprint) == (kind, LEARNED[kind].fingerprint)
+        assert loaded.encode(ODD) == LEARNED[kind].encode(ODD)
     assert sorted(file.name for file in path.parent.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
 
 
 def test_bytes_are_their_own_ids():
-    assert KINDS["bytes"].encode("é" + SEPARATOR + "\n") == [0xC3, 0xA9, 256, 10]
-    assert (KINDS["bytes"].vocab_size, KINDS["bytes"].separator, KINDS["bytes"].dtype) == (257, 256, np.uint16)
+    assert LEARNED["bytes"].encode("é" + SEPARATOR + "\n") == [0xC3, 0xA9, 256, 10]
+    assert (LEARNED["bytes"].vocab_size, LEARNED["bytes"].separator, LEARNED["bytes"].dtype) == (257, 256, np.uint16)
 
 
 def test_characters_have_the_ids_of_their_order():
@@ -113,20 +113,20 @@ def test_an_unknown_character_is_named():
 
 
 def test_half_a_character_is_named():
-    for tokenizer in (*KINDS.values(), word_pieces()):
-        with pytest.raises(TextError, match=r"half a character \(U\+D83D\) at place 1"):
+    for tokenizer in (*LEARNED.values(), word_pieces()):
+        with pytest.raises(TextError, match=r"half a character \(U\+D83D\) at position 1"):
             tokenizer.encode("x\ud83dx")
 
 
 @pytest.mark.parametrize("token", [257, -1])
 def test_an_unknown_id_is_named(token: int):
     with pytest.raises(TextError, match=rf"id {token} is not in the vocabulary \(0 to 256\)"):
-        KINDS["bytes"].decode([1, token])
+        LEARNED["bytes"].decode([1, token])
     with pytest.raises(TextError, match="is not in the vocabulary"):
         word_pieces().decode([token])
 
 
-@pytest.mark.parametrize(("made", "unknown"), [*((kind, None) for kind in KINDS.values()), (word_pieces(), 0)])
+@pytest.mark.parametrize(("made", "unknown"), [*((kind, None) for kind in LEARNED.values()), (word_pieces(), 0)])
 def test_which_id_stands_for_what_the_vocabulary_lacks(made: Tokenizer, unknown: int | None):
     assert made.unknown == unknown
     assert sentence_pieces().unknown is None  # it writes bytes
@@ -136,7 +136,7 @@ def test_which_id_stands_for_what_the_vocabulary_lacks(made: Tokenizer, unknown:
 
 def test_ids_may_come_from_arrays():
     assert word_pieces().decode(np.array([1, 2, 3], dtype=np.uint16)) == "the cafe"
-    assert KINDS["bytes"].decode(np.array([97, 98])) == "ab"
+    assert LEARNED["bytes"].decode(np.array([97, 98])) == "ab"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_long_documents_are_one_text_for_the_learner():
 
 
 def test_bytes_of_text_by_id():
-    for kind, tokenizer in KINDS.items():
+    for kind, tokenizer in LEARNED.items():
         lengths = tokenizer.byte_lengths()
         assert lengths.shape == (tokenizer.vocab_size,), kind
         assert lengths[tokenizer.encode(ODD)].sum() == len(ODD.encode()) - len(SEPARATOR), kind
@@ -242,7 +242,7 @@ def test_files_of_other_tokenizers_are_used_as_they_are(tmp_path: Path):
 def test_a_missing_or_damaged_file_is_told(tmp_path: Path):
     with pytest.raises(FolderError, match=r"tokenizer\.json: no such file"):
         Tokenizer.load(tmp_path)
-    KINDS["bpe"].save(tmp_path)
+    LEARNED["bpe"].save(tmp_path)
     whole = (tmp_path / "tokenizer.json").read_bytes()
     for end in (0, 1, 500, len(whole) - 2):
         (tmp_path / "tokenizer.json").write_bytes(whole[:end])
@@ -258,10 +258,10 @@ def test_a_missing_or_damaged_file_is_told(tmp_path: Path):
 
 
 @pytest.mark.skipif(not (DATA / "books-zh").is_dir(), reason="../shared/data/books-zh is not here")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LEARNED)
 def test_chinese_books_come_back(kind: str):
     text = "".join(path.read_text(encoding="utf-8") for path in sorted((DATA / "books-zh" / "train").iterdir())[:4])
-    tokenizer = KINDS[kind] if kind != "characters" else Tokenizer.characters([text])
+    tokenizer = LEARNED[kind] if kind != "characters" else Tokenizer.characters([text])
     ids = tokenizer.encode(text)
     assert hashlib.sha256(tokenizer.decode(ids).encode()).digest() == hashlib.sha256(text.encode()).digest()
     if kind == "characters":

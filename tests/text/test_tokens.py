@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import KINDS, word_pieces
+from samples import LEARNED, word_pieces
 
 from clearhead.errors import OptionError, TextError
 from clearhead.text import SEPARATOR, FileSource, Tokenizer, Tokens, sources, split, tokenize
@@ -73,7 +73,7 @@ def test_vocabularies_above_sixteen_bits(tmp_path: Path):
 @given(texts=st.lists(st.text(alphabet="ab \n你é🙂"), min_size=1, max_size=5), data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_are_exact_and_add_up(tmp_path: Path, texts: list[str], data: st.DataObject):
-    for tokenizer in (KINDS["bytes"], KINDS["bpe"]):
+    for tokenizer in (LEARNED["bytes"], LEARNED["bpe"]):
         tokens = stream(tmp_path, tokenizer, *texts)
         assert tokens.text_bytes() == sum(len(text.encode()) for text in texts)
         place = data.draw(st.integers(0, len(tokens)))
@@ -106,7 +106,7 @@ def test_a_separator_stays_with_its_document(tmp_path: Path):
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 10])
 def test_a_share_that_is_none_is_refused(tmp_path: Path, share: float):
-    with pytest.raises(OptionError, match=f"share for validation {share}: must be above 0 and below 1"):
+    with pytest.raises(OptionError, match=f"validation share {share}: must be above 0 and below 1"):
         split(stream(tmp_path, Tokenizer.bytes(), "text"), share)
 
 
@@ -114,33 +114,33 @@ def test_a_long_document_gives_the_ids_of_the_whole(tmp_path: Path):
     text = "".join(f"{n} It's the best\n\n  of times,你好。\r\n\n" * 2 for n in range(9000))  # 12 pieces or more
     (tmp_path / "long.txt").write_text(text, encoding="utf-8", newline="")
     for kind in ("bytes", "bpe"):
-        tokens = tokenize([FileSource(tmp_path / "long.txt")], KINDS[kind], cache=tmp_path)
-        whole = KINDS[kind]._library.encode(text, add_special_tokens=False).ids
-        assert tokens.ids.tolist() == [KINDS[kind].separator, *whole]
+        tokens = tokenize([FileSource(tmp_path / "long.txt")], LEARNED[kind], cache=tmp_path)
+        whole = LEARNED[kind]._library.encode(text, add_special_tokens=False).ids
+        assert tokens.ids.tolist() == [LEARNED[kind].separator, *whole]
         assert tokens.starts.tolist() == [0]
 
 
 def test_the_second_time_comes_from_the_cache(tmp_path: Path):
     source = Texts("one", "two")
-    first = tokenize([source], KINDS["bpe"], cache=tmp_path)
-    again = tokenize([source], KINDS["bpe"], cache=tmp_path)
+    first = tokenize([source], LEARNED["bpe"], cache=tmp_path)
+    again = tokenize([source], LEARNED["bpe"], cache=tmp_path)
     assert source.read == 1
     assert again.ids.tolist() == first.ids.tolist()
-    tokenize([source], KINDS["bytes"], cache=tmp_path)
-    tokenize([source, source], KINDS["bpe"], cache=tmp_path)
+    tokenize([source], LEARNED["bytes"], cache=tmp_path)
+    tokenize([source, source], LEARNED["bpe"], cache=tmp_path)
     assert source.read == 4
 
 
 def test_an_altered_cache_is_rebuilt_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     source = Texts("one", "two")
-    good = tokenize([source], KINDS["bytes"], cache=tmp_path).ids.tolist()
+    good = tokenize([source], LEARNED["bytes"], cache=tmp_path).ids.tolist()
     (path,) = (tmp_path / "tokens").iterdir()
     whole = path.read_bytes()
     path.unlink()  # the first stream still maps the old file
     path.write_bytes(whole[:4098] + b"x" + whole[4099:])
     with caplog.at_level(logging.WARNING):
-        assert tokenize([source], KINDS["bytes"], cache=tmp_path).ids.tolist() == good
-    assert caplog.messages == [f"{path}: truncated or altered, so it is made anew"]
+        assert tokenize([source], LEARNED["bytes"], cache=tmp_path).ids.tolist() == good
+    assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.read_bytes() == whole
     assert source.read == 2
 
@@ -152,7 +152,7 @@ def test_a_fault_in_the_text_leaves_no_cache(tmp_path: Path):
 
 
 def test_text_without_tokens_is_told(tmp_path: Path):
-    with pytest.raises(TextError, match="gives no tokens at all"):
+    with pytest.raises(TextError, match="yields no tokens; give text"):
         stream(tmp_path, word_pieces(), "  ")
 
 
@@ -160,7 +160,7 @@ def test_progress_is_told_in_bytes(tmp_path: Path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("x" * 1000)
     told: list[tuple[int, int | None]] = []
-    tokenize(sources([tmp_path]), KINDS["bytes"], cache=tmp_path, progress=lambda *now: told.append(now))
+    tokenize(sources([tmp_path]), LEARNED["bytes"], cache=tmp_path, progress=lambda *now: told.append(now))
     assert told == [(1000, 2000), (2000, 2000)]
 
 

@@ -14,6 +14,7 @@ def stream(ids: list[int] | np.ndarray, starts: list[int]) -> Tokens:
         ids=np.array(ids, dtype=np.uint16),
         starts=np.array(starts, dtype=np.int64),
         separator=None,
+        begin_only=(),
         lengths=np.ones(1, dtype=np.int32),
         by_place=False,
     )

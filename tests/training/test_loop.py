@@ -211,7 +211,7 @@ class TestALossThatIsNotFinite:
 class TestText:
     def test_shorter_than_a_window(self, tmp_path):
         train, valid = halves("abcdefgh", valid=0.5)
-        with pytest.raises(TextError, match="the text has 5 tokens; a window needs 12, context 11 and the next"):
+        with pytest.raises(TextError, match="the text has 5 tokens; a window needs 12, context 11 plus one"):
             run(tmp_path, SHORT, (train, valid))
         assert list(tmp_path.iterdir()) == []
 

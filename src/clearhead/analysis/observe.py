@@ -30,7 +30,7 @@ def observe(
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
     if pair is not None:
-        needs(model.network, "pairs", "look at a pair")
+        needs(model.network, "pairs", "looking at a pair")
     types: list[int] | None = None
     if pair is None:
         ids = tokenizer.encode_document(text)

@@ -48,10 +48,12 @@ def save(folder: Path, model: LanguageModel) -> None:
     metadata, config = model.metadata, model.config
     ids, generation = metadata.ids, metadata.generation
     if model.has_tokenizer:
-        model.tokenizer.save(folder)
-        if metadata.family is None:  # made here: <|endoftext|> begins a text and ends it
-            marker = model.tokenizer.separator
-            ids = generation = {"bos_token_id": marker, "eos_token_id": marker}
+        tokenizer = model.tokenizer
+        tokenizer.save(folder)
+        if metadata.family is None:  # made here
+            marker = tokenizer.separator
+            end = marker if tokenizer.end is None else tokenizer.end
+            ids = generation = {"bos_token_id": marker, "eos_token_id": end}
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")

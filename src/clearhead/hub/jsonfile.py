@@ -1,4 +1,4 @@
-"""JSON files of a folder, read as the tables they must be."""
+"""Reads the JSON files of a model folder."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, cast
 from clearhead.errors import FolderError
 from clearhead.files import read_bounded
 
-JSON_AT_MOST = 2**20  # bytes; a config.json has some thousand, and what is parsed takes 20 times as much
+JSON_AT_MOST = 2**20  # bytes; a config.json has a few thousand, and takes 20 times that when parsed
 
 
 def read_table(path: Path, *, most: int = JSON_AT_MOST) -> dict[str, Any]:
-    """The table in a JSON file. Raises FolderError when it is missing, truncated, altered, or beyond measure."""
+    """The JSON object in a file. Raises FolderError if it is missing, damaged, too large or not an object."""
     try:
         table = json.loads(content(path, most=most).decode())
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, numbers or nesting beyond Python's limits
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested deeper than Python allows
         raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
     if not isinstance(table, dict):
-        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
+        raise FolderError(f"{path}: altered: not a JSON object; copy it again")
     return cast(dict[str, Any], table)
 
 
 def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
-    """The bytes of a small file. Raises FolderError when it cannot be read, is none or is beyond measure."""
+    """The bytes of a small file. Raises FolderError if it cannot be read, is not a regular file or is too large."""
     try:
         return read_bounded(path, most)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        way = f"{path.parent} is not a whole model folder" if missing else "check its permissions and the disk"
+        way = f"{path.parent} is not a complete model folder" if missing else "check its permissions and the disk"
         raise FolderError(f"{path}: cannot be read: {error.strerror}; {way}") from None

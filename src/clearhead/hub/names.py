@@ -1,4 +1,4 @@
-"""Names of models on a hub, resolved through huggingface_hub to a folder in its cache."""
+"""Names of models on a hub, resolved by huggingface_hub to a folder in its cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clearhead.language_model import no_tokenizer
 
 log = logging.getLogger(__name__)
 
-# Files of which a folder with a tokenizer has some; where it has none, weights were kept alone.
+# A folder with a tokenizer has at least one of these files; a folder without any holds weights alone.
 TOKENIZERS = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -31,7 +31,7 @@ TOKENIZERS = (
     "merges.txt",
     "vocab.txt",
 )
-# What describes the weights; nothing else is fetched beside them.
+# The files that describe the weights; nothing else is fetched with them.
 SMALL = (
     "config.json",
     "generation_config.json",
@@ -42,22 +42,22 @@ SMALL = (
     INDEX,
 )
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them makes a tokenizer
-# As the hub allows them: NAME or OWNER/NAME, of at most 96 characters; @ and a branch, tag or commit may follow.
+# What the hub allows: NAME or OWNER/NAME, at most 96 characters; then optionally @ and a branch, tag or commit.
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 # Pasted from a browser; a Path has one slash after the colon.
 _ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|resolve)/)\w[\w.-]*)?)(/.*)?", re.ASCII)
-SHOWN_AFTER = 1.0  # seconds without a bar of progress: what is in the cache already takes less
+SHOWN_AFTER = 1.0  # seconds before a progress bar appears: files in the cache take less
 
 
 def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
-    """The folder of that name or, where there is none, that of the model of that name on the hub, fetched as needed.
+    """The folder of that name; if there is none, the cached folder of that model on the hub, fetched as needed.
 
-    ``name`` is a folder, "gpt2" or "Qwen/Qwen3-0.6B", the latter two with @REVISION if wanted. Without ``weights``
-    only what describes them is fetched; with ``text`` nothing of a model without a tokenizer. What was fetched once is
-    not fetched again, and a file whose transfer is cut goes on where it was cut. huggingface_hub honours HF_HOME,
+    ``name`` is a folder, or a name such as "gpt2" or "Qwen/Qwen3-0.6B", optionally with @REVISION. Without ``weights``
+    only the files that describe them are fetched; with ``text`` the weights of a model without a tokenizer are not.
+    Nothing is fetched twice, and an interrupted transfer continues where it stopped. huggingface_hub honours HF_HOME,
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
-    Raises FolderError saying why there is none, TextError for a model on the hub that has no tokenizer and needs one.
+    Raises FolderError with the reason if there is no such model, TextError if ``text`` and it has no tokenizer.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -71,13 +71,13 @@ def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
 
 
 def pinned(name: str | Path, folder: Path) -> str:
-    """The name with the commit that ``find`` found in the hub's cache; a folder as it is named."""
+    """The name with the commit that ``find`` resolved it to; a folder's name unchanged."""
     asked = None if Path(name).is_dir() else _NAME.fullmatch(str(name))
     return str(name) if asked is None else f"{asked['model']}@{folder.name}"
 
 
 def _fetched(model: str, revision: str | None, weights: bool, text: bool) -> Path:
-    """Of a commit that is known by its name nothing is asked again."""
+    """The folder in the hub's cache; the revision is resolved to a commit once."""
     from huggingface_hub import constants
 
     folder = _snapshot(model, revision, SMALL)
@@ -91,14 +91,14 @@ def _fetched(model: str, revision: str | None, weights: bool, text: bool) -> Pat
                 raise FolderError(f"{model}: there is no {WEIGHTS}{foreign(_listed(model, folder), folder, model)}")
             _snapshot(model, folder.name, [*shards(folder / INDEX), *SMALL])
             if not complete(folder):
-                _listed(model, folder)  # raises where the cache is all that there is
+                _listed(model, folder)  # raises if offline: the cache is incomplete
     return folder
 
 
 def _check(model: str, folder: Path, text: bool) -> None:
-    """Raises FolderError for what would not open here, before its weights are fetched."""
+    """Raises FolderError if the model would not open, before its weights are fetched."""
     if not (folder / "config.json").exists():
-        _listed(model, folder)  # what there is in place of the weights says more, unless it is a part that was kept
+        _listed(model, folder)  # raises if offline; else the weights' error says more
         return
     settings = read_table(folder / "config.json")
     reading(settings, str(folder / "config.json"))
@@ -110,7 +110,7 @@ def _check(model: str, folder: Path, text: bool) -> None:
                 raise no_tokenizer(model)
             return
         way = (
-            f"; {pieces[0]} is a SentencePiece model, which is not read; convert it with transformers: "
+            f"; {pieces[0]} is a SentencePiece model, which is not supported; convert it with transformers: "
             + conversion(model, settings)
             if pieces
             else ""
@@ -123,7 +123,7 @@ def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
-        """On a terminal, and for what takes long."""
+        """Appears only on a terminal, after SHOWN_AFTER seconds."""
 
         def __init__(self, *values: Any, **options: Any) -> None:
             options["disable"] = bool(options.get("disable")) or not sys.stderr.isatty()
@@ -138,7 +138,7 @@ def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
 
 @contextmanager
 def _explained(name: str, model: str, revision: str | None) -> Generator[None]:
-    """Raises FolderError saying what the hub's errors mean for the one who gave the name."""
+    """Turns the hub's errors into FolderErrors that say what they mean for the user."""
     from huggingface_hub import constants, errors
 
     none, hub = f"{name}: there is no such folder", constants.ENDPOINT
@@ -148,7 +148,7 @@ def _explained(name: str, model: str, revision: str | None) -> Generator[None]:
         raise
     except errors.GatedRepoError:
         raise FolderError(
-            f"{name}: its owner wants an agreement first; accept it at {hub}/{model}, and set HF_TOKEN to a token of "
+            f"{name}: its owner requires an agreement; accept it at {hub}/{model}, then set HF_TOKEN to a token of "
             "that account"
         ) from None
     except errors.RepositoryNotFoundError:
@@ -157,29 +157,29 @@ def _explained(name: str, model: str, revision: str | None) -> Generator[None]:
         ) from None
     except errors.RevisionNotFoundError:
         raise FolderError(
-            f"{none}, and {hub}/{model} has no revision {revision!r}; leave it out, or name one"
+            f"{none}, and {hub}/{model} has no revision {revision!r}; omit it, or name an existing one"
         ) from None
     except errors.LocalEntryNotFoundError as error:
         offline = constants.HF_HUB_OFFLINE
         way = "HF_HUB_OFFLINE is set" if offline else f"{hub} cannot be reached{_reason(error)}"
-        raise FolderError(f"{none}, the cache {constants.HF_HUB_CACHE} has not all of it, and {way}") from None
-    except Exception as error:  # of the network's library, of the system's, of huggingface_hub: no common base
+        raise FolderError(f"{none}, the cache {constants.HF_HUB_CACHE} does not have all of it, and {way}") from None
+    except Exception as error:  # from the network library, the system or huggingface_hub: no common base
         raise FolderError(f"{none}, and fetching {model} from {hub} failed{_reason(error)}; try again") from None
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what went wrong beneath."""
+    """A clause with the first line of the underlying error."""
     first = error.__cause__ or error
-    return f" ({type(first).__name__}: {(str(first) or 'no reason was given').splitlines()[0]})"
+    return f" ({type(first).__name__}: {(str(first) or 'no reason given').splitlines()[0]})"
 
 
 def _near(model: str) -> str:
-    """A clause with the nearest name that the hub knows."""
+    """A clause with the nearest name on the hub."""
     from huggingface_hub import HfApi
 
     word = model.rpartition("/")[2]
     known: list[str] = []
-    with suppress(Exception):  # the error that is being told does not depend on it
+    with suppress(Exception):  # the error being reported is another one
         for part in (word, word[: len(word) // 2 + 1]):
             known = known or [found.id for found in HfApi().list_models(search=part, sort="downloads", limit=50)]
     close = difflib.get_close_matches(model, known, n=1, cutoff=0.5)
@@ -187,38 +187,38 @@ def _near(model: str) -> str:
 
 
 def _listed(model: str, folder: Path) -> list[str]:
-    """All files that the hub has of a commit; none where it will not say.
+    """All files of a commit on the hub; none if the hub refuses to list them.
 
-    Raises LocalEntryNotFoundError where the hub cannot be asked: huggingface_hub then gives what it has, in parts too.
+    Raises LocalEntryNotFoundError if the hub cannot be reached: huggingface_hub then returns an incomplete cache as is.
     """
     from huggingface_hub import HfApi, errors
 
     try:
         return HfApi().list_repo_files(model, revision=folder.name)
-    except errors.HfHubHTTPError:  # the error that is being told does not depend on it
+    except errors.HfHubHTTPError:  # the error being reported is another one
         return []
-    except Exception as error:  # of the network's library, of the system's, of huggingface_hub: no common base
+    except Exception as error:  # from the network library, the system or huggingface_hub: no common base
         raise errors.LocalEntryNotFoundError(f"{model}: parts of it are in the cache") from error
 
 
 def _no_folder(folder: Path) -> str:
-    """Why what was given is no model, and what to give."""
+    """Why this is not a model, and what to give instead."""
     address = _ADDRESS.fullmatch(str(folder))
     if address is not None:
-        return f"is an address; give the model by its name, {address['model']}"
+        return f"is a web address; give the model's name, {address['model']}"
     if folder.exists():
-        what = f"is {'a file' if folder.is_file() else 'no folder'}, and a model is a folder"
+        what = f"is {'a file' if folder.is_file() else 'not a folder'}, and a model is a folder"
         if (folder.parent / "config.json").exists():
-            return f"{what}; give the one that it lies in, {folder.parent}"
-        return f"{what} that `clearhead train` made or a model's name on the hub"
+            return f"{what}; give the one that contains it, {folder.parent}"
+        return f"{what} that `clearhead train` made, or a model's name on the hub"
     return (
-        "there is no such folder; a run is made by `clearhead train`; for a released model give its name on the hub "
-        f"(OWNER/NAME) or the folder that it was fetched to{_beside(folder)}"
+        "there is no such folder; `clearhead train` makes a run; for a released model give its name on the hub "
+        f"(OWNER/NAME) or the folder it was downloaded to{_beside(folder)}"
     )
 
 
 def _beside(folder: Path) -> str:
-    """A clause with the nearest name of a folder that is there."""
+    """A clause with the nearest existing folder."""
     beside: list[str] = []
     with suppress(OSError):
         beside = [other.name for other in folder.parent.iterdir() if other.is_dir()]

@@ -1,4 +1,4 @@
-"""What sentence-transformers writes beside a model: how its hidden states become sentence vectors."""
+"""The files of sentence-transformers: how a model's hidden states become sentence vectors."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ POOLING = "1_Pooling/config.json"
 LENGTH = "sentence_bert_config.json"
 PROMPTS = "config_sentence_transformers.json"
 FILES = (MODULES, POOLING, LENGTH, PROMPTS)
-KINDS = {
+MODES = {
     "mean": "pooling_mode_mean_tokens",
     "mean-root": "pooling_mode_mean_sqrt_len_tokens",
     "max": "pooling_mode_max_tokens",
     "first": "pooling_mode_cls_token",
     "last": "pooling_mode_lasttoken",
 }
-STEPS = ["Transformer", "Pooling", "Normalize"]  # the last one if wanted
+STEPS = ["Transformer", "Pooling", "Normalize"]  # the last is optional
 PREFIX = "sentence_transformers.models."
 
 
 class StepError(FolderError):
-    """Steps to sentence vectors that are not known here; the model itself can be used."""
+    """A step to sentence vectors that is not supported; the model itself can be used."""
 
 
 def read_pooling(folder: Path) -> Pooling | None:
-    """The pooling of a folder, None where nothing is said.
+    """The pooling of a folder; None if it has no modules.json.
 
-    Raises FolderError for damaged files, StepError for steps that would give other vectors and are not known.
+    Raises FolderError for damaged files, StepError for steps that are not supported and would change the vectors.
     """
     if not (folder / MODULES).exists():
         return None
@@ -44,24 +44,24 @@ def read_pooling(folder: Path) -> Pooling | None:
     steps = _steps(folder / MODULES)
     names = [str(step.get("type", "")).rpartition(".")[2] for step in steps]
     if names not in (STEPS, STEPS[:2]):
-        unknown = [name for name in names if name not in STEPS] or names  # known ones stand in another order
+        unknown = [name for name in names if name not in STEPS] or names  # all known, but in another order
         raise StepError(
-            f"{folder / MODULES}: not supported: {', '.join(unknown) or 'no step at all'}; Transformer, Pooling and, "
-            "if wanted, Normalize are, in this order"
+            f"{folder / MODULES}: not supported: {', '.join(unknown) or 'no steps'}; the steps must be Transformer, "
+            "Pooling and, optionally, Normalize, in this order"
         )
     place = steps[1].get("path")
-    # By its name: in the hub's cache the file itself is a link to another folder.
+    # Checked by name: in the hub's cache the file itself is a link to another folder.
     if not isinstance(place, str) or not re.fullmatch(r"[\w-][\w.-]*", place):
-        raise FolderError(f"{folder / MODULES}: altered: {shown(place)} is no folder in it; copy it again")
+        raise FolderError(f"{folder / MODULES}: altered: {shown(place)} is not a folder in it; copy it again")
     path = folder / place / "config.json"
     settings = read_table(path)
-    modes = [name for name, value in settings.items() if name.startswith("pooling_mode") and value is True]
-    named = settings.get("pooling_mode")  # what version 5 writes in the place of one entry for each
-    kinds = {**KINDS, "mean": "mean", "mean-root": "mean_sqrt_len_tokens", "max": "max", "first": "cls"}
-    known = KINDS if named is None else {**kinds, "last": "lasttoken"}
-    found = [our for our, their in known.items() if [their] == (modes if named is None else [named])]
+    given = [name for name, value in settings.items() if name.startswith("pooling_mode") and value is True]
+    named = settings.get("pooling_mode")  # version 5 writes this one entry instead of one per mode
+    short = {**MODES, "mean": "mean", "mean-root": "mean_sqrt_len_tokens", "max": "max", "first": "cls"}
+    known = MODES if named is None else {**short, "last": "lasttoken"}
+    found = [our for our, their in known.items() if [their] == (given if named is None else [named])]
     if not found:
-        raise StepError(f"{path}: {shown(named or modes)} is not supported; one of {', '.join(known.values())} is")
+        raise StepError(f"{path}: {shown(named or given)} is not supported; choose one of {', '.join(known.values())}")
     try:
         return Pooling(kind=found[0], normalised=len(names) == 3, context=_context(folder / LENGTH))
     except ConfigError as error:
@@ -69,13 +69,13 @@ def read_pooling(folder: Path) -> Pooling | None:
 
 
 def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
-    """Writes the files, so that sentence-transformers opens the folder and gives the same vectors."""
+    """Writes the files that make sentence-transformers give the same vectors for this folder."""
     places = {"Transformer": "", "Pooling": "1_Pooling", **({"Normalize": "2_Normalize"} if pooling.normalised else {})}
     modules = [
         {"idx": number, "name": str(number), "path": place, "type": PREFIX + name}
         for number, (name, place) in enumerate(places.items())
     ]
-    modes = {their: our == pooling.kind for our, their in KINDS.items()}
+    modes = {their: our == pooling.kind for our, their in MODES.items()}
     contents: dict[str, Any] = {
         MODULES: modules,
         POOLING: {"word_embedding_dimension": width, **modes},
@@ -88,7 +88,7 @@ def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
 
 
 def _check_prompt(path: Path) -> None:
-    """Raises StepError when a text of its own is to stand before every text, FolderError for a damaged file."""
+    """Raises StepError if a prompt goes in front of every text by default, FolderError for a damaged file."""
     settings = read_table(path) if path.exists() else {}
     try:
         name = entry(settings, "default_prompt_name", str | None, None)
@@ -108,7 +108,7 @@ def _steps(path: Path) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in cast(list[Any], steps)):
-        raise FolderError(f"{path}: altered: it holds no list of steps; copy it again")
+        raise FolderError(f"{path}: altered: not a list of steps; copy it again")
     return cast(list[dict[str, Any]], steps)
 
 

@@ -1,4 +1,4 @@
-"""The weights of a folder: model.safetensors, or several files and the index that says which tensor is in which."""
+"""The weights of a folder: model.safetensors, or several shards and an index of which tensor is in which."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-INDEX_AT_MOST = 2**23  # bytes; that of 36,000 tensors (Qwen 3 with 235 billion weights) has 3.4 million
-SHARDS_AT_MOST = 500  # open at the same time; the largest releases have 163
+INDEX_AT_MOST = 2**23  # bytes; the index of 36,000 tensors (Qwen 3 with 235 billion weights) has 3.4 million
+SHARDS_AT_MOST = 500  # all open at once; the largest releases have 163
 
-# Names of dtypes, and two rules: "stored" is that of most numbers in the files; "auto" is the same, but float32 where
-# half of it is no faster on this processor.
+# Names of dtypes, and two rules: "stored" is the dtype of most numbers in the files; "auto" is the same, but float32 if
+# half precision is no faster on this processor.
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 RULES = ("auto", "stored")
 
-_PICKLED = "is a pickle, which runs code when it is opened, and is not read; convert it with transformers: {conversion}"
-_ELSEWHERE = "is not read; take the release that has model.safetensors, or convert it with transformers 4"
-# What is done about files of other formats.
+_PICKLED = "is a pickle, which can run code when opened, so it is not read; convert it with transformers: {conversion}"
+_ELSEWHERE = "is not supported; take a release with model.safetensors, or convert it with transformers 4"
+# What to do about files of other formats.
 FOREIGN: dict[str, str] = {
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl"), _PICKLED),
     **dict.fromkeys((".h5", ".msgpack", ".onnx", ".tflite"), _ELSEWHERE),
-    ".gguf": "is not read; convert it with transformers: {conversion}",
-    ".safetensors": f"has another name than {WEIGHTS}, so it is not known what it is",
+    ".gguf": "is not supported; convert it with transformers: {conversion}",
+    ".safetensors": f"is not named {WEIGHTS}, so its purpose is unknown",
 }
 
 
 class Weights:
-    """Open files as one. shapes, dtypes: by name of tensor. notes: strings written beside them. where: for errors."""
+    """Open files as one. shapes, dtypes: by tensor name. notes: the files' metadata. where: for errors."""
 
     def __init__(self, where: Path, files: Sequence[TensorFile]) -> None:
         self.where, self._files = where, files
@@ -59,10 +59,10 @@ class Weights:
 
 
 def chosen_dtype(held: Held, wanted: Iterable[str], asked: str, device: str, where: str) -> torch.dtype:
-    """The dtype in which these tensors are to be loaded; ``asked`` is a name or rule that ``check_dtype`` let pass.
+    """The dtype to load these tensors in; ``asked`` is a name or rule that ``check_dtype`` accepts.
 
-    Tensors of another dtype (norms in float32 among bfloat16 are common) are converted, as transformers does.
-    Raises FolderError when any is not of floating point.
+    Tensors of another dtype (float32 norms among bfloat16 are common) are converted, as transformers does.
+    Raises FolderError if any is not floating point.
     """
     numbers = dict.fromkeys(DTYPES.values(), 0)
     tensors = dict.fromkeys(DTYPES.values(), 0)
@@ -70,8 +70,8 @@ def chosen_dtype(held: Held, wanted: Iterable[str], asked: str, device: str, whe
         dtype = held.dtypes[name]
         if dtype not in numbers:
             raise FolderError(
-                f"{where}: {name} is of dtype {_word(dtype)}, and weights are float32, bfloat16, float16 or float64; "
-                "quantised weights are not read; take the release in bfloat16 or float32"
+                f"{where}: {name} has dtype {_word(dtype)}; weights must be float32, bfloat16, float16 or float64, and "
+                "quantised ones are not supported; take the release in bfloat16 or float32"
             )
         numbers[dtype] += math.prod(held.shapes[name])
         tensors[dtype] += 1
@@ -92,7 +92,7 @@ def _word(dtype: torch.dtype) -> str:
 
 
 def check_dtype(asked: str) -> None:
-    """Raises OptionError, with the nearest, for a dtype that is not known."""
+    """Raises OptionError for an unknown dtype, with the nearest name."""
     known = (*RULES, *DTYPES)
     if asked not in known:
         raise OptionError(f"dtype: there is no {asked!r}{nearest(asked, known)}")
@@ -100,9 +100,9 @@ def check_dtype(asked: str) -> None:
 
 @contextmanager
 def open_weights(folder: Path) -> Generator[Weights]:
-    """The weights of a folder, their headers read and checked against the index where there is one.
+    """Opens the weights of a folder: reads the headers and checks them against the index, if there is one.
 
-    Raises FolderError for files that are missing, damaged, not those of the index, or of another format.
+    Raises FolderError for files that are missing, damaged, of another format, or do not match the index.
     """
     single, index = folder / WEIGHTS, folder / INDEX
     with ExitStack() as stack:
@@ -119,52 +119,52 @@ def open_weights(folder: Path) -> Generator[Weights]:
 
 
 def complete(folder: Path) -> bool:
-    """Whether all weights are in a folder; a hub's index comes before them. Raises FolderError for one that is none."""
+    """Whether all weights are in a folder (an index is fetched first). Raises FolderError for a damaged index."""
     if (folder / WEIGHTS).exists():
         return True
     return (folder / INDEX).exists() and all((folder / name).exists() for name in shards(folder / INDEX))
 
 
 def shards(index: Path) -> list[str]:
-    """The names of the files that an index speaks of. Raises FolderError for an index that is none."""
+    """The names of the files in an index. Raises FolderError for a damaged index."""
     return sorted(set(_places(index).values()))
 
 
 def _places(index: Path) -> dict[str, str]:
-    """The file of each tensor, as the index says."""
+    """The file of each tensor, by the index."""
     places = read_table(index, most=INDEX_AT_MOST).get("weight_map")
     if not isinstance(places, dict) or not places:
-        raise FolderError(f"{index}: altered: it has no table weight_map that tells the file of each tensor")
+        raise FolderError(f"{index}: altered: it has no weight_map that gives the file of each tensor")
     for name, file in cast(dict[str, Any], places).items():
-        # A plain name: an index cannot point outside its folder.
+        # A plain name, so an index cannot point outside its folder.
         if not isinstance(file, str) or not re.fullmatch(r"[\w-][\w.-]*\.safetensors", file):
             raise FolderError(
-                f"{index}: altered: {shown(file)}, the file of {shown(name)}, is no name of a tensor file"
+                f"{index}: altered: {shown(file)}, the file of {shown(name)}, is not the name of a tensor file"
             )
     found = cast(dict[str, str], places)
     if len(set(found.values())) > SHARDS_AT_MOST:
-        raise FolderError(f"{index}: {len(set(found.values())):,} files; at most {SHARDS_AT_MOST} are read")
+        raise FolderError(f"{index}: {len(set(found.values())):,} files; at most {SHARDS_AT_MOST} are supported")
     return found
 
 
 def _check(index: Path, places: Mapping[str, str], files: Mapping[str, TensorFile]) -> None:
-    """Raises FolderError unless every file holds exactly the tensors that the index places there."""
+    """Raises FolderError unless every file holds exactly the tensors that the index assigns to it."""
     for file, held in files.items():
         said = {name for name, place in places.items() if place == file}
         wrong = sorted(said ^ held.shapes.keys())
         if wrong:
-            which = "lacks" if wrong[0] in said else "holds, and the index does not say so,"
+            which = "lacks" if wrong[0] in said else "has, though the index does not say so,"
             more = f" and {len(wrong) - 1:,} more differ" if len(wrong) > 1 else ""
             raise FolderError(f"{index}: {file} {which} {shown(wrong[0])}{more}; copy both again")
 
 
 def foreign(names: Collection[str], folder: Path, source: str) -> str:
-    """What of the files is there in place of the weights, and what can be done with it; a clause for an error.
+    """A clause for an error: which file is there instead of the weights, and how to convert it.
 
-    folder: where the model's config.json lies. source: where transformers finds the model, a folder or a name.
+    folder: where the model's config.json is. source: what to pass to transformers, a folder or a name.
     """
     settings: dict[str, Any] = {}
-    with suppress(FolderError):  # the error that is being told does not depend on it
+    with suppress(FolderError):  # the error being reported is another one
         settings = read_table(folder / "config.json")
     for ending, way in FOREIGN.items():
         found = sorted(name for name in names if name.endswith(ending))

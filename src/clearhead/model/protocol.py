@@ -16,12 +16,12 @@ from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.state import State
 from clearhead.tap import Site
 
-# What a model can do, and the command or function that has it done.
+# What a model can do: in words, and what its user can.
 ABILITIES = {
-    "next tokens": "predict next tokens (clearhead generate)",
-    "masked tokens": "predict masked tokens (clearhead fill)",
-    "vectors": "turn texts into vectors (clearhead.vectors)",
-    "pairs": "read two texts as one (--pair)",
+    "next tokens": ("predicts the next token", "let it write (clearhead generate)"),
+    "masked tokens": ("predicts masked tokens", "fill masks (clearhead fill)"),
+    "vectors": ("turns texts into vectors", "take vectors of texts (clearhead.vectors)"),
+    "pairs": ("reads two texts as a pair", "look at pairs of texts (clearhead look --pair)"),
 }
 
 
@@ -33,12 +33,11 @@ class Able(Protocol):
 
 
 def needs(model: Able, ability: str, what: str) -> None:
-    """Raises OptionError, which says what the model can do instead, when it has not this one of ``ABILITIES``."""
+    """Raises OptionError, which says what else the model can do, when it lacks this one of ``ABILITIES``."""
     if ability not in model.abilities:
-        wanted = ABILITIES[ability].partition(" (")[0]
-        ways = [way for name, way in ABILITIES.items() if name in model.abilities]
-        instead = f"; it can {', '.join(ways)}" if ways else ""
-        raise OptionError(f"{what} needs a model that can {wanted}; this one cannot{instead}")
+        ways = [way for name, (_, way) in ABILITIES.items() if name in model.abilities]
+        instead = f"; with this one you can {' or '.join(ways)}" if ways else ""
+        raise OptionError(f"{what} needs a model that {ABILITIES[ability][0]}{instead}")
 
 
 class Network(nn.Module, ABC):

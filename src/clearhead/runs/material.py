@@ -15,7 +15,7 @@ from clearhead.errors import FolderError, OptionError, TextError, nearest
 from clearhead.files import replacing
 from clearhead.recipes import TextConfig
 from clearhead.runs.folder import STDIN
-from clearhead.text import KINDS, FileSource, Progress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
+from clearhead.text import LEARNED, FileSource, OnProgress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
 
 TOLD_EVERY = 5.0  # seconds between lines while a text is read
 
@@ -42,9 +42,9 @@ def check_text(config: TextConfig) -> None:
         raise OptionError("no text: name a file, a folder or - for standard input, or take --corpus world-en")
     elif config.megabytes is not None:
         raise OptionError(f"megabytes {config.megabytes:g}: is the size of a built-in corpus, and none was chosen")
-    if config.tokenizer not in KINDS and not Path(config.tokenizer).exists():
+    if config.tokenizer not in LEARNED and not Path(config.tokenizer).exists():
         raise OptionError(
-            f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, KINDS)}"
+            f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, LEARNED)}"
         )
     if config.tokenizer != "bpe" and config.vocabulary is not None:
         raise OptionError(
@@ -112,11 +112,11 @@ def _told(say: Say, what: str) -> Callable[[int, int | None], None]:
 
 
 def _tokenizer(
-    config: TextConfig, folder: Path, texts: Sequence[Source], judged: Sequence[Source], progress: Progress
+    config: TextConfig, folder: Path, texts: Sequence[Source], judged: Sequence[Source], progress: OnProgress
 ) -> Tokenizer:
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder).of_documents()
-    if config.tokenizer not in KINDS:
+    if config.tokenizer not in LEARNED:
         return Tokenizer.load(config.tokenizer).of_documents()
     # Characters must cover the validation text too: one that is missing could not be encoded at all.
     seen = [*texts, *judged] if config.tokenizer == "characters" else texts

@@ -1,7 +1,7 @@
-"""Text to batches of ids: reading, tokenizers, the token stream on the disk, windows. Needs no torch."""
+"""Text to batches of ids: sources, tokenizers, the token stream on disk, windows. Does not import torch."""
 
-from clearhead.text.data.learn import KINDS, learn
-from clearhead.text.data.sources import FileSource, Progress, Source, sources
+from clearhead.text.data.learn import LEARNED, learn
+from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
 from clearhead.text.tokenizers.learned import SEPARATOR, vocabulary_size
@@ -9,13 +9,13 @@ from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
-    "KINDS",
+    "LEARNED",
     "NOT_COUNTED",
     "PADDING",
     "SEPARATOR",
     "Batch",
     "FileSource",
-    "Progress",
+    "OnProgress",
     "Source",
     "TextStream",
     "Tokenizer",

@@ -37,21 +37,21 @@ C = TypeVar("C", bound=ModelConfig)
 
 
 class Family(Protocol[C]):
-    """What a family's module offers, for models of one kind."""
+    """What a family's module defines, for models of one kind."""
 
     MODEL_TYPE: str
     HARMLESS: frozenset[str]
 
     def refuses(self, config: C) -> list[str]:
-        """Why a model of this config cannot be written in the family's layout; empty when it can."""
+        """Why a model of this config cannot be written in the family's layout; empty if it can."""
         ...
 
     def settings(self, config: C) -> dict[str, Any]:
-        """config.json's entries for a config the family accepts."""
+        """The entries of config.json for a config that the family accepts."""
         ...
 
     def config(self, settings: Mapping[str, Any]) -> C:
-        """The config that config.json's entries describe. Raises ConfigError naming the entry that is wrong."""
+        """The config for the entries of config.json. Raises ConfigError naming the entry that is wrong."""
         ...
 
     def table(self, config: C) -> list[Row]:
@@ -61,22 +61,22 @@ class Family(Protocol[C]):
 
 @runtime_checkable
 class Older(Protocol):
-    """A family whose released files have entries under other names, or some without effect."""
+    """A family whose released files use older names, or have entries without effect."""
 
     def modern(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The entries as they would be written today, without those that have no effect. Raises ConfigError."""
+        """The entries under today's names, without those that have no effect. Raises ConfigError."""
         ...
 
 
-# How transformers makes bfloat16 of weights of a few bits, by method: an option of from_pretrained, what follows it,
-# and one of save_pretrained (in the original format whole numbers would have the names of those of four bits).
+# How transformers dequantises to bfloat16, by method: an option of from_pretrained, a call after it, and an option of
+# save_pretrained (in the original format, dequantised tensors would get the names of quantised ones).
 UNQUANTISED = {
     "bitsandbytes": ("", ".dequantize()", ""),
     "mxfp4": (", quantization_config=Mxfp4Config(dequantize=True)", "", ", save_original_format=False"),
 }
-CODE = "auto_map"  # names classes in files beside the weights: never run, and not needed by a family that is known
+CODE = "auto_map"  # names Python classes beside the weights: never run, and not needed for a known family
 
-# The first that accepts a config writes it; native accepts all.
+# The first family that accepts a config writes it; native accepts all.
 DECODERS: tuple[Family[DecoderConfig], ...] = (
     qwen3,
     gpt2,
@@ -104,24 +104,24 @@ def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
 
 
 def writing(config: ModelConfig) -> Family[Any]:
-    """The family whose layout a model of this config is written in."""
+    """The family in whose layout a model of this config is written."""
     return next(family for family in layouts(config) if not family.refuses(config))
 
 
 def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
-    """The family and config of a config.json. Raises FolderError for an unknown family or a setting nobody reads.
+    """The family and config of a config.json. Raises FolderError for an unknown family or an unsupported setting.
 
-    A setting is accepted when the family writes the same value for the config it read, or when it is known to
-    change no number. Anything else would change the result silently, so it is refused.
+    A setting is accepted if the family writes the same value for the config it read, or if it is known to change no
+    number. Anything else would silently change the result, so it is an error.
     """
     _refuse_quantised(settings, where)
     kind = str(settings.get("model_type", ""))
     family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
     if family is None:
         known = ", ".join(sorted(family.MODEL_TYPE for family in FAMILIES))
-        code = "; the code that the folder brings (auto_map) is never run" if "auto_map" in settings else ""
+        code = "; the folder's own code (auto_map) is never run" if "auto_map" in settings else ""
         more = (
-            "; it reads more than text (text_config); take a release for text alone"
+            "; it takes more than text (text_config); take a text-only release"
             if "text_config" in settings
             else f"; known: {known}; one file adds one (docs/families.md)"  # the nearest name is another architecture
         )
@@ -143,9 +143,9 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], Model
 
 
 def idle(family: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
-    """Entries that change no number here and that the family writes with a value of its own, as they are given.
+    """The given values of entries that change no number here and that the family would write differently.
 
-    Dropout of attention, which nothing here trains with, and what ``modern`` leaves out as without effect.
+    That is attention dropout, which nothing here trains with, and what ``modern`` drops as without effect.
     """
     written = family.settings(config)
     read = family.modern(settings) if isinstance(family, Older) else settings
@@ -156,15 +156,15 @@ def idle(family: Family[Any], settings: Mapping[str, Any], config: ModelConfig) 
 def conversion(
     source: str, settings: Mapping[str, Any], *, both: str = "", model: str = "", then: str = "", saving: str = ""
 ) -> str:
-    """Python with which transformers writes what it finds at ``source`` into a folder OUT that is read here.
+    """Python code with which transformers converts ``source`` into a folder OUT that can be opened here.
 
-    both: options of the model and the tokenizer. model: the model's own. then: what is done with it. saving: an
-    option of how it is saved.
+    both: options for model and tokenizer. model: options for the model. then: a call on it. saving: an option of
+    save_pretrained.
     """
     name, opener = str(settings.get("model_type")), "AutoModelForCausalLM"
     if name in {family.MODEL_TYPE for family in ENCODERS}:
         opener = "AutoModel"
-        with suppress(ConfigError):  # the error that is being told does not depend on it
+        with suppress(ConfigError):  # the error being reported is another one
             opener = "AutoModelForMaskedLM" if bertlike.has_head(settings) else opener
     return (
         f"{opener}.from_pretrained({source!r}{both}{model}){then}.save_pretrained('OUT'{saving}); "
@@ -173,7 +173,7 @@ def conversion(
 
 
 def _agree(written: Any, given: Any) -> bool:
-    """Whether an entry says what would be written: its tables may say less, and None says nothing."""
+    """Whether an entry agrees with what would be written; None, and entries missing from a table, always agree."""
     if isinstance(given, Mapping) and isinstance(written, Mapping):
         ours = cast(Mapping[str, Any], written)
         return all(_agree(ours.get(name), value) for name, value in cast(Mapping[str, Any], given).items())
@@ -181,7 +181,7 @@ def _agree(written: Any, given: Any) -> bool:
 
 
 def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
-    """Raises FolderError for weights of a few bits each, which no part of a model here computes with."""
+    """Raises FolderError for quantised weights, which are not supported."""
     for name in ("quantization_config", "compression_config"):
         quantised = settings.get(name)
         if quantised is not None:
@@ -192,7 +192,7 @@ def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
             way = UNQUANTISED.get(str(method))
             written = "" if way is None else conversion(place, settings, model=way[0], then=way[1], saving=way[2])
             raise FolderError(
-                f"{where}: the weights are quantised ({shown(method or quantised)}), and only float32, bfloat16, "
-                "float16 and float64 are read; take the release in bfloat16"
-                + (f", or have transformers write one: {written}" if written else "")
+                f"{where}: the weights are quantised ({shown(method or quantised)}); only float32, bfloat16, "
+                "float16 and float64 are supported; take the release in bfloat16"
+                + (f", or make one with transformers: {written}" if written else "")
             )

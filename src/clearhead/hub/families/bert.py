@@ -18,7 +18,7 @@ MODEL_TYPE: str = "bert"
 ARCHITECTURE: str = "BertForMaskedLM"
 HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "attention_probs_dropout_prob",  # acts in training only
-    "directionality",  # what stands here and below is written by the converter of the first release, and read by none
+    "directionality",  # this and those below: written by the first release's converter, read by nobody
     "pooler_fc_size",
     "pooler_num_attention_heads",
     "pooler_num_fc_layers",
@@ -54,13 +54,13 @@ NAMES = Names(
     bias="cls.predictions.bias",
     head="cls.predictions.",
 )
-# Whether one text follows another, told from the pooled vector: nothing here asks for it.
-FOLLOWS = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")
-OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # as TensorFlow called them
+# The head for next-sentence prediction, which is not used here.
+NEXT_SENTENCE = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")
+OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # TensorFlow's names
 
 
 def refuses(config: EncoderConfig) -> list[str]:
-    """Why this config is not a BERT; empty when it is."""
+    """Why this config is not a BERT; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if config.positions.first:
@@ -98,9 +98,9 @@ def config(settings: Mapping[str, Any]) -> EncoderConfig:
 
 
 def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
-    """With head and pooler where the weights have them; logs what is left out."""
-    if set(FOLLOWS) & set(names):
-        log.info("the head that tells whether one text follows another (%s) is left out", FOLLOWS[0].rpartition(".")[0])
+    """The config with head and pooler if the weights have them; logs a head that is dropped."""
+    if set(NEXT_SENTENCE) & set(names):
+        log.info("the head for next-sentence prediction (%s) is not used", NEXT_SENTENCE[0].rpartition(".")[0])
     return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
 
 
@@ -108,9 +108,9 @@ def spelled(config: EncoderConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
     for old, new in OLD.items():
         name = name.replace(old, new)
-    return name if name in FOLLOWS else bertlike.spelled(NAMES, config, name)
+    return name if name in NEXT_SENTENCE else bertlike.spelled(NAMES, config, name)
 
 
 def table(config: EncoderConfig) -> list[Row]:
     """Our tensor names beside BERT's."""
-    return [*bertlike.table(NAMES, config), Row(None, FOLLOWS)]
+    return [*bertlike.table(NAMES, config), Row(None, NEXT_SENTENCE)]

@@ -25,16 +25,16 @@ HARMLESS = decoder.HARMLESS | {
     "classifier_dropout",
     "finetuning_task",
     "num_labels",
-    "position_embedding_type",  # read: absolute alone
+    "position_embedding_type",  # read; only "absolute" is supported
     "torchscript",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """A family's modules. ``layer``: those of a layer, ours beside theirs; ``projections``: queries, keys, values."""
+    """A family's module names. ``layer``: a layer's modules, ours to theirs; ``projections``: query, key, value."""
 
-    prefix: str  # before all but the head's where there is a head
+    prefix: str  # of all names but the head's, if there is a head
     embedding: str
     positions: str
     token_types: str
@@ -46,13 +46,13 @@ class Names:
     head_norm: str
     output: str  # the output layer
     bias: str  # of the logits
-    head: str  # what the head's names begin with
+    head: str  # prefix of the head's names
     pooler: str = "pooler.dense"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entries:
-    """What a family's config.json calls the sizes that BERT and DistilBERT name differently."""
+    """A family's names for the sizes in config.json that differ between BERT and DistilBERT."""
 
     layers: str
     width: str
@@ -63,7 +63,7 @@ class Entries:
 
 
 def refuses(config: EncoderConfig) -> list[str]:
-    """Why this config is no post-norm encoder of this kind; empty when it is."""
+    """Why this config is not a post-norm encoder of this kind; empty if it is."""
     a, f, why = config.attention, config.feed_forward, list[str]()
     if config.arrangement != "post":
         why.append("its norms stand after each sum")
@@ -83,7 +83,7 @@ def refuses(config: EncoderConfig) -> list[str]:
 
 
 def settings(names: Entries, config: EncoderConfig) -> dict[str, Any]:
-    """config.json's entries that each family has."""
+    """The entries of config.json that all three families have."""
     return {
         "vocab_size": config.vocabulary,
         "max_position_embeddings": config.context,
@@ -98,7 +98,7 @@ def settings(names: Entries, config: EncoderConfig) -> dict[str, Any]:
 
 
 def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder: Any) -> EncoderConfig:
-    """The config of these entries, with a head where they promise one; ``encoder``: its other options.
+    """The config of these entries, with a head if they promise one; ``encoder``: other options of EncoderConfig.
 
     Raises ConfigError naming the entry that is missing or wrong.
     """
@@ -123,26 +123,26 @@ def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder
 
 
 def attention(width: int, heads: int, names: tuple[str, str] = HEADS) -> AttentionConfig:
-    """Heads that fill the width. Raises ConfigError when they do not divide it."""
+    """Heads that fill the width. Raises ConfigError if they do not divide it."""
     return AttentionConfig(
         heads=heads, kv_heads=heads, head_width=share(width, heads, names), bias=True, out_bias=True, head_norm="none"
     )
 
 
 def check_absolute(settings: Mapping[str, Any]) -> None:
-    """Raises ConfigError for positions in the attention scores, which were trained for some BERTs."""
+    """Raises ConfigError for relative positions in the attention scores, which some BERTs have."""
     kind = entry(settings, "position_embedding_type", str, "absolute")
     if kind != "absolute":
         raise ConfigError(f"position_embedding_type: {kind!r} is not supported; absolute is")
 
 
 def has_head(settings: Mapping[str, Any]) -> bool:
-    """Whether config.json promises a head that predicts masked tokens; ``fitted`` looks whether it is there."""
+    """Whether config.json promises a head that predicts masked tokens; ``fitted`` checks the weights."""
     return any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in _architectures(settings))
 
 
 def has_pooler(settings: Mapping[str, Any]) -> bool:
-    """Whether config.json promises a pooler; ``fitted`` looks whether it is there."""
+    """Whether config.json promises a pooler; ``fitted`` checks the weights."""
     return not any(name.endswith("ForMaskedLM") for name in _architectures(settings))
 
 
@@ -156,14 +156,14 @@ def architecture(model: str, config: EncoderConfig) -> list[str]:
 
 
 def fitted(names: Names, config: EncoderConfig, given: Collection[str], head: PredictionConfig) -> EncoderConfig:
-    """The config with this head, and with a pooler, where the weights have them."""
+    """The config with this head and a pooler if the weights have them."""
     has_head = any(name.startswith(names.head) for name in given)
     pooler = any(name.removeprefix(names.prefix).startswith(names.pooler) for name in given)
     return replace(config, prediction=head if has_head else None, pooler=pooler)
 
 
 def spelled(names: Names, config: EncoderConfig, name: str) -> str:
-    """With the prefix where there is a head, without where there is none; whatever the file does."""
+    """The name with the prefix if there is a head, without it otherwise, whatever the file does."""
     bare = name.removeprefix(names.prefix)
     roots = {part.partition(".")[0] for part in (names.embedding, names.layers, names.pooler)}
     return _prefix(names, config) + bare if bare.partition(".")[0] in roots else name
@@ -209,7 +209,7 @@ def _head(names: Names, config: EncoderConfig) -> list[Row]:
         copied = () if bias == names.bias else (bias,)
         return [*rows, Row("prediction.bias", (names.bias,), copies=copied)]
     if bias != names.bias:
-        rows.append(Row(None, (names.bias,)))  # not read by transformers where the output layer is free
+        rows.append(Row(None, (names.bias,)))  # transformers ignores it if the output layer is untied
     return [*rows, Row("head.weight", (weight,)), Row("prediction.bias", (bias,))]
 
 

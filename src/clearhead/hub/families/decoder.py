@@ -1,4 +1,4 @@
-"""What the files of decoders in Llama's layout have in common: sizes, kinds of layers, names of tensors."""
+"""What decoders in Llama's layout share: sizes, kinds of layers, names of tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clearhead.hub.families.table import Row
 from clearhead.model import DecoderConfig, LayerConfig, PositionConfig
 from clearhead.plain import to_dict
 
-# Entries that change no number a model gives: they act in training or in generation, or name things.
+# Entries that do not affect a model's outputs: they concern training or generation, or name things.
 HARMLESS = frozenset(
     {
         "_attn_implementation",
@@ -34,7 +34,7 @@ HARMLESS = frozenset(
         "output_hidden_states",
         "output_past",
         "pad_token_id",
-        "pretraining_tp",  # how a product was split between machines
+        "pretraining_tp",  # how products were split between machines
         "return_dict",
         "sep_token_id",
         "task_specific_params",
@@ -49,7 +49,7 @@ HARMLESS = frozenset(
     }
 )
 
-# Gated activations under the names transformers gives them.
+# Gated activations by transformers' names.
 ACTIVATIONS = {
     "swiglu": "silu",
     "reglu": "relu",
@@ -76,7 +76,7 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def sizes(config: DecoderConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
-    """The entries that every family of this layout has. eps: the name that the norms' has."""
+    """The entries that every family of this layout has. eps: the name of the norms' epsilon."""
     a = config.attention
     return {
         "vocab_size": config.vocabulary,
@@ -94,7 +94,7 @@ def sizes(config: DecoderConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
 
 
 def read_sizes(settings: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
-    """The same as options of a DecoderConfig. tied: whether the output layer is, where the file does not say."""
+    """The same as options of a DecoderConfig. tied: the default for the output layer."""
     return {
         "vocabulary": entry(settings, "vocab_size", int),
         "context": entry(settings, "max_position_embeddings", int),
@@ -107,8 +107,8 @@ def read_sizes(settings: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
 def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide: bool = False) -> dict[str, Any]:
     """Heads as options of an AttentionConfig.
 
-    said: entries that the file must have, where transformers' own number is no guess from the others. divide:
-    transformers refuses heads that do not divide the width.
+    said: entries that the file must have, since transformers' defaults do not follow from the others. divide:
+    the heads must divide the width, as in transformers.
     """
     width, heads = entry(settings, "hidden_size", int), entry(settings, "num_attention_heads", int)
     for name in said:
@@ -123,7 +123,7 @@ def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide:
 
 
 def scalar(config: DecoderConfig) -> int:
-    """``query_pre_attn_scalar``: the number whose root divides q.k in a Gemma."""
+    """``query_pre_attn_scalar``: Gemma divides q.k by its root."""
     a = config.attention
     return a.head_width if a.scale is None else round(a.scale**-2)
 
@@ -137,7 +137,7 @@ def read_scale(settings: Mapping[str, Any], head_width: int) -> float | None:
 
 
 def spelt(word: str, names: Mapping[str, str]) -> str:
-    """Their name for one of our words. Raises ConfigError when they have none."""
+    """Their name for one of our words. Raises ConfigError if they have none."""
     if word not in names:
         raise ConfigError(f"feed_forward.kind is {word!r}; this family has {', '.join(names)}")
     return names[word]
@@ -153,20 +153,22 @@ def layer_types(config: DecoderConfig) -> list[str]:
     return [FULL if kind.window is None else SLIDING for kind in config.kinds]
 
 
-def without_unused_window(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries without the size of a window that no layer has."""
-    types: Sequence[str] | None = entry(settings, "layer_types", tuple[str, ...] | None, None)
-    unused = not entry(settings, "use_sliding_window", bool, True) or (types is not None and SLIDING not in types)
-    return {name: value for name, value in settings.items() if not (unused and name == "sliding_window")}
+def without_unused_window(settings: Mapping[str, Any], default: Callable[[int], bool]) -> dict[str, Any]:
+    """The entries without a window that no layer uses; ``default`` as in ``read_windows``."""
+    switched_on = entry(settings, "use_sliding_window", bool, True)
+    if switched_on and any(read_windows(settings, 1, default)):
+        return dict(settings)
+    return {name: value for name, value in settings.items() if name not in ("use_sliding_window", "sliding_window")}
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window where the file does not say that it is used."""
-    return without_unused_window({"use_sliding_window": False, **rope.modern(settings)})
+    """The entries under today's names, without a window that is off or that no layer uses."""
+    found = {"use_sliding_window": False, **rope.modern(settings)}
+    return without_unused_window(found, _late(settings))
 
 
 def read_windows(settings: Mapping[str, Any], size: int | None, default: Callable[[int], bool]) -> list[int | None]:
-    """The window of each layer; ``default`` says which layers have it where ``layer_types`` is missing."""
+    """The window of each layer; ``default`` says which layers have one if ``layer_types`` is missing."""
     layers = entry(settings, "num_hidden_layers", int)
     types: Sequence[str] | None = entry(settings, "layer_types", tuple[str, ...] | None, None)
     if types is None:
@@ -176,21 +178,26 @@ def read_windows(settings: Mapping[str, Any], size: int | None, default: Callabl
         fault = f"{shown(unknown[0])}{nearest(unknown[0], (FULL, SLIDING))}" if unknown else f"{len(types)} of {layers}"
         raise ConfigError(f"layer_types: {fault}; there must be one for each layer")
     if size is None and SLIDING in types:
-        raise ConfigError("sliding_window: left out, and layer_types has layers with a window")
+        raise ConfigError("sliding_window: missing, but layer_types has layers with a window")
     return [size if kind == SLIDING else None for kind in types]
 
 
 def late_windows(settings: Mapping[str, Any]) -> list[int | None]:
-    """By layer. Without ``layer_types`` the first ``max_window_layers`` see the whole text (28: transformers' own)."""
-    used, first = entry(settings, "use_sliding_window", bool, False), entry(settings, "max_window_layers", int, 28)
-    size = entry(settings, "sliding_window", int) if used else None
-    return read_windows(settings, size, lambda layer: layer >= first)
+    """By layer. Without ``layer_types`` the first ``max_window_layers`` have none (28, transformers' default)."""
+    used = entry(settings, "use_sliding_window", bool, False)
+    size = entry(settings, "sliding_window", int, 4096) if used else None
+    return read_windows(settings, size, _late(settings))
+
+
+def _late(settings: Mapping[str, Any]) -> Callable[[int], bool]:
+    first = entry(settings, "max_window_layers", int, 28)
+    return lambda layer: layer >= first
 
 
 def layered(
     windows: Sequence[int | None], positions: PositionConfig, own: Sequence[PositionConfig] | None = None
 ) -> dict[str, Any]:
-    """``window`` for all layers alike, or the shortest ``pattern``. own: each layer's positions, if they differ."""
+    """One ``window`` if all layers are alike, else the shortest ``pattern``. own: positions by layer, if mixed."""
     own = own or [positions] * len(windows)
     kinds = tuple(
         LayerConfig(window=size, positions=None if each == positions else each)
@@ -217,9 +224,9 @@ def refusing(
     settings: Callable[[DecoderConfig], Mapping[str, Any]],
     config: Callable[[Mapping[str, Any]], DecoderConfig],
 ) -> Refuses:
-    """Why a model of a config cannot be written in a family's layout: what would be read from it otherwise.
+    """A ``refuses`` that compares a config with what would be read back from the family's layout.
 
-    Dropout does not count, which no released family needs in order to be read.
+    It ignores dropout, which does not affect a released model's outputs.
     """
 
     def refuses(config: DecoderConfig) -> list[str]:
@@ -248,7 +255,7 @@ def _flat(config: DecoderConfig) -> dict[str, Any]:
 
 
 def spelled(config: DecoderConfig, name: str) -> str:
-    """A model saved without its output layer has no ``model.`` before its names."""
+    """In a model saved without its output layer, names lack the prefix ``model.``."""
     return f"model.{name}" if name.startswith(("embed_tokens.", "layers.", "norm.")) else name
 
 
@@ -258,7 +265,7 @@ LayerRows = Callable[[DecoderConfig, str, str], list[Row]]
 def table(
     config: DecoderConfig, attention: LayerRows | None = None, feed_forward: LayerRows | None = None
 ) -> list[Row]:
-    """Our tensor names beside theirs. attention, feed_forward: the rows of a layer's part, given our and their path."""
+    """Our tensor names beside theirs. attention, feed_forward: make a part's rows from our path and theirs."""
     parts = (attention or attention_rows, feed_forward or feed_forward_rows)
     copies = ("lm_head.weight",) if config.tied else ()
     biased = config.norm.kind == "layer" and config.norm.bias
@@ -274,10 +281,10 @@ def table(
 
 
 def attention_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
-    """Three projections, theirs one by one, the output, and norms of heads."""
+    """Query, key and value (three tensors of theirs), the output, and the norms of heads."""
     a = config.attention
     sizes = (a.heads * a.head_width, a.kv_heads * a.head_width, a.kv_heads * a.head_width)
-    rows = [Row(None, (f"{theirs}.self_attn.rotary_emb.inv_freq",))]  # a buffer that transformers once kept in files
+    rows = [Row(None, (f"{theirs}.self_attn.rotary_emb.inv_freq",))]  # a buffer that older files contain
     for part in ("weight", "bias") if a.bias else ("weight",):
         projections = tuple(f"{theirs}.self_attn.{name}_proj.{part}" for name in "qkv")
         rows.append(Row(f"{ours}.attention.qkv.{part}", projections, sizes))
@@ -293,7 +300,7 @@ def attention_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
 
 
 def feed_forward_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
-    """A gated feed-forward, gate and up one by one."""
+    """A gated feed-forward; gate and up are two tensors of theirs."""
     f, rows = config.feed_forward, list[Row]()
     for part in ("weight", "bias") if f.bias else ("weight",):
         gated = (f"{theirs}.mlp.gate_proj.{part}", f"{theirs}.mlp.up_proj.{part}")

@@ -16,10 +16,10 @@ HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "attention_dropout",  # acts in training only
     "qa_dropout",
     "seq_classif_dropout",
-    "sinusoidal_pos_embds",  # how the vectors of places began; they lie in the weights
-    "tie_weights_",  # as tie_word_embeddings, which alone is read
+    "sinusoidal_pos_embds",  # how positions were initialised; they are in the weights
+    "tie_weights_",  # only tie_word_embeddings is read
 }
-EPS = 1e-12  # of every norm, and not a setting
+EPS = 1e-12  # of every norm; not a setting
 ENTRIES = Entries(
     layers="n_layers", width="dim", heads="n_heads", inner="hidden_dim", activation="activation", dropout="dropout"
 )
@@ -47,7 +47,7 @@ NAMES = Names(
 
 
 def refuses(config: EncoderConfig) -> list[str]:
-    """Why this config is not a DistilBERT; empty when it is."""
+    """Why this config is not a DistilBERT; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if config.positions.first or config.norm.eps != EPS:
@@ -75,7 +75,7 @@ def config(settings: Mapping[str, Any]) -> EncoderConfig:
 
 
 def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
-    """With the head where the weights have it."""
+    """The config with the head if the weights have it."""
     return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
 
 

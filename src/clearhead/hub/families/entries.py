@@ -1,4 +1,4 @@
-"""Entries of a config.json, each read as the kind of value it must be."""
+"""Reads the entries of a config.json and checks their types and ranges."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from clearhead.model.parts.config import SIZE_AT_MOST
 from clearhead.plain import checked
 
 _NONE = object()
-# What counts something, in the words of all families. A number that cannot be is told here, by its name in the file; a
-# config would tell it of a field of its own.
+# Sizes, by the names of all families. They are checked here, so that an error has the name in the file and not that of
+# a field of our config.
 SIZES = frozenset(
     {
         "dim", "head_dim", "hidden_dim", "hidden_size", "intermediate_size", "max_position_embeddings",
@@ -25,9 +25,9 @@ HEADS = ("hidden_size", "num_attention_heads")
 
 
 def entry(settings: Mapping[str, Any], name: str, kind: Any, default: Any = _NONE) -> Any:
-    """The setting as a ``kind`` (a type as in a config's field).
+    """The setting, checked to be a ``kind`` (a type, as in a config's field).
 
-    Raises ConfigError when it is missing, of another kind, or a size that cannot be.
+    Raises ConfigError if it is missing, of another type, or a size out of range.
     """
     if name in settings:
         value = checked(kind, settings[name], name)
@@ -42,7 +42,7 @@ def entry(settings: Mapping[str, Any], name: str, kind: Any, default: Any = _NON
 
 
 def word(settings: Mapping[str, Any], name: str, ours: Mapping[str, str]) -> str:
-    """Our word for a setting that is one of theirs; ``ours`` has our words as keys. Raises ConfigError for others."""
+    """Our word for a setting; ``ours`` maps our words to theirs. Raises ConfigError for an unknown one."""
     theirs = entry(settings, name, str)
     found = next((our for our, their in ours.items() if their == theirs), None)
     if found is None:
@@ -51,7 +51,7 @@ def word(settings: Mapping[str, Any], name: str, ours: Mapping[str, str]) -> str
 
 
 def groups(heads: int, kv_heads: int) -> int:
-    """The key heads that query heads share. Raises ConfigError when their number does not divide the others'."""
+    """``kv_heads``, checked to divide ``heads``. Raises ConfigError if it does not."""
     if heads % kv_heads:
         raise ConfigError(
             f"num_key_value_heads: {kv_heads} for num_attention_heads {heads}; the former must divide the latter"
@@ -60,7 +60,7 @@ def groups(heads: int, kv_heads: int) -> int:
 
 
 def share(width: int, heads: int, names: tuple[str, str] = HEADS) -> int:
-    """The width of each head, of heads that fill the whole. Raises ConfigError when they do not divide it."""
+    """The width of each of ``heads`` heads that fill ``width``. Raises ConfigError if they do not divide it."""
     if heads < 1 or width % heads:
         raise ConfigError(f"{names[1]}: {heads} heads for {names[0]} {width}; the heads must divide the width")
     return width // heads

@@ -1,4 +1,4 @@
-"""Gemma 2 (2024): norms around each part, caps on attention and logits, every other layer with a window."""
+"""Gemma 2 (2024): norms around each part, soft caps on scores and logits, a window in every other layer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, N
 
 MODEL_TYPE: str = "gemma2"
 ARCHITECTURE: str = "Gemma2ForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS | {"hidden_act", "sliding_window_size"}  # transformers reads neither
+HARMLESS: frozenset[str] = decoder.HARMLESS | {
+    "hidden_act",
+    "sliding_window_size",
+}  # transformers reads neither of these two
 spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without a window that is not used."""
-    return decoder.without_unused_window(rope.modern(settings))
+    """The entries under today's names, without a window that no layer uses."""
+    return decoder.without_unused_window(rope.modern(settings), _alternate)
 
 
 def settings(config: DecoderConfig) -> dict[str, Any]:
@@ -29,7 +32,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
         **decoder.sizes(config),
         "attention_bias": config.attention.bias,
         "query_pre_attn_scalar": decoder.scalar(config),
-        "sliding_window": decoder.window(config) or 4096,  # transformers wants a number also where no layer has it
+        "sliding_window": decoder.window(config) or 4096,  # transformers requires a number even if no layer uses it
         "layer_types": decoder.layer_types(config),
         "attn_logit_softcapping": config.attention.softcap,
         "final_logit_softcapping": config.logit_softcap,
@@ -47,7 +50,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
     )
     positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"])
     size = entry(settings, "sliding_window", int | None, 4096)
-    layers = decoder.layered(decoder.read_windows(settings, size, lambda layer: layer % 2 == 0), positions)
+    layers = decoder.layered(decoder.read_windows(settings, size, _alternate), positions)
     bias = entry(settings, "attention_bias", bool, False)
     return DecoderConfig(
         **sizes,
@@ -71,6 +74,10 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
         norm=NormConfig(eps=entry(settings, "rms_norm_eps", float), offset=1.0),
         positions=positions,
     )
+
+
+def _alternate(layer: int) -> bool:
+    return layer % 2 == 0
 
 
 def table(config: DecoderConfig) -> list[Row]:

@@ -1,8 +1,8 @@
-"""Gemma 3's text models (2025): Gemma 2 without caps, with normalised heads and another theta beside the windows."""
+"""Gemma 3's text models (2025): Gemma 2 without soft caps, with norms on heads and another theta in windows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clearhead.errors import ConfigError, shown
@@ -18,18 +18,26 @@ spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names: one table of rotary positions for each kind of layer."""
+    """The entries under today's names: a table of rotary positions for each kind of layer."""
     local = "rope_local_base_freq"
-    found = decoder.without_unused_window(settings)
+    found = decoder.without_unused_window(settings, _local(settings))
     found = {name: value for name, value in found.items() if name not in (*rope.OLDER, local)}
     if settings.get("rope_parameters") is not None:
         older = sorted(name for name in (*rope.OLDER, local) if settings.get(name) is not None)
         if older:
-            raise ConfigError(f"{older[0]}: {shown(settings[older[0]])} beside rope_parameters, which is in its place")
-        return found
+            raise ConfigError(f"{older[0]}: {shown(settings[older[0]])} beside rope_parameters, which replaces it")
+        return _without_unused_table(found, settings)
     full = rope.modern({name: settings[name] for name in rope.OLDER if name in settings}).get("rope_parameters", {})
     sliding = {} if settings.get(local) is None else {"rope_theta": settings[local]}
-    return {**found, "rope_parameters": {decoder.FULL: full, decoder.SLIDING: sliding}}
+    return _without_unused_table({**found, "rope_parameters": {decoder.FULL: full, decoder.SLIDING: sliding}}, settings)
+
+
+def _without_unused_table(found: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries without the rotary positions of windowed layers, if there are no such layers."""
+    tables: dict[str, Any] = entry(found, "rope_parameters", dict, {})
+    if any(decoder.read_windows(settings, 1, _local(settings))):
+        return found
+    return {**found, "rope_parameters": {name: each for name, each in tables.items() if name != decoder.SLIDING}}
 
 
 def settings(config: DecoderConfig) -> dict[str, Any]:
@@ -41,7 +49,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
         **decoder.sizes(config),
         "attention_bias": config.attention.bias,
         "query_pre_attn_scalar": decoder.scalar(config),
-        "sliding_window": decoder.window(config) or 4096,  # transformers wants a number also where no layer has it
+        "sliding_window": decoder.window(config) or 4096,  # transformers requires a number even if no layer uses it
         "layer_types": decoder.layer_types(config),
         "attn_logit_softcapping": None,
         "final_logit_softcapping": config.logit_softcap,
@@ -64,8 +72,8 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
     full, sliding = (entry(tables, name, dict | None, None) or {} for name in (decoder.FULL, decoder.SLIDING))
     positions = rope.read(full, context=sizes["context"], theta=1_000_000.0)
     local = rope.read(sliding, context=sizes["context"])
-    size, every = entry(settings, "sliding_window", int | None, 4096), _every(settings)
-    windows = decoder.read_windows(settings, size, lambda layer: (layer + 1) % every != 0)
+    size = entry(settings, "sliding_window", int | None, 4096)
+    windows = decoder.read_windows(settings, size, _local(settings))
     own = [positions if window is None else local for window in windows]
     layers = decoder.layered(windows, positions, own)
     bias = entry(settings, "attention_bias", bool, False)
@@ -92,12 +100,12 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
     )
 
 
-def _every(settings: Mapping[str, Any]) -> int:
-    """How many layers there are from one without a window to the next."""
+def _local(settings: Mapping[str, Any]) -> Callable[[int], bool]:
+    """Which layers have a window by default: all but every ``sliding_window_pattern``-th (6 unless given)."""
     every = entry(settings, "sliding_window_pattern", int, 6)
     if every < 1:
         raise ConfigError(f"sliding_window_pattern: {every}; it must be at least 1")
-    return every
+    return lambda layer: (layer + 1) % every != 0
 
 
 def table(config: DecoderConfig) -> list[Row]:

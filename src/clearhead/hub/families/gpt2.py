@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019): LayerNorm, learned positions, GELU, biases everywhere, weights with inputs as rows."""
+"""GPT-2 (Radford et al. 2019): LayerNorm, learned positions, GELU, biases everywhere, weights as (in, out)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACTIVATIONS = {"gelu-tanh": "gelu_new", "gelu": "gelu", "relu": "relu", "silu": 
 
 
 def spelled(config: DecoderConfig, name: str) -> str:
-    """The first releases have no ``transformer.`` before their names."""
+    """In the first releases, names lack the prefix ``transformer.``."""
     return f"transformer.{name}" if name.startswith(("wte.", "wpe.", "h.", "ln_f.")) else name
 
 
@@ -93,7 +93,7 @@ def table(config: DecoderConfig) -> list[Row]:
         Row("embedding.weight", ("transformer.wte.weight",), copies=copies),
         Row("positions.weight", ("transformer.wpe.weight",)),
     ]
-    buffers = ("attn.bias", "attn.masked_bias")  # the causal mask and what hides, once kept in files
+    buffers = ("attn.bias", "attn.masked_bias")  # the causal mask and its fill value, in older files
     rows += [Row(None, (f"transformer.h.{l}.{name}",)) for l in range(config.layers) for name in buffers]  # noqa: E741
     modules = {
         "attention_norm": "ln_1",

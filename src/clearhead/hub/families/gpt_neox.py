@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023): both parts of a layer read the same input."""
+"""GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023): attention and feed-forward read the same input."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The entries under today's names."""
     names = {"rotary_emb_base": "rope_theta", "rotary_pct": "partial_rotary_factor"}
     found = rope.modern({names.get(name, name): value for name, value in settings.items()})
-    if found.get("hidden_act") == "gelu_fast":  # the same curve (20B)
+    if found.get("hidden_act") == "gelu_fast":  # the same function (20B)
         found["hidden_act"] = ACTIVATIONS["gelu-tanh"]
     return found
 
 
 def spelled(config: DecoderConfig, name: str) -> str:
-    """A model saved without its output layer has no ``gpt_neox.`` before its names."""
+    """In a model saved without its output layer, names lack the prefix ``gpt_neox.``."""
     return f"gpt_neox.{name}" if name.startswith(("embed_in.", "layers.", "final_layer_norm.")) else name
 
 
@@ -83,7 +83,7 @@ MODULES = {
     "feed_forward.up": "mlp.dense_h_to_4h",
     "feed_forward.down": "mlp.dense_4h_to_h",
 }
-BUFFERS = ("bias", "masked_bias", "rotary_emb.inv_freq")  # a mask and rates that transformers once kept in files
+BUFFERS = ("bias", "masked_bias", "rotary_emb.inv_freq")  # a mask and frequencies, in older files
 
 
 def table(config: DecoderConfig) -> list[Row]:

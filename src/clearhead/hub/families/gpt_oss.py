@@ -1,4 +1,4 @@
-"""GPT-OSS (2025): attention sinks, windows in every second layer, YaRN, clamped experts with biases."""
+"""GPT-OSS (2025): attention sinks, a window in every other layer, YaRN, clamped experts with biases."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clearhead.model import AttentionConfig, ClampConfig, DecoderConfig, Experts
 MODEL_TYPE: str = "gpt_oss"
 ARCHITECTURE: str = "GptOssForCausalLM"
 HARMLESS: frozenset[str] = mixture.HARMLESS | {
-    "experts_per_token",  # num_experts_per_tok again, in OpenAI's words
-    "initial_context_length",  # original_max_position_embeddings again
+    "experts_per_token",  # OpenAI's name for num_experts_per_tok, which is there too
+    "initial_context_length",  # repeats original_max_position_embeddings
 }
 spelled = decoder.spelled
 
-# What transformers takes where config.json has no rope_parameters.
+# transformers' default if config.json has no rope_parameters.
 YARN = {
     "rope_type": "yarn",
     "factor": 32.0,
@@ -31,7 +31,7 @@ YARN = {
 
 
 def modern(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As ``rope.modern``; the window left out where no layer has it."""
+    """As ``rope.modern``, without a window that no layer uses."""
     found = rope.modern(settings)
     if decoder.SLIDING not in (entry(found, "layer_types", tuple[str, ...] | None, None) or (decoder.SLIDING,)):
         found.pop("sliding_window", None)
@@ -42,7 +42,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     clamp = config.feed_forward.clamp
     if clamp is None:
-        raise ConfigError("feed_forward.clamp is left out; this family has one")
+        raise ConfigError("feed_forward.clamp is missing; this family has one")
     return {
         "architectures": [ARCHITECTURE],
         "model_type": MODEL_TYPE,
@@ -52,7 +52,7 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
         "swiglu_limit": clamp.limit,
         "swiglu_alpha": clamp.slope,
         "attention_bias": config.attention.bias,
-        "sliding_window": decoder.window(config) or 128,  # transformers wants one where no layer has it, too
+        "sliding_window": decoder.window(config) or 128,  # transformers requires a number even if no layer uses it
         "layer_types": decoder.layer_types(config),
         "rope_parameters": rope.written(config.positions),
     }
@@ -99,13 +99,13 @@ def _attention(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
 
 
 def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
-    """All experts in one tensor, with inputs as rows."""
+    """All experts in one tensor, each as (in, out)."""
     ours, theirs = f"{ours}.feed_forward", f"{theirs}.mlp"
     return [
         Row(f"{ours}.router.weight", (f"{theirs}.router.weight",)),
         Row(f"{ours}.router.bias", (f"{theirs}.router.bias",)),
-        Row(f"{ours}.up.weight", (f"{theirs}.experts.gate_up_proj",), woven=True),
-        Row(f"{ours}.up.bias", (f"{theirs}.experts.gate_up_proj_bias",), woven=True),
+        Row(f"{ours}.up.weight", (f"{theirs}.experts.gate_up_proj",), interleaved=True),
+        Row(f"{ours}.up.bias", (f"{theirs}.experts.gate_up_proj_bias",), interleaved=True),
         Row(f"{ours}.down.weight", (f"{theirs}.experts.down_proj",), transposed=True),
         Row(f"{ours}.down.bias", (f"{theirs}.experts.down_proj_bias",)),
     ]

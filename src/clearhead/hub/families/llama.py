@@ -13,12 +13,12 @@ from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, N
 MODEL_TYPE: str = "llama"
 ARCHITECTURE: str = "LlamaForCausalLM"
 HARMLESS: frozenset[str] = decoder.HARMLESS | {"is_llama_config"}
-LENGTH = "max_sequence_length"  # what early files of Llama 1 have in the place of max_position_embeddings
+LENGTH = "max_sequence_length"  # in early files of Llama 1 instead of max_position_embeddings
 spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, without one that SmolLM 2 has and that is false."""
+    """The entries under today's names, without SmolLM 2's rope_interleaved if it is false."""
     usual = settings.get("rope_interleaved") is False
     found = {name: value for name, value in settings.items() if not (usual and name == "rope_interleaved")}
     if LENGTH in found and found.get("max_position_embeddings", found[LENGTH]) == found[LENGTH]:

@@ -1,4 +1,4 @@
-"""What the files of mixtures of experts have in common: the router's entries, a tensor of each expert."""
+"""What mixtures of experts share: the router's entries, and tensors for each expert."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HARMLESS = decoder.HARMLESS | {
 
 
 def experts(config: DecoderConfig) -> ExpertsConfig:
-    """The config's experts. Raises ConfigError when it has none."""
+    """The config's experts. Raises ConfigError if it has none."""
     if config.feed_forward.experts is None:
-        raise ConfigError("feed_forward.experts is left out; this family has experts")
+        raise ConfigError("feed_forward.experts is missing; this family has experts")
     return config.feed_forward.experts
 
 
@@ -31,7 +31,7 @@ def written(config: DecoderConfig, count: str) -> dict[str, Any]:
 
 
 def read(settings: Mapping[str, Any], count: str, active: int) -> dict[str, Any]:
-    """The same as options of an ExpertsConfig. active: how many of them are, where the file does not say."""
+    """The same as options of an ExpertsConfig. active: the default number of active experts."""
     return {
         "count": entry(settings, count, int),
         "active": entry(settings, "num_experts_per_tok", int, active),
@@ -40,7 +40,7 @@ def read(settings: Mapping[str, Any], count: str, active: int) -> dict[str, Any]
 
 
 def renamed(settings: Mapping[str, Any], name: str, other: str) -> dict[str, Any]:
-    """The entries with ``name`` in the place of ``other``. Raises ConfigError where both are there and disagree."""
+    """The entries with ``name`` instead of ``other``. Raises ConfigError if both are there and disagree."""
     found = {key: value for key, value in settings.items() if key != other}
     if other in settings and found.setdefault(name, settings[other]) != settings[other]:
         raise ConfigError(f"{other}: {shown(settings[other])}, but {shown(found[name])} in {name}")
@@ -48,7 +48,7 @@ def renamed(settings: Mapping[str, Any], name: str, other: str) -> dict[str, Any
 
 
 def rows(config: DecoderConfig, ours: str, theirs: str, names: tuple[str, str, str]) -> list[Row]:
-    """Router and experts of a layer; ``names`` are their words for gate, up and down of one expert."""
+    """Router and experts of a layer; ``names`` are their names for gate, up and down of one expert."""
     f, numbers = config.feed_forward, range(experts(config).count)
     gate, up, down = names
     halves = tuple(f"{theirs}.experts.{x}.{half}.weight" for x in numbers for half in (gate, up))

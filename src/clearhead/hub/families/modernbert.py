@@ -1,4 +1,4 @@
-"""ModernBERT (Warner et al. 2024): norms before each part, rotary positions, GeGLU, most layers seeing a band only."""
+"""ModernBERT (Warner et al. 2024): norms before each part, rotary positions, GeGLU, a band in most layers."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from clearhead.model.config import LAYERS_AT_MOST
 MODEL_TYPE: str = "modernbert"
 ARCHITECTURE: str = "ModernBertForMaskedLM"
 HARMLESS: frozenset[str] = bertlike.HARMLESS | {
-    "attention_dropout",  # the dropouts act in training only
-    "classifier_pooling",  # of heads that sort texts, which have tensors of their own
+    "attention_dropout",  # this and other dropouts act in training only
+    "classifier_pooling",  # of classification heads, which have tensors of their own
     "cls_token_id",
     "deterministic_flash_attn",
     "embedding_dropout",
     "initializer_cutoff_factor",
-    "layer_norm_eps",  # norm_eps alone is read
+    "layer_norm_eps",  # only norm_eps is read
     "mlp_dropout",
     "reference_compile",
     "repad_logits_with_grad",
     "sep_token_id",
-    "sparse_pred_ignore_index",  # what is computed while training
+    "sparse_pred_ignore_index",  # this and the next concern training
     "sparse_prediction",
 }
 GATED = {"geglu": "gelu", "geglu-tanh": "gelu_pytorch_tanh", "swiglu": "silu", "reglu": "relu"}
 WHOLE, BAND = "full_attention", "sliding_attention"
-THETAS = {WHOLE: 160_000.0, BAND: 10_000.0}  # unless said otherwise
-OLD_THETAS = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}  # where transformers before version 5 wrote them
-RHYTHM = "global_attn_every_n_layers"  # the same of layer_types
+THETAS = {WHOLE: 160_000.0, BAND: 10_000.0}  # unless given
+OLD_THETAS = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}  # as transformers before version 5 wrote them
+RHYTHM = "global_attn_every_n_layers"  # the older form of layer_types
 
 
 def refuses(config: EncoderConfig) -> list[str]:
-    """Why this config is not a ModernBERT; empty when it is."""
+    """Why this config is not a ModernBERT; empty if it is."""
     a = config.attention
     if config.arrangement != "pre" or config.norm.kind != "layer":
         return ["its norms are LayerNorm before each part"]
@@ -160,7 +160,7 @@ def _pattern(settings: Mapping[str, Any], layers: int) -> tuple[LayerConfig, ...
     types = entry(settings, "layer_types", tuple[str, ...])
     if len(types) != layers or not set(types) <= THETAS.keys():
         raise ConfigError(f"layer_types: {shown(types)} for {layers} layers; each is {WHOLE} or {BAND}")
-    # local_attention counts both sides; the token itself is seen besides.
+    # local_attention counts both sides, without the token itself.
     band = LayerConfig(
         window=entry(settings, "local_attention", int, 128) // 2 + 1,
         positions=PositionConfig(theta=_theta(settings, BAND)),
@@ -171,7 +171,7 @@ def _pattern(settings: Mapping[str, Any], layers: int) -> tuple[LayerConfig, ...
 def _theta(settings: Mapping[str, Any], kind: str) -> float:
     rotary = cast(Mapping[str, Any], entry(entry(settings, "rope_parameters", dict), kind, dict, {}))
     if rotary.get("rope_type", "default") != "default":
-        raise ConfigError(f"rope_parameters: {shown(rotary)} for {kind}; rope_type 'default' is supported")
+        raise ConfigError(f"rope_parameters: {shown(rotary)} for {kind}; only rope_type 'default' is supported")
     return entry(rotary, "rope_theta", float, THETAS[kind])
 
 

@@ -1,4 +1,4 @@
-"""Our own layout, for combinations of parts that no released family has; other tools do not open it."""
+"""Our own layout, for combinations of parts that no released family has; other tools cannot open it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HARMLESS: frozenset[str] = frozenset({"bos_token_id", "eos_token_id", "dtype"})
 
 
 def refuses(config: ModelConfig) -> list[str]:
-    """Nothing: every config can be written."""
+    """Always empty: every config can be written."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""OLMo 2 (2025): norms on what each part gives, and over all queries and all keys of a place."""
+"""OLMo 2 (2025): norms on each part's output, and over all query heads and all key heads together."""
 
 from __future__ import annotations
 

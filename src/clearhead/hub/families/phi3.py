@@ -1,4 +1,4 @@
-"""Phi-3 and 4 (Abdin et al. 2024): a Llama with joined projections, a part of each head turned, LongRoPE."""
+"""Phi-3 and 4 (Abdin et al. 2024): a Llama with fused projections, partly rotated heads and LongRoPE."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ HARMLESS: frozenset[str] = decoder.HARMLESS | {
     "embd_pdrop",
     "full_attn_mod",
     "interpolate_factor",
-    "original_max_position_embeddings",  # read beside LongRoPE alone
+    "original_max_position_embeddings",  # read only with LongRoPE
 }
 ORIGINAL = "original_max_position_embeddings"
 spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries under today's names, the original context in the table of rotary positions alone."""
+    """The entries under today's names, with the original context only in the table of rotary positions."""
     found = rope.modern(settings)
     table: dict[str, Any] = dict(entry(found, "rope_parameters", dict, {}))
-    if table.get("rope_type") in ("su", "yarn"):  # what LongRoPE was called at first
+    if table.get("rope_type") in ("su", "yarn"):  # LongRoPE's first names
         table["rope_type"] = "longrope"
     if table.get("rope_type") == "longrope":
         original = entry(settings, ORIGINAL, int, 4096)

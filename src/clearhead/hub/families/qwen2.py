@@ -1,4 +1,4 @@
-"""Qwen 2 and 2.5 (Yang et al. 2024): a Llama with biases on queries, keys and values, some layers with a window."""
+"""Qwen 2 and 2.5 (Yang et al. 2024): a Llama with biases on queries, keys and values, and a window in some layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qwen 3 (2025), the shape trained here: RMSNorm, rotary positions, normalised heads, SwiGLU, grouped heads."""
+"""Qwen 3 (2025), the default shape here: RMSNorm, rotary positions, norms on heads, SwiGLU, grouped heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qwen 3 with experts (2025): Qwen 3's parts, and in all layers or some many small feed-forwards."""
+"""Qwen 3 with experts (2025): Qwen 3's parts, with many small feed-forwards in all layers or some."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedF
 
 MODEL_TYPE: str = "qwen3_moe"
 ARCHITECTURE: str = "Qwen3MoeForCausalLM"
-HARMLESS: frozenset[str] = mixture.HARMLESS | {"max_window_layers"}  # all layers have the window, or none
+HARMLESS: frozenset[str] = mixture.HARMLESS | {"max_window_layers"}  # all layers have the window, or none has
 spelled = decoder.spelled
 
 
 def modern(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As ``rope.modern``; the dense layers as a list, and what only they read left out where there are none."""
+    """As ``rope.modern``, with the dense layers as a list; without the entries only they use if there are none."""
     found = mixture.renamed(rope.modern(settings), "num_experts", "num_local_experts")
     layers, step = entry(found, "num_hidden_layers", int), entry(found, "decoder_sparse_step", int, 1)
     if step < 1:

@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al. 2019): BERT's shape; places are counted behind padding's, and the head's activation is GELU."""
+"""RoBERTa (Liu et al. 2019): BERT's shape; positions count from after the padding id, and the head has GELU."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ HEAD = PredictionConfig(activation="gelu")
 
 
 def refuses(config: EncoderConfig) -> list[str]:
-    """Why this config is not a RoBERTa; empty when it is."""
+    """Why this config is not a RoBERTa; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if not config.positions.first:
-        why.append("its positions begin behind padding's vector")
+        why.append("its positions begin after the padding id's")
     if not config.token_types:
         why.append("it has token types")
     if config.prediction not in (None, HEAD):
@@ -43,7 +43,7 @@ def refuses(config: EncoderConfig) -> list[str]:
 
 
 def settings(config: EncoderConfig) -> dict[str, Any]:
-    """config.json's entries: BERT's, with padding's id, which says where places begin."""
+    """config.json's entries: BERT's, and the padding id, after which positions begin."""
     first = config.positions.first
     return {
         **bert.settings(config),
@@ -60,7 +60,7 @@ def config(settings: Mapping[str, Any]) -> EncoderConfig:
     padding = entry(settings, "pad_token_id", int, 1)
     if not 0 <= padding < like.context - 1:
         raise ConfigError(
-            f"pad_token_id: {padding}; places are counted from it, and max_position_embeddings is {like.context}"
+            f"pad_token_id: {padding}; positions count from it, and max_position_embeddings is {like.context}"
         )
     head = HEAD if bertlike.has_head(settings) else None
     return replace(
@@ -72,7 +72,7 @@ def config(settings: Mapping[str, Any]) -> EncoderConfig:
 
 
 def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
-    """With head and pooler where the weights have them."""
+    """The config with head and pooler if the weights have them."""
     return bertlike.fitted(NAMES, config, names, HEAD)
 
 

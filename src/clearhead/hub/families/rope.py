@@ -1,4 +1,4 @@
-"""Rotary positions in a config.json: ``rope_parameters``, and what transformers before version 5 wrote for it."""
+"""Rotary positions in a config.json: ``rope_parameters``, and what transformers before version 5 wrote instead."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families.entries import entry
 from clearhead.model import PositionConfig, ScalingConfig
 
-KINDS = ("default", "linear", "llama3", "yarn", "longrope")
+SCALINGS = ("default", "linear", "llama3", "yarn", "longrope")
 OLDER = ("rope_theta", "rope_scaling", "partial_rotary_factor")
 
 
 def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries with ``rope_parameters`` in the place of the three that older files have.
+    """The entries with ``rope_parameters`` instead of the three entries of older files.
 
-    Raises ConfigError where both are there and disagree.
+    Raises ConfigError if the file has both and they disagree.
     """
     found = {name: value for name, value in settings.items() if name not in OLDER}
     older = _typed(entry(settings, "rope_scaling", dict | None, None))
@@ -31,7 +31,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(rope: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A table in which ``rope_type`` has the place of ``type``, which it had before and later beside it."""
+    """A table with ``rope_type`` instead of ``type``, its older name."""
     typed = dict(rope or {})
     if "type" in typed:
         typed.setdefault("rope_type", typed["type"])
@@ -40,7 +40,7 @@ def _typed(rope: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def written(positions: PositionConfig, *, partial: bool = False) -> dict[str, Any]:
-    """``rope_parameters`` for these positions. partial: the family may turn a part of each head."""
+    """``rope_parameters`` for these positions. partial: the family may rotate only part of each head."""
     scaling = positions.scaling
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": positions.theta}
     if partial:
@@ -67,12 +67,12 @@ def read(
     context: int,
     theta: float | None = 10_000.0,
     rotated: float | None = None,
-    kinds: tuple[str, ...] = KINDS,
+    kinds: tuple[str, ...] = SCALINGS,
 ) -> PositionConfig:
     """The positions of ``rope_parameters``.
 
-    theta: where none is given; None = it must be. rotated: the same of the turned part of each head; None = all of it
-    is, always. Raises ConfigError for scaling of a kind that is not in ``kinds``, or whose entries are missing.
+    theta: the default; None = required. rotated: the default for the rotated part of each head; None = always all of
+    it. Raises ConfigError for scaling whose kind is not in ``kinds``, or whose entries are missing.
     """
     base = entry(rope, "rope_theta", float) if theta is None else entry(rope, "rope_theta", float, theta)
     part = 1.0 if rotated is None else entry(rope, "partial_rotary_factor", float, rotated)

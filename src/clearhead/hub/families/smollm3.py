@@ -1,4 +1,4 @@
-"""SmolLM 3 (2025): a Llama in which every fourth layer knows no positions."""
+"""SmolLM 3 (2025): a Llama in which every fourth layer has no positions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, N
 MODEL_TYPE: str = "smollm3"
 ARCHITECTURE: str = "SmolLM3ForCausalLM"
 HARMLESS: frozenset[str] = decoder.HARMLESS | {"max_window_layers", "no_rope_layer_interval"}
-UNTURNED = PositionConfig(kind="none")
-modern = decoder.modern
+NO_POSITIONS = PositionConfig(kind="none")
 spelled = decoder.spelled
+
+
+def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries under today's names, without a window that is off or that no layer uses."""
+    found, rotated = {"use_sliding_window": False, **rope.modern(settings)}, _rotated(settings)
+    return decoder.without_unused_window(found, lambda layer: not rotated[layer])
 
 
 def settings(config: DecoderConfig) -> dict[str, Any]:
@@ -40,12 +45,12 @@ def settings(config: DecoderConfig) -> dict[str, Any]:
 def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=True), entry(settings, "attention_bias", bool, False)
-    heads, turned = decoder.read_heads(settings, said=("num_key_value_heads",)), _turned(settings)
+    heads, rotated = decoder.read_heads(settings, said=("num_key_value_heads",)), _rotated(settings)
     positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"], theta=2_000_000.0)
     used = entry(settings, "use_sliding_window", bool, False)
     size = entry(settings, "sliding_window", int | None, None) if used else None
-    windows = decoder.read_windows(settings, size, lambda layer: not turned[layer])
-    layers = decoder.layered(windows, positions, [positions if each else UNTURNED for each in turned])
+    windows = decoder.read_windows(settings, size, lambda layer: not rotated[layer])
+    layers = decoder.layered(windows, positions, [positions if each else NO_POSITIONS for each in rotated])
     return DecoderConfig(
         **sizes,
         attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="none", window=layers["window"]),
@@ -60,14 +65,14 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
     )
 
 
-def _turned(settings: Mapping[str, Any]) -> list[bool]:
-    """Which layers know positions: 1 in ``no_rope_layers``, or all but every fourth."""
+def _rotated(settings: Mapping[str, Any]) -> list[bool]:
+    """Which layers have rotary positions: 1 in ``no_rope_layers``, or all but every fourth."""
     layers = min(entry(settings, "num_hidden_layers", int), 10_000)
-    said = entry(settings, "no_rope_layers", tuple[float, ...] | None, None)
-    if said is not None:
-        if len(said) != layers or not set(said) <= {0, 1}:
-            raise ConfigError(f"no_rope_layers: {shown(list(said))}; there must be one for each of {layers}, 0 or 1")
-        return [bool(each) for each in said]
+    given = entry(settings, "no_rope_layers", tuple[float, ...] | None, None)
+    if given is not None:
+        if len(given) != layers or not set(given) <= {0, 1}:
+            raise ConfigError(f"no_rope_layers: {shown(list(given))}; it must be 0 or 1 for each of {layers} layers")
+        return [bool(each) for each in given]
     interval = entry(settings, "no_rope_layer_interval", int, 4)
     if interval < 1:
         raise ConfigError(f"no_rope_layer_interval: {interval}; it must be at least 1")

@@ -1,4 +1,4 @@
-"""What a family's table leaves to the file: other spellings of its names, and parts that only the weights tell."""
+"""What a table cannot say: other spellings of tensor names, and parts that only the weights reveal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from clearhead.model import ModelConfig
 
 @runtime_checkable
 class Spelling(Protocol):
-    """A family whose released files do not all use the table's names."""
+    """A family some of whose released files use other names than the table."""
 
     def spelled(self, config: ModelConfig, name: str) -> str:
-        """The table's name for the tensor that a file calls ``name``."""
+        """The table's name for the tensor called ``name`` in a file."""
         ...
 
 
 @runtime_checkable
 class Fitting(Protocol):
-    """A family some of whose parts are told by the weights alone: a BERT with or without its heads."""
+    """A family whose weights alone show which parts a model has: a BERT with or without its heads."""
 
     def fitted(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
-        """The config with the parts for which there are tensors, given by the files' names."""
+        """The config with exactly the parts that have tensors; ``names`` are those in the files."""
         ...
 
 
 class Respelled:
-    """Tensors on the disk under the table's names."""
+    """Tensors on disk under the table's names."""
 
     def __init__(self, held: Held, names: Mapping[str, str]) -> None:
         self._held, self._names = held, names
@@ -39,23 +39,23 @@ class Respelled:
         self.dtypes = {ours: held.dtypes[theirs] for ours, theirs in names.items()}
 
     def read(self, into: Mapping[str, Tensor]) -> None:
-        """As the files' own."""
+        """As ``Held.read``."""
         self._held.read({self._names[name]: tensor for name, tensor in into.items()})
 
 
 def respelled(family: object, config: ModelConfig, held: Held, where: str) -> Respelled:
-    """The tensors under the names of the family's table. Raises FolderError when two have the same."""
+    """The tensors under the names of the family's table. Raises FolderError if two get the same name."""
     names: dict[str, str] = {}
     for name in held.shapes:
         known = family.spelled(config, name) if isinstance(family, Spelling) else name
         if known in names:
             raise FolderError(
-                f"{where}: {names[known]} and {name} are two names of one tensor; take the file from where it came"
+                f"{where}: {names[known]} and {name} are two names of one tensor; download the file again"
             )
         names[known] = name
     return Respelled(held, names)
 
 
 def fitted(family: object, config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """The config with the parts for which there are tensors; as it is in a family that config.json tells whole."""
+    """The config with exactly the parts that have tensors; unchanged if config.json always says."""
     return family.fitted(config, names) if isinstance(family, Fitting) else config

@@ -1,4 +1,4 @@
-"""Rows of a tensor table, read in both directions."""
+"""The rows of a family's tensor table, used in both directions: theirs to ours, ours to theirs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from clearhead.errors import FolderError
 
 Shape = tuple[int, ...]
 
-LISTED = 5  # names in one message; a wrong hidden_size concerns all of them
+LISTED = 5  # names per message: a wrong hidden_size affects all of them
 
 
 @dataclass(frozen=True)
 class Row:
-    """One tensor of ours and the tensors of theirs that hold it, below one another.
+    """One of our tensors and the tensors of theirs that, concatenated by rows, make it.
 
-    ours: None for tensors that are dropped knowingly and may be missing (masks kept as buffers); none is written
-    rows: how many rows each of theirs has, when there are several
-    transposed: theirs has inputs as rows (GPT-2's Conv1D)
-    heads: theirs has query, key and value of one head below one another, for so many heads (GPT-NeoX); 0 = not so
-    stacked: ours is a stack, and theirs are the parts of its first matrix, then those of the second (experts)
-    woven: gate and up lie side by side in theirs, number by number, inputs as rows, in ours below one another (GPT-OSS)
-    copies: names under which a file may hold the same numbers again (the output layer of a tied model); not written
+    ours: None for tensors that are dropped on purpose and may be missing (masks kept as buffers); never written
+    rows: the number of rows of each of theirs, if there are several
+    transposed: theirs is (in, out), not (out, in) (GPT-2's Conv1D)
+    heads: the number of heads, if theirs groups query, key and value by head (GPT-NeoX); 0 otherwise
+    stacked: ours is a stack of matrices; theirs are the parts of the first, then those of the second, ... (experts)
+    interleaved: theirs is (in, out) and alternates gate and up, which ours has one after the other (GPT-OSS)
+    copies: names under which a file may repeat the same numbers (a tied output layer); never written
     """
 
     ours: str | None
@@ -37,12 +37,12 @@ class Row:
     transposed: bool = False
     heads: int = 0
     stacked: bool = False
-    woven: bool = False
+    interleaved: bool = False
     copies: tuple[str, ...] = ()
 
 
 class Held(Protocol):
-    """Tensors on the disk, in one file or several."""
+    """Tensors on disk, in one file or several."""
 
     @property
     def shapes(self) -> Mapping[str, Shape]: ...
@@ -53,12 +53,12 @@ class Held(Protocol):
 
 
 def kept(table: Sequence[Row]) -> dict[str, Row]:
-    """The rows that hold a tensor of ours, by its name."""
+    """The rows that have a tensor of ours, by its name."""
     return {row.ours: row for row in table if row.ours is not None}
 
 
 def to_theirs(table: Sequence[Row], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our tensors under their names. Every tensor must be in the table."""
+    """Our tensors under their names. Raises FolderError for one that is not in the table."""
     theirs: dict[str, Tensor] = {}
     rows = kept(table)
     for name, row in rows.items():
@@ -70,9 +70,9 @@ def to_theirs(table: Sequence[Row], ours: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def check(table: Sequence[Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape], where: str) -> list[str]:
-    """The names of their tensors that hold ours, whose shapes are ``shapes``; ``theirs`` are those on the disk.
+    """The names of their tensors to read; ``shapes`` are those of our tensors, ``theirs`` those on disk.
 
-    Raises FolderError naming every tensor that is missing, left over or of another shape.
+    Raises FolderError naming every tensor that is missing, left over or misshapen.
     """
     rows = kept(table)
     wanted = [name for row in rows.values() for name in row.theirs]
@@ -81,17 +81,16 @@ def check(table: Sequence[Row], theirs: Mapping[str, Shape], shapes: Mapping[str
     if not any(faults):
         faults = [_listed("of another shape", _misshapen(rows, theirs, shapes))]
     if any(faults):
-        raise FolderError(f"{where}: the tensors are not those of the config; {'; '.join(filter(None, faults))}")
+        raise FolderError(f"{where}: the tensors do not match the config; {'; '.join(filter(None, faults))}")
     return wanted
 
 
 def to_ours(
     table: Sequence[Row], held: Held, shapes: Mapping[str, Shape], dtype: torch.dtype, where: str
 ) -> dict[str, Tensor]:
-    """Their tensors, which ``check`` let pass, under our names in ``dtype``: each read straight to where it belongs.
+    """Reads their tensors, after ``check``, as ours in ``dtype``; each goes straight to where it belongs.
 
-    Raises FolderError for numbers that are not finite, and for a copy whose numbers are others than those of the tensor
-    it repeats.
+    Raises FolderError for numbers that are not finite, and for a copy that differs from the tensor it should repeat.
     """
     rows = kept(table)
     ours = {name: torch.empty(tuple(shapes[name]), dtype=dtype) for name in rows}
@@ -101,27 +100,33 @@ def to_ours(
     for (name, copy), digest in copies.items():
         if digest != _sha256(ours[name]):
             raise FolderError(
-                f"{where}: {copy} is not {rows[name].theirs[0]}, and the config says that they are one matrix; "
-                'set "tie_word_embeddings": false in config.json if they were trained apart'
+                f"{where}: {copy} differs from {rows[name].theirs[0]}, and the config says that they are one matrix; "
+                'set "tie_word_embeddings": false in config.json if they were trained separately'
             )
     for name, tensor in ours.items():
-        # Both are NaN where any number is. A sixth of the time of the largest absolute value's norm.
-        if tensor.numel() and not all(math.isfinite(end) for end in torch.aminmax(tensor)):
+        if not _finite(tensor):
+            row = rows[name]
+            faulty = next(n for n, part in zip(row.theirs, _parts(row, tensor), strict=True) if not _finite(part))
             raise FolderError(
-                f"{where}: {rows[name].theirs[0]} has numbers that are not finite in {str(dtype)[6:]}; they are too "
+                f"{where}: {faulty} has numbers that are not finite in {str(dtype)[6:]}; either they are too "
                 "large for it (choose another --dtype), or the file is damaged (copy it again)"
             )
     return ours
 
 
+def _finite(tensor: Tensor) -> bool:
+    # One NaN makes both ends NaN. A sixth of the time of the largest absolute value's norm.
+    return not tensor.numel() or all(math.isfinite(end) for end in torch.aminmax(tensor))
+
+
 def _repeated(rows: Mapping[str, Row], theirs: Mapping[str, Shape]) -> Iterator[tuple[str, str]]:
-    """Our tensors with each of their copies that is there."""
+    """Our tensors, each with the copies of it that are on disk."""
     for name, row in rows.items():
         yield from ((name, copy) for copy in row.copies if copy in theirs)
 
 
 def _digest(held: Held, copy: str, place: Tensor) -> bytes:
-    """Of a copy, which is read where its tensor will stand: both at once would take the memory twice."""
+    """The hash of a copy, read into the place of its tensor: holding both would take twice the memory."""
     held.read({copy: place})
     return _sha256(place)
 
@@ -134,7 +139,7 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
     """The parts of our tensor that theirs hold, as views."""
     if row.heads:
         return (whole.unflatten(0, (3, row.heads, -1)).transpose(0, 1),)
-    if row.woven:
+    if row.interleaved:
         halves = whole.unflatten(1, (2, -1))
         return (halves.transpose(1, -1),) if whole.dim() == 3 else (halves.mT,)
     turned = whole.mT if row.transposed else whole
@@ -143,8 +148,8 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
 
 
 def _joined(row: Row, part: Tensor) -> Tensor:
-    """A part with their axes."""
-    return part.flatten(0, 2) if row.heads else part.flatten(-2) if row.woven else part
+    """A part in their layout."""
+    return part.flatten(0, 2) if row.heads else part.flatten(-2) if row.interleaved else part
 
 
 def _misshapen(rows: Mapping[str, Row], theirs: Mapping[str, Shape], shapes: Mapping[str, Shape]) -> Iterator[str]:

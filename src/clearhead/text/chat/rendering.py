@@ -1,11 +1,11 @@
-"""Renders one chat template; started by templates.py as a process of its own, which can be ended whatever it does.
+"""Renders one chat template. templates.py runs this as a separate process, which can be killed whatever it does.
 
-A template comes from wherever its model comes from. It runs in jinja2's immutable sandbox, which keeps it from Python's
-internals; limits that the kernel keeps bound its time and memory, also inside one long operation such as 9**9**9.
-The environment is that of transformers' chat templates, so that the same template gives the same text.
+Templates are as untrusted as the models they come with. They run in jinja2's immutable sandbox, which keeps them from
+Python's internals; kernel limits bound time and memory, even inside one long operation such as 9**9**9. The
+environment is that of transformers' chat templates, so the same template gives the same text.
 
-Standard input is one JSON object: template, variables (null: it is only compiled), most (characters), seconds (of
-processor time). Standard output is one: text, or error.
+Standard input is one JSON object: template, variables (null: compile only), most (characters), seconds (of processor
+time). Standard output is another: text, or error.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from jinja2 import nodes, utils
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MEMORY = 512 << 20  # bytes of addresses; Python and jinja2 themselves take 60 MB
+MEMORY = 512 << 20  # bytes of address space; Python and jinja2 alone take 60 MB
 
 
 class Generation(jinja2.ext.Extension):
-    """{% generation %} ... {% endgeneration %} marks what the model says, for training; the text stays as it is."""
+    """{% generation %} ... {% endgeneration %} marks the model's words for training; it does not change the text."""
 
     tags = {"generation"}  # noqa: RUF012 (jinja2's own form)
 
@@ -43,14 +43,14 @@ class Generation(jinja2.ext.Extension):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """transformers' sandbox, in which an attribute that is not allowed is an error at once, not an empty text."""
+    """transformers' sandbox, but a forbidden attribute is an error at once instead of an empty string."""
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> jinja2.Undefined:
         raise jinja2.exceptions.SecurityError(f"access to attribute {attribute!r} of {type(obj).__name__!r} is unsafe")
 
 
 class Dictionary:
-    """``dict`` in a template: it can be called, and has no attributes that lead further."""
+    """``dict`` in a template: callable, without attributes that lead to Python's internals."""
 
     def __call__(self, *parts: Any, **named: Any) -> dict[Any, Any]:
         return dict(*parts, **named)
@@ -60,7 +60,7 @@ class Dictionary:
 
 
 class Names(utils.Namespace):
-    """``namespace`` in a template, without names that begin with an underscore."""
+    """``namespace`` in a template; rejects names that begin with an underscore."""
 
     def __init__(self, /, *parts: Any, **named: Any) -> None:
         for name in dict(*parts, **named):
@@ -87,14 +87,14 @@ def environment() -> Sandbox:
 
 
 def render(template: str, variables: dict[str, Any] | None, most: int) -> str:
-    """The text of a template, at most so many characters. Raises what jinja2 raises, ValueError when it is longer."""
+    """The text of a template. Raises what jinja2 raises, and ValueError above ``most`` characters."""
     parts: list[str] = []
     room = most
     made = environment().from_string(template)
     for part in made.generate(**variables) if variables is not None else ():
         room -= len(part)
         if room < 0:
-            raise ValueError(f"it wrote more than {most:,} characters")
+            raise ValueError(f"it produced more than {most:,} characters")
         parts.append(part)
     return "".join(parts)
 
@@ -102,18 +102,18 @@ def render(template: str, variables: dict[str, Any] | None, most: int) -> str:
 def main() -> None:
     """Answers the request on standard input."""
     request = json.load(sys.stdin)
-    time.localtime()  # reads the time zone's file while that is still allowed
+    time.localtime()  # reads the time zone's file before files are limited
     limits = ((resource.RLIMIT_CPU, request.pop("seconds")), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, 0))
     for limit, most in limits:
-        with contextlib.suppress(ValueError, OSError):  # systems without that limit, or with a lower one
-            resource.setrlimit(limit, (most, most + 1))  # the first ends it with SIGXCPU, which tells why
+        with contextlib.suppress(ValueError, OSError):  # a system without that limit, or with a lower one
+            resource.setrlimit(limit, (most, most + 1))  # the soft limit kills it with SIGXCPU, which says why
     try:
         answer = {"text": render(**request)}
     except jinja2.TemplateSyntaxError as error:
         answer = {"error": f"line {error.lineno}: {error.message}"}
     except MemoryError:
-        answer = {"error": f"it needed more than {MEMORY >> 20} MB"}
-    except Exception as error:  # whatever a template can bring about
+        answer = {"error": f"it needs more than {MEMORY >> 20} MB"}
+    except Exception as error:  # a template can raise anything
         kind = "" if isinstance(error, jinja2.TemplateError | ValueError) else f"{type(error).__name__}: "
         answer = {"error": (kind + str(error))[:500]}
     sys.stdout.write(json.dumps(answer))
@@ -121,13 +121,13 @@ def main() -> None:
 
 def _check_name(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise jinja2.exceptions.SecurityError(f"a namespace takes no name that begins with an underscore: {name!r}")
+        raise jinja2.exceptions.SecurityError(f"a name in a namespace must not begin with an underscore: {name!r}")
 
 
 def _to_json(
     value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
 ) -> str:
-    """jinja2's own filter would escape < and > for HTML."""
+    """jinja2's own filter escapes < and > for HTML."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 

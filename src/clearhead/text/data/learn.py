@@ -1,4 +1,4 @@
-"""A tokenizer learned from the user's text once; the second time it comes from the cache."""
+"""Learns a tokenizer from the user's text, once: the second time it comes from the cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tokenizers
 
 from clearhead.errors import FolderError, OptionError, nearest
 from clearhead.files import read_bounded, replacing
-from clearhead.text.data.sources import Progress, Source, blocks_of
+from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, writing
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
@@ -20,9 +20,9 @@ from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
-KINDS = ("bytes", "characters", "bpe")
+LEARNED = ("bytes", "characters", "bpe")
 KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
-_FORMAT = "clearhead tokenizer 1"  # to be raised when the same text would give another tokenizer
+_FORMAT = "clearhead tokenizer 1"  # raise it when the same text would give another tokenizer
 
 
 def learn(
@@ -31,30 +31,30 @@ def learn(
     *,
     vocab_size: int | None = None,
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> Tokenizer:
-    """A tokenizer of one of KINDS for these sources (the constructors of Tokenizer say what each is).
+    """A tokenizer of a kind in LEARNED for these sources; Tokenizer's constructors describe each kind.
 
-    Kept in the cache by the sources' content, kind and size. Raises OptionError for another kind, or for a size
-    that the kind does not take.
+    The cache is keyed by the sources' content, kind and size. Raises OptionError for an unknown kind, or for a size
+    with a kind other than bpe.
     """
-    if kind not in KINDS:
-        raise OptionError(f"tokenizer {kind!r}: not a kind that is learned{nearest(kind, KINDS)}")
+    if kind not in LEARNED:
+        raise OptionError(f"tokenizer {kind!r}: not a kind that can be learned{nearest(kind, LEARNED)}")
     if vocab_size is not None and kind != "bpe":
-        raise OptionError(f"a vocabulary size ({vocab_size}) is for bpe; {kind} has the size its text gives it")
+        raise OptionError(f"a vocabulary size ({vocab_size}) is only for bpe; the text sets the size of {kind}")
     if kind == "bytes":
         return Tokenizer.bytes()
-    named = [_FORMAT, kind, str(vocab_size), *(source.key() for source in sources)]
-    key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
+    parts = [_FORMAT, kind, str(vocab_size), *(source.key() for source in sources)]
+    key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokenizers" / f"{key}.json"
-    known = _read(path)
-    if known is not None:
-        return known
+    cached = _read(path)
+    if cached is not None:
+        return cached
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
     made = Tokenizer.characters(texts) if kind == "characters" else Tokenizer.train_bpe(texts, vocab_size)
     if vocab_size is not None and made.vocab_size < vocab_size:
         log.info(
-            "the text gives a vocabulary of %s tokens; %s were asked for", f"{made.vocab_size:,}", f"{vocab_size:,}"
+            "the text yields a vocabulary of %s tokens; you asked for %s", f"{made.vocab_size:,}", f"{vocab_size:,}"
         )
     text = made.to_json()
     with writing(), replacing(path) as file:
@@ -72,7 +72,7 @@ def _read(path: Path) -> Tokenizer | None:
     except (ValueError, KeyError, TypeError, RecursionError, FolderError):
         text, whole = "", False
     if not whole:
-        log.warning("%s: truncated or altered, so it is made anew", path)
+        log.warning("%s: truncated or altered; rebuilding it", path)
         return None
     return Tokenizer(tokenizers.Tokenizer.from_str(text))
 

@@ -1,4 +1,4 @@
-"""Bytes of a file to blocks of text: unpacked and decoded as a stream, every fault named with its place."""
+"""Bytes of a file to blocks of text: unpacked and decoded as a stream; every fault is reported with its position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLICE = 512
 
 LINE_AT_MOST = 2**27  # characters; a line is kept whole until its end
 
-# Bytes before a block by which a fault in it is explained: UTF-8 taken for GBK may fail at the very end alone.
+# Bytes kept from before a block to explain a fault in it: UTF-8 read as GBK may fail only at the very end.
 TAIL = 64
 
 
@@ -38,7 +38,7 @@ class _Packing:
 
 def _packing_of(suffix: str) -> _Packing:
     if suffix == ".gz":
-        # wbits 31: a gzip wrapper, whose checksum and length zlib itself compares
+        # wbits 31: a gzip wrapper, whose checksum and length zlib verifies
         return _Packing(new=lambda: zlib.decompressobj(wbits=31), error=zlib.error)
     if suffix == ".xz":
         return _Packing(new=lzma.LZMADecompressor, error=lzma.LZMAError)
@@ -52,10 +52,10 @@ def _packing_of(suffix: str) -> _Packing:
 
 
 def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]:
-    """The content of a packed stream; ``suffix`` is one of PACKINGS. Several members in a row are joined.
+    """The content of a compressed stream; ``suffix`` is one of PACKINGS. Concatenated members are joined.
 
-    A block of the content has at most 17 MB, however small its packed bytes are. Raises TextError when the stream is
-    damaged or ends too soon, with the place in the packed file.
+    A block of the content has at most 17 MB, however few packed bytes make it. Raises TextError if the stream is
+    damaged or ends early, with the position in the compressed file.
     """
     packing = _packing_of(suffix)
     unpacker = packing.new()
@@ -73,7 +73,7 @@ def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]
             except packing.error as fault:
                 raise TextError(
                     f"{name}: the {suffix} data is damaged after byte {at} of the file ({fault}); "
-                    "fetch or pack the file again"
+                    "download or compress the file again"
                 ) from fault
             rest = unpacker.unused_data if unpacker.eof else b""
             if content:
@@ -81,7 +81,8 @@ def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]
         at += size
     if not unpacker.eof:
         raise TextError(
-            f"{name}: the {suffix} data breaks off at byte {at}, before its end mark; fetch or pack the file again"
+            f"{name}: the {suffix} data breaks off at byte {at}, before its end mark; "
+            "download or compress the file again"
         )
 
 
@@ -92,7 +93,7 @@ def _sliced(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def check_encoding(encoding: str) -> None:
-    """Raises OptionError when Python has no text encoding of this name."""
+    """Raises OptionError if Python has no text encoding of this name."""
     try:
         "".encode(encoding)
     except (LookupError, UnicodeError) as unknown:  # "undefined" is an encoding that refuses everything
@@ -101,16 +102,16 @@ def check_encoding(encoding: str) -> None:
 
 
 def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
-    """The text of a stream of bytes, exactly as it stands (line ends too), less a byte-order mark at its start.
+    """Decodes a stream of bytes exactly, line ends included; drops a byte-order mark at the start.
 
-    Raises TextError at the first byte that is not of the encoding, and at a NUL, which no text holds.
+    Raises TextError at the first byte that the encoding does not allow, and at a NUL, which no text contains.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     fed = 0  # bytes given to the decoder so far
     first = True
-    tail = b""  # the last bytes before the block
+    tail = b""  # the last bytes before this block
     for block, last in _with_end(blocks):
-        pending = len(decoder.getstate()[0])  # bytes of a character cut by the end of the last block
+        pending = len(decoder.getstate()[0])  # bytes of a character that the last block cut off
         begin = fed - pending
         try:
             text = decoder.decode(block, last)
@@ -121,7 +122,7 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
             near = begin + len(text[:nul].encode(encoding))
             raise TextError(
                 f"{name}: a NUL near byte {near}: this is binary data, not {encoding} text; "
-                "give a text file, or name its encoding with --encoding"
+                "give a text file, or set its encoding with --encoding"
             )
         fed += len(block)
         tail = (tail + block)[-TAIL:]
@@ -133,26 +134,26 @@ def decoded(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[str]:
 
 
 def _undecodable(fault: UnicodeError, begin: int, encoding: str, name: str, *, near: bytes) -> TextError:
-    """The error for a fault in the bytes that begin at ``begin``; its way out is never the encoding that failed."""
+    """The error for a fault in the bytes that begin at ``begin``; never suggests the encoding that failed."""
     failed = codecs.lookup(encoding).name
     others = [other for other in ("gb18030", "cp1252") if codecs.lookup(other).name != failed]
-    hint = f"if this is text, name its encoding (for instance --encoding {' or '.join(others)}) or save it as UTF-8"
+    hint = f"if this is text, set its encoding (for instance --encoding {' or '.join(others)}) or save it as UTF-8"
     data = fault.object if isinstance(fault, UnicodeDecodeError) else b""
     if isinstance(fault, UnicodeDecodeError):
         what = f"byte {begin + fault.start} (0x{data[fault.start]:02x}) is not {encoding} ({fault.reason})"
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not failed.startswith("utf-16"):
             hint = "it begins like UTF-16: try --encoding utf-16"
         elif b"\0" in data:
-            hint = "with NUL bytes beside it this is binary data; give a text file"
+            hint = "it contains NUL bytes, so this is binary data; give a text file"
         elif failed != "utf-8" and _like_utf8(near):
-            hint = "it looks like UTF-8: leave --encoding out"
+            hint = "it looks like UTF-8: omit --encoding"
     else:  # UTF-16 without its byte-order mark
-        what = f"is not {encoding} from byte {begin} on ({fault})"
+        what = f"not {encoding} from byte {begin} on ({fault})"
     return TextError(f"{name}: {what}; {hint}")
 
 
 def _like_utf8(data: bytes) -> bool:
-    """True when the bytes have characters beyond ASCII and all are of UTF-8, one cut at either end apart."""
+    """Whether the bytes are UTF-8 with non-ASCII characters; a character may be cut off at either end."""
     start = next((at for at, byte in enumerate(data[:4]) if byte & 0xC0 != 0x80), 0)
     try:
         text, _ = codecs.utf_8_decode(data[start:], "strict", False)
@@ -168,9 +169,9 @@ def _with_end(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def lines(blocks: Iterable[str], name: str) -> Iterator[str]:
-    r"""Lines without their ends; only "\n" ends a line (JSON strings may hold U+2028 and its like).
+    r"""Lines without their ends; only "\n" ends a line (JSON strings may contain U+2028 and the like).
 
-    Raises TextError for a line of more than LINE_AT_MOST characters.
+    Raises TextError for a line longer than LINE_AT_MOST characters.
     """
     kept: list[str] = []  # of the line that has not ended
     size = 0

@@ -1,4 +1,4 @@
-"""Where text comes from: files, folders, patterns, standard input; read as a stream, named by its content."""
+"""Where text comes from: files, folders, patterns, standard input; streamed, and identified by its content."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".txt", ".md", ".jsonl")
 READ = 1 << 20
 
-Progress = Callable[[int, int | None], None]
+OnProgress = Callable[[int, int | None], None]  # called with bytes read so far, bytes in all (None: unknown)
 
 
 class Source(Protocol):
-    """A body of text made of documents."""
+    """A collection of documents."""
 
     @property
     def name(self) -> str: ...
 
     def key(self) -> str:
-        """A hash of the content: equal keys, equal documents."""
+        """A hash of the content: equal keys mean equal documents."""
         ...
 
     def documents(self) -> Iterator[str]:
-        """Every document in order, from the beginning at each call."""
+        """All documents in order; each call starts from the beginning."""
         ...
 
 
 class FileSource:
-    """One file of text, or standard input when ``path`` is "-" (kept in a temporary file, to be read twice).
+    """One text file, or standard input if ``path`` is "-" (copied to a temporary file, since it is read twice).
 
-    A .jsonl file holds one document per line: the text at ``field`` ("text" unless given) of a JSON object. Standard
-    input is JSON lines when a field is given. Any other file is one document, exactly as it stands. A name that
-    ends in .gz, .xz or .zst is unpacked first. ``encoding`` is any of Python's.
+    A .jsonl file has one document per line: the text in ``field`` ("text" by default) of a JSON object. Standard input
+    is JSON lines if a field is given. Any other file is one document, taken verbatim. Files ending in .gz, .xz or .zst
+    are unpacked first. ``encoding`` is any that Python knows.
     """
 
     def __init__(self, path: str | Path, *, field: str | None = None, encoding: str = "utf-8") -> None:
@@ -63,14 +63,14 @@ class FileSource:
         self.field = (field or "text") if _suffix(self.path) == ".jsonl" or (stdin and field) else None
         if stdin:
             self._spool = _spooled(sys.stdin.buffer)
-        elif self.path.is_fifo():  # a pipe can be read once only: clearhead eval MODEL <(command)
+        elif self.path.is_fifo():  # a pipe can be read only once: clearhead eval MODEL <(command)
             with self.path.open("rb") as pipe:
                 self._spool = _spooled(pipe)
         if self._spool is not None:
             weakref.finalize(self, self._spool.close)
 
     def size(self) -> int:
-        """Bytes of the file as it lies on the disk."""
+        """Bytes of the file on disk, before unpacking."""
         if self._spool is not None:
             return self._spool.seek(0, 2)
         try:
@@ -79,7 +79,7 @@ class FileSource:
             raise _unreadable(self.path, fault) from fault
 
     def key(self) -> str:
-        """blake2b of the file's bytes and of how they are read (0.07 s for 59 MB)."""
+        """blake2b of the file's bytes, and how they are read (0.07 s for 59 MB)."""
         if self._digest is None:
             digest = hashlib.blake2b(digest_size=20)
             for block in self._bytes():
@@ -88,7 +88,7 @@ class FileSource:
         return f"{self._digest}:{self._packing}:{self.encoding}:{self.field}"
 
     def documents(self) -> Iterator[str]:
-        """Every document, whole; ``blocks`` gives long ones in parts."""
+        """Every document as one string; ``blocks`` splits long ones."""
         parts: list[str] = []
         for block in self.blocks():
             if block.begins and parts:
@@ -98,9 +98,9 @@ class FileSource:
         yield "".join(parts)
 
     def blocks(self, tick: Callable[[int], None] | None = None) -> Iterator[Block]:
-        """The documents in blocks of about a megabyte; ``tick`` is told the bytes of the file as they are read.
+        """The documents in blocks of about a megabyte; ``tick`` is called with the number of bytes of each read.
 
-        Raises TextError when the file is missing, empty, damaged, binary, in another encoding, or changes meanwhile.
+        Raises TextError if the file is missing, empty, damaged, binary, in another encoding, or changes meanwhile.
         """
         texts = self._texts(tick)
         empty = True
@@ -114,7 +114,7 @@ class FileSource:
                     yield Block(self._record(line, number, self.field), True)
                     empty = False
         if empty:
-            raise TextError(f"{self.name}: is empty; give a file with text in it, or leave this one out")
+            raise TextError(f"{self.name}: is empty; give a file with text in it, or omit this one")
 
     def _texts(self, tick: Callable[[int], None] | None) -> Iterator[str]:
         digest = hashlib.blake2b(digest_size=20)
@@ -130,7 +130,7 @@ class FileSource:
             content = unpacked(counted(), self._packing, self.name) if self._packing else counted()
             yield from decoded(content, self.encoding, self.name)
         if self._digest not in (None, digest.hexdigest()):
-            raise TextError(f"{self.name}: changed while it was read; run again when nothing writes to it")
+            raise TextError(f"{self.name}: changed while it was being read; run again when nothing writes to it")
 
     def _bytes(self) -> Iterator[bytes]:
         if self._spool is not None:
@@ -157,24 +157,24 @@ class FileSource:
         text = values.get(field)
         if not isinstance(text, str):
             texts = sorted(key for key, value in values.items() if isinstance(value, str))
-            there = f"is {json.dumps(text)[:40]}, not text" if field in values else "is missing"
-            raise TextError(f"{where}: field {field!r} {there}; name one of {texts} with --field")
+            there = f"is {json.dumps(text)[:40]}, not a string" if field in values else "is missing"
+            raise TextError(f"{where}: field {field!r} {there}; choose one of {texts} with --field")
         try:
             text.encode()
         except UnicodeEncodeError as fault:
             raise TextError(
                 f"{where}: field {field!r} has half a character (\\u{ord(text[fault.start]):04x}) "
-                f"at character {fault.start}; mend the line"
+                f"at character {fault.start}; fix the line"
             ) from fault
         return text
 
 
 def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: str = "utf-8") -> list[FileSource]:
-    """The files meant by ``paths``: files as named, folders (every text file below, hidden ones apart, by name),
-    patterns such as ``books/**/*.txt``, and "-" for standard input.
+    """The files that ``paths`` name: files, folders (every text file in them, sorted, without hidden ones), patterns
+    such as ``books/**/*.txt``, and "-" for standard input.
 
-    Raises TextError for what is not there, OptionError for a file that is meant twice. What a folder holds beside text
-    is passed over and logged.
+    Raises TextError if something does not exist, OptionError if a file is named twice. Other files in a folder are
+    skipped and logged.
     """
     found: list[FileSource] = []
     seen: set[Path] = set()
@@ -188,26 +188,26 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
             matches = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one
             files = [Path(name) for name in matches if Path(name).is_file()]
             if not files:
-                raise TextError(f"{given}: no file matches this pattern; see what is there with ls")
+                raise TextError(f"{given}: no file matches this pattern; check it with ls")
         else:
             files = [path]
         for file in files:
-            # Its end would be validated on what its beginning taught.
+            # Validating on a text that was also trained on would measure memory.
             if (place := file.resolve()) in seen:
-                raise OptionError(f"{file}: comes more than once; name every text once")
+                raise OptionError(f"{file}: given more than once; name each text once")
             seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]
     if not found:
-        raise OptionError("no text given: name a file, a folder, a pattern, or - for standard input")
+        raise OptionError("no text given: name a file, a folder or a pattern, or - for standard input")
     for source in found:
-        source.size()  # a missing file is told before any reading begins
+        source.size()  # reports a missing file before any reading starts
     return found
 
 
-def blocks_of(sources: Sequence[Source], progress: Progress | None = None) -> Iterator[Block]:
-    """The documents of all sources in blocks, those of files as they are read.
+def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[Block]:
+    """The documents of all sources in blocks; files are streamed.
 
-    ``progress`` is told the bytes read and the bytes there are; None when a source is not a file.
+    ``progress`` gets the bytes read and the bytes in all, the latter None if a source is not a file.
     """
     sizes = [source.size() for source in sources if isinstance(source, FileSource)]
     total = sum(sizes) if len(sizes) == len(sources) else None
@@ -238,10 +238,10 @@ def _text_files(folder: Path) -> list[Path]:
     others = [path.name for path in files if _suffix(path) not in SUFFIXES]
     wanted = f"{' '.join(SUFFIXES)} (each also {' '.join(PACKINGS)})"
     if not texts:
-        raise TextError(f"{folder}: no text files below this folder; wanted are {wanted}")
+        raise TextError(f"{folder}: no text files in this folder; looked for {wanted}")
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        log.warning("%s: %d file(s) passed over, not %s: %s", folder, len(others), wanted, shown)
+        log.warning("%s: skipped %d file(s) that are not %s: %s", folder, len(others), wanted, shown)
     return texts
 
 
@@ -254,15 +254,15 @@ def _suffix(path: Path) -> str:
 
 
 def _spooled(stream: BinaryIO) -> BinaryIO:
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as its source lives
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - stays open as long as its source
     try:
         while block := stream.read(READ):
             spool.write(block)
         spool.flush()
     except OSError as fault:
         raise TextError(
-            f"standard input: cannot be kept in {tempfile.gettempdir()}: {fault.strerror}; "
-            "free some space there, name another folder in TMPDIR, or give a file instead"
+            f"standard input: cannot write it to {tempfile.gettempdir()}: {fault.strerror}; "
+            "free some space there, set TMPDIR to another folder, or give a file instead"
         ) from fault
     return spool
 
@@ -272,7 +272,7 @@ def _unreadable(path: Path, fault: OSError) -> TextError:
         return TextError(f"{path}: cannot be read: {fault.strerror}")
     beside = [other.name for other in path.parent.iterdir()] if os.access(path.parent, os.R_OK) else []
     alike = difflib.get_close_matches(path.name, beside)
-    # the ending alone makes 没有.txt and 空.txt alike
+    # compare stems too: the suffix alone makes 没有.txt and 空.txt similar
     near = [name for name in alike if difflib.get_close_matches(path.stem, [Path(name).stem])]
     hint = f"; did you mean {str(path.parent / near[0])!r}?" if near else "; check the name and the folder"
     return TextError(f"{path}: no such file{hint}")

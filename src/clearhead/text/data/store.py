@@ -1,8 +1,8 @@
-"""The cache on disk: written whole or not at all, found by content, checked when opened.
+"""The token cache on disk: written whole or not at all, keyed by content, verified when opened.
 
 A file of tokens is a safetensors file (github.com/huggingface/safetensors, "Format"), so other tools can open it:
-8 bytes header length, JSON naming dtype, shape and place of each column, the columns. The header is padded to HEADER
-bytes, so that ids can be written as they come and the header last.
+8 bytes of header length, JSON with the dtype, shape and offsets of each column, then the columns. The header is padded
+to HEADER bytes, so that ids are written as they arrive and the header last.
 """
 
 from __future__ import annotations
@@ -52,18 +52,18 @@ def cache_folder(given: Path | None) -> Path:
 
 @contextlib.contextmanager
 def writing() -> Generator[None]:
-    """Around what writes to the cache: an error says how to put it elsewhere."""
+    """Wrap whatever writes to the cache in this: a WriteError then says how to move the cache."""
     try:
         yield
     except WriteError as fault:
-        raise WriteError(f"{fault}; CLEARHEAD_CACHE names another folder for this cache") from fault
+        raise WriteError(f"{fault}; set CLEARHEAD_CACHE to put this cache in another folder") from fault
 
 
 def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:
-    """Writes columns that come in parts, each part naming what it adds to which column.
+    """Writes columns that arrive in parts; each part maps column names to the values to append.
 
-    The first column is written as it comes; what comes for the others waits in temporary files beside it, so memory
-    holds one part at a time.
+    The first column is written as it arrives; the others wait in temporary files beside it, so memory holds one part
+    at a time.
     """
     with replacing(path) as file, contextlib.ExitStack() as stack:
         file.write(b" " * HEADER)
@@ -98,7 +98,7 @@ def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:
 
 
 def read_columns(path: Path) -> dict[str, Array] | None:
-    """The columns, mapped into memory; None when there is no such file, or when its checksum differs (logged).
+    """The columns, memory-mapped; None if the file is missing or its checksum differs (logged).
 
     The whole file is read for the checksum, without staying in memory: about a second per gigabyte.
     """
@@ -111,7 +111,7 @@ def read_columns(path: Path) -> dict[str, Array] | None:
         log.warning("%s; it is made anew", str(fault).partition(";")[0])
         return None
     if header is None:
-        log.warning("%s: truncated or altered, so it is made anew", path)
+        log.warning("%s: truncated or altered; rebuilding it", path)
         return None
     return {
         name: np.asarray(

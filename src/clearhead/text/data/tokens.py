@@ -1,4 +1,4 @@
-"""A body of text as one stream of ids on the disk: tokenised once, in parallel, and kept by content."""
+"""Documents as one stream of ids on disk: tokenised once, in parallel, and cached by content."""
 
 from __future__ import annotations
 
@@ -12,49 +12,53 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import FolderError, OptionError, TextError
-from clearhead.text.data.sources import Progress, Source, blocks_of
+from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, read_columns, write_columns, writing
-from clearhead.text.tokenizers.pieces import batches, cut
+from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
-# Encoded at once: the library keeps about 100 bytes per token while it works, 50 MB here.
+# Characters encoded at once: the library needs about 100 bytes per token meanwhile, 50 MB here.
 BATCH_CHARACTERS = 1 << 21
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tokens:
-    """sep d1 sep d2 sep d3 ...: the separator (whatever the tokenizer puts in front) begins its document.
+    """The documents one after another, each between the tokenizer's ``front`` and ``document_end``.
 
-    So a document's first word has a context, and its last token is followed by the next separator: a model learns
-    to end. Slices (``split``) are views of the same memory-mapped file.
+    Our own tokenizers and GPT-2's give sep d1 sep d2 sep d3: the separator after a document is the start of the next,
+    and a model learns to end by predicting it. Llama's gives <s> d1 </s> <s> d2 </s> in training, where </s> is
+    predicted and <s> is not. Slices (``split``) are views of the same memory-mapped file.
     """
 
     ids: Ids  # [N]
     starts: npt.NDArray[np.int64]  # [documents], ascending: places of the documents' first tokens
-    separator: int | None  # its id; None: documents follow one another without one
-    lengths: npt.NDArray[np.int32]  # bytes of text: of each id [V], or at each place [N] where ids do not tell
-    by_place: bool  # which of the two
+    separator: int | None  # its id; None: there is none
+    begin_only: tuple[int, ...]  # ids that only mark a beginning: never targets, no bytes of text
+    lengths: npt.NDArray[
+        np.int32
+    ]  # bytes of text: of each id [V], or at each place [N] if the id does not determine them
+    by_place: bool  # whether lengths are [N]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def text_bytes(self, begin: int = 0, end: int | None = None) -> int:
-        """Bytes of UTF-8 text that the tokens of [begin, end) stand for; separators count none.
+        """Bytes of UTF-8 text in the tokens of [begin, end); those around a document have none.
 
-        Exact for every range and additive. A token counts its own bytes, also where a range begins or ends inside
-        a character. Under a tokenizer that changes text (lower case, NFC, ...) it counts the text it was made from.
-        The first token of a stream is never predicted: the bits of N - 1 targets belong to text_bytes(1).
+        Exact for every range, and additive. A token counts its own bytes, even if the range cuts a character. With a
+        tokenizer that changes text (lower case, NFC, ...) it counts the bytes of the original text. The first token of
+        a stream is never predicted, so the bits of N - 1 targets belong to text_bytes(1).
         """
         if self.by_place:
             return int(self.lengths[begin:end].sum(dtype=np.int64))
         ids = self.ids[begin:end]
         counts = np.zeros(len(self.lengths), dtype=np.int64)
-        for first in range(0, len(ids), BATCH_CHARACTERS):  # bincount widens to 8 bytes an id: a part at a time
+        for first in range(0, len(ids), BATCH_CHARACTERS):  # bincount widens ids to 8 bytes: do a part at a time
             counts += np.bincount(ids[first : first + BATCH_CHARACTERS], minlength=len(counts))
         return int(counts @ self.lengths)
 
     def part(self, begin: int, end: int) -> Tokens:
-        """A view of the tokens of [begin, end), their places counted from ``begin``."""
+        """A view of the tokens of [begin, end); places count from ``begin``."""
         first, last = np.searchsorted(self.starts, [begin, end])
         return replace(
             self,
@@ -65,13 +69,13 @@ class Tokens:
 
 
 def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
-    """The text for training and the share ``valid`` of it, its end, for validation; views, no copy.
+    """Training and validation tokens; ``valid`` is the share for validation, taken from the end. Views, not copies.
 
-    Of the n tokens that are not separators the first int((1 - valid) * n) are for training: for one file of
-    characters exactly nanoGPT's text[:int(0.9 * len(text))]. A separator stays with its document.
+    Of the n tokens that are not separators, the first int((1 - valid) * n) are for training: for one file of
+    characters exactly nanoGPT's text[:int(0.9 * len(text))]. A separator stays with the document it begins.
     """
     if not 0 < valid < 1:
-        raise OptionError(f"share for validation {valid}: must be above 0 and below 1")
+        raise OptionError(f"validation share {valid}: must be above 0 and below 1")
     starts = tokens.starts if tokens.separator is not None else tokens.starts[:0]
     text = int((1 - valid) * (len(tokens) - len(starts)))
     text_before = starts - np.arange(len(starts))  # text tokens before each separator
@@ -80,16 +84,17 @@ def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
 
 
 def tokenize(
-    sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: Progress | None = None
+    sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: OnProgress | None = None
 ) -> Tokens:
-    """The ids of all documents in order, mapped from the cache; encoded on all cores the first time.
+    """The ids of all documents in order, memory-mapped from the cache; encoded on all cores the first time.
 
-    The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` is told the bytes
-    read and the bytes there are (None when a source cannot know). Raises TextError for text that cannot be read
-    or encoded, FolderError when the cache cannot be written.
+    The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` gets the bytes read
+    and the bytes in all (None if unknown). Raises TextError for text that cannot be read or encoded, FolderError if
+    the cache cannot be written.
     """
-    named = [FORMAT, tokenizer.fingerprint, str(tokenizer.front), *(source.key() for source in sources)]
-    key = hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest()
+    around = f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
+    parts = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
+    key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
     if columns is None:
@@ -98,52 +103,64 @@ def tokenize(
         columns = read_columns(path)
     if columns is None:
         raise FolderError(
-            f"{path}: differs from what was just written; check the disk or choose another CLEARHEAD_CACHE"
+            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
         )
     return Tokens(
         ids=columns["ids"],
         starts=columns["starts"],
         separator=tokenizer.separator,
+        begin_only=tokenizer.begin_only,
         lengths=columns["lengths"],
         by_place=tokenizer.cuts is None,
     )
 
 
 def _encoded(
-    sources: Sequence[Source], tokenizer: Tokenizer, progress: Progress | None
+    sources: Sequence[Source], tokenizer: Tokenizer, progress: OnProgress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-    """The columns in parts: ids and starts, and lengths with them or, where they go by id, at the end."""
-    separator = np.array(tokenizer.front, dtype=tokenizer.dtype)
-    nothing = np.zeros(len(separator), dtype=np.int32)  # a separator stands for no text
-    done = 0
+    """The columns in parts: ids and starts, with lengths beside them or, if they go by id, at the end."""
+    front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
+    first, text_tokens, done = True, 0, 0
     for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):
-        texts = [block.text for block in batch]
         ids: list[Ids] = []
         lengths: list[npt.NDArray[np.int32]] = []
         starts: list[int] = []
         place = done
-        if tokenizer.cuts is None:
-            measured = tokenizer.encode_measured(texts)
-        else:
-            measured = [(found, nothing[:0]) for found in tokenizer.encode_arrays(texts)]
-        for block, (found, length_each) in zip(batch, measured, strict=True):
+        for block, (found, length_each) in zip(batch, _measured(batch, tokenizer), strict=True):
             if block.begins:
-                starts.append(place)
-                ids.append(separator)
-                lengths.append(nothing)
+                around = front if first else np.concatenate([end, front])
+                first = False
+                ids.append(around)
+                lengths.append(np.zeros(len(around), dtype=np.int32))
+                place += len(around)
+                starts.append(place - len(front))
             ids.append(found)
             lengths.append(length_each)
-            place += len(found) + (len(separator) if block.begins else 0)
+            place += len(found)
+            text_tokens += len(found)
         part: dict[str, npt.NDArray[Any]] = {"ids": np.concatenate(ids)}
         if tokenizer.separator is None:
             part["starts"] = np.array(starts, dtype=np.int64)
-        else:  # also those written in the text
+        else:  # including those written in the text
             part["starts"] = done + np.flatnonzero(part["ids"] == tokenizer.separator)
         if tokenizer.cuts is None:
             part["lengths"] = np.concatenate(lengths)
         done = place
         yield part
-    if not done:
-        raise TextError("the text gives no tokens at all; give text with something in it")
+    if not text_tokens and not len(front):
+        raise TextError("the text yields no tokens; give text with something in it")
+    if len(end):
+        yield {"ids": end} if tokenizer.cuts else {"ids": end, "lengths": np.zeros(len(end), dtype=np.int32)}
     if tokenizer.cuts is not None:
         yield {"lengths": tokenizer.byte_lengths()}
+
+
+def _measured(batch: Sequence[Block], tokenizer: Tokenizer) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
+    """The ids of each block and, unless the id alone determines it, the bytes of text that each stands for."""
+    texts = [block.text for block in batch]
+    if tokenizer.cuts is not None:
+        return [(found, np.zeros(0, dtype=np.int32)) for found in tokenizer.encode_arrays(texts)]
+    measured = tokenizer.encode_measured(texts)
+    for found, lengths in measured:
+        lengths[np.isin(found, tokenizer.begin_only)] = 0  # not predicted even if it is written in the text
+    return measured

@@ -1,4 +1,4 @@
-"""What a model is fed: windows of the token stream, shuffled for training or in order for validation."""
+"""Windows of the token stream: shuffled for training, in order for evaluation."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from clearhead.text.data.tokens import Tokens
 
 Int64 = npt.NDArray[np.int64]
 
-NOT_COUNTED = -100  # the target that torch's cross-entropy leaves out
-PADDING = -1  # the document of padded places
+NOT_COUNTED = -100  # the target that torch's cross-entropy ignores
+PADDING = -1  # the document number of padding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """B windows of T tokens and, for each token, the one that follows it."""
+    """B windows of T tokens, each token with the one that follows it."""
 
     ids_BT: Int64
-    targets_BT: Int64  # NOT_COUNTED: no target
-    documents_BT: Int64 | None  # 0, 1, 2, ... in each window, PADDING; None: no window has a boundary or padding
+    targets_BT: Int64  # NOT_COUNTED: no target (padding, or a token that only marks a beginning)
+    documents_BT: Int64 | None  # 0, 1, 2, ... in each window, or PADDING; None: each window is one document
 
 
 class Windows:
-    """Windows of ``context`` + 1 tokens in random order, every one once an epoch, from another phase each epoch.
+    """Windows of ``context`` + 1 tokens in random order, each once per epoch, at a new offset every epoch.
 
-    The windows of an epoch lie end to end (the last target of one is the first token of the next), from a random
-    phase on; what is left over at the two ends is less than two windows and comes in other epochs. ``at`` depends on
-    nothing but its argument, so the step number is the whole position: resuming needs no state.
+    The windows of an epoch lie end to end (the last target of one is the first token of the next), starting at a
+    random offset; less than two windows are left over at the ends, and come up in other epochs. ``at`` depends only on
+    its argument, so the step number is the whole position: resuming needs no state.
 
-    Raises TextError when the text is shorter than one window.
+    Raises TextError if the text is shorter than one window.
     """
 
     def __init__(self, tokens: Tokens, *, context: int, batch: int, seed: int) -> None:
@@ -42,21 +42,21 @@ class Windows:
             raise OptionError(f"seed {seed}: must be 0 or more")
         if len(tokens) < context + 1:
             raise TextError(
-                f"the text has {len(tokens)} tokens; a window needs {context + 1}, context {context} and the next; "
+                f"the text has {len(tokens)} tokens; a window needs {context + 1}, context {context} plus one; "
                 "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
             )
         self.context = context
         self.batch = batch
         self._tokens = tokens
         self._seed = seed
-        # one fewer than fit, so that the phase is free to move by a whole context
+        # one fewer than fit, so that the offset can move by a whole context
         self._count = max(1, (len(tokens) - 1) // context - 1)
         self._slack = len(tokens) - 1 - self._count * context
         self._epoch = -1
         self._places: Int64 = np.empty(0, dtype=np.int64)
 
     def at(self, step: int) -> Batch:
-        """The batch of a step, 0 or more: always the same for the same step, whatever was asked before."""
+        """The batch of a step, counted from 0: always the same for the same step, whatever came before."""
         places = np.empty(self.batch, dtype=np.int64)
         filled = 0
         while filled < self.batch:
@@ -69,19 +69,20 @@ class Windows:
     def _shuffled(self, epoch: int) -> Int64:
         if epoch != self._epoch:
             random = np.random.default_rng((self._seed, epoch))
-            phase = random.integers(self._slack + 1)
-            self._places = phase + self.context * random.permutation(self._count)
+            offset = random.integers(self._slack + 1)
+            self._places = offset + self.context * random.permutation(self._count)
             self._epoch = epoch
         return self._places
 
 
 def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None = None) -> Iterator[Batch]:
-    """Every token after the first once as a target, in order: N - 1 targets for N tokens, in windows of ``context``.
+    """Windows of ``context`` tokens in order; every token after the first is a target once, N - 1 for N tokens.
 
-    A window begins ``stride`` tokens after the one before it (``context`` unless given), and counts as targets only
-    what that one did not reach: all but the first ``context`` are predicted from more than ``context - stride`` tokens.
-    The last batch may have fewer windows; its last window is padded with PADDING documents and NOT_COUNTED targets.
-    Raises TextError when there is nothing to predict, OptionError for a stride that would leave tokens out.
+    Tokens that only mark a beginning are no targets. Each window begins ``stride`` tokens after the previous one
+    (``context`` unless given) and counts only the targets that one did not reach, so all but the first ``context`` are
+    predicted from more than ``context - stride`` tokens. The last batch may have fewer windows; its last window is
+    padded with PADDING documents and NOT_COUNTED targets.
+    Raises TextError if there is nothing to predict, OptionError for a stride that would skip tokens.
     """
     _check(context, batch)
     stride = context if stride is None else stride
@@ -92,7 +93,7 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
         raise TextError(f"the text has {len(tokens)} token(s); at least 2 are needed; give more text")
     count = 1 + max(0, -(-(targets - context) // stride))
     whole = count if targets == (count - 1) * stride + context else count - 1
-    full = whole // batch * batch  # windows in batches that need no padding
+    full = whole // batch * batch  # windows in batches without padding
     for first in range(0, full, batch):
         yield _counted_once(_batch(tokens, stride * np.arange(first, first + batch), context), first, stride)
     if full == count:
@@ -110,7 +111,7 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
 
 
 def _counted_once(batch: Batch, first: int, stride: int) -> Batch:
-    """Without the targets that the window before each has; ``first`` is the number of the first window."""
+    """Drops the targets that the previous window has; ``first`` is the number of the first window."""
     context = batch.targets_BT.shape[1]
     batch.targets_BT[0 if first else 1 :, : context - stride] = NOT_COUNTED
     return batch
@@ -124,16 +125,19 @@ def _check(context: int, batch: int) -> None:
 
 def _batch(tokens: Tokens, places: Int64, context: int) -> Batch:
     windows = np.lib.stride_tricks.sliding_window_view(tokens.ids, context + 1)[places]
+    targets_BT = windows[:, 1:].astype(np.int64)
+    if tokens.begin_only:
+        targets_BT[np.isin(targets_BT, tokens.begin_only)] = NOT_COUNTED
     return Batch(
         ids_BT=windows[:, :-1].astype(np.int64),
-        targets_BT=windows[:, 1:].astype(np.int64),
+        targets_BT=targets_BT,
         documents_BT=_documents(tokens, places, context),
     )
 
 
 def _documents(tokens: Tokens, places: Int64, context: int) -> Int64 | None:
-    """Numbers of the documents in each window from 0 on, or None when each window lies in a single one."""
-    # starts inside a window; one at its very beginning is no boundary
+    """Document numbers in each window, from 0; None if each window lies in one document."""
+    # starts inside a window; one at its very beginning is not a boundary
     first = np.searchsorted(tokens.starts, places, side="right")
     counts = np.searchsorted(tokens.starts, places + context, side="left") - first
     total = int(counts.sum())

@@ -1,20 +1,20 @@
-"""One display string per id: whole characters, visible white space, fragments of a character numbered."""
+"""One display string per id: whole characters, visible white space, numbered fragments of characters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-_SUBSCRIPTS = "₀₁₂₃₄"  # UTF-8 has four bytes a character at most
+_SUBSCRIPTS = "₀₁₂₃₄"  # UTF-8 has at most four bytes per character
 _VISIBLE = {"\n": "⏎", "\t": "⇥", " ": "·", "\x7f": "␡"}
 
 
 def labels(parts: Sequence[bytes]) -> list[str]:
-    """Labels of ids that stand for these bytes.
+    """The labels of ids that stand for these bytes.
 
-    An id that holds only some bytes of a character shows the whole character with its number among the ids that
-    share it: 你₁ 你₂ 你₃. A space is shown as ·, a newline as ⏎, a tab as ⇥, other white space as ␣, control
-    characters by their pictures (␀), a byte that belongs to no character as <0xE4>.
+    An id with only some bytes of a character shows the whole character and its number among the ids that share it:
+    你₁ 你₂ 你₃. A space is shown as ·, a newline as ⏎, a tab as ⇥, other white space as ␣, control characters by their
+    Unicode pictures (␀), a byte of no character as <0xE4>.
     """
     ends = list(accumulate(len(part) for part in parts))
     shown = [""] * len(parts)
@@ -35,7 +35,7 @@ def labels(parts: Sequence[bytes]) -> list[str]:
 
 
 def _characters(data: bytes) -> Iterator[tuple[int, int, str]]:
-    """Start, end and display of each character; a byte that is not UTF-8 stands alone."""
+    """Start, end and display of each character; a byte that is not UTF-8 stands for itself."""
     start = 0
     for character in data.decode("utf-8", "surrogateescape"):
         code = ord(character)

@@ -1,4 +1,4 @@
-"""The kinds of tokenizer in the tokenizers library's terms: how each is made, how a loaded one is recognised."""
+"""The kinds of tokenizer that are learned here, and how to recognise them in a tokenizer.json."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ log = logging.getLogger(__name__)
 
 SEPARATOR = "<|endoftext|>"
 
-# Words of Qwen 2 and 3: like GPT-2's, but a newline never joins what follows it and every digit stands alone. What
-# is trained here has Qwen 3's shape; and text can be cut at any line end (pieces.py), also between paragraphs.
+# Words of Qwen 2 and 3: like GPT-2's, but a newline never joins what follows and each digit is a word. Models trained
+# here have Qwen 3's shape; and text can be cut at any line end (pieces.py), even between paragraphs.
 QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
-# BPE is learned from a part of the text spread evenly over it, 4 to 8 MB: the learner keeps 90 bytes per byte
-# of Chinese (its words are whole phrases, nearly all different): 8 MB need 0.7 GB, 13.4 MB 1.2 GB. Bytes per token
-# lost against learning from all, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with
-# 32,768; books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
+# BPE is learned from 4 to 8 MB spread evenly over the text: the learner needs 90 bytes per byte of Chinese (its words
+# are whole phrases, nearly all different), so 8 MB take 0.7 GB, 13.4 MB 1.2 GB. Loss in bytes per token against
+# learning from everything, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with 32,768;
+# books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
 
 
 def vocabulary_size(text_bytes: int) -> int:
-    """Tokens of a byte-level BPE for so many bytes of text: the power of two nearest to the root, 512 to 65,536.
+    """Size of a byte-level BPE vocabulary for this much text: the power of two nearest the root, 512 to 65,536.
 
-    Heaps' law: the distinct words of a text grow about as the root of its length, so the share of tokens too rare
-    to be learned stays the same: 1 MB gives 1,024, 13 MB 4,096, 59 MB 8,192. 65,536 is the last that fits 16 bits.
+    Heaps' law: the number of distinct words grows about as the root of the text's length, so the share of tokens too
+    rare to learn stays the same: 1 MB gives 1,024, 13 MB 4,096, 59 MB 8,192. 65,536 is the last that fits 16 bits.
     """
     return 2 ** min(16, max(9, round(math.log2(max(1, text_bytes)) / 2)))
 
@@ -51,7 +51,7 @@ def byte_characters() -> dict[str, int]:
 
 
 def bytes_tokenizer() -> tokenizers.Tokenizer:
-    """Ids 0 to 255 are the bytes of the text's UTF-8; 256 is the separator."""
+    """Ids 0 to 255 are the bytes of UTF-8; 256 is the separator."""
     made = tokenizers.Tokenizer(models.BPE(vocab=byte_characters(), merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()
@@ -59,7 +59,7 @@ def bytes_tokenizer() -> tokenizers.Tokenizer:
 
 
 def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
-    """Ids are the characters in code point order, then the separator. Others make the library raise, not skip."""
+    """Ids are the characters in code point order, then the separator. The library raises for any other character."""
     vocabulary = {character: n for n, character in enumerate(sorted(characters))}
     made = tokenizers.Tokenizer(models.WordLevel(vocab=vocabulary))
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
@@ -75,10 +75,10 @@ def bpe_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Tokenize
     documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
     kept, text_bytes = _spread(cut(documents, CUT_QWEN2), LEARN_BYTES)
     if not text_bytes:
-        raise TextError("no text to learn a vocabulary from: it is empty")
+        raise TextError("the text is empty: there is nothing to learn a vocabulary from")
     trainer = trainers.BpeTrainer(
         vocab_size=(size or vocabulary_size(text_bytes)) - 1,  # the separator is added below
-        min_frequency=2,  # a pair seen once is no word but a memory of the place
+        min_frequency=2,  # a pair seen only once is an accident, not a word
         initial_alphabet=sorted(byte_characters()),
         show_progress=False,
     )
@@ -97,7 +97,7 @@ def _bpe_untrained() -> tokenizers.Tokenizer:
 
 
 def _spread(blocks: Iterable[Block], limit: int) -> tuple[list[str], int]:
-    """Every k-th block, k the least power of two that keeps them within ``limit`` bytes, and the bytes of all."""
+    """Every k-th block, and the bytes of all; k is the least power of two that keeps them within ``limit`` bytes."""
     kept: list[str] = []
     held = total = 0
     step = 1
@@ -113,7 +113,7 @@ def _spread(blocks: Iterable[Block], limit: int) -> tuple[list[str], int]:
             kept = kept[::2]
             held = sum(len(text.encode()) for text in kept)
     if held < total:
-        log.info("vocabulary learned from %.1f of %.1f MB, spread evenly over the text", held / 1e6, total / 1e6)
+        log.info("learning the vocabulary from %.1f of %.1f MB, spread evenly over the text", held / 1e6, total / 1e6)
     return kept, total
 
 
@@ -123,15 +123,15 @@ def _with_separator(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
 
 
 def state_of(made: tokenizers.Tokenizer) -> dict[str, Any]:
-    """The tokenizer.json as values."""
+    """The content of the tokenizer.json as a dict."""
     return json.loads(made.to_str())
 
 
 def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
-    """The kind ("bytes", "characters", "bpe" or "file") and where its text may be cut (None: nowhere).
+    """The kind ("bytes", "characters", "bpe" or "file"), and the rule for cutting its texts (None: never).
 
-    Where a rule is returned, an id stands for the same text wherever it is, so that bytes of text can be counted
-    per id. Both hold only without a normalizer and for the patterns described in pieces.py.
+    If there is a rule, an id stands for the same text everywhere, so bytes can be counted per id. That holds only
+    without a normalizer and for the patterns in pieces.py.
     """
     singles = {"bytes": bytes_tokenizer(), "characters": characters_tokenizer("a")}
     for kind, known in singles.items():
@@ -145,7 +145,7 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
 
 
 def _holds_singles(state: dict[str, Any]) -> bool:
-    """Whether every token beside the separator is one character (for bytes: one that stands for a byte)."""
+    """Whether every token but the separator is one character (for bytes: one that stands for a byte)."""
     model, added = state["model"], [token["content"] for token in state["added_tokens"]]
     if added != [SEPARATOR] or any(len(token) != 1 for token in model["vocab"]):
         return False

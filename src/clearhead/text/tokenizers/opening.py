@@ -1,4 +1,4 @@
-"""The files of a tokenizer in a folder, read as transformers reads them."""
+"""Opens a tokenizer from the files of a folder, as transformers does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clearhead.errors import FolderError, shown
 from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
 from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
-from clearhead.text.tokenizers.vocabularies import Kind, build, kind_of, text_of
+from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -24,27 +24,29 @@ TEMPLATE = "chat_template.jinja"
 TEMPLATES = "additional_chat_templates"
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
-LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library takes a minute and 20 GB to write ids of 2**32
-LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB, and what is parsed takes 20 times as much
+LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
+LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB; parsed, it takes 20 times that
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What a folder's tokenizer is made of.
+    """The parts of a folder's tokenizer.
 
-    config: tokenizer_config.json's entries and the tokens by role; None when there is no such file and no role
-    templates: chat templates by name, the usual one "default"
+    config: tokenizer_config.json's entries and the tokens by role; None without either
+    templates: chat templates by name; the usual one is "default"
+    ends: the ids that end a text, by generation_config.json or config.json
     """
 
     library: tokenizers.Tokenizer
     config: dict[str, Any] | None
     templates: dict[str, str]
+    ends: frozenset[int]
 
 
 def open_tokenizer(path: Path) -> Opened:
-    """A tokenizer.json, or a folder with one or with the vocabulary of a known class.
+    """Opens a tokenizer.json, or a folder with one or with the vocabulary of a known class.
 
-    Raises FolderError for what is missing, damaged or not understood.
+    Raises FolderError if something is missing, damaged or unsupported.
     """
     folder = path if path.is_dir() else path.parent
     file = path / TOKENIZER if path.is_dir() else path
@@ -54,28 +56,33 @@ def open_tokenizer(path: Path) -> Opened:
     named = described.get("tokenizer_class")
     if settings.get("tokenizer_class") is None and isinstance(named, str):
         settings["tokenizer_class"] = named
-    name, kind = kind_of(folder, settings, described.get("model_type"))
+    name, known = class_of(folder, settings, described.get("model_type"))
     if path.is_dir() and not file.exists():
-        library = build(folder, name, kind, settings)
+        library = build(folder, name, known, settings)
         settings.setdefault("tokenizer_class", name)
     else:
         library = _library(file)
-        if kind.flags is not None:
-            kind.flags(library, settings)
-        kind = Kind(roles=kind.roles)
-    for role, token in kind.roles.items():
+        if known.flags is not None:
+            known.flags(library, settings)
+        known = TokenizerClass(roles=known.roles)
+    for role, token in known.roles.items():
         settings.setdefault(f"{role}_token", token)
     _add(library, settings, folder)
     _check(library, file)
     roles = {role: token for role, token in role_tokens(settings).items() if library.token_to_id(token) is not None}
-    if kind.finish is not None:
-        kind.finish(library, roles, settings)
+    if known.finish is not None:
+        known.finish(library, roles, settings)
     kept = {**settings, **{f"{role}_token": token for role, token in roles.items()}}
-    return Opened(library=library, config=kept if kept or config is not None else None, templates=_templates(folder))
+    return Opened(
+        library=library,
+        config=kept if kept or config is not None else None,
+        templates=_templates(folder),
+        ends=_ends(read_settings(folder / "generation_config.json") or {}, described),
+    )
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
-    """The table in a .json file; None when there is no such file. Raises FolderError for anything else."""
+    """The JSON object in a file; None if there is no file. Raises FolderError for anything else."""
     try:
         table = json.loads(read_bounded(path, LARGEST_SETTINGS).decode())
     except FileNotFoundError:
@@ -85,8 +92,15 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as fault:
         raise FolderError(f"{path}: truncated or altered: {fault}; copy it again from where it came") from fault
     if not isinstance(table, dict):
-        raise FolderError(f"{path}: altered: it holds no table of settings; copy it again")
+        raise FolderError(f"{path}: altered: not a JSON object; copy it again")
     return cast(dict[str, Any], table)
+
+
+def _ends(generation: Mapping[str, Any], described: Mapping[str, Any]) -> frozenset[int]:
+    """eos_token_id, one id or a list, of the first file that has it. The generation room checks the values."""
+    named = (generation if "eos_token_id" in generation else described).get("eos_token_id")
+    listed = cast(list[Any], named) if isinstance(named, list) else [named]
+    return frozenset(token for token in listed if isinstance(token, int) and not isinstance(token, bool))
 
 
 def _library(file: Path) -> tokenizers.Tokenizer:
@@ -112,7 +126,7 @@ def _check(library: tokenizers.Tokenizer, file: Path) -> None:
 
 
 def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of special_tokens_map.json, which counts where tokenizer_config.json has no table of added tokens."""
+    """Entries of special_tokens_map.json, which applies if tokenizer_config.json has no table of added tokens."""
     if "added_tokens_decoder" in config:
         return {}
     table = read_settings(folder / "special_tokens_map.json") or {}
@@ -120,7 +134,7 @@ def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Path) -> None:
-    """Adds the tokens that settings and added_tokens.json name and the library does not know as added tokens yet."""
+    """Adds the tokens in settings and added_tokens.json that are not yet added tokens of the library."""
     roles = role_tokens(settings)
     listed = [
         (id_of(key, CONFIG), added_token(value, f"{CONFIG}: added_tokens_decoder"))
@@ -129,51 +143,51 @@ def _add(library: tokenizers.Tokenizer, settings: Mapping[str, Any], folder: Pat
     if "added_tokens_decoder" not in settings:
         special = set(roles.values())
         for text, number in (read_settings(folder / "added_tokens.json") or {}).items():
-            habits = {"content": text, "special": text in special, "normalized": text not in special}
-            listed.append((id_of(number, "added_tokens.json"), added_token(habits, "added_tokens.json")))
+            table = {"content": text, "special": text in special, "normalized": text not in special}
+            listed.append((id_of(number, "added_tokens.json"), added_token(table, "added_tokens.json")))
     listed.sort(key=lambda item: item[0])
     with_special(library, [token for _, token in listed])
     for number, token in listed:
         if library.token_to_id(token.content) != number:
             raise FolderError(
                 f"{folder}: the added token {shown(token.content)} has the id {number} in one file and "
-                f"{library.token_to_id(token.content)} by the others; copy the tokenizer's files again"
+                f"{library.token_to_id(token.content)} in the others; copy the tokenizer's files again"
             )
     named = {token.content: token for _, token in listed}
     tokens = [
         named.get(roles[role], added_token(settings[f"{role}_token"], f"{role}_token"))
         for role in roles
-        if library.token_to_id(roles[role]) is not None  # one beyond the vocabulary would have no embedding
+        if library.token_to_id(roles[role]) is not None  # a token outside the vocabulary has no embedding
     ]
     extra = [token for name in EXTRA for token in _list(settings.get(name), name)]
     with_special(library, [*tokens, *(token for token in extra if library.token_to_id(token.content) is not None)])
 
 
 def _list(value: object, name: str) -> list[AddedToken]:
-    """More special tokens, listed or by names of their own."""
+    """More special tokens: a list, or a table by name."""
     listed = list(cast(Mapping[str, Any], value).values()) if isinstance(value, dict) else value or []
     if not isinstance(listed, list):
-        raise FolderError(f"{CONFIG}: {name} is no list: {shown(value)}; copy it again")
+        raise FolderError(f"{CONFIG}: {name} is not a list: {shown(value)}; copy it again")
     return [added_token(token, name) for token in cast(list[object], listed)]
 
 
 def id_of(value: object, where: str) -> int:
-    """A token's id, as a number or written as one."""
+    """A token's id, from a number or a string of digits."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value) if len(value) < 10 else -1
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < LARGEST_VOCABULARY:
-        raise FolderError(f"{where}: {shown(value)} is not the id of a token; copy it again")
+        raise FolderError(f"{where}: {shown(value)} is not a token id; copy it again")
     return value
 
 
 def _table(value: object, name: str) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, dict):
-        raise FolderError(f"{CONFIG}: {name} is no table: {shown(value)}; copy it again")
+        raise FolderError(f"{CONFIG}: {name} is not a table: {shown(value)}; copy it again")
     return cast(Mapping[str, Any], value or {})
 
 
 def _templates(folder: Path) -> dict[str, str]:
-    """Templates in files of their own, which go before those of tokenizer_config.json."""
+    """Chat templates in files of their own, which override those in tokenizer_config.json."""
     files = {"default": folder / TEMPLATE}
     files |= {path.stem: path for path in sorted((folder / TEMPLATES).glob("*.jinja"))}
     found: dict[str, str] = {}
@@ -192,7 +206,7 @@ def _templates(folder: Path) -> dict[str, str]:
 
 
 def templates_in(config: Mapping[str, Any]) -> dict[str, str]:
-    """Templates of tokenizer_config.json: one text, or a list of named ones. Raises FolderError for anything else."""
+    """Chat templates in tokenizer_config.json: a string, or a list of named ones. Raises FolderError otherwise."""
     value = config.get("chat_template")
     if value is None:
         return {}
@@ -204,5 +218,5 @@ def templates_in(config: Mapping[str, Any]) -> dict[str, str]:
     except (TypeError, KeyError):
         found = {None: None}
     if not all(isinstance(name, str) and isinstance(text, str) for name, text in found.items()):
-        raise FolderError(f"{CONFIG}: chat_template is neither a text nor a list of named ones; copy it again")
+        raise FolderError(f"{CONFIG}: chat_template is neither a string nor a list of named ones; copy it again")
     return cast(dict[str, str], found)

@@ -1,4 +1,4 @@
-"""Tokens with a role: which they are in a released folder, and which a tokenizer puts around a text."""
+"""Special tokens: the role of each in a released folder, and those that a tokenizer puts around a text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 def role_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The token of each role, by entries such as "bos_token", in transformers' order. Raises FolderError for others."""
+    """The token of each role, from entries such as "bos_token", in transformers' order.
+
+    Raises FolderError for a value that is not a token.
+    """
     found: dict[str, str] = {}
     for role in ROLES:
         value = settings.get(f"{role}_token")
@@ -24,36 +27,36 @@ def role_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def added_token(value: object, where: str) -> AddedToken:
-    """A special token as tokenizer_config.json writes it: its text, or a table with its habits at white space."""
+    """A special token as tokenizer_config.json writes it: its text, or a table with its options (lstrip, ...)."""
     if isinstance(value, str) and _whole(value):
         return AddedToken(value, special=True)
     table = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
-    habits = {name: table.get(name, False) for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
+    options = {name: table.get(name, False) for name in ("lstrip", "rstrip", "single_word", "normalized", "special")}
     content = table.get("content")
     if (
         not isinstance(content, str)
         or not _whole(content)
-        or not all(isinstance(habit, bool) for habit in habits.values())
+        or not all(isinstance(option, bool) for option in options.values())
     ):
         raise FolderError(f"{where}: {shown(value)} is not a token; copy the tokenizer's files again")
-    return AddedToken(content, **{"special": True, **habits} if "special" in table else {**habits, "special": True})
+    return AddedToken(content, **(options if "special" in table else {**options, "special": True}))
 
 
 def _whole(text: str) -> bool:
-    """True for text in which no character is half (a lone surrogate), and some is."""
+    """Whether a text is not empty and has no lone surrogate (half a character)."""
     return bool(text) and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def with_special(library: tokenizers.Tokenizer, tokens: Iterable[AddedToken]) -> None:
-    """Makes these tokens whole words wherever they are written; those that are added tokens stay as they are."""
+    """Registers these tokens, so that they are never split; existing added tokens stay as they are."""
     known = {token.content for token in library.get_added_tokens_decoder().values()}
     library.add_tokens([token for token in tokens if token.content not in known])
 
 
 def edges(post_processor: Mapping[str, Any] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids that a tokenizer.json's post-processor puts before and after a single text.
+    """The ids that a tokenizer.json's post-processor puts before and after a single text.
 
-    Raises FolderError for a kind of post-processor that is not known, so that none is passed over.
+    Raises FolderError for an unknown kind of post-processor, rather than ignore it.
     """
     found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     steps = [] if post_processor is None else [post_processor]
@@ -66,9 +69,9 @@ def edges(post_processor: Mapping[str, Any] | None) -> tuple[tuple[int, ...], tu
             found.append(((step["cls"][1],), (step["sep"][1],)))
         elif kind == "TemplateProcessing":
             found.append(_template(step))
-        elif kind != "ByteLevel":  # which only moves the places that tokens are said to have in the text
-            raise FolderError(f"tokenizer.json: the post-processor {shown(kind)} is not known, so texts would differ")
-    if len(found) > 1:  # the library takes what the first gives for a pair of texts
+        elif kind != "ByteLevel":  # which only changes the reported offsets
+            raise FolderError(f"tokenizer.json: unknown post-processor {shown(kind)}; without it texts would differ")
+    if len(found) > 1:  # the library would take the first one's result for a pair of texts
         raise FolderError(f"tokenizer.json: {len(found)} post-processors add tokens; one is supported")
     return found[0] if found else ((), ())
 
@@ -94,7 +97,7 @@ def put_around(
 ) -> None:
     """Gives the library a post-processor that puts these tokens of its vocabulary before and after a text.
 
-    Of a pair each text has them around it, the second text ``second`` in front where that differs (BERT: nothing).
+    In a pair, both texts get them; ``second`` replaces ``front`` for the second text (BERT: nothing).
     """
     before, after = list(front), list(back)
     single = _around("A", 0, before, after)

@@ -1,4 +1,4 @@
-"""Text from ids as they come, one at a time, without ever giving half a character."""
+"""Text from ids as they arrive, one at a time, without ever yielding half a character."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Protocol
 
 
 class TextStream(Protocol):
-    """All pushes and the finish, joined, are the decoded text of all ids.
+    """The pushes and the finish, joined, are the decoded text of all ids.
 
-    (Where SentencePiece's byte tokens spell no UTF-8, the number of U+FFFD may differ: its decoder spoils bytes before
-    the wrong one as well, which a stream has shown by then.)
+    (Except that the number of U+FFFD may differ if SentencePiece's byte tokens are not UTF-8: its decoder also replaces
+    bytes before the wrong one, which a stream has already shown.)
     """
 
     def push(self, token: int) -> str:
-        """The characters that this id completes; "" while one is still missing bytes."""
+        """The characters that this id completes; "" while a character lacks bytes."""
         ...
 
     def finish(self) -> str:
-        """What was held back: U+FFFD for a character that never came whole."""
+        """What was held back: U+FFFD for a character that stayed incomplete."""
         ...
 
 
@@ -38,16 +38,16 @@ class ByteStream:
 
 
 class WindowStream:
-    """For tokenizers whose ids decode differently by their neighbours (a first "▁" gives no space, for instance).
+    """For tokenizers whose ids decode differently next to others (a first "▁" yields no space, for instance).
 
-    Decodes the ids given since the text was last whole together with those of the step before, and gives what is
+    Decodes the ids since the last complete character together with those of the step before it, and yields what is
     new: the cost of a push does not grow with the text.
     """
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
         self._decode = decode
         self._ids: list[int] = []
-        self._known = 0  # how many of the ids are already shown
+        self._known = 0  # how many of the ids have been shown
 
     def push(self, token: int) -> str:
         self._ids.append(token)

@@ -1,4 +1,4 @@
-"""Text to ids and back: one face over the tokenizers library, so that every tokenizer saves as a tokenizer.json."""
+"""Text to ids and back: a wrapper of the tokenizers library, so every tokenizer saves as a tokenizer.json."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import logging
 import operator
 import re
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -33,6 +32,7 @@ from clearhead.text.tokenizers.learned import (
     state_of,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
+from clearhead.text.tokenizers.refusals import check_whole, encoding_errors
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 
@@ -47,14 +47,17 @@ _Bytes = bytes  # the class below has a constructor of that name
 class Tokenizer:
     """A tokenizer of kind "bytes", "characters", "bpe" (learned here) or "file" (any other).
 
-    vocab_size: ids lie below it; those in ``gaps`` stand for nothing
-    front, back: ids that stand before and after a text: <|endoftext|> before it for kinds learned here, what the
-    post-processor of a file adds for the others. Written in a text, <|endoftext|> is that token, as in every tool that
-    opens the tokenizer.json: a file may hold several documents that way. Nothing else is added, nothing cut off.
-    separator: the one id in front, None where there is none or several
-    unknown: the id for what the vocabulary lacks, None where it has every text (bytes) or says what it lacks
-    roles: tokens by role (special.ROLES); templates: chat templates by name, the usual one "default"
-    cuts: where a long text may be cut without a change to its ids (pieces.py); None: nowhere
+    vocab_size: above every id; the ids in ``gaps`` are not used
+    front, back: ids before and after a text: <|endoftext|> in front for the kinds learned here, for others what the
+    file's post-processor adds. <|endoftext|> written in a text is that token, as in every tool that opens the
+    tokenizer.json, so one file can hold several documents. Nothing else is added, nothing is truncated.
+    separator: the id in front if there is exactly one, else None
+    document_end: ids that end each document of a token stream: ``back``, and in training the end token
+    begin_only: ids in front that never end a text (<s>): they are never predicted
+    unknown: the id for text outside the vocabulary; None if there is no such text (bytes), or encoding it is an error
+    roles: tokens by role (special.ROLES)
+    templates: chat templates by name; the usual one is "default"
+    cuts: the rule for cutting long texts without changing their ids (pieces.py); None: never
     """
 
     def __init__(
@@ -62,8 +65,11 @@ class Tokenizer:
         library: tokenizers.Tokenizer,
         config: dict[str, Any] | None = None,
         templates: Mapping[str, str] | None = None,
+        *,
+        ends: Collection[int] = (),
     ) -> None:
-        library.no_truncation()  # some files ask for both, silently
+        """config: the entries of tokenizer_config.json. ends: the ids that end a text, by the model's config."""
+        library.no_truncation()  # some files switch both on
         library.no_padding()
         self._library = library
         state = state_of(library)
@@ -79,14 +85,17 @@ class Tokenizer:
         else:
             self.front, self.back = (marker,), ()
         self.separator = self.front[0] if len(self.front) == 1 else None
-        # the least type that holds every id: half the disk and memory for vocabularies up to 65,536
+        # the smallest type for the ids: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
         self._config = config if config is not None else _plain_config(marker is not None)
         library.encode_special_tokens = self._config.get("split_special_tokens") is True
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
         self.roles = role_tokens(self._config)
-        # whether the text of ids is the text of their bytes, whatever their neighbours
+        # Ignores ordinary tokens: a default of some config class, meant for another vocabulary.
+        self._ends = frozenset(ends) & library.get_added_tokens_decoder().keys()
+        self.document_end = self.back
+        # whether the text of ids is that of their joined bytes
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
         self._joins = self._bytewise or self.kind == "characters"
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
@@ -95,7 +104,7 @@ class Tokenizer:
 
     @classmethod
     def bytes(cls) -> Tokenizer:
-        """Ids 0 to 255 are the bytes of the text's UTF-8, 256 the separator: nothing is unknown, nothing learned."""
+        """Ids 0 to 255 are the bytes of UTF-8, 256 is the separator: nothing is learned, no text is unknown."""
         return cls(bytes_tokenizer())
 
     @classmethod
@@ -106,69 +115,96 @@ class Tokenizer:
             for part in text.split(SEPARATOR):
                 found.update(part)
         if not found:
-            raise TextError("no characters to learn from: the text is empty")
+            raise TextError("the text is empty: there are no characters to learn")
         return cls(characters_tokenizer(found))
 
     @classmethod
     def train_bpe(cls, texts: Iterable[str], vocab_size: int | None = None) -> Tokenizer:
-        """Byte-level BPE learned from the texts, of at most ``vocab_size`` tokens with bytes and separator.
+        """Byte-level BPE learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
 
-        Its size is kinds.vocabulary_size(bytes of text) unless given; it is smaller when the text has no more to
-        merge. Above kinds.LEARN_BYTES a part spread evenly over the text is learned from (and logged).
+        The size is learned.vocabulary_size(bytes of text) unless given, and smaller if the text has no more pairs to
+        merge. Of more than learned.LEARN_BYTES, a part spread evenly over the text is used (and logged).
         """
         return cls(bpe_tokenizer(texts, vocab_size))
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """A tokenizer.json, or a folder with one, with GPT-2's vocab.json and merges.txt, or with BERT's vocab.txt.
+        """Opens a tokenizer.json, or a folder with one, with GPT-2's vocab.json and merges.txt, or BERT's vocab.txt.
 
-        Tokens by role and chat templates come from the files beside it (opening.py). Raises FolderError when something
-        is missing, damaged or not understood.
+        Tokens by role and chat templates come from the files beside it (opening.py). Raises FolderError if something
+        is missing, damaged or unsupported.
         """
         opened = open_tokenizer(Path(path))
-        return cls(opened.library, opened.config, opened.templates)
+        return cls(opened.library, opened.config, opened.templates, ends=opened.ends)
 
     def of_documents(self) -> Tokenizer:
-        """This tokenizer for training on documents: with <|endoftext|> in front where nothing stands there yet.
+        """This tokenizer for training: it marks documents the way the family's own training data was marked.
 
-        GPT-2 and Qwen were trained with it between documents, though their files put nothing in front of a prompt.
+        GPT-2 and Qwen saw <|endoftext|> between documents, though their files put nothing in front of a prompt: it
+        goes in front. Llama and Gemma saw <s> document </s>, though their files add only <s>: the end token goes into
+        ``document_end``, unless it is also the token in front.
         """
-        if self.front or self._library.token_to_id(SEPARATOR) is None:
-            return self
-        library = tokenizers.Tokenizer.from_str(self.to_json())
-        put_around(library, [SEPARATOR])
-        marked = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
-        return Tokenizer(library, marked, self._template_files)
+        made = self
+        if not self.front and self._library.token_to_id(SEPARATOR) is not None:
+            library = tokenizers.Tokenizer.from_str(self.to_json())
+            put_around(library, [SEPARATOR])
+            config = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
+            made = Tokenizer(library, config, self._template_files, ends=self._ends)
+        end = made.end
+        if end is None or end in (*made.front, *made.back):
+            return made
+        config = dict(made._config)
+        if made.role("eos") is None:  # only the model's config says which it is
+            config["eos_token"] = self._library.id_to_token(end)
+        made = Tokenizer(made._library, config, self._template_files, ends=self._ends)
+        made.document_end = (*made.back, end)
+        return made
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for tokenizers that make the same ids of the same text."""
+        """Equal for tokenizers that make the same ids of the same text and end documents alike."""
         plain = self._library
-        if plain.post_processor is not None:  # what stands around a text is told by ``front`` and ``back``
+        if plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
             plain = tokenizers.Tokenizer.from_str(plain.to_str())
             plain.post_processor = None
-        return hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20).hexdigest()
+        digest = hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20)
+        if self.document_end:
+            digest.update(str(self.document_end).encode())
+        return digest.hexdigest()
 
     def role(self, name: str) -> int | None:
-        """The id of the token with a role (special.ROLES); None where there is none, or it is not in the vocabulary."""
+        """The id of the token with a role (special.ROLES); None if there is none, or it is not in the vocabulary."""
         token = self.roles.get(name)
         return None if token is None else self._library.token_to_id(token)
 
     @cached_property
     def needed(self) -> int:
-        """Ids a model must have: all but added tokens at the end that stand around no text (Gemma 3's for pictures)."""
+        """Ids that a model must have: all but trailing added tokens that go around no text (Gemma 3's for images)."""
         ids = self._library.get_vocab(with_added_tokens=False).values()
         return max([*ids, *self.front, *self.back]) + 1
 
     @property
     def end(self) -> int | None:
-        """The id with which a model ends a text, as far as the tokenizer tells: the separator, else the role eos."""
+        """The id that ends a text: <|endoftext|> if it is the separator, else the role eos; None if unknown.
+
+        If the model's config names ends, the first of the two that is among them, or the lowest of them.
+        """
         marker = self._library.token_to_id(SEPARATOR)
-        return marker if marker is not None and self.separator == marker else self.role("eos")
+        known = [marker if marker == self.separator else None, self.role("eos")]
+        fitting = [token for token in known if token is not None and (not self._ends or token in self._ends)]
+        return fitting[0] if fitting else min(self._ends, default=None)
+
+    @property
+    def begin_only(self) -> tuple[int, ...]:
+        """Ids in front that never end a text. If no end is known, a separator marks both."""
+        ends = self._ends if self.end is None else {self.end, *self._ends}
+        if not ends and self.separator is not None:
+            return ()
+        return tuple(token for token in self.front if token not in ends)
 
     @property
     def counted(self) -> str:
-        """What an error adds to a number of tokens that counts those around the text."""
+        """A clause for errors: which special tokens a number of tokens includes."""
         if self.end is not None and self.end == self.separator:
             return " with the separator in front"
         return " with the special tokens around it" if self.front or self.back else ""
@@ -180,37 +216,37 @@ class Tokenizer:
     def save(self, folder: str | Path) -> None:
         """Writes tokenizer.json, tokenizer_config.json and chat templates as transformers' AutoTokenizer reads them."""
         place = Path(folder)
-        with replacing(place / TOKENIZER) as file:
-            file.write(self.to_json().encode())
         with replacing(place / CONFIG) as file:
-            file.write(json.dumps(self._config, indent=2).encode())  # a half character in it stays an escape
+            file.write(json.dumps(self._config, indent=2).encode())  # ASCII: a lone surrogate stays an escape
         refuse_link(place / TEMPLATES)
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
+        with replacing(place / TOKENIZER) as file:  # last, so that a folder with it has the rest
+            file.write(self.to_json().encode())
 
     def encode(self, text: str) -> list[int]:
-        """Ids of the text alone, nothing added. Raises TextError naming a character outside the vocabulary."""
+        """Ids of the text, nothing added. Raises TextError for a character outside the vocabulary."""
         return self.encode_arrays([text])[0].tolist()
 
     def encode_arrays(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of many texts, on all cores, in ``dtype``."""
         for text in texts:
-            _check_whole(text)
+            check_whole(text)
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
-        with _understood():
+        with encoding_errors():
             found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
-        """Ids of whole texts, each with the bytes of UTF-8 between the end of the id before and its own.
+        """Ids of whole texts, each with the bytes of UTF-8 from the end of the previous id to its own end.
 
-        For tokenizers whose ids do not stand for the same text everywhere. What follows the last id is added to it.
+        For tokenizers whose ids do not stand for the same text everywhere. The last id gets the rest of the text.
         """
         measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
         for text in texts:
-            _check_whole(text)
-        with _understood():
+            check_whole(text)
+        with encoding_errors():
             encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
         for text, found in zip(texts, encodings, strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
@@ -220,54 +256,55 @@ class Tokenizer:
         return measured
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
-        """Bytes of UTF-8 that each id stands for, [V]; 0 for those in front. Exact only where ``cuts`` is set."""
+        """Bytes of UTF-8 that each id stands for, [V], 0 for those around a document. Exact only if ``cuts`` is set."""
+        around = (*self.front, *self.document_end)
         lengths = np.zeros(self.vocab_size, dtype=np.int32)
         for token, part in self._parts.items():
-            lengths[token] = len(part) if token not in self.front else 0
+            lengths[token] = len(part) if token not in around else 0
         return lengths
 
     def encode_document(self, text: str) -> list[int]:
-        """``encode`` with ``front`` and ``back`` around it, as documents stand in training.
+        """``encode`` between ``front`` and ``back``.
 
-        A text that begins with a written <|endoftext|> has it already where that is what stands in front.
+        If <|endoftext|> is what stands in front, a text that begins with it gets no second one.
         """
         ids = self.encode(text)
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
         return ids if written else [*self.front, *ids, *self.back]
 
     def note_unknown(self, ids: Sequence[int] | Ids) -> None:
-        """Logs how many of the ids stand for what the vocabulary lacks, where any do: the model sees none of it."""
+        """Logs how many of the ids are unknown, if any: the model does not see that text."""
         count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
         if count:
             are = "is" if count == 1 else "are"
             log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", many(len(ids), "token"), are)
 
     def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
-        """The messages as one text, by the model's chat template; rules and errors are those of ``templates.render``.
+        """The messages as one text, by the model's chat template; see ``templates.render`` for options and errors.
 
-        The template reads the tokens by role ("bos_token", ...). Its text needs ``encode`` alone: what stands in front
-        is in it. Raises TextError when there is no template.
+        The template can use the tokens by role ("bos_token", ...). Pass its text to ``encode``: it already has what
+        belongs in front. Raises TextError if there is no template.
         """
         template = self.templates.get("default")
         if template is None:
             named = f"; it has templates named {', '.join(self.templates)}" if self.templates else ""
             raise TextError(
-                f"this model has no chat template{named}: it was not trained to answer, or its template is missing; "
-                "let it go on from a text with `clearhead generate`, or put a chat_template.jinja into its folder"
+                f"this model has no chat template{named}: it was not trained to chat, or its template is missing; "
+                "let it continue a text with `clearhead generate`, or put a chat_template.jinja into its folder"
             )
         tokens = {f"{role}_token": token for role, token in self.roles.items()}
         return render(template, messages, prompt=prompt, **{**tokens, **variables})
 
     def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
-        """Ids of two texts that an encoder reads together, and for each the number of its text, as the files say."""
-        _check_whole(first)
-        _check_whole(second)
-        with _understood():
+        """Ids of two texts that an encoder reads together, and the token type (0 or 1) of each."""
+        check_whole(first)
+        check_whole(second)
+        with encoding_errors():
             found = self._library.encode(first, second, add_special_tokens=True)
         return found.ids, found.type_ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids, separators as they are written; bytes that are not UTF-8 give U+FFFD.
+        """The text of the ids, with separators spelled out; bytes that are not UTF-8 become U+FFFD.
 
         Raises TextError for an id outside the vocabulary.
         """
@@ -278,14 +315,14 @@ class Tokenizer:
         return self._library.decode(known, skip_special_tokens=False)
 
     def labels(self, ids: Iterable[int]) -> list[str]:
-        """One display string per id; fragments of a character show it whole (labels.py).
+        """One display string per id; fragments of a character show the whole character (labels.py).
 
         Raises TextError for an id outside the vocabulary.
         """
         return labels([self._part(token) for token in _plain_ids(ids)])
 
     def stream(self) -> TextStream:
-        """A decoder for ids that come one at a time."""
+        """A decoder for ids that arrive one at a time."""
         return ByteStream(self._part) if self._joins else WindowStream(self.decode)
 
     def _part(self, token: int) -> _Bytes:
@@ -296,7 +333,7 @@ class Tokenizer:
 
     @cached_property
     def _parts(self) -> dict[int, _Bytes]:
-        """What each id adds to the text: exactly where ids are joined as bytes, else for display."""
+        """What each id adds to the text: exact if ids are joined as bytes, else for display."""
         characters = byte_characters()
         parts: dict[int, _Bytes] = {}
         for text, token in self._library.get_vocab(with_added_tokens=True).items():
@@ -309,7 +346,7 @@ class Tokenizer:
         return parts
 
     def _code_table(self) -> npt.NDArray[np.uint32] | None:
-        """Ids by byte or by code point, for the two kinds that are a table: 50 to 120 times the library's speed."""
+        """Ids by byte or code point, for the two kinds that are a table lookup: 50 to 120 times the library's speed."""
         if self.kind == "bytes":
             codes = {part[0]: token for token, part in self._parts.items() if token != self.separator}
             table = np.zeros(256, dtype=np.uint32)
@@ -345,41 +382,22 @@ class Tokenizer:
         around = text[max(0, place - 10) : place + 10]
         return TextError(
             f"the character {text[place]!r} (U+{ord(text[place]):04X}) in {around!r} is not among the "
-            f"{self.vocab_size - 1} this tokenizer learned; leave it out, or learn a bpe or bytes tokenizer, "
+            f"{self.vocab_size - 1} this tokenizer learned; remove it, or learn a bpe or bytes tokenizer, "
             "which know every character"
         )
 
 
-@contextmanager
-def _understood() -> Generator[None]:
-    """Raises TextError where the library lacks the token for what it does not know."""
-    try:
-        yield
-    except Exception as fault:  # the library raises Exception itself, nothing narrower
-        raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
-
-
 def _plain_ids(ids: Iterable[int]) -> list[int]:
-    """Python's integers of a list, an array or a tensor of ids. Raises TextError for what is no row of ids."""
+    """A row of ids as Python integers: of a list, an array or a tensor. Raises TextError for anything else."""
     try:
-        return [operator.index(token) for token in ids]
+        return [operator.index(token) for token in ids]  # the library rejects numpy integers
     except TypeError:
         shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
         given = shown(ids) if shape is None else f"{type(ids).__name__} of shape {tuple(shape)} and {dtype}"
         raise TextError(f"ids: {given} was given; it must be one row of whole numbers, such as ids_BT[0]") from None
 
 
-def _check_whole(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as fault:
-        raise TextError(
-            f"half a character (U+{ord(text[fault.start]):04X}) at place {fault.start} of the text; "
-            "give text that is valid Unicode (on the command line: UTF-8)"
-        ) from fault
-
-
 def _plain_config(has_separator: bool) -> dict[str, Any]:
-    """What transformers needs to open the folder; its default would also tidy spaces away in decoded text."""
+    """What transformers needs to open the folder; by default it would also remove spaces from decoded text."""
     special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
     return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}

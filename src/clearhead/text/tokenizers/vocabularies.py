@@ -1,4 +1,4 @@
-"""Tokenizers whose folder has a vocabulary and no tokenizer.json: what transformers' own classes make of one."""
+"""What transformers' tokenizer classes take for granted, and how they build a tokenizer from a vocabulary alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearhead.files import read_bounded
 from clearhead.text.tokenizers.learned import QWEN2_WORDS
 from clearhead.text.tokenizers.special import put_around, role_tokens
 
-TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer's file; the largest in use has 33 MB
+TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
 ENDOFTEXT = "<|endoftext|>"
 BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_ROLES = {
@@ -26,14 +26,14 @@ ROBERTA_ROLES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class TokenizerClass:
     """What one of transformers' tokenizer classes takes for granted.
 
-    files: the vocabulary's, in the order ``build`` takes them; empty where a tokenizer.json is needed
-    roles: tokens by role that need not be named
-    flags: for a tokenizer.json, what tokenizer_config.json's entries change in it
+    files: the vocabulary's, in the order ``build`` takes them; empty if a tokenizer.json is required
+    roles: default tokens by role
     build: the files' paths and tokenizer_config.json's entries -> the tokenizer, without added tokens
-    finish: what is done once roles and added tokens are known
+    flags: applies tokenizer_config.json's entries to a tokenizer.json
+    finish: called once roles and added tokens are known
     """
 
     files: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Kind:
 
 
 def text_of(path: Path) -> str:
-    """The text of a tokenizer's file. Raises FolderError when it cannot be read or is beyond measure."""
+    """The text of a tokenizer file. Raises FolderError if it cannot be read or is too large."""
     try:
         text = read_bounded(path, TOKENIZER_AT_MOST).decode()
     except OSError as fault:
@@ -81,7 +81,7 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
         model = models.BPE(vocab=ids, merges=pairs, continuing_subword_prefix="", end_of_word_suffix="")  # pyright: ignore[reportArgumentType]
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise FolderError(
-            f"{vocabulary} and {merges.name}: truncated, altered or not of one tokenizer: {shown(fault)}; copy both"
+            f"{vocabulary} and {merges.name}: truncated, altered or of two tokenizers: {shown(fault)}; copy both"
         ) from fault
     made = tokenizers.Tokenizer(model)
     made.decoder = decoders.ByteLevel()
@@ -89,7 +89,7 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
 
 
 def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    lines = io.StringIO(text_of(files[0]))  # one token a line; a form feed or U+2028 in one is no end
+    lines = io.StringIO(text_of(files[0]))  # one token per line; a form feed or U+2028 does not end a line
     ids = {line.rstrip("\n"): n for n, line in enumerate(lines)}
     unknown = role_tokens(settings).get("unk", BERT_ROLES["unk"])
     made = tokenizers.Tokenizer(models.WordPiece(vocab=ids, unk_token=unknown))
@@ -121,8 +121,8 @@ def _flags_bert(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None
 
 def _flags_byte_level(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
     words = made.pre_tokenizer
-    if isinstance(words, pre_tokenizers.ByteLevel) and flag(settings, "add_prefix_space", None) is not None:
-        words.add_prefix_space = settings["add_prefix_space"]
+    if isinstance(words, pre_tokenizers.ByteLevel):
+        words.add_prefix_space = flag(settings, "add_prefix_space", False)
         made.pre_tokenizer = words
 
 
@@ -133,8 +133,8 @@ def _around_bert(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings:
 def _around_roberta(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     vocabulary = made.get_vocab(with_added_tokens=True)
     sep, cls = ((token, vocabulary[token]) for token in (_token(roles, "sep"), _token(roles, "cls")))
-    habits = flag(settings, "trim_offsets", True), flag(settings, "add_prefix_space", False)
-    made.post_processor = processors.RobertaProcessing(sep, cls, *habits)
+    options = flag(settings, "trim_offsets", True), flag(settings, "add_prefix_space", False)
+    made.post_processor = processors.RobertaProcessing(sep, cls, *options)
 
 
 def _around_gpt2(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
@@ -146,14 +146,12 @@ def _around_gpt2(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings:
 
 def _token(roles: Mapping[str, str], role: str) -> str:
     if role not in roles:
-        raise FolderError(
-            f"the vocabulary lacks the token that stands around every text as {role}_token; copy it again"
-        )
+        raise FolderError(f"the vocabulary lacks {role}_token, which goes around every text; copy it again")
     return roles[role]
 
 
 def flag(settings: Mapping[str, Any], name: str, default: bool | None) -> Any:
-    """A yes or no of tokenizer_config.json. Raises FolderError for anything else."""
+    """A boolean in tokenizer_config.json. Raises FolderError for anything else."""
     value = settings.get(name)
     if value is not None and not isinstance(value, bool):
         raise FolderError(f"tokenizer_config.json: {name} = {shown(value)} must be true or false; copy it again")
@@ -161,24 +159,30 @@ def flag(settings: Mapping[str, Any], name: str, default: bool | None) -> Any:
 
 
 _PAIRS = ("vocab.json", "merges.txt")
-_GPT2 = Kind(
+_GPT2 = TokenizerClass(
     files=_PAIRS,
     roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT},
     build=_byte_level,
     flags=_flags_byte_level,
     finish=_around_gpt2,
 )
-_ROBERTA = Kind(files=_PAIRS, roles=ROBERTA_ROLES, build=_byte_level, flags=_flags_byte_level, finish=_around_roberta)
-_QWEN2 = Kind(
+_ROBERTA = TokenizerClass(
+    files=_PAIRS, roles=ROBERTA_ROLES, build=_byte_level, flags=_flags_byte_level, finish=_around_roberta
+)
+_QWEN2 = TokenizerClass(
     files=_PAIRS, roles={"eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": ENDOFTEXT}, build=_qwen2, finish=_around_gpt2
 )
-_BERT = Kind(files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert)
-_LLAMA = Kind(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
-_GEMMA = Kind(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
-_NEOX = Kind(roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"})
-_ANY = Kind()  # PreTrainedTokenizerFast and classes that are not known: all they have stands in tokenizer.json
+_BERT = TokenizerClass(
+    files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert
+)
+_LLAMA = TokenizerClass(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
+_GEMMA = TokenizerClass(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
+_NEOX = TokenizerClass(
+    roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"}, flags=_flags_byte_level
+)
+_ANY = TokenizerClass()  # PreTrainedTokenizerFast and unknown classes: everything is in tokenizer.json
 
-# By tokenizer_class without "Tokenizer" and "Fast".
+# By tokenizer_class, without "Tokenizer" and "Fast".
 CLASSES = {
     "GPT2": _GPT2,
     "Roberta": _ROBERTA,
@@ -190,7 +194,7 @@ CLASSES = {
     "Gemma": _GEMMA,
     "GPTNeoX": _NEOX,
 }
-# By config.json's model_type, where neither file names a class.
+# By config.json's model_type, if neither file names a class.
 MODELS: dict[str, str] = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNeoX",
@@ -203,18 +207,18 @@ MODELS: dict[str, str] = {
 }
 
 
-def kind_of(folder: Path, settings: Mapping[str, Any], model_type: object) -> tuple[str | None, Kind]:
-    """The class that the folder's files name, if any, and what it takes for granted (nothing for those not known)."""
-    name, kind = _named(settings, model_type)
-    if name is None and not (folder / "tokenizer.json").exists():  # the oldest folders name nothing
+def class_of(folder: Path, settings: Mapping[str, Any], model_type: object) -> tuple[str | None, TokenizerClass]:
+    """The name of the class in the folder's files, if any, and what it takes for granted (nothing if unknown)."""
+    name, known = _named(settings, model_type)
+    if name is None and not (folder / "tokenizer.json").exists():  # the oldest folders name no class
         if (folder / "vocab.json").exists():
             return "GPT2Tokenizer", _GPT2
         if (folder / "vocab.txt").exists():
             return "BertTokenizer", _BERT
-    return name, kind
+    return name, known
 
 
-def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None, Kind]:
+def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None, TokenizerClass]:
     name = settings.get("tokenizer_class")
     if isinstance(name, str):
         short = name.removesuffix("Fast").removesuffix("Tokenizer")
@@ -223,23 +227,23 @@ def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None,
     return (f"{known}Tokenizer", CLASSES[known]) if known else (None, _ANY)
 
 
-def build(folder: Path, name: str | None, kind: Kind, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """The tokenizer of a folder's vocabulary. Raises FolderError saying which files are missing or not understood."""
-    there = [folder / file for file in kind.files]
-    if kind.build is not None and all(path.exists() for path in there):
-        return kind.build(there, settings)
+def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """Builds the tokenizer from the folder's vocabulary. Raises FolderError for files that are missing or damaged."""
+    paths = [folder / file for file in known.files]
+    if known.build is not None and all(path.exists() for path in paths):
+        return known.build(paths, settings)
     given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).exists()]
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
-    convert = f'a tokenizer.json is needed; where transformers is installed, make it with\n  python -c "{code}"'
+    convert = f'it needs a tokenizer.json; with transformers installed, make one:\n  python -c "{code}"'
     if not given:
         raise FolderError(
             f"{folder / 'tokenizer.json'}: no such file, and neither vocab.json with merges.txt nor vocab.txt; "
-            "a tokenizer is a tokenizer.json or its folder"
+            "give a tokenizer.json or its folder"
         )
     if given[-1].endswith(".model"):
-        raise FolderError(f"{folder / given[-1]}: a SentencePiece model alone is not read; {convert}")
-    if name is not None and kind.build is None:
-        known = nearest(name, [f"{short}Tokenizer" for short, known in CLASSES.items() if known.build is not None])
-        raise FolderError(f"{folder}: tokenizer_class {shown(name)} is not made from {given[0]} here{known}; {convert}")
-    missing = ", ".join(path.name for path in there if not path.exists())
-    raise FolderError(f"{folder}: {missing} missing; a {name} without tokenizer.json needs it")
+        raise FolderError(f"{folder / given[-1]}: a SentencePiece model alone is not supported; {convert}")
+    if name is not None and known.build is None:
+        near = nearest(name, [f"{short}Tokenizer" for short, each in CLASSES.items() if each.build is not None])
+        raise FolderError(f"{folder}: cannot build a {shown(name)} from {given[0]}{near}; {convert}")
+    missing = ", ".join(path.name for path in paths if not path.exists())
+    raise FolderError(f"{folder}: {missing} missing; without a tokenizer.json, a {name} needs it")
