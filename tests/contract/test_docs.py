@@ -90,7 +90,7 @@ def test_the_recipe_in_the_guide_can_be_used() -> None:
 def test_the_plan_has_the_import_table_that_is_tested() -> None:
     plan = section(ROOT / "docs" / "design.md", "4. The house")
     rows = {}
-    for rooms, allowed in re.findall(r"^\| ([a-z, ]+?)(?: \*\(planned\)\*)? \| (.*) \|$", plan, re.MULTILINE):
+    for rooms, allowed in re.findall(r"^\| ([a-z_, ]+?)(?: \*\(planned\)\*)? \| (.*) \|$", plan, re.MULTILINE):
         known = set(re.findall("|".join(ROOMS), allowed.partition(";")[0]))
         rows |= {room: known for room in rooms.split(", ") if room != "room"}
     assert rows == ROOMS
