@@ -8,7 +8,7 @@ import torch
 
 from clearhead.analysis import observe
 from clearhead.attend import causal, knockout, padding
-from clearhead.errors import TextError, WatchError
+from clearhead.errors import OptionError, TextError, WatchError
 from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
@@ -140,3 +140,22 @@ def test_records_that_are_not_one_text_are_refused():
     record.words[0] = Words(tokens=["only one"])
     with pytest.raises(WatchError, match="1 labels were set for 2 places"):
         record.only()
+
+
+def test_several_texts_are_told_apart():
+    model, texts = speaking(), ["abcd", "x", "server"]
+    record = observe(model, texts, edits=[Knockout(layer=1, query=3, key=2, text=0)])
+    assert record.texts == [0, 1, 2]
+    assert [record[n].text for n in record.texts] == texts
+    assert record[0][1, 4][3, 2] == 0
+    assert record[2][1, 4][3, 2] > 0
+    for number in (1, 2):
+        alone = observe(model, texts[number])
+        assert record[number].tokens == alone.tokens
+        assert torch.equal(record[number][1, 3][:], alone[1, 3][:])
+
+
+@pytest.mark.parametrize("given", [None, 3, ["a", 3], b"abc"])
+def test_what_is_no_text_is_refused(given: object):
+    with pytest.raises(OptionError, match=r"look: .* was given; it takes one text or a list of texts"):
+        observe(speaking(), given)
