@@ -166,6 +166,7 @@ class TestSort:
             found["lm_head"] = model(ids_BT)
         found["probs"] = found["lm_head"].softmax(dim=-1)
         found["mlpResid"] = found["block0"]
+        found["qkv"] = torch.cat(found["qkv"], dim=-1)
         q, k, v = (part.unflatten(-1, (3, 16)).transpose(1, 2) for part in found["qkv"].chunk(3, dim=-1))
         found |= {"q": q, "k": k, "v": v, "att": logits(q, k, causal(), Score(), first_place=0)}
         site, _ = next(iter(record))

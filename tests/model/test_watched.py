@@ -12,13 +12,16 @@ CONFIGS = pytest.mark.parametrize("config", [GPT2, BERT, QWEN3], ids=["GPT-2", "
 
 
 @CONFIGS
-def test_queries_and_keys_are_kept_and_no_values_with_them(config):
-    """One projection gives all three: a view of it would keep the values alive, half as much again."""
+def test_queries_and_keys_are_kept_as_they_are(config):
+    """They share one tensor that holds nothing else; copies would lie apart, and cost the pass time."""
     model = build(config, seed=0).eval()
     with torch.inference_mode(), watch(model) as record:
         model(torch.arange(5).unsqueeze(0))
-    a = config.attention
-    assert record.nbytes() == config.layers * 5 * (a.heads + a.kv_heads) * a.head_width * 4
+    for calls in record.calls().values():
+        (call,) = calls
+        storage = call.q_BHQD.untyped_storage()
+        assert storage.data_ptr() == call.k_BGKD.untyped_storage().data_ptr()
+        assert storage.nbytes() == call.q_BHQD.nbytes + call.k_BGKD.nbytes
 
 
 @CONFIGS
@@ -27,7 +30,8 @@ def test_hooks_on_the_projection_fire_in_every_pass(config, gradients):
     model = build(config, seed=0).eval()
     seen = []
     for block in model.blocks:
-        block.attention.qkv.register_forward_hook(lambda _, inputs, output: seen.append(output.shape))
+        block.attention.qkv.register_forward_hook(lambda _, inputs, outputs: seen.append([o.shape for o in outputs]))
     with torch.set_grad_enabled(gradients):
         model(torch.arange(5).unsqueeze(0))
-    assert seen == [(1, 5, sum(config.attention.projections))] * config.layers
+    queries, keys, values = config.attention.projections
+    assert seen == [[(1, 5, queries + keys), (1, 5, values)]] * config.layers

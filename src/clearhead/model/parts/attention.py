@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from clearhead.attend import Mask, Score, attend
 from clearhead.model.cache import Cache
 from clearhead.model.parts.config import AttentionConfig, NormConfig
-from clearhead.model.parts.linear import Linear
+from clearhead.model.parts.linear import Linear, Projections
 from clearhead.model.parts.norms import head_norm
 from clearhead.model.parts.positions import Turn
 from clearhead.tap import Site
@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.head_width = config.heads, config.kv_heads, config.head_width
         self.site = site
         self.score = Score(scale=config.scale, softcap=config.softcap)
-        self.qkv = Linear(width, sum(config.projections), bias=config.bias, rows=config.projections)
+        self.qkv = Projections(width, sum(config.projections), bias=config.bias, rows=config.projections)
         self.head_norm = head_norm(config, norm)
         self.sinks = nn.Parameter(torch.empty(config.heads)) if config.sinks else None
         self.out = Linear(config.heads * config.head_width, width, bias=config.out_bias)
@@ -32,8 +32,9 @@ class Attention(nn.Module):
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None) -> Tensor:
         """x_BTE -> x_BTE; with a state, x holds the newest places only."""
         B, T, _ = x_BTE.shape
-        qkv_BTXD = self.qkv(x_BTE).view(B, T, -1, self.head_width)
-        qk_BTXD, v_BTGD = qkv_BTXD.split_with_sizes((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        # Queries and keys that are normed or turned lie apart from the values in any case.
+        projected = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)
+        qk_BTXD, v_BTGD = (each.unflatten(-1, (-1, self.head_width)) for each in projected)
         if self.head_norm is not None:
             qk_BTXD = self.head_norm(qk_BTXD)
         if turn is not None:

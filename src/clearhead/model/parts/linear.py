@@ -31,11 +31,27 @@ class Linear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = False, rows: Sequence[int] = ()) -> None:
         super().__init__(inputs, outputs, bias=bias)
-        self.rows = tuple(rows) or (outputs,)
+        self.rows: tuple[int, ...] = tuple(rows) or (outputs,)
 
     def forward(self, input: Tensor) -> Tensor:
         """x_E -> y_F."""
         return linear(input, self.weight, self.bias)
+
+
+class Projections(Linear):
+    """Queries, keys and values below one another in one weight; gives queries with keys, and values."""
+
+    def forward(self, input: Tensor, *, apart: bool = False) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients each in memory of its own.
+
+        So whoever keeps queries and keys keeps no values: to copy them would cost a watched pass 1 to 3 %.
+        """
+        sizes, bias = (sum(self.rows[:2]), self.rows[2]), cast(Tensor | None, self.bias)
+        if not apart or torch.is_grad_enabled():
+            return linear(input, self.weight, self.bias).split_with_sizes(sizes, dim=-1)
+        biases = (None, None) if bias is None else bias.split_with_sizes(sizes)
+        weights = self.weight.split_with_sizes(sizes)
+        return tuple(linear(input, weight, bias) for weight, bias in zip(weights, biases, strict=True))
 
 
 class Embedding(nn.Embedding):
@@ -67,7 +83,7 @@ class Stack(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
         self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
-        self.rows = tuple(rows) or (outputs,)
+        self.rows: tuple[int, ...] = tuple(rows) or (outputs,)
 
     def forward(self, x_SE: Tensor, experts_S: Tensor, ends_X: Tensor) -> Tensor:
         """x_SE, sorted by the expert of each row, and where each expert's rows end -> y_SR. One product per expert."""
