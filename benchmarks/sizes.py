@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
 
 
 def gpt2(context: int = 1024) -> ModelConfig:
     """GPT-2 124M (Radford et al. 2019)."""
-    return ModelConfig(
+    return DecoderConfig(
         vocabulary=50257,
         context=context,
         layers=12,
@@ -21,7 +21,7 @@ def gpt2(context: int = 1024) -> ModelConfig:
 
 def llama() -> ModelConfig:
     """A Llama of 162 M parameters (JackFram/llama-160m's sizes)."""
-    return ModelConfig(
+    return DecoderConfig(
         vocabulary=32000,
         context=2048,
         layers=12,
@@ -34,7 +34,7 @@ def llama() -> ModelConfig:
 
 def qwen3() -> ModelConfig:
     """Qwen 3 0.6B (2025), with room for 4,096 tokens."""
-    return ModelConfig(
+    return DecoderConfig(
         vocabulary=151936,
         context=4096,
         layers=28,

@@ -19,7 +19,7 @@ import torch
 
 from clearhead import recipes, runs
 from clearhead.machine import cores
-from clearhead.model import Transformer, build
+from clearhead.model import Network, build
 from clearhead.recipes import TextConfig
 from clearhead.training import Hooks, fit, score_of
 from measure import SHAKESPEARE, NanoGPT, need, ratios, seconds, spread
@@ -52,7 +52,7 @@ def main() -> None:
             for step in range(peer.STEPS):
                 peer.step(step / peer.STEPS)
 
-        def run_ours(recipe: recipes.Recipe = recipe, model: Transformer = model) -> None:
+        def run_ours(recipe: recipes.Recipe = recipe, model: Network = model) -> None:
             torch.set_num_threads(chosen.our_threads)
             with tempfile.TemporaryDirectory() as place:
                 keep = runs.keeper(Path(place), model, material.tokenizer)

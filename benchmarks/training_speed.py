@@ -20,14 +20,22 @@ import torch
 from clearhead.hub.families import gpt2
 from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig, build
+from clearhead.model import (
+    AttentionConfig,
+    DecoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    NormConfig,
+    PositionConfig,
+    build,
+)
 from clearhead.text import Batch
 from clearhead.training import OptimizerConfig, next_token_loss
 from clearhead.training.optimizer import Optimizer
 from measure import NanoGPT, seconds, spread
 
 VOCABULARY, CONTEXT, BATCH = 65, 64, 12
-GPT2 = ModelConfig(
+GPT2 = DecoderConfig(
     vocabulary=VOCABULARY,
     context=CONTEXT,
     layers=4,
@@ -37,7 +45,7 @@ GPT2 = ModelConfig(
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),
 )
-QWEN3 = ModelConfig(
+QWEN3 = DecoderConfig(
     vocabulary=VOCABULARY,
     context=CONTEXT,
     layers=4,
@@ -99,7 +107,7 @@ def stepper(
 ) -> Callable[[], None]:
     """One training step of this project's loop, on random windows as the peer takes them."""
     network = build(model, seed=0).train()
-    hidden = torch.compile(network.hidden) if compiled else network.hidden
+    run = torch.compile(network) if compiled else network
     updates = Optimizer(network, optimizer)
     random, stream = np.random.default_rng(0), text.numpy()
 
@@ -107,7 +115,7 @@ def stepper(
         places = random.integers(len(stream) - CONTEXT, size=BATCH)
         windows = np.lib.stride_tricks.sliding_window_view(stream, CONTEXT + 1)[places]
         batch = Batch(ids_BT=windows[:, :-1].copy(), targets_BT=windows[:, 1:].copy(), documents_BT=None)
-        loss = next_token_loss(network, batch, hidden=hidden)
+        loss = next_token_loss(network, batch, run=run)
         loss.backward()
         updates.step(1.0)
 

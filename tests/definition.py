@@ -24,7 +24,6 @@ from clearhead.attend import (
     knockout,
     left_padding,
     padding,
-    prefix,
     window,
 )
 from clearhead.attend.score import SCALED
@@ -44,17 +43,33 @@ class Case:
 
     mask: Mask
     sees: Rule
+    spans: tuple[tuple[int, int], ...] = ()  # cells of each text's own places, where some are padding
 
     def __and__(self, other: Case) -> Case:
-        return Case(self.mask & other.mask, lambda b, h, q, k: self.sees(b, h, q, k) and other.sees(b, h, q, k))
+        def both(b: int, h: int, q: int, k: int) -> bool:
+            return self.sees(b, h, q, k) and other.sees(b, h, q, k)
+
+        spans = self.spans or other.spans
+        if self.spans and other.spans:
+            spans = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(self.spans, other.spans, strict=True))
+        return Case(self.mask & other.mask, both, spans)
+
+    def own(self, p_QK: np.ndarray, text: int) -> np.ndarray:
+        """The part of a text's weights that is no padding: what its map must be."""
+        (Q, K) = p_QK.shape
+        start, stop = self.spans[text] if self.spans else (0, K)
+        rows = [i for i in range(Q) if start <= K - Q + i < stop]
+        return p_QK[rows][:, start:stop]
 
 
 def case_padding(lengths: Sequence[int]) -> Case:
-    return Case(padding(torch.tensor(lengths)), lambda b, h, q, k: k < lengths[b])
+    spans = tuple((0, length) for length in lengths)
+    return Case(padding(torch.tensor(lengths)), lambda b, h, q, k: k < lengths[b], spans)
 
 
 def case_left_padding(starts: Sequence[int]) -> Case:
-    return Case(left_padding(torch.tensor(starts)), lambda b, h, q, k: k >= starts[b])
+    spans = tuple((start, KEYS) for start in starts)
+    return Case(left_padding(torch.tensor(starts)), lambda b, h, q, k: k >= starts[b], spans)
 
 
 def case_documents(ids: Sequence[Sequence[int]]) -> Case:
@@ -67,10 +82,6 @@ def case_window(size: int) -> Case:
 
 def case_band(size: int) -> Case:
     return Case(band(size), lambda b, h, q, k: -size < q - k < size)
-
-
-def case_prefix(size: int) -> Case:
-    return Case(prefix(size), lambda b, h, q, k: k <= q or k < size)
 
 
 def case_knockout(pairs: Sequence[tuple[int, int]], head: int | None = None) -> Case:
@@ -96,7 +107,6 @@ MASKS: dict[str, Case] = {
     "padding left, one text empty": CAUSAL & case_left_padding([11, 2]),
     "documents": DOCUMENTS,
     "causal & documents": CAUSAL & DOCUMENTS,
-    "prefix": case_prefix(4),
     "knock-out": CAUSAL & case_knockout(PAIRS),
     "knock-out in one head": case_knockout(PAIRS, head=2),
     "knock-out of all that is seen": CAUSAL & case_window(1) & case_knockout([(10, 10), (0, 0)], head=1),
@@ -110,33 +120,23 @@ class Rules:
 
     scale: float | None = None
     softcap: float | None = None
-    alibi: bool = False
     sinks: bool = False
-
-    def slopes(self, heads: int) -> list[float] | None:
-        """Press et al. (2022, 3): 2**(-8 n / heads) for head n = 1, 2, ...; as float32 numbers."""
-        return [float(np.float32(2 ** (-8 * (h + 1) / heads))) for h in range(heads)] if self.alibi else None
 
     def sink_logits(self, heads: int) -> list[float] | None:
         return [float(np.float32(1.3 - 0.9 * h)) for h in range(heads)] if self.sinks else None
 
     def score(self, heads: int) -> Score:
-        slopes, sinks = self.slopes(heads), self.sink_logits(heads)
-        return Score(
-            scale=self.scale,
-            softcap=self.softcap,
-            slopes_H=None if slopes is None else torch.tensor(slopes),
-            sinks_H=None if sinks is None else torch.tensor(sinks),
-        )
+        sinks = self.sink_logits(heads)
+        sinks_H = None if sinks is None else torch.tensor(sinks)
+        return Score(scale=self.scale, softcap=self.softcap, sinks_H=sinks_H)
 
 
 SCORES: dict[str, Rules] = {
     "plain": Rules(),
     "scale": Rules(scale=0.61),
     "soft cap": Rules(softcap=2.5),
-    "ALiBi": Rules(alibi=True),
     "sinks": Rules(sinks=True),
-    "all": Rules(scale=0.61, softcap=2.5, alibi=True, sinks=True),
+    "all": Rules(scale=0.61, softcap=2.5, sinks=True),
 }
 
 
@@ -150,36 +150,28 @@ def tensors(
     return q, k, v
 
 
-def request(
-    q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None, dropout: float = 0.0
-) -> Request:
-    return Request(q, k, v, mask, score or SCALED, SITE, dropout)
+def request(q: Tensor, k: Tensor, v: Tensor, mask: Mask = FULL, score: Score | None = None) -> Request:
+    return Request(q, k, v, mask, score or SCALED, SITE)
 
 
-def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules, slope: float, distance: int) -> float:
-    """One cell before the softmax; ``distance`` is the query's place less the key's."""
+def logit(q_D: np.ndarray, k_D: np.ndarray, rules: Rules) -> float:
+    """One cell before the softmax."""
     s = math.fsum(float(a) * float(b) for a, b in zip(q_D, k_D, strict=True))
     s = s / math.sqrt(len(q_D)) if rules.scale is None else s * rules.scale
-    if rules.softcap is not None:
-        s = rules.softcap * math.tanh(s / rules.softcap)
-    return s - slope * distance
+    return s if rules.softcap is None else rules.softcap * math.tanh(s / rules.softcap)
 
 
 def weights(q_BHQD: Tensor, k_BGKD: Tensor, sees: Rule, rules: Rules = SCORES["plain"]) -> np.ndarray:
     """p_BHQK by the definition, one cell at a time."""
     q, k = q_BHQD.numpy(), k_BGKD.numpy()
     (B, H, Q, _), (_, G, K, _) = q.shape, k.shape
-    slopes, sinks = rules.slopes(H), rules.sink_logits(H)
+    sinks = rules.sink_logits(H)
     p = np.zeros((B, H, Q, K))
     for b in range(B):
         for h in range(H):
             for i in range(Q):
                 place = K - Q + i
-                logits = {
-                    j: logit(q[b, h, i], k[b, h * G // H, j], rules, slopes[h] if slopes else 0.0, place - j)
-                    for j in range(K)
-                    if sees(b, h, place, j)
-                }
+                logits = {j: logit(q[b, h, i], k[b, h * G // H, j], rules) for j in range(K) if sees(b, h, place, j)}
                 if not logits:
                     continue
                 total = sum(math.exp(s) for s in logits.values()) + (math.exp(sinks[h]) if sinks else 0.0)
@@ -193,6 +185,20 @@ def outputs(p_BHQK: np.ndarray, v_BGKD: Tensor) -> np.ndarray:
     v = v_BGKD.numpy()
     H, G = p_BHQK.shape[1], v.shape[1]
     return np.stack([p_BHQK[:, h] @ v[:, h * G // H] for h in range(H)], axis=1)
+
+
+def assert_same(found_BHQD: Tensor, expected_BHQD: Tensor, asked: Request) -> None:
+    """The same outputs but for the order of their sums.
+
+    A sum of n products is off by at most n eps times the sum of their sizes (Higham 2002, eq. 3.5), another order of it
+    by as much again: D products in a logit, by whose error a weight is multiplied; K weights and values in an output.
+    """
+    D, K = asked.q_BHQD.shape[-1], asked.k_BGKD.shape[2]
+    q_BHQD, k_BGKD, v_BGKD = (t.double().abs() for t in (asked.q_BHQD, asked.k_BGKD, asked.v_BGKD))
+    k_BHKD = k_BGKD.repeat_interleave(q_BHQD.shape[1] // k_BGKD.shape[1], dim=1)
+    logit = float((q_BHQD @ k_BHKD.mT).max()) / math.sqrt(D)
+    rounding = 2 * (D * logit + K) * torch.finfo(expected_BHQD.dtype).eps
+    torch.testing.assert_close(found_BHQD, expected_BHQD, rtol=0, atol=rounding * float(v_BGKD.max()))
 
 
 class Watched:

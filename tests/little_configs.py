@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from clearhead.model import (
     AttentionConfig,
+    DecoderConfig,
     EncoderConfig,
     FeedForwardConfig,
-    ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
 )
 
 # Heads in groups and a gated layer, so that both fused projections have parts of different heights.
-QWEN3 = ModelConfig(
+QWEN3 = DecoderConfig(
     vocabulary=31,
     context=23,
     layers=3,
@@ -21,7 +21,7 @@ QWEN3 = ModelConfig(
     attention=AttentionConfig(heads=4, kv_heads=2, head_width=6),
     feed_forward=FeedForwardConfig(width=17),
 )
-GPT2 = ModelConfig(
+GPT2 = DecoderConfig(
     vocabulary=31,
     context=23,
     layers=3,
@@ -31,7 +31,7 @@ GPT2 = ModelConfig(
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),
 )
-BERT = ModelConfig(
+BERT = EncoderConfig(
     vocabulary=31,
     context=13,
     layers=3,
@@ -41,5 +41,7 @@ BERT = ModelConfig(
     norm=NormConfig(kind="layer", eps=1e-5),
     positions=PositionConfig(kind="learned"),
     arrangement="post",
-    encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=True),
+    token_types=2,
+    prediction=PredictionConfig(),
+    pooler=True,
 )

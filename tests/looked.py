@@ -9,20 +9,19 @@ import torch
 
 from clearhead.analysis import observe
 from clearhead.attend import Mask, Request, Score, causal
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, Network, build
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
-from clearhead.watching import Record
-from clearhead.watching.observation import Observation
+from clearhead.watching import Record, TextRecord, Words
 
 BYTES = Tokenizer.bytes()
 LAYERS, HEADS, GROUPS, HEAD_WIDTH, WIDTH = 2, 6, 3, 10, 14
 
 
 @functools.cache
-def small(context: int = 101, window: int | None = None, layers: int = LAYERS, heads: int = HEADS) -> Transformer:
+def small(context: int = 101, window: int | None = None, layers: int = LAYERS, heads: int = HEADS) -> Network:
     """Random weights, large enough that heads differ and attention is far from even."""
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=BYTES.vocab_size,
         context=context,
         layers=layers,
@@ -37,11 +36,11 @@ def small(context: int = 101, window: int | None = None, layers: int = LAYERS, h
     return model.eval()
 
 
-def looked_at(text: str, **options: int | None) -> Observation:
+def looked_at(text: str, **options: int | None) -> TextRecord:
     return observe(small(**options), BYTES, text)
 
 
-def by_hand(model: Transformer, ids: list[int]) -> np.ndarray:
+def by_hand(model: Network, ids: list[int]) -> np.ndarray:
     """Every weight, float64 (layers, heads, T, T), from the model's numbers alone: no door, no torch arithmetic."""
     numbers = {name: value.double().numpy() for name, value in model.state_dict().items()}
     a, T = model.config.attention, len(ids)
@@ -80,7 +79,7 @@ def turned(x: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 def given(
     weights: list[list[float]], tokens: list[str], mask: Mask | None = None, sink: float | None = None
-) -> Observation:
+) -> TextRecord:
     """A record of one head with exactly these rows of weights: q holds their logarithms, k is the identity.
 
     With ``sink``, that much of every row lies on an attention sink; the weights given are the rest.
@@ -90,11 +89,10 @@ def given(
     q_11QK = q_11QK.clamp(min=-1e4)
     sinks_H = None if sink is None else torch.tensor([sink]).log()
     record = Record({Site(0): 1})
-    record.keep(
-        Request(q_11QK, k_11KK, k_11KK, mask or causal(), Score(scale=1.0, sinks_H=sinks_H), Site(0)), "reference"
-    )
-    record.tokens = tokens
-    return Observation(record, pieces=[token.replace("·", " ") for token in tokens])
+    request = Request(q_11QK, k_11KK, k_11KK, mask or causal(), Score(scale=1.0, sinks_H=sinks_H), Site(0))
+    record.after(request, "reference", q_11QK)
+    record.words[0] = Words(tokens=tokens, pieces=[token.replace("·", " ") for token in tokens])
+    return record.only()
 
 
 # An attention sink takes 1/16 of every row.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +17,16 @@ import pytest
 
 from clearhead import files
 from clearhead.errors import FolderError
-from clearhead.files import leftovers, replacing, write_text
+from clearhead.files import (
+    leftovers,
+    read_bounded,
+    refuse_link,
+    remove_leftovers,
+    replacing,
+    replacing_folder,
+    updating,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -61,14 +72,64 @@ class TestAnEndInTheMiddle:
         ended = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], timeout=60, check=False)
         assert ended.returncode == -signal.SIGKILL
         assert (tmp_path / "a").read_text() == "old"
-        (left,) = (name for name in names(tmp_path) if name != "a")
-        write_text(tmp_path / "a", "new")  # what the dead process left is in nobody's way
+        (left,) = leftovers(tmp_path)
+        assert left.name.startswith(".a.")
+        write_text(tmp_path / "ab", "another")
+        assert left.exists()
+        write_text(tmp_path / "a", "new")
+        assert names(tmp_path) == ["a", "ab"]  # what the dead process left is gone
         assert (tmp_path / "a").read_text() == "new"
-        kept = [".gitignore", "1.tmp", ".a.tmp", ".a.0123456789abcdef.tmp.gz"]
-        for name in kept:
+
+    def test_only_what_was_left_is_removed(self, tmp_path: Path) -> None:
+        """Not what somebody is writing, in this process or another, and nothing that others named."""
+        kept = [".gitignore", "1.tmp", ".a.tmp", ".a.0123456789abcdef.tmp.gz", ".folder.0123456789abcdef.tmp"]
+        for name in kept[:-1]:
             (tmp_path / name).write_text("somebody else's")
-        (tmp_path / ".folder.0123456789abcdef.tmp").mkdir()
-        assert leftovers(tmp_path) == [tmp_path / left]
+        (tmp_path / kept[-1]).mkdir()
+        (tmp_path / ".b.0123456789abcdef.tmp").write_text("left")
+        (tmp_path / ".c.0123456789abcdef.tmp").symlink_to(tmp_path / "1.tmp")
+        with replacing(tmp_path / "a") as file:
+            remove_leftovers(tmp_path)
+            assert Path(file.name).exists()
+        remove_leftovers(tmp_path)
+        assert names(tmp_path) == sorted([*kept, "a", ".c.0123456789abcdef.tmp"])
+        assert (tmp_path / "1.tmp").read_text() == "somebody else's"
+
+
+class TestAFolder:
+    def test_appears_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        with replacing_folder(tmp_path / "a") as folder:
+            (folder / "file").write_text("x")
+            assert not (tmp_path / "a").exists()
+            assert leftovers(tmp_path, folders=True) == [folder]
+            remove_leftovers(tmp_path, folders=True)  # another process tidies up
+            assert folder.exists()
+        assert names(tmp_path) == ["a"]
+        assert names(tmp_path / "a") == ["file"]
+
+    def test_whose_block_fails_leaves_nothing(self, tmp_path: Path) -> None:
+        def fail() -> None:
+            with replacing_folder(tmp_path / "a") as folder:
+                (folder / "file").touch()
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert names(tmp_path) == []
+
+    def test_whose_process_was_killed_is_removed_by_the_next(self, tmp_path: Path) -> None:
+        program = (
+            "import os, signal, sys; from pathlib import Path; from clearhead.files import replacing_folder\n"
+            "with replacing_folder(Path(sys.argv[1])) as folder:\n"
+            "    (folder / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        ended = subprocess.run([sys.executable, "-c", program, tmp_path / "a"], timeout=60, check=False)
+        assert ended.returncode == -signal.SIGKILL
+        assert len(leftovers(tmp_path, "a", folders=True)) == 1
+        (tmp_path / ".b.0123456789abcdef.tmp").mkdir()
+        with replacing_folder(tmp_path / "a"):
+            pass
+        assert names(tmp_path) == [".b.0123456789abcdef.tmp", "a"]
 
 
 @pytest.mark.parametrize("size", [1001, 100_000])
@@ -154,3 +215,100 @@ def test_two_writers_of_one_path_do_not_mix(tmp_path: Path) -> None:
         first.write(b"1" * 1000)
     assert (tmp_path / "a").read_text() == "1" * 2000
     assert names(tmp_path) == ["a"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("other")
+    (tmp_path / "a").symlink_to(tmp_path / "other")
+    write_text(tmp_path / "a", "new")
+    assert not (tmp_path / "a").is_symlink()
+    assert (tmp_path / "other").read_text() == "other"
+
+
+def a_socket(path: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {"a folder": Path.mkdir, "a pipe": os.mkfifo, "a socket": a_socket}
+
+
+@pytest.mark.usefixtures("at_once")
+class TestReading:
+    @pytest.mark.parametrize("kind", NO_FILES)
+    def test_what_is_no_file(self, kind: str, tmp_path: Path) -> None:
+        NO_FILES[kind](tmp_path / "a")
+        (tmp_path / "link").symlink_to(tmp_path / "a")
+        for name in ("a", "link"):
+            with pytest.raises(FolderError, match=rf"{name}: is {kind}, and should be a file; copy the file there$"):
+                read_bounded(tmp_path / name, 10)
+
+    @pytest.mark.parametrize("name", ["/dev/zero", "/dev/full", "/dev/null"])
+    def test_a_device(self, name: str) -> None:
+        with pytest.raises(FolderError, match=f"^{name}: is a device, and should be a file"):
+            read_bounded(Path(name), 10)
+
+    def test_through_a_link(self, tmp_path: Path) -> None:
+        """A hub's cache is made of links."""
+        (tmp_path / "a").write_text("content")
+        (tmp_path / "link").symlink_to("a")
+        assert read_bounded(tmp_path / "link", 7) == b"content"
+
+    def test_more_than_the_bound(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_text("content")
+        with pytest.raises(FolderError, match=r"a: altered: it has 7 bytes; at most 6 are read"):
+            read_bounded(tmp_path / "a", 6)
+        (tmp_path / "a").write_text("")
+        assert read_bounded(tmp_path / "a", 0) == b""
+
+    @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="a file that tells no size is one of Linux's")
+    def test_what_is_read_is_counted_not_what_is_told(self) -> None:
+        place = Path("/proc/self/maps")
+        assert place.stat().st_size == 0
+        with pytest.raises(FolderError, match=r"it has 11 bytes; at most 10 are read"):
+            read_bounded(place, 10)
+        assert len(read_bounded(place, 10**7)) > 10
+
+    def test_a_missing_file_is_the_systems_word(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            read_bounded(tmp_path / "none", 10)
+
+
+@pytest.mark.usefixtures("at_once")
+class TestUpdating:
+    def test_a_file_in_place(self, tmp_path: Path) -> None:
+        for content in (b"12345", b"123456789"):
+            with updating(tmp_path / "a") as file:
+                file.write(content)
+        assert (tmp_path / "a").read_bytes() == b"123456789"
+
+    @pytest.mark.parametrize("kind", NO_FILES)
+    def test_what_is_no_file(self, kind: str, tmp_path: Path) -> None:
+        NO_FILES[kind](tmp_path / "a")
+        with pytest.raises(FolderError, match=f"a: is {kind}, and should be a file"):
+            updating(tmp_path / "a")
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_a_link(self, there: bool, tmp_path: Path) -> None:
+        """Also one that leads nowhere yet: the file would be made there."""
+        if there:
+            (tmp_path / "other").write_text("other")
+        (tmp_path / "a").symlink_to(tmp_path / "other")
+        with pytest.raises(FolderError, match="a: is a link, and should be a file"):
+            updating(tmp_path / "a")
+        assert (tmp_path / "other").exists() == there
+
+    def test_a_hard_link(self, tmp_path: Path) -> None:
+        (tmp_path / "other").write_text("other")
+        (tmp_path / "a").hardlink_to(tmp_path / "other")
+        with pytest.raises(FolderError, match="a: is a hard link, and what is written to it would change another file"):
+            updating(tmp_path / "a")
+
+
+def test_a_subfolder_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    refuse_link(tmp_path / "a")
+    refuse_link(tmp_path / "none")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(FolderError, match="b: is a link, and should be a folder; move there what it leads to"):
+        refuse_link(tmp_path / "b")

@@ -13,7 +13,7 @@ import torch
 
 from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, MemoryNeededError, OptionError, TextError
-from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.text import Tokenizer
 from clearhead.training import TrainConfig, check_memory, memory_needed
@@ -23,7 +23,7 @@ from little_configs import QWEN3
 
 TEXT = "From a text to a folder. " * 30
 MODEL = replace(QWEN3, vocabulary=257, context=8, layers=1)
-MIDDLING = ModelConfig(
+MIDDLING = DecoderConfig(
     vocabulary=1024,
     context=256,
     layers=4,
@@ -131,12 +131,18 @@ class TestText:
         with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
             runs.prepare(known.config, texts / "run", quiet)
 
+    @pytest.mark.usefixtures("at_once")
     def test_standard_input_is_read_from_the_folder(self, texts: Path):
         folder = texts / "run"
         folder.mkdir()
         (folder / "stdin.txt").write_text("piped in")
         material = runs.prepare(config("-", "a.txt"), folder, quiet)
         assert material.tokenizer.decode(material.train.ids[:9]) == "<|endoftext|>piped in"
+        (folder / "stdin.txt").unlink()
+        os.mkfifo(folder / "stdin.txt")
+        with pytest.raises(FolderError, match=r"stdin\.txt: is a pipe, and should be a file"):
+            runs.prepare(config("-"), folder, quiet)
+        (folder / "stdin.txt").unlink()
         (folder / "stdin.txt").write_bytes(b"")
         with pytest.raises(TextError, match=r"^standard input: is empty"):
             runs.prepare(config("-"), folder, quiet)
@@ -189,10 +195,10 @@ class TestMemory:
             "one_step(config, 32)\n"
             "print(peak() - before)\n"
         )
-        place = str(Path(__file__).parent)
+        places = os.pathsep.join(path for path in sys.path if path)
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": place},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places},
             capture_output=True,
             text=True,
             check=True,
@@ -256,6 +262,19 @@ class TestFolders:
         with pytest.raises(ConfigError, match="whatever"):
             fail()
         assert not (texts / "deep" / "run").exists()
+
+    def test_what_others_put_into_it_meanwhile_stays(self, texts: Path):
+        def fail() -> None:
+            with runs.claimed(texts / "run"):
+                (texts / "run" / "state").mkdir()
+                for name in ("recipe.toml", "log.jsonl", "stdin.txt", "notes.txt", "state/notes.txt"):
+                    (texts / "run" / name).write_text("")
+                raise ConfigError("whatever")
+
+        with pytest.raises(ConfigError, match="whatever"):
+            fail()
+        left = sorted(str(path.relative_to(texts / "run")) for path in (texts / "run").rglob("*"))
+        assert left == ["notes.txt", "state", "state/notes.txt"]
 
     def test_one_with_a_state_is_kept_whatever_happens(self, texts: Path):
         def fail() -> None:

@@ -164,6 +164,33 @@ class TestDamage:
                 silent.add(place)
         assert len(silent) <= len('"clearhead.sha256"') + len('"pt"')
 
+    @pytest.mark.parametrize("change", [0x01, 0x02, 0x04])
+    def test_the_name_of_the_checksum_cannot_switch_it_off(self, change: int, tmp_path: Path) -> None:
+        """Where we wrote other notes too, as beside every model's weights."""
+        write_tensors(tmp_path / "t", TENSORS, {"clearhead.config": "1"})
+        whole = (tmp_path / "t").read_bytes()
+        begin = whole.index(b"clearhead.sha256")
+        for place in range(begin, begin + len(b"clearhead.sha256")):
+            (tmp_path / "t").write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+            with pytest.raises(FolderError, match="altered since it was written: it has no checksum"):
+                read_tensors(tmp_path / "t")
+
+    def test_one_of_our_own_has_a_checksum(self, tmp_path: Path) -> None:
+        safetensors.torch.save_file(TENSORS, tmp_path / "t", metadata=NOTES)
+        assert read_tensors(tmp_path / "t")[1] == NOTES
+        with pytest.raises(FolderError, match="altered since it was written: it has no checksum; copy it again"):
+            read_tensors(tmp_path / "t", own=True)
+        write_tensors(tmp_path / "t", TENSORS, NOTES)
+        assert read_tensors(tmp_path / "t", own=True)[1] == NOTES
+
+    @pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**62, 4], [2**60, 0, 8]])
+    def test_a_shape_beyond_measure(self, shape: list[int], tmp_path: Path) -> None:
+        """It has no numbers, so the file's length says nothing of it."""
+        header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+        (tmp_path / "t").write_bytes(struct.pack("<Q", len(header)) + header)
+        with pytest.raises(FolderError, match=r"t: altered: 'x' is of shape \(.*; copy it again"):
+            read_tensors(tmp_path / "t")
+
     def test_every_length(self, written: Path) -> None:
         whole = written.read_bytes()
         for length in range(len(whole)):
@@ -227,6 +254,9 @@ class TestDamage:
         for path in (tmp_path / "none", tmp_path / "none" / "t"):
             with pytest.raises(FolderError, match=f"^{path}: there is no such file$"):
                 read_tensors(path)
+        (tmp_path / "round").symlink_to("round")  # it is there and cannot be read; a copy would not help
+        with pytest.raises(FolderError, match="round: cannot be read: Too many levels of symbolic links; check its"):
+            read_tensors(tmp_path / "round")
         with pytest.raises(FolderError, match=f"^{tmp_path}: is a folder, and should be a file; copy the file there$"):
             read_tensors(tmp_path)
 

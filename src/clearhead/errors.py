@@ -30,6 +30,10 @@ class TextError(ClearheadError):
     """Text that is missing, empty, binary, in another encoding, too short, or outside the tokenizer's characters."""
 
 
+class GrammarError(ClearheadError):
+    """A data file of a built-in world breaks its notation, or names something that is nowhere written."""
+
+
 class FolderError(ClearheadError):
     """A run or checkpoint folder that exists already, is missing, truncated or altered."""
 

@@ -12,23 +12,23 @@ from torch import Tensor
 from clearhead import analysis, drawing, encoding, generation
 from clearhead.errors import FolderError
 from clearhead.hub import LanguageModel
-from clearhead.watching import Edit, Observation, Record
+from clearhead.watching import Edit, Record, TextRecord
 
 log = logging.getLogger(__name__)
 
 
-def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> Observation:
+def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> TextRecord:
     """One watched pass over ``text``: ``record[layer, head]`` is an attention map of shape (T, T).
 
     ``pair`` is a second text that an encoder reads with the first. Raises TextError when the text is empty, cannot be
     encoded, or is longer than the model's context.
     """
     record = analysis.observe(model.transformer, model.tokenizer, text, pair=pair, edits=edits)
-    record.model = model.name
+    record.record.model = model.name
     return record
 
 
-def draw(record: Record, path: str | Path, **options: Any) -> drawing.Focus:
+def draw(record: Record | TextRecord, path: str | Path, **options: Any) -> drawing.Focus:
     """Draws a record into a .png, .svg, .html or .json file; returns which head and row it shows large.
 
     ``options`` and errors are those of ``clearhead.drawing.draw``. A record of ``watch`` does not know its model's

@@ -25,6 +25,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}  # as torch writes sizes
 
+PAYS = 0.75  # of float32's time: the most that a product in half precision may take to be worth it
+
 THREADS_AT_MOST = 1024  # a larger number is a slip; the library starts as many as it is told
 
 
@@ -81,7 +83,7 @@ def _groups() -> list[Path]:
     """The folders of the control groups (version 2) this process is in, the innermost first."""
     if not OWN_GROUP.is_file():
         return []
-    own = next((line[3:] for line in OWN_GROUP.read_text().splitlines() if line.startswith("0::")), "/")
+    own = next((line[3:] for line in OWN_GROUP.read_text(encoding="utf-8").splitlines() if line.startswith("0::")), "/")
     inner = GROUPS / own.strip("/")
     outer = [folder for folder in (inner, *inner.parents) if folder == GROUPS or GROUPS in folder.parents]
     return [folder for folder in outer if (folder / "memory.max").is_file()]
@@ -98,7 +100,7 @@ def _free_in(group: Path) -> float:
 
 
 def _named_numbers(file: Path) -> dict[str, int]:
-    lines = (line.split() for line in file.read_text().splitlines())
+    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
     return {words[0]: int(words[1]) for words in lines}
 
 
@@ -132,15 +134,20 @@ def device() -> str:
 
 
 @cache
-def half_pays(dtype: torch.dtype) -> bool:
-    """True when products of this dtype take less than 3/4 of float32's time on the processor (docs/design.md, 9).
-
-    Measured are 0.45 to 0.5 with units for bfloat16 and 1,000 without: the limit is far from both, so that one machine
-    gives one answer.
-    """
+def share_of_float32(dtype: torch.dtype) -> float:
+    """Time of a product in ``dtype`` on this processor over that of one in float32, measured once in a process."""
     import torch
 
-    return seconds_of_product(dtype) < 0.75 * seconds_of_product(torch.float32)
+    return seconds_of_product(dtype) / seconds_of_product(torch.float32)
+
+
+def half_pays(dtype: torch.dtype) -> bool:
+    """True when products of this dtype take less than 3/4 of float32's time on this processor (docs/design.md, 9).
+
+    The limit is far from what was measured so far, 0.45 to 0.5 with units for bfloat16 and 1,000 without, so that one
+    machine gives one answer.
+    """
+    return share_of_float32(dtype) < PAYS
 
 
 def bfloat16_pays() -> bool:
@@ -154,8 +161,8 @@ def share_cores() -> None:
     """Lets OpenMP's waiting threads sleep sooner, unless the user has set how long they spin; before torch is imported.
 
     They spin 300,000 turns by default, which takes the cores from whoever holds the others up: on two cores with other
-    work a training step on two threads took 9 times as long as on one, and takes 1.5 times as long now; alone on the
-    machine it takes as long as before (docs/LOG.md).
+    work a training step on two threads took 9 times as long as on one, and 1.5 times with 10,000 turns; alone on that
+    machine it took as long as before (docs/LOG.md).
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"

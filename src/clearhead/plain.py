@@ -7,16 +7,28 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from clearhead.errors import ConfigError, nearest, shown
+
+
+class Tagged:
+    """A config of several kinds, each a class of its own: the entry ``kind`` of a table says which.
+
+    classes: by kind; who adds one adds it here. default: the kind of a table that does not say. kind: of each class
+    """
+
+    classes: ClassVar[dict[str, type[Any]]]
+    default: ClassVar[str]
+    kind: ClassVar[str]
 
 
 def to_dict(config: object) -> dict[str, Any]:
     """A config as nested plain values; None is left out, tuples become lists."""
     fields = dataclasses.fields(cast(Any, config))
     values = {field.name: getattr(config, field.name) for field in fields}
-    return {name: _plain(value) for name, value in values.items() if value is not None}
+    tag = {"kind": config.kind} if isinstance(config, Tagged) else {}
+    return tag | {name: _plain(value) for name, value in values.items() if value is not None}
 
 
 def _plain(value: object) -> Any:
@@ -30,6 +42,7 @@ C = TypeVar("C")
 
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
     """The config that ``to_dict`` wrote. Raises ConfigError for unknown (with the nearest), missing or wrong keys."""
+    kind, values = _class_of(kind, values, where)
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
     taken: dict[str, Any] = {}
@@ -37,10 +50,28 @@ def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
         if name not in fields:
             raise ConfigError(f"{where}{name}: unknown{nearest(name, fields)}")
         taken[name] = checked(hints[name], value, f"{where}{name}")
-    absent = [name for name, field in fields.items() if name not in taken and _required(field)]
+    absent = missing(kind, taken)
     if absent:
         raise ConfigError(f"{where.removesuffix('.') or 'config'}: missing {', '.join(absent)}")
     return kind(**taken)
+
+
+def missing(kind: type, values: Mapping[str, Any]) -> list[str]:
+    """The entries without a default that a table of this config lacks. Raises ConfigError for an unknown kind."""
+    chosen, values = _class_of(kind, values, "")
+    return [field.name for field in dataclasses.fields(chosen) if field.name not in values and _required(field)]
+
+
+def _class_of(kind: type[C], values: Mapping[str, Any], where: str) -> tuple[type[C], Mapping[str, Any]]:
+    """The class of a table's config, and the table without the entry that names it."""
+    if not issubclass(kind, Tagged):
+        return kind, values
+    name = values.get("kind", kind.default if "kind" not in vars(kind) else kind.kind)
+    found = kind.classes.get(name) if isinstance(name, str) else None
+    if found is None or not issubclass(found, kind):
+        known = [each for each, other in kind.classes.items() if issubclass(other, kind)]
+        raise ConfigError(f"{where}kind: there is no {shown(name)}{nearest(str(name), known)}")
+    return found, {each: value for each, value in values.items() if each != "kind"}
 
 
 def checked(hint: Any, value: Any, where: str) -> Any:
@@ -80,7 +111,7 @@ _NAMES: dict[Any, str] = {
 
 def _name(option: Any) -> str:
     if dataclasses.is_dataclass(option):
-        return f"a table with {', '.join(typing.get_type_hints(option))}"
+        return f"a table with {', '.join(field.name for field in dataclasses.fields(option))}"
     if typing.get_origin(option) is tuple:
         return _NAMES.get(option) or "a list of tables"
     return _NAMES.get(option) or " or ".join(map(repr, typing.get_args(option)))

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,8 +20,8 @@ import tomli_w
 
 from clearhead import corpora, hub, machine
 from clearhead.errors import FolderError, OptionError, TextError, nearest
-from clearhead.files import leftovers, replacing, write_text
-from clearhead.model import Transformer, build, skeleton
+from clearhead.files import leftovers, remove_leftovers, replacing, write_text
+from clearhead.model import Network, build, skeleton
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.text import LEARNED, FileSource, OnProgress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
@@ -30,6 +30,7 @@ from clearhead.training import State, check_memory, load_state, saved
 RECIPE = "recipe.toml"
 STATE = "state"
 LOG = "log.jsonl"
+STDIN = ("stdin.txt", "stdin.jsonl")  # standard input, without and with a field
 
 TOLD_EVERY = 5.0  # seconds between lines while a text is read
 
@@ -121,7 +122,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
-def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+def create(folder: Path, recipe: Recipe) -> tuple[Network, hub.Papers | None]:
     """Writes the recipe into the run folder and makes the model that is trained, with what stood beside its origin.
 
     Raises MemoryNeededError when training it would not fit into memory.
@@ -131,7 +132,7 @@ def create(folder: Path, recipe: Recipe) -> tuple[Transformer, hub.Papers | None
     return begun(recipe)
 
 
-def begun(recipe: Recipe) -> tuple[Transformer, hub.Papers | None]:
+def begun(recipe: Recipe) -> tuple[Network, hub.Papers | None]:
     """A model with the weights that the run begins with, on the device, and what stood beside its origin if any."""
     if recipe.origin is None:
         return build(recipe.model, seed=recipe.train.seed).to(machine.device()), None
@@ -148,13 +149,12 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
 
     What a killed process left half-written is removed. Raises FolderError naming what is missing, truncated or altered.
     """
-    if not (folder / RECIPE).is_file():
+    if not (folder / RECIPE).exists():
         raise FolderError(
             f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
             "began; begin one with clearhead train TEXT"
         )
-    for path in leftovers(folder):
-        path.unlink()
+    remove_leftovers(folder)
     table: Table = read_file(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
@@ -177,20 +177,19 @@ def claimed(folder: Path) -> Generator[None]:
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another with --out") from None
     with held(folder):
-        left = leftovers(folder)  # of a command that was killed before it had begun its run
-        if set(folder.iterdir()) - set(left):
+        if set(folder.iterdir()) - set(leftovers(folder)):  # of a command that was killed before it had begun its run
             way = f"go on with it by `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
-        for path in left:
-            path.unlink()
+        remove_leftovers(folder)
         try:
             yield
         except BaseException:
             if saved(folder / STATE) is None:
-                for path in folder.iterdir():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-                if made:
-                    folder.rmdir()
+                for name in (RECIPE, LOG, *STDIN):
+                    (folder / name).unlink(missing_ok=True)
+                for place in (folder / STATE, *([folder] if made else [])):
+                    with suppress(OSError):  # never made, or others have put something there
+                        place.rmdir()
             raise
 
 
@@ -243,9 +242,7 @@ def interruptible() -> Generator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def keeper(
-    folder: Path, model: Transformer, tokenizer: Tokenizer, papers: hub.Papers | None = None
-) -> Callable[[], None]:
+def keeper(folder: Path, model: Network, tokenizer: Tokenizer, papers: hub.Papers | None = None) -> Callable[[], None]:
     """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
     whole = False
 
@@ -287,6 +284,8 @@ def _tokenizer(
 
 def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:
     kept = _stdin(folder, config)
+    if "-" in names and kept.is_fifo():  # a source may be a pipe, which is then read to its end
+        raise FolderError(f"{kept}: is a pipe, and should be a file; copy the file there")
     try:
         found = sources([kept if name == "-" else name for name in names], field=config.field, encoding=config.encoding)
     except TextError as fault:
@@ -301,4 +300,4 @@ def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileS
 
 def _stdin(folder: Path, config: TextConfig) -> Path:
     """Where standard input is kept; as everywhere, it is JSON lines when a field is given."""
-    return folder / ("stdin.jsonl" if config.field else "stdin.txt")
+    return folder / STDIN[bool(config.field)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import stat
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -16,10 +15,11 @@ import safetensors
 import torch
 from torch import Tensor
 
-from clearhead.errors import FolderError
-from clearhead.files import replacing
+from clearhead.errors import FolderError, shown
+from clearhead.files import reading, replacing
 
-CHECKSUM = "clearhead.sha256"
+OWN = "clearhead."  # how the names of notes begin that this project writes into files of weights
+CHECKSUM = f"{OWN}sha256"
 PIECE = 2**20  # bytes read at a time, and there twice meanwhile
 HEADER_AT_MOST = 2**22  # bytes; a file of 10,000 tensors has a third of it, and parsing takes 30 times its size
 DTYPES = {
@@ -35,7 +35,6 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-POINTER = b"version https://git-lfs"  # how the text begins that a clone without Git LFS has in place of a file
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
@@ -68,61 +67,45 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
             file.write(_bytes(whole[name]))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, *, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and notes of a file. Raises FolderError when it is missing, truncated or altered since it was written.
 
-    A file that carries no checksum (another tool wrote it) is read without that check.
+    A file that carries no checksum (another tool wrote it) is read without that check; one of our ``own`` is refused.
     """
     with opened(path) as file:
+        if own and not file.checked:
+            raise FolderError(f"{path}: altered since it was written: it has no checksum; copy it again")
         tensors = {name: torch.empty(shape, dtype=file.dtypes[name]) for name, shape in file.shapes.items()}
         file.read(tensors)
     return tensors, file.notes
 
 
-def refuse_other(path: Path) -> None:
-    """Raises FolderError for what stands under a file's name and is none: a folder, a pipe, a pointer of Git LFS.
-
-    Opening a pipe would wait for somebody who writes. Says nothing of a file that is missing or may not be read.
-    """
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise FolderError(f"{path}: is {kind}, and should be a file; copy the file there")
-        with path.open("rb") as file:
-            pointer = file.read(len(POINTER)) == POINTER
-    except OSError:
-        return
-    if pointer:
-        raise FolderError(
-            f"{path}: is a pointer that Git LFS left in place of the file; run `git lfs pull` in {path.parent}, or "
-            "copy the file from where it came"
-        )
-
-
 @contextmanager
 def opened(path: Path) -> Generator[TensorFile]:
     """A file whose header has been read. Raises FolderError, also inside the block, when it is damaged or none."""
-    refuse_other(path)
-    if not path.is_file():
-        raise FolderError(f"{path}: there is no such file")
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-        if length > HEADER_AT_MOST:
-            reason = f"a header of {length:,} bytes; at most {HEADER_AT_MOST:,} are read"
-            raise FolderError(f"{path}: truncated or not a safetensors file ({reason}); copy it again")
-        with safetensors.safe_open(path, framework="pt"):  # checks the header against the format and the file's length
-            pass
         # Not read through the library: its maps stay in memory beside the tensors that are made of them.
-        with path.open("rb") as file:
+        with reading(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > HEADER_AT_MOST:
+                reason = f"a header of {length:,} bytes; at most {HEADER_AT_MOST:,} are read"
+                raise FolderError(f"{path}: truncated or not a safetensors file ({reason}); copy it again")
+            with safetensors.safe_open(path, framework="pt"):  # checks the header: the format, the file's length
+                pass
+            file.seek(0)
             yield TensorFile(path, file)
-    except (safetensors.SafetensorError, OSError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        raise FolderError(f"{path}: there is no such file") from None
+    except safetensors.SafetensorError as error:
         raise FolderError(f"{path}: truncated or not a safetensors file ({error}); copy it again") from None
+    except OSError as error:
+        raise FolderError(
+            f"{path}: cannot be read: {error.strerror or error}; check its permissions and the disk"
+        ) from None
 
 
 class TensorFile:
-    """An open file. shapes, dtypes: by name. notes: strings written beside the tensors."""
+    """An open file. shapes, dtypes: by name. notes: strings written beside the tensors. checked: has a checksum."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path, self._file, self._spared = path, file, torch.empty(0, dtype=torch.uint8)
@@ -130,6 +113,9 @@ class TensorFile:
         header: dict[str, dict[str, Any]] = json.loads(file.read(length))
         self.notes: dict[str, str] = header.pop("__metadata__", None) or {}
         self._checksum = self.notes.pop(CHECKSUM, None)
+        self.checked = self._checksum is not None
+        if not self.checked and any(name.startswith(OWN) for name in self.notes):  # another tool would keep none or all
+            raise FolderError(f"{path}: altered since it was written: it has no checksum; copy it again")
         self.notes.pop("format", None)
         unknown = {entry["dtype"] for entry in header.values()} - DTYPES.keys()
         if unknown:
@@ -139,6 +125,10 @@ class TensorFile:
             )
         self.shapes: dict[str, tuple[int, ...]] = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: DTYPES[entry["dtype"]] for name, entry in header.items()}
+        for name, shape in self.shapes.items():
+            # Of a tensor without numbers the format does not bound the other axes; torch counts in 64 bits.
+            if math.prod(max(1, size) for size in shape) >= 2**63:
+                raise FolderError(f"{path}: altered: {shown(name)} is of shape {shown(shape)}; copy it again")
         self._starts = {name: 8 + length + int(entry["data_offsets"][0]) for name, entry in header.items()}
 
     def read(self, into: Mapping[str, Tensor]) -> None:
@@ -148,7 +138,7 @@ class TensorFile:
         when the tensors are not those that were written. (The file is not mapped into memory: one that another process
         cuts off would end this one with a signal.)
         """
-        digest = _beginning(self.notes) if self._checksum else None
+        digest = _beginning(self.notes) if self.checked else None
         for name in sorted(self.shapes if digest else into):
             if digest:
                 digest.update(_title(name, self.dtypes[name], self.shapes[name]))

@@ -9,12 +9,11 @@ import torch
 from clearhead.analysis import observe
 from clearhead.attend import causal, knockout, padding
 from clearhead.errors import TextError, WatchError
-from clearhead.model import ModelConfig, build
+from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
-from clearhead.watching import Knockout, Record, watch
+from clearhead.watching import Knockout, Record, Words, watch
 from clearhead.watching.map import BLOCK
-from clearhead.watching.observation import Observation
 from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small
 
 
@@ -41,7 +40,7 @@ def test_weights_equal_the_definition_in_numpy(window: int | None):
 
 
 def test_the_model_is_left_as_it_was_and_dropout_is_off():
-    config = ModelConfig(**{**vars(small().config), "dropout": 0.9})
+    config = DecoderConfig(**{**vars(small().config), "dropout": 0.9})
     model = build(config, seed=1).train()
     first, second = observe(model, BYTES, "abc"), observe(model, BYTES, "abc")
     assert model.training
@@ -63,7 +62,7 @@ def test_blocks_of_rows_join_to_the_whole(monkeypatch: pytest.MonkeyPatch):
     record = looked_at("a longer text, 23 bytes.", window=7)
     whole = record.visible(Site(0), slice(0, record.shape[0]))
     assert BLOCK // record.shape[1] > record.shape[0]  # so far one block
-    monkeypatch.setattr("clearhead.watching.observation.BLOCK", 3 * record.shape[1])
+    monkeypatch.setattr("clearhead.watching.text_record.BLOCK", 3 * record.shape[1])
     parts = list(record.visible_blocks(Site(0)))
     assert len(parts) == math.ceil(record.shape[0] / 3)
     assert torch.equal(torch.cat([tile for _, tile in parts], dim=1), whole)
@@ -72,11 +71,11 @@ def test_blocks_of_rows_join_to_the_whole(monkeypatch: pytest.MonkeyPatch):
 def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
     model, ids = small(), [256, *b"abcdefg"]
     with torch.inference_mode(), watch(model) as record:
-        cache = model.cache(1, 8)
-        model(torch.tensor([ids[:5]]), cache=cache)
-        model(torch.tensor([ids[5:]]), cache=cache)
-    record.tokens = BYTES.labels(ids)
-    steps, whole = Observation(record), observe(model, BYTES, "abcdefg")
+        cache = model.state(1, 8)
+        model(torch.tensor([ids[:5]]), state=cache)
+        model(torch.tensor([ids[5:]]), state=cache)
+    record.words[0] = Words(tokens=BYTES.labels(ids))
+    steps, whole = record.only(), observe(model, BYTES, "abcdefg")
     assert steps.shape == whole.shape
     for head in range(HEADS):
         torch.testing.assert_close(steps[1, head][:], whole[1, head][:], atol=1e-5, rtol=0)
@@ -87,11 +86,11 @@ def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
 def test_a_watch_that_begins_in_the_middle_has_fewer_queries_than_keys():
     model, ids = small(), [256, *b"abcdefg"]
     with torch.inference_mode():
-        cache = model.cache(1, 8)
-        model(torch.tensor([ids[:5]]), cache=cache)
+        cache = model.state(1, 8)
+        model(torch.tensor([ids[:5]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([ids[5:]]), cache=cache)
-    seen = Observation.of(record)
+            model(torch.tensor([ids[5:]]), state=cache)
+    seen = record.only()
     assert (seen.shape, seen.first_place) == ((3, 8), 5)
     assert seen.tokens == [str(place) for place in range(8)]
     assert seen.visible(Site(0), slice(0, 1))[0, 0].tolist() == [True] * 6 + [False] * 2
@@ -107,7 +106,7 @@ def test_sites_with_one_mask_share_its_key_and_others_do_not():
 
 def test_an_observation_is_taken_as_it_is():
     record = looked_at("abc")
-    assert Observation.of(record) is record
+    assert record.only() is record
 
 
 def test_a_text_longer_than_the_context_names_both_lengths():
@@ -130,13 +129,13 @@ def test_a_tokenizer_of_another_model_is_refused():
 
 def test_records_that_are_not_one_text_are_refused():
     with pytest.raises(WatchError, match="holds nothing yet"):
-        Observation(Record(small().sites()))
+        Record(small().sites()).only()
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2], [3, 4]]), mask=padding(torch.tensor([2, 1])))
-    with pytest.raises(WatchError, match="holds 2 texts at once"):
-        Observation.of(record)
+    with pytest.raises(WatchError, match="it holds the texts 0, 1; name one"):
+        record.only()
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2]]))
-    record.tokens = ["only one"]
+    record.words[0] = Words(tokens=["only one"])
     with pytest.raises(WatchError, match="1 labels were set for 2 places"):
-        Observation.of(record)
+        record.only()

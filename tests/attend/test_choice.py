@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from definition import BATCH, KEYS, SITE, Watched, request, tensors
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention.flex_attention import flex_attention
@@ -28,6 +27,7 @@ from clearhead.attend import (
 )
 from clearhead.attend.backends import flex, sdpa
 from clearhead.watching import watch
+from definition import BATCH, KEYS, SITE, Watched, request, tensors
 
 DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 
@@ -35,23 +35,31 @@ DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 class TestChoice:
     """Which back-end is taken, and why not the others."""
 
-    def asked(self, device: str = "cpu", queries: int = 200, width: int = 16, **options: object) -> Request:
-        q, k, v = (
-            torch.zeros(2, heads, places, width, device=device) for heads, places in ((6, queries), (3, 200), (3, 200))
-        )
+    def asked(
+        self,
+        device: str = "cpu",
+        queries: int = 200,
+        width: int = 16,
+        values: int = 16,
+        dtype: torch.dtype = torch.float32,
+        **options: object,
+    ) -> Request:
+        shapes = (2, 6, queries, width), (2, 3, 200, width), (2, 3, 200, values)
+        q, k, v = (torch.zeros(shape, device=device, dtype=dtype) for shape in shapes)
         return request(q, k, v, **options)  # type: ignore[arg-type]
 
     def test_on_a_processor_the_fused_kernel_is_taken_for_every_mask(self) -> None:
         for mask in (FULL, causal(), causal() & window(3), padding(torch.tensor([3, 4])), knockout([(1, 0)])):
-            assert choose(self.asked(mask=mask)) is sdpa
+            for score in (Score(), Score(scale=0.3), Score(sinks_H=torch.zeros(6))):
+                assert choose(self.asked(mask=mask, score=score)) is sdpa
 
     def test_every_back_end_says_why_it_refuses(self) -> None:
-        why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), dropout=0.5))
+        why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), values=17))
         assert list(why) == ["flex", "sdpa", "reference"]
         assert why["flex"] == ["it runs on CUDA; the tensors are on cpu"]
         assert why["sdpa"] == [
             "soft caps are not in this kernel",
-            "its CPU kernel has no dropout",
+            "its CPU kernel needs values as wide as keys",
         ]
         assert why["reference"] == []
 
@@ -61,7 +69,8 @@ class TestChoice:
             sinking = self.asked("cuda", mask=causal(), score=Score(sinks_H=torch.zeros(6, device="cuda")))
             assert choose(sinking) is flex
             assert explain(sinking)["sdpa"] == ["on CUDA its kernels have no attention sinks"]
-            assert explain(self.asked("cuda", mask=windowed, dropout=0.1))["flex"] == ["dropout is not in this kernel"]
+            precise = explain(self.asked("cuda", dtype=torch.float64, mask=windowed))["flex"]
+            assert precise == ["float64 is not in this kernel"]
             plain = ["a plain or causal mask runs faster in sdpa"]
             assert explain(self.asked("cuda", mask=causal() & window(200)))["flex"] == plain
             assert explain(self.asked("cuda"))["flex"] == plain

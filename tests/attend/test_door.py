@@ -1,4 +1,4 @@
-"""The door: answers solvable by hand, what must be exact, and gradients."""
+"""The door: answers solvable by hand, what depends on what, and gradients."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from clearhead.attend import FULL, Request, Score, attend, causal, documents, knockout, padding, window
+from clearhead.attend.backends import reference, sdpa
+from clearhead.errors import WatchError
+from clearhead.watching import watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -19,25 +27,17 @@ from definition import (
     Case,
     Rules,
     Watched,
+    assert_same,
     case_documents,
     case_knockout,
     case_left_padding,
     case_padding,
-    case_prefix,
     case_window,
     outputs,
     request,
     tensors,
     weights,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
-from clearhead.attend import FULL, Request, Score, attend, causal, choose, documents, knockout, padding, window
-from clearhead.attend.backends import reference, sdpa
-from clearhead.errors import WatchError
-from clearhead.watching import watch
 
 KERNELS: dict[str, Callable[[Request], Tensor]] = {"reference": reference.run, "sdpa": sdpa.run}
 
@@ -73,11 +73,6 @@ class TestByHand:
         o = run(request(zeros, zeros, line(1, 3, 8, 20), causal()))
         assert o.flatten().tolist() == pytest.approx([1, 2, 4, 8])  # 1, (1 + 3)/2, 12/3, 32/4
 
-    def test_alibi_halves_the_weight_with_every_step_back(self, run: Callable[[Request], Tensor]) -> None:
-        score = Score(slopes_H=torch.tensor([math.log(2)]))
-        o = run(request(line(0), line(0, 0, 0), line(7, 70, 700), causal(), score))
-        assert o.item() == pytest.approx(7 / 7 + 70 * 2 / 7 + 700 * 4 / 7)  # weights 1 : 2 : 4
-
     def test_grouped_heads_read_their_own_key_head(self, run: Callable[[Request], Tensor]) -> None:
         q = torch.zeros(1, 4, 1, 1)
         k, v = torch.zeros(1, 2, 3, 1), torch.tensor([[3.0] * 3, [5.0] * 3]).view(1, 2, 3, 1)
@@ -107,10 +102,10 @@ def test_a_soft_cap_of_one_turns_any_large_logit_into_one() -> None:
     assert o.item() == pytest.approx(math.e / (math.e + 1))  # tanh(50) = 1; e**1 : e**0
 
 
-def test_the_soft_cap_comes_before_the_bias_of_alibi() -> None:
-    score = Score(softcap=1.0, slopes_H=torch.tensor([2.0]))
-    o = attend(line(1), line(50, 0), line(1, 0), mask=FULL, score=score, site=SITE)
-    assert o.item() == pytest.approx(math.exp(1 - 2) / (math.exp(1 - 2) + 1))
+def test_the_soft_cap_leaves_the_sink_as_it_is() -> None:
+    score = Score(softcap=1.0, sinks_H=torch.tensor([2.0]))
+    o = attend(line(1), line(50), line(1), mask=FULL, score=score, site=SITE)
+    assert o.item() == pytest.approx(1 / (1 + math.e))  # e**1 : e**2
 
 
 @pytest.mark.parametrize("mask", ["causal", "causal & window", "causal & documents", "all joined", "padding left"])
@@ -118,29 +113,50 @@ def test_the_soft_cap_comes_before_the_bias_of_alibi() -> None:
 @pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
 def test_later_keys_and_values_change_nothing_before_them(run: Callable[[Request], Tensor], queries: int, mask: str):
     q, k, v = (t.float() for t in tensors(6, 3, queries))
-    before = run(request(q, k, v, MASKS[mask].mask))
+    asked = request(q, k, v, MASKS[mask].mask)
+    before = run(asked)
     for place in range(KEYS - queries + 1, KEYS):
         k2, v2 = k.clone(), v.clone()
         k2[:, :, place:], v2[:, :, place:] = 3 * k2[:, :, place:] + 1, 100.0
         after = run(request(q, k2, v2, MASKS[mask].mask))
         rows = place - (KEYS - queries)
-        assert torch.equal(after[:, :, :rows], before[:, :, :rows]), place
+        assert_same(after[:, :, :rows], before[:, :, :rows], asked)
     if mask == "causal" and queries > 1:
-        assert not torch.equal(after[:, :, rows:], before[:, :, rows:])
+        assert (after[:, :, rows:] - before[:, :, rows:]).abs().max() > 1
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
+def test_outputs_have_gradients_in_what_they_see_and_exactly_none_in_the_rest(
+    run: Callable[[Request], Tensor], mask: str
+) -> None:
+    case, queries, groups = MASKS[mask], 5, 3
+    for row, place in enumerate(range(KEYS - queries, KEYS)):
+        q, k, v = (t.float().requires_grad_() for t in tensors(6, groups, queries))
+        run(request(q, k, v, case.mask))[:, :, row].square().sum().backward()
+        seen = [
+            [[any(case.sees(b, 2 * g + h, place, j) for h in range(2)) for j in range(KEYS)] for g in range(groups)]
+            for b in range(BATCH)
+        ]
+        assert k.grad is not None
+        assert v.grad is not None
+        assert (v.grad != 0).any(dim=-1).tolist() == seen
+        assert not k.grad[~torch.tensor(seen)].any()
 
 
 @pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
 def test_documents_leak_nothing(run: Callable[[Request], Tensor]) -> None:
-    """Each document attends exactly as if the others held anything else, and as if it stood alone."""
+    """Each document attends as if the others held anything else, and as if it stood alone."""
     ids = torch.tensor([[5, 5, 5, 2, 2, 2, 2, 8, 8, 8, 8]])
     q, k, v = (t.float()[:1] for t in tensors(6, 3, KEYS))
     mask = causal() & documents(ids)
-    o = run(request(q, k, v, mask))
+    asked = request(q, k, v, mask)
+    o = run(asked)
     for document in (5, 2, 8):
         inside = ids[0] == document
         k2, v2 = k.clone(), v.clone()
         k2[:, :, ~inside], v2[:, :, ~inside] = 9.0, -50.0
-        assert torch.equal(run(request(q, k2, v2, mask))[:, :, inside], o[:, :, inside])
+        assert_same(run(request(q, k2, v2, mask))[:, :, inside], o[:, :, inside], asked)
         alone = run(request(q[:, :, inside], k[:, :, inside], v[:, :, inside], causal()))
         torch.testing.assert_close(o[:, :, inside], alone)
 
@@ -148,9 +164,10 @@ def test_documents_leak_nothing(run: Callable[[Request], Tensor]) -> None:
 @pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
 def test_padding_leaks_nothing(run: Callable[[Request], Tensor]) -> None:
     q, k, v = (t.float() for t in tensors(6, 3, KEYS))
-    o = run(request(q, k, v, padding(torch.tensor([4, 7]))))
+    asked = request(q, k.clone(), v.clone(), padding(torch.tensor([4, 7])))
+    o = run(asked)
     k[0, :, 4:], v[0, :, 4:], k[1, :, 7:], v[1, :, 7:] = 7.0, 7.0, -7.0, -7.0
-    assert torch.equal(run(request(q, k, v, padding(torch.tensor([4, 7])))), o)
+    assert_same(run(request(q, k, v, padding(torch.tensor([4, 7])))), o, asked)
 
 
 @pytest.mark.parametrize("score", ["plain", "all"])
@@ -191,7 +208,7 @@ def test_rows_that_see_nothing_are_zero_with_finite_gradients(mask: str, score: 
         assert torch.equal(v.grad[0], torch.zeros_like(v.grad[0]))
 
 
-@pytest.mark.parametrize("score", ["plain", "ALiBi", "sinks", "all"])
+@pytest.mark.parametrize("score", ["plain", "soft cap", "sinks", "all"])
 @pytest.mark.parametrize("mask", ["full", "causal", "causal & window", "padding left, one text empty", "all joined"])
 def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> None:
     q, k, v = (t.requires_grad_() for t in tensors(2, 1, 3, width=2))
@@ -206,21 +223,16 @@ def test_gradients_are_those_of_finite_differences(mask: str, score: str) -> Non
     assert torch.autograd.gradcheck(through_the_door, (q, k, v))
 
 
-def test_slopes_and_sinks_have_gradients_too() -> None:
+@pytest.mark.parametrize("softcap", [None, 2.5])  # the fused kernel; the reference
+@pytest.mark.parametrize("mask", ["causal", "padding left, one text empty"])
+def test_sinks_have_gradients_too(mask: str, softcap: float | None) -> None:
     q, k, v = tensors(2, 1, 3, width=2)
-    slopes, sinks = (torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in ([0.5, 0.1], [1, -1]))
+    sinks = torch.tensor([1.0, -1.0], dtype=torch.float64, requires_grad=True)
 
-    def of_slopes(slopes_H: Tensor) -> Tensor:
-        return attend(q, k, v, mask=causal(), score=Score(slopes_H=slopes_H), site=SITE)
+    def of_sinks(sinks_H: Tensor) -> Tensor:
+        return attend(q, k, v, mask=MASKS[mask].mask, score=Score(softcap=softcap, sinks_H=sinks_H), site=SITE)
 
-    assert torch.autograd.gradcheck(of_slopes, (slopes,))
-    for name in ("causal", "padding left, one text empty"):
-        mask = MASKS[name].mask
-
-        def of_sinks(sinks_H: Tensor) -> Tensor:
-            return attend(q, k, v, mask=mask, score=Score(sinks_H=sinks_H), site=SITE)  # noqa: B023 (called at once)
-
-        assert torch.autograd.gradcheck(of_sinks, (sinks,))
+    assert torch.autograd.gradcheck(of_sinks, (sinks,))
 
 
 @pytest.mark.parametrize("places", [2, 40])
@@ -242,19 +254,7 @@ def test_what_becomes_of_a_row_of_nan(mask: str, places: int) -> None:
     with watch(Watched({SITE: 3})) as record:
         attend(q, k, v, mask=MASKS[mask].mask, site=SITE)
     with pytest.raises(WatchError, match=r"the logits are not finite"):
-        record.map(SITE, 1)[-1]
-
-
-def test_dropout_drops_weights_and_scales_the_rest() -> None:
-    torch.manual_seed(0)
-    q, k, _ = tensors(3, 3, KEYS)
-    v = torch.eye(KEYS, dtype=torch.float64).expand(BATCH, 3, KEYS, KEYS)  # so that the output is the weights
-    asked = request(q, k, v, causal(), dropout=0.25)
-    assert choose(asked) is reference
-    o, p = reference.run(asked), torch.from_numpy(weights(q, k, CAUSAL.sees))
-    dropped = (o == 0) & (p > 0)
-    assert 0.15 < dropped.sum() / (p > 0).sum() < 0.35  # of 396 weights; 0.25 give or take five standard deviations
-    torch.testing.assert_close(o[~dropped], p[~dropped] / 0.75)
+        record.map(SITE, 1, text=0)[-1]
 
 
 def test_values_may_be_wider_than_keys() -> None:
@@ -290,7 +290,6 @@ def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
     parts = st.one_of(
         st.just(CAUSAL),
         st.integers(1, keys + 1).map(case_window),
-        st.integers(0, keys + 1).map(case_prefix),
         st.lists(st.integers(0, keys), **per_text).map(case_padding),
         st.lists(st.integers(0, keys), **per_text).map(case_left_padding),
         st.lists(st.lists(st.integers(-1, 2), min_size=keys, max_size=keys), **per_text).map(case_documents),
@@ -306,7 +305,6 @@ def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
     rules = Rules(
         scale=draw(st.none() | st.just(0.3)),
         softcap=draw(st.none() | st.just(3.0)),
-        alibi=draw(st.booleans()),
         sinks=draw(st.booleans()),
     )
     q, k, v = tensors(heads, groups, queries, batch=batch, keys=keys, width=width, seed=draw(st.integers(0, 99)))
@@ -324,6 +322,10 @@ def test_any_request_gives_what_the_definition_gives(asked: tuple[Tensor, Tensor
         attend(q, k, v, mask=case.mask, score=rules.score(q.shape[1]), site=SITE)
     for text in range(q.shape[0]):
         for head in range(q.shape[1]):
+            wanted = case.own(p[text, head], text)
+            if not wanted.shape[0]:  # padding alone
+                assert record[text].seen() == []
+                continue
             tile = record.map(SITE, head, text)[:, :].numpy()
-            np.testing.assert_allclose(tile, p[text, head], rtol=1e-9, atol=1e-12)
-            assert np.array_equal(tile == 0, p[text, head] == 0)
+            np.testing.assert_allclose(tile, wanted, rtol=1e-9, atol=1e-12)
+            assert np.array_equal(tile == 0, wanted == 0)

@@ -45,7 +45,7 @@ MASKS: dict[str, Mask] = {
 }
 
 
-SCORES = {"plain": Score(), "ALiBi": Score(slopes_H=torch.full((H,), 0.01)), "sinks": Score(sinks_H=torch.ones(H))}
+SCORES = {"plain": Score(), "sinks": Score(sinks_H=torch.ones(H))}
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from definition import tensors
 
 from clearhead.attend import (
     Mask,
@@ -21,11 +20,11 @@ from clearhead.attend import (
     knockout,
     left_padding,
     padding,
-    prefix,
     window,
 )
 from clearhead.errors import RequestError
 from clearhead.tap import Site
+from definition import tensors
 
 Q, K, V = tensors(6, 3, 5)  # (2, 6, 5, 7), (2, 3, 11, 7), (2, 3, 11, 7)
 META = torch.device("meta")
@@ -76,7 +75,7 @@ def test_tensors(tensors_given: dict[str, torch.Tensor], message: str) -> None:
     assert refused(**tensors_given) == message
 
 
-@pytest.mark.parametrize("mask", [causal(), window(3), prefix(2), knockout([(1, 0)]), padding(LENGTHS) & causal()])
+@pytest.mark.parametrize("mask", [causal(), window(3), knockout([(1, 0)]), padding(LENGTHS) & causal()])
 def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
     message = refused(k=K[:, :, :4], v=V[:, :, :4], mask=mask)
     assert message == (
@@ -85,28 +84,17 @@ def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
     )
 
 
-def test_more_queries_than_keys_under_alibi() -> None:
-    assert "5 queries and 4 keys" in refused(k=K[:, :, :4], v=V[:, :, :4], score=Score(slopes_H=torch.ones(6)))
-
-
-@pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
-def test_dropout(dropout: float) -> None:
-    assert refused(dropout=dropout) == f"dropout is {dropout}; it must be at least 0 and below 1"
-
-
-@pytest.mark.parametrize("name", ["slopes", "sinks"])
-def test_one_number_per_query_head(name: str) -> None:
-    message = f"{name} have shape (3,); they must be (6,), one per query head"
-    assert refused(score=Score(**{f"{name}_H": torch.ones(3)})) == message
-    message = f"{name} are on meta, q on cpu; the device must be the same"
-    assert refused(score=Score(**{f"{name}_H": torch.ones(6, device=META)})) == message
+def test_one_sink_per_query_head() -> None:
+    message = "sinks have shape (3,); they must be (6,), one per query head"
+    assert refused(score=Score(sinks_H=torch.ones(3))) == message
+    message = "sinks are on meta, q on cpu; the device must be the same"
+    assert refused(score=Score(sinks_H=torch.ones(6, device=META))) == message
 
 
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
         (window(0), "the window is 0 keys; it must be at least 1"),
-        (prefix(-1), "the prefix is -1 keys; it cannot be negative"),
         (
             padding(torch.tensor([3])),
             "padding has starts and stops of shape (1,) and (1,); both must be (2,), one per text",
@@ -153,7 +141,6 @@ def test_a_scale_checks_itself(scale: float) -> None:
     [
         (lambda: window(2.5), "window: 2.5 was given; places and sizes are whole numbers"),
         (lambda: band(math.nan), "band: nan was given; places and sizes are whole numbers"),
-        (lambda: prefix("3"), "prefix: '3' was given; places and sizes are whole numbers"),
         (lambda: knockout([(2.7, 1)]), "knockout: 2.7 was given; places and sizes are whole numbers"),
         (lambda: knockout([(2, 1)], head=0.5), "knockout: 0.5 was given; places and sizes are whole numbers"),
         (

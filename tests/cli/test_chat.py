@@ -1,5 +1,6 @@
 """chat from a pipe and on a terminal: the answers of transformers, commands, limits, what Ctrl-C ends."""
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from calling import Done, call
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clearhead import hub
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEMPLATE = """{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}
@@ -31,7 +33,7 @@ TEMPLATE = """{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A little model with a chat template whose answers never end by themselves."""
     tokenizer = Tokenizer.characters(["".join(map(chr, range(32, 127))) + "\n你好"])
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=400,
         layers=2,
@@ -193,6 +195,23 @@ def test_a_template_that_refuses_leaves_the_conversation(folder: Path, tmp_path:
     assert done.out.count("\n") == 1
 
 
+def asleep(process: subprocess.Popen[bytes]) -> None:
+    """Returns when the process waits for input: a signal between its prompt and that moment is seen a key later.
+
+    It may sleep for other reasons too, but not for a fifth of a second.
+    """
+    state, looks = Path(f"/proc/{process.pid}/stat"), 0
+    while state.exists() and looks < 10:
+        assert process.poll() is None
+        looks = looks + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+        time.sleep(0.02)
+
+
+def heeding_interrupts() -> None:
+    """In the child: tests that a shell runs in the background ignore SIGINT, and so would all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The command on a terminal of its own; what it shows is read as it comes."""
 
@@ -204,10 +223,15 @@ class Terminal:
         environment = {**os.environ, "TERM": "dumb", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+            preexec_fn=self._in_the_child,
         )  # fmt: skip
         os.close(slave)
         self.shown = ""
+
+    @staticmethod
+    def _in_the_child() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        heeding_interrupts()
 
     def until(self, pattern: str) -> str:
         """What is shown up to and with the pattern, from where the last call ended."""
@@ -222,12 +246,6 @@ class Terminal:
         assert found is not None, self.shown
         before, self.shown = self.shown[: found.end()], self.shown[found.end() :]
         return before
-
-    def asleep(self) -> None:
-        """Returns when the process waits for input: a signal between its prompt and that moment is seen a key later."""
-        state = Path(f"/proc/{self.process.pid}/stat")
-        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "S":
-            assert self.process.poll() is None
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
@@ -252,7 +270,7 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.type("/nothing\n")  # an error is told, and the chat goes on
     terminal.until(r"error: /nothing: there is no such command")
     terminal.until(">>> ")
-    terminal.asleep()
+    asleep(terminal.process)
     terminal.type("\x03")  # Ctrl-C at the prompt
     terminal.until("Ctrl-D ends the chat")
     terminal.until(">>> ")
@@ -282,12 +300,14 @@ def test_an_interrupt_ends_a_pipe_with_130(folder: Path) -> None:
     code = "import sys; from clearhead.cli import main; sys.argv[0] = 'clearhead'; main()"
     words = ["chat", str(folder), "--threads", "1", "--max-tokens", "2"]
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heeding_interrupts,
+    ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"Hello\n")
         process.stdin.flush()
         assert process.stdout.readline().endswith(b"\n")
-        process.send_signal(signal.SIGINT)  # while it waits for the next line
+        asleep(process)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130

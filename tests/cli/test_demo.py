@@ -34,5 +34,6 @@ def test_it_trains_writes_and_draws(
     done = command("demo", "--corpus", corpus)
     assert done.code == 0, done.err
     assert "A story by the model:" in done.out
+    assert "no font" not in done.err  # the sentence of the picture is drawn in what ships
     assert "generate runs/demo-2" in done.out
     assert min(matplotlib.image.imread(tmp_path / "runs" / "demo-2" / "attention.png").shape[:2]) > 100

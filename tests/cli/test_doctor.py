@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import torch
 from calling import Command
 
@@ -23,6 +24,16 @@ def test_it_says_what_there_is(command: Command):
     assert re.fullmatch(r"\d+\.\d GB free", found["memory"])
     assert re.search(r"products take \d+\.\d\d of float32's time", found["bfloat16"])
     assert ("none" in found["GPU"]) == (not torch.cuda.is_available())
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.74, "worth using"), (0.76, "not worth using")])
+def test_bfloat16_is_worth_using_where_the_code_uses_it(
+    share: float, said: str, command: Command, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "share_of_float32", lambda dtype: share)
+    assert machine.half_pays(torch.bfloat16) == (said == "worth using")
+    line = rows(command("doctor").out)["bfloat16"]
+    assert line == f"products take {share:.2f} of float32's time on this processor: {said}"
 
 
 def test_it_says_which_threads_it_chose_and_why(command: Command):

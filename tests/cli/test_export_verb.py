@@ -83,6 +83,14 @@ def test_a_released_model_keeps_what_stood_beside_it(command: Command, tmp_path,
     assert tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False) == "hello"
 
 
+def test_what_a_killed_export_left_is_removed_by_the_next(command: Command, tmp_path, trained):
+    for name in (".out.0123456789abcdef.tmp", ".other.0123456789abcdef.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{")
+    assert command("export", trained[0], "out").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.0123456789abcdef.tmp", "out", "text.txt"]
+
+
 def test_nothing_is_overwritten(command: Command, tmp_path, trained):
     (tmp_path / "out").mkdir()
     assert command("export", trained[0], "out").code == 0  # empty: as if it were not there

@@ -11,14 +11,14 @@ from clearhead import face, hub
 from clearhead.cli import app, generate
 from clearhead.generation import Piece, Sampling
 from clearhead.generation import generate as write
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     tokenizer = Tokenizer.characters(["abcdefghij \n好"])
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=31,
         layers=2,

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 import clearhead as ch
 from clearhead import cli, hub
 from clearhead.cli.look import show
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEXT = "I crashed the server. 服务员"
@@ -24,7 +24,7 @@ TEXT = "I crashed the server. 服务员"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "book"
     tokenizer = Tokenizer.train_bpe(["I crashed the server. The server brought the check. 服务员把账单给我。"] * 5, 320)
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=32,
         layers=2,

@@ -53,10 +53,10 @@ def test_one_is_told_in_the_singular(command: Command, trained, tmp_path):
 
 def test_sizes_by_hand(command: Command, tmp_path):
     """A quarter of a million weights are 1 MB; keys and values of 3 layers, 2 groups of 50, 1,000 places: 2.4 MB."""
-    from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+    from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
     from clearhead.text import Tokenizer
 
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=257,
         context=1000,
         layers=3,
@@ -75,11 +75,18 @@ def test_sizes_by_hand(command: Command, tmp_path):
 
 def test_what_is_special(command: Command, tmp_path):
     """Windows and angles by layer, caps, the place of the norms: two of three layers alike, the third apart."""
-    from clearhead.model import AttentionConfig, FeedForwardConfig, LayerConfig, ModelConfig, PositionConfig, build
+    from clearhead.model import (
+        AttentionConfig,
+        DecoderConfig,
+        FeedForwardConfig,
+        LayerConfig,
+        PositionConfig,
+        build,
+    )
     from clearhead.model import ScalingConfig as Scaling
     from clearhead.text import Tokenizer
 
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=257,
         context=1000,
         layers=3,

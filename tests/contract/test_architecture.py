@@ -146,12 +146,12 @@ def test_no_kernel_is_called_outside_the_back_ends() -> None:
 
 
 def test_models_do_no_attention_by_hand() -> None:
-    """A model has no use for a softmax of its own, but for a router's over experts; samplers and measures have."""
-    routers = {"clearhead.model.parts.experts", "clearhead.model.config"}
+    """A model has no use for a softmax of its own, but for a router's over experts and the loss's over tokens."""
+    others = {f"clearhead.model.parts.{name}" for name in ("experts", "config", "cross_entropy")}
     by_hand = [
         f"{name}, line {node.lineno}"
         for name, tree in TREES.items()
-        if room_of(name) == "model" and name not in routers
+        if room_of(name) == "model" and name not in others
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in {"softmax", "Softmax", "logsumexp"})
         or (isinstance(node, ast.Name) and node.id in {"softmax", "Softmax", "logsumexp"})
@@ -208,8 +208,8 @@ class TestTheDoor:
     def test_a_stub_breaks_every_model(self, made: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
         model = build(made, seed=0)
         ids_BT = torch.arange(6).view(1, 6)
-        cache = model.cache(batch=1, capacity=8)
-        model(ids_BT, cache=cache)
+        cache = model.state(batch=1, capacity=8)
+        model(ids_BT, state=cache)
 
         def stub(*parts: object) -> None:
             raise StubbedError
@@ -217,7 +217,7 @@ class TestTheDoor:
         monkeypatch.setattr(door, "Request", stub)  # the first thing the door does, under whichever name it is called
         passes: list[Callable[[], object]] = [
             lambda: model(ids_BT),
-            lambda: model(ids_BT[:, :1], cache=cache),
+            lambda: model(ids_BT[:, :1], state=cache),
             lambda: model.hidden(ids_BT),
         ]
         for run in passes:
@@ -226,12 +226,12 @@ class TestTheDoor:
 
     def test_every_site_passes_through_the_door_in_every_step(self, made: ModelConfig) -> None:
         model = build(made, seed=0)
-        cache = model.cache(batch=1, capacity=8)
+        cache = model.state(batch=1, capacity=8)
         with watch(model) as record:
-            model(torch.arange(6).view(1, 6), cache=cache)
-            model(torch.arange(2).view(1, 2), cache=cache)
+            model(torch.arange(6).view(1, 6), state=cache)
+            model(torch.arange(2).view(1, 2), state=cache)
         assert list(record) == [(site, head) for site, heads in model.sites().items() for head in range(heads)]
-        assert len(model.sites()) == made.layers
+        assert sum(site.attends for site in model.sites()) == made.layers
         for site, head in record:
             assert record.map(site, head).shape == (8, 8)
             assert record.map(site, head).row_sum_error() < 1e-6
@@ -265,7 +265,7 @@ class TestTheDoorOfAnEncoder:
         with watch(model) as record:
             model(torch.arange(6).view(1, 6))
         assert list(record) == [(site, head) for site, heads in model.sites().items() for head in range(heads)]
-        assert [str(site) for site in model.sites()] == [f"encoder.{layer}.self" for layer in range(3)]
+        assert [str(site) for site in model.sites() if site.attends] == [f"encoder.{layer}.self" for layer in range(3)]
 
     def test_an_attention_that_gives_nothing_changes_every_logit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         model = build(BERT, seed=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from itertools import islice
@@ -38,7 +39,10 @@ def test_another_process_with_another_hash_seed_tells_the_same(name: str) -> Non
     outputs = {
         hashlib.sha256(
             subprocess.run(
-                [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+                [sys.executable, "-c", code],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True,
+                check=True,
             ).stdout
         ).hexdigest()
         for seed in ("1", "2")

@@ -22,7 +22,7 @@ from clearhead.drawing import draw, figure, panels
 from clearhead.drawing.colours import HIDDEN_LIGHT, QUERY_LIGHT, paint
 from clearhead.drawing.focus import choose
 from clearhead.errors import FolderError, MissingExtraError, OptionError
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 from looked import BYTES, HEADS, LAYERS, SUNK, THREE, given, looked_at, small
 
 
@@ -34,7 +34,7 @@ def dots(path: Path) -> np.ndarray:
     return (imread(path)[..., :3] * 255).round().astype(int)
 
 
-def drawn(record: Observation, **options: int | str | None) -> Figure:
+def drawn(record: TextRecord, **options: int | str | None) -> Figure:
     focus = choose(record, **{"layer": None, "head": None, "query": None, **options})
     return figure.draw(record, focus, figure.words(record, "runs/book"), lambda done, of: None)
 
@@ -43,7 +43,7 @@ def texts(made: Figure) -> list[str]:
     return [text.get_text() for text in made.findobj(Text) if text.get_text()]
 
 
-def layout_of(record: Observation) -> figure.Layout:
+def layout_of(record: TextRecord) -> figure.Layout:
     sites = record.seen()
     return figure.Layout.of(len(sites), max(map(record.heads, sites)), figure.words(record, None).labels)
 
@@ -217,11 +217,11 @@ def test_a_record_begun_in_the_middle_is_drawn_with_its_own_rows():
 
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 6)
-        model(torch.tensor([[1, 2, 3, 4]]), cache=cache)
+        cache = model.state(1, 6)
+        model(torch.tensor([[1, 2, 3, 4]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[5, 6]]), cache=cache)
-    made = drawn(Observation.of(record), layer=0, head=0, query=4)
+            model(torch.tensor([[5, 6]]), state=cache)
+    made = drawn(record.only(), layer=0, head=0, query=4)
     matrix = next(axes for axes in made.axes if axes.get_xlim() == (-0.5, 5.5) and axes.images)
     assert [tick.get_text() for tick in matrix.get_yticklabels()] == ["4 4", "5 5"]
     assert matrix.get_ylim() == (5.5, 3.5)

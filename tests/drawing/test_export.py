@@ -10,7 +10,6 @@ from clearhead.analysis import observe
 from clearhead.drawing import Focus, draw, embed
 from clearhead.text import SEPARATOR, Tokenizer
 from clearhead.watching import Record, watch
-from clearhead.watching.observation import Observation
 from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small
 
 
@@ -97,10 +96,10 @@ def test_a_record_begun_in_the_middle_says_where(tmp_path: Path):
 
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 4)
-        model(torch.tensor([[1, 2, 3]]), cache=cache)
+        cache = model.state(1, 4)
+        model(torch.tensor([[1, 2, 3]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[4]]), cache=cache)
+            model(torch.tensor([[4]]), state=cache)
     found = written(record, tmp_path / "x.json", query=3)
     assert (found["first_place"], found["tokens"]) == (3, ["0", "1", "2", "3"])
     assert [len(row) for row in found["heads"][0]["weights"]] == [4]
@@ -113,4 +112,4 @@ def test_draw_says_which_head_and_hears_every_head(tmp_path: Path):
     assert isinstance(focus, Focus)
     assert (focus.site.layer, focus.row) == (1, 2)
     assert heard == [(n, LAYERS * HEADS) for n in range(1, LAYERS * HEADS + 1)]
-    assert Observation.of(record) is record
+    assert record.only() is record

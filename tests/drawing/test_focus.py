@@ -8,12 +8,11 @@ from clearhead.drawing.focus import choose, matching, query_row
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
-from clearhead.watching import watch
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord, watch
 from looked import HEADS, LAYERS, given, looked_at, small
 
 
-def words(*tokens: str) -> Observation:
+def words(*tokens: str) -> TextRecord:
     even = [[1 / (row + 1)] * (row + 1) + [0.0] * (len(tokens) - row - 1) for row in range(len(tokens))]
     return given(even, list(tokens))
 
@@ -90,13 +89,13 @@ def test_long_texts_are_listed_in_part_and_it_is_said():
 def test_a_query_before_the_first_watched_place_is_refused():
     model = small()
     with torch.inference_mode():
-        cache = model.cache(1, 4)
-        model(torch.tensor([[1, 2]]), cache=cache)
+        cache = model.state(1, 4)
+        model(torch.tensor([[1, 2]]), state=cache)
         with watch(model) as record:
-            model(torch.tensor([[3, 4]]), cache=cache)
-    assert query_row(Observation.of(record), 2) == 0
+            model(torch.tensor([[3, 4]]), state=cache)
+    assert query_row(record.only(), 2) == 0
     with pytest.raises(OptionError, match="stands at place 1; this record has queries from place 2 on"):
-        query_row(Observation.of(record), 1)
+        query_row(record.only(), 1)
 
 
 def test_the_head_with_the_least_weight_on_the_first_token_is_chosen():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from clearhead.drawing.legible import UNSEEN, legible, scientific, short, shortened
+from clearhead.drawing.legible import UNSEEN, legible, scientific, short, shortened, spelled
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ from clearhead.drawing.legible import UNSEEN, legible, scientific, short, shorte
 )
 def test_by_hand(text: str, shown: str):
     assert legible(text) == shown
+
+
+def test_given_characters_are_spelled_out():
+    assert spelled("a龘\U00020000龘", {"龘", "\U00020000"}) == "a<U+9F98><U+20000><U+9F98>"
 
 
 @settings(deadline=None)

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 import little_configs
 from clearhead import hub
-from clearhead.model import EncoderConfig, PositionConfig, PredictionConfig, build
+from clearhead.model import PositionConfig, build
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.learned import byte_characters
 
@@ -23,7 +23,7 @@ BERT = replace(
     vocabulary=len(WORDS),
     context=16,
     layers=2,
-    encoder=EncoderConfig(token_types=2, prediction=PredictionConfig(), pooler=False),
+    pooler=False,
 )
 ROBERTA = replace(BERT, vocabulary=261, positions=PositionConfig(kind="learned", first=2))
 
@@ -63,10 +63,8 @@ CONFIGS = {"BERT": BERT, "RoBERTa": ROBERTA}
 
 
 def saved(folder: Path, name: str, **parts: Any) -> hub.LanguageModel:
-    """The little encoder of that name, saved into a folder and loaded from it; ``parts`` are of its encoder."""
-    encoder = CONFIGS[name].encoder
-    assert encoder is not None
-    model = build(replace(CONFIGS[name], encoder=replace(encoder, **parts)), seed=0)
+    """The little encoder of that name, saved into a folder and loaded from it; ``parts`` are of its config."""
+    model = build(replace(CONFIGS[name], **parts), seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -16,7 +16,7 @@ import clearhead as ch
 from clearhead import hub
 from clearhead.encoding import fill
 from clearhead.errors import OptionError, TextError
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
 TEXTS = {
@@ -45,7 +45,7 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
 def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
     """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
     model = saved(tmp_path, "BERT")
-    prediction = model.transformer.encoder.prediction
+    prediction = model.transformer.prediction
     with torch.no_grad():
         model.transformer.embedding.weight.zero_()
         prediction.bias.zero_()
@@ -91,7 +91,10 @@ class TestRefused:
             ch.fill(saved(tmp_path, "BERT"), "[MASK]", top=top)
 
     def test_weights_without_the_head(self, tmp_path: Path) -> None:
-        with pytest.raises(OptionError, match="no head that predicts masked tokens"):
+        with pytest.raises(
+            OptionError,
+            match="fill needs a model that predicts masked tokens; with this one you can take vectors of texts",
+        ):
             ch.fill(saved(tmp_path, "BERT", prediction=None), "[MASK]")
 
     def test_a_tokenizer_without_a_mask(self, tmp_path: Path) -> None:
@@ -102,16 +105,22 @@ class TestRefused:
     def test_a_model_that_writes_on(self, tmp_path: Path) -> None:
         tokenizer = Tokenizer.bytes()
         attention = AttentionConfig(heads=2, kv_heads=2, head_width=4)
-        shape = ModelConfig(
+        shape = DecoderConfig(
             vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
         )
         hub.save(tmp_path, build(shape, seed=0), tokenizer)
-        with pytest.raises(OptionError, match=r"this model writes on: use `clearhead generate`"):
+        with pytest.raises(
+            OptionError, match=r"fill needs a model that predicts masked tokens; with this one you can let it write"
+        ):
             ch.fill(hub.load(tmp_path), "[MASK]")
-        with pytest.raises(OptionError, match=r"look: pairs of texts are for encoders; this model reads one text"):
+        with pytest.raises(
+            OptionError, match=r"looking at a pair needs a model that reads two texts as a pair; with this one you can"
+        ):
             ch.observe(hub.load(tmp_path), "one", pair="two")
 
 
 def test_an_encoder_does_not_write(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"generate is for models that write on; this is an encoder"):
+    with pytest.raises(
+        OptionError, match=r"generate needs a model that predicts the next token; with this one you can fill masks"
+    ):
         ch.generate(saved(tmp_path, "BERT"), "paris")

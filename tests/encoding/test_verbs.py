@@ -115,9 +115,18 @@ def test_tokens_that_the_tokenizer_does_not_know_are_told(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["chat"], "chat is for models that write on; this is an encoder"),
-        (["generate", "paris"], "generate is for models that write on; this is an encoder"),
-        (["eval", "text.txt"], "eval is for models that write on; this is an encoder"),
+        (
+            ["chat"],
+            "chat needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
+        ),
+        (
+            ["generate", "paris"],
+            "generate needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
+        ),
+        (
+            ["eval", "text.txt"],
+            "eval needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
+        ),
         (["fill", "paris"], "the text has no mask; write [MASK] where a token is to be filled in"),
         (["look", "paris", "--pair", ""], "look: the text is empty"),
     ],
@@ -137,9 +146,12 @@ def test_an_encoder_is_not_trained_here(
     monkeypatch.chdir(folder.parent)
     Path("text.txt").write_text("paris is the capital of france . " * 500, encoding="utf-8")
     assert called(monkeypatch, "train", "text.txt", "--from", folder, "--steps", "2", "--threads", "1") == 2
-    assert "train --from is for models that write on; this is an encoder" in capsys.readouterr().err
-    shape = "model.encoder={token_types=2}"
-    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", "--set", shape, "--out", "runs/none"]
+    assert (
+        "train --from needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or"
+        in capsys.readouterr().err
+    )
+    shape = ["--set", "model.kind=encoder", "--set", "model.token_types=2"]
+    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", *shape, "--out", "runs/none"]
     assert called(monkeypatch, "train", "text.txt", *options) == 2
-    assert "is for models that write on; this is an encoder" in capsys.readouterr().err
+    assert "training here needs a model that predicts the next token" in capsys.readouterr().err
     assert not Path("runs/none").exists()

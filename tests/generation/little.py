@@ -11,12 +11,13 @@ from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
 from clearhead.model import (
     AttentionConfig,
+    Decoder,
+    DecoderConfig,
     FeedForwardConfig,
-    ModelConfig,
+    Network,
     NormConfig,
     PositionConfig,
     ScalingConfig,
-    Transformer,
     build,
 )
 from clearhead.text import Tokenizer
@@ -27,10 +28,10 @@ SEPARATOR = 256
 
 def little(
     *, shape: str = "qwen3", context: int = 61, window: int | None = None, scaling: ScalingConfig | None = None
-) -> Transformer:
+) -> Network:
     """float64, with weights wide enough that the tokens' probabilities differ much."""
     gpt2 = shape == "gpt2"
-    config = ModelConfig(
+    config = DecoderConfig(
         vocabulary=BYTES.vocab_size,
         context=context,
         layers=3,
@@ -55,13 +56,13 @@ def little(
     return model
 
 
-def scripted(ids: Sequence[int], prompt: int = 0, context: int = 61) -> Transformer:
+def scripted(ids: Sequence[int], prompt: int = 0, context: int = 61) -> Network:
     """A model that always writes ``ids`` in a circle: after ``prompt`` places (the separator is one) comes ids[0]."""
 
-    class Scripted(Transformer):
-        def forward(self, ids_BT: Tensor, *, cache=None, last=False, **rest) -> Tensor:
-            start = 0 if cache is None else cache.length
-            super().forward(ids_BT, cache=cache, last=last, **rest)
+    class Scripted(Decoder):
+        def forward(self, ids_BT: Tensor, *, state=None, last=False, **rest) -> Tensor:
+            start = 0 if state is None else state.length
+            super().forward(ids_BT, state=state, last=last, **rest)
             places = torch.arange(start, start + ids_BT.shape[1])[-1 if last else 0 :]
             next_T = torch.tensor(list(ids))[(places - prompt) % len(ids)]
             return torch.nn.functional.one_hot(next_T, self.config.vocabulary).double().mul(50).unsqueeze(0)
@@ -71,7 +72,7 @@ def scripted(ids: Sequence[int], prompt: int = 0, context: int = 61) -> Transfor
     return model
 
 
-def written(model: Transformer, prompt: Sequence[int], number: int, *, lookup: bool = True, **sampling) -> list[int]:
+def written(model: Network, prompt: Sequence[int], number: int, *, lookup: bool = True, **sampling) -> list[int]:
     """``number`` ids after the prompt, by the engine alone."""
     chosen = Sampling(max_tokens=number, **sampling)
     decoding = Decoding(model, [prompt], chosen, vocabulary=model.config.vocabulary, lookup=lookup)

@@ -161,8 +161,8 @@ def test_the_repetition_penalty_counts_the_text_but_not_the_separator_in_front()
     with torch.no_grad():
         model.embedding.weight.zero_()  # all logits are 0, and the penalty leaves 0 as it is
 
-    def forward(ids_BT, *, cache, last, **rest):
-        cache.advance(ids_BT.shape[1])
+    def forward(ids_BT, *, state, last, **rest):
+        state.advance(ids_BT.shape[1])
         logits_V = torch.zeros(257).double()
         logits_V[[SEPARATOR, 65, 66]] = torch.tensor([1.9, 2.0, 1.5]).double()
         return logits_V.expand(1, ids_BT.shape[1], -1)

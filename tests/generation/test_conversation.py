@@ -1,12 +1,12 @@
 """A conversation: what is read for an answer, what is kept, and what is left as it was."""
 
 import pytest
-import torch
 from little import BYTES, little, scripted
 
 from clearhead.errors import TextError
 from clearhead.generation import Conversation, Sampling
 from clearhead.text import Tokenizer
+from clearhead.watching import watch
 
 GREEDY = Sampling(temperature=0, max_tokens=6)
 TEMPLATE = (
@@ -140,13 +140,16 @@ def test_the_end_token_is_not_among_what_is_looked_at() -> None:
     assert conversation.finish == "end"
 
 
-def test_under_a_watch_everything_is_read() -> None:
-    from clearhead.watching import watch
-
+def test_a_watched_conversation_is_the_one_that_nobody_watched() -> None:
+    """What was read before is not read again: the record of the second answer begins behind it."""
     model = little(context=100)
-    conversation = begun(model)
-    said(conversation, "hi")
-    with watch(model) as record:
-        said(conversation, "you")
-    assert record[0, 0].shape[0] == len(conversation.ids) - 1
-    assert torch.is_tensor(record[0, 0][0])
+    alone, watched = begun(model), begun(model)
+    answers = [said(alone, text) for text in ("hi", "you")]
+    with watch(model) as first:
+        assert said(watched, "hi") == answers[0]
+    read = len(watched.ids)
+    with watch(model) as second:
+        assert said(watched, "you") == answers[1]
+    assert first[0, 0].first_place == 0
+    assert 0 < second[0, 0].first_place <= read
+    assert second[0, 0].shape == (len(watched.ids) - 1 - second[0, 0].first_place, len(watched.ids) - 1)

@@ -152,10 +152,10 @@ def test_a_batch_whose_texts_come_to_the_border_of_longrope_one_after_the_other(
 
 def test_a_cache_is_not_filled_across_the_border_of_longrope():
     model = little(scaling=LONGROPE)
-    cache = model.cache(batch=1, capacity=30)
-    model(torch.arange(12).view(1, 12), cache=cache)
+    cache = model.state(batch=1, capacity=30)
+    model(torch.arange(12).view(1, 12), state=cache)
     with pytest.raises(RequestError, match=r"comes to place 13, .* pass the whole text$"):
-        model(torch.arange(2).view(1, 2), cache=cache)
+        model(torch.arange(2).view(1, 2), state=cache)
 
 
 def test_logits_of_a_padded_batch_are_those_of_each_text_alone():
@@ -250,16 +250,16 @@ def test_half_precision_is_chosen_from_in_float32():
 
 def test_a_cache_goes_on_from_an_earlier_place_and_with_some_of_its_texts():
     model = little()
-    cache = model.cache(3, 9)
+    cache = model.state(3, 9)
     ids_BT = torch.tensor([[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 8, 9]])
     with torch.no_grad():
-        model(ids_BT, cache=cache)
+        model(ids_BT, state=cache)
         k_LBGKD = cache.k_LBGKD.clone()
         cache.keep(torch.tensor([2, 1]), 1)
         assert (cache.length, cache.capacity) == (3, 9)
         assert torch.equal(cache.k_LBGKD[:, :, :, :3], k_LBGKD[:, [2, 1], :, 1:4])
         cache.rewind(2)
-        model(ids_BT[:2, :1], cache=cache)
+        model(ids_BT[:2, :1], state=cache)
     assert cache.length == 3
     assert torch.equal(cache.k_LBGKD[:, :, :, :2], k_LBGKD[:, [2, 1], :, 1:3])
     with pytest.raises(RequestError, match="3 places are filled; it cannot be rewound to 4"):

@@ -8,7 +8,14 @@ import torch
 from little import written
 from safetensors.torch import load_file
 
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, Transformer, skeleton
+from clearhead.model import (
+    AttentionConfig,
+    DecoderConfig,
+    FeedForwardConfig,
+    Network,
+    NormConfig,
+    skeleton,
+)
 
 STORIES = Path(__file__).parents[3] / "shared" / "data" / "weights" / "stories260K"
 pytestmark = pytest.mark.skipif(not STORIES.is_dir(), reason="../shared/data/weights/stories260K is not here")
@@ -21,8 +28,8 @@ def paired(rows_XE: torch.Tensor, heads: int) -> torch.Tensor:
     return rows_XE.view(heads, HEAD_WIDTH // 2, 2, -1).transpose(1, 2).reshape_as(rows_XE)
 
 
-def stories() -> Transformer:
-    config = ModelConfig(
+def stories() -> Network:
+    config = DecoderConfig(
         vocabulary=512,
         context=512,
         layers=LAYERS,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import little_configs
 from clearhead import hub
-from clearhead.model import ModelConfig, Transformer, build
+from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer
 
 TOKENIZER = Tokenizer.characters([string.ascii_lowercase + " .\n你"])  # 30 characters and the separator
@@ -36,7 +36,7 @@ def with_feed_forward(config: ModelConfig, kind: str, **options: Any) -> ModelCo
     return replace(config, feed_forward=replace(config.feed_forward, kind=kind, **options))
 
 
-def lively(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Transformer:
+def lively(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Network:
     """Weights wide enough that attention is uneven; norms and biases not 1 and 0."""
     model = build(config, seed=0)
     generator = torch.Generator().manual_seed(1)
@@ -55,7 +55,7 @@ def ids(batch: int = 2, places: int = 23) -> Tensor:
     return torch.randint(31, (batch, places), generator=torch.Generator().manual_seed(7))
 
 
-def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32) -> Transformer:
+def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32) -> Network:
     """The model that was saved into the folder."""
     model = lively(config, dtype)
     hub.save(folder, model, TOKENIZER)

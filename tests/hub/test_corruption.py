@@ -89,13 +89,13 @@ def bounded() -> Iterator[None]:
     """An allocation beyond measure fails inside the block, and it must end soon."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    began = time.monotonic()
+    began = time.process_time()  # other work on the machine is not counted
     resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 def opened(folder: Path) -> str | None:
@@ -304,8 +304,8 @@ REQUIRED = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.saf
     ("put", "said"),
     [
         (lambda path: path.write_bytes(POINTER), r": is a pointer that Git LFS left .*; run `git lfs pull` in "),
-        (os.mkfifo, r": is a pipe or a device, and should be a file"),
-        (lambda path: path.symlink_to("/dev/zero"), r": is a pipe or a device, and should be a file"),
+        (os.mkfifo, r": is a pipe, and should be a file"),
+        (lambda path: path.symlink_to("/dev/zero"), r": is a device, and should be a file"),
         (Path.mkdir, r": is a folder, and should be a file"),
     ],
     ids=["pointer", "pipe", "device", "folder"],
@@ -324,6 +324,17 @@ def test_what_is_no_file_is_named(
             for reading in (hub.load, hub.outline):
                 with pytest.raises(FolderError, match=re.escape(str(folder / name)) + said):
                     reading(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_what_is_there_and_cannot_be_read_is_not_to_be_copied(
+    name: str, folders: dict[str, Files], tmp_path: Path
+) -> None:
+    folder = written(tmp_path / "run", folders["qwen3"])
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # round and round; a superuser may read whatever its permissions
+    with pytest.raises(FolderError, match=rf"{name}: cannot be read: Too many levels of .*; check its permissions"):
+        hub.load(folder)
 
 
 @pytest.mark.parametrize("kind", HUGE)

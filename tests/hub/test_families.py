@@ -108,7 +108,7 @@ class TestWriting:
         model = saved(tmp_path, config)
         back = hub.load(tmp_path)
         assert hub.family(back.config) == "clearhead"
-        assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["Transformer"]
+        assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["decoder"]
         assert back.config == config
         assert torch.equal(back(ids()), model(ids()))
         state = back.transformer.state_dict()

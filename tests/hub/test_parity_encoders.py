@@ -212,7 +212,7 @@ def test_weights_without_a_head(case: str, tmp_path: Path) -> None:
     out = model(ids())
     hidden_BTE = ours.transformer.hidden(ids())
     torch.testing.assert_close(hidden_BTE, out.last_hidden_state, rtol=1e-5, atol=1e-5)
-    encoder = ours.transformer.encoder
+    encoder = ours.transformer
     assert ours.config.parameters() == model.num_parameters()
     assert (encoder.pooler is not None) == hasattr(out, "pooler_output")
     if encoder.pooler is not None:
@@ -280,7 +280,7 @@ class TestOtherFiles:
         torch.testing.assert_close(ours(ids()), logits(model, input_ids=ids()), rtol=1e-5, atol=1e-5)
         pooled_BE = model.bert(ids()).pooler_output
         torch.testing.assert_close(
-            ours.transformer.encoder.pool(ours.transformer.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5
+            ours.transformer.pool(ours.transformer.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5
         )
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import little_configs
 from clearhead import hub
+from clearhead.attend import FULL, left_padding
 from clearhead.errors import FolderError
 from clearhead.hub.families import reading, writing
-from clearhead.model import ClampConfig, EncoderConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
+from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -179,7 +181,7 @@ class TestWhoWrites:
 class TestNoOthers:
     """Encoders in the layouts that ask for each part by itself."""
 
-    BERT = replace(little_configs.BERT, encoder=EncoderConfig(token_types=2))
+    BERT = replace(little_configs.BERT, prediction=None, pooler=False)
 
     def test_the_form_is_berts(self) -> None:
         assert writing(self.BERT).MODEL_TYPE == "bert"
@@ -318,3 +320,47 @@ def test_bfloat16_stays_close(tmp_path: Path) -> None:
         with torch.no_grad():
             difference = (ours(ids()) - model(ids()).logits).abs().float()
         assert difference.median() < 0.05
+
+
+class TestBalance:
+    """router_aux_loss_coef weighs one loss pooled over the layers, without the padding, as transformers has it."""
+
+    CASES = ("mixtral", "qwen3_moe", "qwen3_moe with dense layers", "gpt_oss")
+
+    @pytest.mark.parametrize("padded", [False, True])
+    @pytest.mark.parametrize("case", CASES)
+    def test_the_loss_has_the_gradient_of_transformers(self, case: str, padded: bool, tmp_path: Path) -> None:
+        kind, options = CASES[case]
+        added = {"router_aux_loss_coef": 0.9, "output_router_logits": True}
+        added["pad_token_id"] = None  # whose embedding transformers does not train
+        config = getattr(transformers, kind)(**{**SIZES, **options, **added})
+        model = lively(AutoModelForCausalLM.from_config(config)).train()
+        ours = stored(model, tmp_path).transformer.train()
+        ids_BT, starts_B = ids(), torch.tensor([0, 5])
+        text_BT = torch.arange(ids_BT.shape[1]) >= starts_B[:, None] if padded else torch.ones_like(ids_BT).bool()
+        predicted_BT = text_BT & text_BT.roll(1, dims=1)  # the first of a text follows padding, or nothing
+        labels_BT = ids_BT.masked_fill(~predicted_BT, -100)
+        places_BT = (torch.arange(ids_BT.shape[1]) - starts_B[:, None] * padded).clamp(min=0)
+        out = model(ids_BT, attention_mask=text_BT.long() if padded else None, position_ids=places_BT, labels=labels_BT)
+        out.loss.backward()
+        targets_BT = torch.nn.functional.pad(labels_BT[:, 1:], (0, 1), value=-100)
+        mask = left_padding(starts_B) if padded else FULL
+        counted = (targets_BT >= 0).sum()
+        loss = ours(ids_BT, targets_BT=targets_BT, mask=mask, places_BT=places_BT) / counted
+        loss.backward()
+        assert out.aux_loss > 1
+        torch.testing.assert_close(loss.detach(), (out.loss - 0.9 * out.aux_loss).detach(), rtol=1e-5, atol=1e-5)
+        theirs = {name: parameter.grad for name, parameter in model.named_parameters()}
+        grads = {name: parameter.grad for name, parameter in ours.named_parameters()}
+        routers = [name for name in grads if name.endswith("router.weight")]
+        for name in routers:
+            layer = re.search(r"\d+", name)[0]
+            (other,) = [
+                grad
+                for name, grad in theirs.items()
+                if f".{layer}." in name and name.endswith(("gate.weight", "router.weight"))
+            ]
+            torch.testing.assert_close(grads[name], other, rtol=1e-4, atol=1e-6)
+        assert len(routers) == 3 - case.endswith("dense layers")
+        other = theirs["model.embed_tokens.weight"]
+        torch.testing.assert_close(grads["embedding.weight"], other, rtol=1e-4, atol=1e-6)

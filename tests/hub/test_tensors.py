@@ -16,7 +16,7 @@ from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub.families import decoder, qwen3, writing
 from clearhead.hub.families.table import Row, check, kept
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, skeleton
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, NormConfig, skeleton
 from clearhead.tensorfile import read_tensors, write_tensors
 
 
@@ -137,7 +137,7 @@ class TestLayersWithoutAFamilyYet:
     def test_starcoder2(self) -> None:
         sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
         theirs = Starcoder2Config(vocab_size=31, intermediate_size=17, **sizes, tie_word_embeddings=True)
-        config = ModelConfig(
+        config = DecoderConfig(
             vocabulary=31,
             context=theirs.max_position_embeddings,
             layers=2,

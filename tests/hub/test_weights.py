@@ -279,8 +279,7 @@ class TestOtherFormats:
         loaded = hub.load(converted(pickled(tmp_path / "model"), tmp_path, monkeypatch))
         expected_BTE = theirs.base_model(ids()).last_hidden_state
         torch.testing.assert_close(loaded.transformer.hidden(ids()), expected_BTE, rtol=0, atol=1e-5)
-        assert loaded.config.encoder is not None
-        assert (loaded.config.encoder.prediction is None) == (kind == "BertModel")
+        assert (loaded.config.prediction is None) == (kind == "BertModel")
 
     @pytest.mark.parametrize(
         ("told", "way"),

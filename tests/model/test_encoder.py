@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from shapes import lively, text
+from shapes import assert_same, lively, text
 from torch import Tensor
 
 from clearhead.attend import left_padding, padding
 from clearhead.errors import ConfigError, OptionError, RequestError
 from clearhead.model import (
     AttentionConfig,
-    EncoderConfig,
     FeedForwardConfig,
     LayerConfig,
     ModelConfig,
@@ -33,7 +32,9 @@ MODERNBERT = replace(
     positions=PositionConfig(theta=160_000.0),
     arrangement="pre",
     pattern=(LayerConfig(), LayerConfig(window=3, positions=PositionConfig())),
-    encoder=EncoderConfig(prediction=PredictionConfig(bias=False)),
+    token_types=0,
+    prediction=PredictionConfig(bias=False),
+    pooler=False,
 )
 MODELS = {"BERT": BERT, "ModernBERT": MODERNBERT}
 
@@ -67,13 +68,13 @@ class TestBothWays:
         model = lively(config)
         with watch(model) as record:
             model(text(config, 1, 13))
-        assert list(model.sites()) == [Site(layer, stack="encoder") for layer in range(3)]
+        assert [site for site, heads in model.sites().items() if heads] == [Site(n, stack="encoder") for n in range(3)]
         assert str(record[1, 0].site) == "encoder.1.self"
         assert record[0, 1][0, 12] > 0
 
-    def test_there_is_no_cache(self, config: ModelConfig) -> None:
-        with pytest.raises(OptionError, match=r"a key-value cache is for models that write on; this is an encoder"):
-            lively(config).cache(batch=1, capacity=3)
+    def test_there_is_no_state_to_write_from(self, config: ModelConfig) -> None:
+        with pytest.raises(OptionError, match=r"^a state to write from needs a model that predicts the next token;"):
+            lively(config).state(batch=1, capacity=3)
 
 
 @torch.no_grad()
@@ -101,18 +102,18 @@ class TestTokenTypes:
         assert torch.equal(model(ids_BT), model(ids_BT, types_BT=none_BT))
         second_BT = none_BT.clone()
         second_BT[1, 4:] = 1
-        changed = (model(ids_BT, types_BT=second_BT) != model(ids_BT)).any(-1)
-        assert not changed[0].any()
-        assert changed[1].all()
+        found, first = model(ids_BT, types_BT=second_BT), model(ids_BT)
+        assert_same(found[0], first[0], BERT)
+        assert ((found - first)[1].abs().amax(dim=-1) > 0.01).all()
 
     @torch.no_grad()
     def test_their_vectors_are_added_to_the_embedding(self) -> None:
         model, ids_BT = lively(BERT), text(BERT, 1, 5)
         types_BT = torch.tensor([[0, 1, 1, 0, 1]])
         expected = model.hidden(ids_BT, types_BT=types_BT)
-        model.encoder.token_types.weight[0] = 0.0
-        model.positions.weight[:5] += types_BT[0, :, None] * model.encoder.token_types.weight[1]
-        other = lively(BERT).encoder.token_types.weight[0]
+        model.token_types.weight[0] = 0.0
+        model.positions.weight[:5] += types_BT[0, :, None] * model.token_types.weight[1]
+        other = lively(BERT).token_types.weight[0]
         model.positions.weight[:5] += (1 - types_BT[0, :, None]) * other
         torch.testing.assert_close(model.hidden(ids_BT), expected, rtol=1e-5, atol=1e-5)
 
@@ -139,27 +140,27 @@ class TestHeads:
         """With W = 0 and b = artanh(1/2) the vector is 1/2; with W = 1 and b = 0 it is tanh of the first token."""
         model = lively(BERT)
         x_BTE = torch.randn(2, 3, 14, generator=torch.Generator().manual_seed(0))
-        pooler = model.encoder.pooler
+        pooler = model.pooler
         pooler.weight.zero_()
         pooler.bias.fill_(0.5493061)
-        torch.testing.assert_close(model.encoder.pool(x_BTE), torch.full((2, 14), 0.5))
+        torch.testing.assert_close(model.pool(x_BTE), torch.full((2, 14), 0.5))
         pooler.weight.copy_(torch.eye(14))
         pooler.bias.zero_()
-        torch.testing.assert_close(model.encoder.pool(x_BTE), x_BTE[:, 0].tanh())
+        torch.testing.assert_close(model.pool(x_BTE), x_BTE[:, 0].tanh())
 
     @torch.no_grad()
     def test_the_bias_of_the_output_is_added_to_each_logit(self) -> None:
         model, ids_BT = lively(BERT), text(BERT, 1, 4)
         before = model(ids_BT)
-        model.encoder.prediction.bias += torch.arange(31)
+        model.prediction.bias += torch.arange(31)
         torch.testing.assert_close(model(ids_BT) - before, torch.arange(31.0).expand(1, 4, 31), rtol=0, atol=1e-4)
 
     def test_weights_without_heads_say_so(self) -> None:
-        model = lively(replace(BERT, encoder=EncoderConfig(token_types=2)))
+        model = lively(replace(BERT, prediction=None, pooler=False))
         with pytest.raises(RequestError, match="no head that predicts masked tokens"):
             model(text(BERT, 1, 3))
         with pytest.raises(RequestError, match="no pooler"):
-            model.encoder.pool(torch.zeros(1, 3, 14))
+            model.pool(torch.zeros(1, 3, 14))
 
 
 def ids_of(*ids: int) -> Tensor:
@@ -179,10 +180,9 @@ def test_places_are_counted_behind_those_of_padding() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: EncoderConfig(token_types=-1), "encoder: token_types is -1; it must be at least 0"),
+        (lambda: replace(BERT, token_types=-1), "model: token_types is -1; it must be at least 0"),
         (lambda: PredictionConfig(activation="swiglu"), "prediction: there is no activation 'swiglu'; did you mean"),
         (lambda: PositionConfig(first=2), "positions: first is 2; it must be at least 0, and 0 unless learned"),
-        (lambda: replace(BERT, logit_softcap=3.0), "model: logit_softcap is 3.0; an encoder's logits are not capped"),
     ],
 )
 def test_what_is_no_encoder(make: object, said: str) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from clearhead.errors import ConfigError
 from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig
-from clearhead.model.parts import experts as room
-from clearhead.model.parts.experts import Experts, imbalance
+from clearhead.model.parts import linear as room
+from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 
 Array = np.ndarray
@@ -237,37 +237,48 @@ class TestProperties:
         torch.testing.assert_close(module.router(x_NE)[0], weights_NA)
 
 
+def imbalance(*layers: tuple[Tensor, Tensor], text_N: Tensor | None = None) -> Tensor:
+    """Of the scores and the chosen experts of each layer."""
+    loads = Loads(text_N)
+    for s_NX, experts_NA in layers:
+        loads.add(s_NX, experts_NA)
+    return loads.imbalance()
+
+
 class TestBalance:
     def test_even_use_is_the_least(self) -> None:
         """Two tokens, two experts: one each gives 1, both to one 2 x 1 x mean."""
         even = torch.tensor([[9.0, -9.0], [-9.0, 9.0]])
-        assert imbalance(even, torch.tensor([[0], [1]])).item() == pytest.approx(1)
+        assert imbalance((even, torch.tensor([[0], [1]]))).item() == pytest.approx(1)
         one_sided = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
-        assert imbalance(one_sided, torch.tensor([[0], [0]])).item() == pytest.approx(2, rel=1e-6)
+        both = torch.tensor([[0], [0]])
+        assert imbalance((one_sided, both)).item() == pytest.approx(2, rel=1e-6)
 
-    def test_its_gradient_joins_the_loss_while_training(self) -> None:
-        balanced = ExpertsConfig(count=5, active=2, balance=0.3)
-        module, x_BTE = made(balanced), tokens(2, 11, 7)
+    def test_layers_that_make_up_for_one_another_are_balanced(self) -> None:
+        """Each sends all its tokens to one expert, the other layer to the other: pooled, both are used alike."""
+        first = torch.tensor([[9.0, -9.0], [9.0, -9.0]]), torch.tensor([[0], [0]])
+        other = torch.tensor([[-9.0, 9.0], [-9.0, 9.0]]), torch.tensor([[1], [1]])
+        assert imbalance(first, other).item() == pytest.approx(1)
+
+    def test_the_module_counts_what_its_router_chose(self) -> None:
+        module, x_BTE, loads = made(CHOSEN), tokens(2, 11, 7), Loads()
         x_NE = x_BTE.flatten(0, 1)
-        module(x_BTE).sum().backward()
-        assert module.router.weight.grad is not None
-        found = module.router.weight.grad.clone()
-        module.zero_grad()
-        module.eval()
-        (module(x_BTE).sum() + 0.3 * imbalance(x_NE @ module.router.weight.T, module.router(x_NE)[1])).backward()
-        torch.testing.assert_close(found, module.router.weight.grad)
+        assert torch.equal(module(x_BTE, loads), module(x_BTE))
+        expected = imbalance((x_NE @ module.router.weight.T, module.router(x_NE)[1]))
+        torch.testing.assert_close(loads.imbalance(), expected)
 
-    def test_the_value_stays(self) -> None:
-        module, x_BTE = made(ExpertsConfig(count=5, active=2, balance=0.3)), tokens(2, 11, 7)
-        assert torch.equal(module.train()(x_BTE), module.eval()(x_BTE))
-
-    def test_as_transformers_counts_it(self) -> None:
+    @pytest.mark.parametrize("padded", [False, True])
+    def test_as_transformers_counts_it(self, padded: bool) -> None:
         from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-        s_NX = tokens(13, 5)
+        layers = [tokens(2 * 13, 5, seed=seed) for seed in (1, 2, 3)]
+        text_BT = torch.ones(2, 13, dtype=torch.bool)
+        text_BT[1, :4] = not padded
         for active in (1, 2, 5):
-            expected = load_balancing_loss_func((s_NX,), num_experts=5, top_k=active)
-            torch.testing.assert_close(imbalance(s_NX, s_NX.topk(active).indices).float(), expected)
+            given = text_BT.long() if padded else None
+            expected = load_balancing_loss_func(tuple(layers), num_experts=5, top_k=active, attention_mask=given)
+            found = imbalance(*((s, s.topk(active).indices) for s in layers), text_N=text_BT.flatten())
+            torch.testing.assert_close(found.float(), expected.float())
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ class TestWrittenDown:
 
     def test_plainly(self) -> None:
         assert to_dict(QWEN3) == {
+            "kind": "decoder",
             "vocabulary": 31,
             "context": 23,
             "layers": 3,

@@ -188,17 +188,20 @@ def test_the_config_chooses() -> None:
 class TestOffset:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
     def test_as_transformers(self, dtype: torch.dtype) -> None:
-        """Gemma's 1 + w, rounded once: in bfloat16 equal to the bit, with or without gradients."""
+        """Gemma's 1 + w, rounded once: to the nearest number there is, but for float32's own rounding before it."""
         x = torch.randn(3, 5, 64).to(dtype)
         ours, theirs = norm(NormConfig(eps=1e-6, offset=1.0), 64), Gemma2RMSNorm(64, eps=1e-6)
         weight = 0.3 * torch.randn(64)
         for module in (ours, theirs):
             module.weight = nn.Parameter(weight.to(dtype))
-        expected = theirs(x)
+        wide = x.double()
+        expected = wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * (1 + weight.to(dtype).double())
+        tolerance = torch.finfo(dtype).eps / 2 + 1e-6
         with torch.no_grad():
-            torch.testing.assert_close(ours(x), expected, rtol=0 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
-        torch.testing.assert_close(ours(x), expected, rtol=0 if dtype == torch.bfloat16 else 1e-6, atol=1e-6)
-        assert ours(x).dtype == dtype
+            found = [theirs(x), ours(x)]
+        for y in (*found, ours(x)):
+            assert y.dtype == dtype
+            torch.testing.assert_close(y.double(), expected, rtol=tolerance, atol=1e-6)
 
     def test_it_begins_where_nothing_is_scaled(self) -> None:
         assert norm(NormConfig(offset=1.0), 3).weight.tolist() == [0, 0, 0]

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from clearhead.attend import documents
 from clearhead.errors import RequestError
-from clearhead.model import ModelConfig, Transformer, build, skeleton
+from clearhead.model import ModelConfig, Network, build, skeleton
+from clearhead.model.parts.block import Pass
 from clearhead.tap import Site
 from clearhead.watching import watch
 
@@ -68,7 +69,7 @@ class TestLogits:
     def test_every_combination_of_parts_runs(self, config: ModelConfig, seed: int) -> None:
         model = build(config, seed=seed).eval()
         ids_BT = text(config, 2, config.context, seed)
-        headless = config.encoder is not None and config.encoder.prediction is None
+        headless = not config.abilities & {"next tokens", "masked tokens"}
         run, wide = (model.hidden, config.width) if headless else (model, config.vocabulary)
         out_BTX = run(ids_BT)
         assert out_BTX.shape == (2, config.context, wide)
@@ -76,7 +77,7 @@ class TestLogits:
         with watch(model) as record:
             assert torch.equal(run(ids_BT), out_BTX)
         for site, head in record:
-            assert record.map(site, head).row_sum_error() < 1e-5
+            assert record.map(site, head, text=1).row_sum_error() < 1e-5
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
     @torch.no_grad()
@@ -177,7 +178,10 @@ class TestBuild:
         assert sum(parameter.numel() for parameter in model.parameters()) == huge.parameters()
 
     def test_sites(self) -> None:
-        assert skeleton(QWEN3).sites() == {Site(0): 4, Site(1): 4, Site(2): 4}
+        sites = {Site(0, "embedding"): 0}
+        for layer in range(3):
+            sites |= {Site(layer): 4, Site(layer, "feed_forward"): 0, Site(layer, "residual"): 0}
+        assert skeleton(QWEN3).sites() == sites
 
 
 class TestDropout:
@@ -203,7 +207,7 @@ class TestDropout:
         x_BTE = torch.zeros(1, 1, 1000)
         for part in (block.attention, block.feed_forward):
             handle = part.register_forward_hook(lambda *_: torch.ones(1, 1, 1000))
-            added = block(x_BTE, turn=None, mask=model.own_mask(None), cache=None).flatten()
+            added = block(x_BTE, Pass(mask=model.own_mask(None))).flatten()
             handle.remove()
             assert torch.isclose(added, torch.zeros(1)).sum() + torch.isclose(added, torch.ones(1) / 0.7).sum() == 1000
             assert 0.2 < float((added == 0).float().mean()) < 0.4
@@ -264,10 +268,10 @@ class TestCompiled:
 
 class TestRefused:
     @pytest.fixture
-    def model(self) -> Transformer:
+    def model(self) -> Network:
         return build(QWEN3, seed=0)
 
-    def test_a_text_longer_than_the_context(self, model: Transformer) -> None:
+    def test_a_text_longer_than_the_context(self, model: Network) -> None:
         with pytest.raises(RequestError, match=r"^model: the text has 24 tokens; the context is 23; shorten the text$"):
             model(text(QWEN3, 1, 24))
 
@@ -283,14 +287,14 @@ class TestRefused:
         ],
         ids=["one text", "one id", "floats", "switches", "empty", "none"],
     )
-    def test_what_are_no_ids(self, model: Transformer, ids: Tensor, shown: str) -> None:
+    def test_what_are_no_ids(self, model: Network, ids: Tensor, shown: str) -> None:
         with pytest.raises(
             RequestError, match=rf"^model: ids of shape {shown}; they must be int64 or int32 of shape \(B"
         ):
             model(ids)
 
     @pytest.mark.parametrize("ids", [[3, 31], [-1, 3]], ids=["beyond", "negative"])
-    def test_ids_outside_the_vocabulary(self, model: Transformer, ids: list[int]) -> None:
+    def test_ids_outside_the_vocabulary(self, model: Network, ids: list[int]) -> None:
         message = rf"^model: ids from {min(ids)} to {max(ids)}; they must be at least 0 and below the vocabulary, 31$"
         with pytest.raises(RequestError, match=message):
             model(torch.tensor([ids]))
@@ -303,6 +307,6 @@ class TestRefused:
             build(config, seed=0)(text(config, 1, 2), places_BT=torch.tensor([places]))
 
     @pytest.mark.parametrize("shape", [(2, 4), (3, 5), (5,), (2, 5, 1)], ids=str)
-    def test_places_of_another_shape(self, model: Transformer, shape: tuple[int, ...]) -> None:
+    def test_places_of_another_shape(self, model: Network, shape: tuple[int, ...]) -> None:
         with pytest.raises(RequestError, match=r"^model: places of shape .* for ids of shape \(2, 5\); every id needs"):
             model(text(QWEN3, 2, 5), places_BT=torch.zeros(shape, dtype=torch.long))

@@ -82,7 +82,7 @@ class TestFiles:
     def test_one_that_is_missing_or_a_folder_is_told(self, tmp_path: Path):
         with pytest.raises(OptionError, match=r"config: there is no file .*c\.toml"):
             read_file(tmp_path / "c.toml")
-        with pytest.raises(OptionError, match=r"config: .* cannot be read: Is a directory"):
+        with pytest.raises(OptionError, match=r"config: .*: is a folder, and should be a file"):
             read_file(tmp_path)
 
 

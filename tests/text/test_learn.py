@@ -1,5 +1,6 @@
 """Learned tokenizers come from the cache the second time."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_a_damaged_cache_is_rebuilt_aloud(tmp_path: Path, damage: bytes, caplog:
     assert learn("bpe", [source], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
     assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert source.read == 2
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("damage", ["a pipe", "deep"])
+def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture):
+    good = learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path)
+    (path,) = (tmp_path / "tokenizers").iterdir()
+    path.unlink()
+    if damage == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("[" * 100_000)
+    assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
+    assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
+    assert path.is_file()
 
 
 def test_an_altered_letter_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
+from clearhead.text.data import reading
 from clearhead.text.data.reading import check_encoding, decoded, lines, unpacked
 
 PACK = {
@@ -130,5 +131,23 @@ def test_an_unknown_encoding_names_the_nearest():
         check_encoding("undefined")
 
 
+@pytest.mark.parametrize("suffix", PACK)
+def test_little_that_becomes_much_comes_in_pieces(suffix: str):
+    """256 MB of one letter, in 8 kB as .zst."""
+    packed = {**PACK, ".zst": zstandard.ZstdCompressor(level=19).compress}[suffix](b"a" * 2**28)
+    sizes = [len(block) for block in unpacked([packed], suffix, "f")]
+    assert sum(sizes) == 2**28
+    assert max(sizes) <= 17 * 10**6
+
+
+def test_a_line_that_does_not_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reading, "LINE_AT_MOST", 10)
+    assert list(lines(["a" * 5, "a" * 5, "\n", "b" * 10], "f")) == ["a" * 10, "b" * 10]
+    read = iter("a" * 1_000)
+    with pytest.raises(TextError, match=r"^f: a line has more than 10 characters; give its text in several"):
+        list(lines(read, "f"))
+    assert len(list(read)) == 1_000 - 11
+
+
 def test_only_a_newline_ends_a_line():
-    assert list(lines(["a\u2028b\x85c\r", "\nd", "e\n\nf"])) == ["a\u2028b\x85c\r", "de", "", "f"]
+    assert list(lines(["a\u2028b\x85c\r", "\nd", "e\n\nf"], "f")) == ["a\u2028b\x85c\r", "de", "", "f"]

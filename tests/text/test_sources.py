@@ -82,6 +82,13 @@ def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch):
     assert (source.name, source.size(), source.key()) == ("standard input", 14, key)
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_device_is_not_read(tmp_path: Path):
+    """It may never end."""
+    with pytest.raises(TextError, match=r"^/dev/zero: is a device, and should be a file"):
+        FileSource("/dev/zero").key()
+
+
 def test_a_pipe_can_be_read_again(tmp_path: Path):
     """As a shell hands it over: clearhead eval MODEL <(command)."""
     reading, writing = os.pipe()
@@ -214,7 +221,7 @@ def test_what_is_not_there(tmp_path: Path):
 
 
 def test_a_folder_named_as_a_file_is_told(tmp_path: Path):
-    with pytest.raises(TextError, match="cannot be read: Is a directory"):
+    with pytest.raises(TextError, match="is a folder, and should be a file"):
         texts(FileSource(tmp_path))
 
 

@@ -1,5 +1,7 @@
 """The cache: whole or absent, checked when opened, readable by other tools."""
 
+import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from clearhead.errors import FolderError, TextError
+from clearhead.errors import FolderError, TextError, WriteError
 from clearhead.text.data.store import cache_folder, read_columns, write_columns
 
 PARTS = [
@@ -72,6 +74,20 @@ def test_every_truncation_is_noticed(tmp_path: Path):
     assert read_columns(path) is None
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_pipe_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    os.mkfifo(tmp_path / "t")
+    assert read_columns(tmp_path / "t") is None
+    assert caplog.messages == [f"{tmp_path / 't'}: is a pipe, and should be a file; rebuilding it"]
+    write_columns(tmp_path / "t", PARTS)
+    assert read_columns(tmp_path / "t") is not None
+
+
+def test_a_header_beyond_pythons_depth_is_noticed(tmp_path: Path):
+    (tmp_path / "t").write_bytes(bytes(8) + b"[" * 4088)
+    assert read_columns(tmp_path / "t") is None
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     path = tmp_path / "f"
     path.write_text("old")
@@ -119,3 +135,18 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLEARHEAD_CACHE", "~/mine")
     assert cache_folder(None) == Path("/home/me/mine")
     assert cache_folder(Path("given")) == Path("given")
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch):
+    """As one of a container that stands in no list of users."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "CLEARHEAD_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(WriteError, match=r"^~/.cache/clearhead: there is no such home folder; set CLEARHEAD_CACHE to"):
+        cache_folder(None)
+    monkeypatch.setenv("CLEARHEAD_CACHE", "/cache")
+    assert cache_folder(None) == Path("/cache")

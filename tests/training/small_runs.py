@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clearhead.model import ModelConfig, Transformer, build
+from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer, Tokens, split, tokenize
 from clearhead.training import Evaluated, Hooks, Outcome, Report, State, Stepped, TrainConfig, fit
 from clearhead.training.checkpoint import load_state
@@ -97,10 +97,10 @@ def run(
     texts: tuple[Tokens, Tokens],
     watcher: Watcher | None = None,
     *,
-    model: Transformer | None = None,
+    model: Network | None = None,
     dropout: float = 0.0,
     state: State | None = None,
-) -> tuple[Outcome, Transformer]:
+) -> tuple[Outcome, Network]:
     """A session of training in ``folder``, from the beginning or from ``state``."""
     folder.mkdir(exist_ok=True, parents=True)
     model = model or build(shape(dropout=dropout), seed=config.seed)

@@ -1,12 +1,14 @@
 """The state on the disk: whole, newest, checked, and left in peace by a failure."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, TrainingError
 from clearhead.tensorfile import write_tensors
 from clearhead.training import checkpoint
 from clearhead.training.checkpoint import (
@@ -79,6 +81,59 @@ def test_what_a_kill_left_is_removed_by_the_next_save(tmp_path):
     assert names(tmp_path) == ["000000004.safetensors"]
 
 
+def test_what_others_put_into_the_folder_stays(tmp_path):
+    for name in ("notes.txt", "my-backup.safetensors", "7.safetensors", ".mine.tmp"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "000000001.safetensors").mkdir()
+    save_state(tmp_path, at(3))
+    save_state(tmp_path, at(4))
+    assert names(tmp_path) == [
+        ".mine.tmp",
+        "000000001.safetensors",  # a folder
+        "000000004.safetensors",
+        "7.safetensors",
+        "my-backup.safetensors",
+        "notes.txt",
+    ]
+    assert load_state(tmp_path).progress.step == 4
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "000000003.safetensors").write_text("another run's")
+    (tmp_path / "state").symlink_to(tmp_path / "other")
+    for touch in (lambda: save_state(tmp_path / "state", at(4)), lambda: load_state(tmp_path / "state")):
+        with pytest.raises(FolderError, match="state: is a link, and should be a folder"):
+            touch()
+    assert names(tmp_path / "other") == ["000000003.safetensors"]
+
+
+def test_beyond_a_thousand_million_steps_the_newest_counts(tmp_path):
+    """Its name is longer, so it does not sort behind the others."""
+    save_state(tmp_path, at(999_999_999))
+    older = (tmp_path / "999999999.safetensors").read_bytes()
+    save_state(tmp_path, at(1_000_000_000))
+    (tmp_path / "999999999.safetensors").write_bytes(older)
+    assert load_state(tmp_path).progress.step == 1_000_000_000
+
+
+def test_a_state_without_its_checksum_is_refused(tmp_path):
+    save_state(tmp_path, at(3))
+    path = tmp_path / "000000003.safetensors"
+    whole = path.read_bytes()
+    begin = whole.index(b"clearhead.sha256")
+    for place in range(begin, begin + len("clearhead.sha256")):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        with pytest.raises(FolderError, match="altered since it was written: it has no checksum"):
+            load_state(tmp_path)
+    with safetensors.safe_open(path, "pt") as file:  # written anew by another tool
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        notes = {"progress": file.metadata()["progress"]}
+    safetensors.torch.save_file(tensors, path, metadata=notes)
+    with pytest.raises(FolderError, match="altered since it was written: it has no checksum"):
+        load_state(tmp_path)
+
+
 def test_between_two_states_the_newer_counts(tmp_path):
     """Killed after the rename, before the older one was removed."""
     save_state(tmp_path, at(9))
@@ -132,6 +187,23 @@ def test_an_altered_state_is_told(tmp_path):
         ({"weight": torch.ones(2)}, {}),
         ({"weights/a": torch.ones(2)}, {"progress": '{"stp": 3}'}),
         ({}, {"progress": "3"}),
+        *(
+            ({"random/cpu": torch.get_rng_state()}, {"progress": json.dumps(progress)})
+            for progress in (
+                {"step": "3"},
+                {"step": 3.5},
+                {"step": True},
+                {"step": -1},
+                {"log_bytes": 2**63},
+                {"log_bytes": None},
+                {"seconds": "1"},
+                {"seconds": float("inf")},
+                {"best_loss": float("nan")},
+                {"loss_sum": 10**400},
+                {"seconds": [[]]},
+            )
+        ),
+        ({"random/cpu": torch.get_rng_state()}, {"progress": "[" * 5000}),
     ],
 )
 def test_a_whole_file_that_is_no_state_is_told(tmp_path, tensors, notes):
@@ -159,6 +231,18 @@ def test_random_states_go_on_where_they_were():
     torch.manual_seed(123)
     restore_random_states(states)
     assert torch.equal(torch.randn(5), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [torch.zeros(5, dtype=torch.uint8), torch.ones(3), torch.zeros_like(torch.get_rng_state())], ids=str
+)
+def test_random_states_that_are_none_are_told(wrong):
+    before = torch.get_rng_state()
+    try:
+        with pytest.raises(TrainingError, match="the saved random state is not one of this torch"):
+            restore_random_states({"cpu": wrong})
+    finally:
+        torch.set_rng_state(before)
 
 
 def test_a_full_disk_leaves_the_last_state(tmp_path, file_limit):

@@ -12,7 +12,11 @@ from small_runs import Watcher, halves, run, whole_state
 from clearhead.training import OptimizerConfig, TrainConfig, compiling
 
 # torch's compiler imports parts of torch that torch itself calls old
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning"),
+    # and asks tensors inside a graph for their gradient, a warning that it hides itself unless warnings are errors
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]
 
 TEXTS = halves("the quick brown fox jumps over the lazy dog. " * 20, "pack my box with five dozen jugs. " * 20)
 EAGER = TrainConfig(steps=6, batch=3, evaluations=2, threads=1, optimizer=OptimizerConfig(precision="float32"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_runs import Watcher, halves, run, shape, whole_state
 
-from clearhead.model import ExpertsConfig, FeedForwardConfig, Transformer, build
+from clearhead.model import ExpertsConfig, FeedForwardConfig, Network, build
 from clearhead.model.parts.experts import Experts
 from clearhead.training import OptimizerConfig, TrainConfig
 
@@ -17,7 +17,7 @@ FAST = OptimizerConfig(lr=0.03, adamw_lr=0.03, weight_decay=0.0)
 TEXTS = halves("abcdefghijklm" * 60)
 
 
-def mixture(inner: int, balance: float = 0.001, seed: int = 0) -> Transformer:
+def mixture(inner: int, balance: float = 0.001, seed: int = 0) -> Network:
     """inner 8: the sizes that PyTorch's grouped product takes; 5: one product per expert."""
     experts = ExpertsConfig(count=4, active=2, bias=True, balance=balance)
     plain = shape(layers=2)
@@ -54,7 +54,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def largest_share(model: Transformer, layers: list[Experts]) -> float:
+def largest_share(model: Network, layers: list[Experts]) -> float:
     """Of all choices, those of the expert that is chosen most."""
     chosen: list[torch.Tensor] = []
     for layer in layers:

@@ -9,7 +9,7 @@ from small_runs import shape
 
 from clearhead import machine
 from clearhead.errors import ConfigError, TrainingError
-from clearhead.model import ExpertsConfig, Transformer, build
+from clearhead.model import ExpertsConfig, Network, build
 from clearhead.training import OptimizerConfig
 from clearhead.training.muon import Muon, Slab
 from clearhead.training.optimizer import Optimizer, matrices
@@ -18,15 +18,15 @@ MUON = OptimizerConfig(lr=0.02, adamw_lr=0.03, weight_decay=0.1, clip=0, precisi
 ADAMW = OptimizerConfig(kind="adamw", adamw_lr=0.03, weight_decay=0.1, beta1=0.8, beta2=0.9, clip=0)
 
 
-def model(seed: int = 0, **options) -> Transformer:
+def model(seed: int = 0, **options) -> Network:
     return build(shape(layers=2, **options), seed=seed)
 
 
-def made(config: OptimizerConfig, network: Transformer) -> Optimizer:
+def made(config: OptimizerConfig, network: Network) -> Optimizer:
     return Optimizer(network, config)
 
 
-def fill(network: Transformer, step: int, scale: float = 1.0) -> None:
+def fill(network: Network, step: int, scale: float = 1.0) -> None:
     random = torch.Generator().manual_seed(step)
     for p in network.parameters():
         p.grad = scale * torch.randn(p.shape, generator=random)

@@ -1,7 +1,9 @@
 """log.jsonl: one line per report, none twice, none lost, read back as values."""
 
 import json
-from dataclasses import replace
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,16 @@ from clearhead.training.report import Log
 
 STEP = Stepped(step=1, loss=2.5, rate=0.01, used=0.25, tokens=96, seconds=0.5)
 LOOK = Evaluated(step=1, valid_loss=2.25, bits_per_byte=3.5, best=True, seconds=0.75, sample='line\n"你好"\u2028')
+
+
+WRONG = [
+    *("{", "[]", '{"kind": "stepped"}', '{"kind": "danced"}', '{"loss": 1}', "", "\xff"),
+    "[" * 5000,
+    '{"kind": []}',
+    json.dumps({"kind": "stepped", **asdict(STEP), "loss": "2.5"}),
+    json.dumps({"kind": "stepped", **asdict(STEP), "step": 1.5}),
+    json.dumps({"kind": "evaluated", **asdict(LOOK), "valid_loss": None}),
+]
 
 
 def test_a_line_for_each_report_as_plain_json(tmp_path):
@@ -53,7 +65,7 @@ def test_a_line_that_a_kill_cut_is_not_read(tmp_path):
     assert read_log(path) == []
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "stepped"}', '{"kind": "danced"}', '{"loss": 1}', "", "\xff"])
+@pytest.mark.parametrize("line", WRONG)
 def test_an_altered_line_is_told_with_its_number(tmp_path, line):
     path = tmp_path / "log.jsonl"
     with Log(path, 0) as log:
@@ -79,8 +91,29 @@ def test_a_log_shorter_than_the_state_says_is_told(tmp_path):
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "log.jsonl").mkdir()
-    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be written: Is a directory"):
+    with pytest.raises(FolderError, match=r"log\.jsonl: is a folder, and should be a file"):
         Log(tmp_path / "log.jsonl", 0)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be written: Not a directory; make it a"):
+        Log(tmp_path / "file" / "log.jsonl", 0)
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_another_file_is_not_written_through_a_link(tmp_path, link):
+    (tmp_path / "other").write_text("a letter, not a log")
+    link(tmp_path / "log.jsonl", tmp_path / "other")
+    for length in (0, 8, 19):
+        with pytest.raises(FolderError, match=r"log\.jsonl: is a (hard )?link"):
+            Log(tmp_path / "log.jsonl", length)
+    assert (tmp_path / "other").read_text() == "a letter, not a log"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "log.jsonl")
+    for touch in (lambda path: Log(path, 0), read_log):
+        with pytest.raises(FolderError, match=r"log\.jsonl: is a pipe, and should be a file"):
+            touch(tmp_path / "log.jsonl")
 
 
 @pytest.mark.parametrize("when", ["while flushing", "at the end"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clearhead.attend import Score, attend, causal, knockout, window
 from clearhead.errors import WatchError
-from clearhead.tap import Site, watchers
+from clearhead.tap import Site, begin, watchers
 from clearhead.watching import Ablate, Record, Scale, watch
 from definition import KEYS, MASKS, SCORES, SITE, Watched, tensors
 
@@ -46,7 +46,7 @@ def test_gradients_are_the_same_while_watched() -> None:
         if watched:
             with watch(MODEL) as record:
                 o = attend(q, k, v, mask=causal(), site=SITE)
-            assert not record[3, 0][:, :].requires_grad
+            assert not record[0][3, 0][:, :].requires_grad
         else:
             o = attend(q, k, v, mask=causal(), site=SITE)
         o.square().sum().backward()
@@ -54,13 +54,40 @@ def test_gradients_are_the_same_while_watched() -> None:
     assert torch.equal(*gradients)
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("x", r"record: 'x' was asked for; name a text by its number, record\[1\], or a map, record\[layer, head\]"),
+        (3, "record: text 3 was asked for; it holds 0, 1"),
+        ((3, 0), r"record: it holds the texts 0, 1; name one, record\[0\], and a map of it"),
+    ],
+)
+def test_a_record_of_several_texts_is_asked_for_one(place: object, message: str) -> None:
+    with watch(MODEL) as record:
+        attend(*tensors(6, 3, 5), mask=causal(), site=SITE)
+    with pytest.raises(WatchError, match=message):
+        record[place]
+    assert repr(record) == f"Record(2 texts, 6 heads, {record.nbytes() / 1e6:.1f} MB)"
+    assert torch.equal(record[-1][3, 0][:, :], record[1][3, 0][:, :])
+
+
 @pytest.mark.parametrize("place", ["x", 3, (1, 2, 3)])
 def test_a_map_is_named_by_layer_and_head(place: object) -> None:
     with watch(MODEL) as record:
-        attend(*tensors(6, 3, 5), mask=causal(), site=SITE)
+        attend(*tensors(6, 3, 5, batch=1), mask=causal(), site=SITE)
     with pytest.raises(WatchError, match=r"name a map by two numbers, record\[layer, head\]"):
-        record[place]
+        record[0][place]
     assert repr(record) == f"Record(6 heads, {record.nbytes() / 1e6:.1f} MB)"
+
+
+def test_layers_and_heads_count_from_the_end_and_come_in_slices() -> None:
+    with watch(Watched({SITE: 6, Site(4): 6})) as record:
+        for site in (SITE, Site(4)):
+            attend(*tensors(6, 3, 5, batch=1, seed=site.layer), mask=causal(), site=site)
+    last = record[4, 5][:, :]
+    for same in (record[-1, -1], record[-1, :][5], record[:, -1][1], record[:, :][11]):
+        assert torch.equal(same[:, :], last)
+    assert [(a.site.layer, a.head) for a in record[-1, 1:3]] == [(4, 1), (4, 2)]
 
 
 class TestKept:
@@ -94,7 +121,8 @@ class TestKept:
             attend(q, k, torch.randn(2, 3, 5, 7), mask=causal(), site=SITE)
         assert record.nbytes() == qk.nbytes
         qk.zero_()
-        assert record.map(SITE, 0)[4].tolist() == pytest.approx([0.2] * 5)  # equal logits: the record reads qk itself
+        # equal logits: the record reads qk itself
+        assert record.map(SITE, 0, text=0)[4].tolist() == pytest.approx([0.2] * 5)
 
     def test_a_cache_is_shared_and_counted_once(self) -> None:
         q, _, v = tensors(6, 3, KEYS)
@@ -114,7 +142,7 @@ class TestKept:
         del mask, array
         gc.collect()
         assert held() is None
-        assert record[3, 0][5].count_nonzero() == 3
+        assert record[0][3, 0][5].count_nonzero() == 3
 
     def test_batches_and_sites_and_back_ends(self) -> None:
         q, k, v = tensors(6, 3, 5)
@@ -124,8 +152,8 @@ class TestKept:
         assert record.backends() == {SITE: {"sdpa"}, OTHER: {"reference"}}
         assert list(record) == [(site, head) for site in (SITE, OTHER) for head in range(6)]
         assert record.sites == {SITE: 6, OTHER: 6}
-        assert torch.equal(record[3, 2][:, :], record.map(SITE, 2, text=0)[:, :])
-        assert not torch.equal(record[3, 2][:, :], record.map(SITE, 2, text=1)[:, :])
+        assert torch.equal(record[0][3, 2][:, :], record.map(SITE, 2, text=0)[:, :])
+        assert not torch.equal(record[0][3, 2][:, :], record.map(SITE, 2, text=1)[:, :])
         assert record.map(OTHER, 2, text=1)[:, :].shape == (5, KEYS)
 
     def test_sinks_as_they_were(self) -> None:
@@ -134,38 +162,35 @@ class TestKept:
         sinks_H = torch.zeros(6, dtype=torch.float64, requires_grad=True)
         with watch(MODEL) as record:
             attend(q, k, v, mask=causal(), score=Score(sinks_H=sinks_H), site=SITE)
-        before = record[3, 0][:, :]
+        before = record[0][3, 0][:, :]
         with torch.no_grad():
             sinks_H.fill_(9.0)
-        assert torch.equal(record[3, 0][:, :], before)
+        assert torch.equal(record[0][3, 0][:, :], before)
 
 
 class TestErrors:
-    def test_a_second_pass(self) -> None:
-        with watch(MODEL) as record:
-            one_pass()
-            with pytest.raises(WatchError) as caught:
-                one_pass()
-        assert str(caught.value) == (
-            "decoder.3.self: a second pass was made under one watch (5 queries over 11 keys after 11 keys); "
-            "use one `with watch(...)` for each pass, or continue with a cache"
-        )
-        assert record[3, 0].shape == (5, KEYS)  # the first is still there
-
     def test_a_cache_with_other_texts(self) -> None:
-        q, k, v = tensors(6, 3, 5)
+        q, k, v = tensors(6, 3, KEYS)
         with watch(MODEL):
             attend(q, k, v, mask=causal(), site=SITE)
             longer = [torch.cat([t, t[:, :, :1]], dim=2)[:1] for t in (k, v)]
-            with pytest.raises(WatchError, match="second pass"):
+            with pytest.raises(WatchError) as caught:
                 attend(q[:1, :, :1], *longer, mask=causal(), site=SITE)
+        assert str(caught.value) == (
+            "record: a pass of 1 batch rows begins at place 11, after one of 2 that ended at place 11; under one "
+            "watch, go on with its cache or begin a text anew"
+        )
 
     def test_a_pass_that_leaves_places_out(self) -> None:
         q, k, v = tensors(6, 3, 5)
         with watch(MODEL):
             attend(q, k[:, :, :5], v[:, :, :5], mask=causal(), site=SITE)
-            with pytest.raises(WatchError, match=r"1 queries over 7 keys after 5 keys"):
+            with pytest.raises(WatchError, match="begins at place 6, after one of 2 that ended at place 5"):
                 attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
+            state = Site(9)  # any object: what a model keeps of the texts it has read
+            begin(5, 0, ((0, 5), (0, 5)), state)
+            with pytest.raises(WatchError, match="begins at place 6 of text 2, of which 5 places were watched"):
+                begin(1, 6, ((0, 7), (0, 7)), state)
 
     @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])
     def test_another_model_inside_the_block(self, heads: int, site: Site) -> None:
@@ -178,8 +203,8 @@ class TestErrors:
         [
             ((2, 0), "record: no attention in layer 2; it holds decoder.3.self, encoder.1.self, encoder.1.cross"),
             ((1, 0), "record: more than one attention in layer 1; .* name one with record.map"),
-            ((3, 6), "record: decoder.3.self has 6 heads, counted from 0; 6 was asked for"),
-            ((3, -1), "record: decoder.3.self has 6 heads, counted from 0; -1 was asked for"),
+            ((3, 6), "record: decoder.3.self: head 6 was asked for; there are 6, counted from 0"),
+            ((3, -7), "record: decoder.3.self: head -7 was asked for; there are 6, counted from 0"),
         ],
     )
     def test_a_map_it_does_not_hold(self, place: tuple[int, int], message: str) -> None:
@@ -189,21 +214,21 @@ class TestErrors:
             for site in sites:
                 attend(q, k, v, mask=causal(), site=site)
         with pytest.raises(WatchError, match=message):
-            record[place]
+            record[0][place]
 
     def test_a_site_or_text_it_does_not_hold(self) -> None:
         with watch(MODEL) as record:
             one_pass()
         with pytest.raises(WatchError, match=r"nothing was seen at decoder.4.self; it holds decoder.3.self"):
-            record.map(OTHER, 0)
-        with pytest.raises(WatchError, match="the batch held 2 texts, counted from 0; 2 was asked for"):
+            record.map(OTHER, 0, text=0)
+        with pytest.raises(WatchError, match="text 2 was asked for; it holds 0, 1"):
             record.map(SITE, 0, text=2)
 
     def test_an_empty_record(self) -> None:
         with watch(MODEL) as record:
             pass
-        with pytest.raises(WatchError, match="no attention in layer 3; it holds nothing"):
-            record[3, 0]
+        with pytest.raises(WatchError, match="it holds nothing yet; run the model inside"):
+            record[0][3, 0]
         assert (list(record), record.nbytes(), record.backends()) == ([], 0, {})
 
 
@@ -231,7 +256,7 @@ class TestContext:
             assert not o[:, 0].any()
             assert torch.equal(o[:, 1], 2 * alone[:, 1])
             assert torch.equal(o[:, 2:], alone[:, 2:])
-        assert torch.equal(inner[3, 0][:, :], outer[3, 0][:, :])
+        assert torch.equal(inner[0][3, 0][:, :], outer[0][3, 0][:, :])
 
     def test_a_watch_in_one_thread_does_not_see_anothers(self) -> None:
         alone = one_pass()
@@ -258,8 +283,8 @@ class TestContext:
         assert list(mine) == []  # a new thread starts unwatched
         assert torch.equal(outputs["plain"], alone)
         assert torch.equal(outputs["edited"][:, 0], torch.zeros_like(alone[:, 0]))
-        assert records["plain"][3, 0][0].count_nonzero() == KEYS - 4
-        assert records["edited"][3, 0][0].count_nonzero() == 3
+        assert records["plain"][0][3, 0][0].count_nonzero() == KEYS - 4
+        assert records["edited"][0][3, 0][0].count_nonzero() == 3
         assert watchers() == ()
 
 
@@ -267,5 +292,5 @@ def test_a_knock_out_written_into_the_models_own_mask_is_in_the_picture() -> Non
     q, k, v = tensors(6, 3, 5)
     with watch(MODEL) as record:
         attend(q, k, v, mask=causal() & knockout([(10, 4)], head=2), site=SITE)
-    assert record[3, 2][-1, 4] == 0
-    assert record[3, 1][-1, 4] > 0
+    assert record[0][3, 2][-1, 4] == 0
+    assert record[0][3, 1][-1, 4] > 0

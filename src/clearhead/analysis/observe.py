@@ -6,37 +6,36 @@ from collections.abc import Sequence
 
 import torch
 
-from clearhead.errors import OptionError, TextError, WatchError, many
-from clearhead.model import Transformer
+from clearhead.errors import TextError, WatchError, many
+from clearhead.model import Network, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Knockout, Observation, watch
+from clearhead.watching import Edit, TextRecord, Words, watch
 
 
 def observe(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     text: str,
     *,
     pair: str | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
 
     ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
     ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
-    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model is no encoder.
+    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model reads none.
     """
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    encoder = transformer.config.encoder
-    if pair is not None and encoder is None:
-        raise OptionError("look: pairs of texts are for encoders; this model reads one text, so join the two")
+    if pair is not None:
+        needs(transformer, "pairs", "looking at a pair")
     types: list[int] | None = None
     if pair is None:
         ids = tokenizer.encode_document(text)
     else:
         ids, types = tokenizer.encode_pair(text, pair)
-        types = types if encoder is not None and encoder.token_types > max(types) else None
+        types = types if transformer.types > max(types) else None
     if not ids:
         raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
     context = transformer.config.context
@@ -49,14 +48,14 @@ def observe(
 
 
 def observe_ids(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     ids: Sequence[int],
     *,
     text: str | None = None,
     types: Sequence[int] | None = None,
     edits: Sequence[Edit] = (),
-) -> Observation:
+) -> TextRecord:
     """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
     config = transformer.config
     if max(ids) >= config.vocabulary:
@@ -64,9 +63,6 @@ def observe_ids(
             f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
             "use the tokenizer the model was trained with"
         )
-    beyond = [edit for edit in edits if isinstance(edit, Knockout) and max(edit.query, edit.key) >= len(ids)]
-    if beyond:
-        raise WatchError(f"{beyond[0]}: the text has {many(len(ids), 'token')}, counted from 0; name places inside it")
     was_training = transformer.training
     transformer.eval()
     try:
@@ -76,8 +72,9 @@ def observe_ids(
             transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
     finally:
         transformer.train(was_training)
-    record.tokens = tokenizer.labels(ids)
-    return Observation(record, text=text, ids=ids, pieces=_pieces(tokenizer, ids))
+    labels, pieces = tokenizer.labels(ids), _pieces(tokenizer, ids)
+    record.words[0] = Words(tokens=labels, ids=list(ids), pieces=pieces, text=text)
+    return record.only()
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from clearhead.attend.backends import ORDER
 from clearhead.attend.door import attend, choose, explain
-from clearhead.attend.mask import FULL, Mask, band, causal, documents, knockout, left_padding, padding, prefix, window
+from clearhead.attend.mask import FULL, Mask, band, causal, documents, knockout, left_padding, padding, window
 from clearhead.attend.request import Request, wide
 from clearhead.attend.score import Score
 
@@ -21,7 +21,6 @@ __all__ = [
     "knockout",
     "left_padding",
     "padding",
-    "prefix",
     "wide",
     "window",
 ]

@@ -19,14 +19,13 @@ def attend(
     mask: Mask,
     score: Score = SCALED,
     site: tap.Site,
-    dropout: float = 0.0,
 ) -> Tensor:
     """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
 
     Query row i sits at key place K - Q + i; H is a multiple of G. A row that sees no key gives zeros.
     Raises RequestError naming the site, the values and the rule.
     """
-    request = Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site, dropout)
+    request = Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site)
     watchers = tap.watchers()
     for watcher in watchers:
         request = watcher.before(request)

@@ -11,6 +11,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import index
 from typing import Protocol, SupportsIndex, TypeVar, cast
 
@@ -114,6 +115,11 @@ class Padding:
         _counts("padding", self.start_B)
         _counts("padding", self.stop_B)
 
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Start and stop of each text."""
+        return tuple(zip(self.start_B.tolist(), self.stop_B.tolist(), strict=True))
+
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         return (k >= self.start_B[b]) & (k < self.stop_B[b])
 
@@ -157,53 +163,46 @@ class Documents:
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """Causal, but the first ``size`` keys are seen by every query (a prefix language model)."""
-
-    size: int
-
-    def __post_init__(self) -> None:
-        _whole("prefix", self.size)
-
-    def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return (k <= q) | (k < self.size)
-
-    def reads(self) -> str:
-        return "QK"
-
-    def hides_nothing(self, queries: int, keys: int) -> bool:
-        return queries == 1 or self.size >= keys
-
-    def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
-        return None if self.size >= 0 else f"the prefix is {self.size} keys; it cannot be negative"
-
-
-@dataclass(frozen=True)
 class Knocked:
-    """Hides single (query place, key place) pairs, in every head or in one."""
+    """Hides single (query place, key place) pairs, in every head or in one.
+
+    starts: the cell of each batch row's place 0, None for a row in which nothing is hidden; (): 0 in every row
+    """
 
     pairs: tuple[tuple[int, int], ...]
     head: int | None = None
+    starts: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         for number in (*(place for pair in self.pairs for place in pair), *(() if self.head is None else (self.head,))):
             _whole("knockout", number)
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        if self.starts:
+            # a start that no place reaches where nothing is hidden
+            start_B = torch.tensor([2**62 if start is None else start for start in self.starts], device=b.device)
+            q, k = q - start_B[b], k - start_B[b]
         seen = ~functools.reduce(operator.or_, ((q == query) & (k == key) for query, key in self.pairs))
         return seen if self.head is None else seen | (h != self.head)
 
     def reads(self) -> str:
-        return "QK" if self.head is None else "HQK"
+        return ("B" if self.starts else "") + ("QK" if self.head is None else "HQK")
 
     def hides_nothing(self, queries: int, keys: int) -> bool:
-        return not any(keys - queries <= query < keys and key < keys for query, key in self.pairs)
+        return not any(
+            keys - queries <= query + start < keys and key + start < keys
+            for query, key in self.pairs
+            for start in self.starts or (0,)
+            if start is not None
+        )
 
     def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         if any(query < 0 or key < 0 for query, key in self.pairs):
             return f"knocked-out pairs are {self.pairs}; places count from 0"
         if self.head is not None and not 0 <= self.head < heads:
             return f"knock-out in head {self.head}; there are {heads} heads, counted from 0"
+        if self.starts and len(self.starts) != batch:
+            return f"a knock-out for {len(self.starts)} batch rows; there are {batch}"
         return None
 
 
@@ -230,6 +229,15 @@ class Mask:
     def check(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         """The first reason why this mask cannot go with such a request, or None."""
         return next((why for part in self.parts if (why := part.misfit(batch, heads, keys, device))), None)
+
+    def spans(self, batch: int, keys: int) -> tuple[tuple[int, int], ...]:
+        """The cells (start, stop) of each batch row's text among ``keys`` cells: all where nothing is padding."""
+        found = [(0, keys)] * batch
+        for part in self.parts:
+            if isinstance(part, Padding):
+                both = zip(found, part.spans, strict=True)
+                found = [(min(max(start, a), keys), min(stop, b)) for (start, stop), (a, b) in both]
+        return tuple((start, max(start, stop)) for start, stop in found)
 
     def visible(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         """Bool tensor broadcast from index tensors: batch, head, query place and key place."""
@@ -319,11 +327,6 @@ def documents(ids_BK: Tensor) -> Mask:
     """Several documents packed into one row: no query sees a key with another number."""
     _counts("documents", ids_BK)
     return Mask((Documents(ids_BK.clone()),))
-
-
-def prefix(size: int) -> Mask:
-    """Causal, but the first ``size`` keys are visible to all (Raffel et al. 2020, 3.2.1). Replaces ``causal()``."""
-    return Mask((Prefix(size),))
 
 
 def knockout(pairs: Iterable[tuple[int, int]], head: int | None = None) -> Mask:

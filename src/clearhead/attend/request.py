@@ -26,7 +26,6 @@ class Request:
     mask: Mask
     score: Score
     site: Site
-    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         why = self._misfit()
@@ -57,18 +56,16 @@ class Request:
             return f"q is {q.dtype}; attention needs a floating-point dtype"
         if not q.device == k.device == v.device:
             return f"q, k and v are on {q.device}, {k.device} and {v.device}; the device must be the same"
-        if Q > K and (self.mask.reads("Q") or self.score.slopes_H is not None):
+        if Q > K and self.mask.reads("Q"):
             return (
                 f"{Q} queries and {K} keys under a rule that needs the queries' places; "
                 "query row i sits at key place K - Q + i, which is negative: use padding or no mask between two texts"
             )
-        if not 0.0 <= self.dropout < 1.0:
-            return f"dropout is {self.dropout}; it must be at least 0 and below 1"
-        for name, per_head in (("slopes", self.score.slopes_H), ("sinks", self.score.sinks_H)):
-            if per_head is not None and per_head.shape != (H,):
-                return f"{name} have shape {tuple(per_head.shape)}; they must be ({H},), one per query head"
-            if per_head is not None and per_head.device != q.device:
-                return f"{name} are on {per_head.device}, q on {q.device}; the device must be the same"
+        sinks_H = self.score.sinks_H
+        if sinks_H is not None and sinks_H.shape != (H,):
+            return f"sinks have shape {tuple(sinks_H.shape)}; they must be ({H},), one per query head"
+        if sinks_H is not None and sinks_H.device != q.device:
+            return f"sinks are on {sinks_H.device}, q on {q.device}; the device must be the same"
         return self.mask.check(B, H, K, q.device)
 
     @property
@@ -89,13 +86,15 @@ def logits(
     score: Score,
     *,
     first_place: int,
-    first_text: int = 0,
+    first_row: int = 0,
     first_head: int = 0,
+    first_key: int = 0,
 ) -> Tensor:
-    """s_BHQK: scaled, capped, biased, -inf where hidden; float32 or wider.
+    """s_BHQK: scaled, capped, -inf where hidden; float32 or wider.
 
     The one rule behind the reference kernel and every picture. The tensors may be parts of a request: their first
-    query sits at key place ``first_place``, their first text and query head are ``first_text`` and ``first_head``.
+    query sits at key place ``first_place``, their first key at ``first_key``; their first batch row and query head are
+    ``first_row`` and ``first_head``.
     """
     B, H, Q, D = q_BHQD.shape
     G, K = k_BGKD.shape[1], k_BGKD.shape[2]
@@ -103,11 +102,11 @@ def logits(
     q_BGRQD = q_BHQD.to(dtype).unflatten(1, (G, H // G))
     with torch.autocast(device.type, enabled=False):  # autocast would round this product to bfloat16
         s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
-    b = torch.arange(first_text, first_text + B, device=device).view(-1, 1, 1, 1)
+    s_BHQK = score.capped(s_BHQK)
+    b = torch.arange(first_row, first_row + B, device=device).view(-1, 1, 1, 1)
     h = torch.arange(first_head, first_head + H, device=device).view(1, -1, 1, 1)
     q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)
-    k = torch.arange(K, device=device).view(1, 1, 1, -1)
-    s_BHQK = score.apply(s_BHQK, h, q, k)
+    k = torch.arange(first_key, first_key + K, device=device).view(1, 1, 1, -1)
     return s_BHQK.masked_fill(~mask.visible(b, h, q, k), float("-inf")) if mask.parts else s_BHQK
 
 

@@ -14,17 +14,15 @@ from clearhead.errors import RequestError, shown
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Score:
-    """s = cap(q.k * scale) + slope * (key place - query place), with an optional sink in the denominator.
+    """s = cap(q.k * scale), with an optional sink in the denominator.
 
     scale: factor on q.k, above 0; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
     softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
-    slopes_H: ALiBi's slope per head, in logits per place (Press et al. 2022); None = none
     sinks_H: a logit per head that takes weight and gives no value (GPT-OSS, 2025); None = none
     """
 
     scale: float | None = None
     softcap: float | None = None
-    slopes_H: Tensor | None = None
     sinks_H: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -42,22 +40,15 @@ class Score:
     @property
     def plain(self) -> bool:
         """True when only the scale is used, which every kernel knows."""
-        return self.softcap is None and self.slopes_H is None and self.sinks_H is None
+        return self.softcap is None and self.sinks_H is None
 
     def copied(self) -> Score:
-        """The same with tensors of its own, which training does not change."""
-        if self.slopes_H is None and self.sinks_H is None:
-            return self
-        slopes_H, sinks_H = (None if t is None else t.detach().clone() for t in (self.slopes_H, self.sinks_H))
-        return replace(self, slopes_H=slopes_H, sinks_H=sinks_H)
+        """The same with a tensor of its own, which training does not change."""
+        return self if self.sinks_H is None else replace(self, sinks_H=self.sinks_H.detach().clone())
 
-    def apply(self, s: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        """Scaled products -> logits, elementwise; h, q, k are head, query-place and key-place indices."""
-        if self.softcap is not None:
-            s = self.softcap * torch.tanh(s / self.softcap)
-        if self.slopes_H is not None:
-            s = s + self.slopes_H[h].to(s.dtype) * (k - q).to(s.dtype)
-        return s
+    def capped(self, s: Tensor) -> Tensor:
+        """Scaled products -> logits, elementwise."""
+        return s if self.softcap is None else self.softcap * torch.tanh(s / self.softcap)
 
 
 SCALED = Score()

@@ -18,16 +18,15 @@ def doctor() -> None:
     times = measured()
     threads = use_threads(min(times, key=lambda count: times[count]))
     compared = ", ".join(f"{count}: {1e3 * seconds:.2f} ms" for count, seconds in times.items())
-    slow = machine.seconds_of_product(torch.float32)
-    half = machine.seconds_of_product(torch.bfloat16)
+    half = machine.share_of_float32(torch.bfloat16)
     rows = {
         "clearhead": __version__,
         "python, torch": f"{platform.python_version()}, {torch.__version__}",
         "cores": f"{machine.cores()} ({torch.backends.cpu.get_cpu_capability()})",
         "threads": f"{threads}, the fastest just now ({compared}); training measures for its own model",
         "memory": f"{machine.free_memory() / 1e9:.1f} GB free",
-        "bfloat16": f"products take {half / slow:.2f} of float32's time on this processor: "
-        + ("worth using" if 2 * half < slow else "not worth using"),
+        "bfloat16": f"products take {half:.2f} of float32's time on this processor: "
+        + ("worth using" if machine.half_pays(torch.bfloat16) else "not worth using"),
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use",
     }
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -36,13 +36,13 @@ def evaluate(
     from clearhead import hub, machine, runs
     from clearhead.cli.threads import use_threads
     from clearhead.errors import ClearheadError, many
-    from clearhead.model import needs_decoder
+    from clearhead.model import needs
     from clearhead.text import sources, tokenize
     from clearhead.training import score_of
     from clearhead.training.loop import EVALUATED_AT_ONCE
 
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
-    needs_decoder(loaded.config, "eval")
+    needs(loaded.transformer, "next tokens", "eval")
     use_threads(threads)
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)

@@ -12,7 +12,7 @@ from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.utf8 import decoded
 
 if TYPE_CHECKING:
-    from clearhead.model import Transformer
+    from clearhead.model import Network
     from clearhead.text import Tokenizer
 
 
@@ -59,7 +59,7 @@ def look(
 
 
 def show(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     text: str,
     *,

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from clearhead import hub, recipes
 from clearhead.errors import OptionError, shown
-from clearhead.model import ModelConfig, needs_decoder
+from clearhead.model import ModelConfig, needs
 from clearhead.plain import to_dict
 from clearhead.recipes import Table
 from clearhead.training.further import beginning
@@ -29,14 +29,14 @@ class Origin:
 def find(tables: Sequence[Table], name: str | None) -> Origin | None:
     """The model named with --from or in a table, found and fetched; None when the run begins with fresh weights.
 
-    Raises FolderError when there is none, OptionError for an encoder.
+    Raises FolderError when there is none, OptionError for one that does not write.
     """
     name = name or recipes.joined(tables).get("origin")
     if name is None:
         return None
     folder = hub.find(name)
     config = hub.read_config(folder)
-    needs_decoder(config, "train --from")
+    needs(config, "next tokens", "train --from")
     return Origin(name=hub.pinned(name, folder), folder=folder, config=config)
 
 

@@ -8,7 +8,6 @@ from clearhead.cli.models import Model
 
 if TYPE_CHECKING:
     from clearhead.hub import LanguageModel
-    from clearhead.model import ModelConfig
 
 
 def show(model: Model) -> None:
@@ -25,33 +24,20 @@ def show(model: Model) -> None:
     loaded = hub.outline(model)
     folder = loaded.folder
     config, tokenizer = loaded.config, loaded.tokenizer
-    a, f = config.attention, config.feed_forward
-    groups = "" if a.kv_heads == a.heads else f", keys and values in {a.kv_heads} groups"
-    several = "" if f.experts is None else f"{f.experts.count} experts, {f.active} of them active: "
-    inner, active = config.inner_parameters(), config.active_parameters()
-    dtype = loaded.transformer.dtype
-    width = dtype.itemsize
-    memory = f"{config.parameters() * width / 1e6:,.1f} MB in {str(dtype).removeprefix('torch.')}"
-    if config.encoder is None:
-        cache = 2 * config.layers * a.kv_heads * a.head_width * config.context * width
-        memory += f", and {cache / 1e6:,.1f} MB for a text of full length"
+    total, active = config.parameters(), config.active_parameters()
+    network = loaded.transformer
+    size = network.dtype.itemsize
+    memory = f"{total * size / 1e6:,.1f} MB in {str(network.dtype).removeprefix('torch.')}"
+    if state := network.state_bytes(1, config.context):
+        memory += f", and {state / 1e6:,.1f} MB for a text of full length"
     rows = {
         "family": loaded.papers.family,
-        "weights": f"{config.parameters():,}, {inner:,} of them beside the embeddings"
-        + (f", {active:,} active for each token" if several else ""),
+        "weights": f"{total:,}, {config.inner_parameters():,} of them beside the embeddings"
+        + (f", {active:,} active for each token" if active < total else ""),
         "memory": memory,
-        "layers": f"{config.layers} of width {config.width}",
-        "attention": f"{a.heads} heads of width {a.head_width}{groups}"
-        + _windows(config)
-        + (f", soft cap of {a.softcap:g}" if a.softcap else "")
-        + (", sinks" if a.sinks else ""),
-        "feed-forward": f"{several}{f.kind} of width {f.width}",
-        "norm": f"{config.norm.kind}, {ARRANGEMENTS[config.arrangement]}",
-        "positions": _positions(config),
-        "output layer": "the embedding matrix" if config.tied else "its own matrix",
-        "context": f"{config.context:,} tokens",
+        **config.described(),
         "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
-        **_encoder(loaded),
+        **_vectors(loaded),
         **_speech(loaded),
     }
     if (folder / RECIPE).is_file():
@@ -72,61 +58,15 @@ def show(model: Model) -> None:
     print_rows(rows)
 
 
-ARRANGEMENTS = {
-    "pre": "before each part",
-    "post": "after each sum",
-    "output": "on what each part gives",
-    "sandwich": "before and after each part",
-    "parallel": "before both parts, which read the same input",
-}
-
-
-def _windows(config: ModelConfig) -> str:
-    sizes = [kind.window for kind in config.kinds if kind.window is not None]
-    if not sizes:
-        return ""
-    some = "" if len(sizes) == config.layers else f" in {len(sizes)} of {config.layers} layers"
-    sides = "" if config.encoder is None else " to each side"
-    return f", window of {' or '.join(f'{size:,}' for size in sorted(set(sizes)))} tokens{sides}{some}"
-
-
-def _positions(config: ModelConfig) -> str:
-    """Each rule with the number of its layers, where there are several."""
-    rules = [kind.positions or config.positions for kind in config.kinds]
-    told: list[str] = []
-    for rule in dict.fromkeys(rules):
-        words = [rule.kind]
-        if rule.kind == "rotary":
-            words.append(f"theta {rule.theta:,.12g}")
-            if rule.rotated != 1:
-                words.append(f"{rule.rotated:.0%} of each head")
-            if rule.scaling is not None:
-                words.append(f"{rule.scaling.kind} scaling by {rule.scaling.factor:g}")
-        some = "" if rules.count(rule) == len(rules) else f" in {rules.count(rule)} of {len(rules)} layers"
-        told.append(", ".join(words) + some)
-    return "; ".join(told)
-
-
-def _encoder(loaded: LanguageModel) -> dict[str, str]:
-    """What an encoder has that a decoder has not."""
-    parts, pooling = loaded.config.encoder, loaded.papers.pooling
-    if parts is None:
+def _vectors(loaded: LanguageModel) -> dict[str, str]:
+    """How the folder says that texts become vectors."""
+    pooling, unpooled = loaded.papers.pooling, loaded.papers.unpooled
+    if unpooled is not None:
+        return {"vectors": f"none: {unpooled}"}
+    if pooling is None:
         return {}
-    heads = {"masked tokens (clearhead fill)": parts.prediction is not None, "pooler": parts.pooler}
-    rows = {
-        "encoder": "every token sees both sides of the text",
-        "heads": ", ".join(name for name, there in heads.items() if there) or "none",
-    }
-    if parts.token_types:
-        rows["token types"] = f"{parts.token_types}"
-    if parts.prediction is None:
-        rows["output layer"] = "none"
-    if pooling is not None:
-        most = "" if pooling.context is None else f", at most {pooling.context} tokens read"
-        rows["vectors"] = f"{pooling.kind} of the hidden states{', of length 1' if pooling.normalised else ''}{most}"
-    if loaded.papers.unpooled is not None:
-        rows["vectors"] = f"none: {loaded.papers.unpooled}"
-    return rows
+    most = "" if pooling.context is None else f", at most {pooling.context} tokens read"
+    return {"vectors": f"{pooling.kind} of the hidden states{', of length 1' if pooling.normalised else ''}{most}"}
 
 
 def _speech(loaded: LanguageModel) -> dict[str, str]:

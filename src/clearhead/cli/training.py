@@ -20,8 +20,8 @@ from clearhead.cli.progress import Display
 from clearhead.drawing.curve import draw_curve
 from clearhead.errors import ConfigError, MissingExtraError, OptionError, WriteError
 from clearhead.generation import Sampling, generate
-from clearhead.model import ModelConfig, Transformer, build
-from clearhead.plain import from_dict, to_dict
+from clearhead.model import ModelConfig, Network, build
+from clearhead.plain import from_dict, missing, to_dict
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.text import Tokens, Windows
 from clearhead.training import (
@@ -145,7 +145,7 @@ def _whole(tables: Sequence[Table]) -> Table:
 
 def _complete(model: Mapping[str, Any]) -> bool:
     """True when the tables leave nothing of the model open that has no default."""
-    return {"context", "layers", "width", "attention", "feed_forward"} <= model.keys()
+    return set(missing(ModelConfig, model)) <= {"vocabulary"}
 
 
 def _topmost(tables: Sequence[Table], part: str, names: tuple[str, str]) -> Table:
@@ -259,7 +259,7 @@ def _fit(
     folder: Path,
     recipe: Recipe,
     material: runs.Material,
-    model: Transformer,
+    model: Network,
     papers: hub.Papers | None,
     console: Console,
     *,
@@ -331,7 +331,7 @@ def _resuming(folder: Path) -> str:
     return f"clearhead train --resume {shlex.quote(str(folder))}"
 
 
-def _sample(model: Transformer, material: runs.Material) -> str:
+def _sample(model: Network, material: runs.Material) -> str:
     """What the model writes from the beginning of a text, or after a piece of one where nothing marks a beginning."""
     tokenizer, context = material.tokenizer, model.config.context
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))

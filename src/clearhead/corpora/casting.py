@@ -1,13 +1,18 @@
-"""How a cast is drawn, in any language: one of a list, mostly the other gender, a name that nobody has yet."""
+"""How a cast is drawn, in any language: one of a table, mostly the other gender, a name that nobody has yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
-from clearhead.corpora.grammar import Cast, Caster, Word
+from clearhead.corpora.grammar import Cast, Caster, Word, capitalised
+from clearhead.corpora.notation import Table, Tables
 from clearhead.corpora.story import mark
 
 OTHER_GENDER = 0.85  # how often a second person has the other gender, so that pronouns tell the two apart
+
+Person: TypeAlias = Callable[[str, bool, str], Word]  # from a name, whether female, and a job or ""
+Names: TypeAlias = tuple[Sequence[str], Sequence[str]]  # of men and of women
 
 
 def among(items: Sequence[Word]) -> Caster:
@@ -19,19 +24,85 @@ def among(items: Sequence[Word]) -> Caster:
     return draw
 
 
+def listed(table: Table) -> tuple[Word, ...]:
+    """The first column as words; every column is a form of its name, and ``cap`` is for the start of a sentence."""
+    return tuple(
+        Word(row[0], cap=capitalised(row[0]), **dict(zip(table.columns, row, strict=True))) for row in table.rows
+    )
+
+
+def simple(tables: Tables, thing: Callable[..., Word]) -> dict[str, Caster]:
+    """A caster for every table, by its name: of things, made by ``thing`` from a row, if the first column says so."""
+    return {
+        name: among(tuple(thing(*row) for row in table.rows) if table.columns[0] == "thing" else listed(table))
+        for name, table in tables.items()
+    }
+
+
+def countries(table: Table) -> dict[str, Caster]:
+    """Casters of any country, of one with a language, and of one with a river too.
+
+    The columns are name, capital, language, river and continent, in any words; those after the name are its forms.
+    """
+    known = [(_country(table.columns, row), row) for row in table.rows]
+    return {
+        "country": among([country for country, _ in known]),
+        "tongue": among([country for country, row in known if row[2]]),
+        "river_country": among([country for country, row in known if row[2] and row[3]]),
+    }
+
+
+def _country(columns: Sequence[str], row: Sequence[str]) -> Word:
+    forms = dict(zip(columns[1:], (mark("c", row[0], row[1]), *row[2:]), strict=True))
+    return Word(mark("m", row[0], row[0]), plain=row[0], **forms)
+
+
 def female(cast: Cast) -> bool:
     """A coin toss."""
     return cast.draw() < 0.5
 
 
-def unlike_a(cast: Cast, chance: float = OTHER_GENDER) -> bool:
-    """Whether someone is female who has, with this chance, the other gender than the person in slot A."""
+def unlike_a(cast: Cast) -> bool:
+    """Whether someone is female who has, mostly, the other gender than the person in slot A."""
+    return _unlike_a(cast, OTHER_GENDER)
+
+
+def opposite_of_a(cast: Cast) -> bool:
+    """Whether someone is female who always has the other gender than the person in slot A."""
+    return _unlike_a(cast, 1.0)
+
+
+def _unlike_a(cast: Cast, chance: float) -> bool:
     return (form(cast.slots["A"], "gender") == "female") != (cast.draw() < chance)
 
 
 def form(word: str, name: str) -> str:
     """One of the forms of a word; "" where it has no such form."""
     return getattr(word, name, "")
+
+
+def someone(
+    person: Person,
+    names: Names,
+    is_female: Callable[[Cast], bool] = female,
+    *,
+    jobs: Sequence[str] = (),
+    titles: tuple[str, str] = ("{}", "{}"),
+) -> Caster:
+    """A caster of people with a fresh name where the title has "{}", and one of ``jobs`` if there are any."""
+
+    def draw(cast: Cast) -> Word:
+        other = is_female(cast)
+        title = titles[other]
+        name = title.format(fresh_name(cast, names[other])) if "{}" in title else title
+        return person(name, other, cast.one(jobs) if jobs else "")
+
+    return draw
+
+
+def roles(table: Table, person: Person, names: Names) -> dict[str, Caster]:
+    """Casters of people known by a noun, "the king" or "Aunt {}": columns role, male and female."""
+    return {role: someone(person, names, titles=(male, other)) for role, male, other in table.rows}
 
 
 def fresh_name(cast: Cast, names: Sequence[str]) -> str:
@@ -48,6 +119,23 @@ def one_of_three(cast: Cast) -> str:
     return cast.one([cast.slots[slot] for slot in "ABD" if cast.slots[slot] not in placed])
 
 
+def made_by_a(wares: Mapping[str, Sequence[Word]]) -> Caster:
+    """A caster of something that A, a maker, makes."""
+
+    def draw(cast: Cast) -> Word:
+        return cast.one(wares[form(cast.slots["A"], "trade")])
+
+    return draw
+
+
+def by_first(table: Table) -> dict[str, list[tuple[str, ...]]]:
+    """The rest of every row by its first cell: what each maker makes."""
+    grouped: dict[str, list[tuple[str, ...]]] = {}
+    for first, *rest in table.rows:
+        grouped.setdefault(first, []).append(tuple(rest))
+    return grouped
+
+
 def pair(joined: str, forms: Callable[[bool], dict[str, str]]) -> Caster:
     """A caster of A and B together: ``joined`` is "{} and {}", ``forms`` the pronouns, told if both are female.
 
@@ -60,5 +148,14 @@ def pair(joined: str, forms: Callable[[bool], dict[str, str]]) -> Caster:
         both_female = form(a, "gender") == form(b, "gender") == "female"
         marked = {key: mark("p", names, words) for key, words in forms(both_female).items()}
         return Word(mark("m", names, joined.format(a, b)), **marked)
+
+    return draw
+
+
+def sum_of(spoken: Callable[[int, int], Word]) -> Caster:
+    """A caster of a sum of 2 to 9 and 1 to 9, made into a word by the language."""
+
+    def draw(cast: Cast) -> Word:
+        return spoken(2 + int(cast.draw() * 8), 1 + int(cast.draw() * 9))
 
     return draw

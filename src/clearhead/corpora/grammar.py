@@ -1,32 +1,36 @@
 """A grammar of stories: rules written as plain text, compiled once, expanded thousands of times a second.
 
-    weather                          a rule: its name, then its alternatives, one per "- ";
-    - It [rained|snowed] all day.    a line that starts with spaces continues the one before
-    - <a_wind> blew[ hard].          [a|b] one of them; [a] a or nothing; <rule> another rule
-
-    story walk 3 A=child T=toy       a plot, its weight, and who and what is in it
-    - <when>, {A} lost {A.his} {T}.  {slot} and {slot.form} are filled from the cast; ¶ is a new line
+    - It [rained|snowed] all day.     [a|b] one of them; [a] a or nothing
+    - <a_wind> blew[ hard].           <rule> another rule
+    - {A} lost {A.his} {T}. ¶ It      {slot} and {slot.form} are filled from the cast; ¶ is a new line
 
     ~               a space and, once in three times, the rule ``pause``
     <bats^animal>   a word in one of its senses
     <where={box}>   a fact is told           <where?{box}>   it is recalled
 
-Within one story no rule gives the same alternative twice before all of them were used.
+Rules, plots and tables stand in data files (see notation.py). Within one story no rule gives the same alternative twice
+before all of them were used.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Final, TypeAlias, TypeVar
 
+from clearhead.corpora.notation import Block
 from clearhead.corpora.story import OPEN, Story, mark
+from clearhead.errors import nearest
 
 Item = TypeVar("Item")
 Draw: TypeAlias = Callable[[], float]  # a uniform number in [0, 1)
 
 _TOKEN = re.compile(r"[\[\]|]|<[^<>]*>|[^\[\]|<>]+")
+_NEW_LINE = re.compile(r"\s*¶\s*")
+_FACT = re.compile(r"(\w+)([=?])(.*)")
+_STORY = re.compile(r"story (?P<name>\w+) (?P<weight>[1-9]\d*)(?P<cast>(?: \w+=\w+)*)")
+_UNFILLED = (KeyError, AttributeError, ValueError, IndexError)  # what str.format_map raises
 _INDEX_BITS: Final = 48  # story i of seed s is drawn from Random(s * 2**48 + i)
 
 
@@ -38,11 +42,6 @@ class Word(str):
         word = super().__new__(cls, text)
         word.__dict__.update(forms)
         return word
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The words of a text, for lists too long to quote word by word."""
-    return tuple(text.split())
 
 
 def capitalised(text: str) -> str:
@@ -106,40 +105,49 @@ class Plot(Rule):
         super().__init__(name)
         self.cast: tuple[tuple[str, Caster], ...] = ()
 
+    def fill(self, cast: Cast) -> None:
+        """Draw everyone and everything in this plot."""
+        for slot, caster in self.cast:
+            cast.slots[slot] = caster(cast)
+
 
 class Grammar:
     """Compiled rules and plots.
 
-    texts     rules and plots in the notation above
-    lexicon   word lists by rule name, for words that need no slot
-    casters   functions that fill a slot, by the name used in a plot's first line
-    lemmas    the dictionary form of every form of a word that has several senses
-    space     what joins a continued line: " ", or "" for Chinese
+    blocks     rules and plots as they stand in the data files
+    made       rules that are made, not written: their alternatives by name
+    casters    functions that fill a slot, by the name used in a plot's first line
+    lemmas     the dictionary form of every form of a word that has several senses
+    senses     the senses of every such word
+    space      what stands between sentences: " ", or "" for Chinese
 
-    A rule that is named but nowhere written, or written twice, raises ValueError.
+    Raises GrammarError, with file and line, for a rule that is named but nowhere written or written twice, a bracket
+    without its other half, and a caster, word or sense that is not known.
     """
 
     def __init__(
         self,
         *,
-        texts: Iterable[str],
-        lexicon: Mapping[str, Sequence[str]],
+        blocks: Iterable[Block],
+        made: Mapping[str, Sequence[str]],
         casters: Mapping[str, Caster],
         lemmas: Mapping[str, str],
+        senses: Mapping[str, Collection[str]],
         space: str,
     ) -> None:
-        self._casters, self._lemmas, self._space = casters, lemmas, space
-        self._serial = 0
+        self._casters, self._lemmas, self._senses, self._space = casters, lemmas, senses, space
+        self._origins: list[tuple[Block, int]] = []  # block and line of every alternative, by its number
         self.rules: dict[str, Rule] = {}
         self.plots: dict[str, Plot] = {}
         self._lots: list[Plot] = []  # every plot as often as its weight says
-        for name, choices in lexicon.items():
-            self._define(self._rule(name), choices)
-        for text in texts:
-            self._read(text)
-        empty = [name for name, rule in self.rules.items() if not rule.alternatives]
-        if empty:
-            raise ValueError(f"rules named but not written: {', '.join(sorted(empty))}")
+        for name, choices in made.items():
+            self._rule_of(Block("made", 0, name, [(0, choice) for choice in choices]))
+        for block in blocks:
+            if block.head.startswith("story "):
+                self._plot_of(block)
+            else:
+                self._rule_of(block)
+        self._all_are_written()
 
     def story(self, seed: int, index: int) -> Story:
         """Story ``index`` of ``seed``: the same on every machine, independent of every other index."""
@@ -147,46 +155,77 @@ class Grammar:
         return self.tell(cast.one(self._lots), cast)
 
     def tell(self, plot: Plot, cast: Cast) -> Story:
-        """One story of this plot, its cast drawn first."""
-        for slot, caster in plot.cast:
-            cast.slots[slot] = caster(cast)
+        """One story of this plot, its cast drawn first. GrammarError names the line that cannot be filled from it."""
+        plot.fill(cast)
         pieces: list[str] = []
         _expand((plot,), pieces, cast.draw, set())
-        return Story(plot.name, "".join(pieces).format_map(cast.slots))
+        try:
+            return Story(plot.name, "".join(pieces).format_map(cast.slots))
+        except _UNFILLED:
+            self._fill_all(plot, cast)
+            raise
+
+    def check(self) -> None:
+        """Fill every text of every plot from a cast; GrammarError names the line that cannot be filled."""
+        for plot in self.plots.values():
+            cast = Cast(Random(0).random)
+            plot.fill(cast)
+            self._fill_all(plot, cast)
+
+    def _fill_all(self, plot: Plot, cast: Cast) -> None:
+        reached: set[Rule] = {plot}
+        ahead: list[Rule] = [plot]
+        while ahead:
+            for number, parts in ahead.pop().alternatives:
+                for part in _flat(parts):
+                    if isinstance(part, str):
+                        try:
+                            part.format_map(cast.slots)
+                        except _UNFILLED as error:
+                            block, line = self._origins[number]
+                            known = f"the cast of {plot.name!r} has {', '.join(cast.slots)}"
+                            raise block.error(f"{part!r} cannot be filled ({error}); {known}", line) from error
+                    elif part not in reached:
+                        reached.add(part)
+                        ahead.append(part)
 
     def _rule(self, name: str) -> Rule:
         return self.rules.setdefault(name, Rule(name))
 
-    def _read(self, text: str) -> None:
-        for block in re.split(r"\n\s*\n", text.strip("\n")):
-            head, *lines = block.split("\n")
-            alternatives: list[str] = []
-            for line in lines:
-                if line.startswith("- "):
-                    alternatives.append(line[2:].strip())
-                else:
-                    alternatives[-1] += self._space + line.strip()
-            if head.startswith("story "):
-                _, name, weight, *cast = head.split()
-                plot = self.plots.setdefault(name, Plot(name))
-                plot.cast = tuple((slot, self._casters[by]) for slot, by in (pair.split("=") for pair in cast))
-                self._lots += [plot] * int(weight)
-                self._define(plot, alternatives)
-            else:
-                self._define(self._rule(head), alternatives)
+    def _rule_of(self, block: Block) -> None:
+        if not block.head.isidentifier():
+            raise block.error(f"{block.head!r} is no name of a rule: letters, digits and _ only")
+        self._define(self._rule(block.head), block)
 
-    def _define(self, rule: Rule, alternatives: Sequence[str]) -> None:
+    def _plot_of(self, block: Block) -> None:
+        match = _STORY.fullmatch(block.head)
+        if not match:
+            raise block.error(f"{block.head!r} is not of the form 'story name weight A=child B=friend'")
+        plot = self.plots.setdefault(match["name"], Plot(match["name"]))
+        self._define(plot, block)
+        self._lots += [plot] * int(match["weight"])
+        pairs = [pair.split("=") for pair in match["cast"].split()]
+        for _, by in pairs:
+            if by not in self._casters:
+                raise block.error(f"nobody is cast by {by!r}{nearest(by, self._casters)}")
+        plot.cast = tuple((slot, self._casters[by]) for slot, by in pairs)
+
+    def _define(self, rule: Rule, block: Block) -> None:
         if rule.alternatives:
-            raise ValueError(f"rule {rule.name!r} is written twice")
+            before, _ = self._origins[rule.alternatives[0][0]]
+            raise block.error(f"rule {rule.name!r} is written twice; first in {before.file}, line {before.line}")
+        pause = f"[{self._space}<pause>||]{self._space}"
         compiled: list[tuple[int, Parts]] = []
-        for text in alternatives:
-            self._serial += 1
-            tokens = _TOKEN.findall(
-                re.sub(r"\s*¶\s*", "\n", text).replace("~", f"[{self._space}<pause>||]{self._space}")
-            )
-            compiled.append((self._serial, self._sequence(tokens)))
+        for line, text in block.entries:
+            tokens = _TOKEN.findall(_NEW_LINE.sub("\n", text).replace("~", pause))
+            try:
+                parts = self._sequence(tokens)
+            except ValueError as error:
+                raise block.error(f"{error} in {text!r}", line) from error
             if tokens:
-                raise ValueError(f"rule {rule.name!r}: {tokens[0]!r} outside brackets in {text!r}")
+                raise block.error(f"{tokens[0]!r} outside brackets in {text!r}", line)
+            compiled.append((len(self._origins), parts))
+            self._origins.append((block, line))
         rule.alternatives = tuple(compiled)
 
     def _sequence(self, tokens: list[str]) -> Parts:
@@ -216,12 +255,35 @@ class Grammar:
 
     def _mark(self, inside: str) -> str | Rule:
         if "^" in inside:
-            form, sense = inside.split("^")
-            return mark("s", f"{self._lemmas[form]}:{sense}", form)
-        if fact := re.fullmatch(r"(\w+)([=?])(.*)", inside):
+            form, _, sense = inside.partition("^")
+            word = self._lemmas.get(form)
+            if word is None or sense not in self._senses[word]:
+                known = self._lemmas if word is None else self._senses[word]
+                raise ValueError(f"<{inside}> is no word in a sense{nearest(form if word is None else sense, known)}")
+            return mark("s", f"{word}:{sense}", form)
+        if fact := _FACT.fullmatch(inside):
             key, sign, words = fact.groups()
             return mark("f" if sign == "=" else "r", key, words)
         return self._rule(inside)
+
+    def _all_are_written(self) -> None:
+        for rule in (*self.plots.values(), *self.rules.values()):
+            for number, parts in rule.alternatives:
+                for part in _flat(parts):
+                    if isinstance(part, Rule) and not part.alternatives:
+                        written = [name for name, other in self.rules.items() if other.alternatives]
+                        block, line = self._origins[number]
+                        raise block.error(f"rule {part.name!r} is nowhere written{nearest(part.name, written)}", line)
+
+
+def _flat(parts: Parts) -> Iterator[str | Rule]:
+    """Texts and rules in order, those inside choices too."""
+    for part in parts:
+        if isinstance(part, Choice):
+            for inner in part.alternatives:
+                yield from _flat(inner)
+        else:
+            yield part
 
 
 def _expand(parts: Parts, pieces: list[str], draw: Draw, used: set[int]) -> None:

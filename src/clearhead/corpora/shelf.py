@@ -67,7 +67,7 @@ def capitals(language: str = "en") -> Mapping[str, str]:
 
 
 def _facts(language: str) -> Facts:
-    facts = {"en": english.FACTS, "zh": chinese.FACTS}
+    facts = {"en": english.facts, "zh": chinese.facts}
     if language not in facts:
         raise OptionError(f"no world in language {language!r}{nearest(language, facts)}")
-    return facts[language]
+    return facts[language]()

@@ -87,9 +87,10 @@ def _check_seed(name: str, seed: int) -> None:
 @cache
 def _digest(package: str) -> str:
     """Twelve hex digits of SHA-256 over the grammar engine and every file of the language."""
-    files = [resources.files("clearhead.corpora") / name for name in ("casting.py", "grammar.py", "story.py")]
+    engine, language = resources.files("clearhead.corpora"), resources.files(package)
+    files = [engine / name for name in ("casting.py", "grammar.py", "notation.py", "scenes.py", "story.py")]
     files += sorted(
-        (file for file in resources.files(package).iterdir() if file.name.endswith(".py")), key=lambda file: file.name
+        (file for file in language.iterdir() if file.name.endswith((".py", ".txt"))), key=lambda file: file.name
     )
     digest = hashlib.sha256()
     for file in files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -10,19 +11,24 @@ from xml.etree import ElementTree
 from clearhead.drawing import export, page
 from clearhead.drawing.embed import Progress
 from clearhead.drawing.focus import Focus, choose
-from clearhead.errors import MissingExtraError, OptionError
+from clearhead.drawing.legible import code_point
+from clearhead.errors import MissingExtraError, OptionError, many
 from clearhead.files import replacing
-from clearhead.watching import Record
-from clearhead.watching.observation import Observation
+from clearhead.watching import Record, TextRecord
+
+log = logging.getLogger(__name__)
 
 PLOTTED = (".png", ".svg")
 ENDINGS = (*PLOTTED, ".html", ".json")
 
 SVG = "http://www.w3.org/2000/svg"
 
+# How many characters without a font a note names.
+NAMED = 20
+
 
 def draw(
-    record: Record,
+    record: Record | TextRecord,
     path: str | Path,
     *,
     layer: int | None = None,
@@ -40,22 +46,23 @@ def draw(
     model: its name, for the heading; None for the record's own, which that of ``clearhead.observe`` has
     progress: hears (heads done, heads)
 
-    The file is written whole or not at all. Raises OptionError for an unknown ending, head or query, FolderError when
-    the file cannot be written, MissingExtraError when matplotlib or a font is missing.
+    The file is written whole or not at all. A .png shows the code point of a character that no font here has, which the
+    picture says and which is logged. Raises OptionError for an unknown ending, head or query, FolderError when the file
+    cannot be written, MissingExtraError when matplotlib is missing.
     """
     path = Path(path)
     check(path)
-    observation = Observation.of(record)
-    model = model or observation.model
-    focus = choose(observation, layer=layer, head=head, query=query)
+    record = record.only()
+    model = model or record.model
+    focus = choose(record, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()
     if ending == ".json":
-        parts = export.lines(observation, focus, model=model, progress=hears)
+        parts = export.lines(record, focus, model=model, progress=hears)
     elif ending == ".html":
-        parts = page.lines(observation, focus, model=model, progress=hears)
+        parts = page.lines(record, focus, model=model, progress=hears)
     else:
-        parts = iter([_plot(observation, focus, path, model, hears)])
+        parts = iter([_plot(record, focus, path, model, hears)])
     with replacing(path) as file:
         file.writelines(parts)
     return focus
@@ -79,16 +86,21 @@ def check(path: Path) -> None:
             ) from None
 
 
-def _plot(observation: Observation, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
+def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
     import matplotlib as mpl
 
     from clearhead.drawing import figure, fonts
 
-    drawn = figure.words(observation, model)
-    made = figure.draw(observation, focus, drawn, progress)
+    drawn = figure.words(record, model)
+    png = path.suffix.lower() == ".png"
+    if png:
+        lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))
+        _note(path, sorted(lacking))
+        drawn = drawn.without(lacking)
+    made = figure.draw(record, focus, drawn, progress)
     buffer = BytesIO()
-    if path.suffix.lower() == ".png":
-        fonts.dress(made, str(path))
+    if png:
+        fonts.dress(made)
         made.savefig(buffer, format="png", dpi=figure.DPI)
         return buffer.getvalue()
     # The SVG writer reads these two from matplotlib's settings alone; they are put back at once. Without the salt
@@ -97,6 +109,20 @@ def _plot(observation: Observation, focus: Focus, path: Path, model: str | None,
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         made.savefig(buffer, format="svg", dpi=figure.DPI, metadata={"Date": None})
     return _for_readers(buffer.getvalue(), fonts.BASE, fonts.READER, drawn.title)
+
+
+def _note(path: Path, lacking: list[str]) -> None:
+    """Logs which characters are drawn as their code points, where any are."""
+    if lacking:
+        named = ", ".join(map(code_point, lacking[:NAMED]))
+        others = f" and {len(lacking) - NAMED} others" if len(lacking) > NAMED else ""
+        log.info(
+            "%s: no font here has %s (%s%s), so code points are drawn; .svg and .html use the reader's own fonts",
+            path,
+            many(len(lacking), "character"),
+            named,
+            others,
+        )
 
 
 def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:

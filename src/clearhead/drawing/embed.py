@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 Progress = Callable[[int, int], None]  # hears (heads done, heads)
 
@@ -20,23 +20,23 @@ TOP, TOPS = 8, 2**22
 LARGEST, CELLS = 512, 6_000_000
 
 
-def head_count(observation: Observation) -> int:
+def head_count(record: TextRecord) -> int:
     """Heads of all sites together."""
-    return sum(observation.heads(site) for site in observation.seen())
+    return sum(record.heads(site) for site in record.seen())
 
 
-def in_full(observation: Observation) -> bool:
+def in_full(record: TextRecord) -> bool:
     """True when every weight is written."""
-    Q, K = observation.shape
-    return head_count(observation) * Q * K <= FULL
+    Q, K = record.shape
+    return head_count(record) * Q * K <= FULL
 
 
-def top_count(observation: Observation) -> int:
+def top_count(record: TextRecord) -> int:
     """How many top keys of each query are written where not every weight is."""
-    Q, K = observation.shape
-    return max(1, min(TOP, K, TOPS // (head_count(observation) * Q)))
+    Q, K = record.shape
+    return max(1, min(TOP, K, TOPS // (head_count(record) * Q)))
 
 
-def image_side(observation: Observation) -> int:
+def image_side(record: TextRecord) -> int:
     """Cells a side of the images in a page where not every weight is written."""
-    return min(LARGEST, math.isqrt(CELLS // head_count(observation)))
+    return min(LARGEST, math.isqrt(CELLS // head_count(record)))

@@ -39,7 +39,7 @@ from clearhead.drawing import embed
 from clearhead.drawing.embed import Progress
 from clearhead.drawing.focus import Focus
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 Array = npt.NDArray[Any]
 
@@ -49,73 +49,73 @@ SCHEMA = "clearhead.attention/1"
 DIGITS = 6
 
 
-def lines(observation: Observation, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
     """The file, a head at a time, in UTF-8."""
-    full = embed.in_full(observation)
+    full = embed.in_full(record)
     about = {
         "schema": SCHEMA,
         "model": model,
-        "text": observation.text,
-        "tokens": observation.tokens,
-        "ids": observation.ids or None,
-        "first_place": observation.first_place,
+        "text": record.text,
+        "tokens": record.tokens,
+        "ids": record.ids or None,
+        "first_place": record.first_place,
         "digits": DIGITS,
         "chosen": {"site": str(focus.site), "layer": focus.site.layer, "head": focus.head, "row": focus.row},
         "kind": "full" if full else "top",
         "full_limit": embed.FULL,
-        "top": None if full else embed.top_count(observation),
+        "top": None if full else embed.top_count(record),
     }
     opening = json.dumps(about, ensure_ascii=False, indent=1)
     yield (opening[: -len("\n}")] + ',\n "heads": [').encode()
-    count, done = embed.head_count(observation), 0
-    for site in observation.seen():
-        for head in range(observation.heads(site)):
+    count, done = embed.head_count(record), 0
+    for site in record.seen():
+        for head in range(record.heads(site)):
             yield (",\n" if done else "\n").encode()
-            yield json.dumps(_head(observation, site, head, full), separators=(",", ":")).encode()
+            yield json.dumps(_head(record, site, head, full), separators=(",", ":")).encode()
             done += 1
             progress(done, count)
     yield b"\n ]\n}\n"
 
 
-def _head(observation: Observation, site: Site, head: int, full: bool) -> dict[str, Any]:
-    attention = observation.map(site, head)
+def _head(record: TextRecord, site: Site, head: int, full: bool) -> dict[str, Any]:
+    attention = record.map(site, head)
     about: dict[str, Any] = {
         "site": str(site),
         "layer": site.layer,
         "head": head,
-        "kernels": sorted(observation.backends()[site]),
+        "kernels": sorted(record.backends()[site]),
         "row_sum_error": _rounded(attention.row_sum_error()),
         "entropy": [_rounded(value) for value in attention.entropy().tolist()],
         "sink": [_rounded(value) for value in attention.mass_on_sink().tolist()] if attention.has_sink else None,
     }
     if full:
-        weights_QK, visible_QK = whole(observation, site, head)
+        weights_QK, visible_QK = whole(record, site, head)
         about["weights"] = [
             [_rounded(weight) if seen else None for weight, seen in zip(row, sees, strict=True)]
             for row, sees in zip(weights_QK.tolist(), visible_QK.tolist(), strict=True)
         ]
         return about
-    keys_QN, weights_QN, counts_Q = tops(observation, site, head, embed.top_count(observation))
+    keys_QN, weights_QN, counts_Q = tops(record, site, head, embed.top_count(record))
     rows = list(zip(keys_QN.tolist(), weights_QN.tolist(), counts_Q.tolist(), strict=True))
     about["keys"] = [keys[:count] for keys, _, count in rows]
     about["weights"] = [[_rounded(weight) for weight in weights[:count]] for _, weights, count in rows]
     return about
 
 
-def whole(observation: Observation, site: Site, head: int) -> tuple[Array, Array]:
+def whole(record: TextRecord, site: Site, head: int) -> tuple[Array, Array]:
     """Every weight, float32 (Q, K), and which are visible, bool (Q, K)."""
-    visible_HQK = observation.visible(site, slice(0, observation.shape[0]))
+    visible_HQK = record.visible(site, slice(0, record.shape[0]))
     visible_QK = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
-    return observation.map(site, head)[:].float().numpy(), visible_QK.numpy()
+    return record.map(site, head)[:].float().numpy(), visible_QK.numpy()
 
 
-def tops(observation: Observation, site: Site, head: int, n: int) -> tuple[Array, Array, Array]:
+def tops(record: TextRecord, site: Site, head: int, n: int) -> tuple[Array, Array, Array]:
     """The ``n`` top keys (Q, n), their weights (Q, n), and how many of the n are visible (Q,); those come first."""
     keys: list[torch.Tensor] = []
     weights: list[torch.Tensor] = []
     counts: list[torch.Tensor] = []
-    for rows, weights_QK in observation.map(site, head).blocks():
-        visible_HQK = observation.visible(site, rows)
+    for rows, weights_QK in record.map(site, head).blocks():
+        visible_HQK = record.visible(site, rows)
         visible_QK = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
         top = torch.topk(weights_QK.masked_fill(~visible_QK, -1.0), n, dim=1)
         keys.append(top.indices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
@@ -13,12 +13,12 @@ from matplotlib.text import Text
 from clearhead.drawing import panels
 from clearhead.drawing.embed import Progress, head_count
 from clearhead.drawing.focus import Focus
-from clearhead.drawing.legible import legible, scientific, short, shortened
+from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
 from clearhead.drawing.row import Reading, read
 from clearhead.drawing.shrink import Shrinker
 from clearhead.errors import many
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 # Inches. A head of the grid has a side between these two, in between the grid is GRID wide or reaches down to where the
 # large head ends.
@@ -49,6 +49,16 @@ class Words:
     title: str
     subtitle: str
     labels: tuple[str, ...]  # of every place: "4 ·server"
+    stand_in: str | None = None  # what is written for one of the characters that no font has: "<U+1F600>"
+
+    def without(self, characters: Collection[str]) -> Words:
+        """The words with these characters, which no font has, written as code points."""
+        return Words(
+            title=spelled(self.title, characters),
+            subtitle=spelled(self.subtitle, characters),
+            labels=tuple(spelled(label, characters) for label in self.labels),
+            stand_in=code_point(min(characters)) if characters else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,31 +114,31 @@ def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
     return lines, fits[lines]
 
 
-def words(observation: Observation, model: str | None) -> Words:
+def words(record: TextRecord, model: str | None) -> Words:
     """Title, subtitle and tick labels as they will be drawn."""
-    text = observation.text if observation.text is not None else "".join(observation.tokens)
+    text = record.text if record.text is not None else "".join(record.tokens)
     about = [legible(model)] if model else []
     about += [
-        f"{many(len(observation.seen()), 'layer')}, {many(head_count(observation), 'head')}",
-        many(len(observation.tokens), "token"),
+        f"{many(len(record.seen()), 'layer')}, {many(head_count(record), 'head')}",
+        many(len(record.tokens), "token"),
     ]
     return Words(
         title=legible(text),
         subtitle=" · ".join(about),  # spaces alone collapse in an SVG
-        labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(observation.tokens)),
+        labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(record.tokens)),
     )
 
 
-def draw(observation: Observation, focus: Focus, drawn: Words, progress: Progress) -> Figure:
+def draw(record: TextRecord, focus: Focus, drawn: Words, progress: Progress) -> Figure:
     """The whole figure at DPI dots per inch. ``progress`` hears (heads done, heads)."""
-    sites = observation.seen()
-    most = max(observation.heads(site) for site in sites)
+    sites = record.seen()
+    most = max(record.heads(site) for site in sites)
     layout = Layout.of(len(sites), most, drawn.labels)
-    small = Shrinker(observation, panels.small_cells(layout.cell))
-    large = Shrinker(observation, panels.large_cells(layout.matrix[2]))
-    heads, error = panels.heads(observation, small, layout.cell, progress)
+    small = Shrinker(record, panels.small_cells(layout.cell))
+    large = Shrinker(record, panels.large_cells(layout.matrix[2]))
+    heads, error = panels.heads(record, small, layout.cell, progress)
     step = panels.label_step(len(drawn.labels), layout.matrix[2], layout.label_size)
-    notes = _notes(observation, focus, small, large, step, error, drawn)
+    notes = _notes(record, focus, small, large, step, error, drawn)
     lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
     height = panels.whole(layout.bottom + NOTE * len(lines) + MARGIN)
     canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
@@ -136,12 +146,12 @@ def draw(observation: Observation, focus: Focus, drawn: Words, progress: Progres
     _headings(canvas, layout, focus, drawn)
     panels.grid(canvas, layout.grid, heads, sites, layout.lines, (sites.index(focus.site), focus.head))
     panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH)
-    reading = _top(observation, focus)
-    image, place = large.image(focus.site, focus.head), focus.row + observation.first_place
+    reading = _top(record, focus)
+    image, place = large.image(focus.site, focus.head), focus.row + record.first_place
     panels.matrix(
-        canvas, layout.matrix, image, drawn.labels, observation.first_place, place, reading.keys, layout.label_size
+        canvas, layout.matrix, image, drawn.labels, record.first_place, place, reading.keys, layout.label_size
     )
-    row = observation.map(focus.site, focus.head)[focus.row].numpy()
+    row = record.map(focus.site, focus.head)[focus.row].numpy()
     panels.strip(canvas, layout.strip, row, reading, drawn.labels)
     for n, line in enumerate(lines):
         canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
@@ -167,25 +177,25 @@ def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> Non
         canvas.text(left, MARGIN + TITLE + 0.27, hint, size=10, color=panels.QUIET)
 
 
-def _top(observation: Observation, focus: Focus) -> Reading:
-    reading = read(observation, focus.site, focus.head, focus.row, TOP_KEYS)
+def _top(record: TextRecord, focus: Focus) -> Reading:
+    reading = read(record, focus.site, focus.head, focus.row, TOP_KEYS)
     kept = max(1, sum(weight >= NAMED for weight in reading.weights))
     return replace(reading, keys=reading.keys[:kept], weights=reading.weights[:kept])
 
 
 def _notes(
-    observation: Observation, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Words
+    record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Words
 ) -> list[str]:
     """What a reader must know to read the picture rightly; one string a paragraph."""
-    place = focus.row + observation.first_place
+    place = focus.row + record.first_place
     chosen = "the head asked for"
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
         chosen = f"of {group} the one with the least weight on the first token at the query ({short(focus.first, 3)})"
     query = shortened(drawn.labels[place], panels.LABEL)
     sums = f"in all heads, rows sum to 1 within {scientific(error)}."
-    if any(observation.map(site, 0).has_sink for site in observation.seen()):
-        sink = float(observation.map(focus.site, focus.head).mass_on_sink(focus.row))
+    if any(record.map(site, 0).has_sink for site in record.seen()):
+        sink = float(record.map(focus.site, focus.head).mass_on_sink(focus.row))
         sums = (
             f"rows sum to at most 1, since a part lies on each head's attention sink, which is no token "
             f"({short(sink, 3)} of the query's row); with it, {sums}"
@@ -205,6 +215,8 @@ def _notes(
         )
     if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
         limits.append("Labels and titles that end in … are cut.")
+    if drawn.stand_in is not None:
+        limits.append(f"Code points such as {drawn.stand_in} stand for characters that no font here has.")
     return [*notes, " ".join(limits)] if limits else notes
 
 

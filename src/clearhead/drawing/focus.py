@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -32,78 +32,76 @@ class Focus:
     first: float  # its weight on the first token at the query
 
 
-def choose(observation: Observation, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
+def choose(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
     """The head at ``layer`` and ``head``; where these leave several, the one that puts least on the first token.
 
     (At the query. Heads at rest put nearly all their weight there: Xiao et al. 2023.) Raises OptionError.
     """
-    row = query_row(observation, query)
-    among = matching(observation, layer=layer, head=head)
-    first = [float(observation.map(site, index)[row, 0]) for site, index in among]
+    row = query_row(record, query)
+    among = matching(record, layer=layer, head=head)
+    first = [float(record.map(site, index)[row, 0]) for site, index in among]
     least = min(range(len(among)), key=first.__getitem__)
     site, index = among[least]
     group = f"layer {layer}" if layer is not None else f"head {head}" if head is not None else "all"
     return Focus(site=site, head=index, row=row, among=group if len(among) > 1 else None, first=first[least])
 
 
-def matching(observation: Observation, *, layer: int | None, head: int | None) -> list[tuple[Site, int]]:
+def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list[tuple[Site, int]]:
     """Every (site, head) with this layer and head, None meaning all; OptionError when there is none."""
-    sites = [site for site in observation.seen() if layer is None or site.layer == layer]
+    sites = [site for site in record.seen() if layer is None or site.layer == layer]
     if not sites:
-        layers = [site.layer for site in observation.seen()]
+        layers = [site.layer for site in record.seen()]
         raise OptionError(f"layer {layer}: the model has layers {min(layers)} to {max(layers)}")
-    found = [(site, n) for site in sites for n in range(observation.heads(site)) if head is None or n == head]
+    found = [(site, n) for site in sites for n in range(record.heads(site)) if head is None or n == head]
     if not found:
-        most = max(observation.heads(site) for site in sites)
+        most = max(record.heads(site) for site in sites)
         raise OptionError(f"head {head}: the model has heads 0 to {most - 1} in a layer")
     return found
 
 
-def query_row(observation: Observation, query: int | str | None) -> int:
+def query_row(record: TextRecord, query: int | str | None) -> int:
     """The query row of a place (negative: from the end), of a word (its last token), or the text's last for None.
 
     What stands behind a text does not count among its tokens: BERT's [SEP].
 
     A word is looked for in the text, then among the labels. Raises OptionError listing the tokens with their places.
     """
-    Q, K = observation.shape
-    first = observation.first_place
+    Q, K = record.shape
+    first = record.first_place
     if query is None:
-        inside = [place for place, piece in enumerate(observation.pieces) if piece and place >= first]
+        inside = [place for place, piece in enumerate(record.pieces) if piece and place >= first]
         return inside[-1] - first if inside else Q - 1
     if isinstance(query, str) and not re.fullmatch(r"[+-]?\d{1,18}", query.strip()):
-        place = _place_of(observation, query)
+        place = _place_of(record, query)
     else:
         asked = int(query)
         place = asked + K if asked < 0 else asked
         if not 0 <= place < K:
-            raise OptionError(f"query {asked}: the places are 0 to {K - 1}: {listed(observation)}")
+            raise OptionError(f"query {asked}: the places are 0 to {K - 1}: {listed(record)}")
     if place < first:
         raise OptionError(f"query {query!r} stands at place {place}; this record has queries from place {first} on")
     return place - first
 
 
-def listed(observation: Observation, places: Sequence[int] | None = None) -> str:
+def listed(record: TextRecord, places: Sequence[int] | None = None) -> str:
     """``0 <|endoftext|>, 1 I, 2 ·crashed``: the tokens with their places, at most LISTED of them."""
-    places = range(len(observation.tokens)) if places is None else places
-    shown = ", ".join(f"{place} {legible(observation.tokens[place])}" for place in places[:LISTED])
+    places = range(len(record.tokens)) if places is None else places
+    shown = ", ".join(f"{place} {legible(record.tokens[place])}" for place in places[:LISTED])
     return shown if len(places) <= LISTED else f"{shown}, and {len(places) - LISTED} more"
 
 
-def _place_of(observation: Observation, word: str) -> int:
+def _place_of(record: TextRecord, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
-    places = _ends(observation.pieces, word.strip())
+    places = _ends(record.pieces, word.strip())
     if not places:  # many encoders' tokenizers make small letters of a text
-        places = _ends(observation.pieces, word.strip().lower())
+        places = _ends(record.pieces, word.strip().lower())
     if not places:
-        places = [place for place, label in enumerate(observation.tokens) if label == word]
+        places = [place for place, label in enumerate(record.tokens) if label == word]
     if not places:
-        raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(observation)}")
+        raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(record)}")
     if len(places) > 1:
-        raise OptionError(
-            f"query {word!r}: it ends at {len(places)} places, {listed(observation, places)}; give the place"
-        )
+        raise OptionError(f"query {word!r}: it ends at {len(places)} places, {listed(record, places)}; give the place")
     return places[0]
 
 

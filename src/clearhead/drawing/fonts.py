@@ -1,24 +1,28 @@
-"""Fonts for pictures: every character that is drawn has a glyph, or the picture is refused."""
+"""Fonts for pictures: DejaVu Sans, a Chinese font that comes with this package, then whatever is installed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from matplotlib import font_manager, ft2font
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-from clearhead.errors import MissingExtraError
-
-# Weights as matplotlib states them: numbers or words.
-REGULAR, BOLD = ("400", "normal", "regular", "book"), ("600", "700", "bold", "semibold", "demibold")
+# Weights as matplotlib states them: numbers or words. It warns when asked for bold and given anything but these.
+REGULAR, BOLD = ("400", "normal", "regular", "book"), ("700", "bold")
 
 # Comes with matplotlib itself, so it is always there.
 BASE = "DejaVu Sans"
 
-# Fonts that are known to look well, tried first, in this order; after them, any installed font that has the glyphs.
+# Comes with this package; tools/cut_fonts.py says which characters it has. It goes before installed fonts, so that a
+# picture looks the same on every machine.
+OWN, FILES = "Clearhead Sans SC", Path(__file__).with_name("font_files")
+
+# Installed fonts that are known to look well, tried in this order before all others.
 PREFERRED = (
     "Noto Sans CJK SC",
     "Noto Sans SC",
@@ -40,69 +44,81 @@ PLACEHOLDERS = ("Last Resort", ".LastResort", "LastResort", "Adobe Blank", "Unic
 # What an SVG asks of the reader's machine.
 READER = (BASE, "Verdana", *PREFERRED, "sans-serif")
 
-# How many characters an error message names.
-NAMED = 20
+
+def lacking(texts: Iterable[str]) -> set[str]:
+    """The characters of ``texts`` that no font has. Fonts installed since matplotlib last listed them count too."""
+    characters = _characters(texts)
+    return characters - _families(characters).keys()
 
 
-def dress(figure: Figure, path: str) -> None:
-    """Gives every text of the figure fonts that have its characters; raises as ``families`` does."""
+def dress(figure: Figure) -> None:
+    """Gives every text of the figure the fonts that have its characters; it stays bold where they have it in bold."""
     texts = figure.findobj(Text)
-    chosen = families((text.get_text() for text in texts), path)
-    bold = _have_bold(chosen)
+    families = _families(_characters(text.get_text() for text in texts))
+    bold = _bold(families)
     for text in texts:
-        text.set_fontfamily(chosen)
-        if not bold:
+        characters = _characters([text.get_text()])
+        used = {BASE, *(families[char] for char in characters if char in families)}
+        text.set_fontfamily([family for family in dict.fromkeys((BASE, *families.values())) if family in used])
+        if not characters <= bold:
             text.set_fontweight("normal")
 
 
-def families(texts: Iterable[str], path: str) -> list[str]:
-    """Font families that together have a glyph for every character of ``texts``, DejaVu Sans first.
+def _characters(texts: Iterable[str]) -> set[str]:
+    return set().union(*texts) - {"\n"}
 
-    Fonts installed since matplotlib last listed them are found too. Raises MissingExtraError naming the characters
-    that no installed font has.
-    """
-    missing = {char for text in texts for char in text if not char.isspace()}
-    missing -= _glyphs(font_manager.findfont(BASE), 0, missing)
-    chosen = [BASE]
-    _cover(missing, chosen, font_manager.fontManager.ttflist)
+
+def _families(characters: set[str]) -> dict[str, str]:
+    """The first family that has each character; families come in the order in which they are tried."""
+    families: dict[str, str] = {}
+    missing = set(characters)
+    manager = font_manager.fontManager
+    if all(entry.name != OWN for entry in manager.ttflist):
+        for path in FILES.glob("*.otf"):
+            manager.addfont(path)
+    _cover(missing, families, manager.ttflist)
     if missing:
-        _cover(missing, chosen, _unlisted(missing))
-    if missing:
-        others = f" and {len(missing) - NAMED} others" if len(missing) > NAMED else ""
-        raise MissingExtraError(
-            f"{path}: no installed font has {' '.join(sorted(missing)[:NAMED])}{others}; install one (Debian, Ubuntu: "
-            "fonts-noto-cjk for Chinese, Japanese and Korean, fonts-symbola for symbols and emoji), or write .svg or "
-            ".html, which use the reader's own fonts"
-        )
-    return chosen
+        _cover(missing, families, _unlisted(missing))
+    return families
 
 
-def _cover(missing: set[str], chosen: list[str], entries: Iterable[Any]) -> None:
-    """Adds families to ``chosen`` and takes what they have from ``missing``, until nothing is left of either."""
+def _cover(missing: set[str], families: dict[str, str], entries: Iterable[Any]) -> None:
+    """Moves characters from ``missing`` to ``families`` until nothing is left of either."""
+    tried = set(families.values())
     for entry in _ranked(entries):
         if not missing:
             return
-        found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)  # matplotlib 3.10 knows first faces only
-        if found and entry.name not in chosen:
-            chosen.append(entry.name)
+        family: str = entry.name
+        if family not in tried:  # matplotlib draws with one regular face of a family
+            found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)  # 3.10 knows first faces only
+            families |= dict.fromkeys(found, family)
             missing -= found
+            tried |= {family} if found else set()
 
 
-def _have_bold(chosen: Iterable[str]) -> bool:
-    """True when every one of these families has a bold face; matplotlib complains of others on standard error."""
-    bold = {entry.name for entry in font_manager.fontManager.ttflist if str(entry.weight) in BOLD}
-    return bold.issuperset(chosen)
+def _bold(families: dict[str, str]) -> set[str]:
+    """Those of the characters that their family has in bold."""
+    bold: set[str] = set()
+    for family in set(families.values()):
+        entries = font_manager.fontManager.ttflist
+        if any(entry.name == family and str(entry.weight) in BOLD for entry in entries):
+            path = font_manager.findfont(FontProperties(family=[family], weight="bold"))
+            characters = {char for char, its in families.items() if its == family}
+            bold |= _glyphs(path, getattr(path, "face_index", 0), characters)
+    return bold
 
 
 def _ranked(entries: Iterable[Any]) -> list[Any]:
-    """Upright, regular faces, the preferred families first, then by name."""
+    """Upright, regular faces: DejaVu Sans, the package's own, the preferred families, then by name."""
     regular = [
         entry
         for entry in entries
         if entry.style == "normal" and str(entry.weight) in REGULAR and not entry.name.startswith(PLACEHOLDERS)
     ]
-    rank = {name: n for n, name in enumerate(PREFERRED)}
-    return sorted(regular, key=lambda entry: (rank.get(entry.name, len(rank)), entry.name, entry.fname))
+    rank = {name: n for n, name in enumerate((BASE, OWN, *PREFERRED))}
+    return sorted(
+        regular, key=lambda entry: (rank.get(entry.name, len(rank)), entry.name, entry.stretch != "normal", entry.fname)
+    )
 
 
 def _unlisted(missing: set[str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Container
 
 from rich.cells import cell_len, set_cell_size
 
@@ -19,6 +20,16 @@ _PICTURES = {chr(0x2400 + code): f"<0x{code:02X}>" for code in range(32)} | {"â
 def legible(text: str) -> str:
     """The text with every character that has no shape of its own written out: ``<U+202E>``; newline as âŽ."""
     return "".join(_shown(char) for char in text)
+
+
+def spelled(text: str, characters: Container[str]) -> str:
+    """The text with these characters written out: ``<U+202E>``."""
+    return "".join(code_point(char) if char in characters else char for char in text)
+
+
+def code_point(char: str) -> str:
+    """The number of a character in Unicode: ``<U+202E>``."""
+    return f"<U+{ord(char):04X}>"
 
 
 def shortened(text: str, cells: int) -> str:
@@ -43,4 +54,4 @@ def _shown(char: str) -> str:
     if char in _PICTURES:
         return _PICTURES[char]
     unseen = unicodedata.category(char) in UNSEEN or ord(char) in VARIANTS
-    return f"<U+{ord(char):04X}>" if unseen else char
+    return code_point(char) if unseen else char

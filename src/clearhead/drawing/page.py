@@ -20,7 +20,7 @@ from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import legible
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 # Hidden cells and the levels of a pooled image, which is one byte a cell: level / 254 is the root of the weight.
 HIDDEN_BYTE, LEVELS = 255, 254
@@ -28,7 +28,7 @@ HIDDEN_BYTE, LEVELS = 255, 254
 SCRIPTS = ("words.js", "data.js", "map.js", "page.js")
 
 
-def lines(observation: Observation, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
     """The page, a head at a time, in UTF-8.
 
     The numbers stand in one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it; the page
@@ -37,37 +37,37 @@ def lines(observation: Observation, focus: Focus, *, model: str | None, progress
     style = _file("page.css")
     script = "\n".join(_file(name) for name in SCRIPTS)
     policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
-    title = observation.text if observation.text is not None else "".join(observation.tokens)
+    title = record.text if record.text is not None else "".join(record.tokens)
     named = legible(f"{model}: {title[:80]}" if model else title[:80])
     before, after = _file("page.html").split("{{data}}")
     # the title last: it is foreign text, in which the other names must not be looked for
     for name, value in (("policy", policy), ("style", style), ("title", html.escape(named))):
         before = before.replace("{{" + name + "}}", value)
     yield before.encode()
-    yield from _data(observation, focus, model, progress)
+    yield from _data(record, focus, model, progress)
     yield after.replace("{{script}}", script).encode()
 
 
-def _data(observation: Observation, focus: Focus, model: str | None, progress: Progress) -> Iterator[bytes]:
+def _data(record: TextRecord, focus: Focus, model: str | None, progress: Progress) -> Iterator[bytes]:
     """What data.js reads. Arrays are base64, little-endian."""
-    full = embed.in_full(observation)
-    shrinker = Shrinker(observation, embed.image_side(observation))
-    Q, K = observation.shape
-    heads = [(site, head) for site in observation.seen() for head in range(observation.heads(site))]
+    full = embed.in_full(record)
+    shrinker = Shrinker(record, embed.image_side(record))
+    Q, K = record.shape
+    heads = [(site, head) for site in record.seen() for head in range(record.heads(site))]
     about: dict[str, Any] = {
         "model": model,
-        "text": observation.text,
-        "tokens": [legible(token) for token in observation.tokens],
+        "text": record.text,
+        "tokens": [legible(token) for token in record.tokens],
         "shape": [Q, K],
-        "first": observation.first_place,
+        "first": record.first_place,
         "chosen": heads.index((focus.site, focus.head)),
         "among": focus.among,
         "firstWeight": focus.first,
-        "query": focus.row + observation.first_place,
+        "query": focus.row + record.first_place,
         "kind": "full" if full else "top",
         "image": [shrinker.height, shrinker.width],
         "covers": shrinker.covers,
-        "top": 0 if full else embed.top_count(observation),
+        "top": 0 if full else embed.top_count(record),
         "wide": K > 1 << 16,
         "colours": {
             "light": {"scale": colours.LIGHT, "hidden": colours.HIDDEN_LIGHT},
@@ -76,8 +76,8 @@ def _data(observation: Observation, focus: Focus, model: str | None, progress: P
     }
     yield (_json(about)[:-1] + ',"heads":[').encode()
     for done, (site, head) in enumerate(heads, start=1):
-        values = _full(observation, site, head) if full else _pooled(observation, site, head, shrinker)
-        attention = observation.map(site, head)
+        values = _full(record, site, head) if full else _pooled(record, site, head, shrinker)
+        attention = record.map(site, head)
         values |= {
             "site": str(site),
             "layer": site.layer,
@@ -90,20 +90,20 @@ def _data(observation: Observation, focus: Focus, model: str | None, progress: P
     yield b"]}"
 
 
-def _full(observation: Observation, site: Site, head: int) -> dict[str, Any]:
+def _full(record: TextRecord, site: Site, head: int) -> dict[str, Any]:
     """Every weight, float32, exactly; HIDDEN where the key is not visible."""
-    weights_QK, visible_QK = whole(observation, site, head)
+    weights_QK, visible_QK = whole(record, site, head)
     return {"weights": _base64(np.where(visible_QK, weights_QK, np.float32(colours.HIDDEN)), "<f4")}
 
 
-def _pooled(observation: Observation, site: Site, head: int, shrinker: Shrinker) -> dict[str, Any]:
+def _pooled(record: TextRecord, site: Site, head: int, shrinker: Shrinker) -> dict[str, Any]:
     """The image in bytes, and the top keys of every query exactly; HIDDEN where fewer keys are visible."""
     image = shrinker.image(site, head)
     levels = np.rint(np.sqrt(np.clip(image, 0, 1)) * LEVELS)
-    keys_QN, weights_QN, _ = tops(observation, site, head, embed.top_count(observation))
+    keys_QN, weights_QN, _ = tops(record, site, head, embed.top_count(record))
     return {
         "pixels": _base64(np.where(image == colours.HIDDEN, HIDDEN_BYTE, levels), "u1"),
-        "keys": _base64(keys_QN, "<u4" if observation.shape[1] > 1 << 16 else "<u2"),
+        "keys": _base64(keys_QN, "<u4" if record.shape[1] > 1 << 16 else "<u2"),
         "weights": _base64(weights_QN, "<f4"),
     }
 

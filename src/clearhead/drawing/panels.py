@@ -19,7 +19,7 @@ from clearhead.drawing.legible import short, shortened
 from clearhead.drawing.row import Reading
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
 
@@ -80,21 +80,21 @@ def large_cells(side: float) -> int:
 
 
 def heads(
-    observation: Observation, small: Shrinker, side: float, progress: Progress
+    record: TextRecord, small: Shrinker, side: float, progress: Progress
 ) -> tuple[list[list[npt.NDArray[np.uint8]]], float]:
     """The small image of every head, dots (side, side, 3), by site; and the largest row-sum error of all."""
     dots = small_cells(side)
     rows, columns = (np.arange(dots) * size // dots for size in (small.height, small.width))
     images: list[list[npt.NDArray[np.uint8]]] = []
     error, done = 0.0, 0
-    for site in observation.seen():
+    for site in record.seen():
         images.append([])
-        for head in range(observation.heads(site)):
+        for head in range(record.heads(site)):
             image = paint(small.image(site, head))
             images[-1].append(image[rows][:, columns])
-            error = max(error, observation.map(site, head).row_sum_error())
+            error = max(error, record.map(site, head).row_sum_error())
             done += 1
-            progress(done, head_count(observation))
+            progress(done, head_count(record))
     return images, error
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +26,17 @@ class Reading:
     error: float  # distance of the row's sum, the sink's weight counted, from 1; 0 when no key is visible
 
 
-def read(observation: Observation, site: Site, head: int, row: int, n: int) -> Reading:
+def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading:
     """The ``n`` keys (fewer when fewer are visible) with the largest weights in query row ``row``, and its measures.
 
     The same numbers as the map's ``top``, ``entropy``, ``mass_on_first``, ... of that row, without the other rows.
     """
-    attention = observation.map(site, head)
+    attention = record.map(site, head)
     weights_K = attention[row]
     sink = float(attention.mass_on_sink(row)) if attention.has_sink else None
-    visible_1K = observation.visible(site, slice(row, row + 1))[:, 0]
+    visible_1K = record.visible(site, slice(row, row + 1))[:, 0]
     visible_K = visible_1K[head if visible_1K.shape[0] > 1 else 0]
-    place = row + observation.first_place
+    place = row + record.first_place
     top = torch.topk(weights_K.masked_fill(~visible_K, -1.0), min(n, int(visible_K.sum())))
     back_K = place - torch.arange(weights_K.shape[0])
     return Reading(

@@ -10,26 +10,26 @@ from torch import Tensor
 
 from clearhead.drawing.colours import HIDDEN, Weights
 from clearhead.tap import Site
-from clearhead.watching.observation import Observation
+from clearhead.watching import TextRecord
 
 
 class Shrinker:
-    """Images of at most ``cells`` x ``cells`` of the heads of one observation.
+    """Images of at most ``cells`` x ``cells`` of the heads of one record.
 
     A cell is HIDDEN when no query in it sees any key in it. Which cells are hidden is worked out once for all heads
     that share a mask.
     """
 
-    def __init__(self, observation: Observation, cells: int) -> None:
-        self._observation = observation
-        Q, K = observation.shape
+    def __init__(self, record: TextRecord, cells: int) -> None:
+        self._record = record
+        Q, K = record.shape
         self.height, self.width = min(cells, Q), min(cells, K)
         self._visible: dict[Hashable, Tensor] = {}
 
     @property
     def covers(self) -> tuple[int, int]:
         """The most queries and keys in one cell; (1, 1) when nothing is pooled."""
-        Q, K = self._observation.shape
+        Q, K = self._record.shape
         return -(-Q // self.height), -(-K // self.width)
 
     @property
@@ -39,23 +39,23 @@ class Shrinker:
 
     def image(self, site: Site, head: int) -> Weights:
         """float32 (height, width): the largest weight in each cell, HIDDEN where none is visible."""
-        picture = self._observation.map(site, head).image(self.height, self.width, pool="max")
+        picture = self._record.map(site, head).image(self.height, self.width, pool="max")
         visible_HQK = self._seen(site)
         visible = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
         return torch.where(visible, picture, HIDDEN).numpy().astype(np.float32)
 
     def _seen(self, site: Site) -> Tensor:
-        key = self._observation.mask_key(site)
+        key = self._record.mask_key(site)
         if key not in self._visible:
             self._visible[key] = self._shrink(site)
         return self._visible[key]
 
     def _shrink(self, site: Site) -> Tensor:
         """Bool (heads, height, width), heads being 1 where all see the same: any() over AttentionMap.image's bins."""
-        Q, K = self._observation.shape
+        Q, K = self._record.shape
         bin_Q, bin_K = torch.arange(Q) * self.height // Q, torch.arange(K) * self.width // K
         seen = torch.zeros(0)
-        for rows, tile_HQK in self._observation.visible_blocks(site):
+        for rows, tile_HQK in self._record.visible_blocks(site):
             heads, count = tile_HQK.shape[:2]
             if not seen.numel():
                 seen = torch.zeros(heads, self.height, self.width)

@@ -11,8 +11,7 @@ from rich.text import Text
 from clearhead.drawing.focus import matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
 from clearhead.drawing.row import Reading, read
-from clearhead.watching import Record
-from clearhead.watching.observation import Observation
+from clearhead.watching import Record, TextRecord
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -33,9 +32,9 @@ class Table:
 
     _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and what it says
 
-    def __init__(self, observation: Observation, row: int, readings: Sequence[Reading], model: str | None) -> None:
-        self._observation, self._row, self._readings = observation, row, readings
-        self._model = model or observation.model
+    def __init__(self, record: TextRecord, row: int, readings: Sequence[Reading], model: str | None) -> None:
+        self._record, self._row, self._readings = record, row, readings
+        self._model = model or record.model
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self._heading(options.max_width)
@@ -45,7 +44,7 @@ class Table:
         yield from self._legend()
 
     def _heading(self, width: int) -> RenderResult:
-        tokens, place = self._observation.tokens, self._row + self._observation.first_place
+        tokens, place = self._record.tokens, self._row + self._record.first_place
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         line.append(f"what place {place} ")
         line.append(legible(tokens[place]), "bold reverse")
@@ -55,7 +54,7 @@ class Table:
 
     def _listing(self, width: int, place: int) -> RenderResult:
         """The tokens with their places, as many in a line as fit; a place is never parted from its token."""
-        tokens = self._observation.tokens
+        tokens = self._record.tokens
         start, stop = max(0, place - AROUND), min(len(tokens), place + AROUND + 1)
         items = [Text(f"… {start:,} before", "dim")] if start else []
         for n in range(start, stop):
@@ -75,7 +74,7 @@ class Table:
         return [f"{reading.site.layer}.{reading.head}" for reading in self._readings]
 
     def _lines(self, width: int) -> RenderResult:
-        labels = [legible(token) for token in self._observation.tokens]
+        labels = [legible(token) for token in self._record.tokens]
         names = self._names()
         headings = (*HEADINGS, "sink") if self._has_sinks else HEADINGS
         measures = [_measures(reading)[: len(headings)] for reading in self._readings]
@@ -116,13 +115,11 @@ class AnswerTable(Table):
         site, head = self._readings[0].site, self._readings[0].head
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         yield line.append(f"what each token of the answer reads, layer {site.layer}, head {head}")
-        if len(self._readings) < self._observation.shape[0] - self._row:
-            yield Text(
-                f"the last {len(self._readings)} of its {self._observation.shape[0] - self._row:,} tokens", "dim"
-            )
+        if len(self._readings) < self._record.shape[0] - self._row:
+            yield Text(f"the last {len(self._readings)} of its {self._record.shape[0] - self._row:,} tokens", "dim")
 
     def _names(self) -> list[str]:
-        tokens = self._observation.tokens
+        tokens = self._record.tokens
         places = range(len(tokens) - len(self._readings), len(tokens))
         return [f"{place} {shortened(legible(tokens[place]), LABEL[1])}" for place in places]
 
@@ -164,7 +161,7 @@ class _Cell:
 
 
 def reading(
-    record: Record,
+    record: Record | TextRecord,
     query: int | str | None = None,
     *,
     layer: int | None = None,
@@ -176,21 +173,23 @@ def reading(
     query: a place (negative: from the end) or a word of the text; the last place for None
     Raises OptionError for a query, layer or head that is not there.
     """
-    observation = Observation.of(record)
-    row = query_row(observation, query)
-    among = matching(observation, layer=layer, head=head)
-    return Table(observation, row, [read(observation, site, n, row, KEYS) for site, n in among], model)
+    record = record.only()
+    row = query_row(record, query)
+    among = matching(record, layer=layer, head=head)
+    return Table(record, row, [read(record, site, n, row, KEYS) for site, n in among], model)
 
 
-def answer_reading(record: Record, start: int, *, layer: int, head: int, model: str | None = None) -> Table:
+def answer_reading(
+    record: Record | TextRecord, start: int, *, layer: int, head: int, model: str | None = None
+) -> Table:
     """A rich renderable: what one head reads at each row from ``start`` to the end, at most the last ANSWER of them.
 
     Raises OptionError for a layer or head that is not there.
     """
-    observation = Observation.of(record)
-    ((site, head),) = matching(observation, layer=layer, head=head)
-    rows = range(max(start, observation.shape[0] - ANSWER), observation.shape[0])
-    return AnswerTable(observation, start, [read(observation, site, head, row, KEYS) for row in rows], model)
+    record = record.only()
+    ((site, head),) = matching(record, layer=layer, head=head)
+    rows = range(max(start, record.shape[0] - ANSWER), record.shape[0])
+    return AnswerTable(record, start, [read(record, site, head, row, KEYS) for row in rows], model)
 
 
 def bar(weight: float, cells: int) -> str:

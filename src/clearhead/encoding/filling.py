@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.errors import OptionError, TextError
-from clearhead.model import Transformer
+from clearhead.model import Network, needs
 from clearhead.text import Tokenizer
 
 
@@ -28,23 +28,15 @@ class Filling:
     guesses: tuple[Guess, ...]
 
 
-def fill(transformer: Transformer, tokenizer: Tokenizer, text: str, *, top: int = 5) -> list[Filling]:
+def fill(transformer: Network, tokenizer: Tokenizer, text: str, *, top: int = 5) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in their order (Devlin et al. 2019, 3.1).
 
     Probabilities are those of the softmax over the vocabulary; several masks are filled independently of one another.
-    Raises OptionError for a model that is no encoder or has no prediction head, TextError for a text without a mask
+    Raises OptionError for a model that does not predict masked tokens, TextError for a text without a mask
     or longer than the model's context.
     """
     config = transformer.config
-    if config.encoder is None:
-        raise OptionError(
-            "fill is for encoders, which see both sides of a mask; this model writes on: use `clearhead generate`"
-        )
-    if config.encoder.prediction is None:
-        raise OptionError(
-            "these weights have no head that predicts masked tokens (they give sentence vectors); take a checkpoint "
-            "for masked language modelling"
-        )
+    needs(transformer, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; tokenizer_config.json names it as mask_token")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from clearhead.attend import FULL, padding
 from clearhead.errors import TextError
-from clearhead.model import Transformer
+from clearhead.model import Network, needs
 from clearhead.model.parts.pooling import Pooling
+from clearhead.tap import reserve, rows
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -21,15 +22,14 @@ log = logging.getLogger(__name__)
 TOKENS = 2**13
 
 
-def vectors(
-    transformer: Transformer, tokenizer: Tokenizer, texts: Sequence[str], pooling: Pooling | None = None
-) -> Tensor:
+def vectors(transformer: Network, tokenizer: Tokenizer, texts: Sequence[str], pooling: Pooling | None = None) -> Tensor:
     """vectors_NE, one row for each text in their order, in float32 or wider, on the CPU.
 
     Texts of similar length share a pass, padded on the right; each is what it would be alone, up to rounding. Of a
     text longer than the pooling's context the end is not read, which is logged; without such a context (or beyond the
     model's) TextError is raised. Raises TextError for an empty text where the tokenizer puts nothing around it.
     """
+    needs(transformer, "vectors", "vectors")
     pooling = Pooling() if pooling is None else pooling
     ids = [tokenizer.encode_document(text) for text in texts]
     ids = _cut(ids, tokenizer, pooling.context, transformer.config.context)
@@ -38,13 +38,15 @@ def vectors(
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     device = transformer.device
     found: dict[int, Tensor] = {}
+    numbers = reserve(len(ids))
     with torch.inference_mode():
         for batch in _batches(order, [len(each) for each in ids]):
             lengths_B = torch.tensor([len(ids[number]) for number in batch], device=device)
             longest = int(lengths_B.max())
             ids_BT = torch.tensor([ids[number] + [0] * (longest - len(ids[number])) for number in batch], device=device)
             mask = FULL if len(batch) == 1 else padding(lengths_B)
-            x_BTE = transformer.hidden(ids_BT, mask=mask)
+            with rows([numbers[number] for number in batch]):
+                x_BTE = transformer.hidden(ids_BT, mask=mask)
             found.update(zip(batch, pooling(x_BTE, lengths_B).cpu(), strict=True))
     if not found:
         return torch.empty(0, transformer.config.width)

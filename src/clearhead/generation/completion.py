@@ -10,7 +10,8 @@ from clearhead.errors import OptionError, TextError
 from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
-from clearhead.model import Transformer, needs_decoder
+from clearhead.model import Network, needs
+from clearhead.tap import reserve
 from clearhead.text import Tokenizer
 
 # Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
@@ -62,7 +63,7 @@ class _Text:
 
 
 def generate(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     sampling: Sampling | None = None,
@@ -94,7 +95,7 @@ def complete(tokenizer: Tokenizer, prompt: str, pieces: Sequence[Piece]) -> Comp
 
 
 def stream(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     sampling: Sampling | None = None,
@@ -116,7 +117,7 @@ def stream(
 
 
 def stream_ids(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     encoded: Sequence[Sequence[int]],
     sampling: Sampling | None = None,
@@ -129,7 +130,7 @@ def stream_ids(
 
     memory: of the prompt before, for a single one that may begin as it does.
     """
-    needs_decoder(transformer.config, "generate")
+    needs(transformer, "next tokens", "generate")
     sampling = Sampling() if sampling is None else sampling
     if together < 1:
         raise OptionError(f"together is {together}; it must be at least 1")
@@ -165,7 +166,7 @@ def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
 
 
 def _stream(
-    transformer: Transformer,
+    transformer: Network,
     tokenizer: Tokenizer,
     encoded: Sequence[Sequence[int]],
     sampling: Sampling,
@@ -173,6 +174,7 @@ def _stream(
     ends: frozenset[int],
     memory: Memory | None,
 ) -> Iterator[Piece]:
+    numbers = reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
         batch = encoded[first : first + together]
@@ -184,6 +186,7 @@ def _stream(
             vocabulary=min(tokenizer.vocab_size, transformer.config.vocabulary),
             gaps=tokenizer.gaps,
             memory=memory if len(encoded) == 1 else None,
+            numbers=numbers[first : first + together],
             unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
         )
         while decoding.live:
@@ -204,7 +207,7 @@ def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text
 
 
 def _piece(
-    text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, transformer: Transformer
+    text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, transformer: Network
 ) -> Piece:
     """The piece a token makes, and whether it is the text's last."""
     text.new += 1

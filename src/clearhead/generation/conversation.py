@@ -9,7 +9,7 @@ from clearhead.errors import TextError
 from clearhead.generation.completion import Finish, Piece, stream_ids
 from clearhead.generation.decoding import Memory
 from clearhead.generation.sampling import Sampling
-from clearhead.model import Transformer, needs_decoder
+from clearhead.model import Network, needs
 from clearhead.text import Tokenizer
 from clearhead.text.chat.templates import Message
 
@@ -27,9 +27,9 @@ class Conversation:
     """
 
     def __init__(
-        self, transformer: Transformer, tokenizer: Tokenizer, *, ends: Collection[int], system: str | None = None
+        self, transformer: Network, tokenizer: Tokenizer, *, ends: Collection[int], system: str | None = None
     ) -> None:
-        needs_decoder(transformer.config, "chat")
+        needs(transformer, "next tokens", "chat")
         if "default" not in tokenizer.templates:
             tokenizer.chat([])  # says so, and what to do
         self._transformer, self._tokenizer, self._ends = transformer, tokenizer, ends

@@ -17,8 +17,8 @@ from clearhead.generation.filters import choose
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
-from clearhead.model import Cache, Transformer
-from clearhead.tap import watchers
+from clearhead.model import Network, State
+from clearhead.tap import reserve, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Drawn:
 class Memory:
     """What was read for one text, so that the next one is read only from where it differs: a conversation goes on."""
 
-    ids: Sequence[int] = ()  # the cache holds keys and values of so many of them as it has places
-    cache: Cache | None = None
+    ids: Sequence[int] = ()  # the state is of so many of them as it has places
+    state: State | None = None
 
 
 class Decoding:
@@ -44,12 +44,13 @@ class Decoding:
     ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen, but for
     those in ``gaps``. unseen: how many first tokens the repetition penalty leaves out of account. lookup: guess at
     repetitions (one text only). memory: of a text that may begin alike, and what is read here (one text only).
+    numbers: those of the texts in records (``tap.reserve``).
     Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
     """
 
     def __init__(
         self,
-        transformer: Transformer,
+        network: Network,
         ids: Sequence[Sequence[int]],
         sampling: Sampling,
         *,
@@ -58,28 +59,29 @@ class Decoding:
         unseen: int = 0,
         lookup: bool = True,
         memory: Memory | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
-        self._transformer, self._sampling, self._vocabulary = transformer, sampling, vocabulary
-        self._device = transformer.device
+        self._network, self._sampling, self._vocabulary = network, sampling, vocabulary
+        self._device = network.device
         self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
         longest = max(len(text) for text in ids)
-        capacity = min(transformer.config.context, longest + sampling.max_tokens - 1)
-        _check_memory(transformer, len(ids), longest, capacity)
+        capacity = min(network.config.context, longest + sampling.max_tokens - 1)
+        _check_memory(network, len(ids), longest, capacity)
         self._texts = list(range(len(ids)))  # which text each row of the batch holds
+        self._numbers = reserve(len(ids)) if numbers is None else numbers
         self._live = set(self._texts)
         self._starts = [longest - len(text) for text in ids]  # cells of padding before each row's text
-        self._cache = transformer.cache(len(ids), capacity)
+        self._state = network.state(len(ids), capacity)
         self._next_BT = torch.tensor(
             [[0] * start + list(text) for start, text in zip(self._starts, ids, strict=True)], device=self._device
         )
         self._generators = [_generator(sampling.seed, text) for text in ids]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
-        # A record keeps every query that passes the door, and guesses that fail must not stand in it.
         # Guesses that reach across a border and fail would have turned the text for nothing.
-        self._border = transformer.border
-        lookup = lookup and self._border is None and not watchers()
+        self._border = network.border
+        lookup = lookup and network.rewinds and self._border is None
         self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
-        self._passed_BT = self._next_BT[:, :0]  # what the cache holds, kept where there is a border
+        self._passed_BT = self._next_BT[:, :0]  # what the state is of, kept where there is a border
         self._guesses: list[int] = []
         self._aim()
         if memory is not None and self._lookup is not None:
@@ -87,14 +89,14 @@ class Decoding:
 
     def _recall(self, memory: Memory, lookup: Lookup) -> None:
         """Takes over what is known of the text's beginning; the last token is always read, for what follows it."""
-        if memory.cache is not None:
-            known = zip(memory.ids[: memory.cache.length], lookup.ids[:-1], strict=False)
+        if memory.state is not None:
+            known = zip(memory.ids[: memory.state.length], lookup.ids[:-1], strict=False)
             same = next((place for place, (old, new) in enumerate(known) if old != new), None)
             if same is None:
-                same = min(len(memory.ids), memory.cache.length, len(lookup.ids) - 1)
-            self._cache.take(memory.cache, same)
+                same = min(len(memory.ids), memory.state.length, len(lookup.ids) - 1)
+            self._state.take(memory.state, same)
             self._next_BT = self._next_BT[:, same:]
-        memory.ids, memory.cache = lookup.ids, self._cache
+        memory.ids, memory.state = lookup.ids, self._state
 
     def drop(self, text: int) -> None:
         """The text is complete: no more tokens are drawn for it."""
@@ -110,7 +112,7 @@ class Decoding:
 
         Raises ClearheadError when the model gives numbers that are not finite.
         """
-        with torch.inference_mode(), _evaluating(self._transformer):
+        with torch.inference_mode(), _evaluating(self._network):
             self._make_room()
             if self._lookup is not None:
                 return self._checked_step(self._lookup)
@@ -119,7 +121,7 @@ class Decoding:
 
     def _checked_step(self, lookup: Lookup) -> list[Drawn]:
         """A pass over the last token and the guesses after it; the guesses count as far as the model agrees."""
-        before = self._cache.length
+        before = self._state.length
         known = self._next_BT.shape[1]  # the prompt, or one token
         if self._guesses:
             self._next_BT = torch.cat((self._next_BT, torch.tensor([self._guesses], device=self._device)), dim=1)
@@ -130,10 +132,10 @@ class Decoding:
             if drawn[-1].id != guess:
                 break
         right = len(drawn) - 1
-        self._cache.rewind(before + known + right)
+        self._state.rewind(before + known + right)
         lookup.checked(len(self._guesses), right)
         lookup.extend(token.id for token in drawn)
-        self._guesses = lookup.guesses(self._cache.capacity - self._cache.length - 1)
+        self._guesses = lookup.guesses(self._state.capacity - self._state.length - 1)
         return drawn
 
     def _pass(self, *, last: bool) -> Tensor:
@@ -142,18 +144,19 @@ class Decoding:
             self._cross(self._border)
         places_BT = None
         if self._starts_B is not None:
-            cells_T = torch.arange(self._cache.length, self._cache.length + self._next_BT.shape[1], device=self._device)
+            cells_T = torch.arange(self._state.length, self._state.length + self._next_BT.shape[1], device=self._device)
             places_BT = (cells_T - self._starts_B[:, None]).clamp(min=0)
-        logits_BTV = self._transformer(
-            self._next_BT, mask=self._mask, places_BT=places_BT, cache=self._cache, last=last
-        )
+        with rows([self._numbers[text] for text in self._texts]):
+            logits_BTV = self._network(
+                self._next_BT, mask=self._mask, places_BT=places_BT, state=self._state, last=last
+            )
         return logits_BTV.to(wide(logits_BTV.dtype))
 
     def _cross(self, border: int) -> None:
-        """Passes all texts anew when one comes to the border: the cache holds keys turned for shorter ones."""
+        """Passes all texts anew when one comes to the border: the state holds keys turned for shorter ones."""
         whole_BT = torch.cat((self._passed_BT, self._next_BT), dim=1)
-        if any(self._cache.length - start <= border < whole_BT.shape[1] - start for start in self._starts):
-            self._cache.rewind(0)
+        if any(self._state.length - start <= border < whole_BT.shape[1] - start for start in self._starts):
+            self._state.rewind(0)
             self._next_BT = whole_BT
         self._passed_BT = whole_BT
 
@@ -182,27 +185,27 @@ class Decoding:
         for token in drawn:
             if not math.isfinite(token.logprob):
                 raise ClearheadError(
-                    f"model: a logit after {self._cache.length} tokens is not finite; the weights are damaged, or too "
+                    f"model: a logit after {self._state.length} tokens is not finite; the weights are damaged, or too "
                     "large for their dtype"
                 )
         return drawn
 
     def _make_room(self) -> None:
-        """Takes dropped texts out of the batch when half of it is idle or the cache is full, and padding with them.
+        """Takes dropped texts out of the batch when half of it is idle or the state is full, and padding with them.
 
-        Moving the cache costs about a pass; so it is not done for every text that ends.
+        Moving the state costs about a pass; so it is not done for every text that ends.
         """
-        full = self._cache.length + self._next_BT.shape[1] > self._cache.capacity
-        idle = 2 * len(self._live) <= len(self._texts) and not watchers()  # a record knows one batch
-        if not (full or idle) or self._cache.length == 0:
+        full = self._state.length + self._next_BT.shape[1] > self._state.capacity
+        idle = 2 * len(self._live) <= len(self._texts)
+        if not (full or idle) or self._state.length == 0:
             return
-        rows = [row for row, text in enumerate(self._texts) if text in self._live]
-        first = min(self._starts[row] for row in rows)
-        rows_R = torch.tensor(rows, device=self._device)
-        self._cache.keep(rows_R, first)
-        self._texts = [self._texts[row] for row in rows]
-        self._starts = [self._starts[row] - first for row in rows]
-        self._generators = [self._generators[row] for row in rows]
+        left = [row for row, text in enumerate(self._texts) if text in self._live]
+        first = min(self._starts[row] for row in left)
+        rows_R = torch.tensor(left, device=self._device)
+        self._state.keep(rows_R, first)
+        self._texts = [self._texts[row] for row in left]
+        self._starts = [self._starts[row] - first for row in left]
+        self._generators = [self._generators[row] for row in left]
         self._next_BT = self._next_BT[rows_R]
         self._passed_BT = self._passed_BT[rows_R, first:]
         self._seen_BV = None if self._seen_BV is None else self._seen_BV[rows_R]
@@ -221,16 +224,16 @@ class Decoding:
 
 
 @contextmanager
-def _evaluating(transformer: Transformer) -> Generator[None]:
+def _evaluating(network: Network) -> Generator[None]:
     """Without dropout inside the block, also for a model that is being trained."""
-    training = transformer.training
+    training = network.training
     if training:
-        transformer.eval()
+        network.eval()
     try:
         yield
     finally:
         if training:
-            transformer.train()
+            network.train()
 
 
 def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
@@ -242,19 +245,11 @@ def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
-def _check_memory(transformer: Transformer, texts: int, longest: int, capacity: int) -> None:
-    config, weight = transformer.config, transformer.embedding.weight
-    size = weight.element_size()
-    a = config.attention
-    cache = 2 * config.layers * texts * a.kv_heads * capacity * a.head_width * size
-    # the widest moment of a layer's pass over the prompts: what it read, queries, keys, values and their outputs, and
-    # the feed-forward's two or three inner rows, for each active expert
-    inner = 3 * config.feed_forward.width * config.feed_forward.active
-    widest = 4 * config.width + 2 * (a.heads + a.kv_heads) * a.head_width + inner
-    need = cache + texts * (longest * widest + 3 * config.vocabulary) * size
+def _check_memory(network: Network, texts: int, longest: int, capacity: int) -> None:
+    need = network.state_bytes(texts, capacity) + network.pass_bytes(texts, longest)
     check_free(
         need,
-        weight.device,
+        network.device,
         f"generating {texts} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
         "ask for fewer tokens or fewer texts at once",
     )

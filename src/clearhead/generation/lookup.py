@@ -13,8 +13,8 @@ from collections.abc import Iterable
 # with one, two passes of three carry guesses that are mostly wrong, and cost more than they save.
 AGREEING = 2
 
-# Guesses per pass: on two cores a pass over 3 tokens costs 1.15 passes over one, from 4 to 16 tokens 2 to 2.5
-# (GPT-2's 124M shape, float32; MKL changes its method at 4). So two guesses, and many once a text runs in a circle.
+# Guesses per pass. On the machine measured then (two cores, AVX-512; GPT-2's 124M shape, float32) a pass over 3 tokens
+# cost 1.15 passes over one, from 4 to 16 tokens 2 to 2.5. So two guesses, and many once a text runs in a circle.
 FEW, MANY = 2, 15
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
-import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,19 +15,19 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import flush, write_text
-from clearhead.hub.families import CODE, FAMILIES, Family, idle, reading, writing
+from clearhead.files import replacing_folder, write_text
+from clearhead.hub.families import CODE, Family, idle, layouts, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.names import SMALL, find
+from clearhead.hub.names import find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.machine import check_free
-from clearhead.model import Cache, ModelConfig, Transformer, skeleton
+from clearhead.model import ModelConfig, Network, State, skeleton
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site
-from clearhead.tensorfile import refuse_other, write_tensors
+from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
@@ -62,19 +60,19 @@ class Papers:
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A Transformer, the tokenizer that speaks to it, the folder both came from, what else stood there, and its name.
+    """A model, the tokenizer that speaks to it, the folder both came from, what else stood there, and its name.
 
     The name is what ``load`` was given: the folder, or a name on the hub, whose folder lies in a cache.
     """
 
-    transformer: Transformer
+    transformer: Network
     tokenizer: Tokenizer
     folder: Path
     papers: Papers
     name: str
 
     def __call__(self, ids_BT: Tensor, **options: Any) -> Tensor:
-        """logits_BTV; see ``Transformer.forward``."""
+        """logits_BTV; see ``Network.forward``."""
         return self.transformer(ids_BT, **options)
 
     @property
@@ -86,12 +84,12 @@ class LanguageModel:
         """Every attention site with its number of query heads; so ``watch`` takes this object."""
         return self.transformer.sites()
 
-    def cache(self, batch: int, capacity: int) -> Cache:
-        """An empty key-value cache."""
-        return self.transformer.cache(batch, capacity)
+    def state(self, batch: int, capacity: int) -> State:
+        """What the model keeps while it writes; see ``Network.state``."""
+        return self.transformer.state(batch, capacity)
 
 
-def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: Papers | None = None) -> None:
+def save(folder: Path, transformer: Network, tokenizer: Tokenizer, papers: Papers | None = None) -> None:
     """Writes the folder: first what describes the weights, last the weights, each atomically.
 
     The layout is that of ``papers`` or, where a model of this config cannot be written so, that of the first released
@@ -116,7 +114,7 @@ def save(folder: Path, transformer: Transformer, tokenizer: Tokenizer, papers: P
     save_weights(folder, transformer, papers)
 
 
-def save_weights(folder: Path, transformer: Transformer, papers: Papers | None = None) -> None:
+def save_weights(folder: Path, transformer: Network, papers: Papers | None = None) -> None:
     """Writes the weights alone into a folder that ``save`` made, atomically. Raises FolderError when it cannot."""
     layout = _layout(transformer.config, papers)
     theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
@@ -140,15 +138,11 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(
             f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
         )
-    temporary = folder.with_name(f".{folder.name[:50]}.{secrets.token_hex(8)}.tmp")
     try:
-        save(temporary, model.transformer, model.tokenizer, model.papers)
-        temporary.replace(folder)
-        flush(folder.parent)
+        with replacing_folder(folder) as temporary:
+            save(temporary, model.transformer, model.tokenizer, model.papers)
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # renamed, unless it failed
 
 
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
@@ -239,8 +233,6 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 
 def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
-    for name in SMALL:
-        refuse_other(folder / name)
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(
@@ -267,16 +259,13 @@ def family(config: ModelConfig) -> str:
     return writing(config).MODEL_TYPE
 
 
-def _layout(config: ModelConfig, papers: Papers | None) -> Family:
+def _layout(config: ModelConfig, papers: Papers | None) -> Family[Any]:
     """The family whose layout the model is written in."""
-    if papers is not None:
-        for known in FAMILIES:
-            if papers.family == known.MODEL_TYPE and not known.refuses(config):
-                return known
-    return writing(config)
+    same = [known for known in layouts(config) if papers is not None and papers.family == known.MODEL_TYPE]
+    return next((known for known in same if not known.refuses(config)), writing(config))
 
 
-def _papers(folder: Path, layout: Family, settings: Mapping[str, Any], config: ModelConfig) -> Papers:
+def _papers(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Papers:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None
@@ -320,7 +309,7 @@ def _check_device(device: str) -> None:
         raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
 
 
-def _companions(folder: Path, layout: Family, settings: Mapping[str, Any]) -> dict[str, str]:
+def _companions(folder: Path, layout: Family[Any], settings: Mapping[str, Any]) -> dict[str, str]:
     """Checksums of the files that give the weights their meaning, to be noted beside them."""
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     return {

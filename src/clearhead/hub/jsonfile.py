@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from clearhead.errors import FolderError
 from clearhead.files import read_bounded
-from clearhead.tensorfile import refuse_other
 
 JSON_AT_MOST = 2**20  # bytes; a config.json has a few thousand, and takes 20 times that when parsed
 
@@ -26,10 +25,9 @@ def read_table(path: Path, *, most: int = JSON_AT_MOST) -> dict[str, Any]:
 
 def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
     """The bytes of a small file. Raises FolderError if it cannot be read, is not a regular file or is too large."""
-    refuse_other(path)
     try:
         return read_bounded(path, most)
     except OSError as error:
-        raise FolderError(
-            f"{path}: cannot be read: {error.strerror}; {path.parent} is not a complete model folder"
-        ) from None
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        way = f"{path.parent} is not a complete model folder" if missing else "check its permissions and the disk"
+        raise FolderError(f"{path}: cannot be read: {error.strerror}; {way}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from clearhead.errors import ConfigError, FolderError, shown
-from clearhead.files import write_text
+from clearhead.files import refuse_link, write_text
 from clearhead.hub.families.entries import entry
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.model.parts.pooling import Pooling
@@ -82,7 +82,8 @@ def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
         LENGTH: {"max_seq_length": pooling.context, "do_lower_case": False},
     }
     for name, values in contents.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        if (folder / name).parent != folder:
+            refuse_link((folder / name).parent)
         write_text(folder / name, json.dumps(values, indent=2) + "\n")
 
 

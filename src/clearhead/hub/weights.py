@@ -18,7 +18,7 @@ from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.hub.families import conversion
 from clearhead.hub.families.table import Held
 from clearhead.hub.jsonfile import read_table
-from clearhead.tensorfile import TensorFile, opened, refuse_other
+from clearhead.tensorfile import TensorFile, opened
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,7 @@ def open_weights(folder: Path) -> Generator[Weights]:
     single, index = folder / WEIGHTS, folder / INDEX
     with ExitStack() as stack:
         if single.exists() or not index.exists():
-            refuse_other(single)
-            if not single.is_file():
+            if not single.exists():
                 names = [path.name for path in folder.iterdir() if path.is_file()]
                 raise FolderError(f"{single}: there is no such file{foreign(names, folder, str(folder))}")
             yield Weights(single, [stack.enter_context(opened(single))])

@@ -1,45 +1,48 @@
-"""Models: small parts chosen by a frozen config."""
+"""Models: small parts chosen by a frozen config. A kind of model comes in by a file that is imported here."""
 
 from clearhead.model.cache import Cache
-from clearhead.model.config import (
+from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig
+from clearhead.model.decoder import Decoder
+from clearhead.model.encoder import Encoder
+from clearhead.model.parts.config import (
     FEED_FORWARDS,
     AttentionConfig,
     ClampConfig,
-    EncoderConfig,
     ExpertsConfig,
     FeedForwardConfig,
     LayerConfig,
-    ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
     ScalingConfig,
 )
-from clearhead.model.encoder import needs_decoder
-from clearhead.model.transformer import Transformer, build, skeleton
-from clearhead.plain import checked, from_dict, to_dict
-from clearhead.tap import Site
+from clearhead.model.protocol import ABILITIES, Network, needs
+from clearhead.model.registry import build, register, skeleton
+from clearhead.model.state import State
 
 __all__ = [
+    "ABILITIES",
     "FEED_FORWARDS",
     "AttentionConfig",
     "Cache",
     "ClampConfig",
+    "Decoder",
+    "DecoderConfig",
+    "Encoder",
     "EncoderConfig",
     "ExpertsConfig",
     "FeedForwardConfig",
     "LayerConfig",
     "ModelConfig",
+    "Network",
     "NormConfig",
     "PositionConfig",
     "PredictionConfig",
     "ScalingConfig",
-    "Site",
-    "Transformer",
+    "State",
+    "TransformerConfig",
     "build",
-    "checked",
-    "from_dict",
-    "needs_decoder",
+    "needs",
+    "register",
     "skeleton",
-    "to_dict",
 ]

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import torch
 from torch import Tensor
 
 from clearhead.errors import RequestError
-from clearhead.model.config import ModelConfig
-from clearhead.tap import watchers
+from clearhead.model.state import State
+from clearhead.tap import Watcher, watchers
 
 
-class Cache:
+class Cache(State):
     """Keys and values of every layer for up to ``capacity`` places; what is handed out are views, not copies."""
 
     def __init__(
-        self, config: ModelConfig, *, batch: int, capacity: int, dtype: torch.dtype, device: torch.device
+        self,
+        *,
+        layers: int,
+        kv_heads: int,
+        head_width: int,
+        batch: int,
+        capacity: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
-        if capacity > config.context:
-            raise RequestError(
-                f"cache: {capacity} places were asked for; the model's context is {config.context} tokens"
-            )
-        a = config.attention
-        shape = (config.layers, batch, a.kv_heads, capacity, a.head_width)
+        shape = (layers, batch, kv_heads, capacity, head_width)
         self.k_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
         self.length = 0  # places filled in every layer
-        self._recorded = False  # True when a record refers to the keys
+        self._watchers = WeakSet[Watcher]()  # those whose records refer to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
         """Writes the new places behind those filled and returns all of them: k_BGKD, v_BGKD.
@@ -45,21 +50,26 @@ class Cache:
     def advance(self, places: int) -> None:
         """Counts the places that every layer has now written."""
         self.length += places
-        self._recorded = self._recorded or bool(watchers())
+        self._watchers.update(watchers())
 
     def rewind(self, length: int) -> None:
         """Forgets the places from ``length`` on: what comes next is written over them.
 
-        Keys that a record refers to are left to it, and the cache goes on with a copy of those it keeps.
+        Records that are being filled forget them too. To those that are closed the keys are left, and the cache goes on
+        with a copy of what it keeps.
         """
         if not 0 <= length <= self.length:
             raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
-        if self._recorded and length < self.length:
+        if length == self.length:
+            return
+        if set(self._watchers) - set(watchers()):
             old_LBGKD = self.k_LBGKD
             with torch.inference_mode(old_LBGKD.is_inference()):  # or it could not be written to where the old one was
                 self.k_LBGKD = torch.empty_like(old_LBGKD)
                 self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
-            self._recorded = False
+            self._watchers.clear()
+        for watcher in watchers():
+            watcher.rewound(self, length)
         self.length = length
 
     def take(self, other: Cache, length: int) -> None:
@@ -68,17 +78,19 @@ class Cache:
             mine_LBGKD[:, :, :, :length] = theirs_LBGKD[:, :, :, :length]
         self.length = length
 
-    def keep(self, texts_R: Tensor, first: int) -> None:
-        """Goes on with some texts of the batch, in the given order, without the places before ``first``.
+    def keep(self, rows_R: Tensor, first: int) -> None:
+        """Goes on with some rows of the batch, in the given order, without the places before ``first``.
 
         The capacity stays, so ``first`` more places are free. Views handed out before stay as they are.
         """
         kept = slice(first, self.length)
-        shape = (self.k_LBGKD.shape[0], len(texts_R), *self.k_LBGKD.shape[2:])
+        shape = (self.k_LBGKD.shape[0], len(rows_R), *self.k_LBGKD.shape[2:])
         for name in ("k_LBGKD", "v_LBGKD"):
             old_LBGKD: Tensor = getattr(self, name)
             new_LBGKD = old_LBGKD.new_empty(shape)
-            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, texts_R, :, kept]
+            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, kept]
             setattr(self, name, new_LBGKD)
         self.length -= first
-        self._recorded = False
+        self._watchers.clear()
+        for watcher in watchers():
+            watcher.selected(self, rows_R.tolist())

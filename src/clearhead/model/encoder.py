@@ -1,72 +1,83 @@
-"""What an encoder has beside its blocks: token types and a norm on the embedding, a prediction head, a pooler."""
+"""An encoder: every token sees the whole text; masked tokens are predicted, or hidden states are taken."""
 
 from __future__ import annotations
 
-import torch
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clearhead.errors import OptionError, RequestError
-from clearhead.model.config import ModelConfig, PredictionConfig
-from clearhead.model.parts.feed_forward import ACTIVATIONS
+from clearhead.attend import FULL, Mask, band, wide
+from clearhead.errors import RequestError
+from clearhead.model.config import EncoderConfig
+from clearhead.model.parts.heads import Pooler, Prediction
+from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
+from clearhead.model.registry import register
+from clearhead.model.transformer import Transformer
 
 
-def needs_decoder(config: ModelConfig, what: str) -> None:
-    """Raises OptionError when the model is an encoder: ``what`` is for models that write."""
-    if config.encoder is not None:
-        raise OptionError(
-            f"{what} is for models that write on; this is an encoder, which reads a whole text at once: fill its masks "
-            "(clearhead fill), look at its heads (clearhead look), or take sentence vectors (clearhead.vectors)"
-        )
+class Encoder(Transformer):
+    """Attention to both sides, token types and a norm on the embedding (Devlin et al. 2019, 3 and A.1)."""
 
+    stack: ClassVar[str] = "encoder"
+    config: EncoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
-class Encoder(nn.Module):
-    """The parts around the blocks (Devlin et al. 2019, 3 and A.1)."""
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        E = config.width
+        self.types = config.token_types
+        self.token_types = Embedding(config.token_types, E) if config.token_types else None
+        self.embedding_norm = norm(config.norm, E)
+        head = config.prediction
+        self.prediction = None if head is None else Prediction(head, config.vocabulary, E, config.norm)
+        self.pooler = Pooler(E) if config.pooler else None
+        if config.arrangement == "pre":
+            self.blocks[0].attention_norm = nn.Identity()  # the embedding's stands in its place
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        parts = config.encoder
-        if parts is None:
-            raise OptionError("model: this config is no encoder's; give it an `encoder` part")
-        self.types = parts.token_types
-        weight_XE = torch.empty(parts.token_types, config.width)
-        self.token_types = nn.Embedding.from_pretrained(weight_XE, freeze=False) if parts.token_types else None
-        self.norm = norm(config.norm, config.width)
-        self.prediction = Prediction(config, parts.prediction) if parts.prediction is not None else None
-        self.pooler = Pooler(config.width) if parts.pooler else None
+    def own_mask(self, size: int | None) -> Mask:
+        """The window alone, on both sides."""
+        return FULL if size is None else band(size)
 
-    def embed(self, x_BTE: Tensor, types_BT: Tensor | None) -> Tensor:
+    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
         """norm(x + the vectors of the token types), which are 0 unless given.
 
         Raises RequestError for types of another shape, or beyond those the model has.
         """
         if self.token_types is None:
-            if types_BT is not None:
-                raise RequestError("model: token types were given, and this model has none; leave them out")
-            return self.norm(x_BTE)
+            return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
+        x_BTE = super().embed(ids_BT, places_BT, None)
         if types_BT is None:
-            return self.norm(x_BTE + self.token_types.weight[0])
-        if types_BT.shape != x_BTE.shape[:2]:
+            return self.embedding_norm(x_BTE + self.token_types.weight[0])
+        if types_BT.shape != ids_BT.shape:
             raise RequestError(
-                f"model: token types of shape {tuple(types_BT.shape)} for ids of shape {tuple(x_BTE.shape[:2])}; "
+                f"model: token types of shape {tuple(types_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
                 "every id needs one"
             )
         try:
-            return self.norm(x_BTE + self.token_types(types_BT))
-        except IndexError:
+            return self.embedding_norm(x_BTE + self.token_types(types_BT))
+        except RequestError:
             raise RequestError(
-                f"model: token types from {int(types_BT.min())} to {int(types_BT.max())}; the model has {self.types}, "
-                "counted from 0"
+                f"model: token types from {int(types_BT.min())} to {int(types_BT.max())}; the model has "
+                f"{self.config.token_types}, counted from 0"
             ) from None
 
-    def predict(self, x_BTE: Tensor, output_VE: Tensor) -> Tensor:
+    def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV of every place. Raises RequestError when the weights came without a prediction head."""
         if self.prediction is None:
             raise RequestError(
                 "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
             )
-        return F.linear(self.prediction(x_BTE), output_VE, self.prediction.bias)
+        x_BTE, bias = self.prediction(x_BTE), self.prediction.bias
+        if self.head is None:
+            return self.embedding.logits(x_BTE, bias)
+        return self.head(x_BTE) if bias is None else self.head(x_BTE) + bias
+
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+        """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
+        counted_BT = targets_BT >= 0
+        logits_MV = self.unembed(x_BTE[counted_BT])
+        return F.cross_entropy(logits_MV.to(wide(logits_MV.dtype)), targets_BT[counted_BT], reduction="sum")
 
     def pool(self, x_BTE: Tensor) -> Tensor:
         """pooled_BE from the first token. Raises RequestError when the weights came without a pooler."""
@@ -75,27 +86,4 @@ class Encoder(nn.Module):
         return self.pooler(x_BTE[:, 0])
 
 
-class Prediction(nn.Module):
-    """norm(act(dense x)), before the output layer; ``bias`` (V,) is added to the logits."""
-
-    def __init__(self, config: ModelConfig, parts: PredictionConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.width, config.width, bias=parts.bias)
-        self.activation = ACTIVATIONS[parts.activation]
-        self.norm = norm(config.norm, config.width)
-        self.bias = nn.Parameter(torch.zeros(config.vocabulary)) if parts.output_bias else None
-
-    def forward(self, x_BTE: Tensor) -> Tensor:
-        """x_BTE -> x_BTE."""
-        return self.norm(self.activation(self.dense(x_BTE)))
-
-
-class Pooler(nn.Linear):
-    """tanh(W x + b) of the first token, trained to tell whether one text follows another."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, width)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """x_BE -> x_BE."""
-        return torch.tanh(super().forward(input))
+register(EncoderConfig, Encoder)

@@ -1,73 +1,92 @@
-"""The Transformer, decoder or encoder, assembled from the parts its config names."""
+"""A stack of Transformer blocks assembled from the parts its config names: what decoders and encoders share."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.attend import FULL, Mask, band, causal, window
+from clearhead import tap
+from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
 from clearhead.model.cache import Cache
-from clearhead.model.config import ModelConfig
-from clearhead.model.encoder import Encoder, needs_decoder
-from clearhead.model.parts.attention import site
-from clearhead.model.parts.block import block
-from clearhead.model.parts.linear import linear
+from clearhead.model.config import TransformerConfig
+from clearhead.model.parts.block import Block, Pass, block
+from clearhead.model.parts.experts import Loads
+from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
+from clearhead.model.parts.places import is_text
 from clearhead.model.parts.positions import Learned, rotary
+from clearhead.model.protocol import Network
+from clearhead.model.state import State
 from clearhead.tap import Site
 
 
-class Transformer(nn.Module):
-    """ids -> logits: of the next token, or in an encoder of the token itself, which is asked for where it is masked.
+class Transformer(Network):
+    """ids -> logits through an embedding, blocks and a last norm. A window narrows attention, in all layers or some."""
 
-    A decoder's attention is causal, an encoder's is not; a window narrows it, in all layers or in some.
+    stack: ClassVar[str]  # the name that its sites bear
+    config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
-    Made by ``build`` or ``skeleton``: its own weights mean nothing yet.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        # from_pretrained draws no random weights, which on the meta device imports sympy: 0.9 s and 77 MB.
-        self.embedding = nn.Embedding.from_pretrained(torch.empty(config.vocabulary, config.width), freeze=False)
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.embedding = Embedding(config.vocabulary, config.width)
         learned = config.positions.kind == "learned"
         self.positions = Learned(config.context, config.width, config.positions.first) if learned else None
-        self.encoder = None if config.encoder is None else Encoder(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(block(config, site) for site in self._places(config))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
-        self.head = None if config.matrices == 1 else nn.Linear(config.width, config.vocabulary, bias=False)
+        self.head = None if config.matrices == 1 else Linear(config.width, config.vocabulary)
         # What sets layers apart, each once: masks and turns are made once for each.
         kinds = [(kind.positions or config.positions, kind.window) for kind in config.kinds]
         rules, windows = (list(dict.fromkeys(each)) for each in zip(*kinds, strict=True))
-        self._rotaries, self._windows = [rotary(config, rule) for rule in rules], windows
+        self._rotaries = [rotary(config.attention.head_width, rule, config.context) for rule in rules]
+        self._windows = windows
         self._kinds = [(rules.index(rule), windows.index(size)) for rule, size in kinds]
-        # The first place that changes the angles of all places of its text; a cache cannot be filled across it.
         self.border = next((each.border for each in self._rotaries if each is not None and each.border), None)
+
+    @abstractmethod
+    def own_mask(self, size: int | None) -> Mask:
+        """What the model itself lets a token see, in layers with a window of this size."""
+
+    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+        """x_BTE that goes into the first block, before dropout. Raises RequestError for token types there are not."""
+        if types_BT is not None:
+            raise RequestError("model: token types were given, and this model has none; leave them out")
+        x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
+        if scale is not None:
+            x_BTE = x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
+        return x_BTE if self.positions is None else self.positions(x_BTE, places_BT)
 
     def forward(
         self,
         ids_BT: Tensor,
         *,
+        targets_BT: Tensor | None = None,
         mask: Mask = FULL,
         places_BT: Tensor | None = None,
         types_BT: Tensor | None = None,
-        cache: Cache | None = None,
+        state: State | None = None,
         last: bool = False,
     ) -> Tensor:
-        """logits_BTV in the weights' dtype (logits_B1V of the last place when ``last``).
+        """As ``Network.forward``. While training, the loss has the gradient of the experts' balance as well.
 
-        ``mask`` is joined with the model's own. With a cache, ``ids_BT`` are the newest places only, and the mask
-        speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left),
-        ``types_BT`` which text of a pair they are of, where an encoder has token types.
-        Raises RequestError when the text is longer than the context, or ids or places are outside their range.
-        (On CUDA an id outside the vocabulary is found by the kernel: looking would cost a wait for the device.)
+        Its value stays nats: the balance, times the counted targets, is added and taken off again.
         """
-        x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, types_BT=types_BT, cache=cache)
-        return self.unembed(x_BTE[:, -1:] if last else x_BTE)
+        experts = self.config.feed_forward.experts
+        weighed = targets_BT is not None and self.training and experts is not None and experts.balance > 0
+        loads = Loads() if weighed else None
+        x_BTE = self._through(ids_BT, mask, places_BT, types_BT, state, loads)
+        if targets_BT is None:
+            return self.unembed(x_BTE[:, -1:] if last else x_BTE)
+        nats = self.loss(x_BTE, targets_BT)
+        if loads is None or experts is None:
+            return nats
+        extra = experts.balance * (targets_BT >= 0).sum() * loads.imbalance()
+        return nats + (extra - extra.detach())
 
     def hidden(
         self,
@@ -76,46 +95,44 @@ class Transformer(nn.Module):
         mask: Mask = FULL,
         places_BT: Tensor | None = None,
         types_BT: Tensor | None = None,
-        cache: Cache | None = None,
+        state: State | None = None,
     ) -> Tensor:
-        """x_BTE after the last norm, from which the logits are read."""
-        start = 0 if cache is None else cache.length
-        self._check(ids_BT, start)
-        T = ids_BT.shape[1]
+        """x_BTE after the last norm."""
+        return self._through(ids_BT, mask, places_BT, types_BT, state, None)
+
+    def _through(
+        self,
+        ids_BT: Tensor,
+        mask: Mask,
+        places_BT: Tensor | None,
+        types_BT: Tensor | None,
+        state: State | None,
+        loads: Loads | None,
+    ) -> Tensor:
+        if state is not None and not isinstance(state, Cache):
+            raise RequestError(f"model: a {type(state).__name__} was given as its state; make one with `state`")
+        start = 0 if state is None else state.length
+        self.check_ids(ids_BT, start)
+        B, T = ids_BT.shape
+        if loads is not None and mask.parts:
+            loads.text_N = is_text(mask, B, T, ids_BT.device).flatten()
         if places_BT is None:
             places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
         else:
             reach = self._reach(ids_BT, places_BT)
         if start and self.border is not None:
             self._check_border(places_BT, self.border)
-        x_BTE = self._embed(ids_BT)
-        if self.positions is not None:
-            x_BTE = self.positions(x_BTE, places_BT)
-        if self.encoder is not None:
-            x_BTE = self.encoder.embed(x_BTE, types_BT)
-        elif types_BT is not None:
-            raise RequestError("model: token types were given; a decoder has none, leave them out")
-        x_BTE = self.dropout(x_BTE)
+        if tap.watchers():
+            tap.begin(T, start, mask.spans(B, start + T), state)
+        x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
         masks = [self.own_mask(size) & mask for size in self._windows]
+        passes = [[Pass(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
         for layer, (turn, seen) in zip(self.blocks, self._kinds, strict=True):
-            x_BTE = layer(x_BTE, turn=turns[turn], mask=masks[seen], cache=cache)
-        if cache is not None:
-            cache.advance(T)
+            x_BTE = layer(x_BTE, passes[turn][seen])
+        if state is not None:
+            state.advance(T)
         return self.norm(x_BTE)
-
-    def _check(self, ids_BT: Tensor, start: int) -> None:
-        """Raises RequestError for what can be told without reading the ids."""
-        if ids_BT.dim() != 2 or 0 in ids_BT.shape or ids_BT.dtype not in (torch.int64, torch.int32):
-            raise RequestError(
-                f"model: ids of shape {tuple(ids_BT.shape)} and {ids_BT.dtype}; they must be int64 or int32 of shape "
-                "(B, T), one row per text, none empty"
-            )
-        if start + ids_BT.shape[1] > self.config.context:
-            raise RequestError(
-                f"model: the text has {start + ids_BT.shape[1]} tokens; the context is {self.config.context}; "
-                "shorten the text"
-            )
 
     def _check_border(self, places_BT: Tensor, border: int) -> None:
         """Raises RequestError when keys in the cache would have to be turned anew."""
@@ -125,17 +142,6 @@ class Transformer(nn.Module):
                 f"model: the text comes to place {border}, from where LongRoPE turns all its places otherwise; "
                 "empty the cache (rewind to 0) and pass the whole text"
             )
-
-    def _embed(self, ids_BT: Tensor) -> Tensor:
-        try:
-            x_BTE = self.embedding(ids_BT)
-        except IndexError:
-            raise RequestError(
-                f"model: ids from {int(ids_BT.min())} to {int(ids_BT.max())}; they must be at least 0 and below the "
-                f"vocabulary, {self.config.vocabulary}"
-            ) from None
-        scale = self.config.embedding_scale
-        return x_BTE if scale is None else x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
 
     def _reach(self, ids_BT: Tensor, places_BT: Tensor) -> int:
         """A bound above the given places. Raises RequestError when they do not fit the ids or the context."""
@@ -155,65 +161,43 @@ class Transformer(nn.Module):
         return last + 1
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embedding.weight.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The weights' dtype."""
-        return self.embedding.weight.dtype
-
-    @property
-    def output_weight(self) -> Tensor:
-        """weight_VE of the output layer: the embedding matrix when tied (Press and Wolf 2017)."""
-        return self.embedding.weight if self.head is None else self.head.weight
+    def output(self) -> Embedding | Linear:
+        """The output layer: the embedding where it is tied (Press and Wolf 2017)."""
+        return self.embedding if self.head is None else self.head
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer, capped where the config says so."""
-        if self.encoder is not None:
-            return self.encoder.predict(x_BTE, self.output_weight)
-        logits_BTV = linear(x_BTE, self.output_weight)
-        cap = self.config.logit_softcap
-        return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
+        """logits_BTV: each place's product with the output layer."""
+        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
 
-    def own_mask(self, size: int | None) -> Mask:
-        """Causal, and the window if there is one; of an encoder the window alone, on both sides."""
-        if self.config.encoder is not None:
-            return FULL if size is None else band(size)
-        return causal() if size is None else causal() & window(size)
+    def _places(self, config: TransformerConfig) -> list[Site]:
+        return [Site(layer, stack=self.stack) for layer in range(config.layers)]
 
     def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads."""
-        return {site(self.config, layer): self.config.attention.heads for layer in range(self.config.layers)}
+        """What a pass shows, each with its number of query heads; 0 where it has none."""
+        sites = {Site(0, "embedding", self.stack): 0}
+        for layer in self.blocks:
+            sites |= cast(Block, layer).sites()
+        return sites
 
-    def cache(self, batch: int, capacity: int) -> Cache:
-        """An empty key-value cache in the weights' dtype, on their device. Raises OptionError for an encoder."""
-        needs_decoder(self.config, "a key-value cache")
-        weight = self.embedding.weight
-        return Cache(self.config, batch=batch, capacity=capacity, dtype=weight.dtype, device=weight.device)
+    def empty_state(self, batch: int, capacity: int) -> Cache:
+        """A key-value cache."""
+        a = self.config.attention
+        return Cache(
+            layers=self.config.layers,
+            kv_heads=a.kv_heads,
+            head_width=a.head_width,
+            batch=batch,
+            capacity=capacity,
+            dtype=self.dtype,
+            device=self.device,
+        )
 
+    def fresh(self, name: str) -> tuple[float, float]:
+        """As ``Network.fresh``; the parts that write to the residual stream are 1/sqrt(2 L) of the others' width.
 
-def skeleton(config: ModelConfig) -> Transformer:
-    """A model without memory for its weights (on the meta device), to be filled from a file."""
-    with torch.device("meta"):
-        return Transformer(config)
-
-
-def build(config: ModelConfig, *, seed: int) -> Transformer:
-    """A model with fresh weights: normal, 0.02 wide, the parts that write to the residual stream 1/sqrt(2 L) of it.
-
-    (Radford et al. 2019, 2.3.) Norm weights start at 1, biases at 0. The global random state is left as it was.
-    """
-    model = skeleton(config).to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
-        if "norm" in name and not name.endswith("bias"):
-            nn.init.constant_(parameter, 1 - config.norm.offset)
-        elif name.endswith("bias"):
-            nn.init.zeros_(parameter)
-        else:
-            writes = name.endswith(("out.weight", "down.weight"))
-            std = 0.02 / math.sqrt(2 * config.layers) if writes else 0.02
-            nn.init.normal_(parameter, std=std, generator=generator)
-    return model
+        (Radford et al. 2019, 2.3.)
+        """
+        mean, std = super().fresh(name)
+        if name.endswith(("out.weight", "down.weight")):
+            std /= math.sqrt(2 * self.config.layers)
+        return (mean - self.config.norm.offset if mean else mean), std

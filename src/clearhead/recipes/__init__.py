@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
-from clearhead.errors import ConfigError, OptionError, nearest
+from clearhead.errors import ConfigError, FolderError, OptionError, nearest
+from clearhead.files import read_bounded
 from clearhead.model.config import ModelConfig
-from clearhead.plain import from_dict
+from clearhead.plain import Tagged, from_dict
 from clearhead.training.config import TrainConfig
 
 Table = dict[str, Any]
+
+FILE_AT_MOST = 2**20  # bytes; a recipe has some hundred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,13 @@ def read(name: str) -> Table:
 def read_file(path: Path) -> Table:
     """A TOML file as nested tables. Raises OptionError when it cannot be read, is not UTF-8 or not TOML."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a byte-order mark at the start
+        text = read_bounded(path, FILE_AT_MOST).decode("utf-8-sig")  # Windows' editors begin with a byte-order mark
     except FileNotFoundError:
         raise OptionError(f"config: there is no file {path}") from None
     except OSError as fault:
         raise OptionError(f"config: {path} cannot be read: {fault.strerror}") from None
+    except FolderError as fault:
+        raise OptionError(f"config: {fault}") from None
     except UnicodeDecodeError as error:
         raise OptionError(f"config: {path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
     if "\0" in text:  # UTF-16 without its mark, of which ASCII is UTF-8 too
@@ -71,7 +76,7 @@ def read_file(path: Path) -> Table:
         )
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, or numbers or nesting beyond Python's limits
         raise OptionError(f"config: {path} is not TOML: {error}") from None
 
 
@@ -110,15 +115,34 @@ def resolved(table: Mapping[str, Any]) -> Recipe:
 
 def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") -> None:
     """Raises ConfigError for names that no recipe has, with the nearest, and for values in place of tables."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind, table)
     for name, value in table.items():
         if name not in hints:
             raise ConfigError(f"{where}{name}: unknown{nearest(name, hints)}")
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
-                parts = ", ".join(get_type_hints(hints[name]))
+                parts = ", ".join(_hints(hints[name], {}))
                 raise ConfigError(f"{where}{name}: {value!r} was given; it is a table with {parts}")
             check_names(cast(Table, value), hints[name], f"{where}{name}.")
+
+
+def _hints(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of a table of this config with their types; those of every kind where the table does not say its own.
+
+    (It may be one of several that are laid over one another.)
+    """
+    if not issubclass(kind, Tagged):
+        return _fields(kind)
+    own = kind.classes.get(str(table.get("kind")))
+    names: dict[str, Any] = {"kind": str}
+    for each in kind.classes.values() if own is None else [own]:
+        names = _fields(each) | names
+    return names
+
+
+def _fields(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {each.name: hints[each.name] for each in fields(cast(Any, kind))}
 
 
 def _folder() -> Any:

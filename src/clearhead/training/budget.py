@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from clearhead import machine
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Batch
 from clearhead.training import compiling
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
@@ -171,12 +171,12 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
     return f"{best}, the fastest measured for this model ({compared})"
 
 
-def shape(rung: int, vocabulary: int, context: int) -> ModelConfig:
+def shape(rung: int, vocabulary: int, context: int) -> DecoderConfig:
     """A Qwen 3 shape of one rung of the ladder."""
     layers, width = LADDER[rung]
     head_width = 32 if width <= 320 else 64
     heads = max(1, width // head_width)
-    return ModelConfig(
+    return DecoderConfig(
         vocabulary=vocabulary,
         context=context,
         layers=layers,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clearhead import machine
 from clearhead.errors import ConfigError
-from clearhead.model import Transformer
+from clearhead.model import Network
 from clearhead.text import Batch
 from clearhead.training.objective import next_token_loss
 
@@ -33,19 +33,19 @@ def refuses() -> str | None:
     return None
 
 
-def compiled(model: Transformer, batch: Batch, autocast: torch.autocast) -> Callable[..., Tensor]:
-    """``model.hidden`` compiled, forward and backward, by a pass over ``batch`` that leaves the model as it was.
+def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable[..., Tensor]:
+    """The model's call compiled, forward and backward, by a pass over ``batch`` that leaves the model as it was.
 
     Random numbers are drawn where the model has dropout. Raises ConfigError where torch.compile does not work.
     """
     if why := refuses():
         raise ConfigError(f"train.compile is true, and torch.compile does not work here: {why}; leave it out")
-    hidden: Callable[..., Tensor] = torch.compile(model.hidden)
+    run: Callable[..., Tensor] = torch.compile(model)
     training = model.training
     model.train()
     with autocast:
-        loss = next_token_loss(model, batch, hidden=hidden)
+        loss = next_token_loss(model, batch, run=run)
     loss.backward()
     model.zero_grad(set_to_none=True)
     model.train(training)
-    return hidden
+    return run

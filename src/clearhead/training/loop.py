@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from clearhead.errors import OptionError, TextError, TrainingError
-from clearhead.model import Transformer, needs_decoder
+from clearhead.model import Network, needs
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.training.checkpoint import Progress, State, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
@@ -70,7 +70,7 @@ class Clock:
 
 
 def fit(
-    model: Transformer,
+    model: Network,
     config: TrainConfig,
     train: Tokens,
     valid: Tokens,
@@ -88,7 +88,7 @@ def fit(
     TextError for texts that are too short, ConfigError when the model is to be compiled and cannot be, OptionError when
     the time is over before the first step.
     """
-    needs_decoder(model.config, "training here")
+    needs(model, "next tokens", "training here")
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
     context = window_of(config, model.config)
@@ -98,7 +98,7 @@ def fit(
     optimizer = Optimizer(model, config.optimizer)
     device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    hidden = compiled(model, windows.at(0), autocast) if config.compile else model.hidden
+    run = compiled(model, windows.at(0), autocast) if config.compile else model
     if state is None:
         torch.manual_seed(config.seed)
     else:
@@ -170,7 +170,7 @@ def fit(
         while behind < 1:
             rate = learning_rate(config, behind)
             with autocast:
-                loss = next_token_loss(model, windows.at(progress.step), hidden=hidden)
+                loss = next_token_loss(model, windows.at(progress.step), run=run)
             value = float(loss.detach())
             _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()
@@ -203,12 +203,12 @@ def fit(
         return Outcome(progress=progress, finished=True)
 
 
-def score_of(model: Transformer, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Score:
+def score_of(model: Network, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Score:
     """The model's score over a text in windows of its context (at most EVALUATED_AT_ONCE), or as given.
 
     Raises TextError for a text that cannot be scored, OptionError for a window or stride that cannot be.
     """
-    needs_decoder(model.config, "a score by next tokens")
+    needs(model, "next tokens", "a score by next tokens")
     _check_measurable(tokens)
     context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
     if not 1 <= context <= model.config.context:
@@ -234,7 +234,7 @@ def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
         )
 
 
-def _restore(model: Transformer, optimizer: Optimizer, state: State) -> None:
+def _restore(model: Network, optimizer: Optimizer, state: State) -> None:
     if differing := unlike(model.state_dict(), state.weights):
         raise TrainingError(f"the saved weights are not of the recipe's model: {', '.join(differing[:5])} differ")
     model.load_state_dict(state.weights)

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, documents
-from clearhead.model import Transformer
+from clearhead.model import Network
 from clearhead.text import NOT_COUNTED, Batch
-from clearhead.training.cross_entropy import linear_cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,26 +39,25 @@ class Score:
 
 
 def next_token_loss(
-    model: Transformer, batch: Batch, *, hidden: Callable[..., Tensor] | None = None, reduction: str = "mean"
+    model: Network, batch: Batch, *, run: Callable[..., Tensor] | None = None, reduction: str = "mean"
 ) -> Tensor:
     """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32 or wider.
 
-    ``hidden`` takes the place of the model's own method: what torch.compile made of it. ``reduction`` is "mean" over
-    the counted targets or "sum".
+    ``run`` takes the place of the model's own call: what torch.compile or another wrapper made of it. ``reduction`` is
+    "mean" over the counted targets or "sum".
     """
     device = model.device
     ids_BT = torch.from_numpy(batch.ids_BT).to(device)
-    targets_N = torch.from_numpy(batch.targets_BT).to(device).flatten()
+    targets_BT = torch.from_numpy(batch.targets_BT).to(device)
     mask: Mask = FULL
     if batch.documents_BT is not None:
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
-    x_BTE = (hidden or model.hidden)(ids_BT, mask=mask)
-    nats = linear_cross_entropy(x_BTE.flatten(0, 1), model.output_weight, targets_N, model.config.logit_softcap)
-    return nats if reduction == "sum" else nats / (targets_N >= 0).sum().clamp(min=1)
+    nats = (model if run is None else run)(ids_BT, targets_BT=targets_BT, mask=mask)
+    return nats if reduction == "sum" else nats / (targets_BT >= 0).sum().clamp(min=1)
 
 
 @torch.no_grad()
-def evaluate(model: Transformer, batches: Iterable[Batch], text_bytes: int) -> Score:
+def evaluate(model: Network, batches: Iterable[Batch], text_bytes: int) -> Score:
     """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
     training, nats, tokens = model.training, 0.0, 0
     model.eval()

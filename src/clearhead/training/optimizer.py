@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from clearhead import machine
 from clearhead.errors import TrainingError
-from clearhead.model import FEED_FORWARDS, Transformer
+from clearhead.model import Network
+from clearhead.model.parts.linear import Linear, Stack
 from clearhead.training.config import OptimizerConfig
 from clearhead.training.muon import Muon, Slab
 
 
 class Optimizer:
-    """Muon on the blocks' matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all."""
+    """Muon on the inner matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all."""
 
-    def __init__(self, model: Transformer, config: OptimizerConfig) -> None:
+    def __init__(self, model: Network, config: OptimizerConfig) -> None:
         self.config = config
         self.model = model
         slabs = list(matrices(model)) if config.kind == "muon" else []
@@ -90,21 +92,13 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
     return sorted(own.keys() ^ other.keys() | {name for name in shared if own[name].shape != other[name].shape})
 
 
-def matrices(model: Transformer) -> Iterator[Slab]:
-    """The blocks' matrices; the fused projections give one for each of their parts, the stacks one for each expert."""
-    a = model.config.attention
-    queries, keys = a.heads * a.head_width, a.kv_heads * a.head_width
-    _, gated = FEED_FORWARDS[model.config.feed_forward.kind]
-    for name, parameter in model.blocks.named_parameters():
-        if not name.endswith("weight") or parameter.dim() < 2:
+def matrices(model: Network) -> Iterator[Slab]:
+    """The matrices between embedding and output layer: each part of a fused one, of a stack those of each expert."""
+    for module in model.modules():
+        if not isinstance(module, Linear | Stack) or module is model.output:
             continue
-        rows = [parameter.shape[-2]]
-        if name.endswith("qkv.weight"):
-            rows = [queries, keys, keys]
-        elif name.endswith("up.weight") and gated:
-            rows = [parameter.shape[-2] // 2] * 2
-        for expert in range(len(parameter)) if parameter.dim() == 3 else (None,):
+        for expert in range(len(module.weight)) if isinstance(module, Stack) else (None,):
             start = 0
-            for count in rows:
-                yield Slab(parameter, start, count, expert)
+            for count in module.rows:
+                yield Slab(cast(nn.Parameter, module.weight), start, count, expert)
                 start += count

@@ -10,7 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from clearhead.errors import FolderError, WriteError
+from clearhead.errors import ConfigError, FolderError, WriteError
+from clearhead.files import FULL, read_bounded, updating
+from clearhead.plain import from_dict
+
+LOG_AT_MOST = 2**27  # bytes; 200,000 evaluations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,13 @@ Report = Stepped | Evaluated
 class Log:
     """log.jsonl, one line per report; opened at a known length, so that a resumed run has no line twice.
 
-    Raises FolderError when it cannot be written, or is shorter than that.
+    Raises FolderError when it cannot be written, is a link or no file, or is shorter than that.
     """
 
     def __init__(self, path: Path, length: int) -> None:
         self._path = path
         with self._told():
-            self._file = path.open("r+b" if path.exists() else "w+b")
+            self._file = updating(path)
             size = self._file.seek(0, os.SEEK_END)
             if size < length:
                 self._file.close()
@@ -86,24 +90,25 @@ class Log:
         try:
             yield
         except OSError as fault:
-            raise WriteError(f"{self._path}: cannot be written: {fault.strerror or fault}; free some space") from fault
+            way = "free some space" if fault.errno in FULL else "make it a file that you may write"
+            raise WriteError(f"{self._path}: cannot be written: {fault.strerror or fault}; {way}") from fault
 
 
 def read_log(path: Path) -> list[Report]:
     """The reports of a log.jsonl, in order; a line without its end, as a kill can leave it, is not one.
 
-    Raises FolderError when the file is missing or altered.
+    Raises FolderError when the file is missing, none, or altered.
     """
     kinds = {"stepped": Stepped, "evaluated": Evaluated}
     try:
-        *lines, _ = path.read_bytes().split(b"\n")
+        *lines, _ = read_bounded(path, LOG_AT_MOST).split(b"\n")
     except OSError as fault:
         raise FolderError(f"{path}: cannot be read: {fault.strerror}") from None
     reports: list[Report] = []
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
-            reports.append(kinds[values.pop("kind")](**values))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            reports.append(from_dict(kinds[values.pop("kind")], values))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError):
             raise FolderError(f"{path}: line {number} is altered; copy the file again from where it came") from None
     return reports

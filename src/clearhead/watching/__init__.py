@@ -2,7 +2,7 @@
 
 from clearhead.watching.edits import Ablate, Edit, Knockout, Scale
 from clearhead.watching.map import AttentionMap, Top
-from clearhead.watching.observation import Observation
 from clearhead.watching.record import Record, watch
+from clearhead.watching.text_record import TextRecord, Words
 
-__all__ = ["Ablate", "AttentionMap", "Edit", "Knockout", "Observation", "Record", "Scale", "Top", "watch"]
+__all__ = ["Ablate", "AttentionMap", "Edit", "Knockout", "Record", "Scale", "TextRecord", "Top", "Words", "watch"]

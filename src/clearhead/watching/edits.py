@@ -1,4 +1,10 @@
-"""Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied at the door."""
+"""Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied as the model runs.
+
+An edit names its site by layer, kind and stack. Kinds are attention over the own text (``self``) or another
+(``cross``), the ``feed_forward``, and the ``residual`` stream after the layer; the stack (``decoder``, ``encoder``) is
+named where a model has both. An edit acts on every text of a record unless it names one. Places are each text's own:
+padding is not counted.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +13,49 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex, cast
 
-import torch
 from torch import Tensor
 
-from clearhead.attend.mask import Mask, knockout
+from clearhead.attend.mask import Knocked, Mask
 from clearhead.attend.request import Request
 from clearhead.errors import WatchError, nearest, shown
 from clearhead.tap import Site
-from clearhead.watching.map import Call
+from clearhead.watching.passes import Call, Pass, Segment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Multiplies what one head gives to the residual stream by ``factor``."""
+    """Multiplies by ``factor`` what one head gives, or without ``head`` what the whole part adds (or the stream)."""
 
     layer: int
-    head: int
+    head: int | None = None
     factor: float
     kind: str = "self"
+    stack: str | None = None
+    text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "head")
+        _numbers(self, "layer", "head", "text")
         if not (isinstance(self.factor, Real) and math.isfinite(self.factor)):
             raise WatchError(f"{self}: factor is {shown(self.factor)}; it must be a finite number")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablate:
-    """Zeroes what one head gives (Michel et al. 2019). The weights in the record stay as they were computed."""
+    """Zeroes what one head gives (Michel et al. 2019), or without ``head`` what the whole part adds.
+
+    The weights in the record stay as they were computed.
+    """
 
     layer: int
-    head: int
+    head: int | None = None
     kind: str = "self"
+    stack: str | None = None
+    text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "head")
+        _numbers(self, "layer", "head", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +67,29 @@ class Knockout:
     key: int
     head: int | None = None
     kind: str = "self"
+    stack: str | None = None
+    text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "query", "key", *(() if self.head is None else ("head",)))
+        _numbers(self, "layer", "query", "key", "head", "text")
+        if self.query < 0 or self.key < 0:
+            raise WatchError(f"{self}: query is {self.query} and key {self.key}; places count from 0")
+
+
+Edit = Scale | Ablate | Knockout
+EDITS: dict[str, type[Edit]] = {"scale": Scale, "ablate": Ablate, "knockout": Knockout}
+OPTIONAL = ("head", "text")  # None: all
 
 
 def _numbers(edit: Edit, *names: str) -> None:
     for name in names:
+        value = getattr(edit, name)
+        if value is None and name in OPTIONAL:
+            continue
         try:
-            index(getattr(edit, name))
+            index(cast(SupportsIndex, value))
         except TypeError:
-            raise WatchError(f"{edit}: {name} is {shown(getattr(edit, name))}; it must be a whole number") from None
-
-
-Edit = Scale | Ablate | Knockout
-KINDS: dict[str, type[Edit]] = {"scale": Scale, "ablate": Ablate, "knockout": Knockout}
+            raise WatchError(f"{edit}: {name} is {shown(value)}; it must be a whole number") from None
 
 
 def to_dict(edit: Edit) -> dict[str, Any]:
@@ -78,93 +98,128 @@ def to_dict(edit: Edit) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Edit:
-    """The edit that ``to_dict`` wrote; raises WatchError for an unknown kind or field."""
+    """The edit that ``to_dict`` wrote; raises WatchError for an unknown name or field."""
     fields = dict(values)
-    kind = str(fields.pop("edit", ""))
-    if kind not in KINDS:
-        raise WatchError(f"edit: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    name = str(fields.pop("edit", ""))
+    if name not in EDITS:
+        raise WatchError(f"edit: there is no {name!r}{nearest(name, EDITS)}")
     try:
-        return KINDS[kind](**fields)
+        return EDITS[name](**fields)
     except TypeError as error:
-        raise WatchError(f"edit {kind!r}: {error}") from None
+        raise WatchError(f"edit {name!r}: {error}") from None
 
 
 def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
-    """Raises WatchError when an edit names a layer or head that the model's sites (site -> heads) do not have."""
+    """Raises WatchError when an edit names a site or head that the model's sites (site -> heads) do not have."""
     for edit in edits:
-        heads = next((n for site, n in sites.items() if (site.layer, site.kind) == (edit.layer, edit.kind)), None)
-        if heads is None:
-            known = ", ".join(str(site) for site in sites)
-            raise WatchError(f"{edit}: the model has no {edit.kind} attention in layer {edit.layer}; it has {known}")
+        found = [site for site in sites if _here(edit, site)]
+        if not found:
+            known = ", ".join(str(site) for site in sites if site.kind == edit.kind) or ", ".join(map(str, sites))
+            raise WatchError(f"{edit}: the model has no {edit.kind} in layer {edit.layer}; it has {known}")
+        if len(found) > 1:
+            raise WatchError(f"{edit}: {' and '.join(map(str, found))} are meant; name the stack")
+        heads = sites[found[0]]
+        if isinstance(edit, Knockout) and not found[0].attends:
+            raise WatchError(f"{edit}: {found[0]} reads no keys; knock out keys of an attention")
         if edit.head is not None and not 0 <= edit.head < heads:
-            raise WatchError(f"{edit}: layer {edit.layer} has {heads} heads, counted from 0")
+            raise WatchError(f"{edit}: {found[0]} has {heads} heads, counted from 0")
 
 
 def check_reached(edits: Sequence[Edit], seen: Mapping[Site, Sequence[Call]]) -> None:
-    """Raises WatchError for a knock-out that hid nothing in any text or head: of what no pass had, or of what the
-    query does not see in any case. ``seen`` holds the passes of every site.
+    """Raises WatchError for a knock-out that hid nothing: at a place that no text had, or that the query does not see.
 
-    An edit that changed nothing would be read as an edge without effect.
+    An edit that changed nothing would be read as an edge without effect. ``seen`` holds the calls of every site.
     """
     knocked = [edit for edit in edits if isinstance(edit, Knockout)]
     for edit in knocked:
-        reasons = [_unreached(edit, knocked, calls) for site, calls in seen.items() if _here(edit, site)]
+        reasons = [
+            _unreached(edit, knocked, calls, text)
+            for site, calls in seen.items()
+            if _here(edit, site)
+            for text in sorted({text for call in calls for text in call.seen.rows})
+            if edit.text in (None, text)
+        ]
         if reasons and all(reasons):
             raise WatchError(f"{edit}: {reasons[0]}")
 
 
-def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call]) -> str | None:
-    """Why the knock-out hid nothing in these passes, or None."""
-    first, places = calls[0].first_place, calls[-1].keys
-    if max(edit.query, edit.key) >= places:
+def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call], text: int) -> str | None:
+    """Why the knock-out hid nothing of a text, or None."""
+    found = [Segment(call, call.seen.rows.index(text)) for call in calls if text in call.seen.rows]
+    found = [each for each in found if each.count]
+    if not found:
+        return "no query of the text was watched; nothing was knocked out"
+    first, places = found[0].first_place, found[-1].keys
+    last = found[-1].first_place + found[-1].count - 1
+    if edit.query > last or edit.key >= places:
         return f"the text that was watched has the places 0 to {places - 1}; nothing was knocked out"
     if edit.query < first:
         return (
-            f"the watch saw the queries at places {first} to {places - 1}, those before were in the cache; "
+            f"the watch saw the queries at places {first} to {last}, those before were in the cache; "
             "nothing was knocked out; name one of these, or begin the watch with an empty cache"
         )
-    call = next(call for call in calls if edit.query < call.keys)
-    hidden = [part for one in knocked for part in _hides(one).parts]
-    given = Mask(tuple(part for part in call.mask.parts if part not in hidden))
-    row, (batch, heads) = edit.query - call.first_place, call.q_BHQD.shape[:2]
-    sees_BHQK = given.tile(
-        slice(row, row + 1),
-        batch=batch,
-        heads=heads,
-        queries=call.queries,
-        keys=call.keys,
-        device=call.q_BHQD.device,
-    ).expand(-1, heads, -1, -1)
-    sees_K = (sees_BHQK if edit.head is None else sees_BHQK[:, edit.head]).flatten(0, -2).any(0)
-    keys = [int(key) for key in sees_K.nonzero()]
+    each = next(each for each in found if edit.query < each.first_place + each.count)
+    hidden = {part for one in knocked for part in _hides(one, each.call.seen)}
+    given = replace(each.call, mask=Mask(tuple(part for part in each.call.mask.parts if part not in hidden)))
+    row = edit.query - each.first_place
+    heads = slice(0, each.call.q_BHQD.shape[1]) if edit.head is None else slice(edit.head, edit.head + 1)
+    sees_1HQK = Segment(given, each.row).visible(slice(row, row + 1), heads).expand(-1, -1, -1, each.keys)
+    keys = [int(key) for key in sees_1HQK.flatten(0, -2).any(0).nonzero()]
     if edit.key in keys:
         return None
     sees = f"it sees {len(keys)} of {places} keys, at places {keys[0]} to {keys[-1]}" if keys else "it sees no key"
     return f"the mask hides this key from this query in any case: {sees}; nothing was knocked out; name a key it sees"
 
 
-def before(edits: Iterable[Edit], request: Request) -> Request:
+def before(edits: Iterable[Edit], request: Request, seen: Pass) -> Request:
     """The request with this site's knock-outs joined to its mask."""
     for edit in edits:
         if isinstance(edit, Knockout) and _here(edit, request.site):
-            request = replace(request, mask=request.mask & _hides(edit))
+            request = replace(request, mask=request.mask & Mask(_hides(edit, seen)))
     return request
 
 
-def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor) -> Tensor:
-    """The heads' outputs with this site's ablations and scalings; the given tensor when there are none."""
-    here = [edit for edit in edits if not isinstance(edit, Knockout) and _here(edit, site)]
+def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor, seen: Pass) -> Tensor:
+    """The heads' outputs with this site's ablations and scalings of heads; the given tensor when there are none."""
+    here = [e for e in edits if not isinstance(e, Knockout) and e.head is not None and _here(e, site)]
     if not here:
         return o_BHQD
-    factor_H = torch.ones(o_BHQD.shape[1], dtype=o_BHQD.dtype, device=o_BHQD.device)
+    factor_BH = o_BHQD.new_ones(o_BHQD.shape[:2])
     for edit in here:
-        factor_H[edit.head] *= edit.factor if isinstance(edit, Scale) else 0.0
-    return o_BHQD * factor_H.view(1, -1, 1, 1)
+        factor_BH[_rows(edit, seen), edit.head] *= _factor(edit)
+    return o_BHQD * factor_BH[:, :, None, None]
 
 
-def _hides(edit: Knockout) -> Mask:
-    return knockout([(edit.query, edit.key)], edit.head)
+def part(edits: Iterable[Edit], site: Site, x_BTE: Tensor, seen: Pass) -> Tensor:
+    """What a part adds, or the stream, with this site's ablations and scalings of the whole."""
+    for edit in edits:
+        if not isinstance(edit, Knockout) and edit.head is None and _here(edit, site):
+            factor_B = x_BTE.new_ones(len(x_BTE))
+            factor_B[_rows(edit, seen)] = _factor(edit)
+            x_BTE = x_BTE * factor_B[:, None, None]
+    return x_BTE
+
+
+def _factor(edit: Scale | Ablate) -> float:
+    return edit.factor if isinstance(edit, Scale) else 0.0
+
+
+def _rows(edit: Edit, seen: Pass) -> list[int]:
+    """The batch rows that an edit acts on."""
+    return [row for row, text in enumerate(seen.rows) if edit.text in (None, text)]
+
+
+def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
+    """The part of a mask that a knock-out is, its places counted from where each row's text begins."""
+    starts = tuple(
+        start if edit.text in (None, text) else None for text, (start, _) in zip(seen.rows, seen.spans, strict=True)
+    )
+    if all(start == 0 for start in starts):
+        starts = ()
+    elif all(start is None for start in starts):
+        return ()
+    return (Knocked(((edit.query, edit.key),), edit.head, starts),)
 
 
 def _here(edit: Edit, site: Site) -> bool:
-    return (edit.layer, edit.kind) == (site.layer, site.kind)
+    return (edit.layer, edit.kind) == (site.layer, site.kind) and edit.stack in (None, site.stack)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import index
 from typing import Literal, NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
 
-from clearhead.attend.mask import Mask
 from clearhead.attend.request import logits, shares
-from clearhead.attend.score import Score
 from clearhead.errors import WatchError
 from clearhead.tap import Site
+from clearhead.watching.passes import Segment
 
 # Weights computed at a time: 2**20 float32 numbers are 4 MB, and a block of rows is one matrix product.
 BLOCK = 2**20
@@ -29,33 +27,6 @@ class Top(NamedTuple):
     keys: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
-    """What one passage through the door had: references, no copies."""
-
-    q_BHQD: Tensor
-    k_BGKD: Tensor
-    mask: Mask
-    score: Score
-    site: Site
-    backend: str
-
-    @property
-    def queries(self) -> int:
-        """Number of query rows."""
-        return self.q_BHQD.shape[2]
-
-    @property
-    def keys(self) -> int:
-        """Number of key places."""
-        return self.k_BGKD.shape[2]
-
-    @property
-    def first_place(self) -> int:
-        """The key place of query row 0."""
-        return self.keys - self.queries
-
-
 class AttentionMap:
     """The weights of one head for one text, of shape (Q, K); rows sum to 1, or are zero where no key is visible.
     With an attention sink (``Score.sinks_H``) a row sums to less: the rest is its ``mass_on_sink``.
@@ -64,20 +35,19 @@ class AttentionMap:
     bfloat16 the fused kernels round the weights once more before they meet v.
     """
 
-    def __init__(self, calls: Sequence[Call], *, text: int, head: int) -> None:
-        self._calls = calls
-        self._text = text
+    def __init__(self, segments: Sequence[Segment], *, head: int) -> None:
+        self._segments = segments
         self._head = head
 
     @property
     def shape(self) -> tuple[int, int]:
         """(queries, keys)."""
-        return sum(call.queries for call in self._calls), self._calls[-1].keys
+        return sum(each.count for each in self._segments), self._segments[-1].keys
 
     @property
     def site(self) -> Site:
         """Where in the model the map comes from."""
-        return self._calls[0].site
+        return self._segments[0].call.site
 
     @property
     def head(self) -> int:
@@ -87,7 +57,7 @@ class AttentionMap:
     @property
     def first_place(self) -> int:
         """The key place of query row 0 (0 unless the watch began in the middle of a cached text)."""
-        return self._calls[0].first_place
+        return self._segments[0].first_place
 
     def __repr__(self) -> str:
         return f"AttentionMap({self.site}, head {self._head}, shape {self.shape})"
@@ -128,7 +98,7 @@ class AttentionMap:
     @property
     def has_sink(self) -> bool:
         """True when a part of every row lies on an attention sink, which is no key (``Score.sinks_H``)."""
-        return any(call.score.sinks_H is not None for call in self._calls)
+        return any(each.call.score.sinks_H is not None for each in self._segments)
 
     def mass_on_sink(self, row: SupportsIndex | None = None) -> Tensor:
         """Weight of every row on the head's attention sink (Q,), or of one row (): what its keys leave of 1.
@@ -206,38 +176,39 @@ class AttentionMap:
     def _blocks(self, asked: slice) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """(query rows, their weights_QK over all keys, and what lies on the sink, sunk_Q), a block at a time."""
         K, start = self.shape[1], 0
-        for call in self._calls:
-            first, last = max(asked.start, start), min(asked.stop, start + call.queries)
-            step = max(1, BLOCK // call.keys)
+        for each in self._segments:
+            first, last = max(asked.start, start), min(asked.stop, start + each.count)
+            step = max(1, BLOCK // each.keys)
             for row in range(first, last, step):
                 stop = min(row + step, last)
-                weights_QK, sunk_Q = self._weights(call, slice(row - start, stop - start))
-                later = K - call.keys  # places that came after this pass
+                weights_QK, sunk_Q = self._weights(each, slice(row - start, stop - start))
+                later = K - each.keys  # places that came after this pass
                 weights_QK = torch.nn.functional.pad(weights_QK, (0, later)) if later else weights_QK
                 yield slice(row, stop), weights_QK, sunk_Q
-            start += call.queries
+            start += each.count
 
-    def _weights(self, call: Call, rows: slice) -> tuple[Tensor, Tensor]:
-        """Those of some of the call's query rows, and what lies on the sink, on the CPU."""
-        text, head = self._text, self._head
+    def _weights(self, segment: Segment, rows: slice) -> tuple[Tensor, Tensor]:
+        """Those of some of the segment's queries, and what lies on the sink, on the CPU."""
+        call, head, b = segment.call, self._head, segment.row
         group = head // (call.q_BHQD.shape[1] // call.k_BGKD.shape[1])
+        first = segment.queries.start + rows.start
         s_11QK = logits(
-            call.q_BHQD[text : text + 1, head : head + 1, rows],
-            call.k_BGKD[text : text + 1, group : group + 1],
+            call.q_BHQD[b : b + 1, head : head + 1, first : segment.queries.start + rows.stop],
+            call.k_BGKD[b : b + 1, group : group + 1, segment.start : segment.start + segment.keys],
             call.mask,
             call.score,
-            first_place=call.first_place + rows.start,
-            first_text=text,
+            first_place=call.first_cell + first,
+            first_row=b,
             first_head=head,
+            first_key=segment.start,
         )
         sinks_H = call.score.sinks_H
         p_11QK, sunk_11Q1 = shares(s_11QK, None if sinks_H is None else sinks_H[head : head + 1])
         weights_QK = p_11QK[0, 0].cpu()
         if bool(weights_QK.isnan().any()):
             raise WatchError(f"{self!r}: the logits are not finite; the model's queries or keys hold NaN or infinity")
-        return weights_QK, weights_QK.new_zeros(weights_QK.shape[0]) if sunk_11Q1 is None else sunk_11Q1[
-            0, 0, :, 0
-        ].cpu()
+        sunk_Q = weights_QK.new_zeros(len(weights_QK)) if sunk_11Q1 is None else sunk_11Q1[0, 0, :, 0].cpu()
+        return weights_QK, sunk_Q
 
 
 def _span(asked: Index, size: int, axis: str) -> slice:

@@ -1,94 +1,106 @@
-"""Watching: what the door keeps while somebody looks, and where to find it afterwards."""
+"""Watching: what is kept while somebody looks, and where to find it afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from operator import index
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
-from clearhead.attend.mask import Mask
+from clearhead import tap
 from clearhead.attend.request import Request
-from clearhead.errors import WatchError
-from clearhead.tap import Site, watched_by
+from clearhead.errors import OptionError, WatchError, nearest
+from clearhead.tap import Site, Spans
 from clearhead.watching import edits as editing
 from clearhead.watching.edits import Edit
-from clearhead.watching.map import AttentionMap, Call
+from clearhead.watching.map import AttentionMap
+from clearhead.watching.passes import Call, Pass
+from clearhead.watching.text_record import TextRecord, Words
+
+# What can be kept of a pass beside queries and keys.
+KEPT = ("heads", "parts", "residual")
 
 
 class Watchable(Protocol):
-    """A model that can tell where it attends."""
+    """A model that can tell what it shows."""
 
     def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads."""
+        """Every site with its number of query heads; 0 where it has none."""
         ...
 
 
 class Record:
     """References to the queries, keys, masks and score rules of the watched passes; no weights.
 
-    ``record[layer, head]`` is an attention map. ``tokens`` are the labels of the places, set by who knows the text.
+    ``record[layer, head]`` is the attention map of a record of one text. Of several, ``record[text]`` is what it holds
+    of one: texts count in the order of their passes, or as who made them numbered them.
+    ``words`` is what is known of each text's tokens, set by who knows them; ``model`` a name for headings.
     """
 
-    def __init__(self, sites: dict[Site, int]) -> None:
+    def __init__(self, sites: dict[Site, int], *, edits: Sequence[Edit] = (), keep: Collection[str] = ()) -> None:
         self.sites = sites
-        self.tokens: list[str] = []
+        self.edits = tuple(edits)
+        self.keep = frozenset(keep)
+        self.words: dict[int, Words] = {}
+        self.model: str | None = None
         self._calls: dict[Site, list[Call]] = {}
+        self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
+        self._passes: list[Pass] = []
+        self._sites_seen: set[Site] = set()  # in the last pass
+        self._known: dict[int, int] = {}  # places of each text
+        self._next = 0  # the first number that no text has
+        self._rows_of: WeakKeyDictionary[object, tuple[int, ...]] = WeakKeyDictionary()  # texts, by their model's state
 
     def __repr__(self) -> str:
-        seen = f"{sum(1 for _ in self)} heads, {self.nbytes() / 1e6:.1f} MB" if self._calls else "nothing seen"
-        return f"Record({seen})"
+        if not self._calls:
+            return "Record(nothing seen)"
+        several = f"{len(self)} texts, " if len(self) > 1 else ""
+        return f"Record({several}{sum(1 for _ in self)} heads, {self.nbytes() / 1e6:.1f} MB)"
 
-    def keep(self, request: Request, backend: str) -> None:
-        """Called by the door. A second call at a site must go on where the first ended (a key-value cache)."""
-        heads = request.q_BHQD.shape[1]
-        q_BHQD, k_BGKD = _references(request)
-        if self.sites.get(request.site) != heads:
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self._known)
+
+    @property
+    def texts(self) -> list[int]:
+        """The numbers of the texts, in order."""
+        return sorted(self._known)
+
+    def __getitem__(self, place: object) -> TextRecord | AttentionMap | list[AttentionMap]:
+        """``record[text]`` is what it holds of one text; ``record[layer, head]`` a map, where there is only one."""
+        if isinstance(place, tuple):
+            return self.only()[place]
+        try:
+            text = index(place)  # pyright: ignore[reportArgumentType]
+        except TypeError:
             raise WatchError(
-                f"{request.site}: a pass with {heads} heads here was made under a watch on a model that has "
-                f"{self.sites.get(request.site, 'no attention')} here; inside the block, call only the watched model"
-            )
-        call = Call(
-            q_BHQD,
-            k_BGKD,
-            Mask(request.mask.parts),  # without the kernel's array, which the request's mask holds on to
-            request.score.copied(),
-            request.site,
-            backend,
-        )
-        calls = self._calls.setdefault(request.site, [])
-        if calls and (call.first_place != calls[-1].keys or call.q_BHQD.shape[0] != calls[-1].q_BHQD.shape[0]):
+                f"record: {place!r} was asked for; name a text by its number, record[1], or a map, record[layer, head]"
+            ) from None
+        if text < 0:
+            text = self.texts[text] if -text <= len(self.texts) else text
+        if not self._known:
+            raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
+        if text not in self._known:
+            raise WatchError(f"record: text {text} was asked for; it holds {_listed(self.texts) or 'none'}")
+        return TextRecord(self, text)
+
+    def only(self) -> TextRecord:
+        """What it holds of its one text. Raises WatchError when there are several, or none."""
+        if not self._known:
+            raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
+        if len(self._known) > 1:
             raise WatchError(
-                f"{request.site}: a second pass was made under one watch ({call.queries} queries over {call.keys} keys "
-                f"after {calls[-1].keys} keys); use one `with watch(...)` for each pass, or continue with a cache"
+                f"record: it holds the texts {_listed(self.texts)}; name one, record[{self.texts[0]}], and a map of "
+                "it, record[text][layer, head]"
             )
-        calls.append(call)
+        return TextRecord(self, self.texts[0])
 
-    def __getitem__(self, place: tuple[int, int]) -> AttentionMap:
-        """The map of ``record[layer, head]`` for the first text of the batch; see ``map`` for the others."""
-        if not (isinstance(place, tuple) and len(place) == 2):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise WatchError(f"record: {place!r} was asked for; name a map by two numbers, record[layer, head]")
-        layer, head = place
-        found = [site for site in self._calls if site.layer == layer]
-        if len(found) != 1:
-            held = ", ".join(str(site) for site in self._calls) or "nothing"
-            fault = "more than one attention" if found else "no attention"
-            raise WatchError(f"record: {fault} in layer {layer}; it holds {held}; name one with record.map(site, head)")
-        return self.map(found[0], head)
-
-    def map(self, site: Site, head: int, text: int = 0) -> AttentionMap:
-        """The attention map (Q, K) of one head at one site, for one text of the batch."""
-        if site not in self._calls:
-            raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._calls))}")
-        calls = self._calls[site]
-        batch, heads = calls[0].q_BHQD.shape[:2]
-        if not 0 <= head < heads:
-            raise WatchError(f"record: {site} has {heads} heads, counted from 0; {head} was asked for")
-        if not 0 <= text < batch:
-            raise WatchError(f"record: the batch held {batch} texts, counted from 0; {text} was asked for")
-        return AttentionMap(calls, text=text, head=head)
+    def map(self, site: Site, head: int, text: int | None = None) -> AttentionMap:
+        """The attention map (Q, K) of one head at one site, of one text; which, may be left out where there is one."""
+        return (self.only() if text is None else self[text]).map(site, head)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
     def __iter__(self) -> Iterator[tuple[Site, int]]:
         """Every (site, head) that was seen."""
@@ -104,55 +116,163 @@ class Record:
         """What passed each site, in order."""
         return self._calls
 
+    def kept(self, site: Site, what: str, text: int) -> list[Tensor]:
+        """What was kept of a text at a site, pass by pass, places along the second axis from the end."""
+        found = self._shown.get((site, what), [])
+        return [x[row, ..., seen.own(row), :] for seen, x in found for row, n in enumerate(seen.rows) if n == text]
+
     def nbytes(self) -> int:
-        """Bytes the record keeps alive: each query and key storage once."""
-        kept = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
-        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
+        """Bytes the record keeps alive: each storage once."""
+        held = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
+        held += [x for shown in self._shown.values() for _, x in shown]
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
         return sum(storages.values())
 
+    # What the tap tells.
 
-def _references(request: Request) -> tuple[Tensor, Tensor]:
-    """q_BHQD and k_BGKD for the record: the tensors themselves, or copies where those would keep more alive.
+    def reserve(self, first: int, count: int) -> int:
+        """The first of ``count`` numbers that no text has, at least ``first``."""
+        first = max(first, self._next)
+        self._next = first + count
+        return first
 
-    Views of one fused projection would hold its values too; queries and keys that were turned or normalised together
-    lie alone. Keys that lie elsewhere are a cache, which is shared.
-    """
-    q_BHQD, k_BGKD = request.q_BHQD.detach(), request.k_BGKD.detach()
-    projection = q_BHQD.untyped_storage()
-    together = k_BGKD.untyped_storage().data_ptr() == projection.data_ptr()
-    if projection.nbytes() > q_BHQD.nbytes + (k_BGKD.nbytes if together else 0):
-        q_BHQD = q_BHQD.clone()
-        k_BGKD = k_BGKD.clone() if together else k_BGKD
-    return q_BHQD, k_BGKD
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
+        """A pass over texts that are new or, with a state, go on.
 
+        Raises WatchError when it leaves places of a text out.
+        """
+        rows = tap.numbered()
+        if rows is None:
+            known = None if state is None else self._rows_of.get(state)
+            rows = tuple(range(self.reserve(0, len(spans)), self._next)) if known is None else known
+        if len(rows) != len(spans):
+            raise WatchError(f"record: a pass of {len(spans)} batch rows goes on with {len(rows)} texts")
+        if state is not None:
+            self._rows_of[state] = rows
+        self._begin(Pass(rows, queries, first, spans))
 
-@dataclass(frozen=True)
-class Watch:
-    """A record that is being filled and the edits in force with it."""
-
-    record: Record
-    edits: tuple[Edit, ...]
+    def _begin(self, seen: Pass) -> None:
+        for row, text in enumerate(seen.rows):
+            before, known = seen.before(row), self._known.get(text, seen.before(row))
+            if before > known:
+                raise WatchError(
+                    f"record: a pass begins at place {before} of text {text}, of which {known} places were watched; "
+                    "watch every pass of a text"
+                )
+            if before < known:
+                self._forget(text, before)
+            self._known[text] = seen.places[row]
+            self._next = max(self._next, text + 1)
+        self._passes.append(seen)
+        self._sites_seen = set()
 
     def before(self, request: Request) -> Request:
         """The request with this site's knock-outs."""
-        return editing.before(self.edits, request)
+        if self.sites.get(request.site) != request.q_BHQD.shape[1]:
+            raise WatchError(
+                f"{request.site}: a pass with {request.q_BHQD.shape[1]} heads here was made under a watch on a model "
+                f"that has {self.sites.get(request.site, 'no attention')} here; inside the block, call only the "
+                "watched model"
+            )
+        return editing.before(self.edits, request, self._at(request))
 
     def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
-        """The heads' outputs with this site's ablations and scalings."""
-        self.record.keep(request, backend)
-        return editing.after(self.edits, request.site, o_BHQD)
+        """The heads' outputs with this site's edits."""
+        seen = self._at(request)
+        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
+        self._sites_seen.add(request.site)
+        o_BHQD = editing.after(self.edits, request.site, o_BHQD, seen)
+        if "heads" in self.keep:
+            self._shown.setdefault((request.site, "heads"), []).append((seen, o_BHQD.detach()))
+        return o_BHQD
+
+    def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
+        """What a part adds, or the stream, with this site's edits."""
+        seen = self._passes[-1]
+        x_BTE = editing.part(self.edits, site, x_BTE, seen)
+        if ("residual" if site.kind in ("residual", "embedding") else "parts") in self.keep:
+            self._shown.setdefault((site, "part"), []).append((seen, x_BTE.detach()))
+        return x_BTE
+
+    def rewound(self, state: object, length: int) -> None:
+        """The state's cells from ``length`` on are forgotten."""
+        rows = self._rows_of.get(state, ())
+        last = next((seen for seen in reversed(self._passes) if seen.rows == rows), None)
+        if last is not None:
+            for (start, _), text in zip(last.spans, rows, strict=True):
+                self._forget(text, max(0, length - start))
+
+    def selected(self, state: object, rows: Sequence[int]) -> None:
+        """The state goes on with some of its batch rows."""
+        if state in self._rows_of:
+            self._rows_of[state] = tuple(self._rows_of[state][row] for row in rows)
+
+    def _at(self, request: Request) -> Pass:
+        """The pass that a request is part of; one that no model announced begins with its first request.
+
+        Such a pass goes on with the texts of the last one where it begins at the place that one ended at.
+        """
+        B, _, Q, _ = request.q_BHQD.shape
+        K = request.k_BGKD.shape[2]
+        seen = self._passes[-1] if self._passes else None
+        if seen is None or request.site in self._sites_seen or (len(seen.rows), seen.queries) != (B, Q):
+            two = request.site.kind == "cross" or Q > K
+            first = 0 if two else K - Q
+            if first and seen is not None and (first != seen.first + seen.queries or len(seen.rows) != B):
+                raise WatchError(
+                    f"record: a pass of {B} batch rows begins at place {first}, after one of {len(seen.rows)} that "
+                    f"ended at place {seen.first + seen.queries}; under one watch, go on with its cache or begin a "
+                    "text anew"
+                )
+            going_on = seen.rows if first and seen is not None else range(self.reserve(0, B), self._next)
+            rows = tap.numbered() or going_on
+            self._begin(Pass(tuple(rows), Q, first, ((0, Q),) * B if two else request.mask.spans(B, K)))
+        return self._passes[-1]
+
+    def _forget(self, text: int, places: int) -> None:
+        """Leaves so many places of a text, and nothing of passes of which none is left."""
+        for seen in reversed(self._passes):
+            if text in seen.rows:
+                seen.forget(text, places)
+                self._known[text] = min(self._known[text], places)
+                if seen.before(seen.rows.index(text)) <= places:
+                    break
+        while self._passes and self._passes[-1].forgotten:
+            gone = self._passes.pop()
+            for calls in self._calls.values():
+                if calls and calls[-1].seen is gone:
+                    calls.pop()
+            for shown in self._shown.values():
+                if shown and shown[-1][0] is gone:
+                    shown.pop()
+        self._calls = {site: calls for site, calls in self._calls.items() if calls}
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 @contextmanager
-def watch(model: Watchable, edits: Sequence[Edit] = ()) -> Generator[Record]:
+def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collection[str] = ()) -> Generator[Record]:
     """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
 
-    Raises WatchError when an edit names a layer or head the model does not have, and at the end of the block for a
-    knock-out that hid nothing: at a place that the text did not have, or that the query does not see in any case.
+    keep: what is kept beside queries and keys, names in one string or several: ``heads``, each head's output before the
+    output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``, the
+    stream before the first layer and after each.
+
+    Watches nest: every one of them keeps the pass, and all their edits act, the outermost first.
+
+    Raises WatchError when an edit names a layer, head or part the model does not have, and at the end of the block for
+    a knock-out that hid nothing: at a place that no text had, or that the query does not see in any case. Raises
+    OptionError for a name to keep that there is not.
     """
+    names = keep.split() if isinstance(keep, str) else list(keep)
+    for name in names:
+        if name not in KEPT:
+            raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
     sites, edits = model.sites(), tuple(edits)
     editing.check(edits, sites)
-    record = Record(sites)
-    with watched_by(Watch(record, edits)):
+    record = Record(sites, edits=edits, keep=names)
+    with tap.watched_by(record):
         yield record
     editing.check_reached(edits, record.calls())

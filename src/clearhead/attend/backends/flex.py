@@ -29,8 +29,6 @@ def refuses(request: Request) -> list[str]:
         why.append(f"heads of width {request.q_BHQD.shape[3]} are too narrow for this kernel, which needs 16")
     if request.q_BHQD.dtype == torch.float64:
         why.append("float64 is not in this kernel")
-    if request.dropout:
-        why.append("dropout is not in this kernel")
     Q, K = request.q_BHQD.shape[2], request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
     if request.score.plain and (not mask.parts or (mask == CAUSAL and Q == K)):
@@ -59,11 +57,10 @@ def attention(request: Request, kernel: Callable[..., Any]) -> Tensor:
     """o_BHQD by FlexAttention, given its compiled or eager form (the eager one is dense, for tests)."""
     q_BHQD = request.q_BHQD
     Q, K = q_BHQD.shape[2], request.k_BGKD.shape[2]
-    before = K - Q
     score, mask = request.score, request.mask.needed(Q, K)
 
     def score_mod(s: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        return score.apply(s, h, q + before, k)
+        return score.capped(s)
 
     key = (NAME, q_BHQD.shape, K, q_BHQD.device)
     sinks_H = score.sinks_H
@@ -71,7 +68,7 @@ def attention(request: Request, kernel: Callable[..., Any]) -> Tensor:
         q_BHQD,
         request.k_BGKD,
         request.v_BGKD,
-        score_mod=None if score.softcap is None and score.slopes_H is None else score_mod,
+        score_mod=None if score.softcap is None else score_mod,
         block_mask=mask.rendered(key, lambda: _block_mask(request, mask)) if mask.parts else None,
         scale=score.factor(q_BHQD.shape[3]),
         enable_gqa=request.group > 1,
@@ -112,7 +109,7 @@ def _kind(request: Request) -> Hashable:
     score, (Q, K) = request.score, (q_BHQD.shape[2], k_BGKD.shape[2])
     return (
         tuple(type(part) for part in request.mask.needed(Q, K).parts),
-        (score.scale, score.softcap, score.slopes_H is None, score.sinks_H is None),
+        (score.scale, score.softcap, score.sinks_H is None),
         (request.group, q_BHQD.shape[3], v_BGKD.shape[3], q_BHQD.dtype, q_BHQD.device),
         (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *(t.requires_grad for t in given)),
     )

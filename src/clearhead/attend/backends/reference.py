@@ -34,8 +34,6 @@ def _rows(request: Request, rows: slice) -> Tensor:
     first_place = k_BGKD.shape[2] - q_BHQD.shape[2] + rows.start
     s_BHQK = logits(q_BHQD[:, :, rows], k_BGKD, request.mask, request.score, first_place=first_place)
     p_BHQK = weights(s_BHQK, request.score.sinks_H)
-    if request.dropout:
-        p_BHQK = torch.nn.functional.dropout(p_BHQK, request.dropout)
     p_BGRQK = p_BHQK.unflatten(1, (-1, request.group))
     with torch.autocast(q_BHQD.device.type, enabled=False):
         return (p_BGRQK @ v_BGKD.to(p_BHQK.dtype).unsqueeze(2)).flatten(1, 2).to(q_BHQD.dtype)

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from clearhead.attend.backends.sinks import FlashWithSinks
 from clearhead.attend.mask import CAUSAL, Mask
-from clearhead.attend.request import Request, wide
+from clearhead.attend.request import Request
 
 NAME: str = "sdpa"
 
@@ -19,20 +19,15 @@ ARRAY_LIMIT = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Reasons: soft caps are not in the kernel, sinks on CPU only; some options would fall back to a T x T product."""
+    """Reasons: no soft caps, sinks on CPU only, and there values as wide as keys (others become a T x T product)."""
     why: list[str] = []
     score, device = request.score, request.q_BHQD.device.type
     if score.softcap is not None:
         why.append("soft caps are not in this kernel")
     if score.sinks_H is not None and device != "cpu":
         why.append(f"on {device.upper()} its kernels have no attention sinks")
-    if device == "cpu":
-        if request.dropout:
-            why.append("its CPU kernel has no dropout")
-        if request.v_BGKD.shape[3] != request.q_BHQD.shape[3]:
-            why.append("its CPU kernel needs values as wide as keys")
-        if score.slopes_H is not None and score.slopes_H.requires_grad:
-            why.append("its CPU kernel gives slopes no gradient")
+    if device == "cpu" and request.v_BGKD.shape[3] != request.q_BHQD.shape[3]:
+        why.append("its CPU kernel needs values as wide as keys")
     return why
 
 
@@ -48,15 +43,13 @@ def run(request: Request) -> Tensor:
     K = request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
     causal = mask == CAUSAL and Q == K
-    if request.score.slopes_H is None and (causal or not mask.parts):
+    if causal or not mask.parts:
         return _kernel(request, request.q_BHQD, None, causal)
-    has_slopes = request.score.slopes_H is not None
-    per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") or has_slopes else 1) * K
-    step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") or has_slopes else Q
+    per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") else 1) * K
+    step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") else Q
     blocks = [slice(start, min(start + step, Q)) for start in range(0, Q, step)]
-    # Kept for the next layer: what the mask alone decides (slopes can be moved), if it is one block or if the backward
-    # pass will hold it in any case.
-    if not has_slopes and (step == Q or request.q_BHQD.requires_grad):
+    # Kept for the next layer: one block, or as many as the backward pass holds in any case.
+    if step == Q or request.q_BHQD.requires_grad:
         key = (NAME, step, request.q_BHQD.shape, K, request.q_BHQD.dtype, request.q_BHQD.device)
         arrays = request.mask.rendered(key, lambda: [_added(request, mask, rows) for rows in blocks])
     else:
@@ -71,23 +64,19 @@ def _block(request: Request, rows: slice, added_BHQK: Tensor, sees_BHQ1: Tensor 
 
 
 def _added(request: Request, mask: Mask, rows: slice) -> tuple[Tensor, Tensor | None]:
-    """What the kernel adds to its logits (0 or the bias where visible, else -inf), and which rows see a key.
+    """What the kernel adds to its logits (0 where visible, else -inf), and which rows see a key.
 
     A row without keys is 0/0 in some kernels and in their gradients: here it sees all keys, and the second tensor
     (None when there is no such row) zeroes it afterwards.
     """
     (B, H, Q, _), K = request.q_BHQD.shape, request.k_BGKD.shape[2]
-    dtype, device, score = request.q_BHQD.dtype, request.q_BHQD.device, request.score
+    dtype, device = request.q_BHQD.dtype, request.q_BHQD.device
     visible_BHQK = mask.tile(rows, batch=B, heads=H, queries=Q, keys=K, device=device)
     sees_BHQ1 = visible_BHQK.any(dim=-1, keepdim=True)
-    h = torch.arange(H, device=device).view(1, -1, 1, 1)
-    q = torch.arange(rows.start, rows.stop, device=device).view(1, 1, -1, 1) + (K - Q)
-    k = torch.arange(K, device=device).view(1, 1, 1, -1)
-    bias = score.apply(torch.zeros((), dtype=wide(dtype), device=device), h, q, k)
     hidden_BHQK = ~visible_BHQK & sees_BHQ1
-    added_BHQK = bias.expand(torch.broadcast_shapes(bias.shape, hidden_BHQK.shape)).masked_fill(hidden_BHQK, -torch.inf)
+    added_BHQK = torch.zeros(hidden_BHQK.shape, dtype=dtype, device=device).masked_fill_(hidden_BHQK, -torch.inf)
     all_see = not torch.compiler.is_compiling() and bool(sees_BHQ1.all())  # a compiler cannot branch on a tensor
-    return added_BHQK.to(dtype), None if all_see else sees_BHQ1
+    return added_BHQK, None if all_see else sees_BHQ1
 
 
 def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal: bool) -> Tensor:
@@ -100,7 +89,6 @@ def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal:
         request.k_BGKD,
         request.v_BGKD,
         attn_mask=added_BHQK,
-        dropout_p=request.dropout,
         is_causal=causal,
         scale=request.score.factor(q_BHQD.shape[3]),
         enable_gqa=request.group > 1,

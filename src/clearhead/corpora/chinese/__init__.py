@@ -1,58 +1,57 @@
-"""The Chinese world: its people, places, things, rules and plots joined into one grammar."""
+"""The Chinese world: rules, plots and tables of the .txt files here, and how its people and things are named.
+
+Whoever writes stories needs only those files; the top of common.txt tells how.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import permutations
 
-from clearhead.corpora.chinese import (
-    common,
-    lexicon,
-    people,
-    places,
-    plots_court,
-    plots_home,
-    plots_memory,
-    plots_school,
-    plots_town,
-    plots_travel,
-    senses,
-    senses_more,
-    things,
-)
+from clearhead.corpora.casting import countries, pair, simple
+from clearhead.corpora.chinese import people, things
 from clearhead.corpora.corpus import Facts
 from clearhead.corpora.grammar import Grammar
+from clearhead.corpora.notation import Data, read
+from clearhead.corpora.scenes import glossed, pairs_of_scenes, scenes
+
+
+@cache
+def _data() -> Data:
+    return read("clearhead.corpora.chinese", space="")
 
 
 @cache
 def grammar() -> Grammar:
     """The compiled grammar."""
-    scenes = [f"<{word}_{sense}>" for word, labels in senses.SENSES.items() for sense in labels]
-    pairs = [
-        f"<{word}_{one}>¶<另一件><{word}_{other}>"
-        for word, labels in senses.SENSES.items()
-        for one, other in permutations(labels, 2)
-    ]
+    tables = _data().tables
+    senses = glossed(tables["sense"])
     return Grammar(
-        texts=(
-            common.RULES, senses.RULES, senses_more.RULES, plots_court.RULES, plots_home.RULES, plots_memory.RULES,
-            plots_school.RULES, plots_town.RULES, plots_travel.RULES,
-        ),
-        lexicon={**lexicon.WORDS, "小景": scenes, "成对小景": pairs},
-        casters=people.CASTERS | places.CASTERS | things.CASTERS,
-        lemmas=senses.LEMMAS,
+        blocks=_data().blocks,
+        made={"小景": scenes(senses), "成对小景": pairs_of_scenes(senses, "¶<另一件>")},
+        casters=simple(tables, things.thing)
+        | countries(tables["country"])
+        | things.casters(tables)
+        | people.casters(tables)
+        | {"pair": pair("{}和{}", people.they)},
+        lemmas={word: word for word in senses},
+        senses=senses,
         space="",
-    )  # fmt: skip
+    )
 
 
-FACTS = Facts(
-    analogies={
-        "gender": (*people.PAIRS, *people.PRONOUNS),
-        "capital": tuple((row[0], row[1]) for row in places.COUNTRIES),
-        "language": tuple((row[0], row[2]) for row in places.COUNTRIES if row[2]),
-        "continent": tuple((row[0], row[4]) for row in places.COUNTRIES),
-        "measure": tuple((entry[1:], entry[0]) for entry in (*things.FRUIT, *things.CROPS, *things.ANIMALS)),
-    },
-    senses=senses.SENSES,
-    capitals={row[0]: row[1] for row in places.COUNTRIES},
-)
+@cache
+def facts() -> Facts:
+    """What is true in this world."""
+    tables = _data().tables
+    country = tables["country"]
+    return Facts(
+        analogies={
+            "gender": (*tables["pair"].pairs(), *tables["pronoun"].pairs()),
+            "capital": country.pairs(),
+            "language": country.pairs(0, 2),
+            "continent": country.pairs(0, 4),
+            "measure": tuple(pair for name in ("fruit", "crop", "animal") for pair in tables[name].pairs()),
+        },
+        senses=glossed(tables["sense"]),
+        capitals=dict(country.pairs()),
+    )

@@ -1,65 +1,70 @@
-"""The English world: its people, places, things, rules and plots joined into one grammar."""
+"""The English world: rules, plots and tables of the .txt files here, and how its people and things are named.
+
+Whoever writes stories needs only those files; the top of common.txt tells how.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import permutations
 
+from clearhead.corpora.casting import countries, pair, simple
 from clearhead.corpora.corpus import Facts
-from clearhead.corpora.english import (
-    common,
-    lexicon,
-    people,
-    places,
-    plots_court,
-    plots_folk,
-    plots_home,
-    plots_memory,
-    plots_more,
-    plots_school,
-    plots_town,
-    plots_travel,
-    senses,
-    senses_town,
-    things,
-)
+from clearhead.corpora.english import people, things
 from clearhead.corpora.grammar import Grammar
+from clearhead.corpora.notation import Data, Tables, read
+from clearhead.corpora.scenes import glossed, pairs_of_scenes, scenes
+
+
+@cache
+def _data() -> Data:
+    return read("clearhead.corpora.english", space=" ")
 
 
 @cache
 def grammar() -> Grammar:
-    """The compiled grammar; compiling takes a few hundredths of a second."""
-    scenes = [f"<{word}_{sense}>" for word, (_, labels) in senses.SENSES.items() for sense in labels]
-    pairs = [
-        f"<{word}_{one}> ¶ <later> <{word}_{other}>"
-        for word, (_, labels) in senses.SENSES.items()
-        for one, other in permutations(labels, 2)
-    ]
+    """The compiled grammar; reading and compiling take a few hundredths of a second."""
+    tables = _data().tables
+    senses = glossed(tables["sense"])
+    thing = things.maker(tables)
+    forms = {word: word for word in senses} | {form: word for word, form in tables["form"].pairs()}
     return Grammar(
-        texts=(
-            common.RULES, senses.PEOPLE_AND_WORK, senses.NATURE, senses_town.RULES, plots_court.RULES, plots_folk.RULES,
-            plots_home.RULES, plots_memory.RULES, plots_more.RULES, plots_school.RULES, plots_town.RULES,
-            plots_travel.RULES,
-        ),
-        lexicon={**lexicon.WORDS, "scene": scenes, "pair_of_scenes": pairs},
-        casters=people.CASTERS | places.CASTERS | things.CASTERS,
-        lemmas=senses.LEMMAS,
+        blocks=_data().blocks,
+        made={"scene": scenes(senses), "pair_of_scenes": pairs_of_scenes(senses, " ¶ <later> ")},
+        casters=simple(tables, thing)
+        | countries(tables["country"])
+        | things.casters(tables, thing)
+        | people.casters(tables)
+        | {"pair": pair("{} and {}", people.they)},
+        lemmas=forms | {form.capitalize(): word for form, word in forms.items()},
+        senses=senses,
         space=" ",
-    )  # fmt: skip
+    )
 
 
-FACTS = Facts(
-    analogies={
-        "gender": (*people.PAIRS, ("he", "she"), ("him", "her"), ("himself", "herself")),
-        "capital": tuple((row[0], row[1]) for row in places.COUNTRIES),
-        "language": tuple((row[0], row[2]) for row in places.COUNTRIES if row[2]),
-        "plural": things.plurals(),
-        "comparative": things.graded(1),
-        "superlative": things.graded(2),
-        "past": tuple((row[0], row[2]) for row in things.HABITS if row[0] != row[2]),
-        "third person": tuple((row[0], row[1]) for row in things.HABITS),
-        "progressive": tuple((row[0], row[3]) for row in things.HABITS),
-    },
-    senses={word: labels for word, (_, labels) in senses.SENSES.items()},
-    capitals={row[0]: row[1] for row in places.COUNTRIES},
-)
+@cache
+def facts() -> Facts:
+    """What is true in this world."""
+    tables = _data().tables
+    country, habit = tables["country"], tables["habit"]
+    gendered = (*tables["pair"].pairs(), *tables["pronoun"].pairs())
+    return Facts(
+        analogies={
+            "gender": tuple(both for both in gendered if both[0] != "his"),  # "her" answers "him" already
+            "capital": country.pairs(),
+            "language": country.pairs(0, 2),
+            "plural": things.plurals(tables),
+            "comparative": _graded(tables, 1),
+            "superlative": _graded(tables, 2),
+            "past": tuple((base, past) for base, past in habit.pairs(0, 2) if base != past),
+            "third person": habit.pairs(),
+            "progressive": habit.pairs(0, 3),
+        },
+        senses=glossed(tables["sense"]),
+        capitals=dict(country.pairs()),
+    )
+
+
+def _graded(tables: Tables, degree: int) -> tuple[tuple[str, str], ...]:
+    """Every adjective with its comparative (degree 1) or superlative (degree 2)."""
+    pairs = (pair for name in ("compared", "quality", "taste") for pair in tables[name].pairs(0, degree))
+    return tuple(dict.fromkeys(pairs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from clearhead.errors import ConfigError, FolderError, shown
 from clearhead.hub.families import (
@@ -31,29 +31,30 @@ from clearhead.hub.families import (
     smollm3,
 )
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig
+from clearhead.model import DecoderConfig, EncoderConfig, ModelConfig
+
+C = TypeVar("C", bound=ModelConfig)
 
 
-class Family(Protocol):
-    """What a family's module defines."""
+class Family(Protocol[C]):
+    """What a family's module defines, for models of one kind."""
 
     MODEL_TYPE: str
-    ARCHITECTURE: str
     HARMLESS: frozenset[str]
 
-    def refuses(self, config: ModelConfig) -> list[str]:
+    def refuses(self, config: C) -> list[str]:
         """Why a model of this config cannot be written in the family's layout; empty if it can."""
         ...
 
-    def settings(self, config: ModelConfig) -> dict[str, Any]:
+    def settings(self, config: C) -> dict[str, Any]:
         """The entries of config.json for a config that the family accepts."""
         ...
 
-    def config(self, settings: Mapping[str, Any]) -> ModelConfig:
+    def config(self, settings: Mapping[str, Any]) -> C:
         """The config for the entries of config.json. Raises ConfigError naming the entry that is wrong."""
         ...
 
-    def table(self, config: ModelConfig) -> list[Row]:
+    def table(self, config: C) -> list[Row]:
         """Our tensor names beside the family's."""
         ...
 
@@ -76,7 +77,7 @@ UNQUANTISED = {
 CODE = "auto_map"  # names Python classes beside the weights: never run, and not needed for a known family
 
 # The first family that accepts a config writes it; native accepts all.
-DECODERS: tuple[Family, ...] = (
+DECODERS: tuple[Family[DecoderConfig], ...] = (
     qwen3,
     gpt2,
     llama,
@@ -92,17 +93,22 @@ DECODERS: tuple[Family, ...] = (
     qwen3_moe,
     gpt_oss,
 )
-ENCODERS: tuple[Family, ...] = (bert, roberta, distilbert, modernbert)
-FAMILIES: tuple[Family, ...] = (*DECODERS, *ENCODERS, native)
+ENCODERS: tuple[Family[EncoderConfig], ...] = (bert, roberta, distilbert, modernbert)
+FAMILIES: tuple[Family[Any], ...] = (*DECODERS, *ENCODERS, native)
+LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {DecoderConfig: DECODERS, EncoderConfig: ENCODERS}
 
 
-def writing(config: ModelConfig) -> Family:
+def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
+    """The families that have models of this kind; native has all."""
+    return (*LAYOUTS.get(type(config), ()), native)
+
+
+def writing(config: ModelConfig) -> Family[Any]:
     """The family in whose layout a model of this config is written."""
-    families: tuple[Family, ...] = (*(DECODERS if config.encoder is None else ENCODERS), native)
-    return next(family for family in families if not family.refuses(config))
+    return next(family for family in layouts(config) if not family.refuses(config))
 
 
-def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfig]:
+def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
     """The family and config of a config.json. Raises FolderError for an unknown family or an unsupported setting.
 
     A setting is accepted if the family writes the same value for the config it read, or if it is known to change no
@@ -136,7 +142,7 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family, ModelConfi
     return family, config
 
 
-def idle(family: Family, settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
+def idle(family: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
     """The given values of entries that change no number here and that the family would write differently.
 
     That is attention dropout, which nothing here trains with, and what ``modern`` drops as without effect.

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import Entries, Names, parts
+from clearhead.hub.families.bertlike import Entries, Names
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig, PredictionConfig
+from clearhead.model import EncoderConfig, PredictionConfig
 
 log = logging.getLogger(__name__)
 
@@ -59,34 +59,34 @@ NEXT_SENTENCE = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")
 OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # TensorFlow's names
 
 
-def refuses(config: ModelConfig) -> list[str]:
+def refuses(config: EncoderConfig) -> list[str]:
     """Why this config is not a BERT; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if config.positions.first:
         why.append("its positions begin with the first vector")
-    if not parts(config).token_types:
+    if not config.token_types:
         why.append("it has token types")
-    if parts(config).prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
+    if config.prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
         why.append("its head has the activation of its feed-forward")
     return why
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: EncoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": bertlike.architecture("Bert", config),
         "model_type": MODEL_TYPE,
         **bertlike.settings(ENTRIES, config),
         "layer_norm_eps": config.norm.eps,
-        "type_vocab_size": parts(config).token_types,
+        "type_vocab_size": config.token_types,
         "attention_probs_dropout_prob": 0.0,
         "is_decoder": False,
         "add_cross_attention": False,
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> EncoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     return bertlike.config(
         ENTRIES,
@@ -97,20 +97,20 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
     """The config with head and pooler if the weights have them; logs a head that is dropped."""
     if set(NEXT_SENTENCE) & set(names):
         log.info("the head for next-sentence prediction (%s) is not used", NEXT_SENTENCE[0].rpartition(".")[0])
     return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: EncoderConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
     for old, new in OLD.items():
         name = name.replace(old, new)
     return name if name in NEXT_SENTENCE else bertlike.spelled(NAMES, config, name)
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: EncoderConfig) -> list[Row]:
     """Our tensor names beside BERT's."""
     return [*bertlike.table(NAMES, config), Row(None, NEXT_SENTENCE)]

@@ -14,7 +14,6 @@ from clearhead.model import (
     AttentionConfig,
     EncoderConfig,
     FeedForwardConfig,
-    ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
@@ -63,11 +62,11 @@ class Entries:
     dropout: str
 
 
-def refuses(config: ModelConfig) -> list[str]:
+def refuses(config: EncoderConfig) -> list[str]:
     """Why this config is not a post-norm encoder of this kind; empty if it is."""
     a, f, why = config.attention, config.feed_forward, list[str]()
-    if config.encoder is None or config.arrangement != "post":
-        why.append("it is an encoder with norms after each sum")
+    if config.arrangement != "post":
+        why.append("its norms stand after each sum")
     if config.norm.kind != "layer" or not config.norm.bias:
         why.append("its norms are LayerNorm with biases")
     if config.positions.kind != "learned":
@@ -78,12 +77,12 @@ def refuses(config: ModelConfig) -> list[str]:
         why.append("its heads share no keys and fill the width")
     elif a != attention(config.width, a.heads) or config.pattern:
         why.append("its attention has biases and nothing else")
-    if config.embedding_scale is not None or config.logit_softcap is not None:
-        why.append("its embedding is not scaled and its logits are not capped")
+    if config.embedding_scale is not None:
+        why.append("its embedding is not scaled")
     return why
 
 
-def settings(names: Entries, config: ModelConfig) -> dict[str, Any]:
+def settings(names: Entries, config: EncoderConfig) -> dict[str, Any]:
     """The entries of config.json that all three families have."""
     return {
         "vocab_size": config.vocabulary,
@@ -98,7 +97,7 @@ def settings(names: Entries, config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder: Any) -> ModelConfig:
+def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder: Any) -> EncoderConfig:
     """The config of these entries, with a head if they promise one; ``encoder``: other options of EncoderConfig.
 
     Raises ConfigError naming the entry that is missing or wrong.
@@ -106,7 +105,7 @@ def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder
     check_absolute(settings)
     width, activation = entry(settings, names.width, int), word(settings, names.activation, ACTIVATIONS)
     head = PredictionConfig(activation=activation) if has_head(settings) else None
-    return ModelConfig(
+    return EncoderConfig(
         vocabulary=entry(settings, "vocab_size", int),
         context=entry(settings, "max_position_embeddings", int),
         layers=entry(settings, names.layers, int),
@@ -116,7 +115,8 @@ def config(names: Entries, settings: Mapping[str, Any], *, eps: float, **encoder
         norm=NormConfig(kind="layer", eps=eps),
         positions=PositionConfig(kind="learned"),
         arrangement="post",
-        encoder=EncoderConfig(prediction=head, **encoder),
+        prediction=head,
+        **encoder,
         tied=entry(settings, "tie_word_embeddings", bool, True),
         dropout=entry(settings, names.dropout, float, 0.1),
     )
@@ -150,36 +150,29 @@ def _architectures(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return entry(settings, "architectures", tuple[str, ...] | None, None) or ()
 
 
-def architecture(model: str, config: ModelConfig) -> list[str]:
+def architecture(model: str, config: EncoderConfig) -> list[str]:
     """``BertForMaskedLM`` with a prediction head, ``BertModel`` without."""
-    return [f"{model}ForMaskedLM" if parts(config).prediction is not None else f"{model}Model"]
+    return [f"{model}ForMaskedLM" if config.prediction is not None else f"{model}Model"]
 
 
-def parts(config: ModelConfig) -> EncoderConfig:
-    """The encoder parts of a config. Raises ConfigError if it has none."""
-    if config.encoder is None:
-        raise ConfigError("this config is not an encoder's")
-    return config.encoder
-
-
-def fitted(names: Names, config: ModelConfig, given: Collection[str], head: PredictionConfig) -> ModelConfig:
+def fitted(names: Names, config: EncoderConfig, given: Collection[str], head: PredictionConfig) -> EncoderConfig:
     """The config with this head and a pooler if the weights have them."""
     has_head = any(name.startswith(names.head) for name in given)
     pooler = any(name.removeprefix(names.prefix).startswith(names.pooler) for name in given)
-    return replace(config, encoder=replace(parts(config), prediction=head if has_head else None, pooler=pooler))
+    return replace(config, prediction=head if has_head else None, pooler=pooler)
 
 
-def spelled(names: Names, config: ModelConfig, name: str) -> str:
+def spelled(names: Names, config: EncoderConfig, name: str) -> str:
     """The name with the prefix if there is a head, without it otherwise, whatever the file does."""
     bare = name.removeprefix(names.prefix)
     roots = {part.partition(".")[0] for part in (names.embedding, names.layers, names.pooler)}
     return _prefix(names, config) + bare if bare.partition(".")[0] in roots else name
 
 
-def table(names: Names, config: ModelConfig) -> list[Row]:
+def table(names: Names, config: EncoderConfig) -> list[Row]:
     """Our tensor names beside the family's."""
     base = _prefix(names, config)
-    tied = config.tied and parts(config).prediction is not None
+    tied = config.tied and config.prediction is not None
     rows = [
         Row(
             "embedding.weight", (f"{base}{names.embedding}.weight",), copies=(f"{names.output}.weight",) if tied else ()
@@ -187,12 +180,12 @@ def table(names: Names, config: ModelConfig) -> list[Row]:
         Row("positions.weight", (f"{base}{names.positions}.weight",)),
         Row(None, (f"{base}{names.positions.rpartition('.')[0]}.position_ids",)),  # 0, 1, 2, ... as a buffer
     ]
-    if parts(config).token_types:
-        rows.append(Row("encoder.token_types.weight", (f"{base}{names.token_types}.weight",)))
+    if config.token_types:
+        rows.append(Row("token_types.weight", (f"{base}{names.token_types}.weight",)))
     for part in ("weight", "bias"):
-        rows.append(Row(f"encoder.norm.{part}", (f"{base}{names.norm}.{part}",)))
-        if parts(config).pooler:
-            rows.append(Row(f"encoder.pooler.{part}", (f"{base}{names.pooler}.{part}",)))
+        rows.append(Row(f"embedding_norm.{part}", (f"{base}{names.norm}.{part}",)))
+        if config.pooler:
+            rows.append(Row(f"pooler.{part}", (f"{base}{names.pooler}.{part}",)))
         for l in range(config.layers):  # noqa: E741 (the layer axis is L)
             theirs = f"{base}{names.layers}.{l}"
             projections = tuple(f"{theirs}.{name}.{part}" for name in names.projections)
@@ -203,22 +196,22 @@ def table(names: Names, config: ModelConfig) -> list[Row]:
     return [*rows, *_head(names, config)]
 
 
-def _head(names: Names, config: ModelConfig) -> list[Row]:
-    if parts(config).prediction is None:
+def _head(names: Names, config: EncoderConfig) -> list[Row]:
+    if config.prediction is None:
         return []
     rows = [
-        Row(f"encoder.prediction.{our}.{part}", (f"{their}.{part}",))
+        Row(f"prediction.{our}.{part}", (f"{their}.{part}",))
         for our, their in {"dense": names.dense, "norm": names.head_norm}.items()
         for part in ("weight", "bias")
     ]
     weight, bias = f"{names.output}.weight", f"{names.output}.bias"
     if config.tied:
         copied = () if bias == names.bias else (bias,)
-        return [*rows, Row("encoder.prediction.bias", (names.bias,), copies=copied)]
+        return [*rows, Row("prediction.bias", (names.bias,), copies=copied)]
     if bias != names.bias:
         rows.append(Row(None, (names.bias,)))  # transformers ignores it if the output layer is untied
-    return [*rows, Row("head.weight", (weight,)), Row("encoder.prediction.bias", (bias,))]
+    return [*rows, Row("head.weight", (weight,)), Row("prediction.bias", (bias,))]
 
 
-def _prefix(names: Names, config: ModelConfig) -> str:
-    return names.prefix if parts(config).prediction is not None else ""
+def _prefix(names: Names, config: EncoderConfig) -> str:
+    return names.prefix if config.prediction is not None else ""

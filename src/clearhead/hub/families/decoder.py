@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families import rope
 from clearhead.hub.families.entries import entry, groups, share
 from clearhead.hub.families.table import Row
-from clearhead.model import LayerConfig, ModelConfig, PositionConfig
+from clearhead.model import DecoderConfig, LayerConfig, PositionConfig
 from clearhead.plain import to_dict
 
 # Entries that do not affect a model's outputs: they concern training or generation, or name things.
@@ -75,7 +75,7 @@ NORMS: dict[str, dict[str, str]] = {
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def sizes(config: ModelConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
+def sizes(config: DecoderConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
     """The entries that every family of this layout has. eps: the name of the norms' epsilon."""
     a = config.attention
     return {
@@ -94,7 +94,7 @@ def sizes(config: ModelConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
 
 
 def read_sizes(settings: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
-    """The same as options of a ModelConfig. tied: the default for the output layer."""
+    """The same as options of a DecoderConfig. tied: the default for the output layer."""
     return {
         "vocabulary": entry(settings, "vocab_size", int),
         "context": entry(settings, "max_position_embeddings", int),
@@ -122,7 +122,7 @@ def read_heads(settings: Mapping[str, Any], *, said: Sequence[str] = (), divide:
     }
 
 
-def scalar(config: ModelConfig) -> int:
+def scalar(config: DecoderConfig) -> int:
     """``query_pre_attn_scalar``: Gemma divides q.k by its root."""
     a = config.attention
     return a.head_width if a.scale is None else round(a.scale**-2)
@@ -143,12 +143,12 @@ def spelt(word: str, names: Mapping[str, str]) -> str:
     return names[word]
 
 
-def window(config: ModelConfig) -> int | None:
+def window(config: DecoderConfig) -> int | None:
     """The window of the layers that have one."""
     return next((kind.window for kind in config.kinds if kind.window is not None), None)
 
 
-def layer_types(config: ModelConfig) -> list[str]:
+def layer_types(config: DecoderConfig) -> list[str]:
     """``layer_types``: which layers have the window."""
     return [FULL if kind.window is None else SLIDING for kind in config.kinds]
 
@@ -216,20 +216,20 @@ def layered(
 class Refuses(Protocol):
     """A family's ``refuses``."""
 
-    def __call__(self, config: ModelConfig) -> list[str]: ...
+    def __call__(self, config: DecoderConfig) -> list[str]: ...
 
 
 def refusing(
     family: str,
-    settings: Callable[[ModelConfig], Mapping[str, Any]],
-    config: Callable[[Mapping[str, Any]], ModelConfig],
+    settings: Callable[[DecoderConfig], Mapping[str, Any]],
+    config: Callable[[Mapping[str, Any]], DecoderConfig],
 ) -> Refuses:
     """A ``refuses`` that compares a config with what would be read back from the family's layout.
 
     It ignores dropout, which does not affect a released model's outputs.
     """
 
-    def refuses(config: ModelConfig) -> list[str]:
+    def refuses(config: DecoderConfig) -> list[str]:
         try:
             back = read(settings(config))
         except ConfigError as error:
@@ -242,7 +242,7 @@ def refusing(
     return refuses
 
 
-def _flat(config: ModelConfig) -> dict[str, Any]:
+def _flat(config: DecoderConfig) -> dict[str, Any]:
     nested = to_dict(config)
     flat = {name: value for name, value in nested.items() if name not in ("dropout", "pattern", "positions")}
     for table in ("attention", "feed_forward", "norm"):
@@ -254,15 +254,17 @@ def _flat(config: ModelConfig) -> dict[str, Any]:
     return flat
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: DecoderConfig, name: str) -> str:
     """In a model saved without its output layer, names lack the prefix ``model.``."""
     return f"model.{name}" if name.startswith(("embed_tokens.", "layers.", "norm.")) else name
 
 
-LayerRows = Callable[[ModelConfig, str, str], list[Row]]
+LayerRows = Callable[[DecoderConfig, str, str], list[Row]]
 
 
-def table(config: ModelConfig, attention: LayerRows | None = None, feed_forward: LayerRows | None = None) -> list[Row]:
+def table(
+    config: DecoderConfig, attention: LayerRows | None = None, feed_forward: LayerRows | None = None
+) -> list[Row]:
     """Our tensor names beside theirs. attention, feed_forward: make a part's rows from our path and theirs."""
     parts = (attention or attention_rows, feed_forward or feed_forward_rows)
     copies = ("lm_head.weight",) if config.tied else ()
@@ -278,7 +280,7 @@ def table(config: ModelConfig, attention: LayerRows | None = None, feed_forward:
     return rows if config.tied else [*rows, Row("head.weight", ("lm_head.weight",))]
 
 
-def attention_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def attention_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     """Query, key and value (three tensors of theirs), the output, and the norms of heads."""
     a = config.attention
     sizes = (a.heads * a.head_width, a.kv_heads * a.head_width, a.kv_heads * a.head_width)
@@ -297,7 +299,7 @@ def attention_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
     return rows
 
 
-def feed_forward_rows(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def feed_forward_rows(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     """A gated feed-forward; gate and up are two tensors of theirs."""
     f, rows = config.feed_forward, list[Row]()
     for part in ("weight", "bias") if f.bias else ("weight",):

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import Entries, Names, parts
+from clearhead.hub.families.bertlike import Entries, Names
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig, PredictionConfig
+from clearhead.model import EncoderConfig, PredictionConfig
 
 MODEL_TYPE: str = "distilbert"
 ARCHITECTURE: str = "DistilBertForMaskedLM"
@@ -46,20 +46,20 @@ NAMES = Names(
 )
 
 
-def refuses(config: ModelConfig) -> list[str]:
+def refuses(config: EncoderConfig) -> list[str]:
     """Why this config is not a DistilBERT; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if config.positions.first or config.norm.eps != EPS:
         why.append(f"its positions begin with the first vector, and eps is {EPS}")
-    if parts(config).token_types or parts(config).pooler:
+    if config.token_types or config.pooler:
         why.append("it has no token types and no pooler")
-    if parts(config).prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
+    if config.prediction not in (None, PredictionConfig(activation=config.feed_forward.kind)):
         why.append("its head has the activation of its feed-forward")
     return why
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: EncoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": bertlike.architecture("DistilBert", config),
@@ -69,21 +69,21 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> EncoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     return bertlike.config(ENTRIES, settings, eps=EPS)
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
     """The config with the head if the weights have it."""
     return bertlike.fitted(NAMES, config, names, PredictionConfig(activation=config.feed_forward.kind))
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: EncoderConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
     return bertlike.spelled(NAMES, config, name)
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: EncoderConfig) -> list[Row]:
     """Our tensor names beside DistilBERT's."""
     return bertlike.table(NAMES, config)

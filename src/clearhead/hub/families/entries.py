@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearhead.errors import ConfigError, nearest, shown
-from clearhead.model.config import SIZE_AT_MOST
+from clearhead.model.parts.config import SIZE_AT_MOST
 from clearhead.plain import checked
 
 _NONE = object()

@@ -8,14 +8,11 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "gemma2"
 ARCHITECTURE: str = "Gemma2ForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS | {
-    "hidden_act",
-    "sliding_window_size",
-}  # transformers reads neither of these two
+HARMLESS: frozenset[str] = decoder.HARMLESS | {"hidden_act", "sliding_window_size"}  # transformers reads neither
 spelled = decoder.spelled
 
 
@@ -24,7 +21,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return decoder.without_unused_window(rope.modern(settings), _alternate)
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -42,7 +39,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, heads = (
         decoder.read_sizes(settings, tied=True),
@@ -52,7 +49,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     size = entry(settings, "sliding_window", int | None, 4096)
     layers = decoder.layered(decoder.read_windows(settings, size, _alternate), positions)
     bias = entry(settings, "attention_bias", bool, False)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         arrangement="sandwich",
         embedding_scale=sizes["width"] ** 0.5,
@@ -80,7 +77,7 @@ def _alternate(layer: int) -> bool:
     return layer % 2 == 0
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Gemma 2's."""
     return decoder.table(config)
 

@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "gemma3_text"
 ARCHITECTURE: str = "Gemma3ForCausalLM"
@@ -40,7 +40,7 @@ def _without_unused_table(found: dict[str, Any], settings: Mapping[str, Any]) ->
     return {**found, "rope_parameters": {name: each for name, each in tables.items() if name != decoder.SLIDING}}
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     local = next((kind.positions for kind in config.kinds if kind.window is not None), None)
     return {
@@ -62,7 +62,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, heads = (
         decoder.read_sizes(settings, tied=True),
@@ -77,7 +77,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     own = [positions if window is None else local for window in windows]
     layers = decoder.layered(windows, positions, own)
     bias = entry(settings, "attention_bias", bool, False)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         arrangement="sandwich",
         embedding_scale=sizes["width"] ** 0.5,
@@ -108,7 +108,7 @@ def _local(settings: Mapping[str, Any]) -> Callable[[int], bool]:
     return lambda layer: (layer + 1) % every != 0
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Gemma 3's."""
     return decoder.table(config)
 

@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder
 from clearhead.hub.families.entries import entry, share, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig, PositionConfig
 
 MODEL_TYPE: str = "gpt2"
 ARCHITECTURE: str = "GPT2LMHeadModel"
@@ -28,12 +28,12 @@ HARMLESS: frozenset[str] = decoder.HARMLESS | {
 ACTIVATIONS = {"gelu-tanh": "gelu_new", "gelu": "gelu", "relu": "relu", "silu": "silu", "tanh": "tanh"}
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: DecoderConfig, name: str) -> str:
     """In the first releases, names lack the prefix ``transformer.``."""
     return f"transformer.{name}" if name.startswith(("wte.", "wpe.", "h.", "ln_f.")) else name
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -57,11 +57,11 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     width, heads = entry(settings, "n_embd", int), entry(settings, "n_head", int)
     inner = entry(settings, "n_inner", int | None, None)
-    return ModelConfig(
+    return DecoderConfig(
         vocabulary=entry(settings, "vocab_size", int),
         context=entry(settings, "n_positions", int),
         layers=entry(settings, "n_layer", int),
@@ -86,7 +86,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside GPT-2's."""
     copies = ("lm_head.weight",) if config.tied else ()
     rows = [

@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, share, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "gpt_neox"
 ARCHITECTURE: str = "GPTNeoXForCausalLM"
@@ -30,12 +30,12 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: DecoderConfig, name: str) -> str:
     """In a model saved without its output layer, names lack the prefix ``gpt_neox.``."""
     return f"gpt_neox.{name}" if name.startswith(("embed_in.", "layers.", "final_layer_norm.")) else name
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -57,11 +57,11 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, True)
     width, heads = sizes["width"], entry(settings, "num_attention_heads", int)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         arrangement="parallel" if entry(settings, "use_parallel_residual", bool, True) else "pre",
         attention=AttentionConfig(
@@ -86,7 +86,7 @@ MODULES = {
 BUFFERS = ("bias", "masked_bias", "rotary_emb.inv_freq")  # a mask and frequencies, in older files
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside GPT-NeoX's."""
     copies = ("embed_out.weight",) if config.tied else ()
     rows = [Row("embedding.weight", ("gpt_neox.embed_in.weight",), copies=copies)]

@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder, mixture, rope
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, ClampConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "gpt_oss"
 ARCHITECTURE: str = "GptOssForCausalLM"
@@ -38,7 +38,7 @@ def modern(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     clamp = config.feed_forward.clamp
     if clamp is None:
@@ -58,13 +58,13 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, True)
     window = entry(settings, "sliding_window", int | None, 128)
     positions = rope.read(entry(settings, "rope_parameters", dict, YARN), context=sizes["context"], theta=150_000.0)
     layers = decoder.layered(decoder.read_windows(settings, window, lambda layer: layer % 2 == 0), positions)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(
             **decoder.read_heads(settings),
@@ -88,17 +88,17 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside GPT-OSS's."""
     return decoder.table(config, _attention, _feed_forward)
 
 
-def _attention(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _attention(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     sinks = Row(f"{ours}.attention.sinks", (f"{theirs}.self_attn.sinks",))
     return [*decoder.attention_rows(config, ours, theirs), sinks]
 
 
-def _feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     """All experts in one tensor, each as (in, out)."""
     ours, theirs = f"{ours}.feed_forward", f"{theirs}.mlp"
     return [

@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "llama"
 ARCHITECTURE: str = "LlamaForCausalLM"
@@ -26,7 +26,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return rope.modern(found)
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -39,11 +39,11 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, False)
     heads = decoder.read_heads(settings, divide=True)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="none"),
         feed_forward=FeedForwardConfig(
@@ -56,7 +56,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Llama's."""
     return decoder.table(config)
 

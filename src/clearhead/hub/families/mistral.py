@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "mistral"
 ARCHITECTURE: str = "MistralForCausalLM"
@@ -17,7 +17,7 @@ modern = rope.modern
 spelled = decoder.spelled
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -29,10 +29,10 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, window = decoder.read_sizes(settings, tied=False), entry(settings, "sliding_window", int | None, 4096)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(
             **decoder.read_heads(settings, said=("num_key_value_heads",)), head_norm="none", window=window
@@ -45,7 +45,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Mistral's."""
     return decoder.table(config)
 

@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, mixture, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "mixtral"
 ARCHITECTURE: str = "MixtralForCausalLM"
@@ -17,7 +17,7 @@ modern = rope.modern
 spelled = decoder.spelled
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -30,10 +30,10 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes = decoder.read_sizes(settings, tied=False)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(
             **decoder.read_heads(settings),
@@ -50,12 +50,12 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Mixtral's."""
     return decoder.table(config, feed_forward=_feed_forward)
 
 
-def _feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     return mixture.rows(config, ours, f"{theirs}.block_sparse_moe", ("w1", "w3", "w2"))
 
 

@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import decoder
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import ExpertsConfig, ModelConfig
+from clearhead.model import DecoderConfig, ExpertsConfig
 
 HARMLESS = decoder.HARMLESS | {
     "output_router_logits",
@@ -17,14 +17,14 @@ HARMLESS = decoder.HARMLESS | {
 }
 
 
-def experts(config: ModelConfig) -> ExpertsConfig:
+def experts(config: DecoderConfig) -> ExpertsConfig:
     """The config's experts. Raises ConfigError if it has none."""
     if config.feed_forward.experts is None:
         raise ConfigError("feed_forward.experts is missing; this family has experts")
     return config.feed_forward.experts
 
 
-def written(config: ModelConfig, count: str) -> dict[str, Any]:
+def written(config: DecoderConfig, count: str) -> dict[str, Any]:
     """The entries of the router; ``count`` is their name for the number of experts."""
     x = experts(config)
     return {count: x.count, "num_experts_per_tok": x.active, "router_aux_loss_coef": x.balance}
@@ -47,7 +47,7 @@ def renamed(settings: Mapping[str, Any], name: str, other: str) -> dict[str, Any
     return found
 
 
-def rows(config: ModelConfig, ours: str, theirs: str, names: tuple[str, str, str]) -> list[Row]:
+def rows(config: DecoderConfig, ours: str, theirs: str, names: tuple[str, str, str]) -> list[Row]:
     """Router and experts of a layer; ``names`` are their names for gate, up and down of one expert."""
     f, numbers = config.feed_forward, range(experts(config).count)
     gate, up, down = names

@@ -8,14 +8,12 @@ from typing import Any, cast
 
 from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import parts
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
 from clearhead.model import (
     EncoderConfig,
     FeedForwardConfig,
     LayerConfig,
-    ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
@@ -46,16 +44,16 @@ OLD_THETAS = {WHOLE: "global_rope_theta", BAND: "local_rope_theta"}  # as transf
 RHYTHM = "global_attn_every_n_layers"  # the older form of layer_types
 
 
-def refuses(config: ModelConfig) -> list[str]:
+def refuses(config: EncoderConfig) -> list[str]:
     """Why this config is not a ModernBERT; empty if it is."""
     a = config.attention
-    if config.encoder is None or config.arrangement != "pre" or config.norm.kind != "layer":
-        return ["it is an encoder with LayerNorm before each part"]
+    if config.arrangement != "pre" or config.norm.kind != "layer":
+        return ["its norms are LayerNorm before each part"]
     if config.feed_forward.kind not in GATED or config.positions.kind != "rotary":
         return ["its feed-forward is gated and its positions are rotary"]
     if a.kv_heads != a.heads or a.heads * a.head_width != config.width:
         return ["its heads share no keys and fill the width"]
-    head = parts(config).prediction
+    head = config.prediction
     if head is not None and head.activation not in bertlike.ACTIVATIONS:
         return ["its head has an activation without a gate"]
     described = _config(settings(config), head is not None)
@@ -66,9 +64,9 @@ def refuses(config: ModelConfig) -> list[str]:
     return []
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: EncoderConfig) -> dict[str, Any]:
     """config.json's entries."""
-    head = parts(config).prediction or PredictionConfig(bias=False)
+    head = config.prediction or PredictionConfig(bias=False)
     kinds = {BAND if kind.window else WHOLE: kind for kind in config.kinds}
     window = kinds[BAND].window if BAND in kinds else None
     return {
@@ -98,7 +96,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _theta_of(config: ModelConfig, kind: LayerConfig) -> float:
+def _theta_of(config: EncoderConfig, kind: LayerConfig) -> float:
     return (kind.positions or config.positions).theta
 
 
@@ -119,17 +117,17 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return today
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> EncoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     return _config(settings, bertlike.has_head(settings))
 
 
-def _config(settings: Mapping[str, Any], has_head: bool) -> ModelConfig:
+def _config(settings: Mapping[str, Any], has_head: bool) -> EncoderConfig:
     bertlike.check_absolute(settings)
     width, layers = entry(settings, "hidden_size", int), entry(settings, "num_hidden_layers", int)
     attention = bertlike.attention(width, entry(settings, "num_attention_heads", int))
     bias = entry(settings, "attention_bias", bool, False)
-    return ModelConfig(
+    return EncoderConfig(
         vocabulary=entry(settings, "vocab_size", int),
         context=entry(settings, "max_position_embeddings", int),
         layers=layers,
@@ -145,7 +143,7 @@ def _config(settings: Mapping[str, Any], has_head: bool) -> ModelConfig:
         ),
         positions=PositionConfig(theta=_theta(settings, WHOLE)),
         pattern=_pattern(settings, layers),
-        encoder=EncoderConfig(prediction=_head(settings) if has_head else None),
+        prediction=_head(settings) if has_head else None,
         tied=entry(settings, "tie_word_embeddings", bool, True),
     )
 
@@ -177,17 +175,17 @@ def _theta(settings: Mapping[str, Any], kind: str) -> float:
     return entry(rotary, "rope_theta", float, THETAS[kind])
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: EncoderConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
     bare = name.removeprefix("model.")
     return _prefix(config) + bare if bare.partition(".")[0] in {"embeddings", "layers", "final_norm"} else name
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: EncoderConfig) -> list[Row]:
     """Our tensor names beside ModernBERT's."""
     base, biases = _prefix(config), ("bias",) if config.norm.bias else ()
     rows = [*_head_rows(config)]
-    norms = {"encoder.norm": "embeddings.norm", "norm": "final_norm"}
+    norms = {"embedding_norm": "embeddings.norm", "norm": "final_norm"}
     modules: dict[str, str] = {}
     for l in range(config.layers):  # noqa: E741 (the layer axis is L)
         ours, theirs = f"blocks.{l}", f"layers.{l}"
@@ -204,8 +202,8 @@ def table(config: ModelConfig) -> list[Row]:
     return rows
 
 
-def _head_rows(config: ModelConfig) -> list[Row]:
-    head, ours = parts(config).prediction, "encoder.prediction"
+def _head_rows(config: EncoderConfig) -> list[Row]:
+    head, ours = config.prediction, "prediction"
     theirs = f"{_prefix(config)}embeddings.tok_embeddings.weight"
     if head is None:
         return [Row("embedding.weight", (theirs,))]
@@ -217,5 +215,5 @@ def _head_rows(config: ModelConfig) -> list[Row]:
     return rows if config.tied else [*rows, Row("head.weight", ("decoder.weight",))]
 
 
-def _prefix(config: ModelConfig) -> str:
-    return "model." if parts(config).prediction is not None else ""
+def _prefix(config: EncoderConfig) -> str:
+    return "model." if config.prediction is not None else ""

@@ -11,7 +11,6 @@ from clearhead.model import ModelConfig, skeleton
 from clearhead.plain import to_dict
 
 MODEL_TYPE: str = "clearhead"
-ARCHITECTURE: str = "Transformer"
 HARMLESS: frozenset[str] = frozenset({"bos_token_id", "eos_token_id", "dtype"})
 
 
@@ -21,8 +20,8 @@ def refuses(config: ModelConfig) -> list[str]:
 
 
 def settings(config: ModelConfig) -> dict[str, Any]:
-    """config.json's entries: the config itself."""
-    return {"architectures": [ARCHITECTURE], "model_type": MODEL_TYPE, "model": to_dict(config)}
+    """config.json's entries: the config itself, which says its kind."""
+    return {"architectures": [config.kind], "model_type": MODEL_TYPE, "model": to_dict(config)}
 
 
 def config(settings: Mapping[str, Any]) -> ModelConfig:

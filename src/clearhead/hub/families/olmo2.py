@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "olmo2"
 ARCHITECTURE: str = "Olmo2ForCausalLM"
@@ -17,7 +17,7 @@ modern = rope.modern
 spelled = decoder.spelled
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     return {
         "architectures": [ARCHITECTURE],
@@ -29,11 +29,11 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, False)
     heads = decoder.read_heads(settings)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         arrangement="output",
         attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="projection"),
@@ -45,7 +45,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside OLMo 2's."""
     return decoder.table(config)
 

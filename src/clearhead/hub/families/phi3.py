@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "phi3"
 ARCHITECTURE: str = "Phi3ForCausalLM"
@@ -36,7 +36,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "rope_parameters": table}
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     scaling = config.positions.scaling
     return {
@@ -55,11 +55,11 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, table = decoder.read_sizes(settings, tied=False), entry(settings, "rope_parameters", dict, {})
     window = entry(settings, "sliding_window", int | None, None)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(**decoder.read_heads(settings), head_norm="none", window=window),
         feed_forward=FeedForwardConfig(
@@ -71,7 +71,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def _attention(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _attention(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     return [
         Row(None, (f"{theirs}.self_attn.rotary_emb.inv_freq",)),
         Row(f"{ours}.attention.qkv.weight", (f"{theirs}.self_attn.qkv_proj.weight",)),
@@ -79,14 +79,14 @@ def _attention(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
     ]
 
 
-def _feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     return [
         Row(f"{ours}.feed_forward.up.weight", (f"{theirs}.mlp.gate_up_proj.weight",)),
         Row(f"{ours}.feed_forward.down.weight", (f"{theirs}.mlp.down_proj.weight",)),
     ]
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Phi-3's."""
     return decoder.table(config, attention=_attention, feed_forward=_feed_forward)
 

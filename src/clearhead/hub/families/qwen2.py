@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "qwen2"
 ARCHITECTURE: str = "Qwen2ForCausalLM"
@@ -17,7 +17,7 @@ modern = decoder.modern
 spelled = decoder.spelled
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     window = decoder.window(config)
     return {
@@ -32,12 +32,12 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, heads = decoder.read_sizes(settings, tied=False), decoder.read_heads(settings, said=("num_key_value_heads",))
     positions = rope.read(entry(settings, "rope_parameters", dict, {}), context=sizes["context"], theta=None)
     layers = decoder.layered(decoder.late_windows(settings), positions)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(**heads, bias=True, head_norm="none", window=layers["window"]),
         pattern=layers["pattern"],
@@ -49,7 +49,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Qwen 2's."""
     return decoder.table(config)
 

@@ -10,7 +10,7 @@ from clearhead.errors import ConfigError
 from clearhead.hub.families import decoder, mixture, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, ExpertsConfig, FeedForwardConfig, ModelConfig, NormConfig
+from clearhead.model import AttentionConfig, DecoderConfig, ExpertsConfig, FeedForwardConfig, NormConfig
 
 MODEL_TYPE: str = "qwen3_moe"
 ARCHITECTURE: str = "Qwen3MoeForCausalLM"
@@ -35,7 +35,7 @@ def modern(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     a, f, x = config.attention, config.feed_forward, mixture.experts(config)
     return {
@@ -56,14 +56,14 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=False), entry(settings, "attention_bias", bool, False)
     width = entry(settings, "moe_intermediate_size", int)
     dense = entry(settings, "mlp_only_layers", tuple[int, ...], ())
     dense_width = entry(settings, "intermediate_size", int) if dense else width
     windowed = entry(settings, "use_sliding_window", bool, False)
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(
             **decoder.read_heads(settings),
@@ -86,12 +86,12 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside Qwen 3's."""
     return decoder.table(config, feed_forward=_feed_forward)
 
 
-def _feed_forward(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
+def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
     x = mixture.experts(config)
     if int(ours.rpartition(".")[2]) in x.dense:
         f = replace(config.feed_forward, width=x.dense_width or config.feed_forward.width, experts=None)

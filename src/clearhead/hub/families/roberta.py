@@ -8,10 +8,9 @@ from typing import Any
 
 from clearhead.errors import ConfigError
 from clearhead.hub.families import bert, bertlike
-from clearhead.hub.families.bertlike import parts
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
-from clearhead.model import ModelConfig, PredictionConfig
+from clearhead.model import EncoderConfig, PredictionConfig
 
 MODEL_TYPE: str = "roberta"
 ARCHITECTURE: str = "RobertaForMaskedLM"
@@ -30,20 +29,20 @@ NAMES = replace(
 HEAD = PredictionConfig(activation="gelu")
 
 
-def refuses(config: ModelConfig) -> list[str]:
+def refuses(config: EncoderConfig) -> list[str]:
     """Why this config is not a RoBERTa; empty if it is."""
     if why := bertlike.refuses(config):
         return why
     if not config.positions.first:
         why.append("its positions begin after the padding id's")
-    if not parts(config).token_types:
+    if not config.token_types:
         why.append("it has token types")
-    if parts(config).prediction not in (None, HEAD):
+    if config.prediction not in (None, HEAD):
         why.append("its head has GELU")
     return why
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: EncoderConfig) -> dict[str, Any]:
     """config.json's entries: BERT's, and the padding id, after which positions begin."""
     first = config.positions.first
     return {
@@ -55,7 +54,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> EncoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     like = bert.config(settings)
     padding = entry(settings, "pad_token_id", int, 1)
@@ -68,20 +67,20 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
         like,
         context=like.context - padding - 1,
         positions=replace(like.positions, first=padding + 1),
-        encoder=replace(parts(like), prediction=head),
+        prediction=head,
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+def fitted(config: EncoderConfig, names: Collection[str]) -> EncoderConfig:
     """The config with head and pooler if the weights have them."""
     return bertlike.fitted(NAMES, config, names, HEAD)
 
 
-def spelled(config: ModelConfig, name: str) -> str:
+def spelled(config: EncoderConfig, name: str) -> str:
     """The table's name for a tensor of a file."""
     return bertlike.spelled(NAMES, config, name)
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: EncoderConfig) -> list[Row]:
     """Our tensor names beside RoBERTa's."""
     return bertlike.table(NAMES, config)

@@ -9,7 +9,7 @@ from clearhead.errors import ConfigError, shown
 from clearhead.hub.families import decoder, rope
 from clearhead.hub.families.entries import entry, word
 from clearhead.hub.families.table import Row
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
+from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, NormConfig, PositionConfig
 
 MODEL_TYPE: str = "smollm3"
 ARCHITECTURE: str = "SmolLM3ForCausalLM"
@@ -24,7 +24,7 @@ def modern(settings: Mapping[str, Any]) -> dict[str, Any]:
     return decoder.without_unused_window(found, lambda layer: not rotated[layer])
 
 
-def settings(config: ModelConfig) -> dict[str, Any]:
+def settings(config: DecoderConfig) -> dict[str, Any]:
     """config.json's entries."""
     window = decoder.window(config)
     return {
@@ -42,7 +42,7 @@ def settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def config(settings: Mapping[str, Any]) -> ModelConfig:
+def config(settings: Mapping[str, Any]) -> DecoderConfig:
     """The config of config.json's entries. Raises ConfigError naming the entry that is missing or wrong."""
     sizes, bias = decoder.read_sizes(settings, tied=True), entry(settings, "attention_bias", bool, False)
     heads, rotated = decoder.read_heads(settings, said=("num_key_value_heads",)), _rotated(settings)
@@ -51,7 +51,7 @@ def config(settings: Mapping[str, Any]) -> ModelConfig:
     size = entry(settings, "sliding_window", int | None, None) if used else None
     windows = decoder.read_windows(settings, size, lambda layer: not rotated[layer])
     layers = decoder.layered(windows, positions, [positions if each else NO_POSITIONS for each in rotated])
-    return ModelConfig(
+    return DecoderConfig(
         **sizes,
         attention=AttentionConfig(**heads, bias=bias, out_bias=bias, head_norm="none", window=layers["window"]),
         pattern=layers["pattern"],
@@ -79,7 +79,7 @@ def _rotated(settings: Mapping[str, Any]) -> list[bool]:
     return [(layer + 1) % interval != 0 for layer in range(layers)]
 
 
-def table(config: ModelConfig) -> list[Row]:
+def table(config: DecoderConfig) -> list[Row]:
     """Our tensor names beside SmolLM 3's."""
     return decoder.table(config)
 

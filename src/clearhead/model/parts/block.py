@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.attend import Mask
 from clearhead.model.cache import Cache
-from clearhead.model.config import ModelConfig
+from clearhead.model.config import TransformerConfig
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.experts import feed_forward
+from clearhead.model.parts.experts import Experts, Loads
+from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.positions import Turn
+from clearhead.tap import Site, shown
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pass:
+    """What a layer is given beside the stream. ``state``: what was read before. ``loads``: how experts are used."""
+
+    mask: Mask
+    turn: Turn | None = None
+    state: Cache | None = None
+    loads: Loads | None = None
 
 
 class Block(nn.Module):
     """x + attention(norm x), then x + feed_forward(norm x) (pre-norm: Radford et al. 2019, 2.3)."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: TransformerConfig, site: Site) -> None:
         super().__init__()
-        normed = layer == 0 and config.encoder is not None and config.arrangement == "pre"  # by the embedding's norm
-        self.attention_norm = nn.Identity() if normed else norm(config.norm, config.width)
-        self.attention = Attention(config, layer)
+        self.attention_norm = norm(config.norm, config.width)
+        self.attention = Attention(config.width, config.attention, config.norm, site)
         self.feed_forward_norm = norm(config.norm, config.width)
-        self.feed_forward = feed_forward(config, layer)
+        self.feed_forward = feed_forward(config, site.layer)
         self.dropout = config.dropout
+        self.site, self.fed_site = site, Site(site.layer, "feed_forward", site.stack)
+        self.stream_site = Site(site.layer, "residual", site.stack)
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
+    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
         """x_BTE -> x_BTE."""
-        attended_BTE = self.attention(self.attention_norm(x_BTE), turn=turn, mask=mask, cache=cache)
-        x_BTE = x_BTE + self._dropped(attended_BTE)
-        return x_BTE + self._dropped(self.feed_forward(self.feed_forward_norm(x_BTE)))
+        return shown(self.stream_site, self._through(x_BTE, given))
+
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = x_BTE + self._attended(self._attention(self.attention_norm(x_BTE), given))
+        return x_BTE + self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+
+    def sites(self) -> dict[Site, int]:
+        """What the layer shows, each with its number of query heads."""
+        return {self.site: self.attention.heads, self.fed_site: 0, self.stream_site: 0}
+
+    def _attention(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state)
+
+    def _attended(self, x_BTE: Tensor) -> Tensor:
+        """What attention adds to the stream."""
+        return self._dropped(shown(self.site, x_BTE))
+
+    def _fed(self, x_BTE: Tensor) -> Tensor:
+        """What the feed-forward adds to the stream."""
+        return self._dropped(shown(self.fed_site, x_BTE))
 
     def _dropped(self, x_BTE: Tensor) -> Tensor:
         # no call of nn.Dropout where nothing is dropped: two of them a layer were 5 % of a decoding step's overhead
@@ -40,46 +72,41 @@ class Block(nn.Module):
 class PostBlock(Block):
     """norm(x + attention(x)), then norm(x + feed_forward(x)) (post-norm: Vaswani et al. 2017, 5.4; BERT)."""
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE."""
-        x_BTE = self.attention_norm(x_BTE + self._dropped(self.attention(x_BTE, turn=turn, mask=mask, cache=cache)))
-        return self.feed_forward_norm(x_BTE + self._dropped(self.feed_forward(x_BTE)))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
+        return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
 
 
 class OutputBlock(Block):
     """x + norm(attention(x)), then x + norm(feed_forward(x)) (OLMo 2, 2025, 3.2)."""
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self.attention(x_BTE, turn=turn, mask=mask, cache=cache)
-        x_BTE = x_BTE + self._dropped(self.attention_norm(attended_BTE))
-        return x_BTE + self._dropped(self.feed_forward_norm(self.feed_forward(x_BTE)))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        x_BTE = x_BTE + self._attended(self.attention_norm(self._attention(x_BTE, given)))
+        return x_BTE + self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
 
 
 class SandwichBlock(Block):
     """x + norm(attention(norm x)), then x + norm(feed_forward(norm x)) (Gemma 2, 2024, 2)."""
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
-        super().__init__(config, layer)
+    def __init__(self, config: TransformerConfig, site: Site) -> None:
+        super().__init__(config, site)
         self.attention_out_norm = norm(config.norm, config.width)
         self.feed_forward_out_norm = norm(config.norm, config.width)
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self.attention(self.attention_norm(x_BTE), turn=turn, mask=mask, cache=cache)
-        x_BTE = x_BTE + self._dropped(self.attention_out_norm(attended_BTE))
-        fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE))
-        return x_BTE + self._dropped(self.feed_forward_out_norm(fed_BTE))
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        attended_BTE = self._attention(self.attention_norm(x_BTE), given)
+        x_BTE = x_BTE + self._attended(self.attention_out_norm(attended_BTE))
+        fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
+        return x_BTE + self._fed(self.feed_forward_out_norm(fed_BTE))
 
 
 class ParallelBlock(Block):
     """x + attention(norm x) + feed_forward(norm' x), both read from the same x (Black et al. 2022, GPT-NeoX, 2.1)."""
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, cache: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE."""
-        attended_BTE = self.attention(self.attention_norm(x_BTE), turn=turn, mask=mask, cache=cache)
-        fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE))
-        return self._dropped(fed_BTE) + self._dropped(attended_BTE) + x_BTE
+    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+        attended_BTE = self._attended(self._attention(self.attention_norm(x_BTE), given))
+        fed_BTE = self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+        return fed_BTE + attended_BTE + x_BTE
 
 
 BLOCKS: dict[str, type[Block]] = {
@@ -91,6 +118,16 @@ BLOCKS: dict[str, type[Block]] = {
 }
 
 
-def block(config: ModelConfig, layer: int) -> Block:
+def block(config: TransformerConfig, site: Site) -> Block:
     """A layer in the arrangement the config names."""
-    return BLOCKS[config.arrangement](config, layer)
+    return BLOCKS[config.arrangement](config, site)
+
+
+def feed_forward(config: TransformerConfig, layer: int) -> FeedForward | Experts:
+    """The feed-forward of a layer that the config names."""
+    f = config.feed_forward
+    if f.experts is None:
+        return FeedForward(config.width, f)
+    if layer in f.experts.dense:
+        return FeedForward(config.width, replace(f, width=f.experts.dense_width or f.width, experts=None))
+    return Experts(config.width, f, f.experts)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clearhead.model.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
+from clearhead.model.parts.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
 from clearhead.model.parts.linear import Linear
 
 
@@ -30,11 +30,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu-tanh": _gelu_tanh,
     "silu": F.silu,
 }
-
-
-def rows(config: FeedForwardConfig) -> int:
-    """Outputs of the first layer: gate and up below one another when gated."""
-    return config.width * (2 if FEED_FORWARDS[config.kind][1] else 1)
 
 
 def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
@@ -65,9 +60,9 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, config: FeedForwardConfig) -> None:
         super().__init__()
         self.activated = activated(config)
-        self.up = Linear(width, rows(config), bias=config.bias)
+        self.up = Linear(width, config.rows, bias=config.bias, rows=config.halves)
         self.down = Linear(config.width, width, bias=config.bias)
 
-    def forward(self, x_BTE: Tensor) -> Tensor:
-        """x_BTE -> x_BTE."""
+    def forward(self, x_BTE: Tensor, loads: object = None) -> Tensor:
+        """x_BTE -> x_BTE; there are no experts whose ``loads`` could be counted."""
         return self.down(self.activated(self.up(x_BTE)))

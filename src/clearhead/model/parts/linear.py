@@ -1,39 +1,103 @@
-"""Products of a few rows with a weight matrix, by the routine of the processor's libraries that is fastest for them.
-
-Two cores with AVX-512 and bfloat16 units, the weights of GPT-2's 124M shape, torch 2.13, times of x W^T set to 1:
-
-    rows                  1      4      8      12     16     32
-    W x^T in bfloat16     0.67   0.66   0.65   0.65   0.65   0.65   (one row: torch.mv)
-    W x^T in float32      1.0    1.2    0.83   0.64   0.81   0.90
-"""
+"""Products with trained matrices: every one is made here, so that fewer bits or adapters have one place to come in."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FEW = 32  # rows; a prompt has more
-HALF = (torch.bfloat16, torch.float16)
-FEW_IN_FLOAT32 = 8  # the fewest for which W x^T is faster there
+from clearhead.errors import RequestError
+
+GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
+ALIGNMENT = 16  # bytes, of the rows it is given
 
 
 def linear(x_E: Tensor, weight_FE: Tensor, bias_F: Tensor | None = None) -> Tensor:
     """x W^T + b over the last axis of x; any axes may stand before it, and stay."""
-    rows = x_E.numel() // x_E.shape[-1]
-    fewest = 1 if x_E.dtype in HALF else FEW_IN_FLOAT32
-    fast = x_E.device.type == "cpu" and not torch.is_grad_enabled() and x_E.dtype in (*HALF, torch.float32)
-    if not fast or not fewest <= rows <= FEW:
-        return F.linear(x_E, weight_FE, bias_F)
-    x_NE = x_E.reshape(rows, -1)
-    y_NF = torch.mv(weight_FE, x_NE[0]) if rows == 1 else (weight_FE @ x_NE.T.contiguous()).T.contiguous()
-    y_F = y_NF.view(*x_E.shape[:-1], -1)
-    return y_F if bias_F is None else y_F + bias_F
+    return F.linear(x_E, weight_FE, bias_F)
 
 
 class Linear(nn.Linear):
-    """``linear`` with a trained weight and, where wanted, a trained bias."""
+    """``linear`` with a trained weight and, where wanted, a trained bias.
+
+    rows: of the matrices that lie below one another in the weight, where it holds several (queries, keys, values).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = False, rows: Sequence[int] = ()) -> None:
+        super().__init__(inputs, outputs, bias=bias)
+        self.rows = tuple(rows) or (outputs,)
 
     def forward(self, input: Tensor) -> Tensor:
         """x_E -> y_F."""
         return linear(input, self.weight, self.bias)
+
+
+class Embedding(nn.Embedding):
+    """A trained vector for each id; where the output layer is tied, the same matrix gives the logits."""
+
+    def __init__(self, count: int, width: int) -> None:
+        # A weight that is given is not drawn, which on the meta device imports sympy: 0.9 s and 77 MB.
+        super().__init__(count, width, _weight=torch.empty(count, width))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """ids_BT -> x_BTE. Raises RequestError for ids outside the vocabulary (on CUDA the kernel finds them)."""
+        try:
+            return super().forward(input)
+        except IndexError:
+            raise RequestError(
+                f"model: ids from {int(input.min())} to {int(input.max())}; they must be at least 0 and below the "
+                f"vocabulary, {self.num_embeddings}"
+            ) from None
+
+    def logits(self, x_BTE: Tensor, bias_V: Tensor | None = None) -> Tensor:
+        """logits_BTV: each vector's product with every embedding (Press and Wolf 2017)."""
+        return linear(x_BTE, self.weight, bias_V)
+
+
+class Stack(nn.Module):
+    """One linear layer per expert: weight_XRE and, if wanted, bias_XR. rows: as in ``Linear``, of each expert."""
+
+    def __init__(self, experts: int, inputs: int, outputs: int, *, bias: bool, rows: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
+        self.rows = tuple(rows) or (outputs,)
+
+    def forward(self, x_SE: Tensor, experts_S: Tensor, ends_X: Tensor) -> Tensor:
+        """x_SE, sorted by the expert of each row, and where each expert's rows end -> y_SR. One product per expert."""
+        x_SE, weight_XRE = _products(x_SE), _products(self.weight)
+        if not _groups(weight_XRE):
+            return cast(Tensor, _each(x_SE, weight_XRE, self.bias, ends_X))  # pyright: ignore[reportCallIssue] (decorated)
+        y_SR = F.grouped_mm(x_SE, weight_XRE.mT, offs=ends_X.int())
+        return y_SR if self.bias is None else y_SR + self.bias.to(y_SR.dtype)[experts_S]
+
+
+def _products(t: Tensor) -> Tensor:
+    """In the dtype in which autocast wants products, which the grouped one does not ask for itself."""
+    device = t.device.type
+    return t.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else t
+
+
+def _groups(weight_XRE: Tensor) -> bool:
+    """Whether PyTorch's grouped product takes such weights: rows must be aligned; its compiler knows only bfloat16."""
+    fits = all(size * weight_XRE.element_size() % ALIGNMENT == 0 for size in weight_XRE.shape[1:])
+    device, dtype = weight_XRE.device.type, weight_XRE.dtype
+    if not fits or dtype not in GROUPED or (torch.compiler.is_compiling() and dtype != torch.bfloat16):
+        return False
+    return device == "cpu" or (device == "cuda" and torch.cuda.get_device_capability(weight_XRE.device) >= (8, 0))
+
+
+@torch.compiler.disable  # how many rows an expert gets is known at run time only; each routing would be compiled anew
+def _each(x_SE: Tensor, weight_XRE: Tensor, bias_XR: Tensor | None, ends_X: Tensor) -> Tensor:
+    # unbind: the gradient of one stack; an index for each expert would give as many gradients of the whole size
+    weights = weight_XRE.unbind() if torch.is_grad_enabled() else weight_XRE
+    biases = bias_XR.unbind() if bias_XR is not None and torch.is_grad_enabled() else bias_XR
+    outputs, start = list[Tensor](), 0
+    for expert, end in enumerate(ends_X.tolist()):
+        if end > start:
+            outputs.append(linear(x_SE[start:end], weights[expert], None if biases is None else biases[expert]))
+        start = end
+    return torch.cat(outputs)

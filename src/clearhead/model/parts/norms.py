@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.attend import wide
-from clearhead.model.config import AttentionConfig, NormConfig
+from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.fused import RMSNormalise
 
 

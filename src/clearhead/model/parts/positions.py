@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from clearhead.model.config import ModelConfig, PositionConfig
+from clearhead.model.parts.config import PositionConfig
 from clearhead.model.parts.scaling import rates
 
 
@@ -85,8 +85,6 @@ class Learned(nn.Module):
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
 
 
-def rotary(config: ModelConfig, positions: PositionConfig) -> Rotary | None:
+def rotary(head_width: int, positions: PositionConfig, context: int) -> Rotary | None:
     """The rule that turns queries and keys, where there is one."""
-    if positions.kind != "rotary":
-        return None
-    return Rotary(config.attention.head_width, positions, config.context)
+    return Rotary(head_width, positions, context) if positions.kind == "rotary" else None

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from clearhead.model.config import PositionConfig, ScalingConfig
+from clearhead.model.parts.config import PositionConfig, ScalingConfig
 
 
 def rates(config: PositionConfig, width: int, long: bool) -> tuple[Tensor, float]:

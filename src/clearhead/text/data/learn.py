@@ -10,16 +10,18 @@ from pathlib import Path
 
 import tokenizers
 
-from clearhead.errors import OptionError, nearest
-from clearhead.files import replacing
+from clearhead.errors import FolderError, OptionError, nearest
+from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, writing
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
+from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
 LEARNED = ("bytes", "characters", "bpe")
+KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoting makes the JSON a fifth larger
 _FORMAT = "clearhead tokenizer 1"  # raise it when the same text would give another tokenizer
 
 
@@ -62,12 +64,12 @@ def learn(
 
 def _read(path: Path) -> Tokenizer | None:
     try:
-        kept = json.loads(path.read_bytes())
+        kept = json.loads(read_bounded(path, KEPT_AT_MOST))
         text = str(kept["tokenizer"])
         whole = _checksum(text) == kept["checksum"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, FolderError):
         text, whole = "", False
     if not whole:
         log.warning("%s: truncated or altered; rebuilding it", path)

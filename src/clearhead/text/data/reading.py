@@ -13,6 +13,11 @@ from clearhead.errors import MissingExtraError, OptionError, TextError, nearest
 
 PACKINGS = (".gz", ".xz", ".zst")
 
+# Packed bytes to unpack at a time: 4 bytes of .zst can become 131,072, these 17 million.
+SLICE = 512
+
+LINE_AT_MOST = 2**27  # characters; a line is held whole until its end
+
 # Bytes kept from before a block to explain a fault in it: UTF-8 read as GBK may fail only at the very end.
 TAIL = 64
 
@@ -49,13 +54,14 @@ def _packing_of(suffix: str) -> _Packing:
 def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]:
     """The content of a compressed stream; ``suffix`` is one of PACKINGS. Concatenated members are joined.
 
-    Raises TextError if the stream is damaged or ends early, with the position in the compressed file.
+    A block of the content has at most 17 MB, however small its packed bytes are. Raises TextError if the stream is
+    damaged or ends early, with the position in the compressed file.
     """
     packing = _packing_of(suffix)
     unpacker = packing.new()
     at = 0
-    for block in blocks:
-        rest = block
+    for rest in _sliced(blocks):
+        size = len(rest)
         while rest:
             if unpacker.eof:
                 rest = rest.lstrip(b"\0")  # gzip and xz may be padded with zeros
@@ -70,13 +76,20 @@ def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]
                     "download or compress the file again"
                 ) from fault
             rest = unpacker.unused_data if unpacker.eof else b""
-            yield content
-        at += len(block)
+            if content:
+                yield content
+        at += size
     if not unpacker.eof:
         raise TextError(
             f"{name}: the {suffix} data breaks off at byte {at}, before its end mark; "
             "download or compress the file again"
         )
+
+
+def _sliced(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for start in range(0, len(block), SLICE):
+            yield block[start : start + SLICE]
 
 
 def check_encoding(encoding: str) -> None:
@@ -155,11 +168,23 @@ def _with_end(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield b"", True
 
 
-def lines(blocks: Iterable[str]) -> Iterator[str]:
-    r"""Lines without their ends; only "\n" ends a line (JSON strings may contain U+2028 and the like)."""
-    rest = ""
+def lines(blocks: Iterable[str], name: str) -> Iterator[str]:
+    r"""Lines without their ends; only "\n" ends a line (JSON strings may contain U+2028 and the like).
+
+    Raises TextError for a line of more than LINE_AT_MOST characters.
+    """
+    kept: list[str] = []  # of the unfinished line
+    size = 0
     for block in blocks:
-        *whole, rest = (rest + block).split("\n")
-        yield from whole
-    if rest:
-        yield rest
+        first, *others = block.split("\n")
+        kept.append(first)
+        size += len(first)
+        if size > LINE_AT_MOST:
+            raise TextError(f"{name}: a line has more than {LINE_AT_MOST:,} characters; give its text in several")
+        if others:
+            yield "".join(kept)
+            *whole, last = others
+            yield from whole
+            kept, size = [last], len(last)
+    if size:
+        yield "".join(kept)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.files import reading
 from clearhead.text.data.reading import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import Block
 
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".md", ".jsonl")
 READ = 1 << 20
-READ_PACKED = 1 << 14  # text unpacks to 3 to 10 times its size, a run of zeros to 1,000 (.gz) or 32,000 (.zst) times
 
 OnProgress = Callable[[int, int | None], None]  # called with bytes read so far, bytes in all (None: unknown)
 
@@ -109,7 +109,7 @@ class FileSource:
                 yield Block(text, empty)
                 empty = False
         else:
-            for number, line in enumerate(lines(texts), start=1):
+            for number, line in enumerate(lines(texts, self.name), start=1):
                 if line.strip():
                     yield Block(self._record(line, number, self.field), True)
                     empty = False
@@ -133,16 +133,17 @@ class FileSource:
             raise TextError(f"{self.name}: changed while it was being read; run again when nothing writes to it")
 
     def _bytes(self) -> Iterator[bytes]:
-        size = READ_PACKED if self._packing else READ
         if self._spool is not None:
             self._spool.seek(0)
-            yield from iter(lambda spool=self._spool: spool.read(size), b"")
+            yield from iter(lambda spool=self._spool: spool.read(READ), b"")
             return
         try:
-            with self.path.open("rb") as file:
-                yield from iter(lambda: file.read(size), b"")
+            with reading(self.path) as file:
+                yield from iter(lambda: file.read(READ), b"")
         except OSError as fault:
             raise _unreadable(self.path, fault) from fault
+        except FolderError as fault:  # a folder, a device, a pointer of Git LFS
+            raise TextError(str(fault)) from None
 
     def _record(self, line: str, number: int, field: str) -> str:
         where = f"{self.name}: line {number}"

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import WriteError
-from clearhead.files import replacing
+from clearhead.errors import FolderError, WriteError
+from clearhead.files import reading, replacing
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,18 @@ _CODES = {dtype.name: code for code, dtype in _TYPES.items()}
 
 
 def cache_folder(given: Path | None) -> Path:
-    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete."""
+    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete.
+
+    Raises WriteError if that begins with ~ and the user has no home folder, as in some containers.
+    """
     if given is not None:
         return given
-    if own := os.environ.get("CLEARHEAD_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "clearhead"
+    own = os.environ.get("CLEARHEAD_CACHE")
+    place = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "clearhead")
+    try:
+        return place.expanduser()
+    except RuntimeError as error:  # so pathlib says that there is no such home
+        raise WriteError(f"{place}: there is no such home folder; set CLEARHEAD_CACHE to a folder") from error
 
 
 @contextlib.contextmanager
@@ -97,9 +103,12 @@ def read_columns(path: Path) -> dict[str, Array] | None:
     The whole file is read for the checksum, without staying in memory: about a second per gigabyte.
     """
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             header = _checked(file)
     except FileNotFoundError:
+        return None
+    except FolderError as fault:
+        log.warning("%s; rebuilding it", str(fault).partition(";")[0])
         return None
     if header is None:
         log.warning("%s: truncated or altered; rebuilding it", path)
@@ -123,7 +132,7 @@ def _checked(file: BinaryIO) -> dict[str, Any] | None:
     try:
         header = json.loads(head[8:])
         checksum = header.pop("__metadata__")["checksum"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     data = hashlib.blake2b(digest_size=20)
     while raw := file.read(BLOCK):

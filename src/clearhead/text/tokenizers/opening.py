@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import tokenizers
 from tokenizers import AddedToken
 
 from clearhead.errors import FolderError, shown
-from clearhead.files import read_bounded
+from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
 from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
 from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
@@ -56,7 +57,7 @@ def open_tokenizer(path: Path) -> Opened:
     if settings.get("tokenizer_class") is None and isinstance(named, str):
         settings["tokenizer_class"] = named
     name, known = class_of(folder, settings, described.get("model_type"))
-    if path.is_dir() and not file.is_file():
+    if path.is_dir() and not file.exists():
         library = build(folder, name, known, settings)
         settings.setdefault("tokenizer_class", name)
     else:
@@ -86,7 +87,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
         table = json.loads(read_bounded(path, LARGEST_SETTINGS).decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as fault:
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+    except (ValueError, RecursionError) as fault:
         raise FolderError(f"{path}: truncated or altered: {fault}; copy it again from where it came") from fault
     if not isinstance(table, dict):
         raise FolderError(f"{path}: altered: not a JSON object; copy it again")
@@ -190,11 +193,15 @@ def _templates(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, path in files.items():
         try:
-            if path.is_file():
-                with path.open(encoding="utf-8", newline=None) as file:
-                    found[name] = file.read(LARGEST_TEMPLATE + 1)
-        except (OSError, UnicodeDecodeError) as fault:
-            raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+            if path.exists():
+                with reading(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+                    found[name] = text.read(LARGEST_TEMPLATE + 1)
+        except OSError as fault:
+            raise FolderError(
+                f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk"
+            ) from fault
+        except UnicodeDecodeError as fault:
+            raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return found
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tokenizers
 
 from clearhead.errors import TextError, many
-from clearhead.files import replacing, write_text
+from clearhead.files import refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
@@ -217,6 +217,7 @@ class Tokenizer:
         place = Path(folder)
         with replacing(place / CONFIG) as file:
             file.write(json.dumps(self._config, indent=2).encode())  # ASCII: a lone surrogate stays an escape
+        refuse_link(place / TEMPLATES)
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
         with replacing(place / TOKENIZER) as file:  # last, so that a folder with it has the rest

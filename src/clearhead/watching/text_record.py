@@ -1,0 +1,198 @@
+"""What a record holds of one text, with what is known of the text's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, SupportsIndex, cast
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import WatchError
+from clearhead.tap import Site
+from clearhead.watching.map import BLOCK, AttentionMap
+from clearhead.watching.passes import Call, Segment, segments
+
+
+@dataclass(kw_only=True)
+class Words:
+    """tokens: label of every place. ids: one id per place; empty when they are not known.
+
+    pieces: the characters that each place completes; joined they are the decoded text. text: as it was given.
+    """
+
+    tokens: list[str] = field(default_factory=list[str])
+    ids: list[int] = field(default_factory=list[int])
+    pieces: list[str] = field(default_factory=list[str])
+    text: str | None = None
+
+
+class Holder(Protocol):
+    """What a text's record asks of the whole one."""
+
+    words: dict[int, Words]
+    model: str | None
+
+    def calls(self) -> Mapping[Site, Sequence[Call]]: ...
+    def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
+    def nbytes(self) -> int: ...
+
+
+class TextRecord:
+    """One text of a record. Places are the text's own: padding is not counted.
+
+    ``seen[layer, head]`` is an attention map, ``seen[layer, :]`` those of a layer; layers and heads count from 0,
+    negative ones from the end.
+    """
+
+    def __init__(self, record: Holder, number: int) -> None:
+        self.record, self.number = record, number
+        self._segments: dict[Site, list[Segment]] = {}
+        for site, calls in record.calls().items():
+            if found := list(segments(calls, number)):
+                self._segments[site] = found
+        known = record.words.get(number, Words())
+        places = self.shape[1] if self._segments else 0  # a batch row of padding alone
+        self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
+        self.tokens = known.tokens or [str(place) for place in range(places)]
+        if len(self.tokens) != places:
+            raise WatchError(f"record: {len(self.tokens)} labels were set for {places} places; set one for each")
+
+    def __repr__(self) -> str:
+        return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
+
+    def only(self) -> TextRecord:
+        """Itself: as of a record of one text."""
+        return self
+
+    @property
+    def model(self) -> str | None:
+        """The model's name, for headings."""
+        return self.record.model
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, keys) of every map. Raises WatchError where maps differ: name one by its site."""
+        shapes = {self.map(site, 0).shape for site in self._segments}
+        if len(shapes) != 1:
+            raise WatchError(f"record: its maps have different shapes {sorted(shapes)}; observe one kind of attention")
+        return shapes.pop()
+
+    @property
+    def first_place(self) -> int:
+        """The place of query row 0: 0 unless the watch began in the middle of a cached text."""
+        return self.shape[1] - self.shape[0]
+
+    def seen(self) -> list[Site]:
+        """The sites that were seen, in the order of the pass."""
+        return list(self._segments)
+
+    def __iter__(self) -> Iterator[tuple[Site, int]]:
+        """Every (site, head) that was seen."""
+        return ((site, head) for site in self._segments for head in range(self.heads(site)))
+
+    def heads(self, site: Site) -> int:
+        """Number of query heads at a site that was seen."""
+        return self._segments[site][0].call.q_BHQD.shape[1]
+
+    def backends(self) -> dict[Site, set[str]]:
+        """Which kernels ran at each site."""
+        return {site: {each.call.backend for each in found} for site, found in self._segments.items()}
+
+    def nbytes(self) -> int:
+        """Bytes that the whole record keeps alive."""
+        return self.record.nbytes()
+
+    def map(self, site: Site, head: SupportsIndex) -> AttentionMap:
+        """The attention map (Q, K) of one head at one site."""
+        if site not in self._segments:
+            raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._segments))}")
+        return AttentionMap(self._segments[site], head=_within(head, self.heads(site), f"{site}: head"))
+
+    def __getitem__(self, place: Any) -> AttentionMap | list[AttentionMap]:
+        """The map at a layer and a head; the maps, as a list, where either is a slice."""
+        if not (isinstance(place, tuple) and len(cast(tuple[object, ...], place)) == 2):
+            raise WatchError(f"record: {place!r} was asked for; name a map by two numbers, record[layer, head]")
+        layer, head = cast(tuple[Any, Any], place)
+        sites = self._at(layer)
+        found = [
+            self.map(site, n)
+            for site in sites
+            for n in (range(self.heads(site))[head] if isinstance(head, slice) else (head,))
+        ]
+        return found if isinstance(layer, slice) or isinstance(head, slice) else found[0]
+
+    def _at(self, layer: Any) -> list[Site]:
+        """The sites at a layer or a slice of layers. Raises WatchError unless each layer has one."""
+        layers = sorted({site.layer for site in self._segments})
+        asked = layers[layer] if isinstance(layer, slice) else [_layer(layer, layers)]
+        sites: list[Site] = []
+        for each in asked:
+            found = [site for site in self._segments if site.layer == each]
+            if len(found) != 1:
+                held = ", ".join(str(site) for site in self._segments)
+                fault = "more than one attention" if found else "no attention"
+                raise WatchError(
+                    f"record: {fault} in layer {each}; it holds {held}; name one with record.map(site, head)"
+                )
+            sites += found
+        return sites
+
+    def output(self, site: Site) -> Tensor:
+        """x_TE that a part adds at ``site``, or the residual stream there. Raises WatchError where it was not kept."""
+        return self._kept(site, "part", "residual" if site.kind in ("residual", "embedding") else "parts")
+
+    def head_outputs(self, site: Site) -> Tensor:
+        """o_HTD, what each head gives at ``site`` before the output projection. Raises WatchError where not kept."""
+        return self._kept(site, "heads", "heads")
+
+    def _kept(self, site: Site, what: str, name: str) -> Tensor:
+        found = self.record.kept(site, what, self.number)
+        if not found:
+            raise WatchError(f"record: nothing was kept at {site}; ask for it, watch(model, keep={name!r})")
+        return torch.cat(found, dim=-2)
+
+    def visible(self, site: Site, rows: slice) -> Tensor:
+        """Which keys the query rows could see: bool (heads, rows, K), heads being 1 where all see the same."""
+        K, heads = self.map(site, 0).shape[1], self.heads(site)
+        tiles: list[Tensor] = []
+        start = 0
+        for each in self._segments[site]:
+            first, last = max(rows.start, start), min(rows.stop, start + each.count)
+            if first < last:
+                every = slice(0, heads if each.call.mask.reads("H") else 1)
+                tile_1HQK = each.visible(slice(first - start, last - start), every)
+                tile_HQK = tile_1HQK[0].expand(-1, last - first, each.keys).cpu()
+                tiles.append(torch.nn.functional.pad(tile_HQK, (0, K - each.keys)))
+            start += each.count
+        most = max(tile.shape[0] for tile in tiles)
+        return torch.cat([tile.expand(most, -1, -1) for tile in tiles], dim=1)
+
+    def visible_blocks(self, site: Site) -> Iterator[tuple[slice, Tensor]]:
+        """(query rows, ``visible`` of them), a block of rows at a time."""
+        Q, K = self.shape
+        step = max(1, BLOCK // K)
+        for start in range(0, Q, step):
+            rows = slice(start, min(start + step, Q))
+            yield rows, self.visible(site, rows)
+
+    def mask_key(self, site: Site) -> Hashable:
+        """Equal for sites that hide the same keys, so that what is worked out for one serves the others."""
+        return tuple((each.call.mask.parts, each.queries.start, each.count, each.keys) for each in self._segments[site])
+
+
+def _within(number: SupportsIndex, size: int, what: str) -> int:
+    place = number.__index__()
+    if not -size <= place < size:
+        raise WatchError(f"record: {what} {place} was asked for; there are {size}, counted from 0")
+    return place % size
+
+
+def _layer(asked: SupportsIndex, layers: Sequence[int]) -> int:
+    """A layer by its number, or from the end of those seen when negative."""
+    try:
+        number = asked.__index__()
+    except AttributeError:
+        raise WatchError(f"record: layer {asked!r} was asked for; it must be a whole number") from None
+    return layers[number] if -len(layers) <= number < 0 else number

@@ -1,0 +1,88 @@
+"""The output layer's loss in parts against torch's of the whole, values and gradients."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clearhead.model.parts import cross_entropy
+from clearhead.model.parts.cross_entropy import linear_cross_entropy
+
+TARGETS = torch.tensor([3, 0, -100, 6, -1, 6, 2])
+
+
+def given(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    x_NE = torch.randn(7, 5, generator=random, dtype=torch.float64) * 2
+    weight_VE = torch.randn(11, 5, generator=random, dtype=torch.float64)
+    return x_NE.to(dtype).requires_grad_(), weight_VE.to(dtype).requires_grad_()
+
+
+def plain(x_NE: torch.Tensor, weight_VE: torch.Tensor, cap: float | None = None) -> torch.Tensor:
+    logits_NV = x_NE @ weight_VE.T
+    logits_NV = logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
+    counted = TARGETS >= 0
+    return -logits_NV.log_softmax(dim=1)[counted, TARGETS[counted]].sum()
+
+
+@pytest.mark.parametrize("cap", [None, 1.7])
+@pytest.mark.parametrize("at_once", [1, 23, 10_000])  # a place at a time, two, all
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_value_and_gradients(monkeypatch, dtype, tolerance, at_once, cap):
+    monkeypatch.setitem(cross_entropy.LOGITS_AT_ONCE, "cpu", at_once)
+    ours, theirs = given(dtype), given(torch.float64)
+    value, expected = linear_cross_entropy(*ours, TARGETS, cap), plain(*theirs, cap)
+    (3 * value).backward()
+    (3 * expected).backward()
+    assert value.dtype == dtype
+    assert value.item() == pytest.approx(expected.item(), rel=tolerance)
+    for own, other in zip(ours, theirs, strict=True):
+        assert own.grad.dtype == dtype
+        assert torch.allclose(own.grad.double(), other.grad, rtol=tolerance, atol=tolerance)
+
+
+def test_the_gradient_is_that_of_the_value():
+    x_NE, weight_VE = given(torch.float64)
+    assert torch.autograd.gradcheck(lambda x, w: linear_cross_entropy(x, w, TARGETS), (x_NE, weight_VE))
+
+
+def test_products_in_bfloat16_sums_in_float32():
+    (x_NE, weight_VE), wide = given(torch.float32), given(torch.float64)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = linear_cross_entropy(x_NE, weight_VE, TARGETS)
+    value.backward()
+    plain(*wide).backward()
+    assert value.dtype == x_NE.grad.dtype == torch.float32
+    assert value.item() == pytest.approx(plain(*wide).item(), rel=0.02)
+    assert value.item() != pytest.approx(plain(*wide).item(), rel=1e-6)  # else nothing was rounded
+    assert (x_NE.grad - wide[0].grad).abs().max() < 0.03
+
+
+def test_logits_far_apart_give_no_overflow():
+    x_NE = torch.tensor([[300.0], [-300.0]])
+    weight_VE = torch.tensor([[1.0], [-1.0], [0.0]])
+    assert float(linear_cross_entropy(x_NE, weight_VE, torch.tensor([0, 0]))) == pytest.approx(600)
+    whole = F.cross_entropy(x_NE @ weight_VE.T, torch.tensor([0, 0]), reduction="sum")
+    assert float(whole) == pytest.approx(600)
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten.mm.default
+        return function(*args, **(kwargs or {}))
+
+
+def test_measuring_makes_no_gradient():
+    """Two more products of three: a look at the validation text would take three times as long."""
+    x_NE, weight_VE = given(torch.float32)
+    with torch.no_grad(), Products() as measuring:
+        value = linear_cross_entropy(x_NE, weight_VE, TARGETS)
+    with Products() as training:
+        again = linear_cross_entropy(x_NE, weight_VE, TARGETS)
+    assert (measuring.count, training.count) == (1, 3)
+    assert (value.requires_grad, again.requires_grad) == (False, True)
+    assert torch.equal(value, again)
