@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from clearhead import hub, machine
+from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig, build
 from clearhead.text import Tokenizer
 from sizes import gpt2, llama, qwen3
@@ -58,7 +59,7 @@ def main() -> None:
         for dtype in precisions:
             with tempfile.TemporaryDirectory() as place:
                 config = SHAPES[name]()
-                hub.save(Path(place), build(config, seed=0).to(dtype), Tokenizer.bytes())
+                hub.save(Path(place), LanguageModel(build(config, seed=0).to(dtype), Tokenizer.bytes()))
                 print(
                     f"{name}, {config.parameters() / 1e6:.0f} M parameters, {dtype}".replace("torch.", ""), flush=True
                 )
@@ -120,12 +121,12 @@ def ours(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None], 
     from clearhead.generation.decoding import Decoding
 
     machine.keep_freed_memory()  # as the command does
-    held: list[hub.LanguageModel] = []
+    held: list[LanguageModel] = []
 
     def decode(ids_BT: torch.Tensor, lookup: bool) -> None:
         sampling = Sampling(max_tokens=chosen.tokens, temperature=0)
         vocabulary = held[0].config.vocabulary
-        decoding = Decoding(held[0].transformer, ids_BT.tolist(), sampling, vocabulary=vocabulary, lookup=lookup)
+        decoding = Decoding(held[0].network, ids_BT.tolist(), sampling, vocabulary=vocabulary, lookup=lookup)
         written = 0
         while written < chosen.tokens:
             written += len(decoding.step())

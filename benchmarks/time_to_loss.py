@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from clearhead import recipes, runs
+from clearhead.language_model import LanguageModel
 from clearhead.machine import cores
 from clearhead.model import Network, build
 from clearhead.recipes import TextConfig
@@ -55,7 +56,7 @@ def main() -> None:
         def run_ours(recipe: recipes.Recipe = recipe, model: Network = model) -> None:
             torch.set_num_threads(chosen.our_threads)
             with tempfile.TemporaryDirectory() as place:
-                keep = runs.keeper(Path(place), model, material.tokenizer)
+                keep = runs.keeper(Path(place), LanguageModel(model, material.tokenizer))
                 hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
                 fit(model, recipe.train, material.train, material.valid, folder=Path(place), hooks=hooks)
 

@@ -45,7 +45,7 @@ COMPUTES = (
     *PARITY,
 )
 DRAWS = ("drawing", "contract", *(f"cli/test_{name}.py" for name in ("demo", "look", "train")))
-ALONE = ("test_files.py", "test_machine.py", "test_runs.py", "test_tensorfile.py")
+ALONE = ("runs", "test_files.py", "test_machine.py", "test_tensorfile.py")
 PROCESSES = ("training/test_compiling.py", "training/test_kills.py")
 CACHES = ("text/test_store.py", "hub/test_names.py", "cli/test_main.py", *DRAWS, *PROCESSES, *ALONE)
 TEXTS = ("text", "corpora", "recipes", "hub", "encoding/test_verbs.py", "drawing", "cli", "contract", *ALONE)

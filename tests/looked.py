@@ -9,6 +9,7 @@ import torch
 
 from clearhead.analysis import observe
 from clearhead.attend import Mask, Request, Score, causal
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, Network, build
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
@@ -36,8 +37,13 @@ def small(context: int = 101, window: int | None = None, layers: int = LAYERS, h
     return model.eval()
 
 
+def speaking(**options: int | None) -> LanguageModel:
+    """The small network with a tokenizer of bytes."""
+    return LanguageModel(small(**options), BYTES)
+
+
 def looked_at(text: str, **options: int | None) -> TextRecord:
-    return observe(small(**options), BYTES, text)
+    return observe(speaking(**options), text)
 
 
 def by_hand(model: Network, ids: list[int]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from clearhead import cli, encoding, generation, hub, recipes
 from clearhead.errors import ConfigError, FolderError, OptionError
 from clearhead.generation import Sampling
+from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import ModelConfig, build, register, skeleton
 from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
@@ -159,9 +160,10 @@ class TestTraining:
 
 class TestGeneration:
     @staticmethod
-    def written(model: Toy, prompts: list[str], **options: object) -> list[tuple[int, ...]]:
-        sampling = Sampling(temperature=0, max_tokens=12)
-        return [each.ids for each in generation.generate(model, BYTES, prompts, sampling, **options)]
+    def written(model: Toy, prompts: list[str], ends: Collection[int] = (256,)) -> list[tuple[int, ...]]:
+        metadata = Metadata(generation={"eos_token_id": list(ends)})
+        speaking = LanguageModel(model, BYTES, metadata=metadata)
+        return [each.ids for each in generation.generate(speaking, prompts, temperature=0, max_tokens=12)]
 
     @torch.no_grad()
     def test_greedy_text_is_that_of_the_equations(self) -> None:
@@ -193,28 +195,26 @@ class TestGeneration:
         model, memory = lively(), generation.decoding.Memory()
         sampling = Sampling(temperature=0, max_tokens=4)
         for text in (b"abcab", b"abcd"):
-            pieces = generation.completion.stream_ids(model, BYTES, [[256, *text]], sampling, memory=memory)
-            assert (
-                tuple(piece.id for piece in pieces)
-                == generation.generate(model, BYTES, [text.decode()], sampling)[0].ids
-            )
+            pieces = generation.stream_ids(LanguageModel(model, BYTES), [[256, *text]], sampling, memory=memory)
+            whole = generation.generate(LanguageModel(model, BYTES), text.decode(), temperature=0, max_tokens=4)
+            assert tuple(piece.id for piece in pieces) == whole.ids
         assert memory.state is None
 
 
 class TestHub:
     def test_it_comes_back(self, tmp_path: Path) -> None:
         model = lively(dtype=torch.float32)
-        hub.save(tmp_path, model, BYTES)
+        hub.save(tmp_path, LanguageModel(model, BYTES))
         assert json.loads((tmp_path / "config.json").read_text())["model"]["kind"] == "toy"
         loaded = hub.load(tmp_path)
-        assert (type(loaded.transformer), loaded.config) == (Toy, CONFIG)
+        assert (type(loaded.network), loaded.config) == (Toy, CONFIG)
         ids_BT = torch.tensor([list(b"abcd")])
         with torch.no_grad():
             assert torch.equal(loaded(ids_BT), model(ids_BT))
         assert hub.outline(tmp_path).config == CONFIG
 
     def test_a_changed_number_is_found(self, tmp_path: Path) -> None:
-        hub.save(tmp_path, lively(dtype=torch.float32), BYTES)
+        hub.save(tmp_path, LanguageModel(lively(dtype=torch.float32), BYTES))
         path = tmp_path / "model.safetensors"
         content = bytearray(path.read_bytes())
         content[-5] ^= 1
@@ -225,7 +225,7 @@ class TestHub:
     def test_a_folder_is_shown(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        hub.save(tmp_path, lively(dtype=torch.float32), BYTES)
+        hub.save(tmp_path, LanguageModel(lively(dtype=torch.float32), BYTES))
         assert called(monkeypatch, "show", str(tmp_path)) == 0
         said = re.sub(" +", " ", capsys.readouterr().out)
         assert "family clearhead" in said
@@ -247,23 +247,23 @@ class TestWatching:
             torch.testing.assert_close(record[0, head][:, :].double(), p_QK, rtol=0, atol=1e-6)
 
     def test_watched_text_is_unwatched_text(self) -> None:
-        model, sampling = lively(), Sampling(temperature=1.0, max_tokens=9, seed=3)
-        expected = generation.generate(model, BYTES, ["abcd"], sampling)
+        model, sampling = LanguageModel(lively(), BYTES), {"temperature": 1.0, "max_tokens": 9, "seed": 3}
+        expected = generation.generate(model, "abcd", **sampling)
         with watch(model) as record:
-            assert generation.generate(model, BYTES, ["abcd"], sampling) == expected
-        length = len("_abcd") + len(expected[0].ids) - 1
+            assert generation.generate(model, "abcd", **sampling) == expected
+        length = len("_abcd") + len(expected.ids) - 1
         assert record[0, 2].shape == (length, length)
 
 
 class TestOtherVerbs:
     def test_vectors_of_texts(self) -> None:
-        model = lively()
-        together = encoding.vectors(model, BYTES, ["abca", "bd"])
-        torch.testing.assert_close(together[1], encoding.vectors(model, BYTES, ["bd"])[0])
+        model = LanguageModel(lively(), BYTES)
+        together = encoding.vectors(model, ["abca", "bd"])
+        torch.testing.assert_close(together[1], encoding.vectors(model, "bd"))
 
     def test_what_it_cannot_do_is_refused_with_what_it_can(self) -> None:
         with pytest.raises(OptionError) as caught:
-            encoding.fill(lively(), BYTES, "abc")
+            encoding.fill(LanguageModel(lively(), BYTES), "abc")
         assert str(caught.value) == (
             "fill needs a model that predicts masked tokens; with this one you can let it write (clearhead generate) "
             "or take vectors of texts (clearhead.vectors)"

@@ -1,6 +1,7 @@
 """Transformer language models you can see through: train, generate, look.
 
     import clearhead as ch
+    ch.train("book.txt", minutes=5)
     model = ch.load("runs/book")
     record = ch.observe(model, "I crashed the server.")
     record[2, 1]                                    # an attention map of layer 2, head 1
@@ -15,8 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.face import draw, fill, generate, observe, vectors
-    from clearhead.hub import LanguageModel, load
+    from clearhead.analysis import observe
+    from clearhead.drawing import draw
+    from clearhead.encoding import fill, vectors
+    from clearhead.generation import generate
+    from clearhead.hub import load
+    from clearhead.language_model import LanguageModel
+    from clearhead.runs import Run, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
 
 __version__ = "0.1.0"
@@ -26,6 +32,7 @@ __all__ = [
     "Knockout",
     "LanguageModel",
     "Record",
+    "Run",
     "Scale",
     "__version__",
     "draw",
@@ -33,14 +40,21 @@ __all__ = [
     "generate",
     "load",
     "observe",
+    "resume",
+    "train",
     "vectors",
     "watch",
 ]
 
 _HOMES = {
+    "clearhead.analysis": ("observe",),
+    "clearhead.drawing": ("draw",),
+    "clearhead.encoding": ("fill", "vectors"),
+    "clearhead.generation": ("generate",),
+    "clearhead.hub": ("load",),
+    "clearhead.language_model": ("LanguageModel",),
+    "clearhead.runs": ("Run", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
-    "clearhead.face": ("draw", "fill", "generate", "observe", "vectors"),
-    "clearhead.hub": ("LanguageModel", "load"),
 }
 
 

@@ -8,13 +8,14 @@ import torch
 
 from clearhead.analysis import observe
 from clearhead.attend import causal, knockout, padding
-from clearhead.errors import TextError, WatchError
+from clearhead.errors import OptionError, TextError, WatchError
+from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
 from clearhead.watching import Knockout, Record, Words, watch
 from clearhead.watching.map import BLOCK
-from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small
+from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small, speaking
 
 
 def test_the_separator_stands_in_front_as_in_training():
@@ -42,14 +43,14 @@ def test_weights_equal_the_definition_in_numpy(window: int | None):
 def test_the_model_is_left_as_it_was_and_dropout_is_off():
     config = DecoderConfig(**{**vars(small().config), "dropout": 0.9})
     model = build(config, seed=1).train()
-    first, second = observe(model, BYTES, "abc"), observe(model, BYTES, "abc")
+    first, second = observe(LanguageModel(model, BYTES), "abc"), observe(LanguageModel(model, BYTES), "abc")
     assert model.training
     assert torch.equal(first[1, 0][:], second[1, 0][:])
 
 
 def test_a_knocked_out_key_is_hidden_from_one_query_in_one_head():
     edit = Knockout(layer=1, query=3, key=2, head=4)
-    record = observe(small(), BYTES, "abcd", edits=[edit])
+    record = observe(speaking(), "abcd", edits=[edit])
     assert record[1, 4][3, 2] == 0
     assert record[1, 3][3, 2] > 0
     visible_HQK = record.visible(Site(1), slice(3, 4))
@@ -75,7 +76,7 @@ def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
         model(torch.tensor([ids[:5]]), state=cache)
         model(torch.tensor([ids[5:]]), state=cache)
     record.words[0] = Words(tokens=BYTES.labels(ids))
-    steps, whole = record.only(), observe(model, BYTES, "abcdefg")
+    steps, whole = record.only(), observe(LanguageModel(model, BYTES), "abcdefg")
     assert steps.shape == whole.shape
     for head in range(HEADS):
         torch.testing.assert_close(steps[1, head][:], whole[1, head][:], atol=1e-5, rtol=0)
@@ -97,9 +98,9 @@ def test_a_watch_that_begins_in_the_middle_has_fewer_queries_than_keys():
 
 
 def test_sites_with_one_mask_share_its_key_and_others_do_not():
-    record = observe(small(), BYTES, "abc", edits=[Knockout(layer=1, query=2, key=1)])
+    record = observe(speaking(), "abc", edits=[Knockout(layer=1, query=2, key=1)])
     assert record.mask_key(Site(0)) != record.mask_key(Site(1))
-    plain = observe(small(), BYTES, "abc")
+    plain = observe(speaking(), "abc")
     assert plain.mask_key(Site(0)) == plain.mask_key(Site(1))
     assert (causal() & knockout([(1, 0)])).parts != causal().parts
 
@@ -123,8 +124,8 @@ def test_texts_that_are_none(text: str, message: str):
 
 def test_a_tokenizer_of_another_model_is_refused():
     tokenizer = Tokenizer.train_bpe(["the server and the server " * 9], vocab_size=300)
-    with pytest.raises(WatchError, match=r"ids 0 to 256; use the tokenizer"):
-        observe(small(), tokenizer, "the server")
+    with pytest.raises(TextError, match=r"ids 0 to 256; leave it out, or use the tokenizer"):
+        observe(LanguageModel(small(), tokenizer), "the server")
 
 
 def test_records_that_are_not_one_text_are_refused():
@@ -139,3 +140,22 @@ def test_records_that_are_not_one_text_are_refused():
     record.words[0] = Words(tokens=["only one"])
     with pytest.raises(WatchError, match="1 labels were set for 2 places"):
         record.only()
+
+
+def test_several_texts_are_told_apart():
+    model, texts = speaking(), ["abcd", "x", "server"]
+    record = observe(model, texts, edits=[Knockout(layer=1, query=3, key=2, text=0)])
+    assert record.texts == [0, 1, 2]
+    assert [record[n].text for n in record.texts] == texts
+    assert record[0][1, 4][3, 2] == 0
+    assert record[2][1, 4][3, 2] > 0
+    for number in (1, 2):
+        alone = observe(model, texts[number])
+        assert record[number].tokens == alone.tokens
+        assert torch.equal(record[number][1, 3][:], alone[1, 3][:])
+
+
+@pytest.mark.parametrize("given", [None, 3, ["a", 3], b"abc"])
+def test_what_is_no_text_is_refused(given: object):
+    with pytest.raises(OptionError, match=r"look: .* was given; it takes one text or a list of texts"):
+        observe(speaking(), given)

@@ -21,6 +21,7 @@ from calling import Done, call
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
@@ -47,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if parameter.dim() > 1:
                 parameter.mul_(8)
     folder = tmp_path_factory.mktemp("runs") / "little"
-    hub.save(folder, model, tokenizer)
+    hub.save(folder, LanguageModel(model, tokenizer))
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": False, "eos_token_id": []}))
     return folder

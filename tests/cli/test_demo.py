@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
 import pytest
 from calling import Command
 
-from clearhead import recipes
-from clearhead.cli import training
+from clearhead import runs
 
 
 @pytest.mark.parametrize("corpus", ["world-en", "world-zh"])
@@ -17,19 +17,19 @@ def test_it_trains_writes_and_draws(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: str
 ) -> None:
     """With 0.2 MB of text and two steps of a given model in the place of two minutes."""
-    start = training.start
+    start = runs.start
     shape = {"context": 64, "layers": 1, "width": 32, "attention": {"heads": 2, "kv_heads": 2, "head_width": 16}}
 
-    def short(given: recipes.Table, **options: object) -> Path:
-        assert given["train"] == {"minutes": 2.0}
+    def short(asked: runs.Asked, events: runs.Events, **options: float) -> runs.Run:
+        assert asked.given["train"] == {"minutes": 2.0}
         table = {
-            "text": {**given["text"], "megabytes": 0.2, "tokenizer": "bytes"},
+            "text": {**asked.given["text"], "megabytes": 0.2, "tokenizer": "bytes"},
             "model": {**shape, "feed_forward": {"width": 64}},
             "train": {"steps": 2, "batch": 2, "evaluations": 1, "evaluation_tokens": 200, "final_tokens": 200},
         }
-        return start(table, **options)
+        return start(replace(asked, given=table), events, **options)
 
-    monkeypatch.setattr(training, "start", short)
+    monkeypatch.setattr(runs, "start", short)
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     done = command("demo", "--corpus", corpus)
     assert done.code == 0, done.err

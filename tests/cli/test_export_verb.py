@@ -62,8 +62,8 @@ def test_a_run_opens_in_transformers(command: Command, tmp_path, trained, dtype,
     theirs, ours = logits(tmp_path / "out", getattr(torch, kind))
     assert ours.dtype == getattr(torch, kind)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=tolerance)
-    whole = hub.load(trained[0]).transformer.state_dict()
-    there = hub.load(tmp_path / "out", dtype="stored").transformer.state_dict()
+    whole = hub.load(trained[0]).network.state_dict()
+    there = hub.load(tmp_path / "out", dtype="stored").network.state_dict()
     assert all(torch.equal(there[name], tensor.to(there[name].dtype)) for name, tensor in whole.items())
 
 

@@ -7,10 +7,11 @@ import pytest
 from calling import call
 from typer.testing import CliRunner
 
-from clearhead import face, hub
+from clearhead import hub
 from clearhead.cli import app, generate
-from clearhead.generation import Piece, Sampling
+from clearhead.generation import Piece, Sampling, complete, stream
 from clearhead.generation import generate as write
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
         feed_forward=FeedForwardConfig(width=29),
     )
     folder = tmp_path_factory.mktemp("runs") / "little"
-    hub.save(folder, build(config, seed=3), tokenizer)
+    hub.save(folder, LanguageModel(build(config, seed=3), tokenizer))
     return folder
 
 
@@ -37,7 +38,7 @@ def run(*arguments, stdin=None):
 
 def expected(folder, *prompts, **settings):
     model = hub.load(folder)
-    return write(model.transformer, model.tokenizer, prompts, Sampling(**settings))
+    return write(model, prompts, **settings)
 
 
 def test_standard_output_has_prompt_and_text_alone(folder):
@@ -180,7 +181,7 @@ def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tm
     line = json.loads(got.out)
     model = hub.load(released)
     settings = {"temperature": 0.5, "top_k": 50, "top_p": 0.9, "max_tokens": 7, "seed": 3}
-    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(**settings), ends=[0, 1])
+    one = complete(model, "ab", list(stream(model, ["ab"], Sampling(**settings))))
     assert (line["ids"], line["finish"]) == (list(one.ids), one.finish)
     assert (
         "note: from the model's generation_config.json: temperature 0.5, top_k 50, max_tokens 7, top_p 0.9" in got.err
@@ -188,11 +189,12 @@ def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tm
     assert "asks for num_beams = 2, which is not followed" in got.err
     got = call("generate", released, "ab", "--temperature", 0, "--max-tokens", 3, "--threads", 1, folder=tmp_path)
     assert "from the model's" not in got.err  # its filters have no effect in a greedy text
-    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(temperature=0, max_tokens=3), ends=[0, 1])
+    one = complete(model, "ab", list(stream(model, ["ab"], Sampling(temperature=0, max_tokens=3))))
     assert got.out == f"{one}\n"
 
 
 def test_the_same_settings_hold_from_python(released):
     model = hub.load(released)
-    (one,) = write(model.transformer, model.tokenizer, ["ab"], Sampling(temperature=0, max_tokens=7), ends=[0, 1])
-    assert face.generate(model, "ab", temperature=0) == one
+    one = complete(model, "ab", list(stream(model, ["ab"], Sampling(temperature=0, max_tokens=7))))
+    assert write(model, "ab", temperature=0) == one
+    assert set(one.ids[:-1]).isdisjoint({0, 1})

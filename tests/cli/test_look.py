@@ -14,6 +14,7 @@ from rich.cells import cell_len
 import clearhead as ch
 from clearhead import cli, hub
 from clearhead.cli.look import show
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
@@ -32,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attention=AttentionConfig(heads=3, kv_heads=1, head_width=8),
         feed_forward=FeedForwardConfig(width=8),
     )
-    hub.save(folder, build(config, seed=3), tokenizer)
+    hub.save(folder, LanguageModel(build(config, seed=3), tokenizer))
     return folder
 
 
@@ -145,10 +146,10 @@ def test_errors_are_one_line_and_leave_nothing(
 def test_no_color_and_a_terminal(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     model = hub.load(run)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    show(model.transformer, model.tokenizer, "the server", name="book")
+    show(model, "the server")
     assert re.search(r"\x1b\[[0-9;]*36m", capsys.readouterr().out)
     monkeypatch.setenv("NO_COLOR", "1")
-    show(model.transformer, model.tokenizer, "the server", name="book")
+    show(model, "the server")
     assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", capsys.readouterr().out)
 
 

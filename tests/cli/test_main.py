@@ -12,6 +12,7 @@ from calling import Command
 
 from clearhead import __version__, hub
 from clearhead.cli import VERBS
+from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.text import Tokenizer
 from little_configs import QWEN3
@@ -79,7 +80,7 @@ def test_exit_codes(command: Command, arguments, code, message):
     "words", [["train", "-"], ["eval", "run", "-"], ["generate", "run", "--file", "-"]], ids=" ".join
 )
 def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Path):
-    hub.save(tmp_path / "run", build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes())
+    hub.save(tmp_path / "run", LanguageModel(build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes()))
     closed = ["sh", "-c", 'exec "$@" <&-', "sh", COMMAND, *words]
     done = subprocess.run(closed, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -103,7 +104,7 @@ def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, mo
 LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
-from clearhead import cli, face, hub
+from clearhead import analysis, cli, drawing, generation, hub
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 room = pages * resource.getpagesize() + (128 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
@@ -118,7 +119,7 @@ def test_memory_that_cannot_be_had_is_one_line(tmp_path: Path, debug: bool):
     """Keys and values of four million tokens, 192 MB each, where the process may grow by 128 MB."""
     tokenizer = Tokenizer.characters(["ab"])
     config = replace(QWEN3, vocabulary=tokenizer.vocab_size, context=1 << 23, layers=1)
-    hub.save(tmp_path / "far", build(config, seed=0), tokenizer)
+    hub.save(tmp_path / "far", LanguageModel(build(config, seed=0), tokenizer))
     done = subprocess.run(
         [sys.executable, "-c", LITTLE_MEMORY, *["--debug"] * debug],
         cwd=tmp_path,
@@ -231,8 +232,9 @@ class TestColour:
             monkeypatch.setenv("NO_COLOR", no_color)
             screen = io.StringIO()
             console = Console(file=screen, force_terminal=True, color_system="standard", width=100)
-            with Display(console) as display:
-                display.show(Stepped(step=1, loss=2.0, rate=0.1, used=0.5, tokens=9, seconds=1.0))
+            display = Display(console)
+            with display.steps():
+                display.report(Stepped(step=1, loss=2.0, rate=0.1, used=0.5, tokens=9, seconds=1.0))
             codes = re.findall(r"\x1b\[(\d+(?:;\d+)*)m", screen.getvalue())
             coloured = [code for code in codes if any(30 <= int(n) < 50 or 90 <= int(n) < 108 for n in code.split(";"))]
             assert bool(coloured) == expected

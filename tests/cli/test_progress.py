@@ -31,10 +31,10 @@ def plain(monkeypatch: pytest.MonkeyPatch):
 
 def test_one_plain_line_per_interval(plain):
     display, out, now = plain
-    with display:
+    with display.steps():
         for number in range(1, 101):
             now[0] = 1.0 * number  # a step a second
-            display.show(step(number))
+            display.report(step(number))
     lines = out.getvalue().splitlines()
     assert [int(line.split("step ")[1].split()[0]) for line in lines] == [30, 60, 90]
 
@@ -42,10 +42,10 @@ def test_one_plain_line_per_interval(plain):
 def test_the_figures_by_hand(plain):
     """50 tokens a step and a step a second; 30 of 100 done after 29 s since the first: 70 are left."""
     display, out, now = plain
-    display.show(look(0))
+    display.report(look(0))
     for number in range(1, 31):
         now[0] = 1.0 * number
-        display.show(step(number))
+        display.report(step(number))
     assert (
         out.getvalue().splitlines()[-1] == " 30%  1:10 left  step 30  loss 2.000  valid 1.500  lr 0.0012  50 tokens/s"
     )
@@ -54,7 +54,7 @@ def test_the_figures_by_hand(plain):
 def test_no_time_left_is_told_before_it_is_known(plain):
     display, out, now = plain
     now[0] = 30.0
-    display.show(step(1))
+    display.report(step(1))
     assert "-:-- left  step 1 " in out.getvalue()
 
 
@@ -63,14 +63,14 @@ def test_the_loss_is_a_mean_over_the_last_steps(plain):
     display, out, now = plain
     for number in range(1, 12):
         now[0] = 30.0 if number == 11 else 0.0
-        display.show(step(number, loss=2.0 if number == 1 else 1.0))
+        display.report(step(number, loss=2.0 if number == 1 else 1.0))
     assert f"loss {1 + 0.95**10:.3f}" in out.getvalue()
 
 
 def test_a_look_has_its_line_and_a_sample(plain):
     display, out, _ = plain
-    display.show(look(20, "Once\nupon [bold]a[/bold] time :smile:"))
-    display.show(look(40, best=False))
+    display.report(look(20, "Once\nupon [bold]a[/bold] time :smile:"))
+    display.report(look(40, best=False))
     assert out.getvalue() == (
         "step 20: validation loss 1.5000 nats a token, 2.2500 bits a byte\n"
         "   | Once\n   | upon [bold]a[/bold] time :smile:\n"
@@ -81,18 +81,18 @@ def test_a_look_has_its_line_and_a_sample(plain):
 def test_a_look_starts_the_interval_anew(plain):
     display, out, now = plain
     now[0] = 29.0
-    display.show(look(0))
+    display.report(look(0))
     now[0] = 58.0
-    display.show(step(1))
+    display.report(step(1))
     assert out.getvalue().count("\n") == 1
 
 
 def test_a_resumed_run_counts_its_own_time(plain):
     """Speed and time left are of this session: 10 steps in 10 s, 40 left."""
     display, out, now = plain
-    display.show(step(50, seconds=500.0))
+    display.report(step(50, seconds=500.0))
     now[0] = 30.0
-    display.show(step(60, seconds=510.0))
+    display.report(step(60, seconds=510.0))
     assert "0:40 left  step 60" in out.getvalue()
     assert out.getvalue().endswith("50 tokens/s\n")
 
@@ -105,7 +105,7 @@ def test_nothing_in_a_sample_commands_the_terminal():
 def test_the_time_left_is_seen_on_narrow_terminals_too(width: int):
     out = io.StringIO()
     display = Display(Console(file=out, force_terminal=True, width=width, color_system=None))
-    with display:
+    with display.steps():
         for number in (1, 99):
-            display.show(step(number))
+            display.report(step(number))
     assert "0:01 left  step 99  loss 2.000" in out.getvalue()

@@ -176,4 +176,4 @@ def test_added_tokens_beyond_the_model_are_let_be(folder: Path, tmp_path: Path) 
     assert done.code == 0, done.err
     done = call("generate", copied, "a<picture 7>", "--max-tokens", 5, folder=tmp_path)
     assert done.code == 1
-    assert "which this model does not know" in done.err
+    assert "has the id 266 ('<picture 7>'); the model has ids 0 to 263; leave it out" in done.err

@@ -7,6 +7,7 @@ import pytest
 from calling import Command
 
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.training import Evaluated, read_log
 
 
@@ -17,8 +18,8 @@ def rows(out: str) -> dict[str, str]:
 def test_a_run(command: Command, trained):
     folder, _ = trained
     model = hub.load(folder)
-    count = sum(p.numel() for p in model.transformer.parameters())
-    inner = sum(p.numel() for name, p in model.transformer.named_parameters() if name != "embedding.weight")
+    count = sum(p.numel() for p in model.network.parameters())
+    inner = sum(p.numel() for name, p in model.network.named_parameters() if name != "embedding.weight")
     best = min((r for r in read_log(folder / "log.jsonl") if isinstance(r, Evaluated)), key=lambda r: r.valid_loss)
     done = command("show", folder)
     assert done.code == 0
@@ -65,7 +66,7 @@ def test_sizes_by_hand(command: Command, tmp_path):
         feed_forward=FeedForwardConfig(width=177),
         tied=False,
     )
-    hub.save(tmp_path / "model", build(config, seed=0), Tokenizer.bytes())
+    hub.save(tmp_path / "model", LanguageModel(build(config, seed=0), Tokenizer.bytes()))
     found = rows(command("show", "model").out)
     assert found["memory"] == f"{4 * config.parameters() / 1e6:.1f} MB in float32, and 2.4 MB for a text of full length"
     assert found["attention"] == "4 heads of width 50, keys and values in 2 groups, window of 64 tokens"
@@ -97,7 +98,7 @@ def test_what_is_special(command: Command, tmp_path):
         positions=PositionConfig(theta=1e6, rotated=0.5, scaling=Scaling(kind="linear", factor=8.0)),
         pattern=(LayerConfig(window=64, positions=PositionConfig(theta=77.5)), LayerConfig()),
     )
-    hub.save(tmp_path / "model", build(config, seed=0), Tokenizer.bytes())
+    hub.save(tmp_path / "model", LanguageModel(build(config, seed=0), Tokenizer.bytes()))
     found = rows(command("show", "model").out)
     assert found["family"] == "clearhead"
     assert found["attention"] == "2 heads of width 8, window of 64 tokens in 2 of 3 layers, soft cap of 50"

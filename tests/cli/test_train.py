@@ -69,7 +69,7 @@ class TestARun:
         assert re.fullmatch(
             r"text: 3,673 tokens to learn from, 408 to validate on; 257 different \(bytes\); ready in \d\.\d s", first
         )
-        model = hub.load(trained[0]).transformer
+        model = hub.load(trained[0]).network
         count = sum(p.numel() for p in model.parameters())
         assert second == f"model: {count:,} weights; it will be kept in runs/text"
 

@@ -20,12 +20,14 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from clearhead import hub, runs
+from clearhead import hub
+from clearhead.cli import progress
 from clearhead.errors import FolderError
-from clearhead.generation import Sampling, generate
-from clearhead.generation.defaults import defaults
+from clearhead.generation import generate
+from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.recipes import read_file, resolved
+from clearhead.runs.begin import begun
 from clearhead.text import Tokenizer
 from clearhead.training import Evaluated, TrainConfig, memory_needed, read_log
 from clearhead.training.further import beginning
@@ -74,7 +76,7 @@ def test_a_long_context_asks_for_no_more_memory_than_the_windows_that_are_traine
     """A text of the whole context would take 20 TB and more."""
     config = replace(QWEN3, vocabulary=257, context=2**33)
     assert memory_needed(config, TrainConfig(steps=1, batch=1)) > 2e13
-    hub.save(tmp_path / "long", build(config, seed=0), Tokenizer.bytes())
+    hub.save(tmp_path / "long", LanguageModel(build(config, seed=0), Tokenizer.bytes()))
     done = command("train", "text.txt", "--from", "long", *STEPS)
     assert done.code == 0, done.err
 
@@ -84,7 +86,7 @@ def test_it_begins_with_the_models_own_weights(command: Command, tmp_path, train
     rate = ["--set", "train.optimizer.adamw_lr=1e-30", "--set", "train.optimizer.weight_decay=0"]
     done = command("train", "text.txt", "--from", trained[0], *STEPS, *rate, "--out", "run")
     assert done.code == 0, done.err
-    before, after = (hub.load(folder).transformer.state_dict() for folder in (trained[0], tmp_path / "run"))
+    before, after = (hub.load(folder).network.state_dict() for folder in (trained[0], tmp_path / "run"))
     assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
     first = next(report for report in read_log(tmp_path / "run" / "log.jsonl") if isinstance(report, Evaluated))
     assert first.step == 0
@@ -93,14 +95,14 @@ def test_it_begins_with_the_models_own_weights(command: Command, tmp_path, train
 def test_stopped_and_resumed_it_ends_with_the_same_bits(command: Command, tmp_path, released, monkeypatch):
     assert command("train", "text.txt", "--from", "released", *STEPS, "--out", "whole").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "interruptible", stopping_after(4))
+        patch.setattr(progress, "interruptible", stopping_after(4))
         stopped = command("train", "text.txt", "--from", "released", *STEPS, "--out", "parts")
         assert stopped.code == 130
         assert "saved after step 4" in stopped.err
     released.rename(tmp_path / "elsewhere")  # the run has all it needs
     done = command("train", "--resume", "parts")
     assert done.code == 0, done.err
-    one, other = (hub.load(tmp_path / name).transformer.state_dict() for name in ("whole", "parts"))
+    one, other = (hub.load(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
     for name in ("config.json", "generation_config.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
@@ -108,7 +110,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(command: Command, tmp_pa
 
 def stopping_after(steps: int):
     @contextmanager
-    def interruptible():
+    def interruptible(*signals: int, notice: bytes):
         asked = 0
 
         def stop() -> bool:
@@ -201,7 +203,7 @@ def test_another_model_under_the_name(command: Command, tmp_path, released, trai
     assert command("train", "text.txt", "--from", released, *STEPS).code == 0
     recipe = resolved(read_file(tmp_path / "runs" / "text" / "recipe.toml"))
     with pytest.raises(FolderError, match="is not the model any more that the run began with; start a new run"):
-        runs.begun(replace(recipe, origin=str(trained[0])))
+        begun(replace(recipe, origin=str(trained[0])), Tokenizer.bytes())
 
 
 SENTENCES = [
@@ -241,11 +243,9 @@ def test_a_model_with_two_markers_learns_to_end(command: Command, tmp_path, llam
     run = tmp_path / "runs" / "documents"
     assert json.loads((run / "generation_config.json").read_text())["eos_token_id"] == EOS
     model = hub.load(run)
-    ends = defaults(model.papers.generation, model.papers.ids, model.tokenizer, context=64).ends
     prompts = ["", "a cat sat", "a hen sat on the", "a goat"]
     for seed in range(5):
-        sampling = Sampling(temperature=0.7, seed=seed, max_tokens=60)
-        for text in generate(model.transformer, model.tokenizer, prompts, sampling, ends=ends):
+        for text in generate(model, prompts, temperature=0.7, seed=seed, max_tokens=60):
             assert text.finish == "end"
             assert text.ids[-1] == EOS
             assert "<s>" not in text.text
@@ -256,13 +256,13 @@ def test_it_goes_on_after_a_stop_with_the_same_documents(command: Command, tmp_p
     whole = command("train", "documents.jsonl", "--from", "llama", *STEPS, "--set", "train.window=16", "--out", "whole")
     assert whole.code == 0, whole.err
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "interruptible", stopping_after(4))
+        patch.setattr(progress, "interruptible", stopping_after(4))
         arguments = ["--from", "llama", *STEPS, "--set", "train.window=16", "--out", "parts"]
         assert command("train", "documents.jsonl", *arguments).code == 130
     llama.rename(tmp_path / "elsewhere")
     done = command("train", "--resume", "parts")
     assert done.code == 0, done.err
-    one, other = (hub.load(tmp_path / name).transformer.state_dict() for name in ("whole", "parts"))
+    one, other = (hub.load(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], tensor) for name, tensor in other.items())
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from calling import SMALL, TEXT, Command, Done
 
-from clearhead import machine, runs
+from clearhead import machine
 from clearhead.errors import TextError
+from clearhead.runs.folder import held
 from clearhead.tensorfile import read_tensors, write_tensors
 
 
@@ -172,7 +173,7 @@ class TestARunFolder:
     def test_that_another_process_trains_in(self, command: Command, tmp_path: Path, trained):
         (tmp_path / "empty").mkdir()
         shutil.copytree(trained[0], tmp_path / "run")
-        with runs.held(tmp_path / "empty"), runs.held(tmp_path / "run"):
+        with held(tmp_path / "empty"), held(tmp_path / "run"):
             started = command("train", "text.txt", "--out", "empty", *FEW, *SMALL)
             resumed = command("train", "--resume", "run")
         one_error(started, 1, "empty: another process is training in it")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from calling import SMALL, Command
 
-from clearhead import files, runs
-from clearhead.cli import progress, training
+from clearhead import files
+from clearhead.cli import progress
+from clearhead.runs import finish
 from clearhead.training import load_state, read_log
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
@@ -37,7 +38,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch):
     """Sends signals to this process when the display is told of a step."""
 
     def send(step: int, *signals: int) -> None:
-        real = progress.Display.show
+        real = progress.Display.report
         waiting = list(signals)
 
         def show(self, report):
@@ -45,7 +46,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch):
             while report.step == step and waiting:
                 os.kill(os.getpid(), waiting.pop(0))
 
-        monkeypatch.setattr(progress.Display, "show", show)
+        monkeypatch.setattr(progress.Display, "report", show)
 
     return send
 
@@ -105,7 +106,7 @@ def test_a_signal_while_reading_leaves_nothing(command: Command, tmp_path: Path,
     def tokenize(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "tokenize", tokenize)
+    monkeypatch.setattr("clearhead.runs.material.tokenize", tokenize)
     done = command(*WORDS)
     assert (done.code, done.err) == (130, "stopped before the first step\n")
     assert not (tmp_path / "runs" / "text").exists()
@@ -115,16 +116,16 @@ def test_a_signal_at_the_very_end_loses_nothing(
     command: Command, tmp_path: Path, trained, monkeypatch: pytest.MonkeyPatch
 ):
     """While the kept model is measured once more, all is saved: resuming only finishes."""
-    real = training.score_of
+    real = finish.score_of
 
     def score_of(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "score_of", score_of)
+    monkeypatch.setattr(finish, "score_of", score_of)
     done = command(*WORDS)
     assert done.code == 130
     assert "saved after step 20" in done.err
-    monkeypatch.setattr(training, "score_of", real)
+    monkeypatch.setattr(finish, "score_of", real)
     resumed = command("train", "--resume", "runs/text")
     assert resumed.code == 0
     assert trained[1].err.splitlines()[-2] in resumed.err

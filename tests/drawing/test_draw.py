@@ -23,7 +23,7 @@ from clearhead.drawing.colours import HIDDEN_LIGHT, QUERY_LIGHT, paint
 from clearhead.drawing.focus import choose
 from clearhead.errors import FolderError, MissingExtraError, OptionError
 from clearhead.watching import TextRecord
-from looked import BYTES, HEADS, LAYERS, SUNK, THREE, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, THREE, given, looked_at, small, speaking
 
 
 def rgb(colour: str) -> list[int]:
@@ -134,7 +134,7 @@ def test_the_querys_top_keys_are_named_with_their_weights():
 
 
 def test_what_is_thinned_out_pooled_or_cut_is_said():
-    record = observe(small(context=1200), BYTES, "x" * 1003)  # 9 inches: 0.645 points a token, a label needs 10
+    record = observe(speaking(context=1200), "x" * 1003)  # 9 inches: 0.645 points a token, a label needs 10
     made = drawn(record, layer=0, head=0)
     found = " ".join(texts(made))
     assert "A cell of the large head is the largest of up to 3 x 3 weights." in found
@@ -164,7 +164,7 @@ def test_nothing_overlaps_whatever_the_size(layers: int, heads: int, tokens: int
 
 
 def test_every_head_of_a_large_model_is_in_the_grid(tmp_path: Path):
-    record = observe(small(layers=24, heads=32), BYTES, "ab")
+    record = observe(speaking(layers=24, heads=32), "ab")
     draw(record, tmp_path / "x.png", layer=20, head=30)
     image, layout = dots(tmp_path / "x.png"), layout_of(record)
     for layer, head in ((0, 0), (0, 31), (23, 0), (23, 31), (11, 17)):

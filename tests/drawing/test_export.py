@@ -8,9 +8,9 @@ import pytest
 
 from clearhead.analysis import observe
 from clearhead.drawing import Focus, draw, embed
-from clearhead.text import SEPARATOR, Tokenizer
+from clearhead.text import SEPARATOR
 from clearhead.watching import Record, watch
-from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small, speaking
 
 
 def written(record: Record, path: Path, **options: int | str | None) -> dict:
@@ -107,7 +107,7 @@ def test_a_record_begun_in_the_middle_says_where(tmp_path: Path):
 
 def test_draw_says_which_head_and_hears_every_head(tmp_path: Path):
     heard: list[tuple[int, int]] = []
-    record = observe(small(), Tokenizer.bytes(), "ab")
+    record = observe(speaking(), "ab")
     focus = draw(record, tmp_path / "x.json", layer=1, progress=lambda done, of: heard.append((done, of)))
     assert isinstance(focus, Focus)
     assert (focus.site.layer, focus.row) == (1, 2)

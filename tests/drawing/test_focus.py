@@ -7,9 +7,8 @@ from clearhead.analysis import observe
 from clearhead.drawing.focus import choose, matching, query_row
 from clearhead.errors import OptionError
 from clearhead.tap import Site
-from clearhead.text import Tokenizer
 from clearhead.watching import TextRecord, watch
-from looked import HEADS, LAYERS, given, looked_at, small
+from looked import HEADS, LAYERS, given, looked_at, small, speaking
 
 
 def words(*tokens: str) -> TextRecord:
@@ -54,7 +53,7 @@ def test_a_word_in_bytes_and_a_character_in_fragments():
 
 
 def test_chinese_words_need_no_spaces_around_them():
-    record = observe(small(), Tokenizer.bytes(), "去银行取钱")
+    record = observe(speaking(), "去银行取钱")
     assert query_row(record, "银行") == 9
 
 

@@ -17,7 +17,7 @@ from clearhead.analysis import observe
 from clearhead.drawing import draw, embed
 from clearhead.drawing.shrink import Shrinker
 from clearhead.watching import Record
-from looked import BYTES, HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small, speaking
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{data}}{{script}}<!--\u2028"
 
@@ -197,7 +197,7 @@ def test_hostile_texts_stay_text(tmp_path: Path, part: str):
 
 
 def test_only_its_own_script_may_run_and_nothing_is_fetched(tmp_path: Path):
-    parts, _ = written(observe(small(), BYTES, "ab"), tmp_path / "x.html")
+    parts, _ = written(observe(speaking(), "ab"), tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8").replace(parts.text("script", id="data"), "")
     (script,) = parts.scripts()
     (policy,) = [has["content"] for _, has, _ in parts.found if has.get("http-equiv") == "Content-Security-Policy"]
@@ -212,7 +212,7 @@ def test_only_its_own_script_may_run_and_nothing_is_fetched(tmp_path: Path):
 
 
 def test_both_languages_have_the_same_words(tmp_path: Path):
-    parts, _ = written(observe(small(), BYTES, "ab"), tmp_path / "x.html")
+    parts, _ = written(observe(speaking(), "ab"), tmp_path / "x.html")
     shape = "[name, typeof word, typeof word === 'function' ? word.length : 0]"
     kinds = f"Object.values(WORDS).map((all) => Object.entries(all).map(([name, word]) => {shape}))"
     english, chinese = asked(parts.text("script", id="data"), kinds)  # type: ignore[misc]
@@ -223,7 +223,7 @@ def test_both_languages_have_the_same_words(tmp_path: Path):
 
 
 def test_every_name_the_script_looks_for_is_in_the_page(tmp_path: Path):
-    parts, _ = written(observe(small(), BYTES, "ab"), tmp_path / "x.html")
+    parts, _ = written(observe(speaking(), "ab"), tmp_path / "x.html")
     ids = {has["id"] for _, has, _ in parts.found if "id" in has}
     script = parts.scripts()[0]
     wanted = set(re.findall(r'(?:find|getElementById)\("([\w-]+)"\)', script))

@@ -7,9 +7,8 @@ import pytest
 from clearhead.analysis import observe
 from clearhead.drawing.row import read
 from clearhead.tap import Site
-from clearhead.text import Tokenizer
 from clearhead.watching import Knockout
-from looked import HEADS, SUNK, THREE, by_hand, given, looked_at, small
+from looked import HEADS, SUNK, THREE, by_hand, given, looked_at, small, speaking
 
 
 def test_a_row_known_by_hand():
@@ -61,6 +60,6 @@ def test_hidden_keys_never_appear_and_a_weight_of_zero_may():
 
 def test_a_query_that_sees_nothing_reads_nothing():
     edits = [Knockout(layer=0, query=1, key=0), Knockout(layer=0, query=1, key=1)]
-    record = observe(small(), Tokenizer.bytes(), "ab", edits=edits)
+    record = observe(speaking(), "ab", edits=edits)
     row = read(record, Site(0), 0, 1, 3)
     assert (row.keys, row.weights, row.entropy, row.first, row.error) == ((), (), 0, 0, 0)

@@ -8,7 +8,7 @@ from clearhead.drawing.colours import HIDDEN
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
 from clearhead.watching import Knockout
-from looked import HEADS, given, looked_at
+from looked import HEADS, given, looked_at, speaking
 
 
 def pooled(weights_QK: np.ndarray, visible_QK: np.ndarray, cells: int) -> np.ndarray:
@@ -59,9 +59,8 @@ def test_a_visible_weight_of_zero_is_not_hidden():
 
 
 def test_heads_with_masks_of_their_own():
-    from looked import BYTES, small
 
-    record = observe(small(), BYTES, "abc", edits=[Knockout(layer=0, query=3, key=1, head=2)])
+    record = observe(speaking(), "abc", edits=[Knockout(layer=0, query=3, key=1, head=2)])
     shrinker = Shrinker(record, 9)
     assert [shrinker.image(Site(0), head)[3, 1] == HIDDEN for head in range(HEADS)] == [False] * 2 + [True] + [
         False

@@ -12,9 +12,8 @@ from clearhead.drawing import reading
 from clearhead.drawing.terminal import bar
 from clearhead.errors import OptionError
 from clearhead.tap import Site
-from clearhead.text import Tokenizer
 from clearhead.watching import Knockout
-from looked import HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small
+from looked import HEADS, LAYERS, SUNK, THREE, by_hand, given, looked_at, small, speaking
 
 
 def printed(table: object, width: int = 80, *, terminal: bool = False, colour: bool = False) -> str:
@@ -72,7 +71,7 @@ def test_every_head_has_a_line_with_its_own_numbers():
 @pytest.mark.parametrize("width", [60, 80, 81, 120, 200])
 @pytest.mark.parametrize("text", ["I crashed the server.", "服务员，请把账单给我。the check", "a", "x" * 100])
 def test_no_line_is_wider_than_the_terminal_and_columns_stand_in_line(text: str, width: int):
-    record = observe(small(context=128), Tokenizer.bytes(), text)
+    record = observe(speaking(context=128), text)
     lines = printed(reading(record, model="runs/book"), width).splitlines()
     assert max(cell_len(line.rstrip()) for line in lines) <= width
     table = heads_of("\n".join(lines))
@@ -137,7 +136,7 @@ def test_long_texts_list_the_tokens_around_the_query():
 
 def test_a_query_that_sees_nothing():
     edits = [Knockout(layer=1, query=1, key=key, head=2) for key in (0, 1)]
-    record = observe(small(), Tokenizer.bytes(), "ab", edits=edits)
+    record = observe(speaking(), "ab", edits=edits)
     (line,) = heads_of(printed(reading(record, 1, layer=1, head=2)))
     assert line.split() == ["1.2", "0.00", "0.00", "0.00", "0.0"]
     assert record.visible(Site(1), slice(1, 2)).any(dim=-1).flatten().tolist() == [True, True, False, True, True, True]

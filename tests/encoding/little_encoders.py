@@ -12,6 +12,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 import little_configs
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.model import PositionConfig, build
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.learned import byte_characters
@@ -62,7 +63,7 @@ TOKENIZERS = {"BERT": word_pieces, "RoBERTa": byte_level}
 CONFIGS = {"BERT": BERT, "RoBERTa": ROBERTA}
 
 
-def saved(folder: Path, name: str, **parts: Any) -> hub.LanguageModel:
+def saved(folder: Path, name: str, **parts: Any) -> LanguageModel:
     """The little encoder of that name, saved into a folder and loaded from it; ``parts`` are of its config."""
     model = build(replace(CONFIGS[name], **parts), seed=0)
     generator = torch.Generator().manual_seed(1)
@@ -70,5 +71,5 @@ def saved(folder: Path, name: str, **parts: Any) -> hub.LanguageModel:
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(noise if parameter.dim() > 1 else parameter + 0.3 * noise)
-    hub.save(folder, model.eval(), TOKENIZERS[name]())
+    hub.save(folder, LanguageModel(model.eval(), TOKENIZERS[name]()))
     return hub.load(folder)

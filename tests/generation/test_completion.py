@@ -7,12 +7,17 @@ from little import BYTES, SEPARATOR, little, scripted
 from tokenizers import models
 
 from clearhead.errors import OptionError, TextError
-from clearhead.generation import Completion, Piece, Sampling, complete, encode, generate, stream
+from clearhead.generation import Completion, Piece, Sampling, complete, generate, stream
+from clearhead.language_model import LanguageModel, Metadata
 from clearhead.text import Tokenizer
 
 
 def one(model, prompt, tokenizer=BYTES, **settings) -> Completion:
-    return generate(model, tokenizer, [prompt], Sampling(**settings))[0]
+    return generate(LanguageModel(model, tokenizer), prompt, **settings)
+
+
+def encode(tokenizer, prompt, context) -> list[int]:
+    return LanguageModel(little(context=context), tokenizer).encode(prompt, f"the prompt {prompt!r}")
 
 
 def test_the_separator_stands_in_front_and_an_empty_prompt_starts_from_it():
@@ -26,7 +31,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths():
     with pytest.raises(TextError, match=r"'aaaaaaaaa' has 10 tokens with the separator in front; .* context is 9"):
         encode(BYTES, "a" * 9, 9)
     with pytest.raises(TextError, match="62 tokens"):  # at once, not at the first piece
-        stream(little(), BYTES, ["ab", "a" * 61], Sampling())
+        stream(LanguageModel(little(), BYTES), ["ab", "a" * 61])
 
 
 def test_characters_the_tokenizer_does_not_have_are_refused():
@@ -42,7 +47,7 @@ def words(*tokens, **roles) -> Tokenizer:
 
 def test_an_empty_prompt_around_which_nothing_stands_starts_from_the_token_for_it():
     assert encode(words("a"), "a", 9) == [0]
-    with pytest.raises(TextError, match="no token to start from"):
+    with pytest.raises(TextError, match="is empty, and nothing stands around"):
         encode(words("a"), "", 9)
     assert encode(words("a", "<s>", bos_token="<s>"), "", 9) == [1]
 
@@ -58,15 +63,16 @@ def test_ids_that_stand_for_nothing_are_never_drawn():
 def test_a_text_ends_with_any_of_several_tokens():
     model = scripted(b"abc", prompt=0)
     for ends, text in (([99, 98], "a"), ([99], "ab"), ([], "abcab")):
-        (got,) = generate(model, BYTES, [""], Sampling(temperature=0, max_tokens=5), ends=ends)
+        named = Metadata(generation={"eos_token_id": ends})
+        got = generate(LanguageModel(model, BYTES, metadata=named), "", temperature=0, max_tokens=5)
         assert (got.text, got.finish) == (text, "end" if ends else "length")
-    (got,) = generate(scripted(b"abc", prompt=0), BYTES, [""], Sampling(temperature=0, max_tokens=9, stop=("c",)))
+    got = one(scripted(b"abc", prompt=0), "", temperature=0, max_tokens=9, stop=("c",))
     assert (got.text, got.finish) == ("ab", "stop")
 
 
 def test_an_id_the_model_does_not_have_is_refused():
     tokenizer = words(*(f"w{n}" for n in range(300)))
-    with pytest.raises(TextError, match=r"gave the id 299; the model has ids 0 to 256; leave out 'w299'"):
+    with pytest.raises(TextError, match=r"has the id 299 \('w299'\); the model has ids 0 to 256; leave it out"):
         one(little(), "w299", tokenizer)
 
 
@@ -74,7 +80,7 @@ def test_what_the_tokenizer_does_not_know_is_told_once(caplog):
     caplog.set_level(logging.INFO)
     tokenizer = words("[UNK]", "a", "b")
     for prompts in (["x", "a", "y", "ab"], ["a"]):
-        generate(little(), tokenizer, prompts, Sampling(max_tokens=1))
+        generate(LanguageModel(little(), tokenizer), prompts, max_tokens=1)
     assert [record.getMessage() for record in caplog.records] == ["3 of 4 tokens are unknown to this tokenizer"]
 
 
@@ -115,12 +121,12 @@ def test_a_character_that_a_limit_cuts_is_left_out_of_the_text_but_not_of_the_id
 
 def test_pieces_come_token_by_token_and_make_the_completion():
     model = scripted("é你 fin".encode())
-    pieces = list(stream(model, BYTES, [""], Sampling(temperature=0, max_tokens=9, stop=("nx",))))
+    pieces = list(stream(LanguageModel(model, BYTES), [""], Sampling(temperature=0, max_tokens=9, stop=("nx",))))
     assert [piece.text for piece in pieces] == ["", "é", "", "", "你", " ", "f", "i", "n"]
     assert [piece.finish for piece in pieces] == [None] * 8 + ["length"]
-    assert complete(BYTES, "", pieces) == one(model, "", temperature=0, max_tokens=9)
+    assert complete(LanguageModel(model, BYTES), "", pieces) == one(model, "", temperature=0, max_tokens=9)
     with pytest.raises(OptionError, match="the last one of the text is missing"):
-        complete(BYTES, "", pieces[:-1])
+        complete(LanguageModel(model, BYTES), "", pieces[:-1])
 
 
 def test_guesses_beyond_the_end_of_a_text_are_not_in_it():
@@ -132,12 +138,13 @@ def test_guesses_beyond_the_end_of_a_text_are_not_in_it():
 
 @pytest.mark.parametrize("together", [1, 2, 3, 99])
 def test_many_prompts_give_what_each_gives_alone(together):
-    model, sampling = little(), Sampling(temperature=1.0, top_p=0.95, max_tokens=40, seed=11, stop=("e", "\x07"))
+    model = little()
+    sampling = {"temperature": 1.0, "top_p": 0.95, "max_tokens": 40, "seed": 11, "stop": ("e", "\x07")}
     prompts = ["Hello", "", "你好, world", "Hello", "a" * 50, "b"]
-    got = generate(model, BYTES, prompts, sampling, together=together)
+    got = generate(LanguageModel(model, BYTES), prompts, together=together, **sampling)
     assert [completion.prompt for completion in got] == prompts
     for completion in got:
-        alone = one(model, completion.prompt, **vars(sampling))
+        alone = one(model, completion.prompt, **sampling)
         assert (completion.ids, completion.text, completion.finish) == (alone.ids, alone.text, alone.finish)
         assert completion.logprobs == pytest.approx(alone.logprobs, abs=1e-9)
     assert got[0].ids == got[3].ids
@@ -145,9 +152,9 @@ def test_many_prompts_give_what_each_gives_alone(together):
 
 
 def test_no_prompts_give_no_texts_and_a_batch_has_at_least_one():
-    assert generate(little(), BYTES, [], Sampling()) == []
+    assert generate(LanguageModel(little(), BYTES), []) == []
     with pytest.raises(OptionError, match="together is 0"):
-        generate(little(), BYTES, ["a"], Sampling(), together=0)
+        generate(LanguageModel(little(), BYTES), ["a"], together=0)
 
 
 def test_the_seed_decides_the_text():

@@ -5,6 +5,7 @@ from little import BYTES, little, scripted
 
 from clearhead.errors import TextError
 from clearhead.generation import Conversation, Sampling
+from clearhead.language_model import LanguageModel
 from clearhead.text import Tokenizer
 from clearhead.watching import watch
 
@@ -19,7 +20,7 @@ def speaking(template: str = TEMPLATE) -> Tokenizer:
 
 
 def begun(model, **options) -> Conversation:
-    return Conversation(model, speaking(options.pop("template", TEMPLATE)), ends=[256], **options)
+    return Conversation(LanguageModel(model, speaking(options.pop("template", TEMPLATE))), **options)
 
 
 def said(conversation: Conversation, text: str, sampling: Sampling = GREEDY) -> str:
@@ -34,7 +35,7 @@ def test_answers_are_those_after_the_whole_text(shape: str) -> None:
         before = [*conversation.messages, {"role": "user", "content": text}]
         answer = said(conversation, text)
         ids = BYTES.encode(speaking().chat(before))
-        plain = Conversation(model, speaking(), ends=[256])
+        plain = begun(model)
         plain.messages = before[:-1]
         assert said(plain, text) == answer  # nothing was remembered there
         assert conversation.ids[: conversation.answer] == ids

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from little import BYTES
+from little import BYTES, little
 from transformers import GenerationConfig, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.generation import Sampling, defaults
 from clearhead.generation.filters import filtered
+from clearhead.language_model import LanguageModel, Metadata
 
 LLAMA = {
     "bos_token_id": 200,
@@ -23,8 +24,9 @@ LLAMA = {
 }
 
 
-def found(generation: dict[str, Any], ids: dict[str, Any] | None = None, context: int = 64):
-    return defaults(generation, ids or {}, BYTES, context=context)
+def found(generation: dict[str, Any], ids: dict[str, Any] | None = None, context: int = 64, folder: Path | None = None):
+    metadata = Metadata(generation=generation, ids=ids or {})
+    return defaults(LanguageModel(little(context=context), BYTES, metadata=metadata, folder=folder))
 
 
 def test_llama_3():
@@ -136,7 +138,7 @@ def test_filters_are_told_where_they_act(generation: dict[str, Any], chosen: dic
     ],
 )  # fmt: skip
 def test_ends_that_end_nothing_are_told(generation: dict[str, Any], ids: dict[str, Any], note: str):
-    (told,) = defaults(generation, ids, BYTES, context=64, folder=Path("m")).notes({})
+    (told,) = found(generation, ids, folder=Path("m")).notes({})
     assert told.startswith(note)
 
 
@@ -166,7 +168,7 @@ def test_every_entry_of_transformers_is_known_and_its_default_is_nothing(tmp_pat
 )
 def test_values_that_cannot_be_are_refused(generation: dict[str, Any], message: str):
     with pytest.raises(FolderError) as caught:
-        defaults(generation, {}, BYTES, context=64, folder=Path("some") / "model")
+        found(generation, folder=Path("some") / "model")
     assert message in str(caught.value)
     assert str(caught.value).startswith("some/model/generation_config.json: ")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import little_configs
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer
 
@@ -58,7 +59,7 @@ def ids(batch: int = 2, places: int = 23) -> Tensor:
 def saved(folder: Path, config: ModelConfig, dtype: torch.dtype = torch.float32) -> Network:
     """The model that was saved into the folder."""
     model = lively(config, dtype)
-    hub.save(folder, model, TOKENIZER)
+    hub.save(folder, LanguageModel(model, TOKENIZER))
     return model
 
 

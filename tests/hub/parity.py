@@ -13,6 +13,7 @@ from clearhead import hub
 from clearhead.attend import left_padding, padding
 from clearhead.generation import Sampling
 from clearhead.generation.decoding import Decoding
+from clearhead.language_model import LanguageModel
 from clearhead.watching import watch
 
 VOCABULARY = 31
@@ -38,7 +39,7 @@ def ids(batch: int = 2, places: int = PLACES) -> Tensor:
     return torch.randint(VOCABULARY, (batch, places), generator=torch.Generator().manual_seed(7))
 
 
-def stored(model: PreTrainedModel, folder: Path) -> hub.LanguageModel:
+def stored(model: PreTrainedModel, folder: Path) -> LanguageModel:
     """The model as transformers saves it, opened here."""
     model.set_attn_implementation("eager")
     model.save_pretrained(folder)
@@ -57,19 +58,19 @@ def check_decoder(model: PreTrainedModel, folder: Path) -> None:
     check_saved(model, ours, folder / "ours")
 
 
-def check_pass(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
+def check_pass(model: PreTrainedModel, ours: LanguageModel) -> None:
     """Logits and hidden states within 1e-5, attention rows within 1e-6."""
     out = model(ids(), output_attentions=True, output_hidden_states=True)
     stream: list[Tensor] = []
     handles = [
-        block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])) for block in ours.transformer.blocks
+        block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])) for block in ours.network.blocks
     ]
     with watch(ours) as record:
         logits_BTV = ours(ids())
     for handle in handles:
         handle.remove()
     torch.testing.assert_close(logits_BTV, out.logits, rtol=1e-5, atol=1e-5)
-    for mine, other in zip([*stream, ours.transformer.hidden(ids())], out.hidden_states, strict=True):
+    for mine, other in zip([*stream, ours.network.hidden(ids())], out.hidden_states, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
     for site, head in record:
         for text in range(2):
@@ -77,7 +78,7 @@ def check_pass(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
             torch.testing.assert_close(record.map(site, head, text)[:, :], weights_QK, rtol=0, atol=1e-6)
 
 
-def check_padding(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
+def check_padding(model: PreTrainedModel, ours: LanguageModel) -> None:
     """Texts of two lengths, padded on the left and on the right: the logits of the text's own places."""
     length, ids_BT = torch.tensor([PLACES, PLACES - 9]), ids()
     cells_BT = torch.arange(PLACES).expand(2, -1)
@@ -91,7 +92,7 @@ def check_padding(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
         torch.testing.assert_close(logits_BTV[text_BT], expected[text_BT], rtol=1e-5, atol=1e-5)
 
 
-def check_greedy(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
+def check_greedy(model: PreTrainedModel, ours: LanguageModel) -> None:
     """50 tokens: with the cache here, without it here, and by transformers' logits for the whole text."""
     prompt = ids(1, 5)[0].tolist()
     written = greedy(ours, prompt)
@@ -100,16 +101,16 @@ def check_greedy(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
         assert logits_BTV[0, len(prompt) - 1 : -1].argmax(dim=-1).tolist() == written
 
 
-def greedy(ours: hub.LanguageModel, prompt: list[int], number: int = NEW, vocabulary: int = VOCABULARY) -> list[int]:
+def greedy(ours: LanguageModel, prompt: list[int], number: int = NEW, vocabulary: int = VOCABULARY) -> list[int]:
     """What the decoding engine writes after the prompt, token by token through its cache."""
     sampling = Sampling(temperature=0, max_tokens=number)
-    decoding = Decoding(ours.transformer, [prompt], sampling, vocabulary=vocabulary, lookup=False)
+    decoding = Decoding(ours.network, [prompt], sampling, vocabulary=vocabulary, lookup=False)
     return [token.id for _ in range(number) for token in decoding.step()]
 
 
-def check_saved(model: PreTrainedModel, ours: hub.LanguageModel, folder: Path, tolerance: float = 0.0) -> None:
+def check_saved(model: PreTrainedModel, ours: LanguageModel, folder: Path, tolerance: float = 0.0) -> None:
     """Saved here, opened by transformers: the same class, tensors and logits."""
-    hub.save(folder, ours.transformer, ours.tokenizer, ours.papers)
+    hub.save(folder, ours)
     back = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     assert type(back) is type(model)
     theirs = model.state_dict()

@@ -15,6 +15,7 @@ from little_models import CONFIGS, FILES, QWEN3, TOKENIZER, content_of, ids, liv
 
 from clearhead import hub
 from clearhead.errors import FolderError
+from clearhead.language_model import LanguageModel
 from clearhead.tensorfile import read_tensors, write_tensors
 from clearhead.text import Tokenizer
 
@@ -98,7 +99,9 @@ class TestAltered:
     def test_another_models_file(self, tmp_path: Path, name: str) -> None:
         """Copied from a model of the same shape: each file is whole, but they do not belong together."""
         saved(tmp_path / "one", QWEN3)
-        hub.save(tmp_path / "other", lively(QWEN3), Tokenizer.characters(["abcdefghijklmnopqrstuvwxy .\n你~"]))
+        hub.save(
+            tmp_path / "other", LanguageModel(lively(QWEN3), Tokenizer.characters(["abcdefghijklmnopqrstuvwxy .\n你~"]))
+        )
         shutil.copy(tmp_path / "other" / name, tmp_path / "one" / name)
         with pytest.raises(FolderError, match=r"tokenizer.json and .* were not saved together: one was altered"):
             hub.load(tmp_path / "one")
@@ -163,7 +166,7 @@ def a_digit(draw: Callable[..., Any], content: bytes) -> bytes:
 DAMAGES = st.sampled_from([flipped, cut_off, cut_out, put_in, a_digit])
 
 
-def loaded_from(folder: Path, content: dict[str, bytes]) -> hub.LanguageModel | str:
+def loaded_from(folder: Path, content: dict[str, bytes]) -> LanguageModel | str:
     """The model, or what the one error that is allowed says."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

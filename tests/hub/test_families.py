@@ -111,7 +111,7 @@ class TestWriting:
         assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["decoder"]
         assert back.config == config
         assert torch.equal(back(ids()), model(ids()))
-        state = back.transformer.state_dict()
+        state = back.network.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
 
     @pytest.mark.parametrize("config", [QWEN3, GPT2, NATIVE], ids=["qwen3", "gpt2", "clearhead"])

@@ -15,6 +15,7 @@ from little_models import FILES, GPT2, QWEN3, TOKENIZER, content_of, ids, lively
 from clearhead import hub, machine
 from clearhead.errors import FolderError, MemoryNeededError, OptionError
 from clearhead.hub import folder as folder_module
+from clearhead.language_model import LanguageModel
 from clearhead.watching import watch
 
 
@@ -22,22 +23,22 @@ class TestSavedAndLoaded:
     def test_the_same_model(self, made: Path) -> None:
         loaded = hub.load(made)
         model = lively(loaded.config)
-        state = loaded.transformer.state_dict()
+        state = loaded.network.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
         assert torch.equal(loaded(ids()), model(ids()))
         assert loaded.tokenizer.encode("a cab 你") == TOKENIZER.encode("a cab 你")
         assert loaded.folder == made
-        assert not loaded.transformer.training
+        assert not loaded.network.training
         assert torch.equal(hub.load(str(made))(ids()), model(ids()))
 
     def test_it_can_be_trained(self, made: Path) -> None:
         loaded = hub.load(made)
         loaded(ids()).sum().backward()
-        assert all(parameter.grad is not None for parameter in loaded.transformer.parameters())
+        assert all(parameter.grad is not None for parameter in loaded.network.parameters())
 
     def test_saved_again_not_a_byte_differs(self, made: Path, tmp_path: Path) -> None:
         loaded = hub.load(made)
-        hub.save(tmp_path / "again", loaded.transformer, loaded.tokenizer)
+        hub.save(tmp_path / "again", LanguageModel(loaded.network, loaded.tokenizer))
         assert sorted(path.name for path in made.iterdir()) == FILES
         for name in FILES:
             assert (tmp_path / "again" / name).read_bytes() == (made / name).read_bytes()
@@ -56,10 +57,10 @@ class TestSavedAndLoaded:
     def test_weights_alone(self, made: Path) -> None:
         """As a run does when it gets better: the rest of the folder stays."""
         before = {name: (made / name).read_bytes() for name in FILES}
-        model = hub.load(made).transformer
+        model = hub.load(made).network
         with torch.no_grad():
             model.norm.weight.mul_(2.0)
-        hub.save_weights(made, model)
+        hub.save_weights(made, LanguageModel(model, TOKENIZER))
         assert [name for name in FILES if (made / name).read_bytes() != before[name]] == ["model.safetensors"]
         assert torch.equal(hub.load(made)(ids()), model.eval()(ids()))
 
@@ -149,7 +150,7 @@ class TestAFullDisk:
         for size in sorted({len(held) - 1 for held in before.values()}):
             message = r": cannot be written: .*; the file that stood there is unchanged"
             with pytest.raises(FolderError, match=message) as raised, file_limit(size):
-                hub.save(made, model, TOKENIZER)
+                hub.save(made, LanguageModel(model, TOKENIZER))
             faults.add(str(raised.value).split(":")[0])
             assert content_of(made) == before
         assert faults <= {str(made / name) for name in FILES}
@@ -170,7 +171,7 @@ class TestAFullDisk:
             with pytest.raises(FolderError, match=r"cannot be written: Not a directory; choose a place that can"):
                 saved(path, QWEN3)
         with pytest.raises(FolderError, match=r"config.json: cannot be read: No such file"):
-            hub.save_weights(tmp_path / "none", lively(QWEN3))
+            hub.save_weights(tmp_path / "none", LanguageModel(lively(QWEN3), TOKENIZER))
 
 
 def test_a_crash_between_the_files_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +179,6 @@ def test_a_crash_between_the_files_is_seen(tmp_path: Path, monkeypatch: pytest.M
     saved(tmp_path, QWEN3)
     with monkeypatch.context() as patch:
         patch.setattr(folder_module, "save_weights", lambda *_: None)
-        hub.save(tmp_path, lively(replace(QWEN3, norm=replace(QWEN3.norm, eps=0.5))), TOKENIZER)
+        hub.save(tmp_path, LanguageModel(lively(replace(QWEN3, norm=replace(QWEN3.norm, eps=0.5))), TOKENIZER))
     with pytest.raises(FolderError, match=r"config.json and .* were not saved together: one was altered"):
         hub.load(tmp_path)

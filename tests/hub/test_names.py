@@ -24,9 +24,10 @@ from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 import clearhead
 from clearhead import hub
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, TextError
 from clearhead.hub import names
 from clearhead.hub.names import find, pinned
+from clearhead.language_model import LanguageModel
 
 OTHERS = {"README.md": b"# a model", "pytorch_model.bin": b"a pickle", "onnx/model.onnx": b"x", "64.tflite": b"x"}
 NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
@@ -35,7 +36,8 @@ NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokeniz
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model in one file and one in several, each with what nobody needs beside it, one without its weights, an
-    encoder with the files of sentence-transformers, one without a tokenizer that is read, one of an unknown family."""
+    encoder with the files of sentence-transformers, one without a tokenizer that is read, one without any, one of an
+    unknown family."""
     folder = tmp_path_factory.mktemp("models")
     saved(folder / "little", QWEN3)
     saved(folder / "whole", GPT2)
@@ -44,8 +46,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     saved(folder / "pickled", QWEN3)
     (folder / "pickled" / "model.safetensors").unlink()
     sentence_model(folder / "sentences")
-    for name in ("pieces", "unknown"):
+    for name in ("pieces", "unknown", "alone"):
         saved(folder / name, QWEN3)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / "alone" / name).unlink()
     (folder / "pieces" / "tokenizer.json").rename(folder / "pieces" / "tokenizer.model")
     (folder / "unknown" / "config.json").write_text(json.dumps({"model_type": "t5"}))
     for name in ("little", "split", "pickled", "sentences"):
@@ -53,7 +57,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (folder / name / other).parent.mkdir(exist_ok=True)
             (folder / name / other).write_bytes(content)
     return {"little": folder / "little"} | {
-        f"people/{name}": folder / name for name in ("split", "pickled", "sentences", "pieces", "unknown")
+        f"people/{name}": folder / name for name in ("split", "pickled", "sentences", "pieces", "alone", "unknown")
     }
 
 
@@ -137,7 +141,7 @@ class TestFetching:
         model = lively(QWEN3)
         with torch.no_grad():
             model.norm.weight.mul_(2)
-        hub.save(other, model, TOKENIZER)
+        hub.save(other, LanguageModel(model, TOKENIZER))
         server.models["little"] = other
         assert find("little") != first
         assert find(pinned("little", first)) == first  # in the cache, though the hub has it no longer
@@ -166,7 +170,7 @@ class TestFetching:
         for outline in (before, hub.outline("little"), hub.outline(before.folder)):
             assert outline.config == QWEN3
             assert outline.tokenizer.encode("a cab") == TOKENIZER.encode("a cab")
-            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+            assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
     def test_an_outline_of_several_files(self, server: Hub) -> None:
         """Before they are fetched, after, and with one of them missing."""
@@ -178,7 +182,7 @@ class TestFetching:
         found.append(hub.outline("people/split"))
         for outline in found:
             assert outline.config == GPT2
-            assert {(p.device.type, p.dtype) for p in outline.transformer.parameters()} == {("meta", torch.float32)}
+            assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
     def test_what_is_fetched_is_told(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("little", "people/split"):
@@ -291,6 +295,17 @@ class TestRefusals:
             with pytest.raises(FolderError, match=why):
                 opened(name)
         assert not {"model.safetensors", "tokenizer.model"} & set(server.fetched())
+
+    def test_no_tokenizer(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who needs one is told before the weights are fetched; who needs none gets them, and again from the cache."""
+        with pytest.raises(TextError, match=r"^people/alone: there is no tokenizer beside the weights"):
+            hub.load("people/alone", text=True)
+        assert "model.safetensors" not in server.fetched()
+        for _ in range(2):
+            model = hub.load("people/alone")
+            assert not model.has_tokenizer
+            assert torch.equal(model(ids()), lively(QWEN3)(ids()))
+            monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
 
     def test_offline(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         hub.load("little")

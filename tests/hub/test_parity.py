@@ -23,6 +23,7 @@ from transformers import (
 
 from clearhead import hub
 from clearhead.hub.families import decoder, gpt2, qwen3
+from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig, NormConfig, PositionConfig
 from clearhead.watching import watch
 
@@ -144,7 +145,7 @@ def test_bfloat16_stays_bfloat16(tmp_path: Path) -> None:
     model = qwen3_of_theirs().to(torch.bfloat16)
     model.save_pretrained(tmp_path)
     TOKENIZER.save(tmp_path)
-    ours = hub.load(tmp_path, dtype="stored").transformer
+    ours = hub.load(tmp_path, dtype="stored").network
     assert {parameter.dtype for parameter in ours.parameters()} == {torch.bfloat16}
     assert torch.equal(ours.embedding.weight, model.model.embed_tokens.weight)
 
@@ -174,7 +175,7 @@ class TestTokenizer:
             "bpe": TOKENIZER.train_bpe(["a cab, a cab. 你好 " * 5], 300),
         }[kind]
         config = replace(QWEN3, vocabulary=tokenizer.vocab_size)
-        hub.save(tmp_path, lively(config), tokenizer)
+        hub.save(tmp_path, LanguageModel(lively(config), tokenizer))
         other = AutoTokenizer.from_pretrained(tmp_path)
         for text in self.TEXTS:
             assert other(text, add_special_tokens=False)["input_ids"] == tokenizer.encode(text)

@@ -33,6 +33,7 @@ from clearhead import hub
 from clearhead.attend import documents, left_padding, padding
 from clearhead.errors import FolderError
 from clearhead.hub.families import bert, distilbert, modernbert, roberta, writing
+from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.watching import watch
 
@@ -154,21 +155,21 @@ def test_masked_tokens(case: str, tmp_path: Path) -> None:
         check_padding(model, ours, side, counted=False)
     check_saved(model, ours, tmp_path / "ours")
     rows = writing(ours.config).table(ours.config)
-    assert sorted(row.ours for row in rows if row.ours) == sorted(ours.transformer.state_dict())
+    assert sorted(row.ours for row in rows if row.ours) == sorted(ours.network.state_dict())
     theirs = [name for row in rows for name in row.theirs]
     assert len(theirs) == len(set(theirs))
-    assert ours.papers.family == writing(ours.config).MODEL_TYPE
+    assert ours.metadata.family == writing(ours.config).MODEL_TYPE
 
 
-def check_pass(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
+def check_pass(model: PreTrainedModel, ours: LanguageModel) -> None:
     """Logits and hidden states within 1e-5, attention rows within 1e-6."""
     out = model(ids(), output_attentions=True, output_hidden_states=True)
     stream: list[Tensor] = []
     handles = [
-        block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])) for block in ours.transformer.blocks
+        block.register_forward_pre_hook(lambda _, inputs: stream.append(inputs[0])) for block in ours.network.blocks
     ]
     with watch(ours) as record:
-        last_BTE = ours.transformer.hidden(ids())
+        last_BTE = ours.network.hidden(ids())
     for handle in handles:
         handle.remove()
     torch.testing.assert_close(ours(ids()), logits(model, input_ids=ids()), rtol=1e-5, atol=1e-5)
@@ -180,7 +181,7 @@ def check_pass(model: PreTrainedModel, ours: hub.LanguageModel) -> None:
             torch.testing.assert_close(record.map(site, head, text)[:, :], weights_QK, rtol=0, atol=1e-6)
 
 
-def check_padding(model: PreTrainedModel, ours: hub.LanguageModel, side: str, *, counted: bool) -> None:
+def check_padding(model: PreTrainedModel, ours: LanguageModel, side: str, *, counted: bool) -> None:
     """Places counted from where a text begins, or (transformers' own way, but RoBERTa's) from where the row begins."""
     length, ids_BT = torch.tensor([PLACES, PLACES - 9]), ids()
     cells_BT = torch.arange(PLACES).expand(2, -1)
@@ -194,9 +195,9 @@ def check_padding(model: PreTrainedModel, ours: hub.LanguageModel, side: str, *,
     torch.testing.assert_close(logits_BTV[text_BT], expected[text_BT], rtol=1e-5, atol=1e-5)
 
 
-def check_saved(model: PreTrainedModel, ours: hub.LanguageModel, folder: Path) -> None:
+def check_saved(model: PreTrainedModel, ours: LanguageModel, folder: Path) -> None:
     """Saved here, opened by transformers and again here."""
-    hub.save(folder, ours.transformer, ours.tokenizer, ours.papers)
+    hub.save(folder, ours)
     back = AutoModelForMaskedLM.from_pretrained(folder, attn_implementation="eager")
     assert torch.equal(back(ids()).logits, logits(model, input_ids=ids()))
     again = hub.load(folder)
@@ -210,14 +211,14 @@ def test_weights_without_a_head(case: str, tmp_path: Path) -> None:
     """Hidden states, and the pooled vector where there is one; saved here they open as the same class."""
     model, ours = opened(BARE[case], tmp_path)
     out = model(ids())
-    hidden_BTE = ours.transformer.hidden(ids())
+    hidden_BTE = ours.network.hidden(ids())
     torch.testing.assert_close(hidden_BTE, out.last_hidden_state, rtol=1e-5, atol=1e-5)
-    encoder = ours.transformer
+    encoder = ours.network
     assert ours.config.parameters() == model.num_parameters()
     assert (encoder.pooler is not None) == hasattr(out, "pooler_output")
     if encoder.pooler is not None:
         torch.testing.assert_close(encoder.pool(hidden_BTE), out.pooler_output, rtol=1e-5, atol=1e-5)
-    hub.save(tmp_path / "ours", ours.transformer, ours.tokenizer, ours.papers)
+    hub.save(tmp_path / "ours", ours)
     back = AutoModel.from_pretrained(tmp_path / "ours", attn_implementation="eager")
     assert type(back) is type(model)
     assert torch.equal(back(ids()).last_hidden_state, out.last_hidden_state)
@@ -240,7 +241,7 @@ def test_bert_in_float64(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = lively(made(*MASKED["BERT"])).double()
     ours = stored(model, tmp_path)
-    assert ours.transformer.embedding.weight.dtype == torch.float64
+    assert ours.network.embedding.weight.dtype == torch.float64
     torch.testing.assert_close(ours(ids()), model(ids()).logits, rtol=0, atol=1e-12)
 
 
@@ -279,16 +280,14 @@ class TestOtherFiles:
         ours = hub.load(tmp_path / "theirs")
         torch.testing.assert_close(ours(ids()), logits(model, input_ids=ids()), rtol=1e-5, atol=1e-5)
         pooled_BE = model.bert(ids()).pooler_output
-        torch.testing.assert_close(
-            ours.transformer.pool(ours.transformer.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5
-        )
+        torch.testing.assert_close(ours.network.pool(ours.network.hidden(ids())), pooled_BE, rtol=1e-5, atol=1e-5)
 
     @torch.no_grad()
     def test_a_bare_model_may_have_the_prefix(self, tmp_path: Path) -> None:
         model, _ = opened(BARE["BERT"], tmp_path)
         save_file({f"bert.{name}": each for name, each in load_file(self.file(tmp_path)).items()}, self.file(tmp_path))
         ours = hub.load(tmp_path / "theirs")
-        torch.testing.assert_close(ours.transformer.hidden(ids()), model(ids()).last_hidden_state, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours.network.hidden(ids()), model(ids()).last_hidden_state, rtol=1e-5, atol=1e-5)
 
     def test_an_output_layer_that_is_another_is_refused(self, tmp_path: Path) -> None:
         opened(MASKED["BERT"], tmp_path)
@@ -375,5 +374,5 @@ def test_a_family_writes_its_own_alone(case: str, tmp_path: Path) -> None:
     assert [name for name, family in FAMILIES.items() if not family.refuses(ours.config)] == [case]
     other = replace(ours.config, attention=replace(ours.config.attention, softcap=3.0))
     assert all(family.refuses(other) for family in FAMILIES.values())
-    hub.save(tmp_path / "native", build(other, seed=0), TOKENIZER)
+    hub.save(tmp_path / "native", LanguageModel(build(other, seed=0), TOKENIZER))
     assert hub.load(tmp_path / "native").config == other

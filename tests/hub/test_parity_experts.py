@@ -316,7 +316,7 @@ def test_bfloat16_stays_close(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path / case)
         TOKENIZER.save(tmp_path / case)
         ours = hub.load(tmp_path / case, dtype="stored")
-        assert {parameter.dtype for parameter in ours.transformer.parameters()} == {torch.bfloat16}
+        assert {parameter.dtype for parameter in ours.network.parameters()} == {torch.bfloat16}
         with torch.no_grad():
             difference = (ours(ids()) - model(ids()).logits).abs().float()
         assert difference.median() < 0.05

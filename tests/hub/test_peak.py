@@ -13,6 +13,7 @@ import torch
 from little_models import GPT2, QWEN3, lively
 
 from clearhead import hub
+from clearhead.language_model import LanguageModel
 from clearhead.tensorfile import read_tensors, write_tensors
 from clearhead.text import Tokenizer
 
@@ -30,7 +31,7 @@ def peak():
 hub.load(sys.argv[1], dtype=sys.argv[3])  # imports what loading needs
 before = peak()
 model = hub.load(sys.argv[2], dtype=sys.argv[3])
-print(peak() - before, sum(parameter.nbytes for parameter in model.transformer.parameters()))
+print(peak() - before, sum(parameter.nbytes for parameter in model.network.parameters()))
 """
 WIDE = {
     "qwen3": replace(
@@ -69,7 +70,7 @@ def test_loading_takes_little_more_than_the_weights(
     config = WIDE[family]
     small = replace(config, vocabulary=300, layers=1, width=24, attention=replace(config.attention, head_width=4))
     for name, each in {"small": small, "wide": config}.items():
-        hub.save(tmp_path / name, lively(each, stored), Tokenizer.bytes())
+        hub.save(tmp_path / name, LanguageModel(lively(each, stored), Tokenizer.bytes()))
     if split:
         shard(tmp_path / "wide")
     program = [sys.executable, "-c", FORK, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "wide"), dtype]

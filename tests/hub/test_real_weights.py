@@ -19,13 +19,14 @@ from transformers import AutoModelForCausalLM
 from clearhead import hub
 from clearhead.attend import Score, causal
 from clearhead.attend.request import logits
+from clearhead.language_model import LanguageModel
 from clearhead.watching import watch
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 STORIES, SORT = WEIGHTS / "stories260K", WEIGHTS / "gpt-nano-sort"
 
 
-def released(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> hub.LanguageModel:
+def released(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> LanguageModel:
     """The folder, opened; its tokenizer has the letters A, B and C."""
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
@@ -45,7 +46,7 @@ class TestStories:
         return rows_XE.view(heads, self.WIDTH // 2, 2, -1).transpose(1, 2).reshape_as(rows_XE)
 
     @pytest.fixture
-    def model(self, tmp_path: Path) -> hub.LanguageModel:
+    def model(self, tmp_path: Path) -> LanguageModel:
         theirs = load_file(STORIES / "stories260K.safetensors")
         names = {
             "wv": "self_attn.v_proj",
@@ -87,12 +88,12 @@ class TestStories:
         }
         return released(tmp_path, config, tensors)
 
-    def test_the_published_story_comes_out(self, model: hub.LanguageModel) -> None:
+    def test_the_published_story_comes_out(self, model: LanguageModel) -> None:
         ids = json.loads((STORIES / "golden_greedy.json").read_text(encoding="utf-8"))["ids"]
         assert greedy(model, ids[:1], len(ids) - 1, vocabulary=512) == ids[1:]
 
     @torch.no_grad()
-    def test_as_transformers_reads_the_same_folder(self, model: hub.LanguageModel) -> None:
+    def test_as_transformers_reads_the_same_folder(self, model: LanguageModel) -> None:
         ids = json.loads((STORIES / "golden_greedy.json").read_text(encoding="utf-8"))["ids"]
         ids_BT = torch.tensor([ids])
         theirs = AutoModelForCausalLM.from_pretrained(model.folder, dtype=torch.float64)
@@ -116,7 +117,7 @@ class TestSort:
         return torch.from_numpy(numbers.copy()).view(entry["shape"])
 
     @pytest.fixture
-    def model(self, tmp_path: Path) -> hub.LanguageModel:
+    def model(self, tmp_path: Path) -> LanguageModel:
         tensors = self.read("model")
         sizes = tensors.pop("config")
         config = {
@@ -139,12 +140,12 @@ class TestSort:
         assert any(name.endswith("attn.bias") and tensor.dim() == 4 for name, tensor in turned.items())  # the mask
         return released(tmp_path, config, turned)
 
-    def test_every_number_in_the_file(self, model: hub.LanguageModel) -> None:
+    def test_every_number_in_the_file(self, model: LanguageModel) -> None:
         expected = self.read("t0-partials")
         ids_BT = expected.pop("idx").long()
-        found: dict[str, Tensor] = {"tok_emb": model.transformer.embedding(ids_BT)}
-        found["pos_emb"] = model.transformer.positions.weight[None]
-        block = model.transformer.blocks[0]
+        found: dict[str, Tensor] = {"tok_emb": model.network.embedding(ids_BT)}
+        found["pos_emb"] = model.network.positions.weight[None]
+        block = model.network.blocks[0]
         wanted = {
             "ln1": block.attention_norm,
             "qkv": block.attention.qkv,
@@ -152,8 +153,8 @@ class TestSort:
             "ln2": block.feed_forward_norm,
             "fc": block.feed_forward.up,
             "mlp": block.feed_forward.down,
-            **{f"block{layer}": each for layer, each in enumerate(model.transformer.blocks)},
-            "ln_f": model.transformer.norm,
+            **{f"block{layer}": each for layer, each in enumerate(model.network.blocks)},
+            "ln_f": model.network.norm,
         }
         for name, module in wanted.items():
             module.register_forward_hook(lambda _, __, out, name=name: found.update({name: out}))
@@ -177,7 +178,7 @@ class TestSort:
             torch.testing.assert_close(found[name], tensor, rtol=tolerance, atol=tolerance, msg=f"{name}: {{}}".format)
 
     @torch.no_grad()
-    def test_it_sorts(self, model: hub.LanguageModel) -> None:
+    def test_it_sorts(self, model: LanguageModel) -> None:
         for letters in ("CBABBC", "AAACBB", "CCCCCA"):
             ids = [ord(letter) - ord("A") for letter in letters]
             assert greedy(model, ids, 6, vocabulary=3) == sorted(ids)

@@ -73,7 +73,7 @@ class TestTensors:
         added(tmp_path, lm_head__weight=model.embedding.weight.clone())
         back = hub.load(tmp_path, dtype="stored")
         assert torch.equal(back(ids()), model(ids()))
-        hub.save(tmp_path / "again", back.transformer, back.tokenizer, back.papers)
+        hub.save(tmp_path / "again", back)
         assert "lm_head.weight" not in load_file(tmp_path / "again" / "model.safetensors")
 
     @pytest.mark.parametrize("config", [QWEN3, GPT2], ids=["qwen3", "gpt2"])

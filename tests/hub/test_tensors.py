@@ -16,6 +16,7 @@ from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.hub.families import decoder, qwen3, writing
 from clearhead.hub.families.table import Row, check, kept
+from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, NormConfig, skeleton
 from clearhead.tensorfile import read_tensors, write_tensors
 
@@ -114,7 +115,7 @@ class TestTensors:
     @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
     def test_other_dtypes_come_back_as_they_are(self, config: ModelConfig, dtype: torch.dtype, tmp_path: Path) -> None:
         model = saved(tmp_path, config, dtype)
-        state = hub.load(tmp_path, dtype="stored").transformer.state_dict()
+        state = hub.load(tmp_path, dtype="stored").network.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
         assert {tensor.dtype for tensor in state.values()} == {dtype}
         assert json.loads((tmp_path / "config.json").read_text())["dtype"] == str(dtype).removeprefix("torch.")
@@ -122,9 +123,9 @@ class TestTensors:
 
 def test_the_tokenizer_may_have_fewer_ids_but_not_more(tmp_path: Path) -> None:
     """Released models pad their vocabulary to a round number."""
-    hub.save(tmp_path, lively(replace(QWEN3, vocabulary=40)), TOKENIZER)
+    hub.save(tmp_path, LanguageModel(lively(replace(QWEN3, vocabulary=40)), TOKENIZER))
     assert hub.load(tmp_path).tokenizer.vocab_size == 31
-    hub.save(tmp_path, lively(replace(QWEN3, vocabulary=30)), TOKENIZER)
+    hub.save(tmp_path, LanguageModel(lively(replace(QWEN3, vocabulary=30)), TOKENIZER))
     with pytest.raises(
         FolderError, match=rf"^{tmp_path}: the tokenizer has 31 tokens, the model 30; they do not belong"
     ):

@@ -11,6 +11,7 @@ from little_models import TOKENIZER
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from clearhead import hub
+from clearhead.language_model import LanguageModel, Metadata
 
 SIZES = {"vocab_size": 31, "hidden_size": 32, "intermediate_size": 17, "num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPS = {"num_key_value_heads": 2, "head_dim": 8}
@@ -52,7 +53,7 @@ def test_what_is_written_stood_there(kind: str, tmp_path: Path) -> None:
         given, written = (json.loads(path.read_text()) for path in (theirs, ours))
         for name in (given.keys() & written.keys()) - {"architectures"}:
             assert given[name] in (written[name], None), name
-        assert opened(ours.parent).papers == opened(theirs.parent).papers
+        assert opened(ours.parent).metadata == opened(theirs.parent).metadata
         theirs, ours = ours, tmp_path / "again" / "config.json"
 
 
@@ -61,6 +62,6 @@ def test_another_family_has_entries_of_its_own(tmp_path: Path) -> None:
     AutoModel.from_config(AutoConfig.for_model("gpt2", **MODELS["gpt2"])).save_pretrained(tmp_path / "gpt2")
     TOKENIZER.save(tmp_path / "gpt2")
     model = hub.load(tmp_path / "gpt2")
-    papers = hub.Papers(family="qwen3", idle={"attn_pdrop": 0.7})
-    hub.save(tmp_path / "ours", model.transformer, model.tokenizer, papers)
+    metadata = Metadata(family="qwen3", idle={"attn_pdrop": 0.7})
+    hub.save(tmp_path / "ours", LanguageModel(model.network, model.tokenizer, metadata=metadata))
     assert json.loads((tmp_path / "ours" / "config.json").read_text())["attn_pdrop"] == 0.0

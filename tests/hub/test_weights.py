@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, BertConfig, PreTrainedModel
 
 from clearhead import hub, machine
 from clearhead.errors import FolderError, OptionError
+from clearhead.language_model import LanguageModel
 from clearhead.model import (
     AttentionConfig,
     ClampConfig,
@@ -201,13 +202,13 @@ class TestDtypes:
 
     def test_the_most_numbers_decide(self, mixed: Path, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "clearhead"):
-            state = hub.load(mixed, dtype="stored").transformer.state_dict()
+            state = hub.load(mixed, dtype="stored").network.state_dict()
         assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}
         assert "model.safetensors: 9 tensors of float32 are rounded to bfloat16" in caplog.text
 
     def test_nothing_is_lost_in_float32(self, mixed: Path, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "clearhead"):
-            state = hub.load(mixed, dtype="float32").transformer.state_dict()
+            state = hub.load(mixed, dtype="float32").network.state_dict()
         there, _ = read_tensors(mixed / "model.safetensors")
         assert torch.equal(state["norm.weight"], there["model.norm.weight"])
         assert torch.equal(state["embedding.weight"], there["model.embed_tokens.weight"].float())
@@ -218,7 +219,7 @@ class TestDtypes:
     def test_a_chosen_one(self, name: str, config: Any, tmp_path: Path) -> None:
         dtype = getattr(torch, name)
         model = saved(tmp_path, config)
-        state = hub.load(tmp_path, dtype=name).transformer.state_dict()
+        state = hub.load(tmp_path, dtype=name).network.state_dict()
         assert all(torch.equal(state[key], tensor.to(dtype)) for key, tensor in model.state_dict().items())
 
     @pytest.mark.parametrize("pays", [True, False])
@@ -227,7 +228,7 @@ class TestDtypes:
         monkeypatch.setattr(machine, "half_pays", lambda dtype: asked.append(dtype) or pays)
         for dtype in (torch.bfloat16, torch.float32):
             saved(tmp_path, QWEN3, dtype)
-            loaded = hub.load(tmp_path).transformer.norm.weight.dtype
+            loaded = hub.load(tmp_path).network.norm.weight.dtype
             assert loaded == (torch.bfloat16 if pays and dtype == torch.bfloat16 else torch.float32)
         assert asked == [torch.bfloat16]  # of float32 nothing is measured
 
@@ -278,7 +279,7 @@ class TestOtherFormats:
         TOKENIZER.save(tmp_path / "model")
         loaded = hub.load(converted(pickled(tmp_path / "model"), tmp_path, monkeypatch))
         expected_BTE = theirs.base_model(ids()).last_hidden_state
-        torch.testing.assert_close(loaded.transformer.hidden(ids()), expected_BTE, rtol=0, atol=1e-5)
+        torch.testing.assert_close(loaded.network.hidden(ids()), expected_BTE, rtol=0, atol=1e-5)
         assert (loaded.config.prediction is None) == (kind == "BertModel")
 
     @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def pickled(folder: Path) -> str:
 class TestCode:
     def brought(self, folder: Path, **settings: Any) -> None:
         model = lively(QWEN3)
-        hub.save(folder, model, TOKENIZER)
+        hub.save(folder, LanguageModel(model, TOKENIZER))
         tensors, _ = read_tensors(folder / "model.safetensors")
         write_tensors(folder / "model.safetensors", tensors)
         whole = {

@@ -206,6 +206,12 @@ def test_a_cache_that_nobody_watched_is_rewound_where_it_is() -> None:
         assert cache.k_LBGKD.data_ptr() == place
 
 
+def test_its_bytes_are_known_before_it_is_made() -> None:
+    for model in (TRANSFORMERS["Qwen 3"], TRANSFORMERS["GPT-2"]):
+        cache = model.state(3, 7)
+        assert model.state_bytes(3, 7) == cache.k_LBGKD.nbytes + cache.v_LBGKD.nbytes
+
+
 class TestRefused:
     @pytest.fixture
     def model(self) -> Network:

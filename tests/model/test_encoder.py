@@ -155,6 +155,14 @@ class TestHeads:
         model.prediction.bias += torch.arange(31)
         torch.testing.assert_close(model(ids_BT) - before, torch.arange(31.0).expand(1, 4, 31), rtol=0, atol=1e-4)
 
+    def test_the_loss_is_that_of_the_masked_places(self) -> None:
+        model, ids_BT = lively(BERT, dtype=torch.float64), text(BERT, 2, 9)
+        targets_BT = torch.full_like(ids_BT, -100)
+        targets_BT[0, 2], targets_BT[1, 5], targets_BT[1, 8] = 7, 0, 30
+        logprobs_BTV = model(ids_BT).log_softmax(dim=-1)
+        expected = -(logprobs_BTV[0, 2, 7] + logprobs_BTV[1, 5, 0] + logprobs_BTV[1, 8, 30])
+        torch.testing.assert_close(model(ids_BT, targets_BT=targets_BT), expected)
+
     def test_weights_without_heads_say_so(self) -> None:
         model = lively(replace(BERT, prediction=None, pooler=False))
         with pytest.raises(RequestError, match="no head that predicts masked tokens"):

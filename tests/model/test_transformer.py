@@ -115,6 +115,47 @@ class TestLogits:
             assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+class TestLoss:
+    @pytest.mark.parametrize("name", ["Qwen 3", "untied", "Gemma 3", "norms after"])
+    def test_is_the_sum_over_the_counted_targets(self, name: str) -> None:
+        model, ids_BT = lively(MODELS[name], dtype=torch.float64), text(QWEN3, 2, 7)
+        targets_BT = ids_BT.roll(-1, dims=1)
+        targets_BT[0, 3:] = -100
+        loss = model(ids_BT, targets_BT=targets_BT)
+        expected = F.cross_entropy(model(ids_BT).flatten(0, 1), targets_BT.flatten(), reduction="sum")
+        torch.testing.assert_close(loss, expected)
+        parameters = tuple(model.parameters())
+        ours, theirs = torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters)
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other)
+
+    def test_a_wrapper_around_the_module_sees_it(self) -> None:
+        """One call of the module: what wraps it, or hooks it, has the loss and not the hidden states."""
+        model, ids_BT = lively(QWEN3), text(QWEN3, 2, 7)
+        seen: list[Tensor] = []
+        model.register_forward_hook(lambda *passed: seen.append(passed[-1]))
+        loss = model(ids_BT, targets_BT=ids_BT)
+        assert seen == [loss]
+        assert loss.shape == ()
+
+    def test_of_experts_is_nats_whatever_their_balance_weighs(self) -> None:
+        """While training its gradient has the balance; its value never has."""
+        ids_BT = text(QWEN3, 2, 7)
+        experts = MODELS["experts"].feed_forward.experts
+        assert experts is not None
+        values, gradients = [], []
+        for balance in (0.0, 0.5):
+            feed_forward = replace(MODELS["experts"].feed_forward, experts=replace(experts, balance=balance))
+            model = lively(replace(QWEN3, feed_forward=feed_forward)).train()
+            loss = model(ids_BT, targets_BT=ids_BT)
+            (gradient,) = torch.autograd.grad(loss, model.blocks[0].feed_forward.router.weight)
+            values.append(loss)
+            gradients.append(gradient)
+            assert torch.equal(model.eval()(ids_BT, targets_BT=ids_BT), loss)
+        assert torch.equal(values[0], values[1])
+        assert not torch.allclose(gradients[0], gradients[1])
+
+
 class TestBuild:
     def test_a_seed_is_a_model(self) -> None:
         one, same, other = (build(QWEN3, seed=seed).state_dict() for seed in (3, 3, 4))

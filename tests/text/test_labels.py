@@ -1,10 +1,15 @@
 """Labels: one for each id, whole characters, nothing invisible."""
 
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import LEARNED, sentence_pieces, word_pieces
 
+from clearhead.errors import TextError
 from clearhead.text import SEPARATOR
 from clearhead.text.tokenizers.labels import labels
 
@@ -42,6 +47,31 @@ def test_every_id_has_a_label_and_no_label_is_invisible(parts: list[bytes]):
 def test_labels_of_whole_text_hold_its_letters(text: str):
     letters = "".join(c for c in text if c.isalpha())
     assert "".join(c for c in "".join(labels([c.encode() for c in text])) if c.isalpha()) == letters
+
+
+def test_rows_of_tensors_and_arrays_are_ids_as_well():
+    tokenizer = LEARNED["bytes"]
+    for ids in (torch.tensor([97, 256]), np.array([97, 256], dtype=np.uint16), (97, 256)):
+        assert tokenizer.labels(ids) == ["a", SEPARATOR]
+        assert tokenizer.decode(ids) == "a" + SEPARATOR
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (torch.tensor([[97, 98]]), r"ids: Tensor of shape \(1, 2\) and torch.int64 was given; it must be one row of"),
+        (torch.tensor([97.0]), r"ids: Tensor of shape \(1,\) and torch.float32 was given"),
+        ([[97]], r"ids: \[\[97\]\] was given; it must be one row of whole numbers, such as ids_BT\[0\]"),
+        ("ab", "ids: 'ab' was given"),
+        (97, "ids: 97 was given"),
+        ([257], r"id 257 is not in the vocabulary \(0 to 256\)"),
+        ([-1], "id -1 is not in the vocabulary"),
+    ],
+)
+def test_what_is_no_row_of_ids_is_refused(ids: Any, message: str):
+    for read in (LEARNED["bytes"].labels, LEARNED["bytes"].decode):
+        with pytest.raises(TextError, match=message):
+            read(ids)
 
 
 def test_labels_of_each_kind():

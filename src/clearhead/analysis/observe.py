@@ -1,80 +1,80 @@
-"""One watched pass over a text."""
+"""Watched passes over texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 import torch
 
-from clearhead.errors import TextError, WatchError, many
-from clearhead.model import Network, needs
+from clearhead.errors import OptionError, TextError
+from clearhead.language_model import LanguageModel, as_texts
+from clearhead.model import evaluating, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, TextRecord, Words, watch
+from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
 
+class _Reading(NamedTuple):
+    """What a pass reads. types: which text of a pair each id is of, where the model tells them apart."""
+
+    ids: Sequence[int]
+    types: Sequence[int] | None = None
+    text: str | None = None
+
+
+@overload
+def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> TextRecord: ...
+@overload
+def observe(model: LanguageModel, text: list[str], *, edits: Sequence[Edit] = ()) -> Record: ...
 def observe(
-    transformer: Network,
-    tokenizer: Tokenizer,
-    text: str,
-    *,
-    pair: str | None = None,
-    edits: Sequence[Edit] = (),
-) -> TextRecord:
-    """One watched pass over ``text``, around it what stands there in training; every head can then be looked at.
+    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Sequence[Edit] = ()
+) -> TextRecord | Record:
+    """A watched pass over a text, with what stands around it in training; every head can then be looked at.
 
-    ``pair`` is a second text that an encoder reads with the first. ``record.tokens`` are the labels of the T places,
-    ``record[layer, head]`` a map of shape (T, T). No logits are computed. Raises TextError when the text is empty,
-    cannot be encoded, or is longer than the model's context, OptionError for a pair where the model reads none.
+    ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). Several texts are
+    read one by one, and ``record[text]`` is the record of one. ``pair`` is a second text that an encoder reads with the
+    first. No logits are computed.
+
+    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context, OptionError for a pair
+    if the model does not read pairs.
     """
+    texts = as_texts(text, "look")
+    if pair is not None and not isinstance(text, str):
+        raise OptionError(f"look: a pair was given beside {len(texts)} texts; give it beside one")
+    record = _watched(model, [_reading(model, each, pair) for each in texts], edits)
+    return record.only() if isinstance(text, str) else record
+
+
+def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Sequence[Edit] = ()) -> TextRecord:
+    """``observe`` for the ids of a whole text, with what stands around it."""
+    return _watched(model, [_Reading(ids)], edits).only()
+
+
+def _reading(model: LanguageModel, text: str, pair: str | None) -> _Reading:
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
-    if pair is not None:
-        needs(transformer, "pairs", "looking at a pair")
-    types: list[int] | None = None
     if pair is None:
-        ids = tokenizer.encode_document(text)
-    else:
-        ids, types = tokenizer.encode_pair(text, pair)
-        types = types if transformer.types > max(types) else None
-    if not ids:
-        raise TextError(f"look: the tokenizer makes no token of {text!r}; give other text")
-    context = transformer.config.context
-    if len(ids) > context:
-        counted = f"{many(len(ids), 'token')}{tokenizer.counted}"
-        raise TextError(f"look: the text has {counted}; the model's context is {context:,}; shorten the text")
-    tokenizer.note_unknown(ids)
-    whole = text if pair is None else f"{text} {pair}"
-    return observe_ids(transformer, tokenizer, ids, text=whole, types=types, edits=edits)
+        ids = model.encode(text, "look: the text")
+        model.tokenizer.note_unknown(ids)
+        return _Reading(ids, text=text)
+    needs(model.network, "pairs", "looking at a pair")
+    ids, types = model.tokenizer.encode_pair(text, pair)
+    model.tokenizer.note_unknown(ids)
+    return _Reading(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def observe_ids(
-    transformer: Network,
-    tokenizer: Tokenizer,
-    ids: Sequence[int],
-    *,
-    text: str | None = None,
-    types: Sequence[int] | None = None,
-    edits: Sequence[Edit] = (),
-) -> TextRecord:
-    """``observe`` for ids that are already whole, at most as many as the context; ``types`` as an encoder has them."""
-    config = transformer.config
-    if max(ids) >= config.vocabulary:
-        raise WatchError(
-            f"look: the tokenizer gave id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; "
-            "use the tokenizer the model was trained with"
-        )
-    was_training = transformer.training
-    transformer.eval()
-    try:
-        with torch.inference_mode(), watch(transformer, edits) as record:
-            device = transformer.device
-            types_1T = None if types is None else torch.tensor([list(types)], device=device)
-            transformer.hidden(torch.tensor([list(ids)], device=device), types_BT=types_1T)
-    finally:
-        transformer.train(was_training)
-    labels, pieces = tokenizer.labels(ids), _pieces(tokenizer, ids)
-    record.words[0] = Words(tokens=labels, ids=list(ids), pieces=pieces, text=text)
-    return record.only()
+def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Sequence[Edit]) -> Record:
+    for reading in readings:
+        model.check(reading.ids, "look: the text")
+    with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
+        for ids, types, _ in readings:
+            types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
+            model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
+    for number, (ids, _, text) in enumerate(readings):
+        pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
+        record.words[number] = Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+    record.model = model.name or None
+    return record
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -35,8 +35,7 @@ def chat(
     from clearhead import hub, machine
     from clearhead.cli.talking import TOKENS, Talk
     from clearhead.cli.threads import use_threads
-    from clearhead.face import settled
-    from clearhead.generation import Conversation
+    from clearhead.generation import Conversation, resolved
 
     options = chosen(
         max_tokens=max_tokens,
@@ -47,10 +46,9 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
-    if "max_new_tokens" not in loaded.papers.generation:
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)
-    sampling, ends = settled(loaded, options)
+    sampling = resolved(loaded, options)
     use_threads(threads)
-    conversation = Conversation(loaded.transformer, loaded.tokenizer, ends=ends, system=system)
-    Talk(loaded, conversation, sampling, name=model).run()
+    Talk(loaded, Conversation(loaded, system=system), sampling).run()

@@ -25,19 +25,25 @@ def demo(
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
     machine.share_cores()
-    from clearhead import draw, generate, load, observe
-    from clearhead.cli import training
+    from clearhead import draw, generate, observe, runs
+    from clearhead.cli.progress import Display
+    from clearhead.cli.train import told_interrupted
     from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # before two minutes were spent
     given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
-    folder = training.start(given, recipe=None, config=None, settings=[], out=_free(out), started=time.perf_counter())
-    model = load(folder)
+    asked = runs.Asked(given=given, out=_free(out))
+    try:
+        run = runs.start(asked, Display(), started=time.perf_counter())
+    except runs.Interrupted as stopped:
+        told_interrupted(stopped)
+    folder, model = run.folder, run.model
+    typer.echo(str(folder))
     typer.echo("\nA story by the model:\n")
     typer.echo(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)))
     picture = folder / "attention.png"
     sentence, query = SENTENCES.get(corpus, SENTENCE)
-    draw(observe(model, sentence), picture, model=str(folder), query=query)
+    draw(observe(model, sentence), picture, query=query)
     typer.echo(f"\nWhat its heads read in {sentence!r} at {query!r}: {picture}")
     command = "clearhead" if shutil.which("clearhead") else os.path.relpath(Path(sys.executable).with_name("clearhead"))
     typer.echo(f'Go on with:  {command} generate {folder} "The king"')

@@ -41,15 +41,15 @@ def evaluate(
     from clearhead.training import score_of
     from clearhead.training.loop import EVALUATED_AT_ONCE
 
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
-    needs(loaded.transformer, "next tokens", "eval")
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    needs(loaded.network, "next tokens", "eval")
     use_threads(threads)
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)
     window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
     tokens = tokenize(texts, loaded.tokenizer)
     loaded.tokenizer.note_unknown(tokens.ids)
-    score = score_of(loaded.transformer, tokens, window=window, stride=stride)
+    score = score_of(loaded.network, tokens, window=window, stride=stride)
     if not math.isfinite(score.loss):
         raise ClearheadError(
             f"the loss is {score.loss}: a number on the way left the range of the model's dtype; compute in a wider "

@@ -28,7 +28,7 @@ def export(
     hub.export(out, loaded)
     written = sorted(out.iterdir())
     size = sum(path.stat().st_size for path in written if path.is_file())
-    kind = str(loaded.transformer.dtype).removeprefix("torch.")
+    kind = str(loaded.dtype).removeprefix("torch.")
     typer.echo(
-        f"{out}: {loaded.papers.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}"
+        f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}"
     )

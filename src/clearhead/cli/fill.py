@@ -33,10 +33,10 @@ def fill(
     from clearhead.cli.threads import use_threads
     from clearhead.encoding import fill
 
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
     for number, each in enumerate(text):
-        masks = fill(loaded.transformer, loaded.tokenizer, each, top=top)
+        masks = fill(loaded, each, top=top)
         if as_json:
             typer.echo(json.dumps({"text": each, "masks": [asdict(mask) for mask in masks]}, ensure_ascii=False))
             continue

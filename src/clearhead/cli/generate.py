@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,8 @@ from clearhead.errors import TextError
 
 if TYPE_CHECKING:
     from clearhead.generation import Completion, Piece
+
+FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # of a completion, in a line of JSON
 
 # Why a text ended, for the last line.
 ENDS = {
@@ -68,8 +69,7 @@ def generate(
     """
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
-    from clearhead.face import settled
-    from clearhead.generation import complete, stream
+    from clearhead.generation import complete, resolved, stream
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
     options = chosen(
@@ -82,17 +82,18 @@ def generate(
         stop=tuple(stop) if stop else None,
         seed=seed,
     )
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
-    sampling, ends = settled(loaded, options)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    sampling = resolved(loaded, options)
     use_threads(threads)
     began = time.perf_counter()
-    pieces = in_order(stream(loaded.transformer, loaded.tokenizer, prompts, sampling, ends=ends))
+    pieces = in_order(stream(loaded, prompts, sampling))
     completions: list[Completion] = []
     for prompt_pieces in _by_prompt(pieces, prompts, quiet=as_json):
-        completion = complete(loaded.tokenizer, prompts[len(completions)], prompt_pieces)
+        completion = complete(loaded, prompts[len(completions)], prompt_pieces)
         completions.append(completion)
         if as_json:
-            _write(json.dumps({**asdict(completion), "seed": sampling.seed}, ensure_ascii=False) + "\n")
+            figures = {name: getattr(completion, name) for name in FIGURES}
+            _write(json.dumps({**figures, "seed": sampling.seed}, ensure_ascii=False) + "\n")
         if completion.finish == "context":
             which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
             typer.echo(

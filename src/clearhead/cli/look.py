@@ -12,8 +12,7 @@ from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.utf8 import decoded
 
 if TYPE_CHECKING:
-    from clearhead.model import Network
-    from clearhead.text import Tokenizer
+    from clearhead.language_model import LanguageModel
 
 
 def look(
@@ -51,19 +50,15 @@ def look(
         check(out)
     if text == "-":
         text = decoded(sys.stdin.buffer.read(), "standard input")
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
-    show(
-        loaded.transformer, loaded.tokenizer, text, pair=pair, name=model, query=query, layer=layer, head=head, out=out
-    )
+    show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
 
 
 def show(
-    transformer: Network,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
     text: str,
     *,
-    name: str,
     pair: str | None = None,
     query: str | None = None,
     layer: int | None = None,
@@ -77,9 +72,9 @@ def show(
     from clearhead.analysis import observe
     from clearhead.drawing import draw, reading
 
-    record = observe(transformer, tokenizer, text, pair=pair)
+    record = observe(model, text, pair=pair)
     if out is None:
-        table = reading(record, query, layer=layer, head=head, model=name)
+        table = reading(record, query, layer=layer, head=head)
         Console(highlight=False, soft_wrap=False).print(table)
         return
     messages = Console(stderr=True, highlight=False)
@@ -91,7 +86,6 @@ def show(
             layer=layer,
             head=head,
             query=query,
-            model=name,
             progress=lambda done, heads: progress.update(task, completed=done, total=heads),
         )
     place = focus.row + record.first_place

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import unicodedata
-from types import TracebackType
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from clearhead.runs import Events, interruptible
 from clearhead.training import Evaluated, Report, Stepped
 
 # Seconds between plain lines, when no evaluation comes between.
 INTERVAL = 30.0
 
 
-class Display:
-    """Draws the reports of one session on standard error."""
+NOTICE = b"\nstopping after this step; Ctrl-C again stops at once\n"
 
-    def __init__(self, console: Console) -> None:
+
+class Display(Events):
+    """Shows one session of a run on standard error; the first Ctrl-C (or SIGTERM) stops it after the step."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        if console is None:  # text stands as it is: nothing in it is markup, nothing is cut or wrapped
+            console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._console = console
         self._live = console.is_terminal
         self._bar = Progress(
@@ -36,15 +44,18 @@ class Display:
         self._first: Stepped | None = None
         self._printed = time.monotonic()
 
-    def __enter__(self) -> Display:
-        self._bar.start()
-        return self
+    @contextmanager
+    def steps(self) -> Generator[Callable[[], bool]]:
+        """Draws the bar, and listens to signals."""
+        with self._bar, interruptible(signal.SIGINT, signal.SIGTERM, notice=NOTICE) as stop:
+            yield stop
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+    def say(self, line: str) -> None:
+        """Prints a line."""
+        self._console.print(line)
 
-    def show(self, report: Report) -> None:
-        """Takes one report of the loop."""
+    def report(self, report: Report) -> None:
+        """Draws a step, prints an evaluation."""
         if isinstance(report, Stepped):
             self._stepped(report)
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clearhead.cli.models import Model
 
 if TYPE_CHECKING:
-    from clearhead.hub import LanguageModel
+    from clearhead.language_model import LanguageModel
 
 
 def show(model: Model) -> None:
@@ -23,24 +23,25 @@ def show(model: Model) -> None:
 
     loaded = hub.outline(model)
     folder = loaded.folder
-    config, tokenizer = loaded.config, loaded.tokenizer
+    config = loaded.config
     total, active = config.parameters(), config.active_parameters()
-    network = loaded.transformer
+    network = loaded.network
     size = network.dtype.itemsize
     memory = f"{total * size / 1e6:,.1f} MB in {str(network.dtype).removeprefix('torch.')}"
     if state := network.state_bytes(1, config.context):
         memory += f", and {state / 1e6:,.1f} MB for a text of full length"
+    speaks = loaded.has_tokenizer
     rows = {
-        "family": loaded.papers.family,
+        "family": loaded.metadata.family or hub.family(config),
         "weights": f"{total:,}, {config.inner_parameters():,} of them beside the embeddings"
         + (f", {active:,} active for each token" if active < total else ""),
         "memory": memory,
         **config.described(),
-        "tokenizer": f"{tokenizer.kind}, {tokenizer.vocab_size:,} tokens",
+        "tokenizer": f"{loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size:,} tokens" if speaks else NO_TOKENIZER,
         **_vectors(loaded),
         **_speech(loaded),
     }
-    if (folder / RECIPE).is_file():
+    if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
         rows["text"] = recipe.text.corpus or ", ".join(names)
@@ -58,9 +59,12 @@ def show(model: Model) -> None:
     print_rows(rows)
 
 
+NO_TOKENIZER = "none: it takes ids, not text"
+
+
 def _vectors(loaded: LanguageModel) -> dict[str, str]:
     """How the folder says that texts become vectors."""
-    pooling, unpooled = loaded.papers.pooling, loaded.papers.unpooled
+    pooling, unpooled = loaded.metadata.pooling, loaded.metadata.unpooled
     if unpooled is not None:
         return {"vectors": f"none: {unpooled}"}
     if pooling is None:
@@ -73,7 +77,9 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
     """What a released model brings for its texts: special tokens, chat template, generation settings."""
     from clearhead import generation
 
-    tokenizer, papers = loaded.tokenizer, loaded.papers
+    if not loaded.has_tokenizer:
+        return {}
+    tokenizer = loaded.tokenizer
     rows: dict[str, str] = {}
     if tokenizer.kind == "file":
         named = [f"{role} {token} {tokenizer.role(role)}" for role, token in tokenizer.roles.items()]
@@ -82,9 +88,7 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
         rows["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
     if tokenizer.templates:
         rows["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
-    found = generation.defaults(
-        papers.generation, papers.ids, tokenizer, context=loaded.config.context, folder=loaded.folder
-    )
+    found = generation.defaults(loaded)
     settings = [f"{name} {value}" for name, value in found.sampling.items()]
     settings += [f"{name} = {value} (not followed)" for name, value in found.unfollowed.items()]
     if settings:

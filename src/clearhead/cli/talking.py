@@ -16,7 +16,7 @@ from clearhead.analysis import observe_ids
 from clearhead.drawing import answer_reading, reading
 from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
-from clearhead.hub import LanguageModel
+from clearhead.language_model import LanguageModel
 
 # New tokens of an answer, unless told. The cache for them is allocated at once: 0.5 GB for a Qwen 3 of 0.6B in float32.
 TOKENS = 2048
@@ -40,15 +40,15 @@ WHY = {"length": "/set max_tokens changes how long an answer may be", "context":
 class Talk:
     """A chat until its lines end. On a terminal an error is told and the chat goes on; from a pipe it ends it."""
 
-    def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling, *, name: str) -> None:
-        self._model, self._conversation, self._sampling, self._name = model, conversation, sampling, name
+    def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling) -> None:
+        self._model, self._conversation, self._sampling = model, conversation, sampling
         self._terminal = sys.stdin.isatty()
 
     def run(self) -> None:
         """Reads lines and answers. Raises what a message or a command from a pipe raises."""
         if self._terminal:
             context = self._model.config.context
-            typer.echo(f"{self._name}: a context of {context:,} tokens; /help lists the commands", err=True)
+            typer.echo(f"{self._model.name}: a context of {context:,} tokens; /help lists the commands", err=True)
         for line in self._lines():
             try:
                 if not self._obey(line):
@@ -155,11 +155,11 @@ class Talk:
             raise OptionError(f"/look {' '.join(words)}: name a head as layer.head, such as /look 3.1")
         if len(ids) == answer:
             raise OptionError("/look: there is no answer to look at yet")
-        record = observe_ids(self._model.transformer, self._model.tokenizer, ids[: self._model.config.context])
+        record = observe_ids(self._model, ids[: self._model.config.context])
         if head is None:
-            table = reading(record, model=self._name)
+            table = reading(record)
         else:
-            table = answer_reading(record, answer, layer=int(head[1]), head=int(head[2]), model=self._name)
+            table = answer_reading(record, answer, layer=int(head[1]), head=int(head[2]))
         Console(highlight=False, soft_wrap=False).print(table)
 
 

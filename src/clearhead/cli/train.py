@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from clearhead import machine
 from clearhead.cli.models import Threads
+
+if TYPE_CHECKING:
+    from clearhead.runs import Interrupted
 
 
 def train(
@@ -49,7 +52,9 @@ def train(
     """
     started = time.perf_counter()
     machine.share_cores()
-    from clearhead.cli import training
+    from clearhead import recipes, runs
+    from clearhead.cli.progress import Display
+    from clearhead.errors import OptionError
 
     given = {
         "text": {
@@ -64,9 +69,29 @@ def train(
         },
         "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
     }
-    if resume is not None:
-        training.resume(resume, given, [origin, recipe, config, setting, out], started=started)
+    try:
+        if resume is None:
+            settings = [recipes.read_setting(each) for each in setting or []]
+            asked = runs.Asked(given=given, recipe=recipe, config=config, settings=settings, origin=origin, out=out)
+            run = runs.start(asked, Display(), started=started)
+        elif runs.present(given) or any(other is not None for other in (origin, recipe, config, setting, out)):
+            raise OptionError(
+                f"--resume {resume} continues with the run's own settings; give no text and no other option"
+            )
+        else:
+            run = runs.go_on(resume, Display(), started=started)
+    except runs.Interrupted as stopped:
+        told_interrupted(stopped)
+    typer.echo(str(run.folder))
+
+
+def told_interrupted(stopped: Interrupted) -> NoReturn:
+    """Says how to go on, and ends the command with 130."""
+    from clearhead import runs
+
+    if stopped.step is None:
+        typer.echo("stopped before the first step", err=True)
     else:
-        training.start(
-            given, recipe=recipe, config=config, settings=setting or [], out=out, started=started, origin=origin
-        )
+        typer.echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
+        typer.echo(f"  {runs.resuming(stopped.folder)}", err=True)
+    raise typer.Exit(130) from None

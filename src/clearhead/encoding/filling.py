@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.errors import OptionError, TextError
-from clearhead.model import Network, needs
-from clearhead.text import Tokenizer
+from clearhead.language_model import LanguageModel
+from clearhead.model import evaluating, needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,33 +28,29 @@ class Filling:
     guesses: tuple[Guess, ...]
 
 
-def fill(transformer: Network, tokenizer: Tokenizer, text: str, *, top: int = 5) -> list[Filling]:
+def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in their order (Devlin et al. 2019, 3.1).
 
     Probabilities are those of the softmax over the vocabulary; several masks are filled independently of one another.
     Raises OptionError for a model that does not predict masked tokens, TextError for a text without a mask
     or longer than the model's context.
     """
-    config = transformer.config
-    needs(transformer, "masked tokens", "fill")
+    config, tokenizer = model.config, model.tokenizer
+    needs(model.network, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; tokenizer_config.json names it as mask_token")
     known = min(tokenizer.vocab_size, config.vocabulary)  # the last added tokens may have no embedding
     if not 1 <= top <= known:
         raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
-    ids = tokenizer.encode_document(text)
-    if len(ids) > config.context:
-        raise TextError(
-            f"the text has {len(ids):,} tokens{tokenizer.counted}; the context is {config.context:,}; shorten it"
-        )
+    ids = model.encode(text)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
         raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is to be filled in")
     tokenizer.note_unknown(ids)
-    with torch.inference_mode():
-        x_BTE = transformer.hidden(torch.tensor([ids], device=transformer.device))
-        logits_MV = transformer.unembed(x_BTE[:, places])[0].float()
+    with torch.inference_mode(), evaluating(model.network):
+        x_BTE = model.network.hidden(torch.tensor([ids], device=model.device))
+        logits_MV = model.network.unembed(x_BTE[:, places])[0].float()
     gaps = [token for token in tokenizer.gaps if token < known]
     logits_MV = logits_MV.index_fill(1, torch.tensor(gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
     most = torch.topk(logits_MV[:, :known].softmax(dim=-1), top)

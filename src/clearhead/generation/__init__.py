@@ -6,13 +6,12 @@ from clearhead.generation.completion import (
     Finish,
     Piece,
     complete,
-    encode,
     generate,
     stream,
     stream_ids,
 )
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.defaults import Defaults, defaults
+from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.sampling import Sampling
 
 __all__ = [
@@ -25,8 +24,8 @@ __all__ = [
     "Sampling",
     "complete",
     "defaults",
-    "encode",
     "generate",
+    "resolved",
     "stream",
     "stream_ids",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, overload
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.generation.decoding import Decoding, Drawn, Memory
+from clearhead.generation.defaults import defaults, resolved
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
-from clearhead.model import Network, needs
+from clearhead.language_model import LanguageModel, as_texts
+from clearhead.model import needs
 from clearhead.tap import reserve
 from clearhead.text import Tokenizer
+from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
 # Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
 Finish = Literal["stop", "end", "length", "context"]
@@ -47,6 +50,7 @@ class Completion:
     tokens: tuple[str, ...]  # one display string per id
     logprobs: tuple[float, ...]  # natural logarithms of the model's own probabilities, before temperature and filters
     finish: Finish
+    record: TextRecord | None = field(default=None, compare=False, repr=False)  # of what was written under edits
 
     def __str__(self) -> str:
         return self.prompt + self.text
@@ -62,23 +66,63 @@ class _Text:
     ids: list[int] = field(default_factory=list[int])
 
 
+@overload
 def generate(
-    transformer: Network,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    sampling: Sampling | None = None,
+    model: LanguageModel, prompt: str, *, edits: Sequence[Edit] = (), together: int = TOGETHER, **sampling: Any
+) -> Completion: ...
+@overload
+def generate(
+    model: LanguageModel,
+    prompt: list[str],
     *,
+    edits: Sequence[Edit] = (),
     together: int = TOGETHER,
-    ends: Collection[int] | None = None,
-) -> list[Completion]:
-    """One completion for each prompt, in their order; see ``stream`` for the rules and errors."""
+    **sampling: Any,
+) -> list[Completion]: ...
+def generate(
+    model: LanguageModel,
+    prompt: str | list[str],
+    *,
+    edits: Sequence[Edit] = (),
+    together: int = TOGETHER,
+    **sampling: Any,
+) -> Completion | list[Completion]:
+    """Goes on writing after a prompt, or after each of several; ``sampling`` are the fields of ``Sampling``.
+
+    What is not named is as the model's generation_config.json has it, which is logged. Writing under ``edits`` is
+    watched: each completion has its ``record``. ``print(generate(...))`` shows prompt and text.
+    Raises OptionError for a value out of range, WatchError for an edit that cannot act; for the rest see ``stream``.
+    """
+    chosen = resolved(model, sampling)
+    prompts = as_texts(prompt, "generate")
+    if edits:
+        with watch(model, edits) as record:
+            completions = _all(model, prompts, chosen, together)
+        completions = _recorded(model, completions, record)
+    else:
+        completions = _all(model, prompts, chosen, together)
+    return completions[0] if isinstance(prompt, str) else completions
+
+
+def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:
     texts: list[list[Piece]] = [[] for _ in prompts]
-    for piece in stream(transformer, tokenizer, prompts, sampling, together=together, ends=ends):
+    for piece in stream(model, prompts, sampling, together=together):
         texts[piece.prompt].append(piece)
-    return [complete(tokenizer, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
+    return [complete(model, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
 
 
-def complete(tokenizer: Tokenizer, prompt: str, pieces: Sequence[Piece]) -> Completion:
+def _recorded(model: LanguageModel, completions: Sequence[Completion], record: Record) -> list[Completion]:
+    """The completions, each with what the record holds of it and the words of its places."""
+    record.model = model.name or None
+    found: list[Completion] = []
+    for number, completion in zip(record.texts, completions, strict=True):
+        ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # no pass has read the last one
+        record.words[number] = Words(tokens=model.labels(ids), ids=ids)
+        found.append(replace(completion, record=TextRecord(record, number)))
+    return found
+
+
+def complete(model: LanguageModel, prompt: str, pieces: Sequence[Piece]) -> Completion:
     """The completion that all the pieces of one prompt make."""
     ids = tuple(piece.id for piece in pieces)
     finish = pieces[-1].finish
@@ -88,102 +132,67 @@ def complete(tokenizer: Tokenizer, prompt: str, pieces: Sequence[Piece]) -> Comp
         prompt=prompt,
         text="".join(piece.text for piece in pieces),
         ids=ids,
-        tokens=tuple(tokenizer.labels(ids)),
+        tokens=tuple(model.labels(ids)),
         logprobs=tuple(piece.logprob for piece in pieces),
         finish=finish,
     )
 
 
 def stream(
-    transformer: Network,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    sampling: Sampling | None = None,
-    *,
-    together: int = TOGETHER,
-    ends: Collection[int] | None = None,
+    model: LanguageModel, prompts: Sequence[str], sampling: Sampling | None = None, *, together: int = TOGETHER
 ) -> Iterator[Piece]:
     """The texts in pieces, one per token, as they come; ``together`` prompts are written at a time.
 
     Around each prompt stands what the tokenizer puts there, as in training text; an empty prompt starts from it. A text
-    ends where the model writes one of ``ends``, which are the tokenizer's unless given. Every text is what it would be
-    alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer than the context or
-    outside the tokenizer's characters, MemoryNeededError before a batch is begun, and ClearheadError when the model's
-    numbers are not finite.
+    ends where the model writes one of the tokens that its folder names for that, else the tokenizer's. Every text is
+    what it would be alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer than the
+    context or outside the tokenizer's characters, MemoryNeededError before a batch is begun, and ClearheadError when
+    the model's numbers are not finite.
     """
-    encoded = [encode(tokenizer, prompt, transformer.config.context) for prompt in prompts]
-    tokenizer.note_unknown([token for ids in encoded for token in ids])
-    return stream_ids(transformer, tokenizer, encoded, sampling, together=together, ends=ends)
+    encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
+    model.tokenizer.note_unknown([token for ids in encoded for token in ids])
+    return stream_ids(model, encoded, sampling, together=together)
 
 
 def stream_ids(
-    transformer: Network,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
     encoded: Sequence[Sequence[int]],
     sampling: Sampling | None = None,
     *,
     together: int = TOGETHER,
-    ends: Collection[int] | None = None,
     memory: Memory | None = None,
 ) -> Iterator[Piece]:
-    """``stream`` for prompts that are ids already, none empty, none longer than the context; nothing stands around.
+    """``stream`` for prompts that are ids already; nothing stands around them.
 
     memory: of the prompt before, for a single one that may begin as it does.
     """
-    needs(transformer, "next tokens", "generate")
-    sampling = Sampling() if sampling is None else sampling
+    needs(model.network, "next tokens", "generate")
     if together < 1:
         raise OptionError(f"together is {together}; it must be at least 1")
-    config = transformer.config
     for ids in encoded:
-        if max(ids) >= config.vocabulary:
-            raise TextError(
-                f"the tokenizer gave the id {max(ids)}; the model has ids 0 to {config.vocabulary - 1}; leave out "
-                f"{tokenizer.decode([max(ids)])!r}, which this model does not know"
-            )
-    if ends is None:
-        ends = () if tokenizer.end is None else (tokenizer.end,)
-    return _stream(transformer, tokenizer, encoded, sampling, together, frozenset(ends), memory)
-
-
-def encode(tokenizer: Tokenizer, prompt: str, context: int) -> list[int]:
-    """The ids of a prompt and what stands around it; TextError when they are none, or more than ``context``.
-
-    An empty prompt around which nothing stands is the token with the role bos, as in transformers.
-    """
-    ids = tokenizer.encode_document(prompt)
-    start = tokenizer.role("bos")
-    if not ids and start is not None:
-        ids = [start]
-    if not ids:
-        raise TextError("the prompt is empty, and this tokenizer has no token to start from; give some text")
-    if len(ids) > context:
-        raise TextError(
-            f"the prompt {_beginning(prompt)} has {len(ids)} tokens{tokenizer.counted}; the model's context is "
-            f"{context}; shorten it"
-        )
-    return ids
+        model.check(ids, "the prompt")
+    chosen = Sampling() if sampling is None else sampling
+    return _stream(model, encoded, chosen, together, defaults(model).ends, memory)
 
 
 def _stream(
-    transformer: Network,
-    tokenizer: Tokenizer,
+    model: LanguageModel,
     encoded: Sequence[Sequence[int]],
     sampling: Sampling,
     together: int,
     ends: frozenset[int],
     memory: Memory | None,
 ) -> Iterator[Piece]:
-    numbers = reserve(len(encoded))
+    network, tokenizer, numbers = model.network, model.tokenizer, reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
         batch = encoded[first : first + together]
         texts = [_text(tokenizer, ids, sampling) for ids in batch]
         decoding = Decoding(
-            transformer,
+            network,
             batch,
             sampling,
-            vocabulary=min(tokenizer.vocab_size, transformer.config.vocabulary),
+            vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
             gaps=tokenizer.gaps,
             memory=memory if len(encoded) == 1 else None,
             numbers=numbers[first : first + together],
@@ -193,7 +202,7 @@ def _stream(
             for drawn in decoding.step():
                 if drawn.text not in decoding.live:
                     continue  # guesses that came right behind the text's end
-                piece = _piece(texts[drawn.text], drawn, first, ends, sampling, transformer)
+                piece = _piece(texts[drawn.text], drawn, first, ends, sampling, model.config.context)
                 if piece.finish is not None:
                     decoding.drop(drawn.text)
                 yield piece
@@ -206,9 +215,7 @@ def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text
     return _Text(writer=Writer(stream, sampling.stop), length=len(ids))
 
 
-def _piece(
-    text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, transformer: Network
-) -> Piece:
+def _piece(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, context: int) -> Piece:
     """The piece a token makes, and whether it is the text's last."""
     text.new += 1
     text.length += 1
@@ -217,7 +224,7 @@ def _piece(
         finish = "end"
     elif text.new == sampling.max_tokens:
         finish = "length"
-    elif text.length > transformer.config.context:
+    elif text.length > context:
         finish = "context"
     written = "" if finish == "end" else text.writer.push(drawn.id)
     if finish is not None:
@@ -227,5 +234,5 @@ def _piece(
     return Piece(prompt=first + drawn.text, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
 
 
-def _beginning(prompt: str) -> str:
-    return repr(prompt if len(prompt) <= 40 else prompt[:40] + "...")
+def _called(prompt: str) -> str:
+    return f"the prompt {prompt[:40] + '...' if len(prompt) > 40 else prompt!r}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 
 from clearhead.errors import TextError
 from clearhead.generation.completion import Finish, Piece, stream_ids
 from clearhead.generation.decoding import Memory
+from clearhead.generation.defaults import defaults
 from clearhead.generation.sampling import Sampling
-from clearhead.model import Network, needs
-from clearhead.text import Tokenizer
+from clearhead.language_model import LanguageModel
+from clearhead.model import needs
 from clearhead.text.chat.templates import Message
 
 CHANNEL = "<|channel|>"
@@ -26,13 +27,11 @@ class Conversation:
     model how to answer. Raises TextError when the model has no chat template, OptionError for an encoder.
     """
 
-    def __init__(
-        self, transformer: Network, tokenizer: Tokenizer, *, ends: Collection[int], system: str | None = None
-    ) -> None:
-        needs(transformer, "next tokens", "chat")
-        if "default" not in tokenizer.templates:
-            tokenizer.chat([])  # says so, and what to do
-        self._transformer, self._tokenizer, self._ends = transformer, tokenizer, ends
+    def __init__(self, model: LanguageModel, *, system: str | None = None) -> None:
+        needs(model.network, "next tokens", "chat")
+        if "default" not in model.tokenizer.templates:
+            model.tokenizer.chat([])  # says so, and what to do
+        self._model, self._ends = model, defaults(model).ends
         self._first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         self.messages = list(self._first)
         self.ids: list[int] = []
@@ -51,8 +50,8 @@ class Conversation:
         the template refuses it.
         """
         messages = [*self.messages, {"role": "user", "content": text}]
-        ids = self._tokenizer.encode(self._tokenizer.chat(messages))
-        context = self._transformer.config.context
+        tokenizer, context = self._model.tokenizer, self._model.config.context
+        ids = tokenizer.encode(tokenizer.chat(messages))
         if not ids:
             raise TextError("chat template: it makes no text of the conversation")
         if len(ids) >= context:
@@ -67,9 +66,7 @@ class Conversation:
         chosen: list[int] = []
         self.finish = None
         try:
-            for piece in stream_ids(
-                self._transformer, self._tokenizer, [ids], sampling, ends=self._ends, memory=self._memory
-            ):
+            for piece in stream_ids(self._model, [ids], sampling, memory=self._memory):
                 written.append(piece.text)
                 if piece.id not in self._ends:
                     chosen.append(piece.id)
@@ -77,7 +74,7 @@ class Conversation:
                 yield piece
         finally:
             if written:
-                answer = _message("".join(written), self._tokenizer.templates["default"])
+                answer = _message("".join(written), self._model.tokenizer.templates["default"])
                 self.messages = [*messages, answer]
                 self.ids, self.answer = [*ids, *chosen], len(ids)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ from clearhead.generation.filters import choose
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
-from clearhead.model import Network, State
+from clearhead.model import Network, State, evaluating
 from clearhead.tap import reserve, rows
 
 
@@ -112,7 +111,7 @@ class Decoding:
 
         Raises ClearheadError when the model gives numbers that are not finite.
         """
-        with torch.inference_mode(), _evaluating(self._network):
+        with torch.inference_mode(), evaluating(self._network):
             self._make_room()
             if self._lookup is not None:
                 return self._checked_step(self._lookup)
@@ -221,19 +220,6 @@ class Decoding:
         for row, text in enumerate(ids):
             seen_BV[row, torch.tensor(text[unseen:], dtype=torch.long, device=self._device)] = True
         return seen_BV
-
-
-@contextmanager
-def _evaluating(network: Network) -> Generator[None]:
-    """Without dropout inside the block, also for a model that is being trained."""
-    training = network.training
-    if training:
-        network.eval()
-    try:
-        yield
-    finally:
-        if training:
-            network.train()
 
 
 def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from clearhead.errors import FolderError, OptionError, shown
+from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.generation.sampling import Sampling
-from clearhead.text import Tokenizer
+from clearhead.language_model import LanguageModel
 
+log = logging.getLogger(__name__)
+
+SETTINGS = tuple(field.name for field in fields(Sampling))
 FILE = "generation_config.json"
 CONFIG = "config.json"  # has the ends where that file does not name them
 
@@ -88,20 +91,29 @@ class Defaults:
         return told
 
 
-def defaults(
-    generation: Mapping[str, Any],
-    ids: Mapping[str, Any],
-    tokenizer: Tokenizer,
-    *,
-    context: int,
-    folder: Path | None = None,
-) -> Defaults:
+def resolved(model: LanguageModel, chosen: Mapping[str, Any]) -> Sampling:
+    """The settings chosen, laid over those of the model's folder; logs what comes from there.
+
+    Raises OptionError for a name that is no setting, and for a value out of range.
+    """
+    for name in chosen:
+        if name not in SETTINGS:
+            raise OptionError(f"generate: there is no setting {name!r}{nearest(name, SETTINGS)}")
+    found = defaults(model)
+    for note in found.notes(chosen):
+        log.info(note)
+    return found.sampling_with(chosen)
+
+
+def defaults(model: LanguageModel) -> Defaults:
     """The defaults of a folder: generation_config.json's entries, and for the ends config.json's, then the tokenizer's.
 
     As in transformers, do_sample false means greedy, and true samples at temperature 1 among 50 unless told otherwise;
     where do_sample is not set, what the file does not name is Sampling's own. Raises FolderError for a value that
-    cannot be, naming the file of the ``folder``.
+    cannot be, naming the file.
     """
+    generation, ids, folder = model.metadata.generation, model.metadata.ids, model.folder
+    tokenizer, context = model.tokenizer, model.config.context
     where = FILE if folder is None else f"{folder / FILE}"
     for name, rule in RULES.items():
         value = generation.get(name)

@@ -1,14 +1,13 @@
 """Folders in the Hugging Face layout, in and out."""
 
 from clearhead.hub.folder import (
-    LanguageModel,
-    Papers,
     export,
     family,
+    has_tokenizer,
     load,
     outline,
     read_config,
-    read_papers,
+    read_metadata,
     save,
     save_weights,
 )
@@ -17,16 +16,15 @@ from clearhead.hub.weights import WEIGHTS
 
 __all__ = [
     "WEIGHTS",
-    "LanguageModel",
-    "Papers",
     "export",
     "family",
     "find",
+    "has_tokenizer",
     "load",
     "outline",
     "pinned",
     "read_config",
-    "read_papers",
+    "read_metadata",
     "save",
     "save_weights",
 ]

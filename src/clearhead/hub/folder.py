@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import replacing_folder, write_text
@@ -20,13 +20,12 @@ from clearhead.hub.families import CODE, Family, idle, layouts, reading, writing
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.names import find
+from clearhead.hub.names import TOKENIZERS, find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
+from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
-from clearhead.model import ModelConfig, Network, State, skeleton
-from clearhead.model.parts.pooling import Pooling
-from clearhead.tap import Site
+from clearhead.model import ModelConfig, skeleton
 from clearhead.tensorfile import write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
@@ -39,86 +38,43 @@ GENERATION = "generation_config.json"
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 
-@dataclass(frozen=True, kw_only=True)
-class Papers:
-    """What a folder says beside the numbers, to be written again with them. family: whose layout it has.
-
-    ids: the entries of config.json that name special tokens. idle: those that change no number and would be written
-    with others. generation: the content of generation_config.json.
-    pooling: how hidden states become sentence vectors. unpooled: why that cannot be followed here, though it is said.
-    prompts: the content of config_sentence_transformers.json.
-    """
-
-    family: str
-    ids: Mapping[str, Any] = field(default_factory=dict)
-    idle: Mapping[str, Any] = field(default_factory=dict)
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    pooling: Pooling | None = None
-    unpooled: str | None = None
-    prompts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class LanguageModel:
-    """A model, the tokenizer that speaks to it, the folder both came from, what else stood there, and its name.
-
-    The name is what ``load`` was given: the folder, or a name on the hub, whose folder lies in a cache.
-    """
-
-    transformer: Network
-    tokenizer: Tokenizer
-    folder: Path
-    papers: Papers
-    name: str
-
-    def __call__(self, ids_BT: Tensor, **options: Any) -> Tensor:
-        """logits_BTV; see ``Network.forward``."""
-        return self.transformer(ids_BT, **options)
-
-    @property
-    def config(self) -> ModelConfig:
-        """The model's config."""
-        return self.transformer.config
-
-    def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads; so ``watch`` takes this object."""
-        return self.transformer.sites()
-
-    def state(self, batch: int, capacity: int) -> State:
-        """What the model keeps while it writes; see ``Network.state``."""
-        return self.transformer.state(batch, capacity)
-
-
-def save(folder: Path, transformer: Network, tokenizer: Tokenizer, papers: Papers | None = None) -> None:
+def save(folder: Path, model: LanguageModel) -> None:
     """Writes the folder: first what describes the weights, last the weights, each atomically.
 
-    The layout is that of ``papers`` or, where a model of this config cannot be written so, that of the first released
-    family that has the config's parts: other tools open it. Raises FolderError when it cannot be written.
+    The layout is that of the metadata or, where a model of this config cannot be written so, that of the first released
+    family that has the config's parts: other tools open it. Without a tokenizer none is written. Raises FolderError
+    when it cannot be written.
     """
-    tokenizer.save(folder)
-    layout, marker = _layout(transformer.config, papers), tokenizer.separator
-    ends = {"bos_token_id": marker, "eos_token_id": marker if tokenizer.end is None else tokenizer.end}
-    dtype = str(transformer.dtype).removeprefix("torch.")
-    ids = ends if papers is None else papers.ids
-    kept = papers.idle if papers is not None and papers.family == layout.MODEL_TYPE else {}
-    _write_json(folder / CONFIG, {**layout.settings(transformer.config), **kept, **ids, "dtype": dtype})
-    generation = ends if papers is None else papers.generation
+    metadata, config = model.metadata, model.config
+    ids, generation = metadata.ids, metadata.generation
+    if model.has_tokenizer:
+        tokenizer = model.tokenizer
+        tokenizer.save(folder)
+        if metadata.family is None:  # made here
+            marker = tokenizer.separator
+            end = marker if tokenizer.end is None else tokenizer.end
+            ids = generation = {"bos_token_id": marker, "eos_token_id": end}
+    layout = _layout(config, metadata)
+    kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
+    dtype = str(model.dtype).removeprefix("torch.")
+    _write_json(folder / CONFIG, {**layout.settings(config), **kept, **ids, "dtype": dtype})
     if generation:  # an encoder has none
         _write_json(folder / GENERATION, generation)
-    if papers is not None and papers.pooling is not None:
-        write_pooling(folder, papers.pooling, transformer.config.width)
-    if papers is not None and papers.prompts:
-        _write_json(folder / PROMPTS, papers.prompts)
-    if papers is not None and papers.unpooled is not None:
-        log.info("%s: how texts become vectors is not kept: %s", folder, papers.unpooled)
-    save_weights(folder, transformer, papers)
+    if metadata.pooling is not None:
+        write_pooling(folder, metadata.pooling, config.width)
+    if metadata.prompts:
+        _write_json(folder / PROMPTS, metadata.prompts)
+    if metadata.unpooled is not None:
+        log.info("%s: how texts become vectors is not kept: %s", folder, metadata.unpooled)
+    save_weights(folder, model)
 
 
-def save_weights(folder: Path, transformer: Network, papers: Papers | None = None) -> None:
+def save_weights(folder: Path, model: LanguageModel) -> None:
     """Writes the weights alone into a folder that ``save`` made, atomically. Raises FolderError when it cannot."""
-    layout = _layout(transformer.config, papers)
-    theirs = to_theirs(layout.table(transformer.config), transformer.state_dict())
-    write_tensors(folder / WEIGHTS, theirs, _companions(folder, layout, read_table(folder / CONFIG)))
+    layout = _layout(model.config, model.metadata)
+    theirs = to_theirs(layout.table(model.config), model.network.state_dict())
+    checksums = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
+    write_tensors(folder / WEIGHTS, theirs, checksums)
 
 
 def export(folder: Path, model: LanguageModel) -> None:
@@ -127,10 +83,10 @@ def export(folder: Path, model: LanguageModel) -> None:
     The folder appears whole or not at all. Raises FolderError when there is one that is not empty, none can be made, or
     what stood there cannot be written again.
     """
-    if model.papers.unpooled is not None:
+    if model.metadata.unpooled is not None:
         raise FolderError(
-            f"{model.papers.unpooled}; without that step the exported folder would give other sentence vectors, so it "
-            f"is not made; if they are not needed, remove {MODULES} from a copy of the folder, and export that"
+            f"{model.metadata.unpooled}; without that step the exported folder would give other sentence vectors, so "
+            f"it is not made; if they are not needed, remove {MODULES} from a copy of the folder, and export that"
         )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FolderError(f"{folder}: exists already; choose another name, or remove it")
@@ -140,30 +96,35 @@ def export(folder: Path, model: LanguageModel) -> None:
         )
     try:
         with replacing_folder(folder) as temporary:
-            save(temporary, model.transformer, model.tokenizer, model.papers)
+            save(temporary, model)
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
 
 
-def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto") -> LanguageModel:
+def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bool = False) -> LanguageModel:
     """The model of a folder or, where there is none of that name, of the hub (names.py), in evaluation mode.
 
     dtype: a name ("float32", "bfloat16", ...), "stored" for that of the files, or "auto": the same, but float32 where
     half of it is no faster on this processor. Numbers of other dtypes among them are converted. The peak of memory is
     1.07 times the weights in that dtype.
+    text: whether it must have a tokenizer; otherwise one without takes ids.
 
     Raises FolderError for a missing, truncated or altered folder, naming the file, MemoryNeededError when the weights
-    do not fit into the free memory, OptionError for a device or dtype that is not there.
+    do not fit into the free memory, OptionError for a device or dtype that is not there, TextError for a tokenizer that
+    is needed and missing.
     """
     _check_device(device)
     check_dtype(dtype)
-    folder = find(name)
+    folder = find(name, text=text)
     with _examined(folder, device, dtype) as found:
+        if text and found.tokenizer is None:
+            raise no_tokenizer(str(name))
         _check_memory(folder, found.shapes.values(), found.dtype, device)
         ours = to_ours(found.table, found.held, found.shapes, found.dtype, found.where)
-    transformer = skeleton(found.config)
-    transformer.load_state_dict(ours, assign=True)
-    return LanguageModel(transformer.to(device).eval(), found.tokenizer, folder, found.papers, str(name))
+    network = skeleton(found.config)
+    network.load_state_dict(ours, assign=True)
+    network = network.to(device).eval()
+    return LanguageModel(network, found.tokenizer, metadata=found.metadata, folder=folder, name=str(name))
 
 
 def outline(name: str | Path) -> LanguageModel:
@@ -177,11 +138,12 @@ def outline(name: str | Path) -> LanguageModel:
         settings = read_table(folder / CONFIG)
         layout, config = reading(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
-        papers, tokenizer = _papers(folder, layout, settings, config), _tokenizer(folder, config)
+        metadata, tokenizer = _metadata(folder, layout, settings, config), _tokenizer(folder, config)
     else:
         with _examined(folder, "cpu", "stored") as found:
-            config, dtype, papers, tokenizer = found.config, found.dtype, found.papers, found.tokenizer
-    return LanguageModel(skeleton(config).to(dtype).eval(), tokenizer, folder, papers, str(name))
+            config, dtype, metadata, tokenizer = found.config, found.dtype, found.metadata, found.tokenizer
+    network = skeleton(config).to(dtype).eval()
+    return LanguageModel(network, tokenizer, metadata=metadata, folder=folder, name=str(name))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,8 +156,8 @@ class _Examined:
     shapes: Mapping[str, Shape]
     dtype: torch.dtype
     where: str
-    tokenizer: Tokenizer
-    papers: Papers
+    tokenizer: Tokenizer | None
+    metadata: Metadata
 
 
 @contextmanager
@@ -209,7 +171,8 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
         )
     with open_weights(folder) as weights:
         own = weights.notes.keys() & FILES.keys()  # a folder from elsewhere has no such notes
-        for note, found in (_companions(folder, layout, settings) if own else {}).items():
+        checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
+        for note, found in checksums.items():
             if weights.notes.get(note, found) != found:
                 raise FolderError(
                     f"{folder / FILES[note]} and {weights.where} were not saved together: one was altered; copy both "
@@ -228,11 +191,18 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
             dtype=chosen_dtype(held, wanted, dtype, device, where),
             where=where,
             tokenizer=_tokenizer(folder, config),
-            papers=_papers(folder, layout, settings, config),
+            metadata=_metadata(folder, layout, settings, config),
         )
 
 
-def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
+def has_tokenizer(folder: Path) -> bool:
+    """False where no file of one is in the folder: weights were kept alone."""
+    return any(os.path.lexists(folder / name) for name in TOKENIZERS) or any(folder.glob("*.model"))
+
+
+def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
+    if not has_tokenizer(folder):
+        return None
     tokenizer = Tokenizer.load(folder)
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(
@@ -242,11 +212,11 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     return tokenizer
 
 
-def read_papers(folder: Path) -> Papers:
+def read_metadata(folder: Path) -> Metadata:
     """What a folder says beside the numbers. Raises FolderError as ``load`` does."""
     settings = read_table(folder / CONFIG)
     layout, config = reading(settings, str(folder / CONFIG))
-    return _papers(folder, layout, settings, config)
+    return _metadata(folder, layout, settings, config)
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -259,13 +229,13 @@ def family(config: ModelConfig) -> str:
     return writing(config).MODEL_TYPE
 
 
-def _layout(config: ModelConfig, papers: Papers | None) -> Family[Any]:
+def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
     """The family whose layout the model is written in."""
-    same = [known for known in layouts(config) if papers is not None and papers.family == known.MODEL_TYPE]
+    same = [known for known in layouts(config) if metadata.family == known.MODEL_TYPE]
     return next((known for known in same if not known.refuses(config)), writing(config))
 
 
-def _papers(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Papers:
+def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None
@@ -273,7 +243,7 @@ def _papers(folder: Path, layout: Family[Any], settings: Mapping[str, Any], conf
         pooling = read_pooling(folder)
     except StepError as reason:
         unpooled = str(reason)
-    return Papers(
+    return Metadata(
         family=layout.MODEL_TYPE,
         ids=ids,
         idle=idle(layout, settings, config),
@@ -309,10 +279,11 @@ def _check_device(device: str) -> None:
         raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
 
 
-def _companions(folder: Path, layout: Family[Any], settings: Mapping[str, Any]) -> dict[str, str]:
-    """Checksums of the files that give the weights their meaning, to be noted beside them."""
+def _checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
+    """Of the files that give the weights their meaning, to be noted beside them."""
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
-    return {
-        "clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest(),
-        "clearhead.tokenizer": hashlib.sha256(content(folder / TOKENIZER, most=TOKENIZER_AT_MOST)).hexdigest(),
-    }
+    found = {"clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()}
+    if tokenizer:
+        whole = content(folder / TOKENIZER, most=TOKENIZER_AT_MOST)
+        found["clearhead.tokenizer"] = hashlib.sha256(whole).hexdigest()
+    return found

@@ -17,13 +17,12 @@ from clearhead.hub import sentences
 from clearhead.hub.families import conversion, reading
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
+from clearhead.language_model import no_tokenizer
 
 log = logging.getLogger(__name__)
 
-# The files that describe the weights; nothing else is fetched with them.
-SMALL = (
-    "config.json",
-    "generation_config.json",
+# A folder with a tokenizer has at least one of these files; a folder without any holds weights alone.
+TOKENIZERS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -31,6 +30,12 @@ SMALL = (
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+)
+# The files that describe the weights; nothing else is fetched with them.
+SMALL = (
+    "config.json",
+    "generation_config.json",
+    *TOKENIZERS,
     "chat_template.jinja",
     *sentences.FILES,
     "additional_chat_templates/*.jinja",
@@ -44,14 +49,15 @@ _ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|re
 SHOWN_AFTER = 1.0  # seconds before a progress bar appears: files in the cache take less
 
 
-def find(name: str | Path, *, weights: bool = True) -> Path:
+def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
     """The folder of that name; if there is none, the cached folder of that model on the hub, fetched as needed.
 
     ``name`` is a folder, or a name such as "gpt2" or "Qwen/Qwen3-0.6B", optionally with @REVISION. Without ``weights``
-    only the files that describe them are fetched. Nothing is fetched twice, and an interrupted transfer continues
-    where it stopped. huggingface_hub honours HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
+    only the files that describe them are fetched; with ``text`` the weights of a model without a tokenizer are not.
+    Nothing is fetched twice, and an interrupted transfer continues where it stopped. huggingface_hub honours HF_HOME,
+    HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
-    Raises FolderError with the reason if there is no such model.
+    Raises FolderError with the reason if there is no such model, TextError if ``text`` and it has no tokenizer.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -61,7 +67,7 @@ def find(name: str | Path, *, weights: bool = True) -> Path:
     if asked is None or below or folder.exists():
         raise FolderError(f"{name}: {_no_folder(folder)}")
     with _explained(str(name), asked["model"], asked["revision"]):
-        return _fetched(asked["model"], asked["revision"], weights)
+        return _fetched(asked["model"], asked["revision"], weights, text)
 
 
 def pinned(name: str | Path, folder: Path) -> str:
@@ -70,12 +76,12 @@ def pinned(name: str | Path, folder: Path) -> str:
     return str(name) if asked is None else f"{asked['model']}@{folder.name}"
 
 
-def _fetched(model: str, revision: str | None, weights: bool) -> Path:
+def _fetched(model: str, revision: str | None, weights: bool, text: bool) -> Path:
     """The folder in the hub's cache; the revision is resolved to a commit once."""
     from huggingface_hub import constants
 
     folder = _snapshot(model, revision, SMALL)
-    _check(model, folder)
+    _check(model, folder, text)
     if weights:
         if not complete(folder) and not constants.HF_HUB_OFFLINE:
             log.info("%s: fetching it into %s", model, folder)
@@ -89,7 +95,7 @@ def _fetched(model: str, revision: str | None, weights: bool) -> Path:
     return folder
 
 
-def _check(model: str, folder: Path) -> None:
+def _check(model: str, folder: Path, text: bool) -> None:
     """Raises FolderError if the model would not open, before its weights are fetched."""
     if not (folder / "config.json").exists():
         _listed(model, folder)  # raises if offline; else the weights' error says more
@@ -97,7 +103,12 @@ def _check(model: str, folder: Path) -> None:
     settings = read_table(folder / "config.json")
     reading(settings, str(folder / "config.json"))
     if not any((folder / name).exists() for name in VOCABULARIES):
-        pieces = [name for name in _listed(model, folder) if name.endswith(".model")]
+        known = [] if complete(folder) else _listed(model, folder)  # weights are fetched after this was looked at
+        pieces = [name for name in known if name.endswith(".model")]
+        if not pieces and not any((folder / name).exists() for name in TOKENIZERS):
+            if text:
+                raise no_tokenizer(model)
+            return
         way = (
             f"; {pieces[0]} is a SentencePiece model, which is not supported; convert it with transformers: "
             + conversion(model, settings)

@@ -4,6 +4,7 @@ from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig
 from clearhead.model.decoder import Decoder
 from clearhead.model.encoder import Encoder
+from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.config import (
     FEED_FORWARDS,
     AttentionConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "State",
     "TransformerConfig",
     "build",
+    "evaluating",
     "needs",
     "register",
     "skeleton",

@@ -182,7 +182,7 @@ class TransformerConfig(ModelConfig):
     def training_numbers(self) -> int:
         """Of each layer 8 widths of the stream, 3 of the projections, 5 inner ones, and for each further expert more.
 
-        Within a tenth of what a process grows by (tests/test_runs.py).
+        Within a tenth of what a process grows by (tests/runs/test_run_memory.py).
         """
         further = self.feed_forward.active - 1
         inner = 5 * self.feed_forward.width * (further + 1)

@@ -83,16 +83,20 @@ def read_file(path: Path) -> Table:
 def read_setting(setting: str) -> Table:
     """``model.layers=6`` as nested tables; the value is read as TOML, and as a plain string where it is not."""
     name, equals, value = setting.partition("=")
-    keys = name.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(name.strip().split(".")):
         raise OptionError(f"--set {setting}: it must read name=value, such as model.layers=6")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
-    for key in reversed(keys):
-        parsed = {key: parsed}
-    return cast(Table, parsed)
+    return setting_of(name.strip(), parsed)
+
+
+def setting_of(name: str, value: Any) -> Table:
+    """``("model.layers", 6)`` as nested tables."""
+    for key in reversed(name.split(".")):
+        value = {key: value}
+    return cast(Table, value)
 
 
 def joined(tables: Sequence[Mapping[str, Any]]) -> Table:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, documents
-from clearhead.model import Network
+from clearhead.model import Network, evaluating
 from clearhead.text import NOT_COUNTED, Batch
 
 
@@ -59,12 +59,9 @@ def next_token_loss(
 @torch.no_grad()
 def evaluate(model: Network, batches: Iterable[Batch], text_bytes: int) -> Score:
     """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
-    training, nats, tokens = model.training, 0.0, 0
-    model.eval()
-    try:
+    nats, tokens = 0.0, 0
+    with evaluating(model):
         for batch in batches:
             nats += float(next_token_loss(model, batch, reduction="sum"))
             tokens += int((batch.targets_BT != NOT_COUNTED).sum())
-    finally:
-        model.train(training)
     return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)

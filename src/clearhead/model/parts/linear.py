@@ -1,4 +1,7 @@
-"""Products with trained matrices: every one is made here, so that fewer bits or adapters have one place to come in."""
+"""Products with trained matrices, every one of a model: fewer bits or adapters have one place to come in.
+
+(The loss makes those with the output layer once more, block by block together with their gradient.)
+"""
 
 from __future__ import annotations
 

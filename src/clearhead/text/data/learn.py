@@ -21,7 +21,7 @@ from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 log = logging.getLogger(__name__)
 
 LEARNED = ("bytes", "characters", "bpe")
-KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoting makes the JSON a fifth larger
+KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
 _FORMAT = "clearhead tokenizer 1"  # raise it when the same text would give another tokenizer
 
 

@@ -13,10 +13,10 @@ from clearhead.errors import MissingExtraError, OptionError, TextError, nearest
 
 PACKINGS = (".gz", ".xz", ".zst")
 
-# Packed bytes to unpack at a time: 4 bytes of .zst can become 131,072, these 17 million.
+# Packed bytes that are unpacked at a time: 4 bytes of .zst can become 131,072, these 17 million.
 SLICE = 512
 
-LINE_AT_MOST = 2**27  # characters; a line is held whole until its end
+LINE_AT_MOST = 2**27  # characters; a line is kept whole until its end
 
 # Bytes kept from before a block to explain a fault in it: UTF-8 read as GBK may fail only at the very end.
 TAIL = 64
@@ -54,7 +54,7 @@ def _packing_of(suffix: str) -> _Packing:
 def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]:
     """The content of a compressed stream; ``suffix`` is one of PACKINGS. Concatenated members are joined.
 
-    A block of the content has at most 17 MB, however small its packed bytes are. Raises TextError if the stream is
+    A block of the content has at most 17 MB, however few packed bytes make it. Raises TextError if the stream is
     damaged or ends early, with the position in the compressed file.
     """
     packing = _packing_of(suffix)
@@ -171,9 +171,9 @@ def _with_end(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 def lines(blocks: Iterable[str], name: str) -> Iterator[str]:
     r"""Lines without their ends; only "\n" ends a line (JSON strings may contain U+2028 and the like).
 
-    Raises TextError for a line of more than LINE_AT_MOST characters.
+    Raises TextError for a line longer than LINE_AT_MOST characters.
     """
-    kept: list[str] = []  # of the unfinished line
+    kept: list[str] = []  # of the line that has not ended
     size = 0
     for block in blocks:
         first, *others = block.split("\n")

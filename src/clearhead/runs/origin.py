@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from clearhead import hub, recipes
 from clearhead.errors import OptionError, shown
+from clearhead.language_model import no_tokenizer
 from clearhead.model import ModelConfig, needs
 from clearhead.plain import to_dict
 from clearhead.recipes import Table
@@ -27,15 +28,18 @@ class Origin:
 
 
 def find(tables: Sequence[Table], name: str | None) -> Origin | None:
-    """The model named with --from or in a table, found and fetched; None when the run begins with fresh weights.
+    """The model named as the origin or in a table, found and fetched; None when the run begins with fresh weights.
 
-    Raises FolderError when there is none, OptionError for one that does not write.
+    Raises FolderError when there is none, TextError for one without a tokenizer, OptionError for one that does not
+    write.
     """
     name = name or recipes.joined(tables).get("origin")
     if name is None:
         return None
-    folder = hub.find(name)
+    folder = hub.find(name, text=True)
     config = hub.read_config(folder)
+    if not hub.has_tokenizer(folder):
+        raise no_tokenizer(name)
     needs(config, "next tokens", "train --from")
     return Origin(name=hub.pinned(name, folder), folder=folder, config=config)
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from clearhead.errors import MissingExtraError
 from clearhead.files import replacing
+from clearhead.training import Evaluated, Report, Stepped
 
-Points = Sequence[tuple[int, float]]  # (step, nats per token)
 
-
-def draw_curve(training: Points, validation: Points, path: Path) -> None:
-    """Draws both losses over the steps into an .svg or .png file.
+def draw_curve(reports: Sequence[Report], path: Path) -> None:
+    """Draws training and validation loss over the steps into an .svg or .png file.
 
     Raises MissingExtraError without matplotlib, FolderError when the file cannot be written.
     """
@@ -20,10 +19,13 @@ def draw_curve(training: Points, validation: Points, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("the loss curve needs matplotlib: pip install 'clearhead[plot]'") from None
+    stepped = [report for report in reports if isinstance(report, Stepped)]
+    evaluated = [report for report in reports if isinstance(report, Evaluated)]
+    losses = [(each.step, each.valid_loss) for each in evaluated]
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([step for step, _ in training], [loss for _, loss in training], linewidth=1, label="training")
-    axes.plot([step for step, _ in validation], [loss for _, loss in validation], marker="o", label="validation")
+    axes.plot([each.step for each in stepped], [each.loss for each in stepped], linewidth=1, label="training")
+    axes.plot(*zip(*losses, strict=True), marker="o", label="validation")
     axes.set_xlabel("step")
     axes.set_ylabel("nats a token")
     axes.grid(alpha=0.3)

@@ -1,0 +1,31 @@
+"""Runs without a console: resolved, prepared, measured, trained and finished; told through events."""
+
+from clearhead.runs.events import Events, interruptible
+from clearhead.runs.finish import Run
+from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
+from clearhead.runs.material import Material, check_field, prepare
+from clearhead.runs.python import resume, train
+from clearhead.runs.resolve import Asked, present
+from clearhead.runs.session import go_on, start
+from clearhead.runs.steps import keeper
+
+__all__ = [
+    "LOG",
+    "RECIPE",
+    "STATE",
+    "Asked",
+    "Events",
+    "Interrupted",
+    "Material",
+    "Run",
+    "check_field",
+    "go_on",
+    "interruptible",
+    "keeper",
+    "prepare",
+    "present",
+    "resume",
+    "resuming",
+    "start",
+    "train",
+]

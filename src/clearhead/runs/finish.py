@@ -1,0 +1,66 @@
+"""The end of a run: the kept model measured once more, and the curve of its loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clearhead import hub, machine
+from clearhead.errors import MissingExtraError
+from clearhead.language_model import LanguageModel
+from clearhead.recipes import Recipe
+from clearhead.runs.curve import draw_curve
+from clearhead.runs.events import Events
+from clearhead.runs.folder import CURVE, LOG
+from clearhead.text import Tokens
+from clearhead.training import Evaluated, Report, Score, read_log, score_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Run:
+    """A finished run.
+
+    model: the one that was kept, of the lowest validation loss, in float32
+    reports: the whole of log.jsonl, all sessions together
+    score: of the model on the validation text, or on as much of it as ``train.final_tokens`` says
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: LanguageModel
+    reports: list[Report]
+    score: Score
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.folder)!r}, kept at step {self.best.step:,}: {self.score.loss:.4f} nats a token, "
+            f"{self.score.bits_per_byte:.4f} bits a byte)"
+        )
+
+    @property
+    def best(self) -> Evaluated:
+        """The evaluation at which the model was kept."""
+        return min((each for each in self.reports if isinstance(each, Evaluated)), key=lambda each: each.valid_loss)
+
+
+def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
+    """Loads what was kept, measures it, and draws the curve if matplotlib is there."""
+    config = recipe.train
+    read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
+    model = hub.load(folder, device=machine.device(), dtype="float32", text=True)
+    with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
+        score = score_of(model.network, read, window=config.window)
+    run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), score=score)
+    share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
+    events.say(
+        f"kept the model of step {run.best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
+        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte"
+    )
+    try:
+        draw_curve(run.reports, folder / CURVE)
+        events.say(f"loss curve: {folder / CURVE}")
+    except MissingExtraError as missing:
+        events.say(f"no loss curve: {missing}")
+    return run

@@ -1,0 +1,120 @@
+"""What a run leaves to this machine: the model, the batch, the threads, the precision and the evaluations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from clearhead import machine, recipes
+from clearhead.errors import ConfigError
+from clearhead.model import ModelConfig
+from clearhead.plain import from_dict, to_dict
+from clearhead.recipes import Recipe, Table
+from clearhead.runs.material import Material, Say
+from clearhead.runs.resolve import complete
+from clearhead.text import Windows
+from clearhead.training import TrainConfig, check_memory
+from clearhead.training.budget import SHORTEST, choose, choose_threads, looks_measured
+from clearhead.training.config import window_of
+from clearhead.training.further import beginning, choose_further
+
+
+def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
+    """The recipe that the table describes, over what measuring chooses where the table leaves it open.
+
+    ``used`` seconds of the run are gone; ``say`` is told each choice with its reason.
+    """
+    vocabulary = material.tokenizer.vocab_size
+    model = {"vocabulary": vocabulary, **table["model"]}
+    train = table["train"]
+    if model["vocabulary"] < vocabulary:
+        raise ConfigError(
+            f"model.vocabulary is {model['vocabulary']:,} and the tokenizer has {vocabulary:,} tokens; leave it out, "
+            f"or set it to {vocabulary} or more"
+        )
+    # A text too short for one window is told before anything is measured.
+    shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
+    Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
+    if "origin" in table:
+        train = _further(table, material, say, used)
+    elif not complete(model):
+        model, train = _chosen(model, train, material, say, used)
+    recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
+    check_memory(recipe.model, recipe.train)
+    return replace(recipe, train=_fitted(recipe, train, say, used))
+
+
+def _chosen(model: Table, train: Table, material: Material, say: Say, used: float) -> tuple[Table, Table]:
+    """Model and training by the clock: what was given, over the largest model for which there is time."""
+
+    def adapt(tried: ModelConfig) -> ModelConfig:
+        return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
+
+    choice = choose(
+        minutes=train["minutes"],
+        used=used,
+        vocabulary=material.tokenizer.vocab_size,
+        tokens=len(material.train),
+        valid=len(material.valid),
+        threads=train.get("threads"),
+        batch=train.get("batch"),
+        precision=train.get("precision"),
+        say=say,
+        adapt=adapt,
+    )
+    for reason in choice.reasons:
+        say(f"chosen: {reason}")
+    return recipes.joined([to_dict(choice.model), model]), recipes.joined([to_dict(choice.train), train])
+
+
+def _further(table: Table, material: Material, say: Say, used: float) -> Table:
+    """The table for training a model further, over what measuring chose (by the clock) or is sensible (by steps)."""
+    model = from_dict(ModelConfig, table["model"], "model.")
+    first = beginning(model, len(material.train))
+    train = recipes.joined([{"window": first.window}, table["train"]])
+    config = from_dict(TrainConfig, train, "train.")
+    check_memory(model, from_dict(TrainConfig, {**train, "batch": 1}))
+    if config.minutes is None:
+        return recipes.joined([{"batch": first.batch}, train])
+    choice = choose_further(
+        model,
+        minutes=config.minutes,
+        used=used,
+        window=window_of(config, model),
+        tokens=len(material.train),
+        valid=len(material.valid),
+        threads=config.threads,
+        batch=train.get("batch"),
+        precision=config.precision,
+        say=say,
+    )
+    for reason in choice.reasons:
+        say(f"chosen: {reason}")
+    return recipes.joined([to_dict(choice.train), train])
+
+
+def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
+    """The recipe's training with what it leaves to this machine: threads, precision, and by minutes the evaluations."""
+    train = recipe.train
+    began = time.perf_counter()
+    if train.threads is None:
+        read = replace(recipe.model, context=window_of(train, recipe.model))
+        threads, reason = choose_threads(read, say)
+        say(f"chosen: {reason}")
+        train = replace(train, threads=threads)
+    torch.set_num_threads(train.threads or 1)
+    if train.precision is None:
+        half = machine.device() == "cuda" and machine.bfloat16_pays()
+        train = replace(train, precision="bfloat16" if half else "float32")
+        if half:
+            say("chosen: bfloat16, as this runs on CUDA")
+    if train.optimizer.kind == "muon" and train.optimizer.precision is None:
+        precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+        train = replace(train, optimizer=replace(train.optimizer, precision=precision))
+    if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
+        each, last = looks_measured(recipe.model, train, used=used + time.perf_counter() - began)
+        train = replace(train, evaluation_tokens=each, final_tokens=last)
+        say(f"chosen: {each:,} validation tokens are read {train.evaluations} times, at most {last:,} at the end")
+    return train

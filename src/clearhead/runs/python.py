@@ -1,0 +1,106 @@
+"""Runs from Python: ``clearhead.train`` and ``clearhead.resume``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clearhead import recipes
+from clearhead.runs.events import Events
+from clearhead.runs.finish import Run
+from clearhead.runs.resolve import Asked
+from clearhead.runs.session import go_on, start
+from clearhead.training import Report
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def train(
+    text: Paths | None = None,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    corpus: str | None = None,
+    megabytes: float | None = None,
+    origin: str | Path | None = None,
+    recipe: str | None = None,
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    valid: Paths | None = None,
+    tokenizer: str | Path | None = None,
+    vocabulary: int | None = None,
+    field: str | None = None,
+    encoding: str | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    report: Callable[[Report], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Run:
+    """Trains a language model on text, as ``clearhead train`` does, and returns the run; quiet unless it is asked.
+
+    text, valid: names of files, folders or patterns, one or several
+    origin: the model to go on from, a folder or a name on the hub (``--from``)
+    settings: single values by their names (``--set``): {"model.layers": 6}
+    report: is called after every step (Stepped) and every evaluation (Evaluated, with a sample of the model's writing)
+    say: is called with each line that the command would print; ``say=print``
+
+    The others are the options of the command. Ctrl-C saves the state after the step and raises Interrupted, a
+    KeyboardInterrupt, which knows the folder to resume. Raises ClearheadError where the command prints an error.
+    """
+    started = time.perf_counter()
+    given = {
+        "text": {
+            "sources": _names(text),
+            "corpus": corpus,
+            "megabytes": megabytes,
+            "valid": _names(valid),
+            "tokenizer": None if tokenizer is None else str(tokenizer),
+            "vocabulary": vocabulary,
+            "field": field,
+            "encoding": encoding,
+        },
+        "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
+    }
+    asked = Asked(
+        given=given,
+        recipe=recipe,
+        config=None if config is None else Path(config),
+        settings=[recipes.setting_of(name, value) for name, value in (settings or {}).items()],
+        origin=None if origin is None else str(origin),
+        out=None if out is None else Path(out),
+    )
+    return start(asked, _Called(report, say), started=started)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    report: Callable[[Report], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Run:
+    """Continues the run in a folder from its last saved state; see ``train`` for the rest."""
+    return go_on(Path(folder), _Called(report, say), started=time.perf_counter())
+
+
+class _Called(Events):
+    """Tells functions, where they were given."""
+
+    def __init__(self, report: Callable[[Report], None] | None, say: Callable[[str], None] | None) -> None:
+        self._report, self._say = report, say
+
+    def say(self, line: str) -> None:
+        if self._say is not None:
+            self._say(line)
+
+    def report(self, report: Report) -> None:
+        if self._report is not None:
+            self._report(report)
+
+
+def _names(paths: Paths | None) -> list[str] | None:
+    """The names as a list; none at all are as good as not given."""
+    listed = [paths] if isinstance(paths, str | Path) else list(paths or [])
+    return [str(path) for path in listed] or None

@@ -1,0 +1,61 @@
+"""A run from its beginning, or from its last saved state, to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from clearhead.runs.begin import begun, create, reopened
+from clearhead.runs.events import Events
+from clearhead.runs.finish import Run, finish
+from clearhead.runs.folder import claimed, held, name_of, reopen, resumable
+from clearhead.runs.material import keep_stdin, prepare
+from clearhead.runs.measure import measured
+from clearhead.runs.resolve import Asked, resolve
+from clearhead.runs.steps import train_in
+from clearhead.training import check_memory
+
+
+def start(asked: Asked, events: Events, *, started: float) -> Run:
+    """A new run. ``started`` is the reading of time.perf_counter() from which its minutes count.
+
+    Raises Interrupted when it is stopped on request; a run that fails before anything was saved leaves no folder.
+    """
+    request = resolve(asked)
+    folder = asked.out or Path("runs") / name_of(request.text)
+    with claimed(folder), resumable(folder), _threads_of_its_own():
+        keep_stdin(folder, request.text)
+        material = prepare(request.text, folder, events.say)
+        recipe = measured(request.table, material, events.say, time.perf_counter() - started)
+        model = create(folder, recipe, material.tokenizer)
+        after = "" if recipe.origin is None else f", as they are in {recipe.origin}"
+        events.say(f"model: {recipe.model.parameters():,} weights{after}; it will be kept in {folder}")
+        train_in(folder, recipe, material, model, events, state=None, used=time.perf_counter() - started)
+        return finish(folder, recipe, material.valid, events)
+
+
+def go_on(folder: Path, events: Events, *, started: float) -> Run:
+    """The run in ``folder`` from its last saved state on; raises as ``start`` does."""
+    with held(folder), resumable(folder), _threads_of_its_own():
+        recipe, state = reopen(folder)
+        material = prepare(recipe.text, folder, events.say)
+        check_memory(recipe.model, recipe.train)
+        begins = state is None
+        model = begun(recipe, material.tokenizer) if begins else reopened(folder, recipe, material.tokenizer)
+        events.say(f"continuing {folder} after step {0 if state is None else state.progress.step:,}")
+        train_in(folder, recipe, material, model, events, state=state, used=time.perf_counter() - started)
+        return finish(folder, recipe, material.valid, events)
+
+
+@contextmanager
+def _threads_of_its_own() -> Generator[None]:
+    """A run chooses its number of threads; afterwards the process has its own again."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,83 @@
+"""The steps of a run, joined to its folder, its samples and whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from clearhead import hub
+from clearhead.generation import Sampling, complete, stream
+from clearhead.language_model import LanguageModel
+from clearhead.recipes import Recipe
+from clearhead.runs.events import Events
+from clearhead.runs.material import Material
+from clearhead.text import Tokens
+from clearhead.training import Hooks, State, fit
+
+SAMPLED_FROM = 256  # tokens; a released model's context can be a book
+SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
+
+
+def train_in(
+    folder: Path,
+    recipe: Recipe,
+    material: Material,
+    model: LanguageModel,
+    events: Events,
+    *,
+    state: State | None,
+    used: float,
+) -> None:
+    """Trains the model from the start, or on from ``state``, and keeps the best in the folder.
+
+    ``used`` seconds were spent before the call. Raises KeyboardInterrupt, with the state saved, when asked to stop.
+    """
+    if recipe.train.threads is not None:
+        torch.set_num_threads(recipe.train.threads)
+    with events.steps() as stop:
+        hooks = Hooks(
+            report=events.report,
+            keep=keeper(folder, model),
+            sample=lambda: sample(model, material.valid),
+            stop=stop,
+        )
+        outcome = fit(
+            model.network,
+            recipe.train,
+            material.train,
+            material.valid,
+            folder=folder,
+            hooks=hooks,
+            state=state,
+            used=used,
+        )
+    if not outcome.finished:
+        raise KeyboardInterrupt
+
+
+def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
+    """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
+    whole = False
+
+    def keep() -> None:
+        nonlocal whole
+        if whole:
+            hub.save_weights(folder, model)
+        else:
+            hub.save(folder, model)
+            whole = True
+
+    return keep
+
+
+def sample(model: LanguageModel, valid: Tokens) -> str:
+    """What the model writes from the beginning of a text, or after a piece of one where nothing marks a beginning."""
+    tokenizer, context = model.tokenizer, model.config.context
+    sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
+    if tokenizer.separator is not None:
+        return complete(model, "", list(stream(model, [""], sampling))).text
+    prompt = tokenizer.decode(valid.ids[: max(1, min(context, SAMPLED_FROM) // 2)])
+    return str(complete(model, prompt, list(stream(model, [prompt], sampling))))

@@ -1,0 +1,96 @@
+"""Texts made ready for a run: both parts, fingerprints, what is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+from little_runs import TEXT, config, quiet
+
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.recipes import TextConfig
+from clearhead.runs.material import check_text, prepare
+from clearhead.text import Tokenizer
+
+
+class TestText:
+    def test_both_parts_by_hand(self, texts: Path):
+        said: list[str] = []
+        material = prepare(config("a.txt"), texts / "run", said.append)
+        assert bytes([*material.train.ids[1:], *material.valid.ids]) == TEXT.encode()
+        assert len(material.train) == 1 + int(0.9 * len(TEXT))
+        assert material.tokenizer.kind == "bytes"
+        assert said == [f"text: {len(material.train)} tokens to learn from, {len(material.valid)} to validate on; "
+                        f"257 different (bytes); ready in {said[0].split()[-2]} s"]  # fmt: skip
+
+    def test_a_text_of_its_own_to_validate_on(self, texts: Path):
+        (texts / "v.txt").write_text("other")
+        material = prepare(config("a.txt", valid=("v.txt",)), texts / "run", quiet)
+        assert len(material.train) == 1 + len(TEXT)
+        assert material.tokenizer.decode(material.valid.ids) == "<|endoftext|>other"
+
+    def test_the_fingerprint_is_of_content_and_tokenizer(self, texts: Path):
+        def print_of(*names: str, **options) -> str:
+            found = prepare(config(*names, **options), texts / "run", quiet).config.fingerprint
+            assert found is not None
+            return found
+
+        first = print_of("a.txt")
+        (texts / "b.txt").write_text(TEXT)
+        assert print_of("b.txt") == first  # the name does not matter
+        assert print_of("a.txt", tokenizer="characters") != first
+        assert print_of("a.txt", valid=("b.txt",)) != first
+        assert print_of("a.txt", "b.txt") != first
+        (texts / "b.txt").write_text(TEXT + "!")
+        assert print_of("b.txt") != first
+
+    def test_a_run_meets_its_own_text_only(self, texts: Path):
+        known = prepare(config("a.txt"), texts / "run", quiet).config
+        assert prepare(known, texts / "run", quiet).config == known
+        (texts / "a.txt").write_text(TEXT.replace("folder", "holder"))
+        with pytest.raises(FolderError, match="run: the text or the tokenizer has changed since the run began"):
+            prepare(known, texts / "run", quiet)
+        (texts / "a.txt").unlink()
+        with pytest.raises(TextError, match=r"no such file.*resume from the folder where the run began"):
+            prepare(known, texts / "run", quiet)
+
+    def test_the_tokenizer_of_the_folder_is_the_runs(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
+        """One that is learned again might differ: another version of the library, a cache that was emptied."""
+        known = prepare(config("a.txt", tokenizer="bpe"), texts / "run", quiet)
+        known.tokenizer.save(texts / "run")
+        monkeypatch.setattr("clearhead.runs.material.learn", None)
+        again = prepare(known.config, texts / "run", quiet)
+        assert again.tokenizer.fingerprint == known.tokenizer.fingerprint
+        Tokenizer.bytes().save(texts / "run")
+        with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
+            prepare(known.config, texts / "run", quiet)
+
+    @pytest.mark.usefixtures("at_once")
+    def test_standard_input_is_read_from_the_folder(self, texts: Path):
+        folder = texts / "run"
+        folder.mkdir()
+        (folder / "stdin.txt").write_text("piped in")
+        material = prepare(config("-", "a.txt"), folder, quiet)
+        assert material.tokenizer.decode(material.train.ids[:9]) == "<|endoftext|>piped in"
+        (folder / "stdin.txt").unlink()
+        os.mkfifo(folder / "stdin.txt")
+        with pytest.raises(FolderError, match=r"stdin\.txt: is a pipe, and should be a file"):
+            prepare(config("-"), folder, quiet)
+        (folder / "stdin.txt").unlink()
+        (folder / "stdin.txt").write_bytes(b"")
+        with pytest.raises(TextError, match=r"^standard input: is empty"):
+            prepare(config("-"), folder, quiet)
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (TextConfig(), "no text: name a file"),
+            (config("a.txt", corpus="world-en"), "text 'a.txt' and corpus 'world-en' were both given"),
+            (TextConfig(corpus="world"), "no corpus 'world'; did you mean 'world-"),
+            (config("a.txt", megabytes=2.0), "megabytes 2: is the size of a built-in corpus"),
+            (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
+            (config("a.txt", vocabulary=300), "vocabulary 300: is for tokenizer 'bpe'; 'bytes' has its own size"),
+        ],
+    )
+    def test_what_nothing_would_read_is_refused(self, texts: Path, wrong: TextConfig, message: str):
+        with pytest.raises(OptionError, match=message):
+            check_text(wrong)
