@@ -34,7 +34,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizer:
 
 
 def sharp(tokenizer: Tokenizer, context: int) -> Decoder:
-    """float64, with predictions that differ much from place to place; <s> is as unlikely as in a trained Llama."""
+    """float64, with predictions that differ much from place to place."""
     config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=context,
