@@ -78,7 +78,7 @@ def test_every_truncation_is_noticed(tmp_path: Path):
 def test_a_pipe_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     os.mkfifo(tmp_path / "t")
     assert read_columns(tmp_path / "t") is None
-    assert caplog.messages == [f"{tmp_path / 't'}: is a pipe, and should be a file; it is made anew"]
+    assert caplog.messages == [f"{tmp_path / 't'}: is a pipe, and should be a file; rebuilding it"]
     write_columns(tmp_path / "t", PARTS)
     assert read_columns(tmp_path / "t") is not None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearhead.model import AttentionConfig, FeedForwardConfig, ModelConfig, Transformer, build
+from clearhead.model import AttentionConfig, Decoder, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import NOT_COUNTED, Batch, Tokenizer, tokenize
 from clearhead.training import next_token_loss, score_of
 from little_tokenizers import BOS, EOS, llama3_like, llama_like, save
@@ -33,9 +33,9 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizer:
     return Tokenizer.load(save(request.param(), tmp_path / "model"))
 
 
-def sharp(tokenizer: Tokenizer, context: int) -> Transformer:
-    """float64, with predictions that differ much from place to place; <s> is as unlikely as in a trained Llama."""
-    config = ModelConfig(
+def sharp(tokenizer: Tokenizer, context: int) -> Decoder:
+    """float64, with predictions that differ much from place to place."""
+    config = DecoderConfig(
         vocabulary=tokenizer.vocab_size,
         context=context,
         layers=2,
@@ -53,7 +53,7 @@ def sharp(tokenizer: Tokenizer, context: int) -> Transformer:
 
 
 @torch.no_grad()
-def alone(model: Transformer, ids: Sequence[int]) -> tuple[float, int]:
+def alone(model: Decoder, ids: Sequence[int]) -> tuple[float, int]:
     """Nats and number of all tokens of a document but the first, from all before them."""
     logp_TV = model(torch.tensor([ids]))[0].log_softmax(dim=1)
     return -float(logp_TV[torch.arange(len(ids) - 1), torch.tensor(ids[1:], dtype=torch.long)].sum()), len(ids) - 1

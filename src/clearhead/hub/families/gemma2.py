@@ -12,10 +12,7 @@ from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, N
 
 MODEL_TYPE: str = "gemma2"
 ARCHITECTURE: str = "Gemma2ForCausalLM"
-HARMLESS: frozenset[str] = decoder.HARMLESS | {
-    "hidden_act",
-    "sliding_window_size",
-}  # transformers reads neither of these two
+HARMLESS: frozenset[str] = decoder.HARMLESS | {"hidden_act", "sliding_window_size"}  # transformers reads neither
 spelled = decoder.spelled
 
 

@@ -38,7 +38,7 @@ _CODES = {dtype.name: code for code, dtype in _TYPES.items()}
 def cache_folder(given: Path | None) -> Path:
     """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete.
 
-    Raises WriteError where that begins with ~ and the user has no home folder, as some in containers have none.
+    Raises WriteError if that begins with ~ and the user has no home folder, as in some containers.
     """
     if given is not None:
         return given
@@ -108,7 +108,7 @@ def read_columns(path: Path) -> dict[str, Array] | None:
     except FileNotFoundError:
         return None
     except FolderError as fault:
-        log.warning("%s; it is made anew", str(fault).partition(";")[0])
+        log.warning("%s; rebuilding it", str(fault).partition(";")[0])
         return None
     if header is None:
         log.warning("%s: truncated or altered; rebuilding it", path)
