@@ -15,6 +15,7 @@ from clearhead.encoding.vectors import vectors
 from clearhead.errors import WatchError
 from clearhead.generation.completion import stream_ids
 from clearhead.generation.sampling import Sampling
+from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import ScalingConfig, build
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
@@ -142,10 +143,15 @@ def test_what_a_rewound_cache_forgets_is_freed() -> None:
     same(record[0], alone(model, SHORT))
 
 
+def speaking(model) -> LanguageModel:
+    """No token ends a text, so that all are as long as asked for."""
+    return LanguageModel(model, BYTES, metadata=Metadata(generation={"eos_token_id": []}))
+
+
 def written(model, prompts: list[list[int]], **options) -> list[list[int]]:
     sampling = Sampling(**{"max_tokens": 9, "temperature": 0, **options})
     texts: list[list[int]] = [[] for _ in prompts]
-    for piece in stream_ids(model, BYTES, prompts, sampling, together=4, ends=()):
+    for piece in stream_ids(speaking(model), prompts, sampling, together=4):
         texts[piece.prompt].append(piece.id)
     return texts
 
@@ -199,5 +205,5 @@ def test_vectors_are_recorded_in_the_order_of_their_texts() -> None:
     model = lively(replace(BERT, vocabulary=257))
     texts = ["\x01\x02\x03", "\x04", "\x05\x06"]
     with watch(model) as record:
-        vectors(model, BYTES, texts)
+        vectors(LanguageModel(model, BYTES), texts)
     assert [record[text][0, 0].shape[0] for text in record.texts] == [len(BYTES.encode_document(t)) for t in texts]

@@ -51,9 +51,7 @@ def save(folder: Path, model: LanguageModel) -> None:
         tokenizer = model.tokenizer
         tokenizer.save(folder)
         if metadata.family is None:  # made here
-            marker = tokenizer.separator
-            end = marker if tokenizer.end is None else tokenizer.end
-            ids = generation = {"bos_token_id": marker, "eos_token_id": end}
+            ids = generation = {"bos_token_id": tokenizer.separator, "eos_token_id": tokenizer.end}
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")
