@@ -203,11 +203,11 @@ def test_plain_values_that_are_no_edit(values: dict[str, object], message: str) 
     [
         (
             Ablate(layer=7, head=0),
-            "the model has no self in layer 7; it has decoder.0.self, decoder.3.self",
+            "the model has no site of layer 7 and kind 'self'; it has decoder.0.self, decoder.3.self",
         ),
         (
             Scale(layer=0, head=0, factor=2.0, kind="cross"),
-            "the model has no cross in layer 0; it has decoder.3.cross",
+            "the model has no site of layer 0 and kind 'cross'; it has decoder.3.cross",
         ),
         (
             Ablate(layer=3, head=2),

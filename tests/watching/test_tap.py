@@ -129,7 +129,7 @@ def test_what_was_not_kept_is_told_with_the_way_to_it() -> None:
 def test_an_edit_of_a_stack_the_model_has_not_is_refused() -> None:
     model, _ = made(QWEN3)
     with (
-        pytest.raises(WatchError, match="the model has no self in layer 1"),
+        pytest.raises(WatchError, match="the model has no site of layer 1 and kind 'self'"),
         watch(model, edits=[Ablate(layer=1, stack="encoder")]),
     ):
         pass

@@ -115,7 +115,9 @@ def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
         found = [site for site in sites if _here(edit, site)]
         if not found:
             known = ", ".join(str(site) for site in sites if site.kind == edit.kind) or ", ".join(map(str, sites))
-            raise WatchError(f"{edit}: the model has no {edit.kind} in layer {edit.layer}; it has {known}")
+            raise WatchError(
+                f"{edit}: the model has no site of layer {edit.layer} and kind {edit.kind!r}; it has {known}"
+            )
         if len(found) > 1:
             raise WatchError(f"{edit}: {' and '.join(map(str, found))} are meant; name the stack")
         heads = sites[found[0]]
