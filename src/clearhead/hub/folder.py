@@ -50,7 +50,7 @@ def save(folder: Path, model: LanguageModel) -> None:
     if model.has_tokenizer:
         tokenizer = model.tokenizer
         tokenizer.save(folder)
-        if metadata.family is None:  # made here
+        if metadata.family is None and "next tokens" in model.network.abilities:  # made here, and it writes
             marker = tokenizer.separator
             end = marker if tokenizer.end is None else tokenizer.end
             ids = generation = {"bos_token_id": marker, "eos_token_id": end}

@@ -1,11 +1,12 @@
-"""Errors for texts that a tokenizer cannot encode."""
+"""Errors for texts that a tokenizer cannot encode, and for ids that it cannot decode."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import operator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from clearhead.errors import TextError
+from clearhead.errors import TextError, shown
 
 
 @contextmanager
@@ -26,3 +27,13 @@ def check_whole(text: str) -> None:
             f"half a character (U+{ord(text[fault.start]):04X}) at position {fault.start} of the text; "
             "give text that is valid Unicode (on the command line: UTF-8)"
         ) from fault
+
+
+def row_of_ids(ids: Iterable[int]) -> list[int]:
+    """A row of ids as Python integers: of a list, an array or a tensor. Raises TextError for anything else."""
+    try:
+        return [operator.index(token) for token in ids]  # the library rejects numpy integers
+    except TypeError:
+        shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
+        given = shown(ids) if shape is None else f"{type(ids).__name__} of shape {tuple(shape)} and {dtype}"
+        raise TextError(f"ids: {given} was given; it must be one row of whole numbers, such as ids_BT[0]") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import operator
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError, many, shown
+from clearhead.errors import TextError, many
 from clearhead.files import refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
@@ -32,7 +31,7 @@ from clearhead.text.tokenizers.learned import (
     state_of,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
-from clearhead.text.tokenizers.refusals import check_whole, encoding_errors
+from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, row_of_ids
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 
@@ -308,7 +307,7 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        known = _plain_ids(ids)
+        known = row_of_ids(ids)
         parts = [self._part(token) for token in known]
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
@@ -319,7 +318,7 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        return labels([self._part(token) for token in _plain_ids(ids)])
+        return labels([self._part(token) for token in row_of_ids(ids)])
 
     def stream(self) -> TextStream:
         """A decoder for ids that arrive one at a time."""
@@ -385,16 +384,6 @@ class Tokenizer:
             f"{self.vocab_size - 1} this tokenizer learned; remove it, or learn a bpe or bytes tokenizer, "
             "which know every character"
         )
-
-
-def _plain_ids(ids: Iterable[int]) -> list[int]:
-    """A row of ids as Python integers: of a list, an array or a tensor. Raises TextError for anything else."""
-    try:
-        return [operator.index(token) for token in ids]  # the library rejects numpy integers
-    except TypeError:
-        shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
-        given = shown(ids) if shape is None else f"{type(ids).__name__} of shape {tuple(shape)} and {dtype}"
-        raise TextError(f"ids: {given} was given; it must be one row of whole numbers, such as ids_BT[0]") from None
 
 
 def _plain_config(has_separator: bool) -> dict[str, Any]:
