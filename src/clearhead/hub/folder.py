@@ -50,8 +50,10 @@ def save(folder: Path, model: LanguageModel) -> None:
     if model.has_tokenizer:
         tokenizer = model.tokenizer
         tokenizer.save(folder)
-        if metadata.family is None:  # made here
-            ids = generation = {"bos_token_id": tokenizer.separator, "eos_token_id": tokenizer.end}
+        if metadata.family is None and "next tokens" in model.network.abilities:  # made here, and it writes
+            marker = tokenizer.separator
+            end = marker if tokenizer.end is None else tokenizer.end
+            ids = generation = {"bos_token_id": marker, "eos_token_id": end}
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")

@@ -1,4 +1,4 @@
-"""Errors for texts and ids that a tokenizer cannot take."""
+"""Errors for texts that a tokenizer cannot encode, and for ids that it cannot decode."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_whole(text: str) -> None:
         ) from fault
 
 
-def plain_ids(ids: Iterable[int]) -> list[int]:
+def row_of_ids(ids: Iterable[int]) -> list[int]:
     """A row of ids as Python integers: of a list, an array or a tensor. Raises TextError for anything else."""
     try:
         return [operator.index(token) for token in ids]  # the library rejects numpy integers

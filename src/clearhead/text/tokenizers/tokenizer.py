@@ -31,7 +31,7 @@ from clearhead.text.tokenizers.learned import (
     state_of,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
-from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, plain_ids
+from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, row_of_ids
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 
@@ -307,7 +307,7 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        known = plain_ids(ids)
+        known = row_of_ids(ids)
         parts = [self._part(token) for token in known]
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
@@ -318,7 +318,7 @@ class Tokenizer:
 
         Raises TextError for an id outside the vocabulary.
         """
-        return labels([self._part(token) for token in plain_ids(ids)])
+        return labels([self._part(token) for token in row_of_ids(ids)])
 
     def stream(self) -> TextStream:
         """A decoder for ids that arrive one at a time."""
