@@ -14,7 +14,7 @@ import typer
 from clearhead import machine
 
 # The sentence to draw, and its query word.
-SENTENCES = {"world-zh": ("国王向王后鞠了一躬。", "王后")}
+SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王")}
 SENTENCE = ('"Server, may I have the check?" she asked.', "check")
 
 

@@ -35,7 +35,8 @@ class Focus:
 def choose(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
     """The head at ``layer`` and ``head``; if several match, the one with least weight on the first token.
 
-    Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no head or query matches.
+    Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no
+    head or query matches.
     """
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
