@@ -53,8 +53,8 @@ def refused(q: torch.Tensor = Q, k: torch.Tensor = K, v: torch.Tensor = V, **opt
         ),
         ({"q": Q[:0]}, "q is (0, 6, 5, 7), k (2, 3, 11, 7) and v (2, 3, 11, 7); no axis may be empty"),
         ({"k": K[:, :0]}, "q is (2, 6, 5, 7), k (2, 0, 11, 7) and v (2, 3, 11, 7); no axis may be empty"),
-        ({"k": K[:1]}, "q, k and v hold 2, 1 and 2 texts; the batch must be the same"),
-        ({"v": V[:1]}, "q, k and v hold 2, 2 and 1 texts; the batch must be the same"),
+        ({"k": K[:1]}, "q, k and v have 2, 1 and 2 batch rows; the batch must be the same"),
+        ({"v": V[:1]}, "q, k and v have 2, 2 and 1 batch rows; the batch must be the same"),
         ({"q": Q[..., :5]}, "q is 5 wide and k 7; heads of queries and keys must be equally wide"),
         ({"v": V[:, :1]}, "k has 3 heads at 11 places, v 1 at 11; every key needs one value"),
         ({"v": V[:, :, :9]}, "k has 3 heads at 11 places, v 3 at 9; every key needs one value"),
@@ -97,11 +97,11 @@ def test_one_sink_per_query_head() -> None:
         (window(0), "the window is 0 keys; it must be at least 1"),
         (
             padding(torch.tensor([3])),
-            "padding has starts and stops of shape (1,) and (1,); both must be (2,), one per text",
+            "padding has starts and stops of shape (1,) and (1,); both must be (2,), one per batch row",
         ),
         (
             left_padding(torch.tensor([[3], [4]])),
-            "padding has starts and stops of shape (2, 1) and (2, 1); both must be (2,), one per text",
+            "padding has starts and stops of shape (2, 1) and (2, 1); both must be (2,), one per batch row",
         ),
         (padding(LENGTHS.to(META)), "padding is on meta, q on cpu; the device must be the same"),
         (

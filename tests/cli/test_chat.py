@@ -81,7 +81,7 @@ def test_the_answers_are_those_of_transformers(folder: Path, system: str | None)
     answers = theirs(folder, [*questions[:2], questions[2][1:]], system=system)
     assert done.code == 0
     assert done.out == "".join(f"{answer}\n" for answer in answers)
-    assert done.err.count("cut after 9 tokens; /set max_tokens changes how long an answer may be") == 3
+    assert done.err.count("cut after 9 tokens; /set max_tokens changes the limit") == 3
 
 
 def test_the_settings_of_the_folder_and_those_that_are_set(folder: Path) -> None:
@@ -113,7 +113,7 @@ def test_clear_begins_anew_and_the_system_message_stays(folder: Path) -> None:
     (alone,) = chat(folder, *words, lines="Hello\n").out.splitlines()
     done = chat(folder, *words, lines="How are you?\n/clear\nHello\n")
     assert done.out.splitlines()[-1] == alone
-    assert "begun anew" in done.err
+    assert "starting over" in done.err
 
 
 def test_look_shows_what_the_answer_read(folder: Path) -> None:
@@ -134,19 +134,19 @@ def test_a_conversation_that_no_longer_fits_is_told_and_nothing_is_dropped(folde
     done = chat(folder, "--max-tokens", 30, lines=f"{long}\n{long}\n{long}\n")
     assert done.code == 1
     assert re.search(
-        r"no longer fits: with this message it has \d+ tokens, and the model's context is 400; nothing was dropped",
+        r"no longer fits: with this message it has \d+ tokens, and the model's context length is 400; nothing was drop",
         done.err,
     )
     full = chat(folder, "--max-tokens", 2000, lines="Hello\n")
     assert full.code == 0
-    assert "cut: the context of 400 tokens is full, and nothing was dropped; /clear begins anew" in full.err
+    assert "cut: the context of 400 tokens is full, and nothing was dropped; /clear starts over" in full.err
 
 
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("/st", 2, "/st: there is no such command; did you mean 'set'?"),
-        ("/set temprature 1", 2, "/set temprature: there is no such setting; did you mean 'temperature'?"),
+        ("/st", 2, "/st: no such command; did you mean 'set'?"),
+        ("/set temprature 1", 2, "/set temprature: no such setting; did you mean 'temperature'?"),
         ("/set temperature hot", 2, "'hot' is not a number"),
         ("/set temperature -1", 2, "temperature is -1.0; it must be 0 (greedy) or at least"),
         ("/set temperature", 2, "give a name and a value"),
@@ -155,7 +155,7 @@ def test_a_conversation_that_no_longer_fits_is_told_and_nothing_is_dropped(folde
         ("/look 9.9", 2, "there is no answer to look at yet"),
         ("Hello\n/look 9.9", 2, "layer 9"),
         ("/look x", 2, "name a head as layer.head"),
-        ("/clear all", 2, "/clear stands alone"),
+        ("/clear all", 2, "/clear takes no arguments"),
     ],
 )
 def test_what_is_wrong_ends_a_pipe_with_one_error(folder: Path, line: str, code: int, message: str) -> None:
@@ -269,7 +269,7 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.until("a context of 400 tokens; /help lists the commands")
     terminal.until(">>> ")
     terminal.type("/nothing\n")  # an error is told, and the chat goes on
-    terminal.until(r"error: /nothing: there is no such command")
+    terminal.until(r"error: /nothing: no such command")
     terminal.until(">>> ")
     asleep(terminal.process)
     terminal.type("\x03")  # Ctrl-C at the prompt

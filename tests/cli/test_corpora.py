@@ -34,5 +34,5 @@ def test_what_is_not_there(command: Command):
     assert (done.code, done.out) == (2, "")
     assert done.err == "error: no corpus 'world-ch'; did you mean 'world-zh'?\n"
     done = command("corpora", "--megabytes", 3)
-    assert (done.code, done.err) == (2, "error: --megabytes 3: of which corpus? name one\n")
+    assert (done.code, done.err) == (2, "error: --megabytes 3: needs a corpus; name one\n")
     assert command("corpora", "world-en", "--megabytes", -1).code == 2

@@ -130,7 +130,7 @@ def test_a_file_without_prompts_is_refused(folder, tmp_path, content, message):
     [
         (["--top-p", "2"], 2, "top_p is 2.0; it must be above 0 and at most 1"),
         (["--temperature", "-1"], 2, "temperature is -1.0; it must be 0 (greedy) or at least 1e-06"),
-        (["--stop", ""], 2, "--stop (stop): an empty string was given; give at least one character, or leave it out"),
+        (["--stop", ""], 2, "stop (--stop) has an empty string; give at least one character, or leave it out"),
         (["--seed", "-4"], 2, "seed is -4; it must be at least 0 and below 2**64"),
         (["a" * 31], 1, "has 32 tokens with the separator in front; the model's context is 31; shorten it"),
         (["xyz"], 1, "'x'"),
@@ -186,7 +186,7 @@ def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tm
     assert (
         "note: from the model's generation_config.json: temperature 0.5, top_k 50, max_tokens 7, top_p 0.9" in got.err
     )
-    assert "asks for num_beams = 2, which is not followed" in got.err
+    assert "asks for num_beams = 2, which is not supported" in got.err
     got = call("generate", released, "ab", "--temperature", 0, "--max-tokens", 3, "--threads", 1, folder=tmp_path)
     assert "from the model's" not in got.err  # its filters have no effect in a greedy text
     one = complete(model, "ab", list(stream(model, ["ab"], Sampling(temperature=0, max_tokens=3))))

@@ -132,7 +132,7 @@ def test_memory_that_cannot_be_had_is_one_line(tmp_path: Path, debug: bool):
     assert done.stdout == ""
     assert ("Traceback" in done.stderr) == debug
     if not debug:
-        assert done.stderr.startswith("error: out of memory: 201.3 MB could not be had; end other programs")
+        assert done.stderr.startswith("error: out of memory: 201.3 MB could not be allocated; close other programs")
         assert done.stderr.count("\n") == 1
 
 
@@ -150,7 +150,7 @@ def test_dashes_that_are_no_hyphens_are_told(command: Command, argument: str):
     """What an input method for Chinese, or a word processor, makes of hyphens: it would be a prompt or a file."""
     done = command("generate", "runs/book", "那天晚上", argument, "3")
     assert (done.code, done.out) == (2, "")
-    assert f"error: {argument}: these dashes are no hyphens; options begin with two ASCII hyphens: --" in done.err
+    assert f"error: {argument}: these dashes are not hyphens; options start with two ASCII hyphens: --" in done.err
 
 
 @pytest.mark.parametrize("arguments", [["——那天"], ["— and then"], ["--", "—and"], ["-"]])

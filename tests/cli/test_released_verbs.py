@@ -149,8 +149,8 @@ def test_show(folder: Path) -> None:
     (front,) = [front for front, ends in KINDS.values() if ends == json.loads(kept)["eos_token_id"]]
     assert rows["special tokens"] == "bos <s> 0, eos </s> 1"
     assert rows["around a text"] == (" ".join([*front, "text"]) if front else "nothing")
-    assert rows["chat template"] == "default; talk with it by clearhead chat"
-    assert rows["generation"] == "temperature 1.0, top_k 50, top_p 0.9, num_beams = 3 (not followed)"
+    assert rows["chat template"] == "default; works with clearhead chat"
+    assert rows["generation"] == "temperature 1.0, top_k 50, top_p 0.9, num_beams = 3 (not supported)"
 
 
 def test_a_released_model_keeps_its_tokenizer_template_and_settings(folder: Path, tmp_path: Path) -> None:

@@ -119,9 +119,9 @@ def test_a_run_that_was_killed_while_it_wrote_its_log(command: Command, tmp_path
 @pytest.mark.parametrize(
     ("file", "template", "said"),
     [
-        ("chat_template.jinja", "{{ messages }}", "default; talk with it by clearhead chat"),
+        ("chat_template.jinja", "{{ messages }}", "default; works with clearhead chat"),
         ("chat_template.jinja", "a\n{% for %}", "default; not usable: line 2: Expected an expression, got 'end of "),
-        ("additional_chat_templates/rag.jinja", "{{ messages }}", "rag; none of them is the default, which clearhead"),
+        ("additional_chat_templates/rag.jinja", "{{ messages }}", "rag; none is the default, which clearhead"),
     ],
 )
 def test_a_template_is_looked_at(command: Command, tmp_path, trained, file: str, template: str, said: str):

@@ -81,7 +81,7 @@ def test_a_tokenizer_with_more_ids_than_the_model(tmp_path: Path) -> None:
 
 class TestRefused:
     def test_a_text_without_a_mask(self, tmp_path: Path) -> None:
-        with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is to be filled in"):
+        with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is missing"):
             ch.fill(saved(tmp_path, "BERT"), "paris <mask>")
 
     def test_a_text_longer_than_the_context(self, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class TestVectors:
         model = saved(tmp_path, "BERT")
         with caplog.at_level(logging.INFO, "clearhead"):
             found = vectors(pooled(model, Pooling(context=4)), ["a b c d", "a"])
-        assert caplog.messages == ["1 of 2 texts are longer than 4 tokens; what is beyond is not read"]
+        assert caplog.messages == ["1 of 2 texts are longer than 4 tokens and were cut to that length"]
         torch.testing.assert_close(found, ch.vectors(model, ["a b", "a"]), rtol=1e-5, atol=1e-5)
 
     def test_batches_are_of_similar_length_and_not_too_large(self) -> None:

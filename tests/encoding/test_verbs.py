@@ -127,7 +127,7 @@ def test_tokens_that_the_tokenizer_does_not_know_are_told(
             ["eval", "text.txt"],
             "eval needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
         ),
-        (["fill", "paris"], "the text has no mask; write [MASK] where a token is to be filled in"),
+        (["fill", "paris"], "the text has no mask; write [MASK] where a token is missing"),
         (["look", "paris", "--pair", ""], "look: the text is empty"),
     ],
 )

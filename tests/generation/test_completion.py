@@ -125,7 +125,7 @@ def test_pieces_come_token_by_token_and_make_the_completion():
     assert [piece.text for piece in pieces] == ["", "é", "", "", "你", " ", "f", "i", "n"]
     assert [piece.finish for piece in pieces] == [None] * 8 + ["length"]
     assert complete(LanguageModel(model, BYTES), "", pieces) == one(model, "", temperature=0, max_tokens=9)
-    with pytest.raises(OptionError, match="the last one of the text is missing"):
+    with pytest.raises(OptionError, match="but not the last one; pass all the pieces"):
         complete(LanguageModel(model, BYTES), "", pieces[:-1])
 
 

@@ -127,7 +127,9 @@ def test_what_fails_leaves_it_as_it_was() -> None:
     conversation = begun(little(context=40))
     said(conversation, "hi")
     kept = list(conversation.messages)
-    with pytest.raises(TextError, match=r"no longer fits: with this message it has \d+ tokens, .* context is 40"):
+    with pytest.raises(
+        TextError, match=r"no longer fits: with this message it has \d+ tokens, .* context length is 40"
+    ):
         conversation.ask("x" * 40, GREEDY)
     assert conversation.messages == kept
     said(conversation, "x")

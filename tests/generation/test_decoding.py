@@ -7,7 +7,7 @@ from little import SEPARATOR, little, scripted, written
 from clearhead import machine
 from clearhead.errors import ClearheadError, MemoryNeededError, RequestError
 from clearhead.generation.decoding import Decoding
-from clearhead.generation.filters import choose
+from clearhead.generation.filters import next_ids
 from clearhead.generation.sampling import Sampling
 from clearhead.model import ScalingConfig
 from clearhead.tap import Site
@@ -103,12 +103,12 @@ def batch(model, prompts, **settings):
     ids: list[list[int]] = [[] for _ in prompts]
     while decoding.live:
         for token in decoding.step():
-            if token.text not in decoding.live:
+            if token.sequence not in decoding.live:
                 continue
-            ids[token.text].append(token.id)
-            length = len(prompts[token.text]) + len(ids[token.text])
-            if len(ids[token.text]) == sampling.max_tokens or length > model.config.context:
-                decoding.drop(token.text)
+            ids[token.sequence].append(token.id)
+            length = len(prompts[token.sequence]) + len(ids[token.sequence])
+            if len(ids[token.sequence]) == sampling.max_tokens or length > model.config.context:
+                decoding.drop(token.sequence)
     return ids
 
 
@@ -241,7 +241,7 @@ def test_half_precision_is_chosen_from_in_float32():
     model = little().bfloat16()
     with torch.inference_mode():
         logits_BV = model(torch.tensor([PROMPT]))[:, -1].float()
-    expected = choose(logits_BV, Sampling(temperature=0), seen_BV=None, uniform_B=None).tolist()
+    expected = next_ids(logits_BV, Sampling(temperature=0), seen_BV=None, uniform_B=None).tolist()
     decoding = Decoding(model, [PROMPT], Sampling(temperature=0, max_tokens=1), vocabulary=257)
     (drawn,) = decoding.step()
     assert [drawn.id] == expected

@@ -108,7 +108,7 @@ def test_a_filter_without_effect_is_told(name: str):
     assert settings.sampling_with({name: value}).greedy
     (folder, idle) = settings.notes({name: value})
     assert folder == "from the model's generation_config.json: temperature 0.0"
-    assert f"asks for greedy texts, in which {name} has no effect; choose a temperature" in idle
+    assert f"asks for greedy decoding, where {name} has no effect; set a temperature" in idle
     for chosen in ({name: value, "temperature": 0.7}, {"max_tokens": 3}, {name: None}):
         assert not any("no effect" in note for note in settings.notes(chosen))
     assert not any("no effect" in note for note in found({}).notes({name: value}))
@@ -131,10 +131,10 @@ def test_filters_are_told_where_they_act(generation: dict[str, Any], chosen: dic
 @pytest.mark.parametrize(
     ("generation", "ids", "note"),
     [
-        ({"eos_token_id": []}, {}, "m/generation_config.json: eos_token_id is an empty list: no token ends a text"),
-        ({"eos_token_id": 257}, {}, "m/generation_config.json: eos_token_id names 257, beyond the 257 tokens: no"),
+        ({"eos_token_id": []}, {}, "m/generation_config.json: eos_token_id is an empty list, so no token ends a text"),
+        ({"eos_token_id": 257}, {}, "m/generation_config.json: eos_token_id names 257, beyond the vocabulary of 257"),
         ({"eos_token_id": [5, 999, 300]}, {}, "m/generation_config.json: eos_token_id names [300, 999], beyond the"),
-        ({}, {"eos_token_id": 300}, "m/config.json: eos_token_id names 300, beyond the 257 tokens: no text ends"),
+        ({}, {"eos_token_id": 300}, "m/config.json: eos_token_id names 300, beyond the vocabulary of 257 token"),
     ],
 )  # fmt: skip
 def test_ends_that_end_nothing_are_told(generation: dict[str, Any], ids: dict[str, Any], note: str):

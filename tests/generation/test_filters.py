@@ -15,7 +15,16 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from clearhead.generation.filters import NUCLEUS, choose, draw, filtered, keep_min_p, keep_top_k, keep_top_p, penalised
+from clearhead.generation.filters import (
+    NUCLEUS,
+    draw,
+    filtered,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    next_ids,
+    penalised,
+)
 from clearhead.generation.sampling import Sampling
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "gpt2-reference"
@@ -127,7 +136,7 @@ def test_frequencies_follow_the_distribution(sampling):
     logits_V = torch.tensor([1.0, 0.5, 0.0, -0.5, 2.0, -3.0, 0.3, 0.3, -1.0, 1.4, -0.2, 0.9])
     exact_V = filtered(logits_V.double()[None], sampling).softmax(-1)[0]
     uniform_B = torch.rand(number, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    ids_B = choose(logits_V.expand(number, -1), sampling, seen_BV=None, uniform_B=uniform_B)
+    ids_B = next_ids(logits_V.expand(number, -1), sampling, seen_BV=None, uniform_B=uniform_B)
     counts_V = torch.bincount(ids_B, minlength=len(logits_V))
     possible_V = exact_V > 0
     assert counts_V[~possible_V].sum() == 0
@@ -139,8 +148,8 @@ def test_greedy_takes_the_first_of_equals_after_the_penalty():
     logits_BV = torch.tensor([[1.0, 3.0, 3.0, 2.9]])
     seen_BV = torch.tensor([[False, True, True, False]])
     plain, penalty = Sampling(temperature=0), Sampling(temperature=0, repetition_penalty=1.1)
-    assert choose(logits_BV, plain, seen_BV=None, uniform_B=None).tolist() == [1]
-    assert choose(logits_BV, penalty, seen_BV=seen_BV, uniform_B=None).tolist() == [3]
+    assert next_ids(logits_BV, plain, seen_BV=None, uniform_B=None).tolist() == [1]
+    assert next_ids(logits_BV, penalty, seen_BV=seen_BV, uniform_B=None).tolist() == [3]
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="../shared/data/gpt2-reference is not here")
@@ -160,4 +169,4 @@ def test_gpt2s_own_logits_give_the_published_probabilities(name):
     below = p_V[: drawn["token_id"]].double().sum()
     uniform_B = (below + p_V[drawn["token_id"]].double() / 2)[None] / p_V.double().sum()
     logits_BV = torch.tensor([reference["logits_last"]])
-    assert choose(logits_BV, sampling, seen_BV=None, uniform_B=uniform_B).tolist() == [drawn["token_id"]]
+    assert next_ids(logits_BV, sampling, seen_BV=None, uniform_B=uniform_B).tolist() == [drawn["token_id"]]

@@ -37,7 +37,7 @@ def test_a_value_out_of_range_is_named_with_its_rule(name, value):
 
 
 def test_an_empty_stop_string_is_told():
-    with pytest.raises(OptionError, match=r"--stop \(stop\): an empty string was given; give at least one character"):
+    with pytest.raises(OptionError, match=r"stop \(--stop\) has an empty string; give at least one character"):
         Sampling(stop=("a", ""))
 
 

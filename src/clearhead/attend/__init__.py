@@ -1,4 +1,4 @@
-"""The door through which all attention passes."""
+"""The door: the one call that all attention goes through."""
 
 from clearhead.attend.backends import ORDER
 from clearhead.attend.door import attend, choose, explain

@@ -1,4 +1,4 @@
-"""The door: every attention of every model is this one call."""
+"""The door: every attention in every model is this one call."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def choose(request: Request) -> Backend:
 
 
 def explain(request: Request) -> dict[str, list[str]]:
-    """For each back-end, in the order of preference, why it refuses; the first empty list is the one taken."""
+    """Why each back-end refuses, in order of preference; the first with an empty list is used."""
     return {backend.NAME: backend.refuses(request) for backend in ORDER}

@@ -1,8 +1,8 @@
-"""Which keys a query sees: a value, joined with ``&``, with one rule behind all its renderings.
+"""Masks: which keys a query sees. They are immutable values, combined with ``&``.
 
 Each part states its rule once, elementwise over (batch, head, query place, key place). Dense tiles, the kernels'
-causal flag and FlexAttention's block mask are all read off that rule. A mask is a value: it copies the tensors it is
-made from, so that writing to them afterwards changes neither a pass nor a picture.
+causal flag and FlexAttention's block mask all derive from it. A mask copies the tensors it is made from, so writing to
+them later has no effect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Part(Protocol):
         ...
 
     def reads(self) -> str:
-        """Which of the axes B, H, Q and K the rule looks at: it gives the same along the others."""
+        """Which of the axes B, H, Q and K the rule depends on."""
         ...
 
     def hides_nothing(self, queries: int, keys: int) -> bool:
@@ -39,7 +39,7 @@ class Part(Protocol):
         ...
 
     def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
-        """Why this part cannot go with such a request, or None."""
+        """Why this part does not fit such a request, or None."""
         ...
 
 
@@ -62,7 +62,7 @@ class Causal:
 
 @dataclass(frozen=True)
 class Window:
-    """The last ``size`` keys up to the query's own place, which is counted; later keys are not hidden."""
+    """The last ``size`` keys up to and including the query's own place; later keys are not hidden."""
 
     size: int
 
@@ -84,7 +84,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Band:
-    """The ``size`` keys nearest on each side, the query's own place counted: 2 size - 1 in all."""
+    """Keys less than ``size`` places from the query, on either side: 2 size - 1 in all."""
 
     size: int
 
@@ -106,7 +106,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Padding:
-    """Keys from ``start_B`` (inclusive) up to ``stop_B`` (exclusive) are text, the rest is padding."""
+    """Keys from ``start_B`` (inclusive) up to ``stop_B`` (exclusive) are text; the rest is padding."""
 
     start_B: Tensor
     stop_B: Tensor
@@ -117,7 +117,7 @@ class Padding:
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """Start and stop of each text."""
+        """Start and stop of each batch row's text."""
         return tuple(zip(self.start_B.tolist(), self.stop_B.tolist(), strict=True))
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class Padding:
     def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
         if not self.start_B.shape == self.stop_B.shape == (batch,):
             shapes = f"{tuple(self.start_B.shape)} and {tuple(self.stop_B.shape)}"
-            return f"padding has starts and stops of shape {shapes}; both must be ({batch},), one per text"
+            return f"padding has starts and stops of shape {shapes}; both must be ({batch},), one per batch row"
         return _elsewhere("padding is", self.stop_B, device)
 
 
@@ -166,7 +166,7 @@ class Documents:
 class Knocked:
     """Hides single (query place, key place) pairs, in every head or in one.
 
-    starts: the cell of each batch row's place 0, None for a row in which nothing is hidden; (): 0 in every row
+    starts: the cell of place 0 in each batch row, None for a row where nothing is hidden; (): 0 in every row
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -179,7 +179,7 @@ class Knocked:
 
     def sees(self, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         if self.starts:
-            # a start that no place reaches where nothing is hidden
+            # where nothing is hidden, a start that no place reaches
             start_B = torch.tensor([2**62 if start is None else start for start in self.starts], device=b.device)
             q, k = q - start_B[b], k - start_B[b]
         seen = ~functools.reduce(operator.or_, ((q == query) & (k == key) for query, key in self.pairs))
@@ -218,20 +218,20 @@ class Mask:
         return Mask(self.parts + tuple(part for part in other.parts if part not in self.parts))
 
     def needed(self, queries: int, keys: int) -> Mask:
-        """The same mask without the parts that hide nothing from the last ``queries`` of ``keys`` places."""
+        """This mask without the parts that hide nothing from the last ``queries`` of ``keys`` places."""
         kept = tuple(part for part in self.parts if not part.hides_nothing(queries, keys))
         return self if len(kept) == len(self.parts) else Mask(kept)
 
     def reads(self, axis: str) -> bool:
-        """True when what is visible differs along this axis: "B", "H", "Q" or "K"."""
+        """True when visibility depends on this axis: "B", "H", "Q" or "K"."""
         return any(axis in part.reads() for part in self.parts)
 
     def check(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
-        """The first reason why this mask cannot go with such a request, or None."""
+        """The first reason why this mask does not fit such a request, or None."""
         return next((why for part in self.parts if (why := part.misfit(batch, heads, keys, device))), None)
 
     def spans(self, batch: int, keys: int) -> tuple[tuple[int, int], ...]:
-        """The cells (start, stop) of each batch row's text among ``keys`` cells: all where nothing is padding."""
+        """The cells (start, stop) of each batch row's text; (0, keys) without padding."""
         found = [(0, keys)] * batch
         for part in self.parts:
             if isinstance(part, Padding):
@@ -246,7 +246,7 @@ class Mask:
         return functools.reduce(operator.and_, (part.sees(b, h, q, k) for part in self.parts))
 
     def tile(self, rows: slice, *, batch: int, heads: int, queries: int, keys: int, device: torch.device) -> Tensor:
-        """visible_BHQK for query rows ``rows`` and all keys; B, H and Q are 1 where nothing depends on them.
+        """visible_BHQK for query rows ``rows`` and all keys; axes that nothing depends on have size 1.
 
         Query row i sits at key place ``keys - queries + i``.
         """
@@ -256,10 +256,11 @@ class Mask:
         return self.visible(b, h, q, torch.arange(keys, device=device).view(1, 1, 1, -1))
 
     def rendered(self, key: object, render: Callable[[], T]) -> T:
-        """``render()``, or what it gave for the same key last time: every layer asks for the same rendering.
+        """Caches the last ``render()`` by its key, since every layer asks for the same rendering.
 
-        The key names all that ``render`` depends on beside the mask. Outside of inference mode, so that a rendering
-        made while generating also serves training. A compiler sees that the layers repeat each other without this.
+        The key must hold everything ``render`` depends on besides the mask. Renders outside inference mode, so that
+        training can use a rendering made while generating. Under torch.compile nothing is cached: the compiler removes
+        the repetition itself.
         """
         if torch.compiler.is_compiling():
             return render()
@@ -272,7 +273,7 @@ class Mask:
 
 
 def _whole(what: str, number: object) -> int:
-    """The number as Python counts; raises RequestError when it is not whole, which would be rounded in silence."""
+    """The number as an int. Raises RequestError if it is not a whole number, rather than rounding it silently."""
     try:
         return index(cast(SupportsIndex, number))
     except TypeError:
@@ -280,7 +281,7 @@ def _whole(what: str, number: object) -> int:
 
 
 def _counts(what: str, numbers: object) -> None:
-    """Raises RequestError when it is not a tensor of whole numbers."""
+    """Raises RequestError if ``numbers`` is not an integer tensor."""
     if not isinstance(numbers, Tensor):
         raise RequestError(f"{what}: {shown(numbers)} was given; it takes a tensor of whole numbers")
     if numbers.dtype == torch.bool or numbers.is_floating_point() or numbers.is_complex():
@@ -297,34 +298,34 @@ CAUSAL = Mask((Causal(),))
 
 def causal() -> Mask:
     """Each query sees its own place and those before it (Vaswani et al. 2017, 3.2.3)."""
-    return Mask((Causal(),))  # not one for all: what a mask keeps for its layers should end with the mask
+    return Mask((Causal(),))  # a new one each time: its cached rendering should be freed with the mask
 
 
 def window(size: int) -> Mask:
-    """Each query sees at most ``size`` keys back, itself counted (Beltagy et al. 2020); join with ``causal()``."""
+    """Each query sees the last ``size`` keys, itself included (Beltagy et al. 2020); combine with ``causal()``."""
     return Mask((Window(size),))
 
 
 def band(size: int) -> Mask:
-    """Each query sees at most ``size`` keys to either side, itself counted (Beltagy et al. 2020, figure 2b)."""
+    """Each query sees ``size`` keys to either side, itself included in both (Beltagy et al. 2020, figure 2b)."""
     return Mask((Band(size),))
 
 
 def padding(lengths_B: Tensor) -> Mask:
-    """Texts of the given lengths in tokens, padded on the right."""
+    """A batch padded on the right; ``lengths_B`` are the lengths in tokens."""
     _counts("padding", lengths_B)
     return Mask((Padding(torch.zeros_like(lengths_B), lengths_B.clone()),))
 
 
 def left_padding(starts_B: Tensor) -> Mask:
-    """Texts that begin at the given places, padded on the left; holds while keys are appended on the right."""
+    """A batch padded on the left; ``starts_B`` is where each row's text begins. Stays valid as keys are appended."""
     _counts("left_padding", starts_B)
-    # int64: the largest number of a narrower dtype can be a place of the text
+    # int64: the maximum of a narrower dtype could be a real place
     return Mask((Padding(starts_B.clone(), torch.full_like(starts_B, 2**63 - 1, dtype=torch.int64)),))
 
 
 def documents(ids_BK: Tensor) -> Mask:
-    """Several documents packed into one row: no query sees a key with another number."""
+    """Documents packed into one row: a query sees only keys with its own document number."""
     _counts("documents", ids_BK)
     return Mask((Documents(ids_BK.clone()),))
 

@@ -43,7 +43,7 @@ class Request:
         if 0 in q.shape or 0 in k.shape or 0 in v.shape:
             return f"q is {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)}; no axis may be empty"
         if k.shape[0] != B or v.shape[0] != B:
-            return f"q, k and v hold {B}, {k.shape[0]} and {v.shape[0]} texts; the batch must be the same"
+            return f"q, k and v have {B}, {k.shape[0]} and {v.shape[0]} batch rows; the batch must be the same"
         if k.shape[3] != D:
             return f"q is {D} wide and k {k.shape[3]}; heads of queries and keys must be equally wide"
         if v.shape[1] != G or v.shape[2] != K:
@@ -75,7 +75,7 @@ class Request:
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which scores and sums are computed: float64 for float64, float32 for everything narrower."""
+    """The dtype for scores and sums: float64 for float64, else float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
@@ -92,9 +92,9 @@ def logits(
 ) -> Tensor:
     """s_BHQK: scaled, capped, -inf where hidden; float32 or wider.
 
-    The one rule behind the reference kernel and every picture. The tensors may be parts of a request: their first
-    query sits at key place ``first_place``, their first key at ``first_key``; their first batch row and query head are
-    ``first_row`` and ``first_head``.
+    The reference kernel and every picture use this rule. The tensors may be slices of a request: ``first_place`` is the
+    key place of their first query, ``first_key`` that of their first key, ``first_row`` their first batch row and
+    ``first_head`` their first query head.
     """
     B, H, Q, D = q_BHQD.shape
     G, K = k_BGKD.shape[1], k_BGKD.shape[2]
@@ -111,14 +111,14 @@ def logits(
 
 
 def weights(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
-    """p_BHQK, the softmax of each row, the sinks' logits counted; zeros in a row that sees nothing."""
+    """p_BHQK, the softmax of each row, sinks included in the denominator; zeros in a row that sees no key."""
     return shares(s_BHQK, sinks_H)[0]
 
 
 def shares(s_BHQK: Tensor, sinks_H: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """``weights``, and what of each row lies on the sink instead, p_BHQ1; None without sinks.
+    """``weights``, and the weight of each row's sink, p_BHQ1 (None without sinks).
 
-    The largest logit is taken off first: exp(s - lse) would be off by the rounding of lse, 1e-6 at 20 nats.
+    Subtracts the row's maximum first: exp(s - lse) would be off by the rounding of lse, 1e-6 at 20 nats.
     """
     peak_BHQ1 = s_BHQK.detach().amax(dim=-1, keepdim=True)
     sinks_1H11 = None if sinks_H is None else sinks_H.to(s_BHQK.dtype).view(1, -1, 1, 1)

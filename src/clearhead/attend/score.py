@@ -1,4 +1,4 @@
-"""How a query-key product becomes an attention logit: one rule for kernels and for pictures."""
+"""From query-key products to attention logits: one rule for kernels and pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Score:
 
     scale: factor on q.k, above 0; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
     softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
-    sinks_H: a logit per head that takes weight and gives no value (GPT-OSS, 2025); None = none
+    sinks_H: one logit per head that takes weight but has no value (GPT-OSS, 2025); None = none
     """
 
     scale: float | None = None
@@ -27,23 +27,23 @@ class Score:
 
     def __post_init__(self) -> None:
         for name, value, none in (("scale", self.scale, "1/sqrt(D)"), ("softcap", self.softcap, "no cap")):
-            # a scale of 0 or infinity is 0 * inf or inf - inf in some kernels, and NaN is zeros in others
+            # a scale of 0 or infinity gives 0 * inf or inf - inf in some kernels, and some turn NaN into zeros
             if value is not None and not (isinstance(value, Real) and 0.0 < value < math.inf):
                 raise RequestError(
                     f"score: {name} is {shown(value)}; it must be a number above 0 and finite, or None for {none}"
                 )
 
     def factor(self, head_width: int) -> float:
-        """The scale in force for heads of this width."""
+        """The scale used for heads of this width."""
         return self.scale if self.scale is not None else 1.0 / math.sqrt(head_width)
 
     @property
     def plain(self) -> bool:
-        """True when only the scale is used, which every kernel knows."""
+        """True when only a scale is set, which every kernel supports."""
         return self.softcap is None and self.sinks_H is None
 
     def copied(self) -> Score:
-        """The same with a tensor of its own, which training does not change."""
+        """A copy with its own sinks tensor, which training does not change."""
         return self if self.sinks_H is None else replace(self, sinks_H=self.sinks_H.detach().clone())
 
     def capped(self, s: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The command. Verbs import what they need when they run, so that ``--help`` starts without torch."""
+"""The command line. Verbs import what they need when they run, so that ``--help`` does not load torch."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ VERBS = {
 for name, verb in VERBS.items():
     app.command(name)(verb)
 
-# The way out when torch finds no memory, whichever verb it was.
-ROOM = "end other programs, or ask for less at once: fewer or shorter texts, fewer tokens, a lower train.batch"
+# What to do when memory runs out, whichever the verb.
+ROOM = "close other programs, or ask for less at once: fewer or shorter texts, fewer tokens, a smaller train.batch"
 
 
 def _version(asked: bool) -> None:
@@ -52,16 +52,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback on an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that stand before the verb; ``--debug`` may stand anywhere, and ``main`` reads it."""
+    """Options that come before the verb. ``--debug`` works anywhere; ``main`` reads it."""
 
 
 class Notes(logging.Handler):
-    """What the package logs, as plain lines on standard error."""
+    """Prints the package's log messages to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "warning" if record.levelno >= logging.WARNING else "note"
@@ -69,12 +69,12 @@ class Notes(logging.Handler):
 
 
 def main() -> None:
-    """Runs the command: exit code 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    """Runs the command. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     _show_every_character()
     machine.keep_freed_memory()
-    if sys.__stdin__ is None:  # closed, as `<&-` in a shell does: it is as if there were nothing to read
+    if sys.__stdin__ is None:  # closed, as by `<&-` in a shell: treat it as empty
         sys.stdin = io.TextIOWrapper(io.BytesIO())
     log, notes = logging.getLogger("clearhead"), Notes()
     log.addHandler(notes)
@@ -94,13 +94,13 @@ def main() -> None:
         short = machine.shortage(error)
         if debug or short is None:
             raise
-        _end(f"out of memory: {short} could not be had; {ROOM}", 1)
+        _end(f"out of memory: {short} could not be allocated; {ROOM}", 1)
     finally:
         log.removeHandler(notes)
 
 
 def _told(error: ClearheadError | OSError) -> str:
-    """The message; of the system's own errors what failed, and on which file or stream."""
+    """The message of an error; for an OSError, the file or stream and what went wrong."""
     if isinstance(error, ClearheadError):
         return str(error)
     return f"{error.filename or 'output'}: {error.strerror or error}"
@@ -112,9 +112,9 @@ def _end(message: str, code: int) -> NoReturn:
 
 
 def _show_every_character() -> None:
-    """Where standard output is not UTF-8 (GBK, ASCII), it writes what it lacks as an escape: no traceback, no loss.
+    """Escapes characters that a non-UTF-8 terminal (GBK, ASCII) cannot show, instead of raising an error.
 
-    Not as a question mark: ``\\u2081`` says which character it was.
+    ``\\u2081`` still says which character it was; a question mark would not.
     """
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper) or stream.errors != "strict":
@@ -124,12 +124,12 @@ def _show_every_character() -> None:
 
 
 def _check_dashes(arguments: list[str]) -> None:
-    """Raises OptionError for an option whose hyphens an input method or an editor made into dashes."""
+    """Raises OptionError for an option whose hyphens an editor or an input method turned into dashes."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     for argument in options:
         found = re.fullmatch("[\u2013\u2014\u2015\u2212\uff0d]+([a-z][a-z-]*)(=.*)?", argument, re.DOTALL)
         if found is not None:
             raise OptionError(
-                f"{argument}: these dashes are no hyphens; options begin with two ASCII hyphens: --{found[1]} "
-                "(a text that begins with a dash stands behind a -- of its own)"
+                f"{argument}: these dashes are not hyphens; options start with two ASCII hyphens: --{found[1]} "
+                "(put a lone -- before a text that starts with a dash)"
             )

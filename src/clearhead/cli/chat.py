@@ -1,4 +1,4 @@
-"""``clearhead chat``: talk with a model that was trained to answer."""
+"""``clearhead chat``: a conversation with a chat model."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, T
 
 def chat(
     model: Model,
-    system: Annotated[str | None, typer.Option(help="A first message that tells the model how to answer.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="New tokens at most, for each answer; else 2048.")] = None,
+    system: Annotated[str | None, typer.Option(help="System message: tells the model how to answer.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per answer; default 2048.")] = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
     min_p: MinP = None,
     repetition_penalty: RepetitionPenalty = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed and messages give the same answers; drawn unless given.")
+        int | None, typer.Option(help="The same seed and messages give the same answers; random by default.")
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Talk with a model that has a chat template, a message a line.
+    """Chat with a model that has a chat template, one message per line.
 
-    Standard output has the answers alone, as they come. Lines may come from a
-    pipe. /help lists the commands; Ctrl-C stops an answer, /bye or Ctrl-D
-    ends. The conversation stays within the model's context; nothing of it is
-    dropped.
+    Only the answers go to standard output, as they are written. Input may be
+    piped. /help lists the commands; Ctrl-C stops an answer, /bye or Ctrl-D
+    ends the chat. A conversation that outgrows the context length is an
+    error; nothing is dropped.
     """
     from clearhead import hub, machine
     from clearhead.cli.talking import TOKENS, Talk

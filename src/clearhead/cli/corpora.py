@@ -1,4 +1,4 @@
-"""``clearhead corpora``: the texts that come with the package."""
+"""``clearhead corpora``: the built-in corpora."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import typer
 
 
 def corpora(
-    name: Annotated[str | None, typer.Argument(help="Print this corpus's text; without it, list all.")] = None,
-    megabytes: Annotated[float | None, typer.Option(help="How much of it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Corpus to print; lists all by default.")] = None,
+    megabytes: Annotated[float | None, typer.Option(help="How much text to print.")] = None,
 ) -> None:
     """List the built-in corpora, or print the text of one."""
     from clearhead import corpora as built_in
@@ -20,7 +20,7 @@ def corpora(
             typer.echo(document + "\n")
         return
     if megabytes is not None:
-        raise OptionError(f"--megabytes {megabytes:g}: of which corpus? name one")
+        raise OptionError(f"--megabytes {megabytes:g}: needs a corpus; name one")
     known = built_in.names()
     widest = max(len(corpus.name) for corpus in known)
     for corpus in known:

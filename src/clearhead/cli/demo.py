@@ -1,4 +1,4 @@
-"""``clearhead demo``: the whole path in about two minutes."""
+"""``clearhead demo``: train, generate and look, in about two minutes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import typer
 
 from clearhead import machine
 
-# A text whose picture is drawn, and the word of it that reads.
-SENTENCES = {"world-zh": ("国王向王后鞠了一躬。", "王后")}
+# The sentence to draw, and its query word.
+SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王")}
 SENTENCE = ('"Server, may I have the check?" she asked.', "check")
 
 
 def demo(
-    minutes: Annotated[float, typer.Option(help="Time for the training.")] = 2.0,
+    minutes: Annotated[float, typer.Option(help="Training time in minutes.")] = 2.0,
     corpus: Annotated[str, typer.Option(help="A built-in corpus.")] = "world-en",
-    out: Annotated[Path, typer.Option(help="Run folder; where there is one, a number is added.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Run folder; gets a number if it already exists.")] = Path("runs/demo"),
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
     machine.share_cores()
@@ -30,7 +30,7 @@ def demo(
     from clearhead.cli.train import told_interrupted
     from clearhead.drawing.draw import check
 
-    check(Path("attention.png"))  # before two minutes were spent
+    check(Path("attention.png"))  # fail before two minutes of training
     given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
     asked = runs.Asked(given=given, out=_free(out))
     try:
@@ -44,14 +44,14 @@ def demo(
     picture = folder / "attention.png"
     sentence, query = SENTENCES.get(corpus, SENTENCE)
     draw(observe(model, sentence), picture, query=query)
-    typer.echo(f"\nWhat its heads read in {sentence!r} at {query!r}: {picture}")
+    typer.echo(f"\nWhat its heads attend to at {query!r} in {sentence!r}: {picture}")
     command = "clearhead" if shutil.which("clearhead") else os.path.relpath(Path(sys.executable).with_name("clearhead"))
-    typer.echo(f'Go on with:  {command} generate {folder} "The king"')
-    typer.echo(f'             {command} look {folder} "I crashed the server."')
+    typer.echo(f'Try next:  {command} generate {folder} "The king"')
+    typer.echo(f'           {command} look {folder} "I crashed the server."')
 
 
 def _free(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that does not exist: the demo can be run again."""
+    """The folder, or the first of folder-2, folder-3, ... that does not exist, so that the demo can run again."""
     number, free = 1, folder
     while free.exists():
         number += 1

@@ -1,10 +1,10 @@
-"""``clearhead doctor``: what this machine has."""
+"""``clearhead doctor``: what this machine can do."""
 
 from __future__ import annotations
 
 
 def doctor() -> None:
-    """Say what this machine has: cores, threads, memory, GPU, and which attention kernels run."""
+    """Show what this machine has: cores, threads, memory, GPU, and which attention kernels run."""
     import platform
 
     import torch

@@ -15,11 +15,13 @@ def evaluate(
     field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the files.")] = "utf-8",
     window: Annotated[
-        int | None, typer.Option(help="Tokens read at once; unless given the model's context, at most 4,096.")
+        int | None, typer.Option(help="Window size in tokens; by default the context length, at most 4,096.")
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(help="Tokens from one window to the next; fewer give each token more context, and take longer."),
+        typer.Option(
+            help="Tokens from one window to the next; a smaller stride gives each token more context, and takes longer."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     dtype: Dtype = "auto",
@@ -27,8 +29,8 @@ def evaluate(
 ) -> None:
     """Measure a model on text: nats per token, bits per byte, perplexity.
 
-    The text is read in windows, and each token is predicted once: with
-    --stride 512 and windows of 1024 from at least 512 tokens before it.
+    The text is read in windows, and each token is predicted once. With
+    --stride 512 and --window 1024, at least 512 tokens come before it.
     """
     import json
     import math
@@ -52,8 +54,7 @@ def evaluate(
     score = score_of(loaded.network, tokens, window=window, stride=stride)
     if not math.isfinite(score.loss):
         raise ClearheadError(
-            f"the loss is {score.loss}: a number on the way left the range of the model's dtype; compute in a wider "
-            "one (--dtype float32)"
+            f"the loss is {score.loss}: the computation overflowed the model's dtype; use a wider one (--dtype float32)"
         )
     if as_json:
         figures = {

@@ -1,4 +1,4 @@
-"""``clearhead export``: a folder that other tools open."""
+"""``clearhead export``: a model folder for other tools."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from clearhead.cli.models import Model
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist.")],
+    out: Annotated[Path, typer.Argument(help="The folder to create; it must not exist.")],
     dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16 or float64; stored: as in the model's own files.")
+        str, typer.Option(help="float32, bfloat16, float16, float64, or stored: as in the model's files.")
     ] = "stored",
 ) -> None:
-    """Write a model into a clean folder: config, weights, tokenizer, chat template, generation settings.
+    """Write a model to a clean folder: config, weights, tokenizer, chat template, generation settings.
 
-    Of a run it is the model that was kept. transformers opens the folder
-    where the model has the shape of a released family.
+    For a run, that is the model it kept. transformers opens the folder if
+    the model has the architecture of a released family.
     """
     from clearhead import hub
 

@@ -1,4 +1,4 @@
-"""``clearhead fill``: which tokens an encoder expects behind the masks of a text."""
+"""``clearhead fill``: fill the masks of a text with an encoder."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from clearhead.cli.models import Dtype, Model, Threads
 
 def fill(
     model: Model,
-    text: Annotated[
-        list[str], typer.Argument(help="Texts with masks, as the tokenizer writes them: [MASK] or <mask>.")
-    ],
-    top: Annotated[int, typer.Option(help="Tokens shown for each mask.")] = 5,
+    text: Annotated[list[str], typer.Argument(help="Texts with the tokenizer's mask token: [MASK] or <mask>.")],
+    top: Annotated[int, typer.Option(help="Tokens to show per mask.")] = 5,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line for each text: text, masks (place, guesses).")
+        bool, typer.Option("--json", help="Print one line of JSON per text: text, masks (place, guesses).")
     ] = False,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
     """Fill the masks of a text: the likeliest tokens for each, with their probabilities.
 
-    For encoders such as BERT, which see both sides of a mask. Several masks of
-    a text are filled independently of one another.
+    For encoders such as BERT, which see both sides of a mask. Several masks in
+    a text are filled independently.
     """
     import json
     from dataclasses import asdict

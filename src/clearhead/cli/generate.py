@@ -1,4 +1,4 @@
-"""``clearhead generate``: what a model writes after a prompt."""
+"""``clearhead generate``: continue a prompt."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from clearhead.errors import TextError
 if TYPE_CHECKING:
     from clearhead.generation import Completion, Piece
 
-FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # of a completion, in a line of JSON
+FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # fields of a completion in the JSON output
 
-# Why a text ended, for the last line.
+# Why a text ended, for the summary line.
 ENDS = {
     "stop": "then a stop string",
     "end": "then the model ended the text",
-    "length": "as many as asked for",
+    "length": "as many as requested",
     "context": "then the context was full",
 }
 
@@ -33,39 +33,39 @@ ENDS = {
 def generate(
     model: Model,
     prompt: Annotated[
-        list[str] | None, typer.Argument(help="Texts to go on from; none: a text from its beginning.")
+        list[str] | None, typer.Argument(help="Texts to continue; without one, the model starts a text.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="New tokens at most, for each prompt; else 100.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per prompt; default 100.")] = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
     min_p: MinP = None,
     repetition_penalty: RepetitionPenalty = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End the text before this string; may be given again.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End the text before this string. Repeatable.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed and prompt give the same text; drawn and told unless given.")
+        int | None, typer.Option(help="The same seed and prompt give the same text; random by default, and printed.")
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="One JSON object a line for each prompt: prompt, text, ids, tokens, logprobs (natural logarithms of "
-            "the model's own probabilities, before temperature and filters), finish, seed.",
+            help="Print one line of JSON per prompt: prompt, text, ids, tokens, logprobs (natural logs of the model's "
+            "probabilities, before temperature and filters), finish, seed.",
         ),
     ] = False,
     file: Annotated[
-        str | None, typer.Option("--file", help="A file of prompts, one a line; - is standard input.")
+        str | None, typer.Option("--file", help="A file with one prompt per line; - is standard input.")
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Go on writing after each prompt, in the order of the prompts.
+    """Continue each prompt, in order.
 
-    Standard output has prompt and text alone, as it comes, with an empty
-    line between two prompts. A text ends where the model ends it, before a
-    stop string, after --max-tokens, or where the model's context is full,
-    which is told. What a released model's generation_config.json sets is
-    the default of these options, and told.
+    Only prompts and texts go to standard output, as they are written, with
+    an empty line between two prompts. A text ends where the model ends it,
+    before a stop string, after --max-tokens, or when the context is full,
+    which is reported. A released model's generation_config.json sets the
+    defaults of these options, which is reported too.
     """
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
@@ -98,14 +98,14 @@ def generate(
             which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
             typer.echo(
                 f"{which}stopped after {len(completion.ids)} of {sampling.max_tokens} tokens: the model's context of "
-                f"{loaded.config.context} tokens, the prompt's counted, is full",
+                f"{loaded.config.context} tokens, prompt included, is full",
                 err=True,
             )
     typer.echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The pieces of the first prompt as they come, then those of the second, ...; what comes early waits."""
+    """Streams the pieces of the first prompt, then those of the second, ...; pieces that come early wait."""
     waiting: dict[int, list[Piece]] = {}
     front = 0
     for piece in pieces:
@@ -118,7 +118,7 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def _by_prompt(pieces: Iterable[Piece], prompts: Sequence[str], *, quiet: bool) -> Iterator[list[Piece]]:
-    """All pieces of the first prompt, then of the second, ...; unless quiet, their text is printed as it comes."""
+    """Yields all pieces of the first prompt, then of the second, ...; prints their text as it comes, unless quiet."""
     held: list[Piece] = []
     for piece in pieces:
         if not quiet:
@@ -134,7 +134,7 @@ def _summary(completions: Sequence[Completion], seconds: float, seed: int | None
     number = sum(len(completion.ids) for completion in completions)
     why = f" ({ENDS[completions[0].finish]})" if len(completions) == 1 else ""
     drawn = "" if seed is None else f"; seed {seed}"
-    return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} a second{drawn}"
+    return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} tokens/s{drawn}"
 
 
 def _write(text: str) -> None:
@@ -143,13 +143,13 @@ def _write(text: str) -> None:
 
 
 def _lines(file: str) -> list[str]:
-    """The lines of a file or of standard input, without their ends; an empty line is an empty prompt."""
+    """The lines of a file or of standard input, without line breaks; an empty line is an empty prompt."""
     name = "standard input" if file == "-" else file
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
-        raise TextError(f"{name}: there is no such file; --file names one with a prompt on each line") from None
+        raise TextError(f"{name}: no such file; --file takes a file with one prompt per line") from None
     if not data:
-        raise TextError(f"{name}: is empty; it must have a prompt on each line")
+        raise TextError(f"{name}: is empty; it must have one prompt per line")
     text = decoded(data, name).removeprefix("\ufeff").removesuffix("\n")
     return [line.removesuffix("\r") for line in text.split("\n")]

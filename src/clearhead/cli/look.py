@@ -1,4 +1,4 @@
-"""``clearhead look``: what the heads of a model read in a text."""
+"""``clearhead look``: what the heads of a model attend to in a text."""
 
 from __future__ import annotations
 
@@ -18,29 +18,27 @@ if TYPE_CHECKING:
 def look(
     model: Model,
     text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
-    pair: Annotated[
-        str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
-    ] = None,
+    pair: Annotated[str | None, typer.Option(help="A second text, for encoders that read pairs.")] = None,
     query: Annotated[
         str | None,
         typer.Option(
-            "--query", "-q", help="The token that reads: its place (from 0; -1 is the last) or a word of the text."
+            "--query", "-q", help="The query token: its place (from 0; -1 is the last) or a word of the text."
         ),
     ] = None,
-    layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one drawn large.")] = None,
-    head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one drawn large.")] = None,
+    layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one to enlarge.")] = None,
+    head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one to enlarge.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="A picture instead: x.png, x.svg, x.html or x.json."),
+        typer.Option("--out", "-o", metavar="FILE", help="Save a picture instead: x.png, x.svg, x.html or x.json."),
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Show what each head reads at one token of a text, here or as a picture of all heads.
+    """Show what each head attends to at one token of a text, as a table or as a picture of all heads.
 
-    Without --query it is the text's last token. The large head of a picture, unless
-    chosen with --layer and --head, is the one with the least weight on the
-    first token at the query.
+    The default query is the last token. A picture enlarges the head with the
+    least weight on the first token at the query, unless --layer and --head
+    pick one.
     """
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
@@ -65,7 +63,7 @@ def show(
     head: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """The verb for a model at hand: the table on standard output, or the picture in ``out``, told on standard error."""
+    """The verb, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
     from rich.console import Console
     from rich.progress import Progress
 

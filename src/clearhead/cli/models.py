@@ -1,4 +1,4 @@
-"""The model that a verb works on: how it is named, in which dtype and on how many threads it computes."""
+"""Arguments the verbs share: the model, its dtype, and the number of threads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import typer
 
 Model = Annotated[
     str,
-    typer.Argument(help="A run folder, the folder of a released model, or its name on the hub: gpt2, OWNER/NAME@REV."),
+    typer.Argument(help="A run folder, a released model's folder, or its name on the hub: gpt2, OWNER/NAME@REV."),
 ]
 Dtype = Annotated[
     str,
     typer.Option(
-        help="float32, bfloat16, float16 or float64; stored: as in the files; auto: as stored, but float32 where half "
-        "of it is no faster on this machine."
+        help="float32, bfloat16, float16, float64, stored (as in the files), or auto: as stored, but float32 where "
+        "16 bits are no faster on this machine."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(help="OpenMP threads; measured unless given.")]
+Threads = Annotated[int | None, typer.Option(help="OpenMP threads; the fastest number is measured by default.")]

@@ -1,4 +1,4 @@
-"""How a run shows itself: live on a terminal, plain lines elsewhere."""
+"""Progress of a training run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from clearhead.runs import Events, interruptible
 from clearhead.training import Evaluated, Report, Stepped
 
-# Seconds between plain lines, when no evaluation comes between.
+# Seconds between plain lines, unless an evaluation prints one.
 INTERVAL = 30.0
 
 
@@ -23,10 +23,10 @@ NOTICE = b"\nstopping after this step; Ctrl-C again stops at once\n"
 
 
 class Display(Events):
-    """Shows one session of a run on standard error; the first Ctrl-C (or SIGTERM) stops it after the step."""
+    """Shows a run on standard error; the first Ctrl-C (or SIGTERM) stops it after the current step."""
 
     def __init__(self, console: Console | None = None) -> None:
-        if console is None:  # text stands as it is: nothing in it is markup, nothing is cut or wrapped
+        if console is None:  # print text as it is: no markup, no wrapping
             console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._console = console
         self._live = console.is_terminal
@@ -46,7 +46,7 @@ class Display(Events):
 
     @contextmanager
     def steps(self) -> Generator[Callable[[], bool]]:
-        """Draws the bar, and listens to signals."""
+        """Draws the bar and handles signals."""
         with self._bar, interruptible(signal.SIGINT, signal.SIGTERM, notice=NOTICE) as stop:
             yield stop
 
@@ -55,7 +55,7 @@ class Display(Events):
         self._console.print(line)
 
     def report(self, report: Report) -> None:
-        """Draws a step, prints an evaluation."""
+        """Updates the bar after a step; prints an evaluation."""
         if isinstance(report, Stepped):
             self._stepped(report)
         else:
@@ -97,7 +97,7 @@ class Display(Events):
 
 
 def visible(text: str) -> str:
-    """The text with control characters, newline and tab apart, as their pictures: a terminal would obey them."""
+    """Replaces control characters, except newline and tab, by their symbols, lest the terminal obey them."""
     return "".join(_picture(character) for character in text)
 
 

@@ -1,4 +1,4 @@
-"""Names and what is known of them, below one another: one line each, whatever the terminal's width."""
+"""A table of names and values, one line each, at any terminal width."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 
 def print_rows(rows: Mapping[str, str]) -> None:
-    """On standard output."""
+    """Prints the rows to standard output."""
     widest = max(map(len, rows))
     for name, value in rows.items():
         typer.echo(f"{name:<{widest}}  {value}")

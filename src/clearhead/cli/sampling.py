@@ -1,4 +1,4 @@
-"""How the next token is drawn: the options that the verbs that write share."""
+"""Sampling options that ``generate`` and ``chat`` share."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ from typing import Annotated, Any
 
 import typer
 
-# A seed for one who gave none; short enough to be typed again.
+# Random seeds are below this, so that they are short enough to retype.
 SEEDS = 1_000_000
 
 Temperature = Annotated[
-    float | None, typer.Option(help="Logits are divided by it; 0: always the likeliest token; else 0.8.")
+    float | None, typer.Option(help="Divides the logits; 0 always takes the likeliest token; default 0.8.")
 ]
-TopK = Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")]
-TopP = Annotated[float | None, typer.Option(help="Draw among the fewest tokens that together have this probability.")]
+TopK = Annotated[int | None, typer.Option(help="Sample from the k likeliest tokens.")]
+TopP = Annotated[float | None, typer.Option(help="Sample from the fewest tokens whose probabilities add up to this.")]
 MinP = Annotated[
-    float | None, typer.Option(help="Draw among tokens at least this fraction as likely as the likeliest.")
+    float | None, typer.Option(help="Sample from tokens at least this fraction as likely as the likeliest.")
 ]
-RepetitionPenalty = Annotated[
-    float | None, typer.Option(help="Above 1 makes tokens that stand in the text already less likely.")
-]
+RepetitionPenalty = Annotated[float | None, typer.Option(help="Above 1, makes tokens already in the text less likely.")]
 
 
 def chosen(*, seed: int | None, **options: Any) -> dict[str, Any]:
-    """The options that were given, by their names in Sampling, and a seed. Raises OptionError as Sampling does."""
+    """The options that were given, and a seed. Raises OptionError as Sampling does."""
     import random
 
     from clearhead.generation import Sampling
 
     given = {name: value for name, value in options.items() if value is not None}
     given["seed"] = random.randrange(SEEDS) if seed is None else seed
-    Sampling(**given)  # a slip is told before the model is loaded
+    Sampling(**given)  # fail before the model is loaded
     return given

@@ -1,4 +1,4 @@
-"""``clearhead show``: what a model folder holds."""
+"""``clearhead show``: what is in a model folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def show(model: Model) -> None:
-    """Say what a model folder holds: shape, sizes, memory, tokenizer, training.
+    """Show what is in a model folder: shape, sizes, memory, tokenizer, training.
 
-    The weights themselves are neither read nor fetched for it.
+    The weights themselves are neither read nor downloaded.
     """
     from clearhead import hub, recipes
     from clearhead.cli.rows import print_rows
@@ -63,7 +63,7 @@ NO_TOKENIZER = "none: it takes ids, not text"
 
 
 def _vectors(loaded: LanguageModel) -> dict[str, str]:
-    """How the folder says that texts become vectors."""
+    """How the folder says to turn texts into vectors."""
     pooling, unpooled = loaded.metadata.pooling, loaded.metadata.unpooled
     if unpooled is not None:
         return {"vectors": f"none: {unpooled}"}
@@ -74,7 +74,7 @@ def _vectors(loaded: LanguageModel) -> dict[str, str]:
 
 
 def _speech(loaded: LanguageModel) -> dict[str, str]:
-    """What a released model brings for its texts: special tokens, chat template, generation settings."""
+    """The special tokens, chat template and generation settings of a released model."""
     from clearhead import generation
 
     if not loaded.has_tokenizer:
@@ -90,21 +90,21 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
         rows["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
     found = generation.defaults(loaded)
     settings = [f"{name} {value}" for name, value in found.sampling.items()]
-    settings += [f"{name} = {value} (not followed)" for name, value in found.unfollowed.items()]
+    settings += [f"{name} = {value} (not supported)" for name, value in found.unfollowed.items()]
     if settings:
         rows["generation"] = ", ".join(settings)
     return rows
 
 
 def _usable(template: str | None) -> str:
-    """A clause on the template that a chat takes."""
+    """Says whether ``clearhead chat`` can use the template."""
     from clearhead.errors import TextError
     from clearhead.text.chat.templates import check
 
     if template is None:
-        return "; none of them is the default, which clearhead chat needs"
+        return "; none is the default, which clearhead chat needs"
     try:
         check(template)
     except TextError as error:
         return f"; not usable: {str(error).removeprefix('chat template: ')}"
-    return "; talk with it by clearhead chat"
+    return "; works with clearhead chat"

@@ -1,4 +1,4 @@
-"""The lines of a chat: messages and commands, from a terminal or a pipe."""
+"""The chat loop: messages and commands, from a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from clearhead.errors import ClearheadError, OptionError, TextError, many, neare
 from clearhead.generation import Conversation, Sampling
 from clearhead.language_model import LanguageModel
 
-# New tokens of an answer, unless told. The cache for them is allocated at once: 0.5 GB for a Qwen 3 of 0.6B in float32.
+# Default limit for an answer. Its KV cache is allocated up front: 0.5 GB for Qwen 3 0.6B in float32.
 TOKENS = 2048
 
-# Settings that /set changes; the stop strings are the model's.
+# Settings /set can change; the stop strings are the model's.
 NAMES = tuple(field.name for field in fields(Sampling) if field.name != "stop")
 
 HELP = """\
-/set temperature 0.7   change a setting; off: none
-/set                   all settings
-/clear                 begin anew; the system message stays
-/look                  what the last token of the answer read, head by head
-/look 3.1              what each token of the answer read, by layer 3, head 1 (counted from 0)
-/bye                   end (or Ctrl-D)
-Ctrl-C stops an answer. A line that begins with two slashes is a message with one.
+/set temperature 0.7   change a setting; "off" turns it off
+/set                   show all settings
+/clear                 start over; keeps the system message
+/look                  what each head attended to at the last token of the answer
+/look 3.1              what layer 3, head 1 (counted from 0) attended to at each token of the answer
+/bye                   end the chat (or Ctrl-D)
+Ctrl-C stops an answer. To send a message that starts with a slash, type two.
 settings: """ + ", ".join(NAMES)
 
-WHY = {"length": "/set max_tokens changes how long an answer may be", "context": "/clear begins anew"}
+WHY = {"length": "/set max_tokens changes the limit", "context": "/clear starts over"}
 
 
 class Talk:
-    """A chat until its lines end. On a terminal an error is told and the chat goes on; from a pipe it ends it."""
+    """A chat. An error ends it if the input is a pipe; on a terminal it is printed, and the chat goes on."""
 
     def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling) -> None:
         self._model, self._conversation, self._sampling = model, conversation, sampling
         self._terminal = sys.stdin.isatty()
 
     def run(self) -> None:
-        """Reads lines and answers. Raises what a message or a command from a pipe raises."""
+        """Reads and answers lines until they end. Raises the error of a message or a command that came from a pipe."""
         if self._terminal:
             context = self._model.config.context
             typer.echo(f"{self._model.name}: a context of {context:,} tokens; /help lists the commands", err=True)
@@ -87,7 +87,7 @@ class Talk:
                 typer.echo("\n/bye or Ctrl-D ends the chat", err=True)
 
     def _obey(self, line: str) -> bool:
-        """Does what a line asks; False when it ends the chat."""
+        """Runs a command or answers a message; False when the chat is over."""
         text = line.strip()
         command = re.fullmatch(r"/(\w+)((?:\s.*)?)", text)
         if command is None:
@@ -99,7 +99,7 @@ class Talk:
         if name == "bye":
             return False
         if name not in verbs:
-            raise OptionError(f"/{name}: there is no such command{nearest(name, [*verbs, 'bye'])}")
+            raise OptionError(f"/{name}: no such command{nearest(name, [*verbs, 'bye'])}")
         verbs[name](rest)
         return True
 
@@ -122,7 +122,7 @@ class Talk:
             )
         elif self._terminal:
             used = len(self._conversation.ids)
-            typer.echo(f"[{many(number, 'token')}, {number / seconds:.0f} a second; {used:,} of {context:,}]", err=True)
+            typer.echo(f"[{many(number, 'token')}, {number / seconds:.0f} tokens/s; {used:,} of {context:,}]", err=True)
 
     def _set(self, words: list[str]) -> None:
         if not words:
@@ -135,14 +135,14 @@ class Talk:
             raise OptionError(f"/set {' '.join(words)}: give a name and a value, such as /set temperature 0.7")
         name, text = words
         if name not in NAMES:
-            raise OptionError(f"/set {name}: there is no such setting{nearest(name, NAMES)}")
+            raise OptionError(f"/set {name}: no such setting{nearest(name, NAMES)}")
         self._sampling = replace(self._sampling, **{name: _value(name, text)})
         typer.echo(f"{name}: {text}", err=True)
 
     def _clear(self, words: list[str]) -> None:
         _nothing("clear", words)
         self._conversation.clear()
-        typer.echo("begun anew", err=True)
+        typer.echo("starting over", err=True)
 
     def _help(self, words: list[str]) -> None:
         _nothing("help", words)
@@ -165,14 +165,14 @@ class Talk:
 
 def _nothing(name: str, words: list[str]) -> None:
     if words:
-        raise OptionError(f"/{name} {' '.join(words)}: /{name} stands alone")
+        raise OptionError(f"/{name} {' '.join(words)}: /{name} takes no arguments")
 
 
 def _value(name: str, text: str) -> int | float | None:
-    """A setting's value as it is typed; Sampling checks whether it can be."""
+    """Parses the value of a setting; Sampling checks its range."""
     if text in ("off", "none"):
         return None
     try:
         return int(text) if name in ("max_tokens", "top_k", "seed") else float(text)
     except ValueError:
-        raise OptionError(f"/set {name} {text}: {text!r} is not a number; off stands for none") from None
+        raise OptionError(f"/set {name} {text}: {text!r} is not a number; off turns the setting off") from None

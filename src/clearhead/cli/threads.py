@@ -1,4 +1,4 @@
-"""How many OpenMP threads a verb uses."""
+"""The number of OpenMP threads a verb uses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from clearhead.errors import OptionError
 
 
 def use_threads(asked: int | None) -> int:
-    """Sets the number asked for, or the fastest of ``measured``; returns it.
+    """Sets the number of threads to ``asked``, or to the fastest of ``measured()``, and returns it.
 
-    Raises OptionError for a number below 1 or beyond measure.
+    Raises OptionError unless it is between 1 and machine.THREADS_AT_MOST.
     """
     if asked is not None and not 1 <= asked <= machine.THREADS_AT_MOST:
-        raise OptionError(f"--threads {asked}: must be 1 or more, and at most {machine.THREADS_AT_MOST}")
+        raise OptionError(f"--threads {asked}: must be between 1 and {machine.THREADS_AT_MOST}")
     if asked is None:
         times = measured()
         asked = min(times, key=lambda count: times[count])
@@ -23,9 +23,9 @@ def use_threads(asked: int | None) -> int:
 
 
 def measured() -> dict[int, float]:
-    """Seconds for matrix-vector products of decoding's size, by number of threads: one, and as many as cores.
+    """Seconds for matrix-vector products of the size decoding needs, with one thread and with one per core.
 
-    Two threads that share a busy machine can be far slower than one, so it is measured, in about 20 milliseconds.
+    On a busy machine two threads can be far slower than one, hence the measurement. It takes about 20 ms.
     """
     weight, x = torch.ones(2048, 512), torch.ones(512)
     times: dict[int, float] = {}

@@ -22,33 +22,37 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Go on from this model: a run, a released model's folder, or a name on the hub.",
+            help="Start from this model: a run, a released model's folder, or a name on the hub.",
         ),
     ] = None,
-    corpus: Annotated[str | None, typer.Option(help="A built-in corpus instead; see `clearhead corpora`.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time for the whole run; chooses size and schedule.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of minutes.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Use a built-in corpus instead; see `clearhead corpora`.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for the whole run; sets model size and schedule.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of --minutes.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A named configuration.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with text, model and train tables.")] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One value: model.layers=6. Repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Override one setting: model.layers=6. Repeatable."),
     ] = None,
-    valid: Annotated[list[str] | None, typer.Option(help="Validation text; else the last tenth.")] = None,
+    valid: Annotated[
+        list[str] | None, typer.Option(help="Validation text; by default the last tenth of the text.")
+    ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="bpe, characters, bytes, or a tokenizer.json.")] = None,
-    vocabulary: Annotated[int | None, typer.Option(help="Size of a bpe vocabulary; else from the text.")] = None,
+    vocabulary: Annotated[
+        int | None, typer.Option(help="Size of a bpe vocabulary; by default it depends on the text.")
+    ] = None,
     megabytes: Annotated[float | None, typer.Option(help="Size of a built-in corpus.")] = None,
     field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the files; utf-8 unless given.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME unless given.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the files; default utf-8.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     threads: Threads = None,
 ) -> None:
-    """Train a language model on text and save it as a run folder.
+    """Train a language model on text and save it in a run folder.
 
-    Without --recipe, --config or --steps, --minutes (5 unless given) measures this machine and chooses the rest.
-    With --from it measures for that model, which keeps its shape and its tokenizer.
+    Without --recipe, --config or --steps, --minutes (default 5) measures this machine and picks the rest.
+    With --from it measures with that model, which keeps its shape and its tokenizer.
     """
     started = time.perf_counter()
     machine.share_cores()
@@ -76,7 +80,7 @@ def train(
             run = runs.start(asked, Display(), started=started)
         elif runs.present(given) or any(other is not None for other in (origin, recipe, config, setting, out)):
             raise OptionError(
-                f"--resume {resume} continues with the run's own settings; give no text and no other option"
+                f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )
         else:
             run = runs.go_on(resume, Display(), started=started)
@@ -86,7 +90,7 @@ def train(
 
 
 def told_interrupted(stopped: Interrupted) -> NoReturn:
-    """Says how to go on, and ends the command with 130."""
+    """Says how to continue, and exits with code 130."""
     from clearhead import runs
 
     if stopped.step is None:

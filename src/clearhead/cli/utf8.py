@@ -1,4 +1,4 @@
-"""What a verb reads whole, from a file or from standard input, is UTF-8."""
+"""Decoding of input that a verb reads as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from clearhead.errors import TextError
 
 
 def decoded(data: bytes, name: str) -> str:
-    """The text of all bytes of ``name``. Raises TextError with the place of the first that is not UTF-8."""
+    """Decodes UTF-8. Raises TextError with ``name`` and the position of the first invalid byte."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Pictures of records: in the terminal, as figures and as pages."""
+"""Pictures of records: terminal tables, figures and web pages."""
 
 from clearhead.drawing.draw import ENDINGS, draw
 from clearhead.drawing.focus import Focus

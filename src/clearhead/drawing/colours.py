@@ -1,4 +1,4 @@
-"""Weights to colours: one scale for every picture, so that pictures can be compared."""
+"""Colours for weights: every picture uses the same scale, so they can be compared."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# From weight 0 to weight 1, evenly spaced along the square root of the weight.
+# From weight 0 to weight 1, evenly spaced in the square root of the weight.
 LIGHT = ("#ffffff", "#d3e6f8", "#8cc0ec", "#3f8fd6", "#12549f", "#06204a")
 DARK = ("#0c1220", "#17365e", "#2468a8", "#58a6e8", "#b5dcff", "#ffffff")
 
-# A key that a query cannot see: a hue that no weight has.
+# A key hidden from the query: a hue that no weight has.
 HIDDEN_LIGHT, HIDDEN_DARK = "#ddd3bf", "#463a26"
 
 # The query and its top keys.
 QUERY_LIGHT, QUERY_DARK = "#c2410c", "#ffa04d"
 
-# The value that stands for a hidden cell among weights, which lie in 0..1.
+# Marks a hidden cell among weights, which lie in 0..1.
 HIDDEN = -1.0
 
 Weights = npt.NDArray[np.float32]
@@ -26,7 +26,7 @@ Weights = npt.NDArray[np.float32]
 def paint(weights: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """RGB colours (..., 3) of weights in 0..1, HIDDEN where a key is not visible.
 
-    The place on the scale is the square root of the weight: 0.01 is seen at a tenth of the scale, not a hundredth.
+    The scale is in the square root of the weight: 0.01 sits at a tenth of it, not at a hundredth.
     """
     stops = np.array([_rgb(stop) for stop in LIGHT], dtype=np.float64)
     along = np.sqrt(np.clip(weights.astype(np.float64), 0, 1)) * (len(stops) - 1)

@@ -1,4 +1,4 @@
-"""Pictures in files: the ending of the name chooses the kind."""
+"""Pictures in files; the file extension decides the format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDINGS = (*PLOTTED, ".html", ".json")
 
 SVG = "http://www.w3.org/2000/svg"
 
-# How many characters without a font a note names.
+# How many characters without a font to list in the log.
 NAMED = 20
 
 
@@ -37,18 +37,18 @@ def draw(
     model: str | None = None,
     progress: Progress | None = None,
 ) -> Focus:
-    """Writes all heads, and one of them large, to ``path``; returns which head and query row that was.
+    """Draws all heads, with one enlarged, to ``path``; returns the enlarged head and its query row.
 
-    path: its ending chooses the kind. .png and .svg are pictures (extra ``plot``), .html a page to click through that
-        needs nothing else, .json the numbers (see export.py)
-    layer, head: the head drawn large; where they leave a choice, the one with the least weight on the first token
-    query: a place (negative: from the end) or a word of the text; the last place for None
-    model: its name, for the heading; None for the record's own, which that of ``clearhead.observe`` has
-    progress: hears (heads done, heads)
+    path: .png and .svg are pictures (extra ``plot``), .html is a self-contained interactive page, .json has the numbers
+        (see export.py)
+    layer, head: the head to enlarge; if several match, the one with the least weight on the first token
+    query: a place (negative: from the end) or a word of the text; None for the last place
+    model: name for the heading; None for the record's own, as ``clearhead.observe`` sets it
+    progress: called with (heads done, heads)
 
-    The file is written whole or not at all. A .png shows the code point of a character that no font here has, which the
-    picture says and which is logged. Raises OptionError for an unknown ending, head or query, FolderError when the file
-    cannot be written, MissingExtraError when matplotlib is missing.
+    The file is written whole or not at all. A .png shows the code point of a character that no installed font has; the
+    picture says so, and it is logged. Raises OptionError for an unknown file extension, head or query, FolderError if
+    the file cannot be written, MissingExtraError if matplotlib is missing.
     """
     path = Path(path)
     check(path)
@@ -72,7 +72,7 @@ def _ignore(done: int, heads: int) -> None: ...
 
 
 def check(path: Path) -> None:
-    """Raises what ``draw`` would raise for this path, before anything has been computed."""
+    """Raises what ``draw`` would raise for this path, before any work is done."""
     if path.is_dir():
         raise OptionError(f"{path}: it is a folder; give a file name ending in {', '.join(ENDINGS)}")
     if path.suffix.lower() not in ENDINGS:
@@ -103,8 +103,8 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
         fonts.dress(made)
         made.savefig(buffer, format="png", dpi=figure.DPI)
         return buffer.getvalue()
-    # The SVG writer reads these two from matplotlib's settings alone; they are put back at once. Without the salt
-    # the file's ids would differ from one writing to the next.
+    # The SVG writer takes these two only from matplotlib's global settings. Without the salt, the ids in the file would
+    # differ each time.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clearhead"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         made.savefig(buffer, format="svg", dpi=figure.DPI, metadata={"Date": None})
@@ -112,7 +112,7 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
 
 
 def _note(path: Path, lacking: list[str]) -> None:
-    """Logs which characters are drawn as their code points, where any are."""
+    """Logs which characters are drawn as code points, if any."""
     if lacking:
         named = ", ".join(map(code_point, lacking[:NAMED]))
         others = f" and {len(lacking) - NAMED} others" if len(lacking) > NAMED else ""
@@ -126,7 +126,7 @@ def _note(path: Path, lacking: list[str]) -> None:
 
 
 def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:
-    """The SVG with text in whatever fonts its reader has, and a title for those who do not see it."""
+    """The SVG with the reader's own fonts for text, and a title for screen readers."""
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     root = ElementTree.fromstring(svg)

@@ -1,4 +1,4 @@
-"""Which head and which query to look at: places, words of the text, and sensible defaults."""
+"""Which head and which query to show: places, words of the text, and sensible defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.watching import TextRecord
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# A space that no such script writes: between two of its characters, or at a wide punctuation mark beside one.
+# A space these scripts would not write: between two of their characters or wide punctuation marks.
 _WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
 _APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
 
@@ -23,19 +23,20 @@ LISTED = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Focus:
-    """The head drawn large and the query row looked at."""
+    """The enlarged head and the query row."""
 
     site: Site
     head: int
     row: int  # query row; its place is row + first_place
-    among: str | None  # None: asked for; else the heads ("all", "layer 2", "head 1") of which it was chosen
+    among: str | None  # the group it was picked from ("all", "layer 2", "head 1"); None if asked for
     first: float  # its weight on the first token at the query
 
 
 def choose(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
-    """The head at ``layer`` and ``head``; where these leave several, the one that puts least on the first token.
+    """The head at ``layer`` and ``head``; if several match, the one with least weight on the first token.
 
-    (At the query. Heads at rest put nearly all their weight there: Xiao et al. 2023.) Raises OptionError.
+    Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no
+    head or query matches.
     """
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
@@ -47,7 +48,7 @@ def choose(record: TextRecord, *, layer: int | None, head: int | None, query: in
 
 
 def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list[tuple[Site, int]]:
-    """Every (site, head) with this layer and head, None meaning all; OptionError when there is none."""
+    """Every (site, head) with this layer and head; None means all. Raises OptionError if there is none."""
     sites = [site for site in record.seen() if layer is None or site.layer == layer]
     if not sites:
         layers = [site.layer for site in record.seen()]
@@ -60,11 +61,10 @@ def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list
 
 
 def query_row(record: TextRecord, query: int | str | None) -> int:
-    """The query row of a place (negative: from the end), of a word (its last token), or the text's last for None.
+    """The query row for a place (negative: from the end), a word (its last token), or None (the text's last token).
 
-    What stands behind a text does not count among its tokens: BERT's [SEP].
-
-    A word is looked for in the text, then among the labels. Raises OptionError listing the tokens with their places.
+    Special tokens after the text, such as BERT's [SEP], are not the text's last token. A word is looked up in the text,
+    then among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.
     """
     Q, K = record.shape
     first = record.first_place
@@ -94,7 +94,7 @@ def _place_of(record: TextRecord, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
     places = _ends(record.pieces, word.strip())
-    if not places:  # many encoders' tokenizers make small letters of a text
+    if not places:  # many encoders' tokenizers lower-case the text
         places = _ends(record.pieces, word.strip().lower())
     if not places:
         places = [place for place, label in enumerate(record.tokens) if label == word]
@@ -106,10 +106,9 @@ def _place_of(record: TextRecord, word: str) -> int:
 
 
 def _ends(pieces: Sequence[str], word: str) -> list[int]:
-    """The places that complete an occurrence of the word; in spaced scripts only whole words count.
+    """The places where an occurrence of the word ends; in scripts with spaces, only whole words count.
 
-    BERT's tokenizers put a space between any two Chinese characters, where the text has none: it is passed over,
-    and so it is in the word.
+    BERT's tokenizers put a space between any two Chinese characters; such spaces are ignored in text and word alike.
     """
     whole = "".join(pieces)
     places = [place for place, piece in enumerate(pieces) for _ in piece]
@@ -129,5 +128,5 @@ def _ends(pieces: Sequence[str], word: str) -> list[int]:
 
 
 def _joined(left: str, right: str) -> bool:
-    """True when both characters belong to one word of a script that puts spaces between words."""
+    """True when both characters belong to the same word, in a script with spaces between words."""
     return all((char.isalnum() or char == "_") and not SPACELESS.match(char) for char in (left, right))

@@ -1,4 +1,4 @@
-"""Fonts for pictures: DejaVu Sans, a Chinese font that comes with this package, then whatever is installed."""
+"""Fonts for pictures: DejaVu Sans, the Chinese font in this package, then installed fonts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-# Weights as matplotlib states them: numbers or words. It warns when asked for bold and given anything but these.
+# Weights as matplotlib states them, numbers or words. It warns if a bold font has any other.
 REGULAR, BOLD = ("400", "normal", "regular", "book"), ("700", "bold")
 
-# Comes with matplotlib itself, so it is always there.
+# Ships with matplotlib, so it is always there.
 BASE = "DejaVu Sans"
 
-# Comes with this package; tools/cut_fonts.py says which characters it has. It goes before installed fonts, so that a
-# picture looks the same on every machine.
+# Ships with this package; tools/cut_fonts.py lists its characters. It comes before installed fonts, so that pictures
+# look the same on every machine.
 OWN, FILES = "Clearhead Sans SC", Path(__file__).with_name("font_files")
 
 # Installed fonts that are known to look well, tried in this order before all others.
@@ -41,7 +41,7 @@ PREFERRED = (
 # Fonts that have a box or a blank for every character (matplotlib ships the first).
 PLACEHOLDERS = ("Last Resort", ".LastResort", "LastResort", "Adobe Blank", "Unicode BMP Fallback SIL")
 
-# What an SVG asks of the reader's machine.
+# Fonts an SVG asks for on the reader's machine.
 READER = (BASE, "Verdana", *PREFERRED, "sans-serif")
 
 
@@ -69,7 +69,7 @@ def _characters(texts: Iterable[str]) -> set[str]:
 
 
 def _families(characters: set[str]) -> dict[str, str]:
-    """The first family that has each character; families come in the order in which they are tried."""
+    """The first family that has each character, in the order they are tried."""
     families: dict[str, str] = {}
     missing = set(characters)
     manager = font_manager.fontManager
@@ -83,21 +83,21 @@ def _families(characters: set[str]) -> dict[str, str]:
 
 
 def _cover(missing: set[str], families: dict[str, str], entries: Iterable[Any]) -> None:
-    """Moves characters from ``missing`` to ``families`` until nothing is left of either."""
+    """Moves characters from ``missing`` to ``families`` until no characters or no fonts are left."""
     tried = set(families.values())
     for entry in _ranked(entries):
         if not missing:
             return
         family: str = entry.name
-        if family not in tried:  # matplotlib draws with one regular face of a family
-            found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)  # 3.10 knows first faces only
+        if family not in tried:  # matplotlib uses one regular face per family
+            found = _glyphs(entry.fname, getattr(entry, "index", 0), missing)  # matplotlib 3.10 has first faces only
             families |= dict.fromkeys(found, family)
             missing -= found
             tried |= {family} if found else set()
 
 
 def _bold(families: dict[str, str]) -> set[str]:
-    """Those of the characters that their family has in bold."""
+    """The characters that their family has in bold."""
     bold: set[str] = set()
     for family in set(families.values()):
         entries = font_manager.fontManager.ttflist
@@ -128,13 +128,13 @@ def _unlisted(missing: set[str]) -> list[Any]:
     before = len(manager.ttflist)
     for path in sorted(font_manager.findSystemFonts()):
         if path not in known and _glyphs(path, 0, missing):
-            with suppress(OSError, RuntimeError, ValueError):  # a file whose names or tables matplotlib cannot read
+            with suppress(OSError, RuntimeError, ValueError):  # a font file matplotlib cannot read
                 manager.addfont(path)
     return manager.ttflist[before:]
 
 
 def _glyphs(path: str, index: int, characters: set[str]) -> set[str]:
-    """Those of the characters for which the font has an outline that can be drawn."""
+    """The characters for which the font has an outline."""
     font = _open(path, index)
     if font is None:
         return set()
@@ -144,12 +144,12 @@ def _glyphs(path: str, index: int, characters: set[str]) -> set[str]:
 def _open(path: str, index: int) -> ft2font.FT2Font | None:
     try:
         return ft2font.FT2Font(path, face_index=index) if index else ft2font.FT2Font(path)
-    except (OSError, RuntimeError):  # a file that was removed, or that FreeType cannot read
+    except (OSError, RuntimeError):  # removed, or unreadable for FreeType
         return None
 
 
 def _drawable(font: ft2font.FT2Font, char: str) -> bool:
-    """False for glyphs that are bitmaps only, as in colour emoji fonts, which matplotlib cannot draw."""
+    """False for bitmap-only glyphs, as in colour emoji fonts; matplotlib cannot draw them."""
     try:
         font.load_char(ord(char), ft2font.LoadFlags.NO_BITMAP)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What encoders are for: masked tokens are filled, texts become vectors."""
+"""What encoders are for: filling masks, and turning texts into vectors."""
 
 from clearhead.encoding.filling import Filling, Guess, fill
 from clearhead.encoding.vectors import vectors

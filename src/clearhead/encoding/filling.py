@@ -1,4 +1,4 @@
-"""Which tokens a model expects behind the masks of a text."""
+"""Fills the masks of a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.model import evaluating, needs
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """A token for one mask. ``token`` is its text as it would stand there, a space before it included."""
+    """A candidate for one mask. ``token`` is its text, including any leading space."""
 
     token: str
     id: int
@@ -22,31 +22,31 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """One mask of a text: its place among the tokens, and the likeliest ones for it, the likeliest first."""
+    """One mask: its place among the tokens, and the likeliest candidates, best first."""
 
     place: int
     guesses: tuple[Guess, ...]
 
 
 def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
-    """The ``top`` likeliest tokens for each mask of ``text``, in their order (Devlin et al. 2019, 3.1).
+    """The ``top`` likeliest tokens for each mask of ``text``, in text order (Devlin et al. 2019, 3.1).
 
-    Probabilities are those of the softmax over the vocabulary; several masks are filled independently of one another.
-    Raises OptionError for a model that does not predict masked tokens, TextError for a text without a mask
-    or longer than the model's context.
+    Probabilities come from a softmax over the vocabulary. Each mask is filled independently of the others.
+    Raises OptionError if the model does not predict masked tokens, TextError if the text has no mask or is longer than
+    the model's context length.
     """
     config, tokenizer = model.config, model.tokenizer
     needs(model.network, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:
-        raise OptionError("the tokenizer has no mask token; tokenizer_config.json names it as mask_token")
+        raise OptionError("the tokenizer has no mask token; set mask_token in tokenizer_config.json")
     known = min(tokenizer.vocab_size, config.vocabulary)  # the last added tokens may have no embedding
     if not 1 <= top <= known:
         raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
     ids = model.encode(text)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
-        raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is to be filled in")
+        raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is missing")
     tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(model.network):
         x_BTE = model.network.hidden(torch.tensor([ids], device=model.device))

@@ -19,8 +19,7 @@ from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
 
-# Tokens in one pass, those of padding counted: 2**13 of them keep the products of a small encoder busy, and its
-# hidden states are 12 MB for a width of 384.
+# Tokens per pass, padding included: 2**13 keep a small encoder busy, and its hidden states take 12 MB at width 384.
 TOKENS = 2**13
 
 
@@ -29,15 +28,14 @@ def vectors(model: LanguageModel, texts: str) -> Tensor: ...
 @overload
 def vectors(model: LanguageModel, texts: list[str]) -> Tensor: ...
 def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
-    """vectors_NE, one row for each text in their order, or vector_E of one text; in float32 or wider, on the CPU.
+    """vectors_NE, one row per text, or vector_E for a single text; float32 or wider, on the CPU.
 
-    Pooled as the files beside the model say that sentence-transformers writes; where there are none, the mean of the
-    text's hidden states, the special tokens counted. Texts of similar length share a pass, padded on the right; each is
-    what it would be alone, up to rounding. Where the files say how many tokens are read, the rest of a longer text is
-    not, which is logged.
+    Pooling follows the sentence-transformers files beside the model; without them it is the mean of the text's hidden
+    states, special tokens included. Texts of similar length share a pass, padded on the right; each vector is what it
+    would be alone, up to rounding. If those files limit the number of tokens, longer texts are cut, which is logged.
 
-    Raises TextError for a text longer than the model's context, or empty where the tokenizer puts nothing around it;
-    FolderError where the files ask for a step that is not known.
+    Raises TextError for a text that is longer than the model's context length or has no tokens at all, FolderError if
+    the files ask for an unknown step.
     """
     needs(model.network, "vectors", "vectors")
     if model.metadata.unpooled is not None:
@@ -71,16 +69,16 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
 
 
 def _cut(ids: list[list[int]], tokenizer: Tokenizer, limit: int) -> list[list[int]]:
-    """The first ``limit`` ids of each text; what stands behind a text stays there."""
+    """Cuts each text to ``limit`` ids, keeping the special tokens at its end."""
     long = sum(len(each) > limit for each in ids)
     if long:
-        log.info("%d of %d texts are longer than %d tokens; what is beyond is not read", long, len(ids), limit)
+        log.info("%d of %d texts are longer than %d tokens and were cut to that length", long, len(ids), limit)
     back = list(tokenizer.back)
     return [each if len(each) <= limit else each[: limit - len(back)] + back for each in ids]
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Numbers of texts, the shortest first, such that a batch has at most TOKENS places."""
+    """Groups text numbers, shortest first, into batches of at most TOKENS tokens, padding included."""
     batches: list[list[int]] = []
     for number in order:
         if not batches or (len(batches[-1]) + 1) * lengths[number] > TOKENS:

@@ -1,4 +1,4 @@
-"""Text from a model: how tokens are chosen, the decoding engine, completions whole or as they come."""
+"""Text generation: sampling, the decoding engine, and completions, whole or streamed."""
 
 from clearhead.generation.completion import (
     TOGETHER,

@@ -1,4 +1,4 @@
-"""Prompts in, text out: all at once, or in pieces as it comes."""
+"""Prompts in, text out: all at once, or streamed piece by piece."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from clearhead.tap import reserve
 from clearhead.text import Tokenizer
 from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
-# Why a text ended: a stop string, an end token that the model wrote, max_tokens, or the end of the model's context.
+# Why a text ended: a stop string, an end token from the model, max_tokens, or a full context.
 Finish = Literal["stop", "end", "length", "context"]
 
-# Prompts written at the same time: they share each reading of the weights. One core, GPT-2's 124M shape, float32: 16
-# give 5.9 times the tokens per second of one, 8 give 2.9 times, 4 give 2.0 times.
+# Batch size for several prompts: one read of the weights serves them all. On one core, with GPT-2 124M's shape in
+# float32, 4 prompts give 2.0 times the tokens per second of one, 8 give 2.9 times, 16 give 5.9 times.
 TOGETHER = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What one more token adds to one text. ``text`` may be "": a character or a stop string is not yet decided."""
+    """What one new token adds to one text. ``text`` is "" while a character or a possible stop string is incomplete."""
 
-    prompt: int  # which of the prompts, counted from 0
+    prompt: int  # index of the prompt
     text: str
     id: int
-    logprob: float  # natural logarithm of the model's own probability, before temperature and filters
+    logprob: float  # natural log of the model's probability, before temperature and filters
     finish: Finish | None  # set on the last piece of each text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What the model wrote after a prompt; ``str()`` is both together.
+    """What the model wrote after a prompt; ``str()`` gives the prompt and the text.
 
-    ``text`` ends before a stop string or an end token and holds whole characters; ``ids`` are all that were chosen,
-    those of the stop string and the end token too.
+    ``text`` stops before the stop string or end token and contains only whole characters. ``ids`` are all the ids the
+    model generated, including those of the stop string and the end token.
     """
 
     prompt: str
     text: str
     ids: tuple[int, ...]
     tokens: tuple[str, ...]  # one display string per id
-    logprobs: tuple[float, ...]  # natural logarithms of the model's own probabilities, before temperature and filters
+    logprobs: tuple[float, ...]  # natural logs of the model's probabilities, before temperature and filters
     finish: Finish
-    record: TextRecord | None = field(default=None, compare=False, repr=False)  # of what was written under edits
+    record: TextRecord | None = field(default=None, compare=False, repr=False)  # set when generated under edits
 
     def __str__(self) -> str:
         return self.prompt + self.text
@@ -58,10 +58,10 @@ class Completion:
 
 @dataclass(kw_only=True)
 class _Text:
-    """One text while it grows."""
+    """A text being generated."""
 
     writer: Writer
-    length: int  # tokens so far, those in front counted
+    length: int  # tokens so far, prompt included
     new: int = 0
     ids: list[int] = field(default_factory=list[int])
 
@@ -87,11 +87,12 @@ def generate(
     together: int = TOGETHER,
     **sampling: Any,
 ) -> Completion | list[Completion]:
-    """Goes on writing after a prompt, or after each of several; ``sampling`` are the fields of ``Sampling``.
+    """Continues a prompt, or each of several; ``sampling`` takes the fields of ``Sampling``.
 
-    What is not named is as the model's generation_config.json has it, which is logged. Writing under ``edits`` is
-    watched: each completion has its ``record``. ``print(generate(...))`` shows prompt and text.
-    Raises OptionError for a value out of range, WatchError for an edit that cannot act; for the rest see ``stream``.
+    Settings you leave out come from the model's generation_config.json, and are logged. Under ``edits`` the model is
+    watched, and each completion carries its ``record``. ``print(generate(...))`` shows prompt and text.
+    Raises OptionError for a value out of range, WatchError for an edit that does not apply, and whatever ``stream``
+    raises.
     """
     chosen = resolved(model, sampling)
     prompts = as_texts(prompt, "generate")
@@ -112,22 +113,22 @@ def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, toget
 
 
 def _recorded(model: LanguageModel, completions: Sequence[Completion], record: Record) -> list[Completion]:
-    """The completions, each with what the record holds of it and the words of its places."""
+    """The completions, each with its own part of the record and its token labels."""
     record.model = model.name or None
     found: list[Completion] = []
     for number, completion in zip(record.texts, completions, strict=True):
-        ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # no pass has read the last one
+        ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # the last id has not been through the model
         record.words[number] = Words(tokens=model.labels(ids), ids=ids)
         found.append(replace(completion, record=TextRecord(record, number)))
     return found
 
 
 def complete(model: LanguageModel, prompt: str, pieces: Sequence[Piece]) -> Completion:
-    """The completion that all the pieces of one prompt make."""
+    """Joins all the pieces of one prompt into a completion."""
     ids = tuple(piece.id for piece in pieces)
     finish = pieces[-1].finish
     if finish is None:
-        raise OptionError(f"{len(pieces)} pieces after {prompt!r} were given; the last one of the text is missing")
+        raise OptionError(f"got {len(pieces)} pieces for {prompt!r}, but not the last one; pass all the pieces")
     return Completion(
         prompt=prompt,
         text="".join(piece.text for piece in pieces),
@@ -141,13 +142,13 @@ def complete(model: LanguageModel, prompt: str, pieces: Sequence[Piece]) -> Comp
 def stream(
     model: LanguageModel, prompts: Sequence[str], sampling: Sampling | None = None, *, together: int = TOGETHER
 ) -> Iterator[Piece]:
-    """The texts in pieces, one per token, as they come; ``together`` prompts are written at a time.
+    """Streams the texts, one piece per token; ``together`` prompts share a batch.
 
-    Around each prompt stands what the tokenizer puts there, as in training text; an empty prompt starts from it. A text
-    ends where the model writes one of the tokens that its folder names for that, else the tokenizer's. Every text is
-    what it would be alone, up to the rounding of matrix products. Raises TextError at once for a prompt longer than the
-    context or outside the tokenizer's characters, MemoryNeededError before a batch is begun, and ClearheadError when
-    the model's numbers are not finite.
+    The tokenizer adds its special tokens to each prompt, as it does in training; an empty prompt is just those. A text
+    ends at one of the end tokens named in the model's folder, or else at the tokenizer's. Each text is what it would be
+    alone, up to rounding in matrix products. Raises TextError right away for a prompt longer than the context length
+    or with characters the tokenizer lacks, MemoryNeededError before a batch that does not fit in memory, and
+    ClearheadError if the model's logits are not finite.
     """
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
     model.tokenizer.note_unknown([token for ids in encoded for token in ids])
@@ -162,9 +163,9 @@ def stream_ids(
     together: int = TOGETHER,
     memory: Memory | None = None,
 ) -> Iterator[Piece]:
-    """``stream`` for prompts that are ids already; nothing stands around them.
+    """``stream`` for prompts that are already ids; no special tokens are added.
 
-    memory: of the prompt before, for a single one that may begin as it does.
+    memory: the KV cache of an earlier prompt, to reuse the part both share (single prompt only)
     """
     needs(model.network, "next tokens", "generate")
     if together < 1:
@@ -196,27 +197,27 @@ def _stream(
             gaps=tokenizer.gaps,
             memory=memory if len(encoded) == 1 else None,
             numbers=numbers[first : first + together],
-            unseen=int(own),  # transformers' penalty counts what stands in front of a released model's text
+            unseen=int(own),  # transformers' penalty counts the tokens in front of a released model's text
         )
         while decoding.live:
             for drawn in decoding.step():
-                if drawn.text not in decoding.live:
-                    continue  # guesses that came right behind the text's end
-                piece = _piece(texts[drawn.text], drawn, first, ends, sampling, model.config.context)
+                if drawn.sequence not in decoding.live:
+                    continue  # correct guesses past the end of the text
+                piece = _piece(texts[drawn.sequence], drawn, first, ends, sampling, model.config.context)
                 if piece.finish is not None:
-                    decoding.drop(drawn.text)
+                    decoding.drop(drawn.sequence)
                 yield piece
 
 
 def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text:
     stream = tokenizer.stream()
-    for token in ids:  # what a token's text is may depend on the one before it
+    for token in ids:  # a token's text can depend on the token before it
         stream.push(token)
     return _Text(writer=Writer(stream, sampling.stop), length=len(ids))
 
 
 def _piece(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, context: int) -> Piece:
-    """The piece a token makes, and whether it is the text's last."""
+    """Turns a drawn token into a piece, and decides whether it ends the text."""
     text.new += 1
     text.length += 1
     finish: Finish | None = None
@@ -231,7 +232,7 @@ def _piece(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling
         written += text.writer.finish(cut=finish != "end")
     if text.writer.stopped:
         finish = "stop"
-    return Piece(prompt=first + drawn.text, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
+    return Piece(prompt=first + drawn.sequence, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
 
 
 def _called(prompt: str) -> str:

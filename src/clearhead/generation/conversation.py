@@ -1,4 +1,4 @@
-"""A conversation with a model: messages in, answers out as they come, the whole of it within the context."""
+"""A conversation with a model: messages in, streamed answers out, all of it within the context length."""
 
 from __future__ import annotations
 
@@ -15,49 +15,51 @@ from clearhead.model import needs
 from clearhead.text.chat.templates import Message
 
 CHANNEL = "<|channel|>"
-# A part of an answer by GPT-OSS (OpenAI's Harmony format): thoughts and words for the reader have a channel each.
+# One part of a GPT-OSS answer. OpenAI's Harmony format has separate channels for reasoning and for the reply.
 PART = re.compile(r"<\|channel\|>(\w+).*?<\|message\|>(.*?)(?=<\|(?:end|start|channel)\|>|\Z)", re.DOTALL)
 
 
 class Conversation:
-    """Messages so far, and the ids of the last answer with all that was read for it.
+    """The messages so far, and the ids of the last answer together with its prompt.
 
-    Every answer is written after the whole conversation, as the model's chat template lays it out; what stands there as
-    it did before is not read again. Nothing is left out to make it fit. ``system`` is a first message that tells the
-    model how to answer. Raises TextError when the model has no chat template, OptionError for an encoder.
+    The prompt for each answer is the whole conversation, laid out by the model's chat template; the KV cache is reused
+    for the part that has not changed. Nothing is dropped to make it fit. ``system`` is the system message. Raises
+    TextError if the model has no chat template, OptionError for an encoder.
     """
 
     def __init__(self, model: LanguageModel, *, system: str | None = None) -> None:
         needs(model.network, "next tokens", "chat")
         if "default" not in model.tokenizer.templates:
-            model.tokenizer.chat([])  # says so, and what to do
+            model.tokenizer.chat([])  # raises TextError with the way out
         self._model, self._ends = model, defaults(model).ends
         self._first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         self.messages = list(self._first)
         self.ids: list[int] = []
-        self.answer = 0  # the place in ``ids`` where the last answer begins
+        self.answer = 0  # where the last answer begins in ``ids``
         self._memory = Memory()
-        self.finish: Finish | None = None  # why it ended; None: it was stopped
+        self.finish: Finish | None = None  # why the last answer ended; None if it was interrupted
 
     def clear(self) -> None:
-        """Begins anew, with the system message alone."""
+        """Starts over with only the system message."""
         self.messages, self.ids, self.answer, self._memory = list(self._first), [], 0, Memory()
 
     def ask(self, text: str, sampling: Sampling) -> Generator[Piece]:
-        """The answer to one more message, in pieces; what has come stays in the conversation, also when it is stopped.
+        """Streams the answer to one more message. An interrupted answer stays in the conversation as far as it got.
 
-        Raises TextError, and leaves the conversation as it was, when it no longer fits the context with this message or
-        the template refuses it.
+        Raises TextError, leaving the conversation unchanged, if the message does not fit in the context or the chat
+        template rejects it.
         """
         messages = [*self.messages, {"role": "user", "content": text}]
         tokenizer, context = self._model.tokenizer, self._model.config.context
         ids = tokenizer.encode(tokenizer.chat(messages))
         if not ids:
-            raise TextError("chat template: it makes no text of the conversation")
+            raise TextError(
+                "chat template: it renders this conversation as an empty text; fix the template, or use another"
+            )
         if len(ids) >= context:
             raise TextError(
                 f"the conversation no longer fits: with this message it has {len(ids):,} tokens, and the model's "
-                f"context is {context:,}; nothing was dropped; begin anew, or send a shorter message"
+                f"context length is {context:,}; nothing was dropped; start over, or send a shorter message"
             )
         return self._answer(messages, ids, sampling)
 
@@ -80,7 +82,7 @@ class Conversation:
 
 
 def _message(text: str, template: str) -> Message:
-    """An answer as its chat template takes it back: where that has channels, thoughts apart from what is said."""
+    """An answer as the chat template expects it: with channels, the reasoning is kept apart from the reply."""
     parts: list[tuple[str, str]] = PART.findall(text) if CHANNEL in template else []
     if not parts:
         return {"role": "assistant", "content": text}

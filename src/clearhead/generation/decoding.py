@@ -1,4 +1,4 @@
-"""The decoding engine: some texts written together, one pass of the model per step."""
+"""The decoding engine: a batch of sequences, one forward pass per step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding, wide
 from clearhead.errors import ClearheadError
-from clearhead.generation.filters import choose
+from clearhead.generation.filters import next_ids
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
@@ -22,29 +22,32 @@ from clearhead.tap import reserve, rows
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One new token: of which text, its id, and the natural logarithm of the model's own probability for it."""
+    """One new token."""
 
-    text: int
+    sequence: int  # index among the sequences given
     id: int
-    logprob: float
+    logprob: float  # natural log of the model's probability, before temperature and filters
 
 
 @dataclass(kw_only=True, eq=False)
 class Memory:
-    """What was read for one text, so that the next one is read only from where it differs: a conversation goes on."""
+    """The KV cache of one sequence, so that the next one is read only from where the two differ (a conversation)."""
 
-    ids: Sequence[int] = ()  # the state is of so many of them as it has places
+    ids: Sequence[int] = ()  # the state covers the first state.length of these
     state: State | None = None
 
 
 class Decoding:
-    """Texts of one batch, padded on the left, that grow by a step at a time until they are dropped.
+    """A batch of left-padded sequences, each growing by a token per step until it is dropped.
 
-    ids: the texts so far, none empty, none longer than the context. vocabulary: ids below it may be chosen, but for
-    those in ``gaps``. unseen: how many first tokens the repetition penalty leaves out of account. lookup: guess at
-    repetitions (one text only). memory: of a text that may begin alike, and what is read here (one text only).
-    numbers: those of the texts in records (``tap.reserve``).
-    Raises MemoryNeededError before anything is allocated, naming what is needed and what is free.
+    ids: the sequences so far, none empty or longer than the context length
+    vocabulary, gaps: ids below ``vocabulary`` can be picked, except those in ``gaps``
+    unseen: how many leading tokens the repetition penalty ignores
+    lookup: guess repetitions ahead (single sequence only)
+    memory: KV cache of an earlier sequence to reuse; holds this one's afterwards (single sequence only)
+    numbers: the sequences' text numbers in records (``tap.reserve``)
+
+    Raises MemoryNeededError, with bytes needed and bytes free, before allocating anything.
     """
 
     def __init__(
@@ -63,31 +66,31 @@ class Decoding:
         self._network, self._sampling, self._vocabulary = network, sampling, vocabulary
         self._device = network.device
         self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
-        longest = max(len(text) for text in ids)
+        longest = max(len(each) for each in ids)
         capacity = min(network.config.context, longest + sampling.max_tokens - 1)
         _check_memory(network, len(ids), longest, capacity)
-        self._texts = list(range(len(ids)))  # which text each row of the batch holds
+        self._sequences = list(range(len(ids)))  # which sequence each batch row holds
         self._numbers = reserve(len(ids)) if numbers is None else numbers
-        self._live = set(self._texts)
-        self._starts = [longest - len(text) for text in ids]  # cells of padding before each row's text
+        self._live = set(self._sequences)
+        self._starts = [longest - len(each) for each in ids]  # padding cells before each batch row's sequence
         self._state = network.state(len(ids), capacity)
         self._next_BT = torch.tensor(
-            [[0] * start + list(text) for start, text in zip(self._starts, ids, strict=True)], device=self._device
+            [[0] * start + list(each) for start, each in zip(self._starts, ids, strict=True)], device=self._device
         )
-        self._generators = [_generator(sampling.seed, text) for text in ids]
+        self._generators = [_generator(sampling.seed, each) for each in ids]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
-        # Guesses that reach across a border and fail would have turned the text for nothing.
+        # No guessing where there is a border: a failed guess beyond it would have rebuilt the KV cache for nothing.
         self._border = network.border
         lookup = lookup and network.rewinds and self._border is None
         self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
-        self._passed_BT = self._next_BT[:, :0]  # what the state is of, kept where there is a border
+        self._passed_BT = self._next_BT[:, :0]  # the ids in the state; kept only where there is a border
         self._guesses: list[int] = []
         self._aim()
         if memory is not None and self._lookup is not None:
             self._recall(memory, self._lookup)
 
     def _recall(self, memory: Memory, lookup: Lookup) -> None:
-        """Takes over what is known of the text's beginning; the last token is always read, for what follows it."""
+        """Reuses the KV cache of the shared beginning; the last token is read again for its logits."""
         if memory.state is not None:
             known = zip(memory.ids[: memory.state.length], lookup.ids[:-1], strict=False)
             same = next((place for place, (old, new) in enumerate(known) if old != new), None)
@@ -97,29 +100,29 @@ class Decoding:
             self._next_BT = self._next_BT[:, same:]
         memory.ids, memory.state = lookup.ids, self._state
 
-    def drop(self, text: int) -> None:
-        """The text is complete: no more tokens are drawn for it."""
-        self._live.discard(text)
+    def drop(self, sequence: int) -> None:
+        """Stops drawing tokens for a sequence that is complete."""
+        self._live.discard(sequence)
 
     @property
     def live(self) -> set[int]:
-        """Texts that still grow."""
+        """Sequences that are still growing."""
         return self._live
 
     def step(self) -> list[Drawn]:
-        """The next token of every text that grows; of a single text several, in their order, when guesses were right.
+        """The next token of every live sequence; a single sequence gets several, in order, if guesses were right.
 
-        Raises ClearheadError when the model gives numbers that are not finite.
+        Raises ClearheadError if the model's logits are not finite.
         """
         with torch.inference_mode(), evaluating(self._network):
             self._make_room()
             if self._lookup is not None:
                 return self._checked_step(self._lookup)
             logits_BV = self._pass(last=True)[:, -1]
-            return self._drawn(*self._choose(logits_BV))
+            return self._drawn(*self._pick(logits_BV))
 
     def _checked_step(self, lookup: Lookup) -> list[Drawn]:
-        """A pass over the last token and the guesses after it; the guesses count as far as the model agrees."""
+        """One pass over the last token and the guesses after it; guesses are kept as far as the model agrees."""
         before = self._state.length
         known = self._next_BT.shape[1]  # the prompt, or one token
         if self._guesses:
@@ -127,7 +130,7 @@ class Decoding:
         logits_BTV = self._pass(last=not self._guesses)[:, -1 - len(self._guesses) :]
         drawn: list[Drawn] = []
         for place, guess in enumerate([*self._guesses, None]):
-            drawn += self._drawn(*self._choose(logits_BTV[:, place]))
+            drawn += self._drawn(*self._pick(logits_BTV[:, place]))
             if drawn[-1].id != guess:
                 break
         right = len(drawn) - 1
@@ -138,29 +141,29 @@ class Decoding:
         return drawn
 
     def _pass(self, *, last: bool) -> Tensor:
-        """logits_BTV of the tokens not yet passed (of the last one only), in float32 or wider."""
+        """logits_BTV of the tokens that are not in the state yet (of the last one only), in float32 or wider."""
         if self._border is not None:
             self._cross(self._border)
         places_BT = None
         if self._starts_B is not None:
             cells_T = torch.arange(self._state.length, self._state.length + self._next_BT.shape[1], device=self._device)
             places_BT = (cells_T - self._starts_B[:, None]).clamp(min=0)
-        with rows([self._numbers[text] for text in self._texts]):
+        with rows([self._numbers[sequence] for sequence in self._sequences]):
             logits_BTV = self._network(
                 self._next_BT, mask=self._mask, places_BT=places_BT, state=self._state, last=last
             )
         return logits_BTV.to(wide(logits_BTV.dtype))
 
     def _cross(self, border: int) -> None:
-        """Passes all texts anew when one comes to the border: the state holds keys turned for shorter ones."""
+        """Recomputes every sequence when one crosses the border: the cached keys are rotated for shorter ones."""
         whole_BT = torch.cat((self._passed_BT, self._next_BT), dim=1)
         if any(self._state.length - start <= border < whole_BT.shape[1] - start for start in self._starts):
             self._state.rewind(0)
             self._next_BT = whole_BT
         self._passed_BT = whole_BT
 
-    def _choose(self, logits_BV: Tensor) -> tuple[list[int], list[float]]:
-        """Ids and log-probabilities of the batch; the ids are the next pass's input."""
+    def _pick(self, logits_BV: Tensor) -> tuple[list[int], list[float]]:
+        """Picks the next id of each batch row, with its log-probability; the ids are the next pass's input."""
         uniform_B = None
         if not self._sampling.greedy:
             draws = [torch.rand((), dtype=torch.float64, generator=generator) for generator in self._generators]
@@ -168,7 +171,7 @@ class Decoding:
         allowed_BV = logits_BV[:, : self._vocabulary]
         if len(self._gaps):
             allowed_BV = allowed_BV.index_fill(1, self._gaps, -torch.inf)
-        ids_B1 = choose(allowed_BV, self._sampling, seen_BV=self._seen_BV, uniform_B=uniform_B).unsqueeze(1)
+        ids_B1 = next_ids(allowed_BV, self._sampling, seen_BV=self._seen_BV, uniform_B=uniform_B).unsqueeze(1)
         if self._seen_BV is not None:
             self._seen_BV.scatter_(1, ids_B1, True)
         self._next_BT = ids_B1
@@ -177,32 +180,32 @@ class Decoding:
 
     def _drawn(self, ids: list[int], logprobs: list[float]) -> list[Drawn]:
         drawn = [
-            Drawn(text, token, logprob)
-            for text, token, logprob in zip(self._texts, ids, logprobs, strict=True)
-            if text in self._live
+            Drawn(sequence, token, logprob)
+            for sequence, token, logprob in zip(self._sequences, ids, logprobs, strict=True)
+            if sequence in self._live
         ]
         for token in drawn:
             if not math.isfinite(token.logprob):
                 raise ClearheadError(
                     f"model: a logit after {self._state.length} tokens is not finite; the weights are damaged, or too "
-                    "large for their dtype"
+                    "large for their dtype; try a wider one (--dtype float32)"
                 )
         return drawn
 
     def _make_room(self) -> None:
-        """Takes dropped texts out of the batch when half of it is idle or the state is full, and padding with them.
+        """Removes dropped sequences, and padding no longer needed, when half the batch is idle or the state is full.
 
-        Moving the state costs about a pass; so it is not done for every text that ends.
+        Moving the state costs about as much as a pass, so not every finished sequence is removed at once.
         """
         full = self._state.length + self._next_BT.shape[1] > self._state.capacity
-        idle = 2 * len(self._live) <= len(self._texts)
+        idle = 2 * len(self._live) <= len(self._sequences)
         if not (full or idle) or self._state.length == 0:
             return
-        left = [row for row, text in enumerate(self._texts) if text in self._live]
+        left = [row for row, sequence in enumerate(self._sequences) if sequence in self._live]
         first = min(self._starts[row] for row in left)
         rows_R = torch.tensor(left, device=self._device)
         self._state.keep(rows_R, first)
-        self._texts = [self._texts[row] for row in left]
+        self._sequences = [self._sequences[row] for row in left]
         self._starts = [self._starts[row] - first for row in left]
         self._generators = [self._generators[row] for row in left]
         self._next_BT = self._next_BT[rows_R]
@@ -211,31 +214,31 @@ class Decoding:
         self._aim()
 
     def _aim(self) -> None:
-        """Mask and starts of the present batch; without padding the model needs neither."""
+        """Sets mask and starts for the current batch; without padding the model needs neither."""
         self._starts_B = torch.tensor(self._starts, device=self._device) if any(self._starts) else None
         self._mask: Mask = FULL if self._starts_B is None else left_padding(self._starts_B)
 
     def _first_seen(self, ids: Sequence[Sequence[int]], unseen: int) -> Tensor:
         seen_BV = torch.zeros(len(ids), self._vocabulary, dtype=torch.bool, device=self._device)
-        for row, text in enumerate(ids):
-            seen_BV[row, torch.tensor(text[unseen:], dtype=torch.long, device=self._device)] = True
+        for row, each in enumerate(ids):
+            seen_BV[row, torch.tensor(each[unseen:], dtype=torch.long, device=self._device)] = True
         return seen_BV
 
 
 def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
-    """Random numbers of one text: from the seed and the text itself, so that neighbours do not matter.
+    """Random numbers for one sequence, seeded by the seed and its ids, so that the rest of the batch does not matter.
 
-    Different texts get unrelated numbers. (torch's own seeding reads 32 bits of a seed; a hash spreads all 64.)
+    torch's own seeding reads only 32 bits; a hash spreads all 64.
     """
     digest = hashlib.blake2b(repr((seed, *ids)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
 
 
-def _check_memory(network: Network, texts: int, longest: int, capacity: int) -> None:
-    need = network.state_bytes(texts, capacity) + network.pass_bytes(texts, longest)
+def _check_memory(network: Network, sequences: int, longest: int, capacity: int) -> None:
+    need = network.state_bytes(sequences, capacity) + network.pass_bytes(sequences, longest)
     check_free(
         need,
         network.device,
-        f"generating {texts} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
+        f"generating {sequences} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
         "ask for fewer tokens or fewer texts at once",
     )

@@ -1,4 +1,4 @@
-"""What a released model's generation_config.json asks for, as the settings of a generation here."""
+"""Default sampling settings, from a released model's generation_config.json."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 SETTINGS = tuple(field.name for field in fields(Sampling))
 FILE = "generation_config.json"
-CONFIG = "config.json"  # has the ends where that file does not name them
+CONFIG = "config.json"  # names the end tokens if generation_config.json does not
 
-# transformers samples among so many when do_sample is set and top_k is not.
+# transformers' top_k when do_sample is set and top_k is not.
 TOP_K = 50
 
-# Fields of Sampling by the name that transformers gives them; a value beside a name switches the filter off.
+# transformers' names for the fields of Sampling. OFF has the values that switch a filter off there.
 FIELDS = {
     "max_new_tokens": "max_tokens",
     "repetition_penalty": "repetition_penalty",
@@ -31,10 +31,10 @@ FIELDS = {
 }
 OFF = {"top_k": 0, "top_p": 1, "min_p": 0}
 
-# Of entries that are no field of Sampling, which checks its own.
+# Rules for entries that are not fields of Sampling, which checks its own.
 RULES = {"do_sample": "true or false", "max_length": "a whole number, at least 0"}
 
-# Entries that leave the text as it is: they are about speed, about what else is returned, or act in beam search alone.
+# Entries that do not change the text: they are about speed, about extra outputs, or only matter in beam search.
 HARMLESS = frozenset(
     {
         "_from_model_config", "assistant_confidence_threshold", "assistant_early_exit", "assistant_lookbehind",
@@ -49,16 +49,18 @@ HARMLESS = frozenset(
     }
 )  # fmt: skip
 
-# Entries that are not followed here, with the value at which they do nothing; None, False, 0 and nothing do as little.
+# Unsupported entries, with the value that has no effect. None, False, 0 and an empty value have none either.
 NOTHING = {"num_beams": 1, "typical_p": 1, "encoder_repetition_penalty": 1, "guidance_scale": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults:
-    """sampling: fields of Sampling that the model's folder sets.
+    """What a model's folder says about generating text.
 
-    ends: ids with which the model ends a text. unfollowed: entries that would change the text and are not followed.
-    endless: what is wrong with the ends that are named.
+    sampling: the fields of Sampling it sets
+    ends: ids that end a text
+    unfollowed: entries that would change the text but are not supported
+    endless: a warning if its eos_token_id can never end a text, else None
     """
 
     sampling: Mapping[str, Any]
@@ -67,11 +69,11 @@ class Defaults:
     endless: str | None = None
 
     def sampling_with(self, chosen: Mapping[str, Any]) -> Sampling:
-        """The folder's settings, and over them what was chosen."""
+        """The folder's settings, overridden by ``chosen``."""
         return Sampling(**{**self.sampling, **chosen})
 
     def notes(self, chosen: Mapping[str, Any]) -> list[str]:
-        """What a user must be told: settings that come from the folder, what has no effect, what is not followed."""
+        """Notes for the user: settings taken from the folder, options without effect, unsupported entries."""
         greedy = {**self.sampling, **chosen}.get("temperature") == 0
         used = {
             name: value for name, value in self.sampling.items() if name not in chosen and not (greedy and name in OFF)
@@ -82,19 +84,21 @@ class Defaults:
             told.append(f"from the model's {FILE}: {listed}")
         idle = [name for name in OFF if chosen.get(name) is not None]
         if idle and used.get("temperature") == 0:
-            told.append(f"{FILE} asks for greedy texts, in which {', '.join(idle)} has no effect; choose a temperature")
+            told.append(f"{FILE} asks for greedy decoding, where {', '.join(idle)} has no effect; set a temperature")
         if self.unfollowed:
             listed = ", ".join(f"{name} = {shown(value)}" for name, value in self.unfollowed.items())
-            told.append(f"{FILE} asks for {listed}, which is not followed: texts will differ from transformers'")
+            told.append(
+                f"{FILE} asks for {listed}, which is not supported: texts will differ from those of transformers"
+            )
         if self.endless is not None:
             told.append(self.endless)
         return told
 
 
 def resolved(model: LanguageModel, chosen: Mapping[str, Any]) -> Sampling:
-    """The settings chosen, laid over those of the model's folder; logs what comes from there.
+    """The settings of the model's folder, overridden by ``chosen``; logs what comes from the folder.
 
-    Raises OptionError for a name that is no setting, and for a value out of range.
+    Raises OptionError for an unknown setting or a value out of range.
     """
     for name in chosen:
         if name not in SETTINGS:
@@ -106,11 +110,11 @@ def resolved(model: LanguageModel, chosen: Mapping[str, Any]) -> Sampling:
 
 
 def defaults(model: LanguageModel) -> Defaults:
-    """The defaults of a folder: generation_config.json's entries, and for the ends config.json's, then the tokenizer's.
+    """The model's defaults from generation_config.json. End tokens fall back to config.json, then to the tokenizer.
 
-    As in transformers, do_sample false means greedy, and true samples at temperature 1 among 50 unless told otherwise;
-    where do_sample is not set, what the file does not name is Sampling's own. Raises FolderError for a value that
-    cannot be, naming the file.
+    As in transformers, do_sample false means greedy, and true means temperature 1 and top_k 50 unless the file says
+    otherwise. Without do_sample, Sampling's defaults fill in what the file leaves out. Raises FolderError, naming the
+    file, for an invalid value.
     """
     generation, ids, folder = model.metadata.generation, model.metadata.ids, model.folder
     tokenizer, context = model.tokenizer, model.config.context
@@ -118,7 +122,9 @@ def defaults(model: LanguageModel) -> Defaults:
     for name, rule in RULES.items():
         value = generation.get(name)
         if value is not None and not (_whole(value) if name == "max_length" else isinstance(value, bool)):
-            raise FolderError(f"{where}: {name} is {shown(value)}; it must be {rule}; copy it again, or mend the value")
+            raise FolderError(
+                f"{where}: {name} is {shown(value)}; it must be {rule}; download it again, or fix the value"
+            )
     values: dict[str, Any] = {
         ours: generation[name] for name, ours in FIELDS.items() if generation.get(name) is not None
     }
@@ -135,7 +141,7 @@ def defaults(model: LanguageModel) -> Defaults:
     try:
         Sampling(**values)
     except OptionError as error:
-        raise FolderError(f"{where}: {error}; copy it again, or mend the value") from None
+        raise FolderError(f"{where}: {error}; download it again, or fix the value") from None
     own = "eos_token_id" in generation
     named = (generation if own else ids).get("eos_token_id")
     file = where if own else CONFIG if folder is None else f"{folder / CONFIG}"
@@ -151,8 +157,8 @@ def defaults(model: LanguageModel) -> Defaults:
 
 
 def _followed(name: str, value: Any, context: int) -> bool:
-    """Whether the entry is read, or leaves the text as it is."""
-    if name == "max_length":  # of prompt and text together; the model's context ends a text here
+    """True when the entry is supported or has no effect on the text."""
+    if name == "max_length":  # of prompt and text together; here the context length is the limit
         return not value or value >= context
     return name in FIELDS or name in HARMLESS or not value or value == NOTHING.get(name)
 
@@ -166,18 +172,16 @@ def _ids(value: Any, file: str) -> frozenset[int]:
     listed: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     for token in listed:
         if not _whole(token):
-            raise FolderError(
-                f"{file}: eos_token_id holds {shown(token)}, which is not the id of a token; copy it again"
-            )
+            raise FolderError(f"{file}: eos_token_id holds {shown(token)}, which is not a token id; download it again")
     return frozenset(listed)
 
 
 def _endless(named: Any, ends: frozenset[int], vocabulary: int, file: str) -> str | None:
-    """What is told of ends that end nothing: transformers takes them too, and its texts do not end either."""
+    """A warning if no end token can ever occur, else None. transformers accepts such files too, and never stops."""
     if isinstance(named, list) and not named:
-        return f"{file}: eos_token_id is an empty list: no token ends a text"
+        return f"{file}: eos_token_id is an empty list, so no token ends a text"
     beyond = sorted(token for token in ends if token >= vocabulary)
     if not beyond:
         return None
     listed = shown(beyond[0] if len(beyond) == 1 else beyond)
-    return f"{file}: eos_token_id names {listed}, beyond the {vocabulary:,} tokens: no text ends with that"
+    return f"{file}: eos_token_id names {listed}, beyond the vocabulary of {vocabulary:,} tokens; it never ends a text"

@@ -1,4 +1,4 @@
-"""From logits to the next token: the filters of transformers' logits processors, written anew, and the draw."""
+"""From logits to the next token: the filters, with the same rules as transformers' logits processors, and the draw."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from torch import Tensor
 
 from clearhead.generation.sampling import Sampling
 
-# A nucleus is looked for among this many of the likeliest tokens first: of 50,257 numbers the 1,024 largest are found
-# in a tenth of the time that sorting all takes.
+# Top-p searches this many of the likeliest tokens first: finding the 1,024 largest of 50,257 numbers takes a tenth of
+# the time of sorting them all.
 NUCLEUS = 1024
 
 
-def choose(logits_BV: Tensor, sampling: Sampling, *, seen_BV: Tensor | None, uniform_B: Tensor | None) -> Tensor:
-    """ids_B of the next tokens: the likeliest (the first of equals) when greedy, else drawn by ``uniform_B``.
+def next_ids(logits_BV: Tensor, sampling: Sampling, *, seen_BV: Tensor | None, uniform_B: Tensor | None) -> Tensor:
+    """ids_B of the next tokens: the likeliest (the first among equals) when greedy, else drawn with ``uniform_B``.
 
-    logits_BV in float32 or float64. ``seen_BV`` marks the tokens that the repetition penalty is for. ``uniform_B``
-    are float64 numbers, at least 0 and below 1, one per text; greedy needs none.
+    logits_BV: float32 or float64
+    seen_BV: True for tokens the repetition penalty applies to
+    uniform_B: float64 in [0, 1), one number per batch row; not needed when greedy
     """
     if sampling.repetition_penalty != 1 and seen_BV is not None:
         logits_BV = penalised(logits_BV, seen_BV, sampling.repetition_penalty)
@@ -26,7 +27,7 @@ def choose(logits_BV: Tensor, sampling: Sampling, *, seen_BV: Tensor | None, uni
 
 
 def filtered(logits_BV: Tensor, sampling: Sampling) -> Tensor:
-    """The logits over the temperature, -inf where a filter takes the token out; at least one token is left."""
+    """Logits divided by the temperature, -inf where a filter removes the token; at least one token always remains."""
     if sampling.temperature != 1:
         logits_BV = logits_BV / sampling.temperature
     if sampling.top_k is not None:
@@ -39,21 +40,21 @@ def filtered(logits_BV: Tensor, sampling: Sampling) -> Tensor:
 
 
 def penalised(logits_BV: Tensor, seen_BV: Tensor, penalty: float) -> Tensor:
-    """Logits of seen tokens, over the penalty where positive, else times the penalty (Keskar et al. 2019, 4.1)."""
+    """Divides positive logits of seen tokens by the penalty, multiplies negative ones (Keskar et al. 2019, 4.1)."""
     less_BV = torch.where(logits_BV < 0, logits_BV * penalty, logits_BV / penalty)
     return torch.where(seen_BV, less_BV, logits_BV)
 
 
 def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
-    """The k largest logits of each text and all that equal the smallest of them (Fan et al. 2018, 5.4)."""
+    """Keeps the k largest logits of each batch row, ties with the smallest included (Fan et al. 2018, 5.4)."""
     least_B1 = logits_BV.topk(min(k, logits_BV.shape[-1])).values[:, -1:]
     return logits_BV.masked_fill(logits_BV < least_B1, -torch.inf)
 
 
 def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
-    """The fewest likeliest tokens that together have probability p, and all that equal the last of them.
+    """Keeps the fewest likeliest tokens whose probabilities add up to p, ties included (Holtzman et al. 2020, 3.1).
 
-    (Holtzman et al. 2020, 3.1.) Which of equals transformers keeps at the edge depends on its sort; here all stay.
+    Which ties transformers keeps depends on its sort; here all stay.
     """
     p_BV = logits_BV.softmax(dim=-1)
     share_B1 = p * p_BV.sum(dim=-1, keepdim=True, dtype=torch.float64)
@@ -67,17 +68,17 @@ def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
 
 
 def keep_min_p(logits_BV: Tensor, p: float) -> Tensor:
-    """Tokens whose probability is at least p times the largest (Nguyen et al. 2024, 3)."""
+    """Keeps tokens whose probability is at least p times the largest (Nguyen et al. 2024, 3)."""
     p_BV = logits_BV.softmax(dim=-1)
     return logits_BV.masked_fill(p_BV < p * p_BV.amax(dim=-1, keepdim=True), -torch.inf)
 
 
 def draw(p_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """ids_B where the running sum of the probabilities first exceeds ``uniform_B`` times the whole sum.
+    """ids_B where the cumulative probability first exceeds ``uniform_B`` times the total (inverse transform sampling).
 
-    One number per token instead of one per vocabulary entry (torch.multinomial: 40 times as long at 50,257). Summed
-    in float64; an id of probability 0 is never drawn.
+    It needs one random number per token; torch.multinomial needs one per vocabulary entry and takes 40 times as long
+    at 50,257. Sums are in float64; an id of probability 0 is never drawn.
     """
     sum_BV = p_BV.cumsum(dim=-1, dtype=torch.float64)
     ids_B1 = torch.searchsorted(sum_BV, uniform_B.unsqueeze(1) * sum_BV[:, -1:], right=True)
-    return ids_B1.squeeze(1).clamp(max=p_BV.shape[1] - 1)  # past the end only when the probabilities are not numbers
+    return ids_B1.squeeze(1).clamp(max=p_BV.shape[1] - 1)  # past the end only if the probabilities are NaN

@@ -1,25 +1,25 @@
-"""Guesses at the next tokens from an earlier place in the text (Saxena 2023, "Prompt Lookup Decoding").
+"""Prompt lookup decoding: guess the next tokens from an earlier place in the text (Saxena 2023).
 
-One pass checks several guesses, and a matrix that is read from memory once serves all of them. What the model would
-have chosen is chosen; only the number of passes changes.
+One pass checks several guesses, so the weights are read from memory once for all of them. The text is what it would be
+without guessing; only the number of passes changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Tokens that must agree with the earlier place. A model of little stories (stories260K) writes, per pass and greedily,
-# 1.38 tokens when one must agree, 1.42 with two, 1.36 with three; at temperature 0.8 it is 1.15, 1.10 and 1.06, but
-# with one, two passes of three carry guesses that are mostly wrong, and cost more than they save.
+# How many tokens must match the earlier place. Tokens per pass of stories260K, greedy: 1.38 with one matching token,
+# 1.42 with two, 1.36 with three. At temperature 0.8: 1.15, 1.10 and 1.06, but with one, two thirds of the passes carry
+# guesses that are mostly wrong and cost more than they save.
 AGREEING = 2
 
-# Guesses per pass. On the machine measured then (two cores, AVX-512; GPT-2's 124M shape, float32) a pass over 3 tokens
-# cost 1.15 passes over one, from 4 to 16 tokens 2 to 2.5. So two guesses, and many once a text runs in a circle.
+# Guesses per pass. On two cores with AVX-512 (GPT-2 124M's shape, float32) a pass over 3 tokens costs 1.15 times a pass
+# over one; 4 to 16 tokens cost 2 to 2.5 times. Hence two guesses, and many once the text repeats itself.
 FEW, MANY = 2, 15
 
 
 class Lookup:
-    """The tokens of one text, and where every pair of them went on last."""
+    """The tokens of one text, and where each pair of tokens last occurred."""
 
     def __init__(self, ids: Iterable[int]) -> None:
         self._ids: list[int] = []
@@ -33,7 +33,7 @@ class Lookup:
         return self._ids
 
     def extend(self, ids: Iterable[int]) -> None:
-        """Tokens that are now in the text."""
+        """Appends tokens to the text."""
         for token in ids:
             place = len(self._ids)
             if place >= AGREEING:
@@ -41,7 +41,7 @@ class Lookup:
             self._ids.append(token)
 
     def guesses(self, most: int) -> list[int]:
-        """What followed when the last two tokens stood there before, going round where the text ends; or nothing."""
+        """What followed the last two tokens at their last occurrence, wrapping around at the end of the text; or []."""
         start = self._after.get(tuple(self._ids[-AGREEING:]))
         if start is None:
             return []
@@ -50,6 +50,6 @@ class Lookup:
         return [self._ids[start + n % circle] for n in range(number)]
 
     def checked(self, guessed: int, right: int) -> None:
-        """How many of the last guesses were right."""
+        """Notes how many of the last guesses were right."""
         if guessed:
             self._right = self._right + 1 if right == guessed else 0

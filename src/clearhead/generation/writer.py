@@ -1,4 +1,4 @@
-"""The text of one completion as it comes: whole characters, and nothing that may yet become a stop string."""
+"""Streams the text of one completion: whole characters only, holding back what may turn into a stop string."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from clearhead.text import TextStream
 
 
 class Writer:
-    """Ids in, text out. The text ends before the stop string whose end comes first, however tokens cut it."""
+    """Ids in, text out. The text ends before whichever stop string completes first, however it is split into tokens."""
 
     def __init__(self, stream: TextStream, stops: Sequence[str] = ()) -> None:
         self._stream = stream
         self._stops = tuple(stops)
         self._held = ""
-        self.stopped = False  # a stop string was found; nothing comes after it
+        self.stopped = False  # a stop string was found; no text follows
 
     def push(self, token: int) -> str:
-        """The text that this id makes certain."""
+        """Adds an id; returns the text that is now certain."""
         return self._release(self._stream.push(token))
 
     def finish(self, *, cut: bool) -> str:
-        """What was held back, after the last id.
+        """The text held back so far; call it after the last id.
 
-        ``cut``: a limit ended the text, so a last character that lacks bytes is left out; otherwise the model ended
-        it there, and U+FFFD stands for what is not a character.
+        cut: True if a limit ended the text: an incomplete last character is left out. If the model itself ended it,
+            U+FFFD stands for the incomplete character.
         """
         rest = self._release(self._stream.finish().rstrip("\ufffd") if cut else self._stream.finish())
         rest, self._held = rest + self._held, ""
@@ -46,5 +46,5 @@ class Writer:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop`` without being all of it."""
+    """Length of the longest suffix of ``text`` that is a proper prefix of ``stop``."""
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

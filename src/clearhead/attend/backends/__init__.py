@@ -1,4 +1,4 @@
-"""The kernels behind the door. Each either runs a request or says why it refuses; the first that accepts is taken."""
+"""The kernels behind the door. Each runs a request or says why not; the first that accepts is used."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clearhead.attend.request import Request
 
 
 class Backend(Protocol):
-    """What a kernel module offers."""
+    """The interface of a kernel module."""
 
     NAME: str
 
     def refuses(self, request: Request) -> list[str]:
-        """Reasons why this kernel cannot run the request; empty when it can."""
+        """Why this kernel cannot run the request; empty if it can."""
         ...
 
     def run(self, request: Request) -> Tensor:

@@ -1,4 +1,4 @@
-"""FlexAttention on CUDA: the mask's and the score's own rules compiled into one kernel, without arrays."""
+"""FlexAttention on CUDA: compiles the rules of mask and score into one kernel, without a mask array."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clearhead.attend.request import Request
 
 NAME: str = "flex"
 
-# Rows in one block of the kernel; its block mask costs more than sdpa's array for fewer queries (a decoding step).
+# Query rows per block of the kernel. With fewer (a decoding step), its block mask costs more than sdpa's array.
 BLOCK_ROWS = 128
 
 
 def refuses(request: Request) -> list[str]:
-    """Reasons: not on CUDA, nothing that needs it, or an option FlexAttention does not have."""
+    """Refuses requests that are not on CUDA, that sdpa runs faster, or that FlexAttention does not support."""
     if request.q_BHQD.device.type != "cuda":
         return [f"it runs on CUDA; the tensors are on {request.q_BHQD.device.type}"]
     why: list[str] = []
@@ -41,9 +41,9 @@ def refuses(request: Request) -> list[str]:
 
 
 def run(request: Request) -> Tensor:
-    """o_BHQD by the compiled kernel: one function for each kind of request."""
+    """o_BHQD from the compiled kernel, one function per kind of request."""
     if torch.compiler.is_compiling():
-        return attention(request, flex_attention)  # a part of the graph that is being compiled
+        return attention(request, flex_attention)  # becomes part of the graph being compiled
     from torch._dynamo.exc import FailOnRecompileLimitHit
 
     try:
@@ -54,7 +54,7 @@ def run(request: Request) -> Tensor:
 
 
 def attention(request: Request, kernel: Callable[..., Any]) -> Tensor:
-    """o_BHQD by FlexAttention, given its compiled or eager form (the eager one is dense, for tests)."""
+    """o_BHQD from FlexAttention, compiled or eager (eager is dense, for tests)."""
     q_BHQD = request.q_BHQD
     Q, K = q_BHQD.shape[2], request.k_BGKD.shape[2]
     score, mask = request.score, request.mask.needed(Q, K)
@@ -91,8 +91,8 @@ def _block_mask(request: Request, mask: Mask) -> BlockMask:
     return create_block_mask(mask_mod, batch, heads, Q, K, device=request.q_BHQD.device)
 
 
-# A compiled function holds 8 graphs; what needs a ninth would run FlexAttention's dense form, of size heads x T x T,
-# with no more than a warning. So each kind of request has a function of its own, and one that is full is begun anew.
+# A compiled function holds 8 graphs. For a ninth, torch would only warn and run FlexAttention's dense form, of size
+# heads x T x T. So each kind of request gets a function of its own, which is recompiled when full.
 _KERNELS: dict[Hashable, Callable[..., Any]] = {}
 
 
@@ -104,7 +104,7 @@ def _kernel(request: Request) -> Callable[..., Any]:
 
 
 def _kind(request: Request) -> Hashable:
-    """What sets graphs apart, beside the sizes of the text, which a graph leaves open."""
+    """Everything a graph depends on, except sequence lengths, which are dynamic."""
     q_BHQD, k_BGKD, v_BGKD = given = request.q_BHQD, request.k_BGKD, request.v_BGKD
     score, (Q, K) = request.score, (q_BHQD.shape[2], k_BGKD.shape[2])
     return (
@@ -116,9 +116,9 @@ def _kind(request: Request) -> Hashable:
 
 
 def _compiled() -> Callable[..., Any]:
-    """FlexAttention compiled, with room for 8 graphs: the compiler counts them by code object, so this is a new one."""
+    """Compiles FlexAttention anew, with room for 8 graphs; torch counts per code object, so this makes a new one."""
     own = FunctionType(_flex.__code__.replace(co_name="flex"), _flex.__globals__)
-    # fullgraph: beyond the limit it raises; not dynamic=False: each text length would be a graph
+    # fullgraph raises at the limit; dynamic=False would make a graph for each sequence length
     return torch.compile(own, fullgraph=True)
 
 

@@ -1,4 +1,4 @@
-"""The definition, written out: weights in float32 or wider, some query rows at a time. Slow, exact, never refuses."""
+"""The definition, written out: float32 or wider, a block of query rows at a time. Slow, exact, never refuses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from clearhead.attend.request import Request, logits, weights
 
 NAME: str = "reference"
 
-# Weights that exist at once, of all heads and texts: 2**24 are 64 MB in float32. (With gradients all are kept.)
+# Weights in memory at once, over all heads and batch rows: 2**24 take 64 MB in float32. (Autograd keeps them all.)
 BLOCK = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Nothing: this is the rule the other kernels are held to."""
+    """Never refuses: the other kernels are tested against this one."""
     return []
 
 

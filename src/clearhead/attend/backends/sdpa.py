@@ -1,4 +1,4 @@
-"""PyTorch's scaled_dot_product_attention: flash kernels on CPU and CUDA, grouped heads without copies."""
+"""PyTorch's scaled_dot_product_attention: flash kernels on CPU and CUDA, grouped heads without copying."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from clearhead.attend.request import Request
 
 NAME: str = "sdpa"
 
-# The kernel takes a mask only as an array of numbers; 2**24 of them are 64 MB in float32.
+# The kernel takes a mask only as an array; 2**24 entries take 64 MB in float32.
 ARRAY_LIMIT = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Reasons: no soft caps, sinks on CPU only, and there values as wide as keys (others become a T x T product)."""
+    """Refuses soft caps, sinks outside the CPU, and on the CPU values not as wide as keys (which would go dense)."""
     why: list[str] = []
     score, device = request.score, request.q_BHQD.device.type
     if score.softcap is not None:
@@ -32,12 +32,12 @@ def refuses(request: Request) -> list[str]:
 
 
 def run(request: Request) -> Tensor:
-    """o_BHQD by the fused kernel; masks beyond plain causal are built for one block of queries at a time.
+    """o_BHQD from the fused kernel; masks other than plain causal are built one block of queries at a time.
 
-    Queries and keys are taken to be finite. A row whose scores are all NaN is NaN, save in one case: without an array
-    and with fewer keys than fill a vector (16 in float32 with AVX-512), PyTorch's kernel for processors finds the
-    largest score of a row by comparing, which passes over NaN, and gives zeros as for a row that sees nothing. The
-    row's log-sum-exp is 0 then, which others have too: nothing tells it from them. A map of it raises WatchError.
+    Assumes finite queries and keys. A row whose scores are all NaN comes out NaN, with one exception: without a mask
+    array and with fewer keys than fill a vector register (16 in float32 with AVX-512), PyTorch's CPU kernel finds the
+    row's maximum by comparisons, which skip NaN, and returns zeros as for a row that sees no key. The row's log-sum-exp
+    is then 0, which is a valid value, so this goes undetected here. Its attention map raises WatchError.
     """
     B, H, Q, _ = request.q_BHQD.shape
     K = request.k_BGKD.shape[2]
@@ -48,7 +48,7 @@ def run(request: Request) -> Tensor:
     per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") else 1) * K
     step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") else Q
     blocks = [slice(start, min(start + step, Q)) for start in range(0, Q, step)]
-    # Kept for the next layer: one block, or as many as the backward pass holds in any case.
+    # Cache for the next layer: a single block, or all of them if the backward pass keeps them anyway.
     if step == Q or request.q_BHQD.requires_grad:
         key = (NAME, step, request.q_BHQD.shape, K, request.q_BHQD.dtype, request.q_BHQD.device)
         arrays = request.mask.rendered(key, lambda: [_added(request, mask, rows) for rows in blocks])
@@ -64,10 +64,10 @@ def _block(request: Request, rows: slice, added_BHQK: Tensor, sees_BHQ1: Tensor 
 
 
 def _added(request: Request, mask: Mask, rows: slice) -> tuple[Tensor, Tensor | None]:
-    """What the kernel adds to its logits (0 where visible, else -inf), and which rows see a key.
+    """The additive mask (0 where visible, else -inf), and which rows see a key.
 
-    A row without keys is 0/0 in some kernels and in their gradients: here it sees all keys, and the second tensor
-    (None when there is no such row) zeroes it afterwards.
+    A row that sees no key is 0/0 in some kernels and in their gradients. Here such a row sees all keys, and the second
+    tensor (None if there is no such row) zeroes its output afterwards.
     """
     (B, H, Q, _), K = request.q_BHQD.shape, request.k_BGKD.shape[2]
     dtype, device = request.q_BHQD.dtype, request.q_BHQD.device
@@ -96,5 +96,5 @@ def _kernel(request: Request, q_BHQD: Tensor, added_BHQK: Tensor | None, causal:
 
 
 def _dense(t: Tensor) -> Tensor:
-    """The kernel itself, called without PyTorch's checks, takes it that a head's numbers lie side by side."""
+    """Contiguous along the last axis: the raw kernel, called without PyTorch's checks, assumes it."""
     return t if t.stride(-1) == 1 else t.contiguous()

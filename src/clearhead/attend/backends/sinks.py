@@ -1,4 +1,4 @@
-"""Attention sinks for kernels that have none: a sink only rescales a row, by what the row's log-sum-exp tells."""
+"""Attention sinks for kernels that lack them: a sink rescales each row by a factor of its log-sum-exp."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ aten = torch.ops.aten
 
 
 def sunk(o_BHQD: Tensor, lse_BHQ: Tensor, sinks_H: Tensor) -> Tensor:
-    """Outputs of a softmax without sinks -> with them: e^lse of the row's mass e^lse + e^sink is left."""
+    """Adds sinks to the output of a softmax without them: scales each row by e^lse / (e^lse + e^sink)."""
     kept_BHQ = torch.sigmoid(lse_BHQ - sinks_H.to(lse_BHQ.dtype).view(1, -1, 1))
     return (o_BHQD * kept_BHQ.unsqueeze(-1)).to(o_BHQD.dtype)
 
 
 class FlashWithSinks(torch.autograd.Function):
-    """PyTorch's flash kernel for processors, which gives the log-sum-exp but lets no gradient through it.
+    """PyTorch's CPU flash kernel, with sinks and their gradient; the kernel's log-sum-exp is not differentiable.
 
-    Its backward pass rebuilds each weight as exp(s - lse) and needs sum(g o) of each row (Dao 2023, "FlashAttention-2",
-    algorithm 2); given the sums and outputs that include the sink, it is right as it stands. The sink's own weight is
-    exp(sink - lse) and its value zero, so d sink = -exp(sink - lse) sum(g o) over texts and rows.
+    The kernel's backward pass rebuilds each weight as exp(s - lse) and needs sum(g o) of each row (Dao 2023,
+    "FlashAttention-2", algorithm 2); given an lse and outputs that include the sink, it needs no change. The sink has
+    weight exp(sink - lse) and value zero, so d sink = -exp(sink - lse) sum(g o), summed over batch and query rows.
     """
 
     @staticmethod
