@@ -75,25 +75,25 @@ class TestARun:
 
     def test_plain_lines_without_a_terminal(self, trained):
         _, done = trained
-        looks = re.findall(
+        evaluations = re.findall(
             r"^step (\d+): validation loss (\d\.\d{4}) nats a token, (\d\.\d{4}) bits a byte", done.err, re.M
         )
-        assert [int(step) for step, _, _ in looks] == [0, 10, 20]
+        assert [int(step) for step, _, _ in evaluations] == [0, 10, 20]
         assert "\x1b" not in done.err
         assert "\r" not in done.err
         assert done.err.count("   | ") >= 3  # a sample at each
 
     def test_the_last_line_is_the_kept_model_on_all_validation_text(self, trained):
         folder, done = trained
-        score = re.search(
+        evaluation = re.search(
             r"kept the model of step 20; on all 407 validation tokens: (\S+) nats a token, (\S+) bits a byte\n"
             r"loss curve: runs/text/loss\.svg",
             done.err,
         )
-        assert score is not None
+        assert evaluation is not None
         log = read_log(folder / "log.jsonl")[-1]
-        assert float(score[1]) == pytest.approx(log.valid_loss, abs=1e-4)
-        assert float(score[2]) == pytest.approx(log.bits_per_byte, abs=1e-4)
+        assert float(evaluation[1]) == pytest.approx(log.valid_loss, abs=1e-4)
+        assert float(evaluation[2]) == pytest.approx(log.bits_per_byte, abs=1e-4)
 
     def test_the_curve_shows_both_losses(self, trained):
         picture = ElementTree.parse(trained[0] / "loss.svg")

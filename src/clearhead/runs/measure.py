@@ -16,7 +16,7 @@ from clearhead.runs.material import Material, Say
 from clearhead.runs.resolve import complete
 from clearhead.text import Windows
 from clearhead.training import TrainConfig, check_memory
-from clearhead.training.budget import SHORTEST, choose, choose_threads, looks_measured
+from clearhead.training.budget import SHORTEST, choose_model, choose_threads, measured_evaluation_tokens
 from clearhead.training.config import window_of
 from clearhead.training.further import beginning, choose_further
 
@@ -52,7 +52,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
     def adapt(tried: ModelConfig) -> ModelConfig:
         return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
 
-    choice = choose(
+    choice = choose_model(
         minutes=train["minutes"],
         used=used,
         vocabulary=material.tokenizer.vocab_size,
@@ -114,7 +114,7 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
         precision = "bfloat16" if machine.bfloat16_pays() else "float32"
         train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
-        each, last = looks_measured(recipe.model, train, used=used + time.perf_counter() - began)
+        each, last = measured_evaluation_tokens(recipe.model, train, used=used + time.perf_counter() - began)
         train = replace(train, evaluation_tokens=each, final_tokens=last)
         say(f"chosen: {each:,} validation tokens are read {train.evaluations} times, at most {last:,} at the end")
     return train
