@@ -69,7 +69,8 @@ def main() -> None:
         missed += evaluation.loss > GOAL
         print(
             f"seed {seed}: peer {peers[-1]:.1f} s, loss {peer_loss:.4f}; clearhead {ours[-1]:.1f} s, loss "
-            f"{evaluation.loss:.4f} over {evaluation.tokens:,} characters ({'NOT reached' if evaluation.loss > GOAL else 'reached'})",
+            f"{evaluation.loss:.4f} over {evaluation.tokens:,} characters "
+            f"({'NOT reached' if evaluation.loss > GOAL else 'reached'})",
             flush=True,
         )
     if missed:

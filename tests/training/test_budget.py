@@ -86,7 +86,7 @@ def test_time_that_was_used_is_not_there_any_more(monkeypatch):
     assert replace(late.train, minutes=3) == fresh.train
     with pytest.raises(
         OptionError,
-        match="minutes 1: reading the text and measuring this machine took 60 seconds, before the first step",
+        match=r"minutes 1: reading .* took 60 seconds, before the first step",
     ):
         chosen(1, used=60.0)
 

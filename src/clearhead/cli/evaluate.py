@@ -51,7 +51,7 @@ def evaluate(
     evaluation = training.evaluate(loaded.network, tokens, window=window, stride=stride)
     if not math.isfinite(evaluation.loss):
         raise ClearheadError(
-            f"the loss is {evaluation.loss}: a number on the way left the range of the model's dtype; compute in a wider "
+            f"the loss is {evaluation.loss}: a number left the range of the model's dtype; compute in a wider "
             "one (--dtype float32)"
         )
     if as_json:

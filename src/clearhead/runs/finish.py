@@ -1,4 +1,4 @@
-"""The end of a run: the kept model measured once more, and the curve of its loss."""
+"""The end of a run: the final evaluation of the saved model, and the loss curve."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from clearhead.training import Evaluated, Evaluation, Report, evaluate, read_log
 class Run:
     """A finished run.
 
-    model: the one that was kept, of the lowest validation loss, in float32
-    reports: the whole of log.jsonl, all sessions together
-    evaluation: of the model on the validation text, or on as much of it as ``train.final_tokens`` says
+    model: the one with the lowest validation loss, in float32
+    reports: the whole of log.jsonl, over all sessions
+    evaluation: of that model on the validation text, or on its first ``train.final_tokens`` tokens
     """
 
     folder: Path
@@ -41,12 +41,12 @@ class Run:
 
     @property
     def best(self) -> Evaluated:
-        """The evaluation at which the model was kept."""
+        """The evaluation with the lowest validation loss, at which the model was saved."""
         return min((each for each in self.reports if isinstance(each, Evaluated)), key=lambda each: each.valid_loss)
 
 
 def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
-    """Loads what was kept, measures it, and draws the curve if matplotlib is there."""
+    """Loads the saved model, evaluates it, and plots the loss curve if matplotlib is installed."""
     config = recipe.train
     read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
     model = hub.load(folder, device=machine.device(), dtype="float32", text=True)

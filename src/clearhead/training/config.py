@@ -113,7 +113,7 @@ def window_of(config: TrainConfig, model: ModelConfig) -> int:
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """The learning-rate schedule: a fraction of the peak at ``progress`` from 0 to 1 (Haegele et al. 2024, trapezoid)."""
+    """The learning-rate schedule, a trapezoid (Haegele et al. 2024): fraction of the peak at ``progress``, 0 to 1."""
     # Warmup starts at a hundredth of the peak: a step at rate 0 would be wasted.
     rise = max(0.01, progress / config.warmup) if config.warmup else 1.0
     fall = (1.0 - progress) / config.decay if config.decay else 1.0

@@ -56,7 +56,7 @@ class Optimizer:
             )
 
     def step(self, rate: float) -> None:
-        """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, and clears the gradient."""
+        """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, clears the gradient."""
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for group in self.adamw.param_groups:
