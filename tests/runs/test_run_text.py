@@ -50,7 +50,7 @@ class TestText:
         with pytest.raises(FolderError, match="run: the text or the tokenizer has changed since the run began"):
             prepare(known, texts / "run", quiet)
         (texts / "a.txt").unlink()
-        with pytest.raises(TextError, match=r"no such file.*resume from the folder where the run began"):
+        with pytest.raises(TextError, match=r"no such file.*resume from the directory where the run began"):
             prepare(known, texts / "run", quiet)
 
     def test_the_tokenizer_of_the_folder_is_the_runs(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
@@ -86,7 +86,7 @@ class TestText:
             (TextConfig(), "no text: name a file"),
             (config("a.txt", corpus="world-en"), "text 'a.txt' and corpus 'world-en' were both given"),
             (TextConfig(corpus="world"), "no corpus 'world'; did you mean 'world-"),
-            (config("a.txt", megabytes=2.0), "megabytes 2: is the size of a built-in corpus"),
+            (config("a.txt", megabytes=2.0), "megabytes 2: sets the size of a built-in corpus"),
             (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
             (config("a.txt", vocabulary=300), "vocabulary 300: applies to tokenizer 'bpe'; 'bytes' has its own size"),
         ],

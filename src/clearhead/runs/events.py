@@ -23,7 +23,7 @@ class Events:
 
     @contextmanager
     def steps(self) -> Generator[Callable[[], bool]]:
-        """Entered around the steps. The run calls the yielded function after each one; True saves the state and stops."""
+        """Entered around the steps. The yielded function is called after each; True saves the state and stops."""
         with interruptible(signal.SIGINT) as stop:
             yield stop
 

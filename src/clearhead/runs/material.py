@@ -132,9 +132,7 @@ def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileS
     except TextError as fault:
         if config.fingerprint is None:
             raise
-        raise TextError(
-            f"{fault}; resume from the directory where the run began, since its file names are relative"
-        ) from None
+        raise TextError(f"{fault}; resume from the directory where the run began") from None
     for source in found:
         if source.path == kept:
             source.name = "standard input"

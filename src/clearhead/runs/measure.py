@@ -96,7 +96,7 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
 
 
 def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
-    """The recipe's training config with threads, precision and (by minutes) evaluation sizes chosen for this machine."""
+    """The recipe's training config, with threads, precision and (by minutes) evaluation sizes filled in."""
     train = recipe.train
     began = time.perf_counter()
     if train.threads is None:

@@ -99,7 +99,7 @@ class TrainConfig:
                 raise ConfigError(f"train: {name} is {value}; it must be a fraction, from 0 to 1")
         if self.warmup + self.decay > 1:
             raise ConfigError(
-                f"train: warmup {self.warmup} and decay {self.decay} add up to more than the run; at most 1"
+                f"train: warmup {self.warmup} and decay {self.decay} add up to more than 1, the whole run"
             )
 
 
