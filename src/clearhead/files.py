@@ -30,8 +30,8 @@ def replacing(path: Path) -> Generator[BinaryIO]:
     """Yields a file that replaces ``path`` if the block succeeds and vanishes if it fails.
 
     It is written under a temporary name in the same folder, flushed to disk and renamed. A link at ``path`` is
-    replaced; its target stays. Removes what earlier, killed writes of ``path`` left behind. Raises WriteError if the file cannot
-    be written (full disk, file-size limit, missing permission).
+    replaced; its target stays. Removes what earlier, killed writes of ``path`` left behind. Raises WriteError if the
+    file cannot be written (full disk, file-size limit, missing permission).
     """
     replaced = False
     try:
