@@ -76,7 +76,7 @@ class LanguageModel:
             ids_BT = self.ids(ids_BT)
         if not isinstance(ids_BT, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(
-                f"model: {shown(ids_BT)} was given; it takes one text or a tensor ids_BT. For texts of different lengths "
+                f"model: {shown(ids_BT)} was given; it takes one text or a tensor ids_BT. For several texts "
                 "take [model.logits(text) for text in texts]"
             )
         return self.network(ids_BT, **options)
