@@ -24,8 +24,8 @@ from clearhead import runs
 from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, fit, score_of
-from clearhead.training.budget import choose
+from clearhead.training import Hooks, evaluate, fit
+from clearhead.training.budget import choose_model
 from measure import DATA, NanoGPT, need
 
 BATCHES = (8, 16, 32)
@@ -47,7 +47,7 @@ def main() -> None:
         valid_bytes = material.valid.text_bytes(1)
 
         began = time.perf_counter()
-        choice = choose(
+        choice = choose_model(
             minutes=chosen.minutes,
             used=0.0,
             vocabulary=material.tokenizer.vocab_size,
@@ -70,7 +70,7 @@ def main() -> None:
         )  # fmt: skip
         took = time.perf_counter() - began
         model.load_state_dict(kept)
-        ours = score_of(model, material.valid).bits_per_byte
+        ours = evaluate(model, material.valid).bits_per_byte
     tokens = outcome.progress.step * choice.train.batch * choice.model.context
     print(
         f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps, "

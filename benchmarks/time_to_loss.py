@@ -22,7 +22,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.machine import cores
 from clearhead.model import Network, build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, fit, score_of
+from clearhead.training import Hooks, evaluate, fit
 from measure import SHAKESPEARE, NanoGPT, need, ratios, seconds, spread
 
 GOAL = 1.8857
@@ -65,11 +65,12 @@ def main() -> None:
         for times, run in turns if seed % 2 == 0 else reversed(turns):
             times.append(seconds(run))
         peer_loss = peer.nats(valid) / (len(valid) - 1)
-        score = score_of(model, material.valid)
-        missed += score.loss > GOAL
+        evaluation = evaluate(model, material.valid)
+        missed += evaluation.loss > GOAL
         print(
             f"seed {seed}: peer {peers[-1]:.1f} s, loss {peer_loss:.4f}; clearhead {ours[-1]:.1f} s, loss "
-            f"{score.loss:.4f} over {score.tokens:,} characters ({'NOT reached' if score.loss > GOAL else 'reached'})",
+            f"{evaluation.loss:.4f} over {evaluation.tokens:,} characters "
+            f"({'NOT reached' if evaluation.loss > GOAL else 'reached'})",
             flush=True,
         )
     if missed:

@@ -301,7 +301,7 @@ class TestUpdating:
     def test_a_hard_link(self, tmp_path: Path) -> None:
         (tmp_path / "other").write_text("other")
         (tmp_path / "a").hardlink_to(tmp_path / "other")
-        with pytest.raises(FolderError, match="a: is a hard link, and what is written to it would change another file"):
+        with pytest.raises(FolderError, match="a: is a hard link, so writing to it would change another file"):
             updating(tmp_path / "a")
 
 

@@ -22,7 +22,7 @@ from clearhead.model import ModelConfig, build, register, skeleton
 from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
 from clearhead.text import Tokenizer, Tokens, tokenize
-from clearhead.training import Hooks, OptimizerConfig, TrainConfig, fit, load_state, score_of
+from clearhead.training import Hooks, OptimizerConfig, TrainConfig, evaluate, fit, load_state
 from clearhead.watching import watch
 from toy_recurrent import Toy, ToyConfig
 
@@ -153,7 +153,7 @@ class TestTraining:
             nats += sum(
                 math.log(np.exp(row).sum()) - row[target] for row, target in zip(logits[:-1], ids[1:], strict=True)
             )
-        found = score_of(model, stream(*texts))
+        found = evaluate(model, stream(*texts))
         assert found.nats == pytest.approx(nats, rel=1e-9)
         assert found.tokens == 15
 

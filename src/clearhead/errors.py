@@ -1,4 +1,4 @@
-"""One tree of errors. Each message says where, what happened with which values, the rule, and the way out."""
+"""All errors. Each message says where, what happened with which values, the rule, and the way out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 
 class ClearheadError(Exception):
-    """Base of every error this package raises on purpose; the command prints it without a traceback."""
+    """Base of all errors this package raises on purpose. The command line prints them without a traceback."""
 
     exit_code = 1
 
 
 class OptionError(ClearheadError):
-    """A value the caller chose is not allowed: unknown name, number out of range, options that exclude each other."""
+    """A bad value from the caller: an unknown name, a number out of range, options that exclude each other."""
 
     exit_code = 2
 
@@ -23,35 +23,35 @@ class ConfigError(OptionError):
 
 
 class RequestError(ClearheadError):
-    """An attention request whose shapes, dtypes, devices or masks do not fit together."""
+    """The shapes, dtypes, devices or masks of a request do not fit together."""
 
 
 class TextError(ClearheadError):
-    """Text that is missing, empty, binary, in another encoding, too short, or outside the tokenizer's characters."""
+    """Text is missing, empty, binary, wrongly encoded, too short, or has characters the tokenizer lacks."""
 
 
 class GrammarError(ClearheadError):
-    """A data file of a built-in world breaks its notation, or names something that is nowhere written."""
+    """A data file of a built-in world breaks its notation, or names something undefined."""
 
 
 class FolderError(ClearheadError):
-    """A run or checkpoint folder that exists already, is missing, truncated or altered."""
+    """A run or checkpoint folder exists already, or is missing, truncated or altered."""
 
 
 class WriteError(FolderError):
-    """A file cannot be written: the disk is full, or the place is not for this user."""
+    """A file cannot be written: the disk is full, or permission is missing."""
 
 
 class MemoryNeededError(ClearheadError):
-    """More memory would be needed than there is; raised before it is allocated."""
+    """Not enough memory is free. Raised before allocating."""
 
 
 class TrainingError(ClearheadError):
-    """Training cannot go on: the loss is not finite, or the state does not fit the run."""
+    """Training cannot continue: the loss is not finite, or the state does not fit the run."""
 
 
 class WatchError(ClearheadError):
-    """Watching was asked of something that cannot be watched, or a record was asked for what it does not hold."""
+    """Something cannot be watched, or a record does not hold what was requested."""
 
 
 class MissingExtraError(ClearheadError):
@@ -59,7 +59,7 @@ class MissingExtraError(ClearheadError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A clause for an error message: ``"; did you mean 'layers'?"``, or the whole list when nothing is near."""
+    """A clause for an error message: ``"; did you mean 'layers'?"``, or all names if none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     if close:
@@ -73,6 +73,6 @@ def many(number: float, noun: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value for an error message, as Python writes it; of a long one the beginning and its kind."""
+    """A value's repr for an error message; if long, its start and its type."""
     whole = repr(value)
     return whole if len(whole) <= 100 else f"{whole[:100]}... ({type(value).__name__})"

@@ -1,6 +1,6 @@
-"""Files: written so that a crash or a full disk leaves the last whole one, never through a link, and read up to a size.
+"""Safe file access: atomic writes, never through links, and bounded reads.
 
-A folder may come from somebody else. Under the name of a file there may stand a link, a pipe or a device.
+A folder may come from someone else, and what looks like a file may be a link, a pipe or a device.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from typing import BinaryIO
 
 from clearhead.errors import FolderError, WriteError
 
-POINTER = b"version https://git-lfs"  # how the text begins that a clone without Git LFS has in place of a file
+POINTER = b"version https://git-lfs"  # start of the pointer that a clone without Git LFS holds instead of a file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
-    """A file that takes the place of ``path`` when the block ends well, and leaves nothing when it does not.
+    """Yields a file that replaces ``path`` if the block succeeds and vanishes if it fails.
 
-    It is written under a temporary name in the same folder, flushed to the disk and renamed; a link at ``path`` is
-    replaced, and what it leads to stays. What an earlier process left that was killed at this is removed. Raises
-    WriteError when it cannot be written (a full disk, a file-size limit, a folder without leave to write).
+    It is written under a temporary name in the same folder, flushed to disk and renamed. A link at ``path`` is
+    replaced; its target stays. Removes what earlier, killed writes of ``path`` left behind. Raises WriteError if the
+    file cannot be written (full disk, file-size limit, missing permission).
     """
     replaced = False
     try:
-        with suppress(FileExistsError):  # if it is no folder, opening says so
+        with suppress(FileExistsError):  # if it is not a folder, opening the file fails
             path.parent.mkdir(parents=True)
         remove_leftovers(path.parent, path.name)
         with _temporary_file(path) as (temporary, file):
             yield file
             file.flush()
-            # By name, not by handle: a library that was given the name may have put another file in its place.
+            # By name, not by handle: a library given the name may have replaced the file.
             temporary.chmod(os.fstat(file.fileno()).st_mode)
             flush(temporary)
             temporary.replace(path)
@@ -55,16 +55,16 @@ def replacing(path: Path) -> Generator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """UTF-8 text in place of ``path``; raises as ``replacing`` does."""
+    """Atomically writes UTF-8 text to ``path``; raises as ``replacing`` does."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Generator[Path]:
-    """A folder that takes the place of ``path``, which is missing or empty, when the block ends well.
+    """Yields a folder that replaces ``path``, which must be missing or empty, if the block succeeds.
 
-    As with ``replacing``, nothing is left otherwise, and what a killed process left is removed. Raises OSError.
+    Like ``replacing``, leaves nothing on failure and removes what killed processes left. Raises OSError.
     """
     remove_leftovers(path.parent, path.name, folders=True)
     while True:
@@ -80,13 +80,13 @@ def replacing_folder(path: Path) -> Generator[Path]:
         flush(path.parent)
     finally:
         os.close(handle)
-        shutil.rmtree(temporary, ignore_errors=True)  # renamed, unless it failed
+        shutil.rmtree(temporary, ignore_errors=True)  # already renamed on success
 
 
 def updating(path: Path) -> BufferedRandom:
-    """Opens a file that is written in place, made when it is missing; only if its bytes have no other name.
+    """Opens a file for writing in place, creating it if missing.
 
-    Raises FolderError for a link, a hard link or no file at all, OSError when it cannot be opened.
+    Raises FolderError for a link, a hard link or anything but a file, OSError if it cannot be opened.
     """
     with suppress(FileNotFoundError):
         _check_kind(path, path.lstat().st_mode)
@@ -96,7 +96,7 @@ def updating(path: Path) -> BufferedRandom:
         _check_kind(path, found.st_mode)
         if found.st_nlink > 1:
             raise FolderError(
-                f"{path}: is a hard link, and what is written to it would change another file; put a copy in its place"
+                f"{path}: is a hard link, so writing to it would change another file; replace it with a copy"
             )
         return os.fdopen(handle, "r+b")
     except BaseException:
@@ -106,28 +106,28 @@ def updating(path: Path) -> BufferedRandom:
 
 @contextmanager
 def reading(path: Path) -> Generator[BufferedReader]:
-    """An open file, through links too. Opening a pipe would wait for somebody who writes, and a device may never end.
+    """Opens a file for reading, following links. (Opening a pipe could block, and a device may never end.)
 
-    Raises FolderError for what stands under a file's name and is none: a folder, a pipe, a socket, a device, a pointer
-    of Git LFS. Raises OSError when it is missing or may not be read.
+    Raises FolderError for a folder, pipe, socket, device or Git LFS pointer, OSError if the file is missing or
+    unreadable.
     """
-    _check_kind(path, path.stat().st_mode)  # first: to some devices, being opened means something
+    _check_kind(path, path.stat().st_mode)  # before opening, which has side effects on some devices
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
         _check_kind(path, os.fstat(file.fileno()).st_mode)
         if file.peek(len(POINTER)).startswith(POINTER):
             raise FolderError(
-                f"{path}: is a pointer that Git LFS left in place of the file; run `git lfs pull` in {path.parent}, or "
-                "copy the file from where it came"
+                f"{path}: is a Git LFS pointer, not the file itself; run `git lfs pull` in {path.parent}, or "
+                "copy the file from the original"
             )
         yield file
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """The bytes of a file. Raises FolderError when it has more than ``most``; else as ``reading``."""
+    """The bytes of a file. Raises FolderError if it has more than ``most``, and otherwise as ``reading``."""
     with reading(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > most else file.read(size + 1)
-        if len(content) > size:  # it grows, or tells no size, as those of /proc
+        if len(content) > size:  # it is growing, or reports no size, as in /proc
             content += file.read(most + 1 - len(content))
     if (size := max(size, len(content))) > most:
         raise FolderError(f"{path}: altered: it has {size:,} bytes; at most {most:,} are read")
@@ -135,15 +135,15 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def refuse_link(folder: Path) -> None:
-    """Raises FolderError for a subfolder that is a link: what is written into it would lie elsewhere."""
+    """Raises FolderError if the folder is a link, since files written into it would end up elsewhere."""
     if folder.is_symlink():
         raise FolderError(f"{folder}: is a link, and should be a folder; move there what it leads to")
 
 
 def leftovers(folder: Path, name: str | None = None, *, folders: bool = False) -> list[Path]:
-    """The temporary files (or folders) in a folder: all, or those of one name.
+    """The temporary files (or folders) in a folder: all, or those for one name.
 
-    A process that still writes one holds a lock on it, and ``remove_leftovers`` leaves it.
+    Some may still be in use: their process holds a lock, and ``remove_leftovers`` skips them.
     """
     stem = r"\..*" if name is None else re.escape(_stem(name))
     wanted = stat.S_ISDIR if folders else stat.S_ISREG
@@ -152,12 +152,12 @@ def leftovers(folder: Path, name: str | None = None, *, folders: bool = False) -
 
 
 def remove_leftovers(folder: Path, name: str | None = None, *, folders: bool = False) -> None:
-    """Removes the temporary files (or folders) that killed processes left: all in ``folder``, or those of one name."""
+    """Removes temporary files (or folders) of killed processes: all in ``folder``, or those for one name."""
     found: list[Path] = []
-    with suppress(OSError):  # a folder that may be written and not listed
+    with suppress(OSError):  # a folder may be writable but not listable
         found = leftovers(folder, name, folders=folders)
     for path in found:
-        with suppress(OSError):  # it is being written, or another's: in nobody's way
+        with suppress(OSError):  # still in use, or not ours: harmless
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,7 +167,7 @@ def remove_leftovers(folder: Path, name: str | None = None, *, folders: bool = F
 
 
 def flush(path: Path) -> None:
-    """Forces a file's bytes, or a folder's entries, to the disk."""
+    """Flushes a file's bytes, or a folder's entries, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -182,17 +182,17 @@ def _check_kind(path: Path, mode: int) -> None:
 
 
 def _stem(name: str) -> str:
-    return f".{name[:50]}"  # cut off: with what is added, a long one would be too long for the file system
+    return f".{name[:50]}"  # cut, so that the suffix does not make it too long for the file system
 
 
 def _temporary_name(path: Path) -> Path:
-    # random: processes of two machines, or of two containers, may have the same number
+    # random, since two machines or containers can have the same process id
     return path.with_name(f"{_stem(path.name)}.{secrets.token_hex(8)}.tmp")
 
 
 @contextmanager
 def _temporary_file(path: Path) -> Generator[tuple[Path, BinaryIO]]:
-    """A file under a temporary name, locked while the block runs, and removed unless it was renamed."""
+    """A file under a temporary name, locked during the block and removed afterwards unless renamed."""
     while True:
         temporary = _temporary_name(path)
         try:
@@ -201,12 +201,12 @@ def _temporary_file(path: Path) -> Generator[tuple[Path, BinaryIO]]:
                     yield temporary, file
                     return
         finally:
-            with suppress(OSError):  # never made, or renamed
+            with suppress(OSError):  # never created, or renamed
                 temporary.unlink()
 
 
 def _locked(handle: int) -> bool:
-    """Locks what was just made. False when somebody who tidied up came between and removed it."""
-    with suppress(OSError):  # some network file systems have no locks, and nothing is tidied up there
+    """Locks a new file. False if a cleanup removed it in between."""
+    with suppress(OSError):  # some network file systems have no locks, and no cleanup
         fcntl.flock(handle, fcntl.LOCK_EX)
     return os.fstat(handle).st_nlink > 0

@@ -1,4 +1,4 @@
-"""A language model: a network, the tokenizer that speaks to it, and the metadata that stood beside both."""
+"""A language model: a network, its tokenizer, and the metadata from their folder."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from clearhead.text import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a folder says beside the numbers, to be written again with them.
+    """What a model folder holds besides weights and tokenizer, kept for saving it again.
 
-    family: whose layout the folder has; None for a model made here, which takes the first that fits
-    ids: the entries of config.json that name special tokens
-    idle: entries of config.json that change no number
-    generation: the content of generation_config.json
+    family: the model family of the folder's layout; None for a new model, which uses the first that fits
+    ids: entries of config.json that name special tokens
+    idle: entries of config.json that do not affect the model
+    generation: content of generation_config.json
     pooling: how hidden states become sentence vectors
-    unpooled: why the folder's own way to sentence vectors cannot be followed here
-    prompts: the content of config_sentence_transformers.json
+    unpooled: why the folder's own pooling is not supported
+    prompts: content of config_sentence_transformers.json
     """
 
     family: str | None = None
@@ -40,12 +40,12 @@ class Metadata:
 
 
 class LanguageModel:
-    """What every room above the network takes: ``clearhead.load`` makes one of a folder.
+    """A network with its tokenizer; what ``clearhead.load`` returns and most functions take.
 
     network: ids -> logits
-    metadata: what the folder says beside the numbers
-    folder: where it came from; None for a model that was not saved yet
-    name: what ``load`` was given, the folder or a name on the hub
+    metadata: from the folder
+    folder: where it was loaded from; None if never saved
+    name: the folder or hub name given to ``load``
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LanguageModel:
         return f"LanguageModel({named}{self.config.parameters():,} weights)"
 
     def __call__(self, ids_BT: Tensor | str, **options: Any) -> Tensor:
-        """logits_BTV of ids, or logits_1TV of a text; ``options`` are those of the network's ``forward``.
+        """logits_BTV of ids, or logits_1TV of a text. ``options`` go to the network's ``forward``.
 
         Raises OptionError for anything else.
         """
@@ -76,8 +76,8 @@ class LanguageModel:
             ids_BT = self.ids(ids_BT)
         if not isinstance(ids_BT, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(
-                f"model: {shown(ids_BT)} was given; it takes one text or a tensor ids_BT. Texts of different lengths "
-                "fit no common tensor: take [model.logits(text) for text in texts]"
+                f"model: {shown(ids_BT)} was given; it takes one text or a tensor ids_BT. For several texts "
+                "take [model.logits(text) for text in texts]"
             )
         return self.network(ids_BT, **options)
 
@@ -88,39 +88,39 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.network.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The weights' dtype."""
+        """Dtype of the weights."""
         return self.network.dtype
 
     @property
     def has_tokenizer(self) -> bool:
-        """False for a folder of weights alone, which takes ids and gives logits."""
+        """False if the folder has only weights, so that the model takes ids but no text."""
         return self._tokenizer is not None
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Raises TextError when the folder has none."""
+        """The tokenizer. Raises TextError if there is none."""
         if self._tokenizer is None:
             raise no_tokenizer(self.name or "this model")
         return self._tokenizer
 
     def sites(self) -> dict[Site, int]:
-        """Every site with its number of query heads, 0 where it has none; so ``watch`` takes this object."""
+        """Every site with its number of query heads, or 0. Lets ``watch`` take this object."""
         return self.network.sites()
 
     def state(self, batch: int, capacity: int) -> State:
-        """What the network keeps while it writes; see ``Network.state``."""
+        """A new generation state; see ``Network.state``."""
         return self.network.state(batch, capacity)
 
     def encode(self, text: str, what: str = "the text") -> list[int]:
-        """The ids of a text with what the tokenizer puts around it, as in training.
+        """The ids of a text, with the tokenizer's special tokens around it, as in training.
 
-        An empty text around which nothing stands is the token with the role bos, as in transformers. Raises TextError,
-        which calls the text ``what``, as ``check`` does and for a character that the tokenizer does not have.
+        An empty text without special tokens becomes the bos token, as in transformers. Raises TextError, naming the
+        text ``what``, as ``check`` does and for characters the tokenizer lacks.
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OptionError(f"{what}: {shown(text)} was given; it must be one text, a str")
@@ -132,10 +132,10 @@ class LanguageModel:
         return ids
 
     def check(self, ids: Sequence[int], what: str = "the text") -> None:
-        """Raises TextError for ids that the network cannot read: none, too many for its context, or unknown to it."""
+        """Raises TextError if there are no ids, more than the context length, or ids outside the vocabulary."""
         context, vocabulary = self.config.context, self.config.vocabulary
         if not ids:
-            raise TextError(f"{what} is empty, and nothing stands around a text of this model to start from; give some")
+            raise TextError(f"{what} is empty, and this model adds no special token to start from; give some")
         if len(ids) > context:
             counted = "" if self._tokenizer is None else self._tokenizer.counted
             raise TextError(
@@ -156,12 +156,12 @@ class LanguageModel:
         return torch.tensor([self.encode(text)], device=self.device)
 
     def logits(self, text: str) -> Tensor:
-        """logits_TV of a text, without gradients and without dropout; row t is read after token t."""
+        """logits_TV of a text, without gradients or dropout. Row t predicts the token after token t."""
         with torch.no_grad(), evaluating(self.network):
             return self.network(self.ids(text))[0]
 
     def labels(self, ids: Sequence[int]) -> list[str]:
-        """One display string per id; without a tokenizer the ids themselves."""
+        """A display string for each id; without a tokenizer, the id itself."""
         return [str(token) for token in ids] if self._tokenizer is None else self._tokenizer.labels(ids)
 
 
@@ -174,7 +174,7 @@ def as_texts(given: str | Sequence[str], what: str) -> list[str]:
 
 
 def no_tokenizer(name: str) -> TextError:
-    """What a text raises where only ids are understood."""
+    """The error for text given to a model without a tokenizer."""
     return TextError(
         f"{name}: there is no tokenizer beside the weights, so it takes ids and no text; copy the files of the "
         "tokenizer it was trained with into its folder (tokenizer.json, or vocab.json and merges.txt, or vocab.txt), "

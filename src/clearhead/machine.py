@@ -1,4 +1,4 @@
-"""What this machine has: cores, threads, memory, and how fast its arithmetic is."""
+"""This machine's cores, threads and memory, and the speed of its arithmetic."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}  # as torch writes sizes
 
-PAYS = 0.75  # of float32's time: the most that a product in half precision may take to be worth it
+PAYS = 0.75  # half precision is worth it below this fraction of float32's time
 
-THREADS_AT_MOST = 1024  # a larger number is a slip; the library starts as many as it is told
+THREADS_AT_MOST = 1024  # more is a typo, and OpenMP would start them all
 
 
 def cores() -> int:
-    """Processor cores this process may use."""
+    """The number of processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def free_memory(device: torch.device | str = "cpu") -> int:
-    """Bytes that can be allocated on the device; on the processor without swapping, in this and all control groups.
+    """Bytes that can be allocated on the device. On the CPU, without swapping and within all control groups.
 
-    Where the system does not tell what is free (it is read from Linux's files), all there is.
+    Without Linux's /proc, which says how much is free, returns the total memory.
     """
     if _is_cuda(device):
         import torch
 
-        # What was freed torch keeps for the next tensors; to the driver it is taken.
+        # torch keeps freed memory for later tensors; the driver counts it as taken.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
     if MEMINFO.is_file():
         known = _named_numbers(MEMINFO)
-        limits = [known.get("MemAvailable:", known["MemFree:"]) * 1024]  # some containers tell what is free only
+        limits = [known.get("MemAvailable:", known["MemFree:"]) * 1024]  # some containers only give MemFree
     else:
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     return max(0, int(min(limits + [_free_in(group) for group in _groups()])))
 
 
 def check_free(need: int, device: torch.device | str, what: str, way: str) -> None:
-    """Raises MemoryNeededError when fewer than ``need`` bytes are free there: ``what`` needs them, and the way out."""
+    """Raises MemoryNeededError if fewer than ``need`` bytes are free. ``what`` needs them; ``way`` is the way out."""
     free = free_memory(device)
     if need > free:
         where = f" on {device}" if _is_cuda(device) else ""
@@ -63,9 +63,9 @@ def check_free(need: int, device: torch.device | str, what: str, way: str) -> No
 
 
 def shortage(error: RuntimeError) -> str | None:
-    """What torch could not allocate, for a message: "268.4 MB"; None for an error of another kind.
+    """The size torch failed to allocate, such as "268.4 MB"; None if the error is not about memory.
 
-    On CUDA the error has a class of its own; on the processor only its words tell it (c10/core/impl/alloc_cpu.cpp).
+    On CUDA the error has its own class; on the CPU only its message tells (c10/core/impl/alloc_cpu.cpp).
     """
     import torch
 
@@ -80,7 +80,7 @@ def _is_cuda(device: torch.device | str) -> bool:
 
 
 def _groups() -> list[Path]:
-    """The folders of the control groups (version 2) this process is in, the innermost first."""
+    """Folders of the control groups (version 2) of this process, innermost first."""
     if not OWN_GROUP.is_file():
         return []
     own = next((line[3:] for line in OWN_GROUP.read_text(encoding="utf-8").splitlines() if line.startswith("0::")), "/")
@@ -93,7 +93,7 @@ def _free_in(group: Path) -> float:
     limit = (group / "memory.max").read_text().strip()
     if limit == "max":
         return math.inf
-    # What was read from files stays in memory until somebody needs the place, and is counted as used.
+    # The page cache counts as used, but is freed on demand.
     stat = _named_numbers(group / "memory.stat")
     cached = stat.get("inactive_file", 0) + stat.get("active_file", 0)
     return int(limit) - int((group / "memory.current").read_text()) + cached
@@ -105,20 +105,20 @@ def _named_numbers(file: Path) -> dict[str, int]:
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The fastest of several runs of ``work``, in seconds: what it costs when nothing disturbs it."""
+    """The fastest of several runs of ``work``, in seconds: its cost on an idle machine."""
     return min(_times(work, repeats))
 
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """The median time of ``work``, in seconds: what it costs on this machine as it is now."""
+    """The median time of several runs of ``work``, in seconds: its cost under the current load."""
     times = sorted(_times(work, repeats))
     return times[len(times) // 2]
 
 
 def seconds_of_product(dtype: torch.dtype) -> float:
-    """Time of one 256 x 256 matrix product in ``dtype`` on the processor, in seconds.
+    """Time of one 256 x 256 matrix product in ``dtype`` on the CPU, in seconds.
 
-    Half precision takes 0.1 ms with units for it and 0.1 s without: a larger product would be a wait.
+    No larger, because half precision takes 0.1 ms with hardware support but 0.1 s without.
     """
     import torch
 
@@ -127,7 +127,7 @@ def seconds_of_product(dtype: torch.dtype) -> float:
 
 
 def device() -> str:
-    """Where models are trained and run: "cuda" when torch can use one, else "cpu"."""
+    """The device for training and inference: "cuda" if torch can use it, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -135,50 +135,49 @@ def device() -> str:
 
 @cache
 def share_of_float32(dtype: torch.dtype) -> float:
-    """Time of a product in ``dtype`` on this processor over that of one in float32, measured once in a process."""
+    """Time of a matrix product in ``dtype`` divided by float32's, on this CPU. Measured once per process."""
     import torch
 
     return seconds_of_product(dtype) / seconds_of_product(torch.float32)
 
 
 def half_pays(dtype: torch.dtype) -> bool:
-    """True when products of this dtype take less than 3/4 of float32's time on this processor (docs/design.md, 9).
+    """True if products in this dtype take less than 3/4 of float32's time on this CPU (docs/design.md, 9).
 
-    The limit is far from what was measured so far, 0.45 to 0.5 with units for bfloat16 and 1,000 without, so that one
-    machine gives one answer.
+    Measured so far: 0.45 to 0.5 with hardware support for bfloat16, 1,000 without. The threshold is far from both, so
+    a machine always gives the same answer.
     """
     return share_of_float32(dtype) < PAYS
 
 
 def bfloat16_pays() -> bool:
-    """The same of bfloat16 where models are trained; a GPU has units for it or not."""
+    """``half_pays`` for bfloat16 on the training device; on a GPU, whether it supports bfloat16."""
     import torch
 
     return torch.cuda.is_bf16_supported() if device() == "cuda" else half_pays(torch.bfloat16)
 
 
 def share_cores() -> None:
-    """Lets OpenMP's waiting threads sleep sooner, unless the user has set how long they spin; before torch is imported.
+    """Makes OpenMP's waiting threads sleep sooner, unless the user set how long they spin. Call before importing torch.
 
-    They spin 300,000 turns by default, which takes the cores from whoever holds the others up: on two cores with other
-    work a training step on two threads took 9 times as long as on one, and 1.5 times with 10,000 turns; alone on that
-    machine it took as long as before (docs/LOG.md).
+    By default they spin 300,000 times and keep cores from the threads they wait for. On two busy cores, a training step
+    with two threads took 9 times as long as with one; with 10,000 spins, 1.5 times. On an idle machine it made no
+    difference (docs/LOG.md).
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
 def keep_freed_memory() -> None:
-    """Lets glibc's malloc keep what is freed for the next tensors, unless the user has set how it is to work.
+    """Makes glibc's malloc keep freed memory for later tensors, unless the user has tuned it. No-op on other libraries.
 
-    Otherwise it gives memory back and takes it anew, zeroed page by page, many times in each pass: prompts of 256
-    tokens for a model of Qwen 3 0.6B's shape took 1.15 to 1.5 times as long. What is larger than 32 MB is given back at
-    once, as before; other C libraries are left as they are.
+    By default it returns memory and gets it back zeroed page by page, many times in each pass: prompts of 256 tokens
+    took 1.15 to 1.5 times as long in the shape of Qwen 3 0.6B. Blocks over 32 MB are still returned at once.
     """
     own = {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
     library = ctypes.CDLL(None) if os.name == "posix" else None
     if hasattr(library, "mallopt") and not own & os.environ.keys():
-        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest that glibc takes
+        library.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest value glibc accepts
         library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 

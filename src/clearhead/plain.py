@@ -1,4 +1,4 @@
-"""Configs as nested plain values, for TOML and JSON, and back."""
+"""Converts configs to nested plain values, for TOML and JSON, and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clearhead.errors import ConfigError, nearest, shown
 
 
 class Tagged:
-    """A config of several kinds, each a class of its own: the entry ``kind`` of a table says which.
+    """A config with several kinds, each its own class; the ``kind`` entry of a table selects one.
 
-    classes: by kind; who adds one adds it here. default: the kind of a table that does not say. kind: of each class
+    classes: by kind; register new ones here. default: used by tables without ``kind``. kind: the name of each class
     """
 
     classes: ClassVar[dict[str, type[Any]]]
@@ -24,7 +24,7 @@ class Tagged:
 
 
 def to_dict(config: object) -> dict[str, Any]:
-    """A config as nested plain values; None is left out, tuples become lists."""
+    """A config as nested plain values. None is omitted, tuples become lists."""
     fields = dataclasses.fields(cast(Any, config))
     values = {field.name: getattr(config, field.name) for field in fields}
     tag = {"kind": config.kind} if isinstance(config, Tagged) else {}
@@ -41,7 +41,7 @@ C = TypeVar("C")
 
 
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
-    """The config that ``to_dict`` wrote. Raises ConfigError for unknown (with the nearest), missing or wrong keys."""
+    """The inverse of ``to_dict``. Raises ConfigError for an unknown (suggesting the nearest), missing or bad value."""
     kind, values = _class_of(kind, values, where)
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(cast(Any, kind))}
@@ -57,13 +57,13 @@ def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
 
 
 def missing(kind: type, values: Mapping[str, Any]) -> list[str]:
-    """The entries without a default that a table of this config lacks. Raises ConfigError for an unknown kind."""
+    """Required entries that the table lacks. Raises ConfigError for an unknown kind."""
     chosen, values = _class_of(kind, values, "")
     return [field.name for field in dataclasses.fields(chosen) if field.name not in values and _required(field)]
 
 
 def _class_of(kind: type[C], values: Mapping[str, Any], where: str) -> tuple[type[C], Mapping[str, Any]]:
-    """The class of a table's config, and the table without the entry that names it."""
+    """The class that a table selects, and the table without ``kind``."""
     if not issubclass(kind, Tagged):
         return kind, values
     name = values.get("kind", kind.default if "kind" not in vars(kind) else kind.kind)
@@ -75,11 +75,11 @@ def _class_of(kind: type[C], values: Mapping[str, Any], where: str) -> tuple[typ
 
 
 def checked(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as a field of this type holds it: tables become configs, lists tuples, whole numbers floats.
+    """Converts ``value`` to a field's type: tables to configs, lists to tuples, whole numbers to floats.
 
-    Raises ConfigError, which begins with ``where``, for a value of another type; a float must be finite.
+    Raises ConfigError, starting with ``where``, if the type does not match or a float is not finite.
     """
-    # Literal[...] | None is another kind of union than int | None
+    # Literal[...] | None is a typing.Union, int | None a types.UnionType
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     for option in options:
         if dataclasses.is_dataclass(option):
@@ -118,7 +118,7 @@ def _name(option: Any) -> str:
 
 
 def _listed(option: Any, values: list[Any]) -> bool:
-    """Tables in a list say themselves what is wrong inside them."""
+    """Whether the list fits, without looking inside tables, which report their own errors."""
     each = typing.get_args(option)[0]
     if dataclasses.is_dataclass(each):
         return all(isinstance(one, Mapping) for one in values)
@@ -127,7 +127,7 @@ def _listed(option: Any, values: list[Any]) -> bool:
 
 def _fits(option: Any, value: Any) -> bool:
     if isinstance(value, bool) and option is not bool:
-        return False  # to Python, True is the whole number 1
+        return False  # in Python, True is an int
     if option is float:
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max
     if typing.get_origin(option) is Literal:

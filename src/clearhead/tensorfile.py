@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors files that carry a checksum of their contents."""
+"""Tensors on disk: safetensors files with a checksum of their contents."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from torch import Tensor
 from clearhead.errors import FolderError, shown
 from clearhead.files import reading, replacing
 
-OWN = "clearhead."  # how the names of notes begin that this project writes into files of weights
+OWN = "clearhead."  # prefix of the notes that this project writes into weight files
 CHECKSUM = f"{OWN}sha256"
-PIECE = 2**20  # bytes read at a time, and there twice meanwhile
-HEADER_AT_MOST = 2**22  # bytes; a file of 10,000 tensors has a third of it, and parsing takes 30 times its size
+PIECE = 2**20  # bytes read at a time; held twice while reading
+HEADER_AT_MOST = 2**22  # bytes; 10,000 tensors need a third of it, and parsing takes 30 times its size
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -38,10 +38,10 @@ CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Writes tensors and string notes atomically, with a checksum of all of them in the header.
+    """Atomically writes tensors and string notes, with a checksum of both in the header.
 
-    Equal contents give equal files: the library's own writer orders the notes anew in every process, and leaves a file
-    of its own behind when it is killed. Raises FolderError when the file cannot be written.
+    Equal contents give equal files. (The library's own writer orders the notes randomly, and leaves a temporary file
+    behind when killed.) Raises FolderError if the file cannot be written.
     """
     whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     digest = _beginning(notes or {})
@@ -51,7 +51,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     # "format": transformers refuses a file without it.
     strings = {**(notes or {}), "format": "pt", CHECKSUM: digest.hexdigest()}
     header: dict[str, Any] = {"__metadata__": dict(sorted(strings.items()))}
-    # Wide numbers first, as the library has them: every tensor begins at a multiple of its numbers' width.
+    # Wide dtypes first, as in the library, so that every tensor is aligned.
     order = sorted(whole, key=lambda name: (-whole[name].element_size(), name))
     begin = 0
     for name in order:
@@ -68,9 +68,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 
 
 def read_tensors(path: Path, *, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and notes of a file. Raises FolderError when it is missing, truncated or altered since it was written.
+    """Reads tensors and notes. Raises FolderError if the file is missing, truncated or altered since it was written.
 
-    A file that carries no checksum (another tool wrote it) is read without that check; one of our ``own`` is refused.
+    A file without a checksum, as other tools write, is read unchecked; with ``own`` it is refused.
     """
     with opened(path) as file:
         if own and not file.checked:
@@ -82,15 +82,15 @@ def read_tensors(path: Path, *, own: bool = False) -> tuple[dict[str, Tensor], d
 
 @contextmanager
 def opened(path: Path) -> Generator[TensorFile]:
-    """A file whose header has been read. Raises FolderError, also inside the block, when it is damaged or none."""
+    """Opens a file and reads its header. Raises FolderError, even inside the block, if the file is damaged."""
     try:
-        # Not read through the library: its maps stay in memory beside the tensors that are made of them.
+        # Not read through the library, whose memory maps stay in memory beside the tensors.
         with reading(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if length > HEADER_AT_MOST:
                 reason = f"a header of {length:,} bytes; at most {HEADER_AT_MOST:,} are read"
                 raise FolderError(f"{path}: truncated or not a safetensors file ({reason}); copy it again")
-            with safetensors.safe_open(path, framework="pt"):  # checks the header: the format, the file's length
+            with safetensors.safe_open(path, framework="pt"):  # checks the format and the file's length
                 pass
             file.seek(0)
             yield TensorFile(path, file)
@@ -105,7 +105,7 @@ def opened(path: Path) -> Generator[TensorFile]:
 
 
 class TensorFile:
-    """An open file. shapes, dtypes: by name. notes: strings written beside the tensors. checked: has a checksum."""
+    """An open file. shapes, dtypes: by name. notes: strings stored with the tensors. checked: has a checksum."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path, self._file, self._spared = path, file, torch.empty(0, dtype=torch.uint8)
@@ -114,7 +114,9 @@ class TensorFile:
         self.notes: dict[str, str] = header.pop("__metadata__", None) or {}
         self._checksum = self.notes.pop(CHECKSUM, None)
         self.checked = self._checksum is not None
-        if not self.checked and any(name.startswith(OWN) for name in self.notes):  # another tool would keep none or all
+        if not self.checked and any(
+            name.startswith(OWN) for name in self.notes
+        ):  # another tool keeps all of our notes or none
             raise FolderError(f"{path}: altered since it was written: it has no checksum; copy it again")
         self.notes.pop("format", None)
         unknown = {entry["dtype"] for entry in header.values()} - DTYPES.keys()
@@ -126,17 +128,17 @@ class TensorFile:
         self.shapes: dict[str, tuple[int, ...]] = {name: tuple(entry["shape"]) for name, entry in header.items()}
         self.dtypes = {name: DTYPES[entry["dtype"]] for name, entry in header.items()}
         for name, shape in self.shapes.items():
-            # Of a tensor without numbers the format does not bound the other axes; torch counts in 64 bits.
+            # In an empty tensor the format does not bound the other axes; torch counts in 64 bits.
             if math.prod(max(1, size) for size in shape) >= 2**63:
                 raise FolderError(f"{path}: altered: {shown(name)} is of shape {shown(shape)}; copy it again")
         self._starts = {name: 8 + length + int(entry["data_offsets"][0]) for name, entry in header.items()}
 
     def read(self, into: Mapping[str, Tensor]) -> None:
-        """Copies tensors into those of their names, which have their shapes and any dtype, a piece at a time.
+        """Copies tensors into those of the same names and shapes, in any dtype, a piece at a time.
 
-        What ``into`` leaves out is passed over; in a file with a checksum it is read all the same. Raises FolderError
-        when the tensors are not those that were written. (The file is not mapped into memory: one that another process
-        cuts off would end this one with a signal.)
+        Tensors missing from ``into`` are skipped, or only read if the file has a checksum. Raises FolderError if the
+        checksum differs. (The file is not memory-mapped: if another process truncated it, a
+        signal would kill this one.)
         """
         digest = _beginning(self.notes) if self.checked else None
         for name in sorted(self.shapes if digest else into):
@@ -154,21 +156,21 @@ class TensorFile:
             raise FolderError(f"{self._path}: altered since it was written: its checksum differs; copy it again")
 
     def _piece(self, some: Tensor, dtype: torch.dtype) -> Tensor:
-        """The next numbers of the file: in ``some`` itself where it can take them as they are."""
+        """The next numbers of the file, read straight into ``some`` if dtype and layout allow."""
         straight = some.dtype == dtype and some.device.type == "cpu" and some.is_contiguous()
         piece = some if straight else self._spare(some.numel() * dtype.itemsize).view(dtype).view(some.shape)
         if self._file.readinto(_bytes(piece)) != piece.nbytes:
-            raise FolderError(f"{self._path}: cut off while it was read; try again")
+            raise FolderError(f"{self._path}: truncated while being read; try again")
         return piece
 
     def _spare(self, size: int) -> Tensor:
-        """As many bytes, the same each time: of those freed and allocated anew, the allocator kept up to 15 MB."""
+        """A reused buffer of ``size`` bytes. With a new one each time, the allocator kept up to 15 MB."""
         if len(self._spared) < size:
             self._spared = torch.empty(size, dtype=torch.uint8)
         return self._spared[:size]
 
     def _places(self, name: str) -> Iterator[Tensor]:
-        """Places for the numbers of a tensor that nobody wants, a piece at a time."""
+        """Buffers for reading a tensor that nobody wants, a piece at a time."""
         count, size = math.prod(self.shapes[name]), max(1, PIECE // self.dtypes[name].itemsize)
         for start in range(0, count, size):
             wanted = min(size, count - start)
@@ -176,13 +178,13 @@ class TensorFile:
 
 
 def _rows(tensor: Tensor) -> Sequence[Tensor]:
-    """Views of the tensor, each of about a piece."""
+    """Views of the tensor, each about a piece long."""
     rows = tensor if tensor.dim() else tensor.view(1)
     return rows.split(max(1, PIECE * len(rows) // max(1, rows.nbytes)))
 
 
 def _beginning(notes: Mapping[str, str]) -> Any:
-    """sha256 over notes; over names, dtypes, shapes and bytes of tensors as they are added, in the order of names."""
+    """A sha256 of the notes. Tensors are added by name, dtype, shape and bytes, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(notes):
         digest.update(f"{name}={notes[name]}\n".encode())

@@ -122,8 +122,8 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
             "error: dtype: there is no 'bfloat61'; did you mean 'bfloat16'?",
         ),
         (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
-        (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': is for .jsonl files"),
-        (["RUN", "blank.jsonl"], 1, "error: the text to measure on has 2 token(s)"),
+        (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': applies to .jsonl files"),
+        (["RUN", "blank.jsonl"], 1, "error: the text to evaluate on has 2 token(s)"),
         (["RUN"], 2, "Missing argument"),
     ],
 )

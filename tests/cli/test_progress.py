@@ -16,7 +16,7 @@ def step(number: int, loss: float = 2.0, seconds: float | None = None) -> Steppe
     )
 
 
-def look(number: int, sample: str = "", best: bool = True) -> Evaluated:
+def evaluated(number: int, sample: str = "", best: bool = True) -> Evaluated:
     return Evaluated(step=number, valid_loss=1.5, bits_per_byte=2.25, best=best, seconds=10.0, sample=sample)
 
 
@@ -42,7 +42,7 @@ def test_one_plain_line_per_interval(plain):
 def test_the_figures_by_hand(plain):
     """50 tokens a step and a step a second; 30 of 100 done after 29 s since the first: 70 are left."""
     display, out, now = plain
-    display.report(look(0))
+    display.report(evaluated(0))
     for number in range(1, 31):
         now[0] = 1.0 * number
         display.report(step(number))
@@ -69,8 +69,8 @@ def test_the_loss_is_a_mean_over_the_last_steps(plain):
 
 def test_a_look_has_its_line_and_a_sample(plain):
     display, out, _ = plain
-    display.report(look(20, "Once\nupon [bold]a[/bold] time :smile:"))
-    display.report(look(40, best=False))
+    display.report(evaluated(20, "Once\nupon [bold]a[/bold] time :smile:"))
+    display.report(evaluated(40, best=False))
     assert out.getvalue() == (
         "step 20: validation loss 1.5000 nats a token, 2.2500 bits a byte\n"
         "   | Once\n   | upon [bold]a[/bold] time :smile:\n"
@@ -81,7 +81,7 @@ def test_a_look_has_its_line_and_a_sample(plain):
 def test_a_look_starts_the_interval_anew(plain):
     display, out, now = plain
     now[0] = 29.0
-    display.report(look(0))
+    display.report(evaluated(0))
     now[0] = 58.0
     display.report(step(1))
     assert out.getvalue().count("\n") == 1

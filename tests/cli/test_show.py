@@ -154,7 +154,7 @@ def test_standard_input_is_named(command: Command, tmp_path, trained):
         ("model.safetensors", b"short", "model.safetensors: truncated"),
         ("config.json", b"{", "config.json: "),
         ("tokenizer.json", b"{}", "tokenizer.json "),
-        ("log.jsonl", b"not a log\n", "log.jsonl: line 1 is altered"),
+        ("log.jsonl", b"not a log\n", "log.jsonl: line 1 was altered"),
         ("recipe.toml", b"[[", "recipe.toml is not TOML"),
     ],
 )

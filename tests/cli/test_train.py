@@ -27,7 +27,7 @@ def recipe(folder: Path) -> dict:
 
 def tokens(done: Done) -> int:
     """All that were read, of both texts."""
-    found = re.search(r"text: ([\d,]+) tokens to learn from, ([\d,]+) to validate on", done.err)
+    found = re.search(r"text: ([\d,]+) tokens to train on, ([\d,]+) to validate on", done.err)
     assert found is not None
     return sum(int(part.replace(",", "")) for part in found.groups())
 
@@ -67,7 +67,7 @@ class TestARun:
     def test_it_says_what_it_reads_and_makes(self, trained):
         first, second, *_ = trained[1].err.splitlines()
         assert re.fullmatch(
-            r"text: 3,673 tokens to learn from, 408 to validate on; 257 different \(bytes\); ready in \d\.\d s", first
+            r"text: 3,673 tokens to train on, 408 to validate on; vocabulary 257 \(bytes\); ready in \d\.\d s", first
         )
         model = hub.load(trained[0]).network
         count = sum(p.numel() for p in model.parameters())
@@ -75,25 +75,25 @@ class TestARun:
 
     def test_plain_lines_without_a_terminal(self, trained):
         _, done = trained
-        looks = re.findall(
+        evaluations = re.findall(
             r"^step (\d+): validation loss (\d\.\d{4}) nats a token, (\d\.\d{4}) bits a byte", done.err, re.M
         )
-        assert [int(step) for step, _, _ in looks] == [0, 10, 20]
+        assert [int(step) for step, _, _ in evaluations] == [0, 10, 20]
         assert "\x1b" not in done.err
         assert "\r" not in done.err
         assert done.err.count("   | ") >= 3  # a sample at each
 
     def test_the_last_line_is_the_kept_model_on_all_validation_text(self, trained):
         folder, done = trained
-        score = re.search(
+        evaluation = re.search(
             r"kept the model of step 20; on all 407 validation tokens: (\S+) nats a token, (\S+) bits a byte\n"
             r"loss curve: runs/text/loss\.svg",
             done.err,
         )
-        assert score is not None
+        assert evaluation is not None
         log = read_log(folder / "log.jsonl")[-1]
-        assert float(score[1]) == pytest.approx(log.valid_loss, abs=1e-4)
-        assert float(score[2]) == pytest.approx(log.bits_per_byte, abs=1e-4)
+        assert float(evaluation[1]) == pytest.approx(log.valid_loss, abs=1e-4)
+        assert float(evaluation[2]) == pytest.approx(log.bits_per_byte, abs=1e-4)
 
     def test_the_curve_shows_both_losses(self, trained):
         picture = ElementTree.parse(trained[0] / "loss.svg")
@@ -143,7 +143,7 @@ class TestTheRecipe:
     def test_with_too_few_ids_for_another_text_is_refused(self, trained, command, tmp_path):
         done = command("train", "--config", trained[0] / "recipe.toml", "--tokenizer", "bpe", "--out", "new")
         assert done.code == 2
-        assert "error: model.vocabulary is 257 and the tokenizer has" in done.err
+        assert "error: model.vocabulary is 257, but the tokenizer has" in done.err
         assert not (tmp_path / "new").exists()
 
     def test_a_setting_reaches_every_table(self, command, tmp_path):
@@ -255,7 +255,7 @@ class TestSources:
     def test_validation_text_of_its_own(self, command, tmp_path):
         (tmp_path / "valid.txt").write_text("Another text, of 34 bytes in all.\n")
         done = command("train", "text.txt", "--valid", "valid.txt", "--steps", 1, *SMALL)
-        assert "text: 4,081 tokens to learn from, 35 to validate on" in done.err
+        assert "text: 4,081 tokens to train on, 35 to validate on" in done.err
         assert "on all 34 validation tokens" in done.err
 
     def test_another_encoding(self, command, tmp_path):

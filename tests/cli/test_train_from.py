@@ -171,8 +171,8 @@ def test_capped_logits_are_learned_as_they_are(command: Command, tmp_path):
         (["--set", "model.layers=6"], 2, "error: --from released: model.layers = 6 was set, and the model has 2; its"),
         (["--set", "model.attention.heads=4"], 2, "model.attention.heads = 4 was set, and the model has 2"),
         (["--recipe", "small"], 2, "model.context = 512 was set, and the model has 500"),
-        (["--tokenizer", "bytes"], 2, "tokenizer 'bytes' was given; the model goes on with its own tokenizer"),
-        (["--vocabulary", "300"], 2, "vocabulary 300 was given; the model goes on with its own tokenizer"),
+        (["--tokenizer", "bytes"], 2, "tokenizer 'bytes' was given, but the model keeps its own tokenizer"),
+        (["--vocabulary", "300"], 2, "vocabulary 300 was given, but the model keeps its own tokenizer"),
         (["--set", "train.window=501"], 2, "train: window is 501; it must be at most model.context, 500"),
         (["--set", "train.window=0"], 2, "train: window is 0"),
         (["--set", "orgin=x"], 2, "error: orgin: unknown; did you mean 'origin'?"),
@@ -202,7 +202,7 @@ def test_a_model_that_is_not_there(command: Command, tmp_path):
 def test_another_model_under_the_name(command: Command, tmp_path, released, trained):
     assert command("train", "text.txt", "--from", released, *STEPS).code == 0
     recipe = resolved(read_file(tmp_path / "runs" / "text" / "recipe.toml"))
-    with pytest.raises(FolderError, match="is not the model any more that the run began with; start a new run"):
+    with pytest.raises(FolderError, match="the model has changed since the run began; start a new run"):
         begun(replace(recipe, origin=str(trained[0])), Tokenizer.bytes())
 
 

@@ -56,7 +56,7 @@ T = ["text.txt"]
 
 # The arguments after "train", the exit code, and what the error says.
 CASES = {
-    "nothing": ([], 2, "no text: name a file, a folder or - for standard input, or take --corpus world-en"),
+    "nothing": ([], 2, "no text: name a file, a folder or - for standard input, or use --corpus world-en"),
     "missing": (["txt.txt", *FEW], 1, "txt.txt: no such file; did you mean 'text.txt'?"),
     "missing folder": (["books/", *FEW], 1, "books: no such file"),
     "empty": (["empty.txt", *FEW], 1, "empty.txt: is empty"),
@@ -69,7 +69,7 @@ CASES = {
     "blank": (["blank.jsonl", *FEW], 1, "the text has 0 tokens; a window needs 17"),
     "no field": (["data.jsonl", *FEW], 1, "data.jsonl: line 2: field 'text' is missing; choose one of ['body']"),
     "not json": (["broken.jsonl", *FEW], 1, "broken.jsonl: line 2: not JSON"),
-    "field of nothing": ([*T, "--field", "body", *FEW], 2, "field 'body': is for .jsonl files, and the text has none"),
+    "field of nothing": ([*T, "--field", "body", *FEW], 2, "field 'body': applies to .jsonl files, and there are none"),
     "both": ([*T, "--corpus", "world-en", *FEW], 2, "sources ['text.txt'] and corpus world-en were both given"),
     "both in a file": (["--config", "sources.toml", *FEW], 2, "text: sources", "were both given"),
     "no corpus": (["--corpus", "wrld-en", *FEW], 2, "no corpus 'wrld-en'; did you mean 'world-en'?"),
@@ -92,9 +92,9 @@ CASES = {
     "tokenizer": ([*T, "--tokenizer", "bite", *FEW], 2, "tokenizer 'bite': neither", "did you mean 'bytes'?"),
     "half a tokenizer": ([*T, "--tokenizer", "half.json", *FEW], 1, "half.json: truncated, altered or not a tokenizer"),
     "vocabulary": ([*T, "--vocabulary", "99", "--tokenizer", "bpe", *FEW], 2, "vocabulary size 99", "257 or more"),
-    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: is for tokenizer 'bpe'; 'bytes'"),
-    "no equals": ([*T, "--set", "model.layers"], 2, "--set model.layers: it must read name=value"),
-    "no name": ([*T, "--set", "=3"], 2, "--set =3: it must read name=value, such as model.layers=6"),
+    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to tokenizer 'bpe'; '"),
+    "no equals": ([*T, "--set", "model.layers"], 2, "--set model.layers: write it as name=value"),
+    "no name": ([*T, "--set", "=3"], 2, "--set =3: write it as name=value, such as model.layers=6"),
     "key": ([*T, "--set", "model.layrs=3", *FEW], 2, "model.layrs: unknown; did you mean 'layers'?"),
     "deep key": ([*T, "--set", "train.optimizer.lrr=3", *FEW], 2, "train.optimizer.lrr: unknown; did you mean 'lr'?"),
     "table": ([*T, "--set", "trian.seed=3", *FEW], 2, "trian: unknown; did you mean 'train'?"),
@@ -113,7 +113,7 @@ CASES = {
     "batch": ([*T, "--set", "train.batch=0", *FEW], 2, "train: batch is 0; it must be a number at least 1"),
     "rate": ([*T, "--set", "train.optimizer.lr=nan", *FEW], 2, "optimizer.lr: nan was given; it must be a"),
     "heads": ([*T, "--set", "model.attention.kv_heads=3", *FEW], 2, "kv_heads must divide heads"),
-    "ids": ([*T, "--set", "model.vocabulary=200", *FEW], 2, "model.vocabulary is 200 and the tokenizer has 257 tokens"),
+    "ids": ([*T, "--set", "model.vocabulary=200", *FEW], 2, "model.vocabulary is 200, but the tokenizer has 257"),
 }  # fmt: skip
 
 
@@ -161,7 +161,7 @@ class TestARunFolder:
         assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
     def test_that_is_a_file(self, command: Command, tmp_path: Path):
-        one_error(command("train", "text.txt", "--out", "text.txt", *FEW, *SMALL), 1, "text.txt: cannot be made: File")
+        one_error(command("train", "text.txt", "--out", "text.txt", *FEW, *SMALL), 1, "text.txt: cannot be created")
         assert (tmp_path / "text.txt").read_text() == TEXT
 
     def test_that_is_empty_is_used_and_stays_when_the_run_fails(self, command: Command, tmp_path: Path):
@@ -190,7 +190,7 @@ class TestMemory:
 
     def test_of_a_model_that_no_machine_could_hold(self, command: Command, tmp_path: Path):
         done = command("train", "text.txt", *FEW, *SMALL, "--set", "model.width=10_000_000")
-        one_error(done, 1, "GB; ", "GB are free; lower train.batch or train.window, or take a smaller model")
+        one_error(done, 1, "GB; ", "GB are free; lower train.batch or train.window, or use a smaller model")
         assert not (tmp_path / "runs" / "text").exists()
 
 
@@ -270,7 +270,10 @@ DAMAGE = {
     "truncated state": (lambda run: truncate(run / STATE), f"{STATE}: truncated"),
     "altered state": (lambda run: alter(run / STATE), f"{STATE}: altered since it was written"),
     "a file that is no state": (lambda run: other_state(run / STATE), f"{STATE}: not a saved state"),
-    "no state": (lambda run: shutil.rmtree(run / "state"), "state: there is no saved state, so the run cannot go on"),
+    "no state": (
+        lambda run: shutil.rmtree(run / "state"),
+        "state: no saved state, so the run cannot be resumed",
+    ),
     "no recipe": (lambda run: (run / "recipe.toml").unlink(), "recipe.toml: there is no such file; run is not a run"),
     "half a recipe": (lambda run: (run / "recipe.toml").write_text("[text"), "recipe.toml is not TOML"),
     "altered recipe": (

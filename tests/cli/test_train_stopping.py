@@ -75,7 +75,7 @@ def test_a_second_signal_stops_at_once(command: Command, tmp_path: Path, trained
     at_step(14, signal.SIGINT, signal.SIGINT)
     done = command(*WORDS)
     assert done.code == 130
-    assert "stopped; saved after step 10; continue with" in done.err  # the last look's
+    assert "stopped; saved after step 10; continue with" in done.err  # the last evaluation's
     assert command("train", "--resume", "runs/text").code == 0
     same_as(trained, tmp_path / "runs" / "text")
 
@@ -116,16 +116,16 @@ def test_a_signal_at_the_very_end_loses_nothing(
     command: Command, tmp_path: Path, trained, monkeypatch: pytest.MonkeyPatch
 ):
     """While the kept model is measured once more, all is saved: resuming only finishes."""
-    real = finish.score_of
+    real = finish.evaluate
 
-    def score_of(*given, **options):
+    def evaluate(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finish, "score_of", score_of)
+    monkeypatch.setattr(finish, "evaluate", evaluate)
     done = command(*WORDS)
     assert done.code == 130
     assert "saved after step 20" in done.err
-    monkeypatch.setattr(finish, "score_of", real)
+    monkeypatch.setattr(finish, "evaluate", real)
     resumed = command("train", "--resume", "runs/text")
     assert resumed.code == 0
     assert trained[1].err.splitlines()[-2] in resumed.err

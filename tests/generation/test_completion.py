@@ -47,7 +47,7 @@ def words(*tokens, **roles) -> Tokenizer:
 
 def test_an_empty_prompt_around_which_nothing_stands_starts_from_the_token_for_it():
     assert encode(words("a"), "a", 9) == [0]
-    with pytest.raises(TextError, match="is empty, and nothing stands around"):
+    with pytest.raises(TextError, match="is empty, and this model adds no special token"):
         encode(words("a"), "", 9)
     assert encode(words("a", "<s>", bos_token="<s>"), "", 9) == [1]
 

@@ -303,7 +303,10 @@ REQUIRED = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.saf
 @pytest.mark.parametrize(
     ("put", "said"),
     [
-        (lambda path: path.write_bytes(POINTER), r": is a pointer that Git LFS left .*; run `git lfs pull` in "),
+        (
+            lambda path: path.write_bytes(POINTER),
+            r": is a Git LFS pointer, not the file itself; run `git lfs pull` in ",
+        ),
         (os.mkfifo, r": is a pipe, and should be a file"),
         (lambda path: path.symlink_to("/dev/zero"), r": is a device, and should be a file"),
         (Path.mkdir, r": is a folder, and should be a file"),

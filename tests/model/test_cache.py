@@ -240,7 +240,7 @@ class TestRefused:
     @pytest.mark.parametrize("texts", [1, 3])
     def test_another_number_of_texts(self, model: Network, texts: int) -> None:
         cache = model.state(2, 7)
-        with pytest.raises(RequestError, match=rf"cache: made for 2 texts; {texts} were given"):
+        with pytest.raises(RequestError, match=rf"cache: made for 2 rows; {texts} were given"):
             model(text(QWEN3, texts, 3), state=cache)
 
     @pytest.mark.parametrize("length", [-1, 6])

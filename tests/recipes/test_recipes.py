@@ -107,7 +107,7 @@ class TestSettings:
 
     @pytest.mark.parametrize("setting", ["model.layers", "", "=3", " =3", "model..layers=3", ".layers=3", "model.=3"])
     def test_what_has_no_name_or_value_is_refused(self, setting):
-        with pytest.raises(OptionError, match=r"it must read name=value, such as model\.layers=6"):
+        with pytest.raises(OptionError, match=r"write it as name=value, such as model\.layers=6"):
             read_setting(setting)
 
 

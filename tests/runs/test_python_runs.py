@@ -16,7 +16,7 @@ from clearhead import hub
 from clearhead.errors import ConfigError, FolderError, OptionError, TextError
 from clearhead.recipes import read_file, resolved
 from clearhead.runs import Events, Interrupted
-from clearhead.training import Evaluated, Stepped, read_log, score_of
+from clearhead.training import Evaluated, Stepped, evaluate, read_log
 
 SETTINGS = {
     "model.layers": 1,
@@ -44,7 +44,9 @@ def test_the_run_is_what_the_folder_holds(whole: ch.Run):
     assert whole.reports == read_log(whole.folder / "log.jsonl")
     assert whole.best.valid_loss == min(r.valid_loss for r in whole.reports if isinstance(r, Evaluated))
     assert whole.model.name == str(whole.folder)
-    assert repr(whole).startswith(f"Run('{whole.folder}', kept at step {whole.best.step}: {whole.score.loss:.4f} nats")
+    assert repr(whole).startswith(
+        f"Run('{whole.folder}', kept at step {whole.best.step}: {whole.evaluation.loss:.4f} nats"
+    )
     assert torch.equal(whole.model.logits("a text"), opened.logits("a text"))
     assert ch.generate(whole.model, "From", max_tokens=3, temperature=0).text
     assert (whole.folder / "loss.svg").exists()
@@ -59,8 +61,8 @@ def test_the_score_is_of_the_last_tenth(whole: ch.Run):
         ids, targets = valid[start : start + 16], valid[start + 1 : start + 17]
         logits_TV = whole.model(torch.tensor([ids[: len(targets)]])).detach().double()[0]
         nats -= logits_TV.log_softmax(-1)[range(len(targets)), targets].sum().item()
-    assert whole.score.tokens == len(valid) - 1
-    assert whole.score.loss == pytest.approx(nats / (len(valid) - 1), rel=1e-5)
+    assert whole.evaluation.tokens == len(valid) - 1
+    assert whole.evaluation.loss == pytest.approx(nats / (len(valid) - 1), rel=1e-5)
 
 
 def test_it_is_quiet_and_tells_whom_it_is_asked_to_tell(whole: ch.Run, texts: Path, capfd: pytest.CaptureFixture[str]):
@@ -91,7 +93,7 @@ def test_no_console_is_imported(texts: Path):
         "import sys, clearhead as ch\n"
         f"run = ch.train('a.txt', **{SMALL!r})\n"
         "ch.generate(run.model, 'From', max_tokens=2)\n"
-        "assert ch.resume('runs/a').score == run.score\n"
+        "assert ch.resume('runs/a').evaluation == run.evaluation\n"
         "sys.exit(', '.join({'rich', 'typer', 'click'} & sys.modules.keys()) or 0)\n"
     )
     done = subprocess.run(
@@ -121,7 +123,7 @@ def test_ctrl_c_saves_after_the_step_and_the_run_goes_on_with_the_same_bits(whol
     assert (at.value.folder, at.value.step) == (Path("runs/a"), 7)
     assert signal.getsignal(signal.SIGINT) is before
     run = ch.resume(at.value.folder)
-    assert run.score == whole.score
+    assert run.evaluation == whole.evaluation
     assert (run.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
 
 
@@ -137,7 +139,7 @@ def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_go_on(whol
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         ch.train("a.txt", **SMALL, report=fail)
-    assert ch.resume("runs/a").score == whole.score
+    assert ch.resume("runs/a").evaluation == whole.evaluation
 
 
 def test_in_another_thread_signals_are_left_alone(texts: Path):
@@ -145,7 +147,7 @@ def test_in_another_thread_signals_are_left_alone(texts: Path):
     thread = threading.Thread(target=lambda: found.append(ch.train("a.txt", **SMALL)))
     thread.start()
     thread.join()
-    assert found[0].score.tokens
+    assert found[0].evaluation.tokens
 
 
 def test_going_on_from_a_model(whole: ch.Run, texts: Path):
@@ -194,4 +196,4 @@ def test_the_kept_model_scores_as_the_run_says(whole: ch.Run):
     model = hub.load(whole.folder)
     source = whole.recipe.text.sources[0]
     _, valid = split(tokenize(sources([source]), model.tokenizer))
-    assert score_of(model.network, valid) == whole.score
+    assert evaluate(model.network, valid) == whole.evaluation

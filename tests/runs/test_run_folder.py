@@ -93,7 +93,7 @@ class TestFolders:
         assert (texts / "run" / "state" / "000000003.safetensors").exists()
 
     def test_one_that_cannot_be_made_is_told(self, texts: Path):
-        with pytest.raises(FolderError, match=r"a\.txt/run: cannot be made: Not a directory"):  # noqa: SIM117
+        with pytest.raises(FolderError, match=r"a\.txt/run: cannot be created: Not a directory"):  # noqa: SIM117
             with claimed(texts / "a.txt" / "run"):
                 pass
 

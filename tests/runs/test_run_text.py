@@ -19,8 +19,8 @@ class TestText:
         assert bytes([*material.train.ids[1:], *material.valid.ids]) == TEXT.encode()
         assert len(material.train) == 1 + int(0.9 * len(TEXT))
         assert material.tokenizer.kind == "bytes"
-        assert said == [f"text: {len(material.train)} tokens to learn from, {len(material.valid)} to validate on; "
-                        f"257 different (bytes); ready in {said[0].split()[-2]} s"]  # fmt: skip
+        assert said == [f"text: {len(material.train)} tokens to train on, {len(material.valid)} to validate on; "
+                        f"vocabulary 257 (bytes); ready in {said[0].split()[-2]} s"]  # fmt: skip
 
     def test_a_text_of_its_own_to_validate_on(self, texts: Path):
         (texts / "v.txt").write_text("other")
@@ -50,7 +50,7 @@ class TestText:
         with pytest.raises(FolderError, match="run: the text or the tokenizer has changed since the run began"):
             prepare(known, texts / "run", quiet)
         (texts / "a.txt").unlink()
-        with pytest.raises(TextError, match=r"no such file.*resume from the folder where the run began"):
+        with pytest.raises(TextError, match=r"no such file.*resume from the directory where the run began"):
             prepare(known, texts / "run", quiet)
 
     def test_the_tokenizer_of_the_folder_is_the_runs(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
@@ -86,9 +86,9 @@ class TestText:
             (TextConfig(), "no text: name a file"),
             (config("a.txt", corpus="world-en"), "text 'a.txt' and corpus 'world-en' were both given"),
             (TextConfig(corpus="world"), "no corpus 'world'; did you mean 'world-"),
-            (config("a.txt", megabytes=2.0), "megabytes 2: is the size of a built-in corpus"),
+            (config("a.txt", megabytes=2.0), "megabytes 2: sets the size of a built-in corpus"),
             (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
-            (config("a.txt", vocabulary=300), "vocabulary 300: is for tokenizer 'bpe'; 'bytes' has its own size"),
+            (config("a.txt", vocabulary=300), "vocabulary 300: applies to tokenizer 'bpe'; 'bytes' has its own size"),
         ],
     )
     def test_what_nothing_would_read_is_refused(self, texts: Path, wrong: TextConfig, message: str):

@@ -62,7 +62,7 @@ class Watcher:
         return [report for report in self.reports if isinstance(report, Stepped)]
 
     @property
-    def looks(self) -> list[Evaluated]:
+    def evaluations(self) -> list[Evaluated]:
         return [report for report in self.reports if isinstance(report, Evaluated)]
 
     def _call(self) -> None:

@@ -10,7 +10,7 @@ from clearhead import machine
 from clearhead.errors import ConfigError, MemoryNeededError, OptionError
 from clearhead.model import ModelConfig
 from clearhead.training import budget, compiling, memory_needed
-from clearhead.training.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, choose, choose_threads, shape
+from clearhead.training.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, choose_model, choose_threads, shape
 
 MILLIONS = 10_000_000
 
@@ -43,7 +43,7 @@ def same_threads():
 def chosen(minutes: float, *, tokens: int = MILLIONS, valid: int = 1_000_000, used: float = 0.0, **options):
     said: list[str] = []
     given = {"vocabulary": 1024, **options}
-    return choose(minutes=minutes, used=used, tokens=tokens, valid=valid, say=said.append, **given), said
+    return choose_model(minutes=minutes, used=used, tokens=tokens, valid=valid, say=said.append, **given), said
 
 
 def test_more_time_or_speed_gives_a_larger_model(monkeypatch):
@@ -84,7 +84,10 @@ def test_time_that_was_used_is_not_there_any_more(monkeypatch):
     late, _ = chosen(10, used=7 * 60)
     assert late.model == fresh.model
     assert replace(late.train, minutes=3) == fresh.train
-    with pytest.raises(OptionError, match="minutes 1: 60 seconds were used before the first step"):
+    with pytest.raises(
+        OptionError,
+        match=r"minutes 1: reading .* took 60 seconds, before the first step",
+    ):
         chosen(1, used=60.0)
 
 
@@ -176,7 +179,7 @@ def test_what_does_not_fit_into_memory_is_not_chosen(monkeypatch):
     assert small.model.inner_parameters() < large.model.inner_parameters()
     assert memory_needed(small.model, small.train) <= 100_000_000
     assert small.train.batch < large.train.batch
-    assert said[-1].endswith("more memory is needed than is free")
+    assert said[-1].endswith("needs more memory than is free")
     tried = Machine(monkeypatch, 1e13).tried
     with pytest.raises(MemoryNeededError, match=r"on 300000 texts of 256 tokens needs about .* lower train.batch"):
         chosen(30, batch=300_000)

@@ -239,7 +239,7 @@ def test_random_states_go_on_where_they_were():
 def test_random_states_that_are_none_are_told(wrong):
     before = torch.get_rng_state()
     try:
-        with pytest.raises(TrainingError, match="the saved random state is not one of this torch"):
+        with pytest.raises(TrainingError, match="this version of torch rejects the saved random state"):
             restore_random_states({"cpu": wrong})
     finally:
         torch.set_rng_state(before)

@@ -1,4 +1,4 @@
-"""What is predicted where documents begin and end: the score of several documents, against one by one."""
+"""What is predicted where documents begin and end: the evaluation of several documents, against one by one."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import torch
 
 from clearhead.model import AttentionConfig, Decoder, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import NOT_COUNTED, Batch, Tokenizer, tokenize
-from clearhead.training import next_token_loss, score_of
+from clearhead.training import evaluate, next_token_loss
 from little_tokenizers import BOS, EOS, llama3_like, llama_like, save
 
 DOCUMENTS = ("a cat sat on the mat", "on", "", "the hat, the mat, 你好 and the cat", "a")
@@ -65,7 +65,7 @@ def test_a_score_is_the_sum_over_the_documents_one_by_one(tokenizer: Tokenizer, 
         tokens = tokenize([Texts(*DOCUMENTS)], taken, cache=tmp_path)
         model = sharp(tokenizer, context=len(tokens))
         each = [alone(model, [BOS, *tokenizer.encode(text), *end]) for text in DOCUMENTS]
-        found = score_of(model, tokens)
+        found = evaluate(model, tokens)
         assert found.nats == pytest.approx(sum(nats for nats, _ in each), rel=1e-9)
         assert found.tokens == sum(count for _, count in each)
         assert found.text_bytes == sum(len(text.encode()) for text in DOCUMENTS)
@@ -90,7 +90,7 @@ def test_windows_and_strides_by_the_definition(
         with torch.no_grad():
             total -= float(model(torch.tensor([ids[first:place]]))[0, -1].log_softmax(0)[token])
         count += 1
-    found = score_of(model, tokens, window=window, stride=stride)
+    found = evaluate(model, tokens, window=window, stride=stride)
     assert found.nats == pytest.approx(total, rel=1e-9)
     assert found.tokens == count == len(ids) - len(DOCUMENTS)
     assert found.text_bytes == sum(len(text.encode()) for text in DOCUMENTS)

@@ -43,8 +43,8 @@ def test_it_learns(tmp_path):
     config = TrainConfig(steps=60, batch=8, evaluations=2, optimizer=FAST)
     outcome, model = run(tmp_path, config, halves("abcdefghijklm" * 60), watcher)
     assert outcome.finished
-    assert watcher.looks[0].valid_loss == pytest.approx(math.log(257), rel=0.05)
-    assert watcher.looks[-1].valid_loss < 0.2
+    assert watcher.evaluations[0].valid_loss == pytest.approx(math.log(257), rel=0.05)
+    assert watcher.evaluations[-1].valid_loss < 0.2
     assert model.eval()(torch.tensor([list(b"lmabcdefg")]))[0, -1].argmax() == ord("h")
 
 
@@ -54,7 +54,7 @@ def test_so_it_does_with_every_optimizer_and_precision(tmp_path, config, precisi
     watcher = Watcher()
     whole = TrainConfig(steps=60, batch=8, evaluations=1, optimizer=config, precision=precision)
     _, model = run(tmp_path, whole, halves("abcdefghijklm" * 60), watcher)
-    assert watcher.looks[-1].valid_loss < 0.6
+    assert watcher.evaluations[-1].valid_loss < 0.6
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
@@ -62,11 +62,11 @@ def test_every_step_and_look_is_reported_once(tmp_path):
     watcher = Watcher()
     outcome, _ = run(tmp_path, SHORT, TEXTS, watcher)
     assert [report.step for report in watcher.steps] == list(range(1, 24))
-    assert [report.step for report in watcher.looks] == [0, 6, 12, 18, 23]  # quarters, rounded up to whole steps
+    assert [report.step for report in watcher.evaluations] == [0, 6, 12, 18, 23]  # quarters, rounded up to whole steps
     assert [report.tokens for report in watcher.steps[:2]] == [33, 66]
     assert [report.used for report in watcher.steps] == pytest.approx([n / 23 for n in range(1, 24)])
     assert watcher.steps[13].rate == pytest.approx(0.01 * (1 - 13 / 23) / 0.6)  # falling from Muon's peak
-    assert all(report.sample == "sample\n你" for report in watcher.looks)
+    assert all(report.sample == "sample\n你" for report in watcher.evaluations)
     assert (outcome.progress.step, outcome.finished) == (23, True)
 
 
@@ -88,18 +88,18 @@ def test_a_long_log_is_a_mean_over_steps(tmp_path, monkeypatch):
 
 
 def test_the_model_is_kept_when_it_is_the_best_so_far(tmp_path, monkeypatch):
-    """Five looks with scripted losses: kept at the first, the second and the fourth."""
+    """Five evaluations with scripted losses: kept at the first, the second and the fourth."""
     losses = iter([5.0, 4.0, 4.0, 3.5, 6.0])
-    real = loop.score_of
+    real = loop.evaluate
 
     def scripted(model, tokens, **options):
-        score = real(model, tokens, **options)
-        return replace(score, nats=next(losses) * score.tokens)
+        evaluation = real(model, tokens, **options)
+        return replace(evaluation, nats=next(losses) * evaluation.tokens)
 
-    monkeypatch.setattr(loop, "score_of", scripted)
+    monkeypatch.setattr(loop, "evaluate", scripted)
     watcher = Watcher()
     outcome, _ = run(tmp_path, SHORT, TEXTS, watcher)
-    assert [report.best for report in watcher.looks] == [True, True, False, True, False]
+    assert [report.best for report in watcher.evaluations] == [True, True, False, True, False]
     assert watcher.kept == 3
     assert (outcome.progress.best_loss, outcome.progress.best_step) == (3.5, 18)
 
@@ -108,9 +108,9 @@ def test_a_look_reads_as_much_as_it_is_told(tmp_path):
     watcher = Watcher()
     model = build(shape(), seed=0)
     run(tmp_path, replace(SHORT, evaluation_tokens=50), TEXTS, watcher, model=model)
-    expected = loop.score_of(model, TEXTS[1].part(0, 51))
+    expected = loop.evaluate(model, TEXTS[1].part(0, 51))
     assert expected.tokens == 50
-    assert watcher.looks[-1].valid_loss == pytest.approx(expected.loss)
+    assert watcher.evaluations[-1].valid_loss == pytest.approx(expected.loss)
 
 
 def test_the_same_seed_gives_the_same_bits_another_others(tmp_path):
@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_bits_another_others(tmp_path):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-@pytest.mark.parametrize("stops", [[1], [6], [3, 4, 20], [22]])  # 6: a look has just saved that step
+@pytest.mark.parametrize("stops", [[1], [6], [3, 4, 20], [22]])  # 6: an evaluation has just saved that step
 def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, monkeypatch, dropout, stops):
     monkeypatch.setattr(loop, "LOGGED", 5)  # lines between the stops, too
     run(tmp_path / "whole", SHORT, TEXTS, dropout=dropout)
@@ -218,12 +218,12 @@ class TestText:
     @pytest.mark.parametrize("valid", ["", "a"])
     def test_too_short_to_validate_on(self, tmp_path, valid):
         tokens = stream(TEXT)
-        with pytest.raises(TextError, match=r"the text to measure on has \d token\(s\)"):
+        with pytest.raises(TextError, match=r"the text to evaluate on has \d token\(s\)"):
             run(tmp_path, SHORT, (tokens, stream(valid).part(0, len(valid))))
         assert list(tmp_path.iterdir()) == []
 
     def test_nothing_but_separators_to_validate_on(self, tmp_path):
-        with pytest.raises(TextError, match=r"has 3 token\(s\), of which .* separators are no text"):
+        with pytest.raises(TextError, match=r"has 3 token\(s\); .* separators do not count as text"):
             run(tmp_path, SHORT, (stream(TEXT), stream("", "", "")))
         assert list(tmp_path.iterdir()) == []
 
@@ -232,19 +232,19 @@ class TestState:
     def test_of_another_shape_is_refused(self, tmp_path):
         run(tmp_path, SHORT, TEXTS, Watcher(stop_after=2))
         other = build(shape(layers=2), seed=0)
-        with pytest.raises(TrainingError, match=r"the saved weights are not of the recipe's model.*blocks\.1\."):
+        with pytest.raises(TrainingError, match=r"the saved weights do not fit the recipe's model.*blocks\.1\."):
             run(tmp_path, SHORT, TEXTS, model=other, state=whole_state(tmp_path))
 
     def test_of_another_optimizer_is_refused(self, tmp_path):
         run(tmp_path, SHORT, TEXTS, Watcher(stop_after=2))
         config = replace(SHORT, optimizer=OptimizerConfig(kind="adamw"))
-        with pytest.raises(TrainingError, match="the saved optimizer state is another model's"):
+        with pytest.raises(TrainingError, match="the saved optimizer state belongs to another model"):
             run(tmp_path, config, TEXTS, state=whole_state(tmp_path))
 
     def test_with_a_shorter_log_is_refused(self, tmp_path):
         run(tmp_path, SHORT, TEXTS, Watcher(stop_after=8))
         (tmp_path / "log.jsonl").write_text("")
-        with pytest.raises(FolderError, match=r"log\.jsonl: has 0 bytes, and had \d+ when the state was saved"):
+        with pytest.raises(FolderError, match=r"log\.jsonl: has 0 bytes, but had \d+ when the state was saved"):
             run(tmp_path, SHORT, TEXTS, state=whole_state(tmp_path))
 
 
@@ -270,10 +270,10 @@ class TestMinutes:
     CONFIG = TrainConfig(minutes=2.0, batch=2, evaluations=4, threads=1)
 
     def test_the_clock_ends_the_run_with_time_for_what_comes_after(self, tmp_path, monkeypatch):
-        """A step takes 3 s, a look 4 s; the caller reads the whole validation text, five times a look's part: 20 s."""
+        """A step takes 3 s, an evaluation 4 s; the caller reads the whole validation text, five times as much: 20 s."""
         clock = FakeClock(monkeypatch)
         clock.slow(monkeypatch, "next_token_loss", 3.0)
-        clock.slow(monkeypatch, "score_of", 4.0)
+        clock.slow(monkeypatch, "evaluate", 4.0)
         watcher = Watcher()
         config = replace(self.CONFIG, evaluation_tokens=len(TEXTS[1]) // 5)
         outcome, _ = run(tmp_path, config, TEXTS, watcher)
@@ -282,7 +282,7 @@ class TestMinutes:
         assert 120 * 0.9 <= used <= 120 * 1.1
         assert watcher.steps[-1].used == 1
         assert [report.used for report in watcher.steps] == sorted(report.used for report in watcher.steps)
-        assert watcher.looks[-1].step == watcher.steps[-1].step
+        assert watcher.evaluations[-1].step == watcher.steps[-1].step
 
     def test_what_was_used_before_counts(self, tmp_path, monkeypatch):
         clock = FakeClock(monkeypatch)
@@ -305,13 +305,16 @@ class TestMinutes:
         assert [watcher.steps[0].step, watcher.steps[-1].step] == [51, 120]
 
     def test_a_time_that_is_over_before_the_first_step_is_told(self, tmp_path):
-        with pytest.raises(OptionError, match=r"minutes 2: 130 seconds were used before the first step.*give more"):
+        with pytest.raises(
+            OptionError,
+            match=r"minutes 2: reading .* took 130 seconds, before the first step.*give more",
+        ):
             loop.fit(build(shape(), seed=0), self.CONFIG, *TEXTS, folder=tmp_path, hooks=Watcher().hooks(), used=130.0)
         assert not (tmp_path / "state").exists()
 
     def test_a_time_that_evaluations_alone_would_take_is_told(self, tmp_path, monkeypatch):
-        """The first look takes 50 s; the last one and the final reading of all would take 100."""
-        FakeClock(monkeypatch).slow(monkeypatch, "score_of", 50.0)
+        """The first evaluation takes 50 s; the last one and the final reading of all would take 100."""
+        FakeClock(monkeypatch).slow(monkeypatch, "evaluate", 50.0)
         watcher = Watcher()
         with pytest.raises(OptionError, match=r"50 seconds were used before the first step.*about 100; give more"):
             run(tmp_path, replace(self.CONFIG, evaluation_tokens=len(TEXTS[1])), TEXTS, watcher)
@@ -319,9 +322,9 @@ class TestMinutes:
 
 
 def test_reports_have_the_loss_of_the_log(tmp_path):
-    """What stands in the folder at the end is what the last look said."""
+    """What stands in the folder at the end is what the last evaluation said."""
     watcher = Watcher()
     run(tmp_path, SHORT, TEXTS, watcher)
     last = [report for report in read_log(tmp_path / "log.jsonl") if isinstance(report, Evaluated)][-1]
-    assert last == watcher.looks[-1]
-    assert whole_state(tmp_path).progress.best_loss == min(report.valid_loss for report in watcher.looks)
+    assert last == watcher.evaluations[-1]
+    assert whole_state(tmp_path).progress.best_loss == min(report.valid_loss for report in watcher.evaluations)

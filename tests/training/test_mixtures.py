@@ -37,7 +37,7 @@ def test_it_learns(inner: int, precision: str, tmp_path: Path) -> None:
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     whole = TrainConfig(steps=60, batch=8, evaluations=1, optimizer=FAST, precision=precision)
     run(tmp_path, whole, TEXTS, watcher, model=model)
-    assert watcher.looks[-1].valid_loss < 0.6
+    assert watcher.evaluations[-1].valid_loss < 0.6
     unmoved = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
     assert unmoved == []
 

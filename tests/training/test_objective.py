@@ -1,4 +1,4 @@
-"""The loss and the score against plain definitions in numpy."""
+"""The loss and the evaluation against plain definitions in numpy."""
 
 import math
 from dataclasses import replace
@@ -11,8 +11,8 @@ from small_runs import BYTES, shape, stream
 from clearhead.errors import TextError
 from clearhead.model import build
 from clearhead.text import Batch, sequential
-from clearhead.training import Score, next_token_loss, score_of
-from clearhead.training.objective import evaluate
+from clearhead.training import Evaluation, evaluate, next_token_loss
+from clearhead.training.objective import evaluate_batches
 
 
 def nats(logits_V: np.ndarray, target: int) -> float:
@@ -91,7 +91,7 @@ def test_the_score_counts_every_token_once(texts):
         seen = torch.from_numpy(ids[max(window, document) : place]).unsqueeze(0)
         with torch.no_grad():
             total += nats(model(seen)[0, -1].numpy(), ids[place])
-    found = score_of(model, tokens)
+    found = evaluate(model, tokens)
     assert found.nats == pytest.approx(total, rel=1e-5)
     assert found.tokens == len(ids) - 1
     assert found.text_bytes == sum(len(text) for text in texts)
@@ -100,7 +100,7 @@ def test_the_score_counts_every_token_once(texts):
 def test_the_score_does_not_depend_on_how_many_windows_are_read_at_once():
     model, tokens = sharp(), stream("the quick brown fox jumps over the lazy dog " * 5)
     found = {
-        batch: evaluate(model, sequential(tokens, context=11, batch=batch), tokens.text_bytes(1)).nats
+        batch: evaluate_batches(model, sequential(tokens, context=11, batch=batch), tokens.text_bytes(1)).nats
         for batch in (1, 2, 3, 100)
     }
     assert list(found.values()) == pytest.approx([found[1]] * 4, rel=1e-6)
@@ -111,30 +111,30 @@ def test_a_model_that_knows_nothing_by_hand():
     model = build(shape(), seed=0)
     with torch.no_grad():
         model.embedding.weight.zero_()
-    found = score_of(model, stream("abcdefgh" * 20))
+    found = evaluate(model, stream("abcdefgh" * 20))
     assert found.tokens == found.text_bytes == 160
     assert found.loss == pytest.approx(math.log(257), rel=1e-6)
     assert found.bits_per_byte == pytest.approx(math.log2(257), rel=1e-6)
     assert found.perplexity == pytest.approx(257, rel=1e-5)
-    twice = score_of(model, stream("abcdefgh" * 10, "abcdefgh" * 10))  # a separator more to predict, no byte more
+    twice = evaluate(model, stream("abcdefgh" * 10, "abcdefgh" * 10))  # a separator more to predict, no byte more
     assert twice.bits_per_byte == pytest.approx(math.log2(257) * 161 / 160, rel=1e-6)
 
 
 def test_figures_by_hand():
-    score = Score(nats=6 * math.log(2), tokens=3, text_bytes=12)
-    assert (score.loss, score.bits_per_byte) == pytest.approx((2 * math.log(2), 0.5))
-    assert score.perplexity == pytest.approx(4)
-    assert Score(nats=1e6, tokens=1, text_bytes=1).perplexity == math.inf
+    evaluation = Evaluation(nats=6 * math.log(2), tokens=3, text_bytes=12)
+    assert (evaluation.loss, evaluation.bits_per_byte) == pytest.approx((2 * math.log(2), 0.5))
+    assert evaluation.perplexity == pytest.approx(4)
+    assert Evaluation(nats=1e6, tokens=1, text_bytes=1).perplexity == math.inf
 
 
 def test_dropout_is_off_while_measuring_and_on_again_after():
     model, tokens = sharp(dropout=0.5).train(), stream("the quick brown fox " * 4)
     state = torch.get_rng_state()
-    first = score_of(model, tokens)
+    first = evaluate(model, tokens)
     assert model.training
-    assert torch.equal(torch.get_rng_state(), state)  # a look must not change what is learned after it
-    assert score_of(model, tokens) == first
-    assert score_of(model.eval(), tokens) == first
+    assert torch.equal(torch.get_rng_state(), state)  # an evaluation must not change what is learned after it
+    assert evaluate(model, tokens) == first
+    assert evaluate(model.eval(), tokens) == first
     assert not model.training
 
 
@@ -145,7 +145,7 @@ def test_a_model_goes_on_training_after_a_measurement_that_was_interrupted():
 
     model = sharp(dropout=0.5).train()
     with pytest.raises(KeyboardInterrupt):
-        evaluate(model, batches(), 1)
+        evaluate_batches(model, batches(), 1)
     assert model.training
 
 
@@ -168,7 +168,7 @@ def test_the_loss_of_a_model_whose_logits_are_capped():
 def test_text_that_cannot_be_measured_is_refused():
     model = sharp()
     with pytest.raises(TextError, match="has 1 token"):
-        score_of(model, stream(""))
-    with pytest.raises(TextError, match=r"has 3 token\(s\), .* separators are no text"):
-        score_of(model, stream("", "", ""))
+        evaluate(model, stream(""))
+    with pytest.raises(TextError, match=r"has 3 token\(s\); .* separators do not count as text"):
+        evaluate(model, stream("", "", ""))
     assert BYTES.separator == 256

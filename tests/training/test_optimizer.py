@@ -177,7 +177,7 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits(config):
 
 def test_the_state_of_another_optimizer_or_model_is_refused():
     state = made(MUON, model()).state()
-    with pytest.raises(TrainingError, match=r"another model's: adamw.*differ"):
+    with pytest.raises(TrainingError, match=r"another model: adamw.*differ"):
         made(ADAMW, model()).restore(state)
-    with pytest.raises(TrainingError, match="another model's"):
+    with pytest.raises(TrainingError, match="another model"):
         made(MUON, build(shape(layers=1), seed=0)).restore(state)

@@ -71,7 +71,7 @@ def test_an_altered_line_is_told_with_its_number(tmp_path, line):
     with Log(path, 0) as log:
         log.write(STEP)
     path.write_bytes(path.read_bytes() + line.encode("latin-1") + b"\n")
-    with pytest.raises(FolderError, match=r"log\.jsonl: line 2 is altered"):
+    with pytest.raises(FolderError, match=r"log\.jsonl: line 2 was altered"):
         read_log(path)
 
 
@@ -84,7 +84,7 @@ def test_a_log_shorter_than_the_state_says_is_told(tmp_path):
     """It would otherwise be filled up with zeros."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"12345")
-    with pytest.raises(FolderError, match="has 5 bytes, and had 9 when the state was saved"):
+    with pytest.raises(FolderError, match="has 5 bytes, but had 9 when the state was saved"):
         Log(path, 9)
     assert path.read_bytes() == b"12345"
 
@@ -94,7 +94,7 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(FolderError, match=r"log\.jsonl: is a folder, and should be a file"):
         Log(tmp_path / "log.jsonl", 0)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be written: Not a directory; make it a"):
+    with pytest.raises(FolderError, match=r"log\.jsonl: cannot be written: Not a directory; make the file writable"):
         Log(tmp_path / "file" / "log.jsonl", 0)
 
 

@@ -47,10 +47,10 @@ WRONG = [
     ({"steps": 3, "threads": 10**30}, "it must be at most 1024"),
     ({"steps": 3, "seed": -1}, "seed is -1; it must be at least 0 and below"),
     ({"steps": 3, "seed": 2**63}, "seed is 9223372036854775808"),
-    ({"steps": 3, "warmup": 1.5}, "warmup is 1.5; it is a part of the whole, from 0 to 1"),
+    ({"steps": 3, "warmup": 1.5}, "warmup is 1.5; it must be a fraction, from 0 to 1"),
     ({"steps": 3, "decay": math.nan}, "decay is nan"),
     ({"steps": 3, "floor": -0.1}, "floor is -0.1"),
-    ({"steps": 3, "warmup": 0.5, "decay": 0.6}, "warmup 0.5 and decay 0.6 together exceed the run"),
+    ({"steps": 3, "warmup": 0.5, "decay": 0.6}, "warmup 0.5 and decay 0.6 add up to more than 1"),
     ({"steps": 3, "precision": "bfloat6"}, "there is no precision 'bfloat6'; did you mean 'bfloat16'?"),
 ]
 

@@ -35,12 +35,11 @@ def evaluate(
     import json
     import math
 
-    from clearhead import hub, machine, runs
+    from clearhead import hub, machine, runs, training
     from clearhead.cli.threads import use_threads
     from clearhead.errors import ClearheadError, many
     from clearhead.model import needs
     from clearhead.text import sources, tokenize
-    from clearhead.training import score_of
     from clearhead.training.loop import EVALUATED_AT_ONCE
 
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
@@ -51,24 +50,26 @@ def evaluate(
     window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
     tokens = tokenize(texts, loaded.tokenizer)
     loaded.tokenizer.note_unknown(tokens.ids)
-    score = score_of(loaded.network, tokens, window=window, stride=stride)
-    if not math.isfinite(score.loss):
+    evaluation = training.evaluate(loaded.network, tokens, window=window, stride=stride)
+    if not math.isfinite(evaluation.loss):
         raise ClearheadError(
-            f"the loss is {score.loss}: the computation overflowed the model's dtype; use a wider one (--dtype float32)"
+            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one (--dtype float32)"
         )
     if as_json:
         figures = {
-            "nats_per_token": score.loss,
-            "bits_per_byte": score.bits_per_byte,
-            "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,  # JSON has no infinity
-            "tokens": score.tokens,
-            "bytes": score.text_bytes,
+            "nats_per_token": evaluation.loss,
+            "bits_per_byte": evaluation.bits_per_byte,
+            "perplexity": evaluation.perplexity
+            if math.isfinite(evaluation.perplexity)
+            else None,  # JSON has no infinity
+            "tokens": evaluation.tokens,
+            "bytes": evaluation.text_bytes,
         }
         typer.echo(json.dumps(figures))
         return
-    typer.echo(f"{score.loss:.4f} nats a token")
-    typer.echo(f"{score.bits_per_byte:.4f} bits a byte")
-    typer.echo(f"{score.perplexity:.2f} perplexity a token")
+    typer.echo(f"{evaluation.loss:.4f} nats a token")
+    typer.echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
+    typer.echo(f"{evaluation.perplexity:.2f} perplexity a token")
     apart = "" if stride is None else f", {stride} apart"
-    read = f"{many(score.tokens, 'token')}, {many(score.text_bytes, 'byte')}"
+    read = f"{many(evaluation.tokens, 'token')}, {many(evaluation.text_bytes, 'byte')}"
     typer.echo(f"over {read}, in windows of {many(window, 'token')}{apart}")

@@ -1,4 +1,4 @@
-"""Models: small parts chosen by a frozen config. A kind of model comes in by a file that is imported here."""
+"""Models: small parts assembled by a frozen config. To add a kind of model, add a file and import it here."""
 
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig

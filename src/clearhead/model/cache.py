@@ -1,4 +1,4 @@
-"""The key-value cache of a text that is being written: allocated once, filled from the left."""
+"""The KV cache for generation: allocated once, filled from the left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.tap import Watcher, watchers
 
 
 class Cache(State):
-    """Keys and values of every layer for up to ``capacity`` places; what is handed out are views, not copies."""
+    """Keys and values of every layer for up to ``capacity`` places. Returns views, not copies."""
 
     def __init__(
         self,
@@ -31,15 +31,15 @@ class Cache(State):
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
         self.length = 0  # places filled in every layer
-        self._watchers = WeakSet[Watcher]()  # those whose records refer to the keys
+        self._watchers = WeakSet[Watcher]()  # watchers whose records refer to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes the new places behind those filled and returns all of them: k_BGKD, v_BGKD.
+        """Appends the new places and returns all filled ones: k_BGKD, v_BGKD.
 
-        Raises RequestError when they do not fit, before anything is written.
+        Raises RequestError, before writing anything, if they do not fit.
         """
         if len(k_BGTD) != self.k_LBGKD.shape[1]:
-            raise RequestError(f"cache: made for {self.k_LBGKD.shape[1]} texts; {len(k_BGTD)} were given")
+            raise RequestError(f"cache: made for {self.k_LBGKD.shape[1]} rows; {len(k_BGTD)} were given")
         stop = self.length + k_BGTD.shape[2]
         if stop > self.capacity:
             raise RequestError(f"cache: {stop} places are needed; {self.capacity} were allocated")
@@ -48,15 +48,15 @@ class Cache(State):
         return self.k_LBGKD[layer, :, :, :stop], self.v_LBGKD[layer, :, :, :stop]
 
     def advance(self, places: int) -> None:
-        """Counts the places that every layer has now written."""
+        """Counts places as filled, once every layer has written them."""
         self.length += places
         self._watchers.update(watchers())
 
     def rewind(self, length: int) -> None:
-        """Forgets the places from ``length`` on: what comes next is written over them.
+        """Forgets the places from ``length`` on, which will be overwritten.
 
-        Records that are being filled forget them too. To those that are closed the keys are left, and the cache goes on
-        with a copy of what it keeps.
+        Records still being filled forget them too. Closed records keep the old keys, and the cache continues with a
+        copy.
         """
         if not 0 <= length <= self.length:
             raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
@@ -64,7 +64,7 @@ class Cache(State):
             return
         if set(self._watchers) - set(watchers()):
             old_LBGKD = self.k_LBGKD
-            with torch.inference_mode(old_LBGKD.is_inference()):  # or it could not be written to where the old one was
+            with torch.inference_mode(old_LBGKD.is_inference()):  # so that it can be written wherever the old one could
                 self.k_LBGKD = torch.empty_like(old_LBGKD)
                 self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
             self._watchers.clear()
@@ -73,15 +73,15 @@ class Cache(State):
         self.length = length
 
     def take(self, other: Cache, length: int) -> None:
-        """Goes on from the first ``length`` places of another cache of this model, copied; this one must be empty."""
+        """Copies the first ``length`` places of another cache of this model. This one must be empty."""
         for mine_LBGKD, theirs_LBGKD in ((self.k_LBGKD, other.k_LBGKD), (self.v_LBGKD, other.v_LBGKD)):
             mine_LBGKD[:, :, :, :length] = theirs_LBGKD[:, :, :, :length]
         self.length = length
 
     def keep(self, rows_R: Tensor, first: int) -> None:
-        """Goes on with some rows of the batch, in the given order, without the places before ``first``.
+        """Keeps some rows of the batch, in the given order, and drops the places before ``first``.
 
-        The capacity stays, so ``first`` more places are free. Views handed out before stay as they are.
+        The capacity stays, so ``first`` more places are free. Views returned before do not change.
         """
         kept = slice(first, self.length)
         shape = (self.k_LBGKD.shape[0], len(rows_R), *self.k_LBGKD.shape[2:])

@@ -1,4 +1,4 @@
-"""What a model is made of: frozen, keyword-only, composed, and checking itself; one class for each kind of model."""
+"""Model configs: frozen, keyword-only, composed, and validated on construction; one class per kind of model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clearhead.model.parts.config import (
 )
 from clearhead.plain import Tagged
 
-# Larger numbers are slips or damage.
+# Larger numbers are typos or damage.
 EXPERTS_AT_MOST = 100_000  # in all layers; the largest released model has 23,000 (Kimi K2, 2025)
 LAYERS_AT_MOST = 10_000  # the deepest published Transformer has 1,000 (Wang et al. 2022, "DeepNet")
 PARAMETERS_AT_MOST = 2**48
@@ -29,17 +29,17 @@ PARAMETERS_AT_MOST = 2**48
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Tagged, ABC):
-    """What every kind of model has. A table of the model names its kind; without a name it is a decoder's."""
+    """What all kinds of models share. The ``kind`` entry of a table selects one; the default is a decoder."""
 
     classes: ClassVar[dict[str, type[Any]]] = {}
     default: ClassVar[str] = "decoder"
 
     vocabulary: int  # number of token ids
-    context: int  # longest text in tokens
+    context: int  # context length in tokens
     layers: int
-    width: int  # of the stream between layers
+    width: int  # of the residual stream
     tied: bool = True  # the output layer is the embedding matrix
-    dropout: float = 0.0  # on the embedding and on what each part adds to the residual stream, while training
+    dropout: float = 0.0  # on the embedding and on each part's output
 
     def __post_init__(self) -> None:
         check_sizes("model", self, "vocabulary", "context", "layers", "width")
@@ -54,16 +54,16 @@ class ModelConfig(Tagged, ABC):
             )
 
     def check(self) -> None:
-        """Raises ConfigError for what only this kind of model can have wrong."""
+        """Raises ConfigError for mistakes specific to this kind of model."""
 
     @property
     @abstractmethod
     def abilities(self) -> frozenset[str]:
-        """What such a model can do: names of ``clearhead.model.ABILITIES``."""
+        """What the model can do: names in ``clearhead.model.ABILITIES``."""
 
     @property
     def matrices(self) -> int:
-        """How many matrices have a row for each token: the embedding, and the output layer unless it is the same."""
+        """The number of matrices with a row per token: the embedding, and the output layer unless tied."""
         return 1 if self.tied else 2
 
     @abstractmethod
@@ -71,23 +71,23 @@ class ModelConfig(Tagged, ABC):
         """Number of trained numbers, the tied output layer counted once."""
 
     def active_parameters(self) -> int:
-        """The numbers that take part in the pass of one token."""
+        """Number of weights used in the forward pass of one token."""
         return self.parameters()
 
     def inner_parameters(self) -> int:
-        """The trained numbers without the embedding of tokens and the output layer."""
+        """Number of weights without the token embedding and the output layer."""
         return self.parameters() - self.vocabulary * self.width * self.matrices
 
     @abstractmethod
     def state_numbers(self, places: int) -> int:
-        """Numbers kept of one text of so many places while it is written; 0 where nothing is written."""
+        """Numbers in the generation state of one row of this many places; 0 for models that do not generate."""
 
     def pass_numbers(self) -> int:
-        """Numbers alive for each token at the widest moment of a pass without gradients, the logits not counted."""
+        """Peak numbers per token in a forward pass without gradients, logits excluded."""
         return 16 * self.width
 
     def training_numbers(self) -> int:
-        """Numbers that the backward pass needs of each token, the logits not counted."""
+        """Numbers per token kept for the backward pass, logits excluded."""
         return 32 * self.width * self.layers
 
     def described(self) -> dict[str, str]:
@@ -117,7 +117,7 @@ class TransformerConfig(ModelConfig):
     norm: NormConfig = field(default_factory=NormConfig)
     positions: PositionConfig = field(default_factory=PositionConfig)
     arrangement: Literal["pre", "post", "output", "sandwich", "parallel"] = "pre"  # norms around parts; see block.py
-    pattern: tuple[LayerConfig, ...] = ()  # by layer, cycled, in the place of attention.window
+    pattern: tuple[LayerConfig, ...] = ()  # per layer, cycled; replaces attention.window
     embedding_scale: float | None = None  # factor on the embedding, rounded to the weights' dtype (Gemma)
 
     def check(self) -> None:
@@ -159,7 +159,7 @@ class TransformerConfig(ModelConfig):
 
     @property
     def kinds(self) -> tuple[LayerConfig, ...]:
-        """What sets each layer apart, one entry a layer."""
+        """The LayerConfig of each layer."""
         pattern = self.pattern or (LayerConfig(window=self.attention.window),)
         return tuple(pattern[layer % len(pattern)] for layer in range(self.layers))
 
@@ -171,18 +171,18 @@ class TransformerConfig(ModelConfig):
         return blocks + self.vocabulary * E * self.matrices + self.positions.parameters(self.context, E)
 
     def active_parameters(self) -> int:
-        """The numbers that take part in the pass of one token: of a layer's experts, only the active ones."""
+        """Number of weights used in the forward pass of one token, counting only active experts."""
         return self.parameters() - self.feed_forward.idle(self.width, self.layers)
 
     def pass_numbers(self) -> int:
-        """What a layer reads, queries, keys, values and their outputs, and the inner rows of each active expert."""
+        """A layer's input, queries, keys, values and outputs, and the inner rows of each active expert."""
         queries, keys, _ = self.attention.projections
         return 4 * self.width + 2 * (queries + keys) + 3 * self.feed_forward.width * self.feed_forward.active
 
     def training_numbers(self) -> int:
-        """Of each layer 8 widths of the stream, 3 of the projections, 5 inner ones, and for each further expert more.
+        """Per layer: 8 widths, 3 times the projections, 5 inner widths, and more for each extra expert.
 
-        Within a tenth of what a process grows by (tests/runs/test_run_memory.py).
+        Within a tenth of measured process growth (tests/runs/test_run_memory.py).
         """
         further = self.feed_forward.active - 1
         inner = 5 * self.feed_forward.width * (further + 1)
@@ -209,7 +209,7 @@ class TransformerConfig(ModelConfig):
         return f", window of {' or '.join(f'{size:,}' for size in sorted(set(sizes)))} tokens{sides}{some}"
 
     def _places(self) -> str:
-        """Each rule with the number of its layers, where there are several."""
+        """Each position rule, with its number of layers if there are several."""
         rules = [kind.positions or self.positions for kind in self.kinds]
         counts = {rule: rules.count(rule) for rule in dict.fromkeys(rules)}
         return "; ".join(
@@ -220,7 +220,7 @@ class TransformerConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig(TransformerConfig):
-    """A decoder: each token sees the text up to its own place."""
+    """A decoder: each token sees itself and earlier tokens."""
 
     kind: ClassVar[str] = "decoder"
 
@@ -233,7 +233,7 @@ class DecoderConfig(TransformerConfig):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """It writes, and its hidden states can be pooled."""
+        """It generates text, and its hidden states can be pooled."""
         return frozenset({"next tokens", "vectors"})
 
     def state_numbers(self, places: int) -> int:
@@ -246,14 +246,14 @@ class DecoderConfig(TransformerConfig):
 class EncoderConfig(TransformerConfig):
     """An encoder: every token sees the whole text, and the embedding is normalised.
 
-    Where norms stand before each part, that of the embedding takes the place of the first (ModernBERT, 2024, 2.1).
+    In the "pre" arrangement the embedding's norm replaces the first one (ModernBERT, 2024, 2.1).
     """
 
     kind: ClassVar[str] = "encoder"
 
-    token_types: int = 0  # vectors that tell texts of a pair apart
-    prediction: PredictionConfig | None = None  # masked tokens are predicted; None: hidden states alone
-    pooler: bool = False  # a layer with tanh on the first token
+    token_types: int = 0  # embeddings that tell the texts of a pair apart
+    prediction: PredictionConfig | None = None  # the head for masked tokens; None = hidden states only
+    pooler: bool = False  # a tanh layer on the first token
 
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
@@ -268,7 +268,7 @@ class EncoderConfig(TransformerConfig):
 
     @property
     def matrices(self) -> int:
-        """How many matrices have a row for each token; without a prediction head there is no output layer."""
+        """The number of matrices with a row per token. Without a prediction head there is no output layer."""
         return 1 if self.prediction is None else super().matrices
 
     def parameters(self) -> int:
@@ -279,7 +279,7 @@ class EncoderConfig(TransformerConfig):
         return count + (0 if self.prediction is None else self.prediction.parameters(self.vocabulary, E, norm))
 
     def state_numbers(self, places: int) -> int:
-        """0: nothing is written."""
+        """0: encoders do not generate."""
         return 0
 
     def described(self) -> dict[str, str]:

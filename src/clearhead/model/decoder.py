@@ -1,4 +1,4 @@
-"""A decoder: predicts the next token from the text up to each place."""
+"""A decoder: predicts the next token from those before it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Decoder(Transformer):
     config: DecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def own_mask(self, size: int | None) -> Mask:
-        """Causal, and the window if there is one."""
+        """Causal, within the window if there is one."""
         return causal() if size is None else causal() & window(size)
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer, capped where the config says so."""
+        """logits_BTV: each place's product with the output layer, soft-capped if the config says so."""
         logits_BTV, cap = super().unembed(x_BTE), self.config.logit_softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 

@@ -1,4 +1,4 @@
-"""An encoder: every token sees the whole text; masked tokens are predicted, or hidden states are taken."""
+"""An encoder: every token sees the whole text. Predicts masked tokens, or gives hidden states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from clearhead.model.transformer import Transformer
 
 
 class Encoder(Transformer):
-    """Attention to both sides, token types and a norm on the embedding (Devlin et al. 2019, 3 and A.1)."""
+    """Bidirectional attention, token types and a norm on the embedding (Devlin et al. 2019, 3 and A.1)."""
 
     stack: ClassVar[str] = "encoder"
     config: EncoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
@@ -33,16 +33,16 @@ class Encoder(Transformer):
         self.prediction = None if head is None else Prediction(head, config.vocabulary, E, config.norm)
         self.pooler = Pooler(E) if config.pooler else None
         if config.arrangement == "pre":
-            self.blocks[0].attention_norm = nn.Identity()  # the embedding's stands in its place
+            self.blocks[0].attention_norm = nn.Identity()  # replaced by the embedding's norm
 
     def own_mask(self, size: int | None) -> Mask:
-        """The window alone, on both sides."""
+        """The window, to both sides, if there is one."""
         return FULL if size is None else band(size)
 
     def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
-        """norm(x + the vectors of the token types), which are 0 unless given.
+        """norm(x + token type embeddings). Types are 0 unless given.
 
-        Raises RequestError for types of another shape, or beyond those the model has.
+        Raises RequestError if the types have the wrong shape or are out of range.
         """
         if self.token_types is None:
             return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
@@ -63,7 +63,7 @@ class Encoder(Transformer):
             ) from None
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV of every place. Raises RequestError when the weights came without a prediction head."""
+        """logits_BTV. Raises RequestError if the model has no prediction head."""
         if self.prediction is None:
             raise RequestError(
                 "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
@@ -80,7 +80,7 @@ class Encoder(Transformer):
         return F.cross_entropy(logits_MV.to(wide(logits_MV.dtype)), targets_BT[counted_BT], reduction="sum")
 
     def pool(self, x_BTE: Tensor) -> Tensor:
-        """pooled_BE from the first token. Raises RequestError when the weights came without a pooler."""
+        """pooled_BE from the first token. Raises RequestError if the model has no pooler."""
         if self.pooler is None:
             raise RequestError("model: these weights have no pooler; take the mean of `hidden` over the text")
         return self.pooler(x_BTE[:, 0])

@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Temporary evaluation mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Generator[None]:
-    """Without dropout inside the block; afterwards in training mode again if it was."""
+    """Turns dropout off during the block, then restores the mode."""
     training = network.training
     if training:
         network.eval()

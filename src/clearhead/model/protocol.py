@@ -1,4 +1,4 @@
-"""What every room needs of a model, whatever its kind: rooms take a ``Network`` and never ask which kind it is."""
+"""The interface of every kind of model. Other packages use ``Network`` and never ask for the kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.state import State
 from clearhead.tap import Site
 
-# What a model can do: in words, and what its user can.
+# What a model can do: a description, and how to use it.
 ABILITIES = {
     "next tokens": ("predicts the next token", "let it write (clearhead generate)"),
     "masked tokens": ("predicts masked tokens", "fill masks (clearhead fill)"),
@@ -33,7 +33,7 @@ class Able(Protocol):
 
 
 def needs(model: Able, ability: str, what: str) -> None:
-    """Raises OptionError, which says what else the model can do, when it lacks this one of ``ABILITIES``."""
+    """Raises OptionError, saying what the model can do instead, if it lacks this ability (see ``ABILITIES``)."""
     if ability not in model.abilities:
         ways = [way for name, (_, way) in ABILITIES.items() if name in model.abilities]
         instead = f"; with this one you can {' or '.join(ways)}" if ways else ""
@@ -41,11 +41,11 @@ def needs(model: Able, ability: str, what: str) -> None:
 
 
 class Network(nn.Module, ABC):
-    """A model: ids -> logits. Made by ``build`` or ``skeleton``: its own weights mean nothing yet.
+    """A model: ids -> logits. Use ``build`` or ``skeleton`` to make one; the constructor does not initialise weights.
 
-    embedding: of the tokens, the first that a pass does. border: the first place that changes all places of its text
-    (LongRoPE), across which a state cannot be filled; None = there is none. rewinds: whether a state can forget its
-    last places; a recurrent one cannot. types: how many texts of one row it tells apart (``types_BT``).
+    embedding: of the tokens, the first layer. border: the first place from which all places of a text are rotated
+    differently (LongRoPE), which a state cannot cross; None = no such place. rewinds: whether a state can forget its
+    last places; recurrent ones cannot. types: number of token types (``types_BT``).
     """
 
     rewinds: ClassVar[bool] = True
@@ -68,13 +68,13 @@ class Network(nn.Module, ABC):
         state: State | None = None,
         last: bool = False,
     ) -> Tensor:
-        """logits_BTV in the weights' dtype (logits_B1V of the last place when ``last``), or with targets the loss.
+        """logits_BTV in the weights' dtype (logits_B1V of the last place if ``last``), or the loss, given targets.
 
-        ``mask`` is joined with the model's own. With a state, ``ids_BT`` are the newest places only, and the mask
-        speaks of all. ``places_BT`` says where the tokens stand when that is not 0, 1, 2, ... (padding on the left),
-        ``types_BT`` which text of a pair they are of. The loss is that of ``loss``.
-        Raises RequestError when the text is longer than the context, or ids or places are outside their range.
-        (On CUDA an id outside the vocabulary is found by the kernel: looking would cost a wait for the device.)
+        ``mask`` is combined with the model's own. With a state, ``ids_BT`` holds only the new places, but the mask
+        covers all. ``places_BT`` gives the tokens' positions if not 0, 1, 2, ... (left padding), ``types_BT`` which
+        text of a pair each belongs to. For the loss see ``loss``.
+        Raises RequestError if the text exceeds the context length, or ids or places are out of range.
+        (On CUDA the kernel catches ids outside the vocabulary: checking here would wait for the device.)
         """
         x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, types_BT=types_BT, state=state)
         if targets_BT is not None:
@@ -99,12 +99,12 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def empty_state(self, batch: int, capacity: int) -> State:
-        """A state with nothing read, in the weights' dtype, on their device; called by ``state``."""
+        """A new state in the weights' dtype and on their device. Called by ``state``."""
 
     def state(self, batch: int, capacity: int) -> State:
-        """What the model keeps while it writes ``batch`` texts of up to ``capacity`` places; nothing is read yet.
+        """A new state for generating ``batch`` rows of up to ``capacity`` places.
 
-        Raises OptionError for a model that does not write, RequestError for more places than the context.
+        Raises OptionError if the model does not generate, RequestError if ``capacity`` exceeds the context length.
         """
         needs(self, "next tokens", "a state to write from")
         if capacity > self.config.context:
@@ -123,18 +123,18 @@ class Network(nn.Module, ABC):
         return self.embedding.logits(x_BTE)
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
-        """Cross-entropy summed over the targets that are not negative, in nats, float32 or wider."""
+        """Cross-entropy summed over all targets >= 0, in nats, float32 or wider."""
         return linear_cross_entropy(x_BTE.flatten(0, 1), self.output.weight, targets_BT.flatten())
 
     def fresh(self, name: str) -> tuple[float, float]:
-        """Mean and standard deviation of a parameter before training: norms 1, biases 0, the others 0.02 wide."""
+        """Mean and standard deviation for initialising a parameter: norms are 1, biases 0, the rest have std 0.02."""
         if name.endswith("bias"):
             return 0.0, 0.0
         return (1.0, 0.0) if "norm" in name else (0.0, 0.02)
 
     @property
     def abilities(self) -> frozenset[str]:
-        """What the model can do: names of ``ABILITIES``."""
+        """What the model can do: names in ``ABILITIES``."""
         return self.config.abilities
 
     @property
@@ -148,16 +148,16 @@ class Network(nn.Module, ABC):
         return self.embedding.weight.dtype
 
     def state_bytes(self, batch: int, capacity: int) -> int:
-        """Bytes of a state."""
+        """Size of a state in bytes."""
         return batch * self.config.state_numbers(capacity) * self.dtype.itemsize
 
     def pass_bytes(self, batch: int, places: int) -> int:
-        """Bytes alive at the widest moment of a pass over so many new places without gradients; logits of the last."""
+        """Peak bytes of a forward pass over new places, without gradients, with logits of the last place only."""
         numbers = places * self.config.pass_numbers() + 3 * self.config.vocabulary
         return batch * numbers * self.dtype.itemsize
 
     def check_ids(self, ids_BT: Tensor, start: int) -> None:
-        """Raises RequestError for what can be told without reading the ids; ``start`` places were read before."""
+        """Raises RequestError for a wrong shape, dtype or length. ``start`` places were read before."""
         if ids_BT.dim() != 2 or 0 in ids_BT.shape or ids_BT.dtype not in (torch.int64, torch.int32):
             raise RequestError(
                 f"model: ids of shape {tuple(ids_BT.shape)} and {ids_BT.dtype}; they must be int64 or int32 of shape "

@@ -1,4 +1,4 @@
-"""The kinds of models: each a config class and a network class, registered by the file that adds it."""
+"""The registry of model kinds. Each is a config class and a network class, registered by its own file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NETWORKS: dict[type[ModelConfig], type[Any]] = {}
 
 
 def register(config: type[ModelConfig], network: type[Network]) -> None:
-    """Adds a kind, under the config's ``kind``: recipes and our own layout of the hub know it from then on.
+    """Adds a kind of model, named by the config's ``kind``. Recipes and saved folders can then use it.
 
-    The network is called with such a config. A kind that has been added stays what it is: OptionError.
+    ``network`` is constructed from such a config. Raises OptionError if the name is taken.
     """
     if ModelConfig.classes.setdefault(config.kind, config) is not config:
         raise OptionError(f"model: there is a kind {config.kind!r} already; give the new one another name")
@@ -25,13 +25,13 @@ def register(config: type[ModelConfig], network: type[Network]) -> None:
 
 
 def skeleton(config: ModelConfig) -> Network:
-    """A model without memory for its weights (on the meta device), to be filled from a file."""
+    """A model on the meta device, without memory for its weights, to be filled from a file."""
     with torch.device("meta"):
         return _NETWORKS[type(config)](config)
 
 
 def build(config: ModelConfig, *, seed: int) -> Network:
-    """A model with fresh weights, as its ``fresh`` says. The global random state is left as it was."""
+    """A model with newly initialised weights (see ``Network.fresh``). Leaves the global random state unchanged."""
     model = skeleton(config).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""What a model keeps of the texts it has read, so that the next pass takes the new tokens only."""
+"""The state of generation, which lets the next pass read only the new tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class State(ABC):
-    """The first ``length`` places of a batch of texts, padded on the left; made by ``Network.state``, for one network.
+    """What a network keeps of the ``length`` places it has read, padded on the left. Made by ``Network.state``.
 
     length: places read. capacity: places there is room for.
     """
@@ -19,12 +19,12 @@ class State(ABC):
 
     @abstractmethod
     def rewind(self, length: int) -> None:
-        """Forgets the places from ``length`` on. 0 works in every state, others where the network ``rewinds``."""
+        """Forgets the places from ``length`` on. Always works for 0; otherwise only if the network ``rewinds``."""
 
     @abstractmethod
     def take(self, other: Any, length: int) -> None:
-        """Goes on from the first ``length`` places of another state of this network, copied; this one is empty."""
+        """Copies the first ``length`` places of another state of this network. This one must be empty."""
 
     @abstractmethod
     def keep(self, rows_R: Tensor, first: int) -> None:
-        """Goes on with some rows of the batch, in the given order, without the places before ``first``."""
+        """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""

@@ -1,4 +1,4 @@
-"""A stack of Transformer blocks assembled from the parts its config names: what decoders and encoders share."""
+"""A stack of Transformer blocks, assembled from its config. Shared by decoders and encoders."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from clearhead.tap import Site
 
 
 class Transformer(Network):
-    """ids -> logits through an embedding, blocks and a last norm. A window narrows attention, in all layers or some."""
+    """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window."""
 
-    stack: ClassVar[str]  # the name that its sites bear
+    stack: ClassVar[str]  # the name in its sites
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -40,7 +40,7 @@ class Transformer(Network):
         self.blocks = nn.ModuleList(block(config, site) for site in self._places(config))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
         self.head = None if config.matrices == 1 else Linear(config.width, config.vocabulary)
-        # What sets layers apart, each once: masks and turns are made once for each.
+        # Distinct position rules and windows: each mask and each turn is computed only once.
         kinds = [(kind.positions or config.positions, kind.window) for kind in config.kinds]
         rules, windows = (list(dict.fromkeys(each)) for each in zip(*kinds, strict=True))
         self._rotaries = [rotary(config.attention.head_width, rule, config.context) for rule in rules]
@@ -50,10 +50,10 @@ class Transformer(Network):
 
     @abstractmethod
     def own_mask(self, size: int | None) -> Mask:
-        """What the model itself lets a token see, in layers with a window of this size."""
+        """The model's own mask in layers with a window of this size."""
 
     def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
-        """x_BTE that goes into the first block, before dropout. Raises RequestError for token types there are not."""
+        """The input x_BTE of the first block, before dropout. Raises RequestError if the model has no token types."""
         if types_BT is not None:
             raise RequestError("model: token types were given, and this model has none; leave them out")
         x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
@@ -72,9 +72,9 @@ class Transformer(Network):
         state: State | None = None,
         last: bool = False,
     ) -> Tensor:
-        """As ``Network.forward``. While training, the loss has the gradient of the experts' balance as well.
+        """As ``Network.forward``. In training, the loss also has the gradient of the experts' balance loss.
 
-        Its value stays nats: the balance, times the counted targets, is added and taken off again.
+        Its value stays the cross-entropy: the balance loss, times the number of targets, is added and subtracted again.
         """
         experts = self.config.feed_forward.experts
         weighed = targets_BT is not None and self.training and experts is not None and experts.balance > 0
@@ -97,7 +97,7 @@ class Transformer(Network):
         types_BT: Tensor | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """x_BTE after the last norm."""
+        """x_BTE after the final norm."""
         return self._through(ids_BT, mask, places_BT, types_BT, state, None)
 
     def _through(
@@ -135,7 +135,7 @@ class Transformer(Network):
         return self.norm(x_BTE)
 
     def _check_border(self, places_BT: Tensor, border: int) -> None:
-        """Raises RequestError when keys in the cache would have to be turned anew."""
+        """Raises RequestError if cached keys would have to be rotated again."""
         crossing_B = (places_BT[:, 0] <= border) & (places_BT[:, -1] >= border)
         if bool(crossing_B.any()):
             raise RequestError(
@@ -144,11 +144,11 @@ class Transformer(Network):
             )
 
     def _reach(self, ids_BT: Tensor, places_BT: Tensor) -> int:
-        """A bound above the given places. Raises RequestError when they do not fit the ids or the context."""
+        """One more than the largest place. Raises RequestError if places do not fit the ids or the context length."""
         if places_BT.dim() != 2 or places_BT.shape[1] != ids_BT.shape[1] or places_BT.shape[0] not in (1, len(ids_BT)):
             raise RequestError(
                 f"model: places of shape {tuple(places_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
-                "every id needs one, or all texts the same"
+                "give one row per batch row, or one row for all"
             )
         if torch.compiler.is_compiling():
             return self.config.context
@@ -162,7 +162,7 @@ class Transformer(Network):
 
     @property
     def output(self) -> Embedding | Linear:
-        """The output layer: the embedding where it is tied (Press and Wolf 2017)."""
+        """The output layer, which is the embedding if tied (Press and Wolf 2017)."""
         return self.embedding if self.head is None else self.head
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class Transformer(Network):
         return [Site(layer, stack=self.stack) for layer in range(config.layers)]
 
     def sites(self) -> dict[Site, int]:
-        """What a pass shows, each with its number of query heads; 0 where it has none."""
+        """Every site that a pass shows, with its number of query heads, or 0."""
         sites = {Site(0, "embedding", self.stack): 0}
         for layer in self.blocks:
             sites |= cast(Block, layer).sites()
@@ -193,7 +193,7 @@ class Transformer(Network):
         )
 
     def fresh(self, name: str) -> tuple[float, float]:
-        """As ``Network.fresh``; the parts that write to the residual stream are 1/sqrt(2 L) of the others' width.
+        """As ``Network.fresh``, but projections into the residual stream have their std scaled by 1/sqrt(2 L).
 
         (Radford et al. 2019, 2.3.)
         """

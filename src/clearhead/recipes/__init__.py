@@ -1,4 +1,4 @@
-"""Whole configurations: named ones that ship with the package, files, and single values given by name."""
+"""Recipes: whole run configs, shipped with the package or read from TOML files, and single settings."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ from clearhead.training.config import TrainConfig
 
 Table = dict[str, Any]
 
-FILE_AT_MOST = 2**20  # bytes; a recipe has some hundred
+FILE_AT_MOST = 2**20  # bytes; a recipe has a few hundred
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """What a run reads."""
+    """The text of a run."""
 
     sources: tuple[str, ...] = ()  # files, folders or patterns
-    corpus: str | None = None  # a built-in one, instead
-    megabytes: float | None = None  # of the built-in corpus; None = its own default
+    corpus: str | None = None  # a built-in corpus, instead of sources
+    megabytes: float | None = None  # size of the built-in corpus; None = its default
     valid: tuple[str, ...] = ()  # validation files; empty = the last tenth of the text
     tokenizer: str = "bpe"  # bytes, characters, bpe, or the path of a tokenizer.json
-    vocabulary: int | None = None  # of bpe; None = from the text's size
-    field: str | None = None  # of .jsonl lines
+    vocabulary: int | None = None  # for bpe; None = chosen from the size of the text
+    field: str | None = None  # the field of .jsonl lines that holds the text
     encoding: str = "utf-8"
-    fingerprint: str | None = None  # of the token stream; a resumed run must meet the same
+    fingerprint: str | None = None  # of the token stream; a resumed run must match it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A run, resolved: what ``recipe.toml`` in a run folder holds."""
+    """The resolved config of a run, as stored in ``recipe.toml``."""
 
     version: Literal[1] = 1
-    origin: str | None = None  # the model it went on from: a folder, or a name on the hub with its commit
+    origin: str | None = None  # the model it started from: a folder, or a name on the hub with its commit
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig
     train: TrainConfig
 
 
 def names() -> list[str]:
-    """The recipes that ship with the package."""
+    """Names of the recipes that ship with the package."""
     return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
 
 
 def read(name: str) -> Table:
-    """A shipped recipe as nested tables. Raises OptionError naming the nearest for an unknown name."""
+    """A shipped recipe as nested tables. Raises OptionError, suggesting the nearest, for an unknown name."""
     if name not in names():
         raise OptionError(f"recipe: there is no {name!r}{nearest(name, names())}")
     return tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def read_file(path: Path) -> Table:
-    """A TOML file as nested tables. Raises OptionError when it cannot be read, is not UTF-8 or not TOML."""
+    """A TOML file as nested tables. Raises OptionError if it cannot be read or is not UTF-8 or TOML."""
     try:
-        text = read_bounded(path, FILE_AT_MOST).decode("utf-8-sig")  # Windows' editors begin with a byte-order mark
+        text = read_bounded(path, FILE_AT_MOST).decode("utf-8-sig")  # editors on Windows write a byte-order mark
     except FileNotFoundError:
         raise OptionError(f"config: there is no file {path}") from None
     except OSError as fault:
@@ -70,7 +70,7 @@ def read_file(path: Path) -> Table:
         raise OptionError(f"config: {fault}") from None
     except UnicodeDecodeError as error:
         raise OptionError(f"config: {path}: byte {error.start} is not UTF-8; save it as UTF-8") from None
-    if "\0" in text:  # UTF-16 without its mark, of which ASCII is UTF-8 too
+    if "\0" in text:  # UTF-16 without a mark: ASCII in it decodes as UTF-8
         raise OptionError(
             f"config: {path}: byte {text.index(chr(0))} is NUL, so it is not UTF-8 text; save it as UTF-8"
         )
@@ -81,10 +81,10 @@ def read_file(path: Path) -> Table:
 
 
 def read_setting(setting: str) -> Table:
-    """``model.layers=6`` as nested tables; the value is read as TOML, and as a plain string where it is not."""
+    """``model.layers=6`` as nested tables. The value is parsed as TOML, and taken as a plain string if that fails."""
     name, equals, value = setting.partition("=")
     if not equals or not all(name.strip().split(".")):
-        raise OptionError(f"--set {setting}: it must read name=value, such as model.layers=6")
+        raise OptionError(f"--set {setting}: write it as name=value, such as model.layers=6")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -100,7 +100,7 @@ def setting_of(name: str, value: Any) -> Table:
 
 
 def joined(tables: Sequence[Mapping[str, Any]]) -> Table:
-    """The tables laid over one another, the last on top."""
+    """Merges nested tables; later ones win."""
     whole: Table = {}
     for table in tables:
         for name, value in table.items():
@@ -113,12 +113,12 @@ def joined(tables: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def resolved(table: Mapping[str, Any]) -> Recipe:
-    """The recipe that the tables describe. Raises ConfigError naming what is unknown, missing or of the wrong kind."""
+    """The recipe in the table. Raises ConfigError naming anything unknown, missing or of the wrong type."""
     return from_dict(Recipe, table)
 
 
 def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") -> None:
-    """Raises ConfigError for names that no recipe has, with the nearest, and for values in place of tables."""
+    """Raises ConfigError for unknown names, suggesting the nearest, and for values where a table belongs."""
     hints = _hints(kind, table)
     for name, value in table.items():
         if name not in hints:
@@ -131,9 +131,9 @@ def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") 
 
 
 def _hints(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The names of a table of this config with their types; those of every kind where the table does not say its own.
+    """Field names and types for a table of this config: for its kind, or for all kinds if it does not name one.
 
-    (It may be one of several that are laid over one another.)
+    (The kind may be in another of the merged tables.)
     """
     if not issubclass(kind, Tagged):
         return _fields(kind)

@@ -1,4 +1,4 @@
-"""Runs without a console: resolved, prepared, measured, trained and finished; told through events."""
+"""Training runs from resolving options to the finished model. No console: progress goes to ``Events``."""
 
 from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run

@@ -1,4 +1,4 @@
-"""The model of a run: with fresh weights, with those of the model it goes on from, or as it was saved last."""
+"""The model of a run: newly initialised, loaded from the model it starts from, or rebuilt to resume."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from clearhead.training import check_memory
 
 
 def create(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
-    """Writes the recipe into the run folder and makes the model that is trained.
+    """Writes the recipe into the run folder and returns the model to train.
 
-    Raises MemoryNeededError when training it would not fit into memory.
+    Raises MemoryNeededError if training would not fit in memory.
     """
     check_memory(recipe.model, recipe.train)
     write_text(folder / RECIPE, tomli_w.dumps(to_dict(recipe)))
@@ -30,21 +30,21 @@ def create(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
 
 
 def begun(recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
-    """A model with the weights that the run begins with, on the device, and the metadata of its origin if any."""
+    """The model a run starts with, on the device, with its origin's metadata if it has one."""
     if recipe.origin is None:
         return LanguageModel(build(recipe.model, seed=recipe.train.seed).to(machine.device()), tokenizer)
     origin = hub.load(recipe.origin, dtype="float32")
     if replace(recipe.model, dropout=0.0) != replace(origin.config, dropout=0.0):
-        raise FolderError(f"{recipe.origin}: is not the model any more that the run began with; start a new run")
-    network = skeleton(recipe.model)  # its dropout is the recipe's
+        raise FolderError(f"{recipe.origin}: the model has changed since the run began; start a new run")
+    network = skeleton(recipe.model)  # with the recipe's dropout
     network.load_state_dict(origin.network.state_dict(), assign=True)
     return LanguageModel(network.to(machine.device()), tokenizer, metadata=origin.metadata)
 
 
 def reopened(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
-    """The model of a run that goes on: its weights are still to be restored from the state.
+    """The model of a run to resume. Its weights are not restored yet.
 
-    What stood beside the origin is read from the run's own folder: the origin may be gone by now.
+    The metadata comes from the run's own folder, since the origin may be gone.
     """
     network = build(recipe.model, seed=recipe.train.seed).to(machine.device())
     kept = recipe.origin is not None and (folder / hub.WEIGHTS).exists()

@@ -11,9 +11,9 @@ from clearhead.training import Evaluated, Report, Stepped
 
 
 def draw_curve(reports: Sequence[Report], path: Path) -> None:
-    """Draws training and validation loss over the steps into an .svg or .png file.
+    """Plots training and validation loss by step to an .svg or .png file.
 
-    Raises MissingExtraError without matplotlib, FolderError when the file cannot be written.
+    Raises MissingExtraError without matplotlib, FolderError if the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What a run tells while it goes, and what it asks."""
+"""Callbacks of a run."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from clearhead.training import Report
 
 
 class Events:
-    """Hears a run. This one is quiet; whoever shows a run overrides what it shows."""
+    """Callbacks of a run, which do nothing by default. Override those you need."""
 
     def say(self, line: str) -> None:
-        """A line for a reader: what was read, measured, chosen and kept."""
+        """Called with each line meant for a person: what was read, measured, chosen and saved."""
 
     def report(self, report: Report) -> None:
-        """A step was made, or the validation text was read and a sample written."""
+        """Called after each step and each evaluation."""
 
     @contextmanager
     def steps(self) -> Generator[Callable[[], bool]]:
-        """Entered around the steps; the function given is called after each: True saves the state and stops."""
+        """Entered around the steps. The yielded function is called after each; True saves the state and stops."""
         with interruptible(signal.SIGINT) as stop:
             yield stop
 
 
 @contextmanager
 def interruptible(*signals: int, notice: bytes = b"") -> Generator[Callable[[], bool]]:
-    """Inside the block the first of the signals raises a flag, which the function given tells; the second interrupts.
+    """Yields a function that returns True once one of the signals has arrived. A second one raises KeyboardInterrupt.
 
-    notice: written to standard error at the first. Outside of the main thread, which alone hears signals, the flag
-    stays down.
+    notice: written to standard error at the first signal. Only the main thread receives signals; in other threads the
+    function always returns False.
     """
     asked = False
 
@@ -42,7 +42,7 @@ def interruptible(*signals: int, notice: bytes = b"") -> Generator[Callable[[], 
         if asked:
             raise KeyboardInterrupt
         asked = True
-        os.write(2, notice)  # not through sys.stderr: the signal may have come while that was being written to
+        os.write(2, notice)  # not sys.stderr, which the signal may have interrupted in the middle of a write
 
     heard = signals if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, ask) for number in heard}

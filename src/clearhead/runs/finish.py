@@ -1,4 +1,4 @@
-"""The end of a run: the kept model measured once more, and the curve of its loss."""
+"""The end of a run: the final evaluation of the saved model, and the loss curve."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from clearhead.runs.curve import draw_curve
 from clearhead.runs.events import Events
 from clearhead.runs.folder import CURVE, LOG
 from clearhead.text import Tokens
-from clearhead.training import Evaluated, Report, Score, read_log, score_of
+from clearhead.training import Evaluated, Evaluation, Report, evaluate, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Run:
     """A finished run.
 
-    model: the one that was kept, of the lowest validation loss, in float32
-    reports: the whole of log.jsonl, all sessions together
-    score: of the model on the validation text, or on as much of it as ``train.final_tokens`` says
+    model: the one with the lowest validation loss, in float32
+    reports: the whole of log.jsonl, over all sessions
+    evaluation: of that model on the validation text, or on its first ``train.final_tokens`` tokens
     """
 
     folder: Path
     recipe: Recipe
     model: LanguageModel
     reports: list[Report]
-    score: Score
+    evaluation: Evaluation
 
     def __repr__(self) -> str:
         return (
-            f"Run({str(self.folder)!r}, kept at step {self.best.step:,}: {self.score.loss:.4f} nats a token, "
-            f"{self.score.bits_per_byte:.4f} bits a byte)"
+            f"Run({str(self.folder)!r}, kept at step {self.best.step:,}: {self.evaluation.loss:.4f} nats a token, "
+            f"{self.evaluation.bits_per_byte:.4f} bits a byte)"
         )
 
     @property
     def best(self) -> Evaluated:
-        """The evaluation at which the model was kept."""
+        """The evaluation with the lowest validation loss, at which the model was saved."""
         return min((each for each in self.reports if isinstance(each, Evaluated)), key=lambda each: each.valid_loss)
 
 
 def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
-    """Loads what was kept, measures it, and draws the curve if matplotlib is there."""
+    """Loads the saved model, evaluates it, and plots the loss curve if matplotlib is installed."""
     config = recipe.train
     read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
     model = hub.load(folder, device=machine.device(), dtype="float32", text=True)
     with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
-        score = score_of(model.network, read, window=config.window)
-    run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), score=score)
-    share = "all" if len(read) == len(valid) else f"the first {score.tokens:,} of"
+        evaluation = evaluate(model.network, read, window=config.window)
+    run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
+    share = "all" if len(read) == len(valid) else f"the first {evaluation.tokens:,} of"
     events.say(
         f"kept the model of step {run.best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
-        f"{score.loss:.4f} nats a token, {score.bits_per_byte:.4f} bits a byte"
+        f"{evaluation.loss:.4f} nats a token, {evaluation.bits_per_byte:.4f} bits a byte"
     )
     try:
         draw_curve(run.reports, folder / CURVE)

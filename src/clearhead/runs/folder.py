@@ -1,4 +1,4 @@
-"""The folder of a run: its name, who holds it, and what is left of a run that failed or was stopped."""
+"""The run folder: its name, its lock, and cleaning up after a run that failed or was stopped."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ RECIPE = "recipe.toml"
 STATE = "state"
 LOG = "log.jsonl"
 CURVE = "loss.svg"
-STDIN = ("stdin.txt", "stdin.jsonl")  # standard input, without and with a field
+STDIN = ("stdin.txt", "stdin.jsonl")  # copy of standard input, without and with --field
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was stopped on request. ``step``: after which its state was saved; None when nothing was, and no folder is
-    left."""
+    """A run was stopped on request. ``step`` is the last one saved; None if nothing was, and then no folder is left."""
 
     def __init__(self, folder: Path, step: int | None) -> None:
         self.folder, self.step = folder, step
@@ -37,14 +36,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 def name_of(config: TextConfig) -> str:
-    """What a run over this text is called: the corpus, or the first source's name without its ending."""
+    """A name for a run on this text: the corpus, or the first source's name without its suffix."""
     if config.corpus is not None:
         return config.corpus
     first = config.sources[0]
     if first == "-":
         return "stdin"
     path = Path(first).resolve()
-    if not path.exists():  # a pattern: the folder it looks in
+    if not path.exists():  # a pattern: use its folder
         path = Path(*(part for part in path.parts if not glob.has_magic(part)))
     if path.is_dir():
         return path.name or "run"
@@ -53,40 +52,41 @@ def name_of(config: TextConfig) -> str:
 
 
 def reopen(folder: Path) -> tuple[Recipe, State | None]:
-    """The recipe and newest state of a run folder; None when it was stopped before the first was saved.
+    """The recipe and newest state of a run folder. The state is None if the run stopped before saving one.
 
-    What a killed process left half-written is removed. Raises FolderError naming what is missing, truncated or altered.
+    Removes half-written files that a killed process left. Raises FolderError naming what is missing, truncated or
+    altered.
     """
     if not (folder / RECIPE).exists():
         raise FolderError(
             f"{folder / RECIPE}: there is no such file; {folder} is not a run folder, or its run was stopped before it "
-            "began; begin one with clearhead train TEXT"
+            "began; start one with clearhead train TEXT"
         )
     remove_leftovers(folder)
     table: Table = read_file(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
         raise FolderError(
-            f"{folder / STATE}: there is no saved state, so the run cannot go on; its model can still be used, "
-            "and a new run begun with another --out"
+            f"{folder / STATE}: there is no saved state, so the run cannot be resumed; its model can still be used, "
+            "or start a new run with another --out"
         )
     return resolved(table), state
 
 
 @contextmanager
 def claimed(folder: Path) -> Generator[None]:
-    """Makes the run folder and holds it while the block runs; a block that fails before anything was saved leaves none.
+    """Creates the run folder and locks it during the block. Removes it if the block fails before saving anything.
 
-    Raises FolderError when the folder exists and is not empty, or another process holds it.
+    Raises FolderError if the folder exists and is not empty, or if another process has locked it.
     """
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another with --out") from None
+        raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another with --out") from None
     with held(folder):
-        if set(folder.iterdir()) - set(leftovers(folder)):  # of a command that was killed before it had begun its run
-            way = f"go on with it by `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
+        if set(folder.iterdir()) - set(leftovers(folder)):  # leftovers: of a command killed before its run began
+            way = f"resume it with `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
         remove_leftovers(folder)
         try:
@@ -96,19 +96,19 @@ def claimed(folder: Path) -> Generator[None]:
                 for name in (RECIPE, LOG, *STDIN):
                     (folder / name).unlink(missing_ok=True)
                 for place in (folder / STATE, *([folder] if made else [])):
-                    with suppress(OSError):  # never made, or others have put something there
+                    with suppress(OSError):  # never created, or someone else has put files there
                         place.rmdir()
             raise
 
 
 @contextmanager
 def held(folder: Path) -> Generator[None]:
-    """Keeps other processes from training in the folder while the block runs.
+    """Locks the folder during the block, so that no other process trains in it.
 
-    Raises FolderError when there is no such folder, or another process holds it.
+    Raises FolderError if the folder does not exist, or if another process has locked it.
     """
     if not folder.is_dir():
-        raise FolderError(f"{folder}: there is no such folder; begin a run with clearhead train TEXT")
+        raise FolderError(f"{folder}: there is no such folder; start a run with clearhead train TEXT")
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -124,7 +124,7 @@ def held(folder: Path) -> Generator[None]:
 
 @contextmanager
 def resumable(folder: Path) -> Generator[None]:
-    """What stops the block says how to go on: Interrupted on request, WriteError for a disk that is full."""
+    """Adds how to resume to what stops the block: raises Interrupted on request, WriteError if the disk is full."""
     try:
         yield
     except KeyboardInterrupt:
@@ -137,7 +137,7 @@ def resumable(folder: Path) -> Generator[None]:
 
 
 def resuming(folder: Path) -> str:
-    """The command that continues a run."""
+    """The command that resumes a run."""
     return f"clearhead train --resume {shlex.quote(str(folder))}"
 
 

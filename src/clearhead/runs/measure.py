@@ -1,4 +1,4 @@
-"""What a run leaves to this machine: the model, the batch, the threads, the precision and the evaluations."""
+"""Settings chosen by measuring this machine: model, batch, threads, precision and evaluations."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from clearhead.runs.material import Material, Say
 from clearhead.runs.resolve import complete
 from clearhead.text import Windows
 from clearhead.training import TrainConfig, check_memory
-from clearhead.training.budget import SHORTEST, choose, choose_threads, looks_measured
+from clearhead.training.budget import SHORTEST, choose_model, choose_threads, measured_evaluation_tokens
 from clearhead.training.config import window_of
 from clearhead.training.further import beginning, choose_further
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
-    """The recipe that the table describes, over what measuring chooses where the table leaves it open.
+    """The table's recipe, with anything it leaves open chosen by measuring.
 
-    ``used`` seconds of the run are gone; ``say`` is told each choice with its reason.
+    ``used`` seconds of the run have passed. ``say`` receives each choice with its reason.
     """
     vocabulary = material.tokenizer.vocab_size
     model = {"vocabulary": vocabulary, **table["model"]}
     train = table["train"]
     if model["vocabulary"] < vocabulary:
         raise ConfigError(
-            f"model.vocabulary is {model['vocabulary']:,} and the tokenizer has {vocabulary:,} tokens; leave it out, "
+            f"model.vocabulary is {model['vocabulary']:,}, but the tokenizer has {vocabulary:,} tokens; leave it out, "
             f"or set it to {vocabulary} or more"
         )
-    # A text too short for one window is told before anything is measured.
+    # Fails now, before measuring, if the text is too short for one window.
     shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
     Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
     if "origin" in table:
@@ -47,12 +47,12 @@ def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
 
 
 def _chosen(model: Table, train: Table, material: Material, say: Say, used: float) -> tuple[Table, Table]:
-    """Model and training by the clock: what was given, over the largest model for which there is time."""
+    """Model and training for a run by minutes: the chosen ones, overridden by what was given."""
 
     def adapt(tried: ModelConfig) -> ModelConfig:
         return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
 
-    choice = choose(
+    choice = choose_model(
         minutes=train["minutes"],
         used=used,
         vocabulary=material.tokenizer.vocab_size,
@@ -70,7 +70,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
 
 
 def _further(table: Table, material: Material, say: Say, used: float) -> Table:
-    """The table for training a model further, over what measuring chose (by the clock) or is sensible (by steps)."""
+    """Settings for training a model further: measured (by minutes) or default (by steps), overridden by the table's."""
     model = from_dict(ModelConfig, table["model"], "model.")
     first = beginning(model, len(material.train))
     train = recipes.joined([{"window": first.window}, table["train"]])
@@ -96,7 +96,7 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
 
 
 def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
-    """The recipe's training with what it leaves to this machine: threads, precision, and by minutes the evaluations."""
+    """The recipe's training config, with threads, precision and (by minutes) evaluation sizes filled in."""
     train = recipe.train
     began = time.perf_counter()
     if train.threads is None:
@@ -114,7 +114,7 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
         precision = "bfloat16" if machine.bfloat16_pays() else "float32"
         train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
-        each, last = looks_measured(recipe.model, train, used=used + time.perf_counter() - began)
+        each, last = measured_evaluation_tokens(recipe.model, train, used=used + time.perf_counter() - began)
         train = replace(train, evaluation_tokens=each, final_tokens=last)
         say(f"chosen: {each:,} validation tokens are read {train.evaluations} times, at most {last:,} at the end")
     return train

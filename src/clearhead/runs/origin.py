@@ -1,4 +1,4 @@
-"""A run that goes on from a model that is there: what it takes over, and what it refuses to have chosen anew."""
+"""Runs that start from an existing model, which fixes their shape and tokenizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN_TOKENIZER = ("tokenizer", "vocabulary")
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The model. name: as the recipe records it, a name on the hub with its commit."""
+    """The model a run starts from. name: as recorded in the recipe; for a name on the hub, with its commit."""
 
     name: str
     folder: Path
@@ -28,10 +28,10 @@ class Origin:
 
 
 def find(tables: Sequence[Table], name: str | None) -> Origin | None:
-    """The model named as the origin or in a table, found and fetched; None when the run begins with fresh weights.
+    """Finds the origin named by ``name`` or in a table, downloading it if needed; None for a run from scratch.
 
-    Raises FolderError when there is none, TextError for one without a tokenizer, OptionError for one that does not
-    write.
+    Raises FolderError if there is no such model, TextError if it has no tokenizer, OptionError if it does not predict
+    next tokens.
     """
     name = name or recipes.joined(tables).get("origin")
     if name is None:
@@ -45,21 +45,21 @@ def find(tables: Sequence[Table], name: str | None) -> Origin | None:
 
 
 def laid_under(origin: Origin, tables: Sequence[Table]) -> list[Table]:
-    """The tables with the model's own shape and tokenizer in them, over what is sensible to begin with.
+    """The tables between default settings for further training and the model's own shape and tokenizer.
 
-    Raises OptionError naming what the tables choose anew although the model has it.
+    Raises OptionError for a setting that contradicts the model.
     """
     given = recipes.joined(tables)
     for where, value, own in _other(given.get("model", {}), to_dict(origin.config), "model."):
         raise OptionError(
-            f"--from {origin.name}: {where} = {shown(value)} was set, and the model has {shown(own)}; its shape stays, "
-            "so leave it out"
+            f"--from {origin.name}: {where} = {shown(value)} was set, but the model has {shown(own)}, which cannot "
+            "change; leave it out"
         )
     for name in OWN_TOKENIZER:
         value = given.get("text", {}).get(name)
         if value not in (None, str(origin.folder.resolve())):
             raise OptionError(
-                f"--from {origin.name}: {name} {shown(value)} was given; the model goes on with its own tokenizer, so "
+                f"--from {origin.name}: {name} {shown(value)} was given, but the model keeps its own tokenizer; "
                 "leave it out"
             )
     first = to_dict(beginning(origin.config))
@@ -73,7 +73,7 @@ def laid_under(origin: Origin, tables: Sequence[Table]) -> list[Table]:
 
 
 def _other(given: Mapping[str, Any], own: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any, Any]]:
-    """What is given and not the model's own: where, the value, and the model's. Dropout acts in training only."""
+    """Settings that differ from the model's: name, value, and the model's value. Dropout may differ."""
     for name, value in given.items():
         if isinstance(value, Mapping) and isinstance(own.get(name), Mapping):
             yield from _other(cast(Mapping[str, Any], value), own[name], f"{where}{name}.")

@@ -39,16 +39,16 @@ def train(
     report: Callable[[Report], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
-    """Trains a language model on text, as ``clearhead train`` does, and returns the run; quiet unless it is asked.
+    """Trains a language model on text, as ``clearhead train`` does, and returns the run. Prints nothing.
 
-    text, valid: names of files, folders or patterns, one or several
-    origin: the model to go on from, a folder or a name on the hub (``--from``)
-    settings: single values by their names (``--set``): {"model.layers": 6}
-    report: is called after every step (Stepped) and every evaluation (Evaluated, with a sample of the model's writing)
-    say: is called with each line that the command would print; ``say=print``
+    text, valid: one or more files, folders or patterns
+    origin: the model to start from, a folder or a name on the hub (``--from``)
+    settings: single values by name (``--set``): {"model.layers": 6}
+    report: called after every step (Stepped) and every evaluation (Evaluated, with sample text from the model)
+    say: called with each line that the command would print; ``say=print``
 
-    The others are the options of the command. Ctrl-C saves the state after the step and raises Interrupted, a
-    KeyboardInterrupt, which knows the folder to resume. Raises ClearheadError where the command prints an error.
+    The other arguments are the command's options. Ctrl-C saves the state after the current step and raises Interrupted,
+    a KeyboardInterrupt whose ``folder`` can be resumed. Raises ClearheadError where the command prints an error.
     """
     started = time.perf_counter()
     given = {
@@ -81,12 +81,12 @@ def resume(
     report: Callable[[Report], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
-    """Continues the run in a folder from its last saved state; see ``train`` for the rest."""
+    """Resumes the run in a folder from its last saved state; otherwise as ``train``."""
     return go_on(Path(folder), _Called(report, say), started=time.perf_counter())
 
 
 class _Called(Events):
-    """Tells functions, where they were given."""
+    """Forwards to functions, if given."""
 
     def __init__(self, report: Callable[[Report], None] | None, say: Callable[[str], None] | None) -> None:
         self._report, self._say = report, say
@@ -101,6 +101,6 @@ class _Called(Events):
 
 
 def _names(paths: Paths | None) -> list[str] | None:
-    """The names as a list; none at all are as good as not given."""
+    """The names as a list, or None if there are none."""
     listed = [paths] if isinstance(paths, str | Path) else list(paths or [])
     return [str(path) for path in listed] or None

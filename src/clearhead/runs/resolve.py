@@ -1,4 +1,4 @@
-"""From what was asked to one table: recipe, config file, options and settings laid over one another."""
+"""Merges recipe, config file, options and settings into one table, and checks it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from clearhead.training.budget import shape
 from clearhead.training.config import window_of
 
 MINUTES = 5.0
-BY_STEPS = "tiny"  # the recipe of a run by steps that names no other: its shape must not depend on the machine
+BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not depend on the machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What was asked of a new run.
+    """What the user asked for.
 
-    given: values of options by table (text, train); None stands for one that was not given
-    recipe: a shipped one; config: a TOML file; settings: single values, as tables
-    origin: the model to go on from; out: the run folder
+    given: options by table (text, train), None where not given
+    recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
+    origin: the model to start from; out: the run folder
     """
 
     given: Table
@@ -41,17 +41,17 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One table with text, model and train, every value of which has been checked, and its text."""
+    """The merged table, with all values of text, model and train checked, and its text config."""
 
     table: Table
     text: TextConfig = field(default_factory=TextConfig)
 
 
 def resolve(asked: Asked) -> Request:
-    """Lays what was asked over one another: the recipe, the config file, the options, the settings, the last on top.
+    """Merges the recipe, the config file, the options and the settings; later ones win.
 
-    A slip is told here, before the text is read. Raises OptionError and ConfigError naming it, FolderError for an
-    origin that is not there.
+    Catches mistakes before the text is read: raises OptionError or ConfigError naming the value, FolderError if the
+    origin does not exist.
     """
     tables = [recipes.read(asked.recipe)] if asked.recipe else []
     tables += [recipes.read_file(asked.config)] if asked.config else []
@@ -63,7 +63,7 @@ def resolve(asked: Asked) -> Request:
     text = from_dict(TextConfig, table["text"], "text.")
     check_text(text)
     train = from_dict(TrainConfig, table["train"], "train.")
-    # What measuring will choose stands in for itself.
+    # Placeholders for what measuring will choose.
     chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, vocabulary=1, context=16))
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
@@ -72,7 +72,7 @@ def resolve(asked: Asked) -> Request:
 
 
 def present(given: Table) -> Table:
-    """The options that were given, without the others."""
+    """Only the options that were given."""
     parts = {
         part: {name: value for name, value in values.items() if value is not None} for part, values in given.items()
     }
@@ -80,14 +80,14 @@ def present(given: Table) -> Table:
 
 
 def complete(model: Mapping[str, Any]) -> bool:
-    """True when the tables leave nothing of the model open that has no default."""
+    """True if the table, with defaults, fully determines the model; the vocabulary may be missing."""
     return set(missing(ModelConfig, model)) <= {"vocabulary"}
 
 
 def _whole(tables: Sequence[Table]) -> Table:
-    """The tables as one, with text, model and train in it; of two values that exclude each other the topmost stays.
+    """Merges the tables, with text, model and train filled in. Of two values that exclude each other the later wins.
 
-    Raises OptionError for a table with both of such values.
+    Raises OptionError if one table has both.
     """
     chosen = {**_topmost(tables, "train", ("steps", "minutes")), **_topmost(tables, "text", ("sources", "corpus"))}
     whole = recipes.joined([{"text": {}, "model": {}, "train": {}}, *tables])
@@ -96,7 +96,7 @@ def _whole(tables: Sequence[Table]) -> Table:
         text.pop("megabytes", None)
     if "corpus" in chosen:
         text.pop("sources", None)
-    text.pop("fingerprint", None)  # of the run that the file was written by; this one's is found anew
+    text.pop("fingerprint", None)  # belongs to the run that wrote the file; this run computes its own
     for name in ("steps", "minutes"):
         if name not in chosen:
             train.pop(name, None)
@@ -108,7 +108,7 @@ def _whole(tables: Sequence[Table]) -> Table:
 
 
 def _topmost(tables: Sequence[Table], part: str, names: tuple[str, str]) -> Table:
-    """The one of two values that the topmost table with either names, as a table; empty when none does."""
+    """Which of two exclusive values the last table that has either gives, as a table; empty if none does."""
     for table in reversed(tables):
         values = cast(Mapping[str, Any], table.get(part, {}))
         found = {name: values[name] for name in names if values.get(name) not in (None, [], ())}

@@ -1,4 +1,4 @@
-"""A run from its beginning, or from its last saved state, to its end."""
+"""Starts or resumes a run and carries it to its end."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from clearhead.training import check_memory
 
 
 def start(asked: Asked, events: Events, *, started: float) -> Run:
-    """A new run. ``started`` is the reading of time.perf_counter() from which its minutes count.
+    """Runs a new run to its end. Its minutes count from ``started``, a value of time.perf_counter().
 
-    Raises Interrupted when it is stopped on request; a run that fails before anything was saved leaves no folder.
+    Raises Interrupted if stopped on request. A run that fails before saving anything leaves no folder.
     """
     request = resolve(asked)
     folder = asked.out or Path("runs") / name_of(request.text)
@@ -39,7 +39,7 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
 
 
 def go_on(folder: Path, events: Events, *, started: float) -> Run:
-    """The run in ``folder`` from its last saved state on; raises as ``start`` does."""
+    """Resumes the run in ``folder`` from its last saved state; raises as ``start`` does."""
     with held(folder), resumable(folder), _threads_of_its_own():
         recipe, state = reopen(folder)
         material = prepare(recipe.text, folder, events.say)
@@ -53,7 +53,7 @@ def go_on(folder: Path, events: Events, *, started: float) -> Run:
 
 @contextmanager
 def _threads_of_its_own() -> Generator[None]:
-    """A run chooses its number of threads; afterwards the process has its own again."""
+    """Restores the process's number of threads after the run has changed it."""
     before = torch.get_num_threads()
     try:
         yield

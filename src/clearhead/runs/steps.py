@@ -1,4 +1,4 @@
-"""The steps of a run, joined to its folder, its samples and whoever listens."""
+"""Connects the training loop to the run folder, samples and events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearhead.runs.material import Material
 from clearhead.text import Tokens
 from clearhead.training import Hooks, State, fit
 
-SAMPLED_FROM = 256  # tokens; a released model's context can be a book
+SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -31,9 +31,9 @@ def train_in(
     state: State | None,
     used: float,
 ) -> None:
-    """Trains the model from the start, or on from ``state``, and keeps the best in the folder.
+    """Trains the model, from scratch or from ``state``, and saves the best one in the folder.
 
-    ``used`` seconds were spent before the call. Raises KeyboardInterrupt, with the state saved, when asked to stop.
+    ``used`` seconds passed before the call. Raises KeyboardInterrupt, with the state saved, if asked to stop.
     """
     if recipe.train.threads is not None:
         torch.set_num_threads(recipe.train.threads)
@@ -59,7 +59,7 @@ def train_in(
 
 
 def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
-    """Saves the model into the run folder; the first call writes the whole layout, later ones the weights."""
+    """A function that saves the model in the run folder: everything at the first call, then only the weights."""
     whole = False
 
     def keep() -> None:
@@ -74,7 +74,7 @@ def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
 
 
 def sample(model: LanguageModel, valid: Tokens) -> str:
-    """What the model writes from the beginning of a text, or after a piece of one where nothing marks a beginning."""
+    """Text generated from scratch, or after a piece of the validation text if no token marks the start of a text."""
     tokenizer, context = model.tokenizer, model.config.context
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
     if tokenizer.separator is not None:

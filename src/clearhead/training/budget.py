@@ -1,4 +1,4 @@
-"""The one dial: from minutes to a model, a batch and a schedule, by measuring this machine."""
+"""The one dial: minutes. Measures this machine and chooses model, batch and schedule to match."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import next_token_loss
 from clearhead.training.optimizer import Optimizer
 
-# (layers, width). Each rung has about twice the weights of the one before.
+# (layers, width). Each rung has about twice the weights of the one below.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-# Training tokens for each weight beside the embeddings. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to
-# 5 minutes models with 3 to 7 ended best (docs/LOG.md).
+# Training tokens per weight, embeddings excluded. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to 5
+# minutes, models with 3 to 7 ended best (docs/LOG.md).
 TOKENS_PER_WEIGHT = 5.0
 
-TRAINED = 0.88  # part of the time left that goes into steps; the rest measures, evaluates and saves
-MEASURED = 0.04  # part of the time left after which no larger model is tried
+TRAINED = 0.88  # fraction of the time left spent on steps; the rest measures, evaluates and saves
+MEASURED = 0.04  # fraction of the time left after which no larger model is tried
 EVALUATIONS = 12
-EVALUATING = 0.04  # part of the time left for all evaluations together, and the same again for the one at the end
-READING = 2.5  # tokens evaluated in the time of one trained on
+EVALUATING = 0.04  # fraction of the time left for all evaluations together; the final one gets as much again
+EVALUATION_SPEED = 2.5  # tokens evaluated in the time it takes to train on one
 CONTEXT = 256
-SHORTEST = 16  # context of the smallest texts
-STEPS = 750  # wanted at least; twice as many with half the batch ended 0.003 bits a byte worse (docs/LOG.md)
+SHORTEST = 16  # context length for the smallest texts
+STEPS = 750  # the fewest to aim for; twice as many at half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
-COMPILED = 15.0  # minutes from which on the model is compiled: up to two go, and steps take 0.75 to 0.85 of their time
-EPOCHS = 4.0  # up to four readings of a text are worth nearly as much as new text (Muennighoff et al. 2023)
+COMPILED = 15.0  # minutes from which compiling pays: it takes up to two, and cuts step time to 0.75 to 0.85
+EPOCHS = 4.0  # up to four epochs are worth nearly as much as new text (Muennighoff et al. 2023)
 
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was chosen, and one line of reason for each part of it."""
+    """The chosen model and training config, with a one-line reason for each part."""
 
     model: ModelConfig
     train: TrainConfig
     reasons: tuple[str, ...]
 
 
-def choose(
+def choose_model(
     *,
     minutes: float,
     used: float,
@@ -63,11 +63,12 @@ def choose(
     precision: Precision | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Choice:
-    """The largest model of the ladder to which this machine can show ``TOKENS_PER_WEIGHT`` tokens for each weight.
+    """Chooses the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
 
-    ``used`` seconds of ``minutes`` are gone; ``tokens`` and ``valid`` are the lengths of the texts. Measuring
-    takes about a twentieth of the time. ``threads``, ``batch`` and ``precision`` are those asked for; None: they are
-    chosen, too. ``say`` is told each measurement. ``adapt`` lays what the user fixed over each model tried.
+    ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
+    about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
+    chosen too where None. ``adapt`` applies the user's own settings to each model tried.
+    Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
@@ -86,7 +87,7 @@ def choose(
     check_memory(ladder[0], TrainConfig(minutes=minutes, batch=measured))
     for rung, model in enumerate(ladder):
         if rung and not _fits(model, minutes, measured):
-            say(f"{model.layers} layers of width {model.width}: more memory is needed than is free")
+            say(f"{model.layers} layers of width {model.width}: needs more memory than is free")
             break
         by_precision: dict[Precision, float] = {}
         for name in precisions:
@@ -94,7 +95,7 @@ def choose(
                 by_precision[name] = tokens_per_second(model, measured, name)
         seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
-        say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens for each weight")
+        say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens per weight")
         if rung and each < TOKENS_PER_WEIGHT:
             break
         chosen, speeds = rung, by_precision
@@ -109,7 +110,7 @@ def choose(
         batch = max(1, min(round(batch_tokens / context), (tokens - 1) // context - 1))
         while batch > 1 and not _fits(model, minutes, batch):
             batch //= 2
-    each_look, last_look = looks(speed * left, EVALUATIONS, context)
+    each_evaluation, final = evaluation_tokens(speed * left, EVALUATIONS, context)
     refused = compiling.refuses() if minutes >= COMPILED else ""
     train = TrainConfig(
         minutes=minutes,
@@ -118,18 +119,18 @@ def choose(
         precision=max(speeds, key=lambda name: speeds[name]),
         compile=refused is None,
         evaluations=EVALUATIONS,
-        evaluation_tokens=each_look,
-        final_tokens=last_look,
+        evaluation_tokens=each_evaluation,
+        final_tokens=final,
     )
-    judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
+    evaluated = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     again = f"the text is read {epochs:.1f} times"
     inner = model.inner_parameters()
     reasons = (
-        f"{model.layers} layers of width {model.width}, {inner:,} weights beside the embeddings: "
-        f"the time is enough for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} for each weight",
+        f"{model.layers} layers of width {model.width}, {inner:,} weights without the embeddings: "
+        f"there is time for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} per weight",
         f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
-        f"{again}, so a tenth of what each part adds is dropped while training" if model.dropout else again,
-        f"of {valid:,} validation tokens {judged[0]:,} are read {EVALUATIONS} times, {judged[1]:,} at the end",
+        f"{again}, so it trains with dropout 0.1" if model.dropout else again,
+        f"of {valid:,} validation tokens {evaluated[0]:,} are read {EVALUATIONS} times, {evaluated[1]:,} at the end",
         _why(speeds, asked=precision is not None),
         *(["compiled, which takes a minute or two"] if refused is None else []),
         *([f"not compiled: {refused}"] if refused else []),
@@ -142,22 +143,22 @@ def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:
     return memory_needed(model, TrainConfig(minutes=minutes, batch=batch)) <= machine.free_memory(machine.device())
 
 
-def looks(trained: float, evaluations: int, context: int) -> tuple[int, int]:
-    """Validation tokens that each evaluation and the last one read, in a time in which ``trained`` are trained on."""
-    readable = EVALUATING * READING * trained
+def evaluation_tokens(trained: float, evaluations: int, context: int) -> tuple[int, int]:
+    """Validation tokens per evaluation and for the final one, in the time it takes to train on ``trained`` tokens."""
+    readable = EVALUATING * EVALUATION_SPEED * trained
     return max(context, int(readable / evaluations)), max(context, int(readable))
 
 
-def looks_measured(model: ModelConfig, config: TrainConfig, *, used: float) -> tuple[int, int]:
-    """``looks`` for a run of ``config.minutes`` whose model was given, from the time of a step."""
+def measured_evaluation_tokens(model: ModelConfig, config: TrainConfig, *, used: float) -> tuple[int, int]:
+    """``evaluation_tokens`` for a run by minutes whose model is given, from the measured time of a step."""
     check_time(config.minutes, used)
     model = replace(model, context=window_of(config, model))
     speed = tokens_per_second(model, config.batch, config.precision or "float32", repeats=1)
-    return looks(speed * (60 * (config.minutes or 0.0) - used), config.evaluations, model.context)
+    return evaluation_tokens(speed * (60 * (config.minutes or 0.0) - used), config.evaluations, model.context)
 
 
 def worth_trying() -> tuple[Precision, ...]:
-    """Precisions that may be the fastest here: in a small model conversions can cost more than the products save."""
+    """Precisions worth measuring here. In a small model, conversions can cost more than faster products save."""
     return ("float32", "bfloat16") if machine.bfloat16_pays() else ("float32",)
 
 
@@ -172,7 +173,7 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
 
 
 def shape(rung: int, vocabulary: int, context: int) -> DecoderConfig:
-    """A Qwen 3 shape of one rung of the ladder."""
+    """One rung of the ladder, in the shape of Qwen 3."""
     layers, width = LADDER[rung]
     head_width = 32 if width <= 320 else 64
     heads = max(1, width // head_width)
@@ -188,7 +189,7 @@ def shape(rung: int, vocabulary: int, context: int) -> DecoderConfig:
 
 
 def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:
-    """Training speed of a fresh model of this config, the fastest of ``repeats`` steps after one to warm up."""
+    """Training speed of a new model of this config: the fastest of ``repeats`` steps, after one to warm up."""
     step = stepper(model, batch, precision)
     step()
     return batch * model.context / machine.seconds(step, repeats)
@@ -197,7 +198,7 @@ def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: i
 def stepper(
     model: ModelConfig, batch: int, precision: str, optimizing: OptimizerConfig | None = None
 ) -> Callable[[], None]:
-    """One training step on random ids, as a function to be timed."""
+    """A function that does one training step on random ids, for timing."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
     optimizer = Optimizer(network, optimizing or OptimizerConfig())
@@ -217,9 +218,9 @@ def stepper(
 
 
 def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
-    """The fastest number of OpenMP threads for a training step of ``model``, and the reason.
+    """Measures which number of OpenMP threads trains ``model`` fastest; returns it with the reason.
 
-    On a shared machine the barriers of OpenMP can make two threads far slower than one, so it is measured.
+    It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.
     """
     counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
     if len(counts) == 1:
@@ -231,7 +232,7 @@ def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int,
     for count in counts:
         torch.set_num_threads(count)
         first = machine.seconds(step, 1)
-        # A count that starts three times slower than the best is not worth the seconds of measuring it well.
+        # Three times slower than the best at the first try: not worth measuring well.
         hopeless = bool(times) and first > 3 * min(times.values())
         times[count] = first if hopeless else machine.median_seconds(step, 5)
         say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")

@@ -1,4 +1,4 @@
-"""The state of a run on the disk: everything a continued run needs to end with the same bits."""
+"""The saved state of a run: everything a resumed run needs to end with the same bits."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from clearhead.tensorfile import read_tensors, write_tensors
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands after ``step`` steps. The data position is the step itself."""
+    """How far a run has come after ``step`` steps. The position in the data follows from the step."""
 
     step: int = 0
-    seconds: float = 0.0  # used so far, all sessions together
+    seconds: float = 0.0  # used so far, over all sessions
     best_loss: float = float("inf")  # lowest validation loss, in nats per token
     best_step: int = 0
     log_bytes: int = 0  # length of log.jsonl
-    loss_sum: float = 0.0  # of the steps since the log's last line, in nats per token
-    loss_steps: int = 0  # how many they are
-    begun: float = 0.0  # seconds used before the first step; the schedule of a run by minutes counts from here
-    reserve: float = 0.0  # seconds kept for what comes after the last step of a run by minutes
+    loss_sum: float = 0.0  # over the steps since the last log line, in nats per token
+    loss_steps: int = 0  # number of those steps
+    begun: float = 0.0  # seconds used before the first step, where the schedule of a run by minutes starts
+    reserve: float = 0.0  # seconds kept for the work after the last step, in a run by minutes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class State:
-    """What is saved: weights, optimizer, random states and progress."""
+    """Weights, optimizer state, random states and progress."""
 
     progress: Progress
     weights: dict[str, Tensor]
@@ -44,7 +44,7 @@ class State:
 
 
 def random_states() -> dict[str, Tensor]:
-    """torch's generators; training draws from no other."""
+    """The states of torch's generators. Training uses no others."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -52,20 +52,20 @@ def random_states() -> dict[str, Tensor]:
 
 
 def restore_random_states(states: dict[str, Tensor]) -> None:
-    """Sets torch's generators to what ``random_states`` gave. Raises TrainingError when torch does not take it."""
+    """Restores the output of ``random_states``. Raises TrainingError if torch rejects it."""
     try:
         torch.set_rng_state(states["cpu"])
         if "cuda" in states and torch.cuda.is_available():
             torch.cuda.set_rng_state(states["cuda"])
     except (RuntimeError, TypeError) as fault:
-        raise TrainingError(f"the saved random state is not one of this torch: {fault}") from None
+        raise TrainingError(f"this version of torch rejects the saved random state: {fault}") from None
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Writes ``folder/<step>.safetensors`` unless it is there, whole or not at all, then removes the other states.
+    """Atomically writes ``folder/<step>.safetensors`` unless it exists, then removes older states.
 
-    A crash at any instant leaves at least one whole state. Files of other names stay. Raises FolderError when the
-    folder is a link or the disk is full; the last state is then still there.
+    A crash at any moment leaves at least one complete state. Other files stay. Raises FolderError if the folder is a
+    link or the disk is full; the last state is then still there.
     """
     refuse_link(folder)
     whole = folder / f"{state.progress.step:09d}.safetensors"
@@ -80,19 +80,19 @@ def save_state(folder: Path, state: State) -> None:
 
 
 def saved(folder: Path) -> Path | None:
-    """The newest state; None when nothing was saved."""
+    """Path of the newest state, or None if nothing was saved."""
     return max(_states(folder), key=lambda path: int(path.stem), default=None)
 
 
 def _states(folder: Path) -> list[Path]:
-    """The files whose names ``save_state`` gives."""
+    """All files named as ``save_state`` names them."""
     return [path for path in folder.glob("*.safetensors") if re.fullmatch("[0-9]{9,}", path.stem)]
 
 
 def load_state(folder: Path) -> State | None:
-    """The newest state, or None when nothing was saved.
+    """Loads the newest state, or returns None if nothing was saved.
 
-    Raises FolderError when it is truncated or altered, has no checksum, or when the folder is a link.
+    Raises FolderError if the file is truncated or altered or has no checksum, or if the folder is a link.
     """
     refuse_link(folder)
     path = saved(folder)
@@ -107,15 +107,17 @@ def load_state(folder: Path) -> State | None:
         _ = parts["random"]["cpu"]
         return State(progress=_progress(json.loads(notes["progress"])), **parts)
     except (KeyError, TypeError, ValueError, RecursionError, ConfigError):
-        raise FolderError(f"{path}: not a saved state of this version; copy it again from where it came") from None
+        raise FolderError(f"{path}: not a saved state of this version; copy it again from the original") from None
 
 
 def _progress(values: Any) -> Progress:
-    """Raises ConfigError, TypeError or ValueError for what is none."""
+    """Raises ConfigError, TypeError or ValueError if the values are no progress."""
     known = dict(values)
-    if known.get("best_loss") == math.inf:  # until one is known: the default, and no number that configs have
+    if (
+        known.get("best_loss") == math.inf
+    ):  # the default before the first evaluation; from_dict accepts finite numbers only
         del known["best_loss"]
     progress = from_dict(Progress, known)
     if any(isinstance(value, int) and not 0 <= value < 2**63 for value in asdict(progress).values()):
-        raise ValueError("a count that is negative or beyond measure")
+        raise ValueError("a count is negative or does not fit in 64 bits")
     return progress

@@ -1,4 +1,4 @@
-"""torch.compile for training: whether it works here, and a model compiled before its first step."""
+"""torch.compile for training: checks that it works here, and compiles a model before its first step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from clearhead.training.objective import next_token_loss
 
 @cache
 def refuses() -> str | None:
-    """Why torch.compile does not work on this machine, in its own words; None where it does. Takes some seconds.
+    """torch's own reason why torch.compile fails on this machine, or None if it works. Takes a few seconds.
 
-    It needs a C++ compiler, Python's headers, a place to write, and on CUDA Triton.
+    It needs a C++ compiler, Python's headers, a writable cache, and Triton on CUDA.
     """
     from torch._dynamo.exc import BackendCompilerFailed
 
@@ -34,9 +34,9 @@ def refuses() -> str | None:
 
 
 def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable[..., Tensor]:
-    """The model's call compiled, forward and backward, by a pass over ``batch`` that leaves the model as it was.
+    """Compiles the model's forward and backward with one pass over ``batch``, which leaves the model unchanged.
 
-    Random numbers are drawn where the model has dropout. Raises ConfigError where torch.compile does not work.
+    Draws random numbers if the model has dropout. Raises ConfigError if torch.compile does not work here.
     """
     if why := refuses():
         raise ConfigError(f"train.compile is true, and torch.compile does not work here: {why}; leave it out")

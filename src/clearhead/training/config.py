@@ -1,4 +1,4 @@
-"""How a model is trained: frozen, keyword-only, composed, and checking itself."""
+"""Training configs: frozen, keyword-only, composed, and validated on construction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.model.config import ModelConfig
 
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
     value = getattr(config, name)
-    if not (least < value < math.inf or (value == least and not strict)):  # so that NaN is refused too
+    if not (least < value < math.inf or (value == least and not strict)):  # written so that NaN fails too
         rule = "above" if strict else "at least"
         raise ConfigError(f"{where}: {name} is {value}; it must be a number {rule} {least:g}")
 
@@ -26,17 +26,17 @@ def _among(where: str, config: object, name: str, known: tuple[str, ...]) -> Non
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Muon for the blocks' matrices, AdamW for embeddings, the output layer, norms and biases; or AdamW for all."""
+    """Muon for the matrices in the blocks and AdamW for everything else, or AdamW for everything."""
 
     kind: Literal["muon", "adamw"] = "muon"
-    lr: float = 0.01  # Muon's; its updates have the root mean square of AdamW's (see training/muon.py)
+    lr: float = 0.01  # for Muon, whose updates are scaled to AdamW's root mean square (see muon.py)
     adamw_lr: float = 0.01
-    momentum: float = 0.9  # Muon's, Nesterov
+    momentum: float = 0.9  # for Muon, Nesterov
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.01  # decoupled, on matrices only
-    clip: float = 1.0  # largest norm of the whole gradient; 0 = no clipping
-    # of Muon's products; None = bfloat16, as torch.optim.Muon's, where this machine's are fast, else float32
+    clip: float = 1.0  # maximum global gradient norm; 0 = no clipping
+    # for Muon's products; None = bfloat16 (as in torch.optim.Muon) where it is fast on this machine, else float32
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
@@ -54,28 +54,28 @@ class OptimizerConfig:
 
     @property
     def peak(self) -> float:
-        """The learning rate to speak of: that of the blocks' matrices."""
+        """The peak learning rate of the matrices in the blocks, which is the one reported."""
         return self.lr if self.kind == "muon" else self.adamw_lr
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One run. ``steps`` or ``minutes`` ends it; progress is the used part of either."""
+    """One training run, which ends after ``steps`` or ``minutes``. Progress is the fraction of either that is done."""
 
     steps: int | None = None
-    minutes: float | None = None  # wall-clock, from the start of the command to its end
+    minutes: float | None = None  # wall-clock time of the whole command
     batch: int = 32  # windows per step
-    window: int | None = None  # tokens of a text read at once; None = the model's context
+    window: int | None = None  # tokens; None = the model's context length
     optimizer: OptimizerConfig = OptimizerConfig()
-    warmup: float = 0.02  # part of the run in which the learning rate rises
-    decay: float = 0.6  # part of the run, at its end, in which it falls to ``floor``
-    floor: float = 0.0  # learning rate at the end, as a part of the peak
+    warmup: float = 0.02  # fraction of the run over which the learning rate rises
+    decay: float = 0.6  # fraction of the run, at its end, over which it falls to ``floor``
+    floor: float = 0.0  # final learning rate, as a fraction of the peak
     evaluations: int = 20  # spread evenly over the run; the state is saved at each
-    evaluation_tokens: int = 100_000  # of the validation text, from its start, read at each
-    final_tokens: int | None = None  # the same for the figure at the end; None = all
-    # of products; weights and sums are float32; None = bfloat16 on CUDA, else float32 (or measured, by minutes)
+    evaluation_tokens: int = 100_000  # read at each evaluation, from the start of the validation text
+    final_tokens: int | None = None  # the same for the final evaluation; None = all
+    # for products; weights and sums are float32. None = bfloat16 on CUDA, else float32 (or measured, by minutes)
     precision: Literal["float32", "bfloat16"] | None = None
-    compile: bool = False  # torch.compile: about a minute before the first step, faster steps after
+    compile: bool = False  # torch.compile: costs about a minute up front, then steps are faster
     threads: int | None = None  # OpenMP threads; None = measured at the start
     seed: int = 0
 
@@ -96,13 +96,15 @@ class TrainConfig:
         for name in ("warmup", "decay", "floor"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise ConfigError(f"train: {name} is {value}; it is a part of the whole, from 0 to 1")
+                raise ConfigError(f"train: {name} is {value}; it must be a fraction, from 0 to 1")
         if self.warmup + self.decay > 1:
-            raise ConfigError(f"train: warmup {self.warmup} and decay {self.decay} together exceed the run; at most 1")
+            raise ConfigError(
+                f"train: warmup {self.warmup} and decay {self.decay} add up to more than 1, the whole run"
+            )
 
 
 def window_of(config: TrainConfig, model: ModelConfig) -> int:
-    """Tokens of a text read at once. Raises ConfigError when the model does not take as many."""
+    """The window in tokens. Raises ConfigError if it exceeds the model's context length."""
     if config.window is None:
         return model.context
     if config.window > model.context:
@@ -111,17 +113,17 @@ def window_of(config: TrainConfig, model: ModelConfig) -> int:
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """The learning rate at ``progress`` (0 to 1) as a part of the peak: a trapezoid (Haegele et al. 2024)."""
-    # From a hundredth of the peak: a step at rate 0 would be a step lost.
+    """The learning-rate schedule, a trapezoid (Haegele et al. 2024): fraction of the peak at ``progress``, 0 to 1."""
+    # Warmup starts at a hundredth of the peak: a step at rate 0 would be wasted.
     rise = max(0.01, progress / config.warmup) if config.warmup else 1.0
     fall = (1.0 - progress) / config.decay if config.decay else 1.0
     return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)
 
 
 def check_time(minutes: float | None, used: float) -> None:
-    """Raises OptionError when ``used`` seconds leave nothing of the minutes for a first step."""
+    """Raises OptionError if ``used`` seconds leave no time for a first step."""
     if minutes is not None and used >= 60 * minutes:
         raise OptionError(
-            f"minutes {minutes:g}: {used:.0f} seconds were used before the first step, for reading the text and "
-            "measuring this machine; give more"
+            f"minutes {minutes:g}: reading the text and measuring this machine took {used:.0f} seconds, "
+            "before the first step; give more"
         )

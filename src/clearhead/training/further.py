@@ -1,4 +1,4 @@
-"""Training a model that is there already: what to begin with, and the dial that measures it on this machine."""
+"""Training an existing model further: starting settings, and the same dial of minutes for this machine."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from clearhead.training.budget import (
     TRAINED,
     Choice,
     Precision,
-    looks,
+    evaluation_tokens,
     stepper,
 )
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time
 
-# AdamW's peak learning rate times the width: 6.5e-5 for GPT-2's 768, near the 5e-5 that transformers starts from, and
-# in inverse proportion for others (Yang et al. 2022). Muon would undo more of what AdamW had learned.
+# AdamW's peak learning rate times the width: 6.5e-5 for GPT-2's 768, near transformers' default of 5e-5, scaled by
+# 1 / width (Yang et al. 2022). Muon would undo more of what AdamW had learned.
 RATE_TIMES_WIDTH = 0.05
-STEPS = 300  # wanted at least; a released model is large, and the time is short
+STEPS = 300  # the fewest to aim for; released models are large, and time is short
 BATCH = 8
-# Each evaluation saves the weights twice, and AdamW's two numbers for each: 16 bytes a weight, with checksums, at about
-# 200 MB/s. All of them together may take this part of the time.
+# Each evaluation saves the weights twice and AdamW's two moments: 16 bytes a weight, checksummed, at about 200 MB/s.
+# All evaluations together may spend this fraction of the time saving.
 SAVED_A_SECOND, SAVING = 2e8, 0.1
 
 
 def beginning(model: ModelConfig, tokens: int | None = None) -> TrainConfig:
-    """Settings for a step of training further, on ``tokens`` tokens of text; what is measured replaces them."""
+    """Starting settings for training a model further on ``tokens`` tokens of text; measurements replace them."""
     longest = 4 * CONTEXT if machine.device() == "cuda" else CONTEXT
     fitting = longest if tokens is None else max(SHORTEST, (tokens - 1) // 8)
     return TrainConfig(
@@ -59,10 +59,9 @@ def choose_further(
     batch: int | None = None,
     precision: Precision | None = None,
 ) -> Choice:
-    """Batch, threads and evaluations for ``minutes`` of training a model of this config further.
+    """Chooses batch, threads and evaluations for training a model of this config further.
 
-    The rest, ``batch`` and ``precision`` among it, is as in ``budget.choose``; what is measured is a step on one window
-    of a fresh model of the config.
+    Arguments and errors as in ``budget.choose_model``. It times a step on one window of a new model of this config.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
@@ -73,7 +72,7 @@ def choose_further(
     shown = speed * TRAINED * left
     fitting = min(max(1, round(shown / STEPS / window)), BATCH_TOKENS[1] // window, max(1, (tokens - 1) // window - 1))
     evaluations = min(EVALUATIONS, max(1, int(SAVING * left * SAVED_A_SECOND / (16 * model.parameters()))))
-    each_look, last_look = looks(speed * left, evaluations, window)
+    each_evaluation, final = evaluation_tokens(speed * left, evaluations, window)
     train = replace(
         beginning(model),
         steps=None,
@@ -83,23 +82,23 @@ def choose_further(
         threads=threads,
         precision=precision,
         evaluations=evaluations,
-        evaluation_tokens=each_look,
-        final_tokens=last_look,
+        evaluation_tokens=each_evaluation,
+        final_tokens=final,
     )
-    judged = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
+    evaluated = min(valid, train.evaluation_tokens), min(valid, train.final_tokens or valid)
     compared = ", ".join(f"{count}: {1e3 * seconds:.0f} ms" for count, seconds in times.items())
     reasons = (
-        f"{speed:,.0f} tokens/s: the time is enough for about {shown:,.0f} tokens, {shown / tokens:.1f} readings",
+        f"{speed:,.0f} tokens/s: there is time for about {shown:,.0f} tokens, {shown / tokens:.1f} epochs",
         f"windows of {window} tokens, {train.batch} a step: about {shown / train.batch / window:,.0f} steps",
-        f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, from the model's width of {model.width}",
-        f"of {valid:,} validation tokens {judged[0]:,} are read {evaluations} time(s), {judged[1]:,} at the end",
+        f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, set by the model's width of {model.width}",
+        f"of {valid:,} validation tokens {evaluated[0]:,} are read {evaluations} time(s), {evaluated[1]:,} at the end",
         f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
     )
     return Choice(model=model, train=train, reasons=reasons)
 
 
 def _times(model: ModelConfig, precision: str, threads: int | None, say: Callable[[str], None]) -> dict[int, float]:
-    """Seconds for a step on one window, by number of threads."""
+    """Seconds a step on one window takes, by number of threads."""
     step = stepper(model, 1, precision, beginning(model).optimizer)
     times: dict[int, float] = {}
     before = torch.get_num_threads()

@@ -16,51 +16,51 @@ from clearhead.text import Tokens, Windows, sequential
 from clearhead.training.checkpoint import Progress, State, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
-from clearhead.training.objective import Score, evaluate, next_token_loss
+from clearhead.training.objective import Evaluation, evaluate_batches, next_token_loss
 from clearhead.training.optimizer import Optimizer, unlike
 from clearhead.training.report import Evaluated, Log, Report, Stepped
 
-# Tokens evaluated at a time, and the longest window: the hidden layers of a batch are what takes memory.
+# Tokens evaluated at a time, and the longest window: the activations of a batch take the memory.
 EVALUATED_AT_ONCE = 4096
 
-# Lines of step reports in the log of a whole run.
+# Step reports logged over a whole run.
 LOGGED = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What the caller joins to the loop: it knows tokenizers, folders and terminals."""
+    """Callbacks for what the loop leaves to its caller: saving the model, sampling, display, stopping."""
 
     report: Callable[[Report], None]
-    keep: Callable[[], None]  # called when the validation loss is the lowest so far: save the model
+    keep: Callable[[], None]  # saves the model; called when the validation loss is the lowest so far
     sample: Callable[[], str]  # a text to show at each evaluation
-    stop: Callable[[], bool]  # True: save and stop after the current step
+    stop: Callable[[], bool]  # True saves the state and stops after the current step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a session of training ended."""
+    """Where training ended, and whether it finished."""
 
     progress: Progress
-    finished: bool  # False: stopped on request, to be resumed
+    finished: bool  # False if stopped on request; the run can be resumed
 
 
 class Clock:
-    """Which part of a run is behind: steps made of steps given, or seconds used of seconds given."""
+    """The fraction of a run that is done, by steps or by the clock."""
 
     def __init__(self, config: TrainConfig, used: float, begun: float, reserve: float) -> None:
         self._config = config
         self._start = time.perf_counter() - used
         self._furthest = 0.0
         self.begun = begun  # seconds used before the first step
-        self.reserve = reserve  # seconds kept for what comes after the last step
+        self.reserve = reserve  # seconds kept for the work after the last step
 
     def seconds(self) -> float:
-        """Used since the start, all sessions together."""
+        """Seconds used since the start, over all sessions."""
         return time.perf_counter() - self._start
 
-    def behind(self, step: int) -> float:
-        """0 at the start, 1 at the end; it never falls, also when the reserve grows smaller."""
+    def done(self, step: int) -> float:
+        """From 0 at the start to 1 at the end. Never decreases, even when the reserve shrinks."""
         if self._config.steps is not None:
             return min(1.0, step / self._config.steps)
         given = 60.0 * (self._config.minutes or 0.0) - self.reserve
@@ -80,13 +80,13 @@ def fit(
     state: State | None = None,
     used: float = 0.0,
 ) -> Outcome:
-    """Trains ``model`` in place from the start, or on from ``state``; ``used`` seconds were spent before the call.
+    """Trains ``model`` in place, from scratch or from ``state``. ``used`` seconds passed before the call.
 
-    The state goes to ``folder/state``, the log to ``folder/log.jsonl``. With the same steps, seed, threads and
-    machine, a run that was killed and resumed ends with the bits of one that never was.
-    Raises TrainingError when the loss is not finite (the last saved state is kept) or the state is another model's,
-    TextError for texts that are too short, ConfigError when the model is to be compiled and cannot be, OptionError when
-    the time is over before the first step.
+    Writes the state to ``folder/state`` and the log to ``folder/log.jsonl``. With the same steps, seed, threads and
+    machine, a run that is killed and resumed ends with the same bits as one that is not.
+    Raises TrainingError if the loss is not finite (the last saved state stays) or the state belongs to another model,
+    TextError if a text is too short, ConfigError if the model cannot be compiled as asked, and OptionError if no time
+    is left for the first step.
     """
     needs(model, "next tokens", "training here")
     progress = Progress() if state is None else state.progress
@@ -94,7 +94,7 @@ def fit(
     context = window_of(config, model.config)
     windows = Windows(train, context=context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
-    _check_measurable(part)
+    _check_length(part)
     optimizer = Optimizer(model, config.optimizer)
     device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
@@ -105,14 +105,14 @@ def fit(
         _restore(model, optimizer, state)
     step_tokens = config.batch * context
 
-    def score(tokens: Tokens) -> Score:
-        """Raises TrainingError when the loss is not finite: weights that are of no use are not saved."""
+    def checked(tokens: Tokens) -> Evaluation:
+        """Raises TrainingError if the loss is not finite, so that useless weights are never saved."""
         with autocast:
-            found = score_of(model, tokens, window=config.window)
+            found = evaluate(model, tokens, window=config.window)
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 
-    saving = 0.0  # seconds, of the last state: some for a large model
+    saving = 0.0  # seconds it took to save the last state; several for a large model
 
     def save() -> None:
         nonlocal progress, saving
@@ -126,11 +126,11 @@ def fit(
         save_state(folder / "state", whole)
         saving = clock.seconds() - began
 
-    def look() -> None:
+    def evaluate_and_save() -> None:
         nonlocal progress
         began = clock.seconds()
-        found = score(part)
-        scored = clock.seconds() - began
+        found = checked(part)
+        evaluating = clock.seconds() - began
         best = found.loss < progress.best_loss
         if best:
             progress = replace(progress, best_loss=found.loss, best_step=progress.step)
@@ -144,31 +144,34 @@ def fit(
             sample=hooks.sample(),
         )
         log.write(report)
-        # After the last step comes one more look, and the caller reads the final tokens.
+        # After the last step there is one more evaluation, and the caller evaluates on the final tokens.
         clock.reserve = (
-            clock.seconds() - began + saving + scored * min(len(valid), config.final_tokens or len(valid)) / len(part)
+            clock.seconds()
+            - began
+            + saving
+            + evaluating * min(len(valid), config.final_tokens or len(valid)) / len(part)
         )
         save()
-        hooks.report(report)  # after saving: what was told is not lost, also where nobody can be told any more
+        hooks.report(report)  # after saving, so the state is safe even if reporting fails
 
     with Log(folder / "log.jsonl", progress.log_bytes) as log:
         model.train()
         if state is None:
             check_time(config.minutes, clock.seconds())
-        # A fresh run can be resumed from here on, whatever stops it; of a resumed one, what a kill left is removed.
+        # From here on a new run can be resumed, whatever stops it; a resumed one drops what a kill left behind.
         save()
         if progress.step == 0:
-            look()
+            evaluate_and_save()
             clock.begun = clock.seconds()
-            if clock.behind(0) >= 1:
+            if clock.done(0) >= 1:
                 raise OptionError(
                     f"minutes {config.minutes:g}: {clock.begun:.0f} seconds were used before the first step, and the "
                     f"last evaluation needs about {clock.reserve:.0f}; give more, or evaluate on less "
                     "(--set train.final_tokens=... and train.evaluation_tokens=...)"
                 )
-        behind = clock.behind(progress.step)
-        while behind < 1:
-            rate = learning_rate(config, behind)
+        done = clock.done(progress.step)
+        while done < 1:
+            rate = learning_rate(config, done)
             with autocast:
                 loss = next_token_loss(model, windows.at(progress.step), run=run)
             value = float(loss.detach())
@@ -181,47 +184,47 @@ def fit(
                 loss_sum=progress.loss_sum + value,
                 loss_steps=progress.loss_steps + 1,
             )
-            before, behind = behind, clock.behind(progress.step)
+            before, done = done, clock.done(progress.step)
             report = Stepped(
                 step=progress.step,
                 loss=value,
                 rate=rate * config.optimizer.peak,
-                used=behind,
+                used=done,
                 tokens=progress.step * step_tokens,
                 seconds=clock.seconds(),
             )
             hooks.report(report)
-            if int(behind * LOGGED) > int(before * LOGGED):
+            if int(done * LOGGED) > int(before * LOGGED):
                 log.write(replace(report, loss=progress.loss_sum / progress.loss_steps))
                 progress = replace(progress, loss_sum=0.0, loss_steps=0)
-            if int(behind * config.evaluations) > int(before * config.evaluations):
-                look()
-            if behind < 1 and hooks.stop():
-                score(part.part(0, min(len(part), step_tokens + 1)))
+            if int(done * config.evaluations) > int(before * config.evaluations):
+                evaluate_and_save()
+            if done < 1 and hooks.stop():
+                checked(part.part(0, min(len(part), step_tokens + 1)))
                 save()
                 return Outcome(progress=progress, finished=False)
         return Outcome(progress=progress, finished=True)
 
 
-def score_of(model: Network, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Score:
-    """The model's score over a text in windows of its context (at most EVALUATED_AT_ONCE), or as given.
+def evaluate(model: Network, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Evaluation:
+    """Evaluates the model on a text, in windows of its context (at most EVALUATED_AT_ONCE) unless ``window`` is given.
 
-    Raises TextError for a text that cannot be scored, OptionError for a window or stride that cannot be.
+    Raises TextError if the text is too short, OptionError if the window or stride is out of range.
     """
-    needs(model, "next tokens", "a score by next tokens")
-    _check_measurable(tokens)
+    needs(model, "next tokens", "evaluating")
+    _check_length(tokens)
     context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
     if not 1 <= context <= model.config.context:
         raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
     batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context), stride=stride)
-    return evaluate(model, batches, tokens.text_bytes(1))
+    return evaluate_batches(model, batches, tokens.text_bytes(1))
 
 
-def _check_measurable(tokens: Tokens) -> None:
+def _check_length(tokens: Tokens) -> None:
     if len(tokens) < 2 or not tokens.text_bytes(1):
         raise TextError(
-            f"the text to measure on has {len(tokens)} token(s), of which the first is not predicted and separators "
-            "are no text; give more, or name another with --valid"
+            f"the text to evaluate on has {len(tokens)} token(s); the first is not predicted, and separators do not "
+            "count as text; give more, or name another with --valid"
         )
 
 
@@ -236,7 +239,7 @@ def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
 
 def _restore(model: Network, optimizer: Optimizer, state: State) -> None:
     if differing := unlike(model.state_dict(), state.weights):
-        raise TrainingError(f"the saved weights are not of the recipe's model: {', '.join(differing[:5])} differ")
+        raise TrainingError(f"the saved weights do not fit the recipe's model: {', '.join(differing[:5])} differ")
     model.load_state_dict(state.weights)
     optimizer.restore(state.optimizer)
     restore_random_states(state.random)

@@ -1,7 +1,7 @@
 """Muon: momentum whose matrix updates are orthogonalised (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
-torch.optim.Muon computes in bfloat16 and one matrix at a time. Here matrices of one shape are stacked, so that a model
-of a few layers costs a handful of batched products, and the dtype of the products is the caller's choice.
+torch.optim.Muon computes in bfloat16 and one matrix at a time. Here matrices of one shape are stacked, so a model
+of a few layers costs a handful of batched products, and the caller chooses their dtype.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# The quintic's coefficients maximise its slope at zero (Jordan et al. 2024): five steps bring singular values into
-# 0.7 to 1.2, which trains as well as exactly 1.
+# These coefficients maximise the quintic's slope at zero (Jordan et al. 2024). Five steps bring singular values to
+# between 0.7 and 1.2, which trains as well as exactly 1.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
 def orthogonalise(g_NRC: Tensor, dtype: torch.dtype) -> Tensor:
-    """The nearest matrices with singular values near 1, for a stack g_NRC with R <= C; products in ``dtype``."""
+    """Moves the singular values of each matrix in the stack g_NRC (R <= C) close to 1. Products are in ``dtype``."""
     x_NRC = g_NRC.to(dtype)
     x_NRC = x_NRC / (torch.linalg.matrix_norm(x_NRC.float(), keepdim=True).to(dtype) + 1e-7)
     a, b, c = QUINTIC
@@ -32,9 +32,9 @@ def orthogonalise(g_NRC: Tensor, dtype: torch.dtype) -> Tensor:
 
 @dataclass(frozen=True)
 class Slab:
-    """Rows of a parameter that form one matrix of their own: a fused projection holds several.
+    """Rows of a parameter that form a matrix of their own; a fused projection holds several.
 
-    expert: which matrix of a stack they are of; None where the parameter is one matrix
+    expert: index of the matrix in a stack; None if the parameter is a single matrix
     """
 
     parameter: torch.nn.Parameter
@@ -43,7 +43,7 @@ class Slab:
     expert: int | None = None
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The slab's rows of a tensor shaped like the parameter."""
+        """This slab's rows of a tensor shaped like the parameter."""
         matrix = tensor if self.expert is None else tensor[self.expert]
         return matrix[self.start : self.start + self.rows]
 
@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
     """W <- (1 - lr wd) W - lr scale orthogonalise(nesterov momentum), scale = 0.2 sqrt(larger side).
 
     The scale gives every update the root mean square of a typical AdamW update (Liu et al. 2025, "Muon is scalable",
-    eq. 4), so that one learning rate serves both.
+    eq. 4), so one learning rate suits both.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One update from the parameters' gradients; every parameter must have one."""
+        """Updates the parameters from their gradients. Every parameter must have one."""
         (group,) = self.param_groups
         lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
         if decay:

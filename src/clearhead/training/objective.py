@@ -1,4 +1,4 @@
-"""What is minimised, and how well a model does on a text."""
+"""The training loss, and the evaluation of a model on a text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from clearhead.text import NOT_COUNTED, Batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """How well a text was predicted. Nats are natural-log units; bits per byte divide by the text's UTF-8 bytes."""
+class Evaluation:
+    """How well a model predicts a text. Nats use the natural logarithm; bytes are the text's in UTF-8."""
 
     nats: float  # summed over all tokens
     tokens: int
@@ -29,22 +29,22 @@ class Score:
 
     @property
     def bits_per_byte(self) -> float:
-        """Comparable between tokenizers."""
+        """Bits per byte of text, comparable across tokenizers."""
         return self.nats / math.log(2) / self.text_bytes
 
     @property
     def perplexity(self) -> float:
-        """exp(loss), per token; infinite where float64 cannot hold it."""
+        """exp(loss), per token; infinite if float64 cannot hold it."""
         return math.inf if self.loss > 709 else math.exp(self.loss)
 
 
 def next_token_loss(
     model: Network, batch: Batch, *, run: Callable[..., Tensor] | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """Cross-entropy of each counted target given the tokens before it in its document, in nats, float32 or wider.
+    """Cross-entropy of each counted target given the earlier tokens of its document, in nats, float32 or wider.
 
-    ``run`` takes the place of the model's own call: what torch.compile or another wrapper made of it. ``reduction`` is
-    "mean" over the counted targets or "sum".
+    ``run`` is called instead of the model, for example its compiled version. ``reduction`` is "mean" (over the counted
+    targets) or "sum".
     """
     device = model.device
     ids_BT = torch.from_numpy(batch.ids_BT).to(device)
@@ -57,11 +57,11 @@ def next_token_loss(
 
 
 @torch.no_grad()
-def evaluate(model: Network, batches: Iterable[Batch], text_bytes: int) -> Score:
-    """The model's score over the batches, which stand for ``text_bytes`` bytes of text; dropout is off meanwhile."""
+def evaluate_batches(model: Network, batches: Iterable[Batch], text_bytes: int) -> Evaluation:
+    """Evaluates the model, without dropout, on batches that cover ``text_bytes`` bytes of text."""
     nats, tokens = 0.0, 0
     with evaluating(model):
         for batch in batches:
             nats += float(next_token_loss(model, batch, reduction="sum"))
             tokens += int((batch.targets_BT != NOT_COUNTED).sum())
-    return Score(nats=nats, tokens=tokens, text_bytes=text_bytes)
+    return Evaluation(nats=nats, tokens=tokens, text_bytes=text_bytes)

@@ -1,4 +1,4 @@
-"""Which weights are trained by what, as one object with one state."""
+"""Muon and AdamW as one optimizer with one state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Optimizer:
         rest = [p for _, p in named]
         decays = {
             id(p) for name, p in named if p.dim() > 1 and not name.endswith("bias")
-        }  # experts' biases are a matrix
+        }  # experts' biases form a matrix
         groups = [
             {"params": [p for p in rest if id(p) in decays], "weight_decay": config.weight_decay},
             {"params": [p for p in rest if id(p) not in decays], "weight_decay": 0.0},
@@ -37,7 +37,7 @@ class Optimizer:
         self.adamw = torch.optim.AdamW(
             [group for group in groups if group["params"]], lr=config.adamw_lr, betas=betas, fused=True
         )
-        # Now, not at the first step: a run may be saved before it.
+        # Created now because a run may be saved before its first step.
         for parameter in rest:
             self.adamw.state[parameter] = {
                 "step": torch.zeros((), device=parameter.device),
@@ -56,7 +56,7 @@ class Optimizer:
             )
 
     def step(self, rate: float) -> None:
-        """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, forgets the gradient."""
+        """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, clears the gradient."""
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for group in self.adamw.param_groups:
@@ -68,7 +68,7 @@ class Optimizer:
         self.model.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that the next step depends on beside the weights, under stable names."""
+        """Every tensor, besides the weights, that the next step depends on, under stable names."""
         tensors: dict[str, Tensor] = {}
         names = {id(p): name for name, p in self.model.named_parameters()}
         for parameter, values in self.adamw.state.items():
@@ -78,22 +78,24 @@ class Optimizer:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes up what ``state`` gave. Raises TrainingError when it belongs to another model or optimizer."""
+        """Restores the output of ``state``. Raises TrainingError if it belongs to another model or optimizer."""
         own = self.state()
         if differing := unlike(own, tensors):
-            raise TrainingError(f"the saved optimizer state is another model's: {', '.join(differing[:5])} differ")
+            raise TrainingError(
+                f"the saved optimizer state belongs to another model: {', '.join(differing[:5])} differ"
+            )
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
 
 
 def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
-    """Names that only one of the two has, or that differ in shape."""
+    """Names that only one of the two has, or whose shapes differ."""
     shared = own.keys() & other.keys()
     return sorted(own.keys() ^ other.keys() | {name for name in shared if own[name].shape != other[name].shape})
 
 
 def matrices(model: Network) -> Iterator[Slab]:
-    """The matrices between embedding and output layer: each part of a fused one, of a stack those of each expert."""
+    """All matrices between embedding and output layer, with fused ones split up and stacks split by expert."""
     for module in model.modules():
         if not isinstance(module, Linear | Stack) or module is model.output:
             continue

@@ -1,4 +1,4 @@
-"""Multi-head attention: projections around the door."""
+"""Multi-head attention: the projections around ``attend``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearhead.tap import Site
 
 
 class Attention(nn.Module):
-    """Self-attention of one layer; ``qkv`` holds the three projections below one another."""
+    """Self-attention of one layer; ``qkv`` stacks the three projections."""
 
     def __init__(self, width: int, config: AttentionConfig, norm: NormConfig, site: Site) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Attention(nn.Module):
         self.out = Linear(config.heads * config.head_width, width, bias=config.out_bias)
 
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE; with a state, x holds the newest places only."""
+        """x_BTE -> x_BTE; with a state, x holds only the new places."""
         B, T, _ = x_BTE.shape
         # Queries and keys that are normed or turned lie apart from the values in any case.
         projected = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)

@@ -20,7 +20,7 @@ from clearhead.tap import Site, shown
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pass:
-    """What a layer is given beside the stream. ``state``: what was read before. ``loads``: how experts are used."""
+    """A layer's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
 
     mask: Mask
     turn: Turn | None = None
@@ -65,7 +65,7 @@ class Block(nn.Module):
         return self._dropped(shown(self.fed_site, x_BTE))
 
     def _dropped(self, x_BTE: Tensor) -> Tensor:
-        # no call of nn.Dropout where nothing is dropped: two of them a layer were 5 % of a decoding step's overhead
+        # skips nn.Dropout when idle: two calls a layer were 5 % of a decoding step's overhead
         return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
 
 
@@ -124,7 +124,7 @@ def block(config: TransformerConfig, site: Site) -> Block:
 
 
 def feed_forward(config: TransformerConfig, layer: int) -> FeedForward | Experts:
-    """The feed-forward of a layer that the config names."""
+    """The feed-forward of this layer, as the config says."""
     f = config.feed_forward
     if f.experts is None:
         return FeedForward(config.width, f)

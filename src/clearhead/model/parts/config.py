@@ -1,4 +1,4 @@
-"""What parts are made of: frozen, keyword-only, checking themselves; each counts its weights and says what it is."""
+"""Configs of the parts: frozen, keyword-only, validated. Each counts its weights and describes itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from clearhead.errors import ConfigError, nearest, shown
 
-SIZE_AT_MOST = 2**40  # a larger one is a slip or damage; torch's own counters overflow instead of saying so
+SIZE_AT_MOST = 2**40  # more is a typo or damage, and torch would overflow silently
 
 # Name -> (activation, gated). The gated forms' names are Shazeer's (2020, "GLU Variants Improve Transformer").
 FEED_FORWARDS: dict[str, tuple[str, bool]] = {
@@ -38,7 +38,7 @@ def check_sizes(where: str, config: object, *names: str) -> None:
 
 
 def check_word(where: str, config: object, name: str, *known: str) -> None:
-    """Raises ConfigError, with the nearest, for a field that is none of the known words."""
+    """Raises ConfigError, suggesting the nearest, if the field is not one of the known words."""
     value: str = getattr(config, name)
     if value not in known:
         raise ConfigError(f"{where}: there is no {name} {value!r}{nearest(value, known)}")
@@ -91,7 +91,7 @@ class AttentionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertsConfig:
-    """Many feed-forwards of one shape, of which each token goes through a few (Shazeer et al. 2017)."""
+    """Many feed-forwards of one shape, a few of which process each token (Shazeer et al. 2017)."""
 
     count: int
     active: int  # for each token
@@ -170,7 +170,7 @@ class FeedForwardConfig:
         return len(x.dense) * dense.one(width) + mixed
 
     def idle(self, width: int, layers: int) -> int:
-        """Those of them that take no part in the pass of one token: of a layer's experts, all but the active ones."""
+        """Weights of so many layers that one token does not use: those of inactive experts."""
         x = self.experts
         return 0 if x is None else (layers - len(x.dense)) * (x.count - x.active) * self.one(width)
 
@@ -271,7 +271,7 @@ class PositionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerConfig:
-    """What may set a layer apart from the others."""
+    """Settings that may differ between layers."""
 
     window: int | None = None  # keys visible, self included; None = all
     positions: PositionConfig | None = None  # rotary or none; None = the model's

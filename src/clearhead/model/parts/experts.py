@@ -1,4 +1,4 @@
-"""A sparse mixture of experts: many feed-forwards, of which each token goes through a few."""
+"""A sparse mixture of experts: many feed-forwards, a few of which process each token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearhead.model.parts.linear import Linear, Stack
 class Loads:
     """How a pass spread its tokens over the experts, all layers together.
 
-    text_N: which of the B x T tokens are no padding, which is not counted; None = all.
+    text_N: which of the B x T tokens are text, not padding; None = all.
     """
 
     def __init__(self, text_N: Tensor | None = None) -> None:
@@ -34,7 +34,7 @@ class Loads:
         self._tokens = self._tokens + counted_N.sum()
 
     def imbalance(self) -> Tensor:
-        """X sum_x share_x mean_x, which is A where all X experts are used alike (Fedus et al. 2021, eq. 4).
+        """X sum_x share_x mean_x, which is A when all X experts are used equally (Fedus et al. 2021, eq. 4).
 
         share: the tokens that went to an expert, out of all; mean: of its softmax over all experts.
         """
@@ -43,7 +43,7 @@ class Loads:
 
 
 class Router(Linear):
-    """Chooses the experts of each token and says how much each counts."""
+    """Chooses the experts of each token and their weights."""
 
     def __init__(self, width: int, config: ExpertsConfig) -> None:
         super().__init__(width, config.count, bias=config.bias)
@@ -63,7 +63,7 @@ class Router(Linear):
 class Experts(nn.Module):
     """sum_a weight_a expert_a(x) over the A experts that the router chooses (Shazeer et al. 2017, eq. 1).
 
-    Tokens are sorted by expert, so that each expert is one product, whatever the number of tokens.
+    Tokens are sorted by expert, so each expert needs one product.
     """
 
     def __init__(self, width: int, config: FeedForwardConfig, experts: ExpertsConfig) -> None:

@@ -16,8 +16,8 @@ from clearhead.errors import RequestError
 class RMSNormalise(torch.autograd.Function):
     """y = x r w with r = 1 / sqrt(mean(x^2) + eps) over the last axis; w has the shape of the last axes of x.
 
-    dx = r (g w - x r c) with c = mean(g w x r) over the last axis; dw = sum(g x r) over the others. No gradients of
-    gradients: what backward reads is kept without its history, and they would be wrong without a word.
+    dx = r (g w - x r c) with c = mean(g w x r) over the last axis; dw = sum(g x r) over the others. Second
+    derivatives are refused: saved values carry no history, so they would be silently wrong.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What an encoder may have above its blocks: a head that predicts masked tokens, and a pooler."""
+"""Optional heads of an encoder: one that predicts masked tokens, and a pooler."""
 
 from __future__ import annotations
 

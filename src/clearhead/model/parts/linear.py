@@ -1,6 +1,6 @@
-"""Products with trained matrices, every one of a model: fewer bits or adapters have one place to come in.
+"""All products with trained matrices, so that quantisation and adapters have one place to go.
 
-(The loss makes those with the output layer once more, block by block together with their gradient.)
+(The loss computes the output layer's products itself, block by block with their gradient.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def linear(x_E: Tensor, weight_FE: Tensor, bias_F: Tensor | None = None) -> Tens
 class Linear(nn.Linear):
     """``linear`` with a trained weight and, where wanted, a trained bias.
 
-    rows: of the matrices that lie below one another in the weight, where it holds several (queries, keys, values).
+    rows: heights of the matrices stacked in the weight, if several (queries, keys, values).
     """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = False, rows: Sequence[int] = ()) -> None:
@@ -58,7 +58,7 @@ class Embedding(nn.Embedding):
     """A trained vector for each id; where the output layer is tied, the same matrix gives the logits."""
 
     def __init__(self, count: int, width: int) -> None:
-        # A weight that is given is not drawn, which on the meta device imports sympy: 0.9 s and 77 MB.
+        # Passing a weight skips its initialisation, which on the meta device imports sympy: 0.9 s and 77 MB.
         super().__init__(count, width, _weight=torch.empty(count, width))
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which tokens of a batch are text, and where one goes on from the one before it: read off the mask."""
+"""Which tokens are text, and which continue the token before: derived from the mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clearhead.attend import Mask
 
 
 def is_text(mask: Mask, batch: int, places: int, device: torch.device) -> Tensor:
-    """text_BT: False for padding, which does not even see itself."""
+    """text_BT: False for padding, which cannot see even itself."""
     return _sees(mask, batch, torch.arange(places, device=device), back=0)
 
 

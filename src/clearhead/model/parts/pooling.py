@@ -1,4 +1,4 @@
-"""From the hidden states of a text to one vector."""
+"""Pools the hidden states of a text into one vector."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RULES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class Pooling:
     """How the hidden states of a text become its vector (Reimers and Gurevych 2019, 3), special tokens counted.
 
-    context: tokens of a text that are read, those around it counted; None: as many as the model takes
+    context: tokens read per text, special tokens included; None = the model's context length
     """
 
     kind: str = "mean"  # a name of RULES
