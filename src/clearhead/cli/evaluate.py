@@ -53,7 +53,8 @@ def evaluate(
     evaluation = training.evaluate(loaded.network, tokens, window=window, stride=stride)
     if not math.isfinite(evaluation.loss):
         raise ClearheadError(
-            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one (--dtype float32)"
+            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
+            "(--dtype float32)"
         )
     if as_json:
         figures = {
