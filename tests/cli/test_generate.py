@@ -48,7 +48,7 @@ def test_standard_output_has_prompt_and_text_alone(folder):
     assert got.stdout == f"abc{completion.text}\n"
     assert completion.finish == "end"
     assert got.stderr.startswith(f"{len(completion.ids)} tokens (then the model ended the text) in ")
-    assert got.stderr.endswith("a second; seed 5\n")
+    assert got.stderr.endswith("tokens/s; seed 5\n")
 
 
 def test_several_prompts_keep_their_order_whoever_is_done_first(folder):
@@ -59,9 +59,7 @@ def test_several_prompts_keep_their_order_whoever_is_done_first(folder):
 
 def test_a_full_context_is_told(folder):
     got = run(folder, "abc", "--temperature", 0)
-    assert (
-        "stopped after 28 of 100 tokens: the model's context of 31 tokens, the prompt's counted, is full" in got.stderr
-    )
+    assert "stopped after 28 of 100 tokens: the model's context of 31 tokens, prompt included, is full" in got.stderr
     assert "seed" not in got.stderr  # greedy draws nothing
     assert "prompt 2: stopped after 30 of" in run(folder, "abc", "a", "--temperature", 0).stderr
 
@@ -113,7 +111,7 @@ def test_prompts_from_a_file_and_from_standard_input(folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no such file"), (b"", "is empty"), (b"ab\xff", "byte 2 is not UTF-8")],
+    [(None, "no such file"), (b"", "is empty"), (b"ab\xff", "byte 2 is not UTF-8")],
 )
 def test_a_file_without_prompts_is_refused(folder, tmp_path, content, message):
     path = tmp_path / "prompts.txt"
