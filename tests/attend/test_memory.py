@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import clearhead.watching.map as map_module
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, left_padding, window
 from clearhead.attend.backends import reference, sdpa
-from clearhead.watching import AttentionMap, watch
+from clearhead.watching import AttentionMap, engine, watch
 from definition import SITE, Watched, request
 
 H, T, D = 12, 256, 16
@@ -123,7 +122,7 @@ def test_the_backward_pass_holds_the_blocks_once_for_all_layers(mask: str, monke
 )
 def test_a_map_is_read_in_blocks(ask: Callable[[AttentionMap], object], monkeypatch: pytest.MonkeyPatch) -> None:
     places = 1024
-    monkeypatch.setattr(map_module, "BLOCK", 2**14)  # 16 rows
+    monkeypatch.setattr(engine, "TILE", 2**14)  # 256 rows and 64 columns
     q, k, v = (torch.randn(1, heads, places, 8) for heads in (2, 1, 1))
     with watch(Watched({SITE: 2})) as record:
         attend(q, k, v, mask=causal() & window(100), site=SITE)

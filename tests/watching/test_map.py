@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import clearhead.watching.map as map_module
 from clearhead.attend import FULL, Mask, Score, attend, causal, knockout, padding, window
 from clearhead.errors import WatchError
-from clearhead.watching import AttentionMap, Record, watch
+from clearhead.watching import AttentionMap, Record, engine, watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -128,7 +127,7 @@ class TestMeasures:
 
     @pytest.fixture(params=[2**22, 3 * KEYS, 1], ids=["one block", "3 rows a block", "1 row a block"], autouse=True)
     def block(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(map_module, "BLOCK", request.param)
+        monkeypatch.setattr(engine, "TILE", request.param)
 
     @pytest.fixture(params=["causal", "padding left", "all joined", "full"])
     def pair(self, request: pytest.FixtureRequest) -> tuple[AttentionMap, np.ndarray]:
@@ -259,8 +258,7 @@ class TestByHand:
         q, k, v = (t.float() for t in tensors(6, 3, 5))
         a = look(q, k, v, causal(), SCORES["sinks"].score(6))[0][3, 2]
         assert 0.0 <= a.row_sum_error() < 1e-6
-        exact = map_module.shares
-        monkeypatch.setattr(map_module, "shares", lambda s, sinks: (exact(s, sinks)[0] * 0.75, exact(s, sinks)[1]))
+        monkeypatch.setattr("clearhead.watching.engine._Share._drop", lambda share, weights_HQK: weights_HQK.mul_(0.75))
         assert a.row_sum_error() > 0.1
 
     def test_without_a_sink_nothing_lies_on_it(self) -> None:
@@ -348,5 +346,5 @@ class TestErrors:
         a = look(q, k, v, padding(torch.tensor([2, 5])))[1][3, 1]
         assert a.entropy().shape == (13,)
         for measure in (a.mean_distance, a.mass_on_previous, lambda: a.mass_on_induction([1, 2, 3, 4, 5])):
-            with pytest.raises(WatchError, match="they are two texts"):
+            with pytest.raises(WatchError, match="queries and keys are of two texts"):
                 measure()

@@ -22,7 +22,7 @@ One object:
         entropy        of every row, in nats
         sink           weight of every row on the head's attention sink, which is no place; null where there is none
         weights        "full": Q lists of K numbers, null where the key is hidden from the query
-                       "top": Q lists in descending order; shorter where fewer keys are visible
+                       "top": Q lists in descending order; shorter where fewer keys have a weight above 0
         keys           "top" only: the places that the weights fall on
 """
 
@@ -40,6 +40,7 @@ from clearhead.drawing.embed import Progress
 from clearhead.drawing.focus import Focus
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import Cells, Entropy, Largest, RowError, Sink
 
 Array = npt.NDArray[Any]
 
@@ -69,59 +70,61 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Prog
     yield (opening[: -len("\n}")] + ',\n "heads": [').encode()
     count, done = embed.head_count(record), 0
     for site in record.seen():
-        for head in range(record.heads(site)):
+        for head in _heads(record, site, full):
             yield (",\n" if done else "\n").encode()
-            yield json.dumps(_head(record, site, head, full), separators=(",", ":")).encode()
+            yield json.dumps(head, separators=(",", ":")).encode()
             done += 1
             progress(done, count)
     yield b"\n ]\n}\n"
 
 
-def _head(record: TextRecord, site: Site, head: int, full: bool) -> dict[str, Any]:
-    attention = record.map(site, head)
-    about: dict[str, Any] = {
-        "site": str(site),
-        "layer": site.layer,
-        "head": head,
-        "kernels": sorted(record.backends()[site]),
-        "row_sum_error": _rounded(attention.row_sum_error()),
-        "entropy": [_rounded(value) for value in attention.entropy().tolist()],
-        "sink": [_rounded(value) for value in attention.mass_on_sink().tolist()] if attention.has_sink else None,
+def _heads(record: TextRecord, site: Site, full: bool) -> Iterator[dict[str, Any]]:
+    kept = every(record) if full else Largest(embed.top_count(record))
+    entropy_HQ, sunk_HQ, error_H, weights_HQK = record.sweep(site, Entropy(), Sink(), RowError(), kept)
+    for head in range(record.heads(site)):
+        yield {
+            "site": str(site),
+            "layer": site.layer,
+            "head": head,
+            "kernels": sorted(record.backends()[site]),
+            "row_sum_error": _rounded(float(error_H[head])),
+            "entropy": [_rounded(value) for value in entropy_HQ[head].tolist()],
+            "sink": [_rounded(value) for value in sunk_HQ[head].tolist()] if record.map(site, head).has_sink else None,
+            **_weights(record, site, head, kept, weights_HQK[head]),
+        }
+
+
+def _weights(
+    record: TextRecord, site: Site, head: int, kept: Cells | Largest, weights_QK: torch.Tensor
+) -> dict[str, Any]:
+    if isinstance(kept, Cells):
+        rows = zip(weights_QK.tolist(), visible(record, site, head).tolist(), strict=True)
+        return {
+            "weights": [
+                [_rounded(weight) if seen else None for weight, seen in zip(row, sees, strict=True)]
+                for row, sees in rows
+            ]
+        }
+    counts_Q, keys_QN = (weights_QK > 0).sum(1).tolist(), kept.keys_HQN[head].tolist()
+    return {
+        "keys": [keys[:count] for keys, count in zip(keys_QN, counts_Q, strict=True)],
+        "weights": [
+            [_rounded(weight) for weight in weights[:count]]
+            for weights, count in zip(weights_QK.tolist(), counts_Q, strict=True)
+        ],
     }
-    if full:
-        weights_QK, visible_QK = whole(record, site, head)
-        about["weights"] = [
-            [_rounded(weight) if seen else None for weight, seen in zip(row, sees, strict=True)]
-            for row, sees in zip(weights_QK.tolist(), visible_QK.tolist(), strict=True)
-        ]
-        return about
-    keys_QN, weights_QN, counts_Q = tops(record, site, head, embed.top_count(record))
-    rows = list(zip(keys_QN.tolist(), weights_QN.tolist(), counts_Q.tolist(), strict=True))
-    about["keys"] = [keys[:count] for keys, _, count in rows]
-    about["weights"] = [[_rounded(weight) for weight in weights[:count]] for _, weights, count in rows]
-    return about
 
 
-def whole(record: TextRecord, site: Site, head: int) -> tuple[Array, Array]:
-    """Every weight, float32 (Q, K), and which are visible, bool (Q, K)."""
+def every(record: TextRecord) -> Cells:
+    """The measure that keeps every weight."""
+    Q, K = record.shape
+    return Cells(slice(0, Q), slice(0, K))
+
+
+def visible(record: TextRecord, site: Site, head: int) -> Array:
+    """Which weights are visible, bool (Q, K)."""
     visible_HQK = record.visible(site, slice(0, record.shape[0]))
-    visible_QK = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
-    return record.map(site, head)[:].float().numpy(), visible_QK.numpy()
-
-
-def tops(record: TextRecord, site: Site, head: int, n: int) -> tuple[Array, Array, Array]:
-    """The ``n`` top keys (Q, n), their weights (Q, n), and how many of the n are visible (Q,); those come first."""
-    keys: list[torch.Tensor] = []
-    weights: list[torch.Tensor] = []
-    counts: list[torch.Tensor] = []
-    for rows, weights_QK in record.map(site, head).blocks():
-        visible_HQK = record.visible(site, rows)
-        visible_QK = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
-        top = torch.topk(weights_QK.masked_fill(~visible_QK, -1.0), n, dim=1)
-        keys.append(top.indices)
-        weights.append(top.values.float())
-        counts.append(visible_QK.sum(1).clamp(max=n))
-    return torch.cat(keys).numpy(), torch.cat(weights).numpy(), torch.cat(counts).numpy()
+    return visible_HQK[head if visible_HQK.shape[0] > 1 else 0].numpy()
 
 
 def _rounded(value: float) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import First
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -40,7 +42,10 @@ def choose(record: TextRecord, *, layer: int | None, head: int | None, query: in
     """
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
-    first = [float(record.map(site, index)[row, 0]) for site, index in among]
+    first: list[float] = []
+    for site, of_site in groupby(among, key=lambda each: each[0]):
+        (first_HQ,) = record.sweep(site, First(), rows=slice(row, row + 1))
+        first += [float(first_HQ[index, row]) for _, index in of_site]
     least = min(range(len(among)), key=first.__getitem__)
     site, index = among[least]
     group = f"layer {layer}" if layer is not None else f"head {head}" if head is not None else "all"

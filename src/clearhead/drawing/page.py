@@ -15,12 +15,13 @@ import numpy as np
 
 from clearhead.drawing import colours, embed
 from clearhead.drawing.embed import Progress
-from clearhead.drawing.export import Array, tops, whole
+from clearhead.drawing.export import Array, every, visible
 from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import legible
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import Largest, RowError, Sink
 
 # Hidden cells and the levels of a pooled image, which is one byte a cell: level / 254 is the root of the weight.
 HIDDEN_BYTE, LEVELS = 255, 254
@@ -75,37 +76,44 @@ def _data(record: TextRecord, focus: Focus, model: str | None, progress: Progres
         },
     }
     yield (_json(about)[:-1] + ',"heads":[').encode()
-    for done, (site, head) in enumerate(heads, start=1):
-        values = _full(record, site, head) if full else _pooled(record, site, head, shrinker)
-        attention = record.map(site, head)
-        values |= {
-            "site": str(site),
-            "layer": site.layer,
-            "head": head,
-            "error": attention.row_sum_error(),
-            "sink": _base64(attention.mass_on_sink().numpy(), "<f4") if attention.has_sink else None,
-        }
-        yield ("\n" + _json(values) + ("," if done < len(heads) else "")).encode()
-        progress(done, len(heads))
+    done = 0
+    for site in record.seen():
+        for head in _heads(record, site, full, shrinker):
+            done += 1
+            yield ("\n" + _json(head) + ("," if done < len(heads) else "")).encode()
+            progress(done, len(heads))
     yield b"]}"
 
 
-def _full(record: TextRecord, site: Site, head: int) -> dict[str, Any]:
-    """Every weight, float32, exactly; HIDDEN where the key is not visible."""
-    weights_QK, visible_QK = whole(record, site, head)
-    return {"weights": _base64(np.where(visible_QK, weights_QK, np.float32(colours.HIDDEN)), "<f4")}
+def _heads(record: TextRecord, site: Site, full: bool, shrinker: Shrinker) -> Iterator[dict[str, Any]]:
+    """Every weight, float32, exactly; or the image in bytes, and the top keys of every query exactly.
 
-
-def _pooled(record: TextRecord, site: Site, head: int, shrinker: Shrinker) -> dict[str, Any]:
-    """The image in bytes, and the top keys of every query exactly; HIDDEN where fewer keys are visible."""
-    image = shrinker.image(site, head)
-    levels = np.rint(np.sqrt(np.clip(image, 0, 1)) * LEVELS)
-    keys_QN, weights_QN, _ = tops(record, site, head, embed.top_count(record))
-    return {
-        "pixels": _base64(np.where(image == colours.HIDDEN, HIDDEN_BYTE, levels), "u1"),
-        "keys": _base64(keys_QN, "<u4" if record.shape[1] > 1 << 16 else "<u2"),
-        "weights": _base64(weights_QN, "<f4"),
-    }
+    HIDDEN stands where a key is not visible, and behind the keys of a query that has fewer with a weight above 0.
+    """
+    largest = Largest(embed.top_count(record))
+    kept = [every(record)] if full else [largest, shrinker.measure()]
+    sunk_HQ, error_H, weights_HQK, *pictures = record.sweep(site, Sink(), RowError(), *kept)
+    images = [] if full else shrinker.marked(site, pictures[0])
+    for head in range(record.heads(site)):
+        weights_QK = weights_HQK[head].float().numpy()
+        if full:
+            hidden_QK = ~visible(record, site, head)
+            values = {"weights": _base64(np.where(hidden_QK, np.float32(colours.HIDDEN), weights_QK), "<f4")}
+        else:
+            levels = np.rint(np.sqrt(np.clip(images[head], 0, 1)) * LEVELS)
+            shown = np.where(weights_HQK[head].numpy() > 0, weights_QK, np.float32(colours.HIDDEN))
+            values = {
+                "pixels": _base64(np.where(images[head] == colours.HIDDEN, HIDDEN_BYTE, levels), "u1"),
+                "keys": _base64(largest.keys_HQN[head].numpy(), "<u4" if record.shape[1] > 1 << 16 else "<u2"),
+                "weights": _base64(shown, "<f4"),
+            }
+        yield values | {
+            "site": str(site),
+            "layer": site.layer,
+            "head": head,
+            "error": float(error_H[head]),
+            "sink": _base64(sunk_HQ[head].numpy(), "<f4") if record.map(site, head).has_sink else None,
+        }
 
 
 def _base64(values: Array, dtype: str) -> str:

@@ -20,6 +20,7 @@ from clearhead.drawing.row import Reading
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import RowError
 
 Box = tuple[float, float, float, float]  # left, top, width, height in inches
 
@@ -88,11 +89,11 @@ def heads(
     images: list[list[npt.NDArray[np.uint8]]] = []
     error, done = 0.0, 0
     for site in record.seen():
+        pictures_HYX, error_H = record.sweep(site, small.measure(), RowError())
+        error = max(error, float(error_H.max()))
         images.append([])
-        for head in range(record.heads(site)):
-            image = paint(small.image(site, head))
-            images[-1].append(image[rows][:, columns])
-            error = max(error, record.map(site, head).row_sum_error())
+        for image in small.marked(site, pictures_HYX):
+            images[-1].append(paint(image)[rows][:, columns])
             done += 1
             progress(done, head_count(record))
     return images, error

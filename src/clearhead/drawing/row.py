@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
+from torch import Tensor
 
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import Cells, Sink
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,38 @@ def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading
 
     The same numbers as the map's ``top``, ``entropy``, ``mass_on_first``, ... of that row, without the other rows.
     """
-    attention = record.map(site, head)
-    weights_K = attention[row]
-    sink = float(attention.mass_on_sink(row)) if attention.has_sink else None
-    visible_1K = record.visible(site, slice(row, row + 1))[:, 0]
-    visible_K = visible_1K[head if visible_1K.shape[0] > 1 else 0]
-    place = row + record.first_place
+    return readings(record, [(site, head)], range(row, row + 1), n)[0]
+
+
+def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range, n: int) -> list[Reading]:
+    """``read`` for every head of ``among`` and every row, heads first; one sweep for each site."""
+    asked, places = slice(rows.start, rows.stop), slice(0, record.shape[1])
+    found: list[Reading] = []
+    for site, of_site in groupby(among, key=lambda each: each[0]):
+        heads = [head for _, head in of_site]
+        swept = range(min(heads), max(heads) + 1)
+        weights_HQK, sunk_HQ = record.sweep(site, Cells(asked, places), Sink(), heads=swept, rows=asked)
+        visible_HQK = record.visible(site, asked)
+        for head in heads:
+            sunk_Q = sunk_HQ[head - swept.start] if record.map(site, head).has_sink else None
+            for q, row in enumerate(rows):
+                found.append(
+                    _reading(
+                        site,
+                        head,
+                        weights_HQK[head - swept.start, q],
+                        visible_HQK[head if visible_HQK.shape[0] > 1 else 0, q],
+                        row + record.first_place,
+                        n,
+                        None if sunk_Q is None else float(sunk_Q[row]),
+                    )
+                )
+    return found
+
+
+def _reading(
+    site: Site, head: int, weights_K: Tensor, visible_K: Tensor, place: int, n: int, sink: float | None
+) -> Reading:
     top = torch.topk(weights_K.masked_fill(~visible_K, -1.0), min(n, int(visible_K.sum())))
     back_K = place - torch.arange(weights_K.shape[0])
     return Reading(

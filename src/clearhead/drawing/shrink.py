@@ -11,6 +11,7 @@ from torch import Tensor
 from clearhead.drawing.colours import HIDDEN, Weights
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
+from clearhead.watching.measures import Image
 
 
 class Shrinker:
@@ -39,10 +40,20 @@ class Shrinker:
 
     def image(self, site: Site, head: int) -> Weights:
         """float32 (height, width): the largest weight in each cell, HIDDEN where none is visible."""
-        picture = self._record.map(site, head).image(self.height, self.width, pool="max")
-        visible_HQK = self._seen(site)
-        visible = visible_HQK[head if visible_HQK.shape[0] > 1 else 0]
-        return torch.where(visible, picture, HIDDEN).numpy().astype(np.float32)
+        heads = range(head, head + 1)
+        (pictures_HYX,) = self._record.sweep(site, self.measure(), heads=heads)
+        return self.marked(site, pictures_HYX, heads)[0]
+
+    def measure(self) -> Image:
+        """The measure of a sweep that gives the images, which are then to be ``marked``."""
+        return Image(self.height, self.width, pool="max")
+
+    def marked(self, site: Site, pictures_HYX: Tensor, heads: range | None = None) -> Weights:
+        """float32 (heads, height, width) with HIDDEN where no weight of a cell is visible."""
+        visible_HYX = self._seen(site)
+        if heads is not None and visible_HYX.shape[0] > 1:
+            visible_HYX = visible_HYX[heads.start : heads.stop]
+        return torch.where(visible_HYX, pictures_HYX, HIDDEN).numpy().astype(np.float32)
 
     def _seen(self, site: Site) -> Tensor:
         key = self._record.mask_key(site)

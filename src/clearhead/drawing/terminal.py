@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clearhead.drawing.focus import matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
-from clearhead.drawing.row import Reading, read
+from clearhead.drawing.row import Reading, readings
 from clearhead.watching import Record, TextRecord
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -176,7 +176,7 @@ def reading(
     record = record.only()
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
-    return Table(record, row, [read(record, site, n, row, KEYS) for site, n in among], model)
+    return Table(record, row, readings(record, among, range(row, row + 1), KEYS), model)
 
 
 def answer_reading(
@@ -187,9 +187,9 @@ def answer_reading(
     Raises OptionError for a layer or head that is not there.
     """
     record = record.only()
-    ((site, head),) = matching(record, layer=layer, head=head)
+    among = matching(record, layer=layer, head=head)
     rows = range(max(start, record.shape[0] - ANSWER), record.shape[0])
-    return AnswerTable(record, start, [read(record, site, head, row, KEYS) for row in rows], model)
+    return AnswerTable(record, start, readings(record, among, rows, KEYS), model)
 
 
 def bar(weight: float, cells: int) -> str:

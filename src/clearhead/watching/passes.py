@@ -68,6 +68,9 @@ class Call:
     backend: str
     seen: Pass
     spans: Spans  # cells of each batch row's keys; not the queries' where the text that is read is another
+    norms: dict[tuple[int, ...], Tensor] = field(
+        default_factory=dict[tuple[int, ...], Tensor], init=False
+    )  # see engine
 
     @classmethod
     def of(cls, request: Request, backend: str, seen: Pass) -> Call:

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from clearhead.errors import WatchError
 from clearhead.tap import Site
+from clearhead.watching.engine import sweep
 from clearhead.watching.map import BLOCK, AttentionMap
+from clearhead.watching.measures import named
 from clearhead.watching.passes import Call, Segment, segments
+from clearhead.watching.reducers import Reducer
 
 
 @dataclass(kw_only=True)
@@ -106,9 +109,13 @@ class TextRecord:
 
     def map(self, site: Site, head: SupportsIndex) -> AttentionMap:
         """The attention map (Q, K) of one head at one site."""
+        segments = self._found(site)
+        return AttentionMap(segments, head=_within(head, self.heads(site), f"{site}: head"))
+
+    def _found(self, site: Site) -> list[Segment]:
         if site not in self._segments:
             raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._segments))}")
-        return AttentionMap(self._segments[site], head=_within(head, self.heads(site), f"{site}: head"))
+        return self._segments[site]
 
     def __getitem__(self, place: Any) -> AttentionMap | list[AttentionMap]:
         """The map at a layer and a head; the maps, as a list, where either is a slice."""
@@ -138,6 +145,24 @@ class TextRecord:
                 )
             sites += found
         return sites
+
+    def measure(self, *names: str, sites: Sequence[Site] | None = None) -> dict[Site, dict[str, Tensor]]:
+        """Measures of all heads, (H, Q) each, of every site or of some, worked out together in one sweep of a site.
+
+        names: of ``watching.measures.NAMES``: entropy, first, previous, distance, induction, sink, and received (H, K)
+        Raises WatchError for a name or a site that is not there, or when a measure has no meaning at a site.
+        """
+        found: dict[Site, dict[str, Tensor]] = {}
+        for site in self._segments if sites is None else sites:
+            measures = [named(name, self.ids) for name in names]
+            found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
+        return found
+
+    def sweep(
+        self, site: Site, *measures: Reducer, heads: range | None = None, rows: slice | None = None
+    ) -> list[Tensor]:
+        """Each measure's result at a site, heads first, in one sweep: of all heads and rows, or of some."""
+        return sweep(self._found(site), heads or range(self.heads(site)), measures, rows=rows)
 
     def output(self, site: Site) -> Tensor:
         """x_TE that a part adds at ``site``, or the residual stream there. Raises WatchError where it was not kept."""

@@ -1,0 +1,350 @@
+"""The engine behind every map: one sweep over the queries and keys of a site gives any number of measures.
+
+The weights are worked out in tiles that stay in the processor's cache. The first sweep finds the largest logit and the
+sum of each row, tile by tile, and sums over rows with them; a second one, where a measure asks for the weights
+themselves, has those of all rows to divide by. Keys that no query of a tile sees are not multiplied, and masks are
+compared cell by cell only on their borders.
+
+On a processor the heads are shared out among torch's threads, each working by itself: threads that meet after every
+operation are many times slower where the machine has other work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from clearhead.attend.mask import Mask
+from clearhead.attend.request import wide
+from clearhead.errors import WatchError
+from clearhead.watching.passes import Segment
+from clearhead.watching.reach import hiding, reach
+from clearhead.watching.reducers import Extent, Joined, Reducer, RowReducer, Tile, TileReducer
+
+# Numbers in a tile, and its query rows at most. On a processor three tiles of float32 take 1.5 MB and fit the cache of
+# one core; a GPU is bound by the number of its operations.
+TILE, GPU_TILE, ROWS = 2**17, 2**24, 256
+
+# A processor's exp is a hundred times slower where its result is no normal number. In nats, how far above that a weight
+# counts as 0 beside the largest of its row: divided by the sum of 240,000 keys it is still normal.
+ROOM = 12.4
+
+
+def sweep(
+    segments: Sequence[Segment],
+    heads: range,
+    measures: Sequence[Reducer],
+    *,
+    rows: slice | None = None,
+    columns: slice | None = None,
+) -> list[Tensor]:
+    """Each measure's result on the CPU, heads first; of some rows, and for what is made of tiles of some columns.
+
+    Raises WatchError when a row's logits are not finite.
+    """
+    queries, keys = shape(segments)
+    call = segments[0].call
+    dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
+    by_row = [measure for measure in measures if isinstance(measure, RowReducer)]
+    by_tile = [measure for measure in measures if isinstance(measure, TileReducer)]
+    with torch.inference_mode(mode=False), torch.no_grad():  # modes are each thread's own
+        sunk_HQ = torch.zeros(len(heads), queries, dtype=dtype, device=device)
+        first_place = None if call.two_texts else segments[0].first_place
+        extent = Extent(name(segments, heads), len(heads), queries, keys, first_place, sunk_HQ)
+        for measure in measures:
+            measure.start(extent)
+        shares = _shared_out(segments, heads, rows or slice(0, queries), extent)
+        _each(shares, lambda share: share.sum(by_row))
+        odd_H = sunk_HQ.isnan().any(dim=1)
+        if bool(odd_H.any()):
+            head = heads[int(odd_H.int().argmax())]
+            raise WatchError(
+                f"{name(segments, range(head, head + 1))}: the logits are not finite; the model's queries or keys hold "
+                "NaN or infinity"
+            )
+        if by_tile:
+            asked = range(keys)[columns] if columns else range(keys)
+            _each(shares, lambda share: share.add(by_tile, asked))
+        return [measure.done().cpu() for measure in measures]
+
+
+def shape(segments: Sequence[Segment]) -> tuple[int, int]:
+    """(queries, keys) of a map."""
+    return sum(each.count for each in segments), segments[-1].keys
+
+
+def name(segments: Sequence[Segment], heads: range) -> str:
+    """What is swept, for errors."""
+    which = f"head {heads[0]}" if len(heads) == 1 else f"heads {heads[0]} to {heads[-1]}"
+    return f"AttentionMap({segments[0].call.site}, {which}, shape {shape(segments)})"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some queries of a segment: ``rows`` of it, from row ``first`` of the map on."""
+
+    segment: Segment
+    rows: range
+    first: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some heads and rows of a piece, worked out in tiles of the same rows: the keys of each, and what it hides."""
+
+    segment: Segment
+    heads: range
+    rows: range  # of the segment
+    tiles: Sequence[tuple[range, Tensor | None]]  # key places, hidden_HQK
+    of_heads: slice  # in the share
+    of_rows: slice  # in the piece
+    of_map: slice  # the rows in the map
+
+
+class _Share:
+    """One thread's share of a sweep: some heads, in one tile at a time. ``first`` is its first head in the sweep."""
+
+    def __init__(self, pieces: Sequence[_Piece], heads: range, first: int, extent: Extent) -> None:
+        self._pieces, self._heads, self._first = pieces, heads, first
+        self._sunk_HQ = extent.sunk_HQ[first : first + len(heads)]
+        self._dtype, self.device = extent.sunk_HQ.dtype, extent.sunk_HQ.device
+        self._tile = TILE if self.device.type == "cpu" else GPU_TILE
+        self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
+        self._room: list[Tensor] = []
+        self._views: dict[tuple[int, int, int], list[Tensor]] = {}
+        self._norms: list[Tensor] = []  # norms_2HQ of every piece
+
+    def sum(self, reducers: Sequence[RowReducer]) -> None:
+        """The first sweep: the norms of all rows, what lies on the sink, and the reducers' sums.
+
+        Where there are none, what a call knows of a whole segment is not worked out again.
+        """
+        for piece in self._pieces:
+            segment, kept = piece.segment, piece.segment.call.norms
+            key = (segment.row, segment.queries.start, segment.count, segment.keys)
+            if not reducers and all((*key, head) in kept for head in self._heads):
+                norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
+                norms_2HQ = norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
+                self._sink(segment, norms_2HQ, slice(None), slice(piece.first, piece.first + len(piece.rows)))
+            else:
+                norms_2HQ = torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self.device)
+                for block in self._blocks(piece, range(segment.keys)):
+                    self._sum(block, norms_2HQ[:, block.of_heads, block.of_rows], reducers)
+                if len(piece.rows) == segment.count:
+                    kept.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
+            self._norms.append(norms_2HQ)
+
+    def add(self, reducers: Sequence[TileReducer], columns: range) -> None:
+        """The second sweep: shows every reducer the tiles among ``columns``."""
+        for piece, (peak_HQ, total_HQ) in zip(self._pieces, self._norms, strict=True):
+            for block in self._blocks(piece, columns):
+                peak_HQ1 = peak_HQ[block.of_heads, block.of_rows, None]
+                total_HQ1 = total_HQ[block.of_heads, block.of_rows, None]
+                inverse_HQ1, log_HQ1 = 1.0 / total_HQ1, total_HQ1.log()
+                for tile, _ in self._tiles(block):
+                    self._exp(tile.logs_HQK.sub_(peak_HQ1), tile.weights_HQK)
+                    self._drop(tile.weights_HQK)
+                    tile.weights_HQK.mul_(inverse_HQ1)
+                    tile.logs_HQK.sub_(log_HQ1)
+                    tile.sums_HQ = tile.weights_HQK.sum(2)
+                    for reducer in reducers:
+                        reducer.add(tile)
+
+    def _sum(self, block: _Block, norms_2HQ: Tensor, reducers: Sequence[RowReducer]) -> None:
+        """Writes the norms of a block's rows: the largest logit, its peak, and the sum of exp(logit - peak).
+
+        The sink's logit counts. Each tile has peaks of its own, and what is summed with them is scaled when all are
+        known: the online softmax (Milakov and Gimelshein 2018) with one correction in place of many. 0 and 1 in a row
+        that sees nothing.
+        """
+        zeros_HQ = torch.zeros(len(block.heads), len(block.rows), dtype=self._dtype, device=self.device)
+        peaks = [zeros_HQ[:, :, None]]  # a first tile that holds nothing, for rows without any
+        sums = [zeros_HQ]
+        parts = [[zeros_HQ] for _ in reducers]
+        for tile, border in self._tiles(block):
+            peak_HQ1 = tile.logs_HQK.amax(2, keepdim=True)
+            if border:
+                peak_HQ1.masked_fill_(peak_HQ1 == -math.inf, 0.0)
+            self._exp(tile.logs_HQK.sub_(peak_HQ1), tile.weights_HQK)
+            if border:
+                self._drop(tile.weights_HQK)
+            tile.sums_HQ = tile.weights_HQK.sum(2)
+            peaks.append(peak_HQ1)
+            sums.append(tile.sums_HQ)
+            for reducer, found in zip(reducers, parts, strict=True):
+                part_HQ = reducer.part(tile)
+                found.append(zeros_HQ if part_HQ is None else part_HQ)
+        peaks_NHQ, sums_NHQ = torch.stack(peaks)[..., 0], torch.stack(sums)
+        empty_NHQ = sums_NHQ == 0.0
+        peak_HQ = peaks_NHQ.masked_fill(empty_NHQ, -math.inf).amax(0)
+        sinks_H = self._sinks(block.segment, block.of_heads)
+        if sinks_H is not None:
+            peak_HQ = torch.maximum(peak_HQ, sinks_H[:, None])
+        peak_HQ = peak_HQ.masked_fill(peak_HQ == -math.inf, 0.0)
+        above_NHQ = peaks_NHQ - peak_HQ
+        scale_NHQ = above_NHQ.exp().masked_fill(empty_NHQ, 0.0)
+        total_HQ = (sums_NHQ * scale_NHQ).sum(0)
+        if sinks_H is not None:
+            total_HQ += torch.exp(sinks_H[:, None] - peak_HQ)
+        total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
+        norms_2HQ.copy_(torch.stack([peak_HQ, total_HQ]))
+        sunk_HQ = self._sink(block.segment, norms_2HQ, block.of_heads, block.of_map)
+        scale_NHQ /= total_HQ
+        joined = Joined(sums_NHQ * scale_NHQ, above_NHQ - total_HQ.log(), sunk_HQ)
+        heads = slice(self._first + block.of_heads.start, self._first + block.of_heads.stop)
+        for reducer, found in zip(reducers, parts, strict=True):
+            reducer.found_HQ[heads, block.of_map] = reducer.join(torch.stack(found) * scale_NHQ, joined)
+
+    def _sink(self, segment: Segment, norms_2HQ: Tensor, heads: slice, rows: slice) -> Tensor:
+        """sunk_HQ, written into the extent's too; NaN where the logits of a row are not finite."""
+        peak_HQ, total_HQ = norms_2HQ
+        sinks_H = self._sinks(segment, heads)
+        above_HQ = peak_HQ * 0.0 if sinks_H is None else torch.exp(sinks_H[:, None] - peak_HQ)
+        self._sunk_HQ[heads, rows] = above_HQ / total_HQ
+        return self._sunk_HQ[heads, rows]
+
+    def _sinks(self, segment: Segment, heads: slice) -> Tensor | None:
+        sinks_H = segment.call.score.sinks_H
+        return None if sinks_H is None else sinks_H[self._heads.start : self._heads.stop][heads].to(self._dtype)
+
+    def _exp(self, s_HQK: Tensor, out: Tensor) -> None:
+        """Writes exp(s), with s raised to the floor."""
+        torch.exp(s_HQK.clamp_(min=self._floor), out=out)
+
+    def _drop(self, weights_HQK: Tensor) -> None:
+        """Makes 0 of what was raised to the floor."""
+        torch.threshold_(weights_HQK, math.exp(self._floor) * 1.001, 0.0)
+
+    def _blocks(self, piece: _Piece, columns: range) -> Iterator[_Block]:
+        """The blocks of a piece, with tiles of such key places among ``columns`` as some query may see."""
+        segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
+        cell = segment.call.first_cell + segment.queries.start
+        tall = min(ROWS, self._tile)
+        for first in range(piece.rows.start, piece.rows.stop, tall):
+            rows = range(first, min(first + tall, piece.rows.stop))
+            queries = range(cell + rows.start, cell + rows.stop)
+            asked = range(segment.start + columns.start, segment.start + min(columns.stop, segment.keys))
+            seen = reach(mask, row, queries, asked)
+            across = min(self._tile // len(rows), max(1, len(seen)))
+            tiles: list[tuple[range, Tensor | None]] = []
+            for left in range(seen.start, seen.stop, across):
+                keys = range(left, min(left + across, seen.stop))
+                hidden_HQK = self._hidden(hiding(mask, row, self._heads, queries, keys), row, queries, keys)
+                tiles.append((range(keys.start - segment.start, keys.stop - segment.start), hidden_HQK))
+            for heads in self._bands(segment, self._tile // (len(rows) * across)):
+                yield _Block(
+                    segment,
+                    heads,
+                    rows,
+                    tiles,
+                    slice(heads.start - self._heads.start, heads.stop - self._heads.start),
+                    slice(rows.start - piece.rows.start, rows.stop - piece.rows.start),
+                    slice(rows.start - piece.rows.start + piece.first, rows.stop - piece.rows.start + piece.first),
+                )
+
+    def _bands(self, segment: Segment, most: int) -> Iterator[range]:
+        """The heads, as many at a time as a tile takes; where query heads share keys, of one group at a time."""
+        start, group = self._heads.start, _group(segment)
+        while start < self._heads.stop:
+            stop = min(start + most, self._heads.stop, (start // group + 1) * group if group > 1 else self._heads.stop)
+            yield range(start, stop)
+            start = stop
+
+    def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Tensor | None:
+        """hidden_HQK, H being 1 where all heads see the same; None where the mask hides nothing."""
+        if not mask.parts:
+            return None
+        b, h, q, k = self._indices(range(row, row + 1), self._heads, queries, keys)
+        return ~mask.visible(b, h, q, k)[0]
+
+    def _tiles(self, block: _Block) -> Iterator[tuple[Tile, bool]]:
+        """The tiles of a block with their logits in ``logs_HQK``, -inf where hidden, and whether some are hidden."""
+        segment, heads, rows = block.segment, block.heads, block.rows
+        call, row, group = segment.call, segment.row, _group(segment)
+        first, start = segment.queries.start, segment.start
+        q_HQD = call.q_BHQD[row, heads.start : heads.stop, first + rows.start : first + rows.stop].to(self._dtype)
+        k_HKD = call.k_BGKD[row, heads.start // group : (heads.stop - 1) // group + 1]
+        k_HDK = k_HKD.expand(len(heads), -1, -1).transpose(1, 2)  # of one group, or one for each head
+        factor = call.score.factor(q_HQD.shape[2])
+        of_sweep = slice(self._first + block.of_heads.start, self._first + block.of_heads.stop)
+        sums_HQ = q_HQD[..., 0]  # to be worked out
+        for keys, hidden_HQK in block.tiles:
+            logs_HQK, weights_HQK, scratch_HQK = self._buffers(len(heads), len(rows), len(keys))
+            tile_HDK = k_HDK[:, :, start + keys.start : start + keys.stop].to(self._dtype)
+            torch.baddbmm(logs_HQK, q_HQD, tile_HDK, beta=0, alpha=factor, out=logs_HQK)
+            if call.score.softcap is not None:
+                logs_HQK.copy_(call.score.capped(logs_HQK))
+            if hidden_HQK is not None:
+                own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
+                logs_HQK.masked_fill_(own_HQK, -math.inf)
+            columns = slice(keys.start, keys.stop)
+            tile = Tile(of_sweep, block.of_map, columns, weights_HQK, logs_HQK, scratch_HQK, sums_HQ)
+            yield tile, hidden_HQK is not None
+
+    def _indices(self, *ranges: range) -> Iterator[Tensor]:
+        """Index tensors of batch rows, heads, queries and keys, each along its own axis."""
+        for axis, each in enumerate(ranges):
+            shape = [1] * len(ranges)
+            shape[axis] = len(each)
+            yield torch.arange(each.start, each.stop, device=self.device).view(shape)
+
+    def _buffers(self, H: int, Q: int, K: int) -> list[Tensor]:
+        """Room for three tiles, the same again and again, with any values in it."""
+        count = H * Q * K
+        if not self._room or self._room[0].numel() < count:
+            size = 1 << (count - 1).bit_length()  # at most twice of what is needed
+            self._room = [torch.empty(size, dtype=self._dtype, device=self.device) for _ in range(3)]
+            self._views.clear()
+        if (H, Q, K) not in self._views:
+            self._views[H, Q, K] = [room[:count].view(H, Q, K) for room in self._room]
+        return self._views[H, Q, K]
+
+
+def _group(segment: Segment) -> int:
+    """Query heads that share keys."""
+    return segment.call.q_BHQD.shape[1] // segment.call.k_BGKD.shape[1]
+
+
+def _shared_out(segments: Sequence[Segment], heads: range, rows: slice, extent: Extent) -> list[_Share]:
+    """The work on some rows in even shares of heads: one for each of torch's threads, on a GPU one in all."""
+    pieces: list[_Piece] = []
+    start = 0
+    for segment in segments:
+        own = range(max(rows.start - start, 0), min(rows.stop - start, segment.count))
+        if own:
+            pieces.append(_Piece(segment, own, start + own.start))
+        start += segment.count
+    if not pieces:
+        return []
+    count = min(torch.get_num_threads(), len(heads)) if extent.sunk_HQ.device.type == "cpu" else 1
+    bounds = [len(heads) * n // count for n in range(count + 1)]
+    return [_Share(pieces, heads[a:b], a, extent) for a, b in pairwise(bounds)]
+
+
+def _each(shares: Sequence[_Share], work: Callable[[_Share], None]) -> None:
+    """The work on every share, each in a thread of its own that torch does not split any further."""
+    if shares and shares[0].device.type != "cpu":
+        _alone(work, shares[0])
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if len(shares) > 1:
+            with ThreadPoolExecutor(len(shares)) as pool:
+                list(pool.map(partial(_alone, work), shares))
+        elif shares:
+            _alone(work, shares[0])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _alone(work: Callable[[_Share], None], share: _Share) -> None:
+    with torch.no_grad(), torch.autocast(share.device.type, enabled=False):  # which would round products to bfloat16
+        work(share)
