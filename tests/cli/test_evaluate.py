@@ -106,8 +106,8 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
         (["RUN", "none.txt"], 1, "error: none.txt: no such file"),
         (["RUN", "empty.txt"], 1, "error: empty.txt: is empty"),
         (["RUN", "binary.txt"], 1, "error: binary.txt: a NUL near byte 1"),
-        (["RUN", "text.txt", "--threads", "0"], 2, "error: --threads 0: must be 1 or more"),
-        (["RUN", "text.txt", "--threads", "9999999999999"], 2, "and at most 1024"),
+        (["RUN", "text.txt", "--threads", "0"], 2, "error: --threads 0: must be between 1 and 1024"),
+        (["RUN", "text.txt", "--threads", "9999999999999"], 2, "must be between 1 and 1024"),
         (
             ["RUN", "text.txt", "--window", "17"],
             2,

@@ -133,7 +133,7 @@ def test_the_dial_measures_that_model(command: Command, tmp_path, released):
     assert recipe.train.optimizer.adamw_lr == pytest.approx(0.05 / 16, rel=0.1)
     assert "1 thread(s): " in done.err
     assert f"chosen: windows of 256 tokens, {recipe.train.batch} a step: about " in done.err
-    assert "chosen: AdamW with a learning rate of 0.0031, from the model's width of 16" in done.err
+    assert "chosen: AdamW with a learning rate of 0.0031, set by the model's width of 16" in done.err
 
 
 def test_capped_logits_are_learned_as_they_are(command: Command, tmp_path):
@@ -168,15 +168,19 @@ def test_capped_logits_are_learned_as_they_are(command: Command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--set", "model.layers=6"], 2, "error: --from released: model.layers = 6 was set, and the model has 2; its"),
-        (["--set", "model.attention.heads=4"], 2, "model.attention.heads = 4 was set, and the model has 2"),
-        (["--recipe", "small"], 2, "model.context = 512 was set, and the model has 500"),
+        (
+            ["--set", "model.layers=6"],
+            2,
+            "error: --from released: model.layers = 6 was set, but the model has 2, which cannot change",
+        ),
+        (["--set", "model.attention.heads=4"], 2, "model.attention.heads = 4 was set, but the model has 2"),
+        (["--recipe", "small"], 2, "model.context = 512 was set, but the model has 500"),
         (["--tokenizer", "bytes"], 2, "tokenizer 'bytes' was given, but the model keeps its own tokenizer"),
         (["--vocabulary", "300"], 2, "vocabulary 300 was given, but the model keeps its own tokenizer"),
         (["--set", "train.window=501"], 2, "train: window is 501; it must be at most model.context, 500"),
         (["--set", "train.window=0"], 2, "train: window is 0"),
         (["--set", "orgin=x"], 2, "error: orgin: unknown; did you mean 'origin'?"),
-        (["--resume", "runs/text"], 2, "continues with the run's own settings; give no text and no other option"),
+        (["--resume", "runs/text"], 2, "continues with the run's own settings; drop the text and all other options"),
     ],
 )
 def test_what_cannot_be_chosen_anew(command: Command, tmp_path, released, arguments, code, message):

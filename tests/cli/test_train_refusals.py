@@ -74,7 +74,7 @@ CASES = {
     "both in a file": (["--config", "sources.toml", *FEW], 2, "text: sources", "were both given"),
     "no corpus": (["--corpus", "wrld-en", *FEW], 2, "no corpus 'wrld-en'; did you mean 'world-en'?"),
     "no size": (["--corpus", "world-en", "--megabytes", "0", *FEW], 2, "world-en: megabytes is 0"),
-    "size of nothing": ([*T, "--megabytes", "3", *FEW], 2, "megabytes 3: is the size of a built-in corpus"),
+    "size of nothing": ([*T, "--megabytes", "3", *FEW], 2, "megabytes 3: sets the size of a built-in corpus"),
     "no valid": ([*T, "--valid", "vlid.txt", *FEW], 1, "vlid.txt: no such file"),
     "empty valid": ([*T, "--valid", "empty.txt", *FEW], 1, "empty.txt: is empty"),
     "no recipe": ([*T, "--recipe", "tinny"], 2, "recipe: there is no 'tinny'; did you mean 'tiny'?"),
@@ -272,13 +272,13 @@ DAMAGE = {
     "a file that is no state": (lambda run: other_state(run / STATE), f"{STATE}: not a saved state"),
     "no state": (
         lambda run: shutil.rmtree(run / "state"),
-        "state: no saved state, so the run cannot be resumed",
+        "state: there is no saved state, so the run cannot be resumed",
     ),
     "no recipe": (lambda run: (run / "recipe.toml").unlink(), "recipe.toml: there is no such file; run is not a run"),
     "half a recipe": (lambda run: (run / "recipe.toml").write_text("[text"), "recipe.toml is not TOML"),
     "altered recipe": (
         lambda run: replace(run / "recipe.toml", "layers = 1", "layers = 2"),
-        "not of the recipe's model",
+        "do not fit the recipe's model",
     ),
     "unknown in the recipe": (lambda run: replace(run / "recipe.toml", "layers", "layrs"), "model.layrs: unknown"),
     "altered text": (
@@ -288,7 +288,7 @@ DAMAGE = {
     "no text": (
         lambda run: (run.parent / "text.txt").unlink(),
         "text.txt: no such file",
-        "resume from the folder where",
+        "resume from the directory where",
     ),
     "truncated tokenizer": (lambda run: truncate(run / "tokenizer.json"), "tokenizer.json: truncated, altered or not"),
     "altered tokenizer": (
@@ -326,7 +326,7 @@ class TestResuming:
     def test_with_other_options(self, command: Command, stopped: Path, more):
         before = contents(stopped)
         done = command("train", "--resume", "run", *more)
-        one_error(done, 2, "--resume run continues with the run's own settings; give no text and no other option")
+        one_error(done, 2, "--resume run continues with the run's own settings; drop the text and all other options")
         assert contents(stopped) == before
 
     def test_with_too_little_memory(self, command: Command, stopped: Path, monkeypatch: pytest.MonkeyPatch):

@@ -335,7 +335,7 @@ class TestBalance:
         added["pad_token_id"] = None  # whose embedding transformers does not train
         config = getattr(transformers, kind)(**{**SIZES, **options, **added})
         model = lively(AutoModelForCausalLM.from_config(config)).train()
-        ours = stored(model, tmp_path).transformer.train()
+        ours = stored(model, tmp_path).network.train()
         ids_BT, starts_B = ids(), torch.tensor([0, 5])
         text_BT = torch.arange(ids_BT.shape[1]) >= starts_B[:, None] if padded else torch.ones_like(ids_BT).bool()
         predicted_BT = text_BT & text_BT.roll(1, dims=1)  # the first of a text follows padding, or nothing

@@ -349,5 +349,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("shape", [(2, 4), (3, 5), (5,), (2, 5, 1)], ids=str)
     def test_places_of_another_shape(self, model: Network, shape: tuple[int, ...]) -> None:
-        with pytest.raises(RequestError, match=r"^model: places of shape .* for ids of shape \(2, 5\); every id needs"):
+        with pytest.raises(
+            RequestError, match=r"^model: places of shape .* for ids of shape \(2, 5\); give one row per batch row"
+        ):
             model(text(QWEN3, 2, 5), places_BT=torch.zeros(shape, dtype=torch.long))

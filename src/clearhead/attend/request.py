@@ -79,22 +79,11 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def logits(
-    q_BHQD: Tensor,
-    k_BGKD: Tensor,
-    mask: Mask,
-    score: Score,
-    *,
-    first_place: int,
-    first_row: int = 0,
-    first_head: int = 0,
-    first_key: int = 0,
-) -> Tensor:
+def logits(q_BHQD: Tensor, k_BGKD: Tensor, mask: Mask, score: Score, *, first_place: int) -> Tensor:
     """s_BHQK: scaled, capped, -inf where hidden; float32 or wider.
 
-    The reference kernel and every picture use this rule. The tensors may be slices of a request: ``first_place`` is the
-    key place of their first query, ``first_key`` that of their first key, ``first_row`` their first batch row and
-    ``first_head`` their first query head.
+    The rule of the reference kernel. Pictures apply the same score and mask, tile by tile (watching/engine.py). The
+    first query sits at key place ``first_place``.
     """
     B, H, Q, D = q_BHQD.shape
     G, K = k_BGKD.shape[1], k_BGKD.shape[2]
@@ -103,20 +92,15 @@ def logits(
     with torch.autocast(device.type, enabled=False):  # autocast would round this product to bfloat16
         s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
     s_BHQK = score.capped(s_BHQK)
-    b = torch.arange(first_row, first_row + B, device=device).view(-1, 1, 1, 1)
-    h = torch.arange(first_head, first_head + H, device=device).view(1, -1, 1, 1)
+    b = torch.arange(B, device=device).view(-1, 1, 1, 1)
+    h = torch.arange(H, device=device).view(1, -1, 1, 1)
     q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)
-    k = torch.arange(first_key, first_key + K, device=device).view(1, 1, 1, -1)
+    k = torch.arange(K, device=device).view(1, 1, 1, -1)
     return s_BHQK.masked_fill(~mask.visible(b, h, q, k), float("-inf")) if mask.parts else s_BHQK
 
 
 def weights(s_BHQK: Tensor, sinks_H: Tensor | None) -> Tensor:
-    """p_BHQK, the softmax of each row, sinks included in the denominator; zeros in a row that sees no key."""
-    return shares(s_BHQK, sinks_H)[0]
-
-
-def shares(s_BHQK: Tensor, sinks_H: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """``weights``, and the weight of each row's sink, p_BHQ1 (None without sinks).
+    """p_BHQK, the softmax of each row, sinks included in the denominator; zeros in a row that sees no key.
 
     Subtracts the row's maximum first: exp(s - lse) would be off by the rounding of lse, 1e-6 at 20 nats.
     """
@@ -127,8 +111,6 @@ def shares(s_BHQK: Tensor, sinks_H: Tensor | None) -> tuple[Tensor, Tensor | Non
     peak_BHQ1 = peak_BHQ1.masked_fill(peak_BHQ1 == float("-inf"), 0.0)
     p_BHQK = torch.exp(s_BHQK - peak_BHQ1)
     total_BHQ1 = p_BHQK.sum(dim=-1, keepdim=True)
-    sunk_BHQ1 = None if sinks_1H11 is None else torch.exp(sinks_1H11 - peak_BHQ1)
-    if sunk_BHQ1 is not None:
-        total_BHQ1 = total_BHQ1 + sunk_BHQ1
-    total_BHQ1 = total_BHQ1.masked_fill(total_BHQ1 == 0.0, 1.0)
-    return p_BHQK / total_BHQ1, None if sunk_BHQ1 is None else sunk_BHQ1 / total_BHQ1
+    if sinks_1H11 is not None:
+        total_BHQ1 = total_BHQ1 + torch.exp(sinks_1H11 - peak_BHQ1)
+    return p_BHQK / total_BHQ1.masked_fill(total_BHQ1 == 0.0, 1.0)

@@ -162,7 +162,7 @@ class TextRecord:
         self, site: Site, *measures: Reducer, heads: range | None = None, rows: slice | None = None
     ) -> list[Tensor]:
         """Each measure's result at a site, heads first, in one sweep: of all heads and rows, or of some."""
-        return sweep(self._found(site), heads or range(self.heads(site)), measures, rows=rows)
+        return sweep(self._found(site), range(self.heads(site)) if heads is None else heads, measures, rows=rows)
 
     def output(self, site: Site) -> Tensor:
         """x_TE that a part adds at ``site``, or the residual stream there. Raises WatchError where it was not kept."""

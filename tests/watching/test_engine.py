@@ -1,0 +1,276 @@
+"""The engine: all heads in one sweep, only what is asked, the same from any number of threads and tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, padding, window
+from clearhead.errors import WatchError
+from clearhead.tap import Site
+from clearhead.watching import Record, TextRecord, engine, watch
+from clearhead.watching.measures import NAMES, Largest, Received
+from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
+
+
+def look(q: Tensor, k: Tensor, mask: Mask, score: Score | None = None) -> Record:
+    with watch(Watched({SITE: q.shape[1]})) as record:
+        attend(q, k, k, mask=mask, score=score or Score(), site=SITE)
+    return record
+
+
+def text(q: Tensor, k: Tensor, mask: Mask, score: Score | None = None, number: int = 0) -> TextRecord:
+    found = look(q, k, mask, score)[number]
+    assert isinstance(found, TextRecord)
+    return found
+
+
+def by_definition(p_HQK: np.ndarray, ids: list[int], sinks: bool) -> dict[str, np.ndarray]:
+    """Every named measure in numpy, from weights by the definition."""
+    _, Q, K = p_HQK.shape
+    places = np.arange(K - Q, K)
+    after = [next((n + 1 for n in reversed(range(place)) if ids[n] == ids[place]), None) for place in places]
+    rows = np.arange(Q)
+    return {
+        "entropy": -np.where(p_HQK > 0, p_HQK * np.log(np.where(p_HQK > 0, p_HQK, 1)), 0).sum(2),
+        "first": p_HQK[:, :, 0],
+        "previous": np.where(places > 0, p_HQK[:, rows, places - 1], 0),
+        "distance": (p_HQK * (places[:, None] - np.arange(K))).sum(2),
+        "induction": np.stack(
+            [p_HQK[:, i, at] if at is not None else 0 * p_HQK[:, i, 0] for i, at in enumerate(after)], 1
+        ),
+        "sink": 1 - p_HQK.sum(2) if sinks else np.zeros(p_HQK.shape[:2]),
+        "received": p_HQK.sum(1),
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(sorted(MASKS)),
+    st.sampled_from(sorted(SCORES)),
+    st.sampled_from(GROUPINGS),
+    st.integers(1, KEYS),
+    st.integers(0, BATCH - 1),
+    st.integers(1, 200),
+    st.integers(1, 12),
+    st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
+)
+def test_every_measure_of_all_heads_is_the_definition(
+    mask: str, score: str, heads: tuple[int, int], queries: int, row: int, tile: int, tall: int, dtype: torch.dtype
+) -> None:
+    q, k, _ = tensors(*heads, queries)
+    case, rules = MASKS[mask], SCORES[score]
+    p_BHQK = weights(q, k, case.sees, rules)
+    p_HQK = np.stack([case.own(p_BHQK[row, head], row) for head in range(heads[0])])
+    if not p_HQK.size:
+        return
+    record = look(q.to(dtype), k.to(dtype), case.mask, rules.score(heads[0]))
+    ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5][: p_HQK.shape[2]]
+    found = record[row]
+    assert isinstance(found, TextRecord)
+    found.ids = ids
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "TILE", tile)
+        patch.setattr(engine, "ROWS", tall)
+        measured = found.measure(*NAMES)[SITE]
+    rounding = 1e-13 if dtype == torch.float64 else 1e-6
+    for name, wanted in by_definition(p_HQK, ids, rules.sinks).items():
+        assert measured[name].dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        np.testing.assert_allclose(measured[name].numpy(), wanted, rtol=rounding, atol=8 * rounding, err_msg=name)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_a_long_text_in_float32_is_exact(scale: float) -> None:
+    """Many tiles of the size in use, even weights and peaked ones; against float64 and all weights at once."""
+    q, k, _ = tensors(2, 1, 1500, batch=1, keys=1500, width=64)
+    record = text((q * scale).float(), k.float(), causal() & window(1100))
+    s_HQK = (q[0] * scale) @ k[0].transpose(1, 2) / 8
+    back = torch.arange(1500)[:, None] - torch.arange(1500)
+    p_HQK = s_HQK.masked_fill((back < 0) | (back >= 1100), -math.inf).softmax(2)
+    measured = record.measure("entropy", "first", "previous", "distance", "received")[SITE]
+    # the logits themselves are rounded: by 1e-6 at 20, as by any product in float32
+    wanted = by_definition(p_HQK.numpy(), [0] * 1500, sinks=False)
+    rounding = 1e-6 * scale
+    for name in measured:
+        size = max(1.0, float(np.abs(wanted[name]).max()))
+        np.testing.assert_allclose(measured[name].numpy(), wanted[name], rtol=0, atol=rounding * size, err_msg=name)
+
+
+class TestOnlyWhatIsAsked:
+    """Products are counted, one for each weight."""
+
+    class Products(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+        def __torch_dispatch__(
+            self, func: Callable[..., object], types: object, args: object = (), kwargs: object = None
+        ):
+            result = func(*args, **(kwargs or {}))  # type: ignore[misc,dict-item]
+            if func is torch.ops.aten.baddbmm.out:
+                self.count += result.numel()  # type: ignore[attr-defined]
+            return result
+
+    @pytest.fixture(autouse=True)
+    def one_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The dispatch mode is a thread's own."""
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        monkeypatch.setattr(engine, "ROWS", 16)
+        monkeypatch.setattr(engine, "TILE", 16 * 32)
+
+    def count(self, record: TextRecord, ask: Callable[[TextRecord], object]) -> int:
+        with self.Products() as products:
+            ask(record)
+        return products.count
+
+    T, H = 256, 3
+
+    def record(self, mask: Mask) -> TextRecord:
+        q = torch.randn(1, self.H, self.T, 8)
+        return text(q, q, mask)
+
+    def test_of_a_causal_map_little_more_than_half_is_worked_out_once(self) -> None:
+        four = self.count(self.record(causal()), lambda r: r.measure("entropy", "first", "previous", "distance"))
+        assert four <= self.H * self.T * (self.T + 16) / 2
+
+    def test_of_a_window_only_its_keys_are(self) -> None:
+        found = self.count(self.record(causal() & window(20)), lambda r: r.measure("entropy"))
+        assert found <= self.H * self.T * (20 + 16)
+
+    def test_of_packed_documents_only_their_own_keys_are(self) -> None:
+        mask = causal() & documents(torch.arange(self.T)[None] // 32)
+        assert self.count(self.record(mask), lambda r: r.measure("entropy")) <= self.H * self.T * 32
+
+    def test_a_column_costs_one_sweep_and_the_next_one_a_column(self) -> None:
+        record = self.record(causal())
+        half = self.T * (self.T + 16) / 2
+        assert self.count(record, lambda r: r.map(SITE, 1)[:, 5]) <= half + self.T
+        assert self.count(record, lambda r: r.map(SITE, 1)[:, 9]) <= self.T
+        assert self.count(record.record.only(), lambda r: r.map(SITE, 1)[:, 9]) <= self.T  # the record keeps them
+        assert self.count(record, lambda r: r.map(SITE, 2)[:, 5]) > half  # of another head nothing is known
+
+    def test_a_row_or_a_tile_costs_its_own_rows(self) -> None:
+        record = self.record(causal())
+        assert self.count(record, lambda r: r.map(SITE, 0)[200]) <= 2 * self.T
+        assert self.count(record, lambda r: r.map(SITE, 0)[100:110, 40:60]) <= 10 * (110 + 20)
+
+
+class TestThreads:
+    def record(self) -> TextRecord:
+        q, k, _ = tensors(6, 3, KEYS)
+        return text(q, k, causal() & knockout([(7, 2)], head=4), SCORES["all"].score(6), number=1)
+
+    @pytest.mark.parametrize("threads", [2, 4, 9])
+    def test_any_number_gives_the_same(self, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        record = self.record()
+        record.ids = [1, 2] * 5 + [1]
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        alone = record.measure(*NAMES)[SITE]
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        shared = record.measure(*NAMES)[SITE]
+        assert list(shared) == list(NAMES)
+        for name in NAMES:
+            torch.testing.assert_close(shared[name], alone[name], rtol=0, atol=1e-14)
+
+    def test_torch_is_left_with_the_threads_it_had(self) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            self.record().measure("entropy")
+            assert torch.get_num_threads() == 3
+            q, k, _ = tensors(6, 3, KEYS)
+            k[0, 2] = math.nan
+            with pytest.raises(WatchError, match=r"head 4, .*the logits are not finite"):
+                text(q, k, causal()).measure("entropy")
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(before)
+
+    def test_modes_of_the_caller_change_nothing(self) -> None:
+        q, k, _ = (t.float().requires_grad_() for t in tensors(6, 3, KEYS))
+        record = text(q, k, causal())
+        wanted = record.measure("entropy", "received")[SITE]
+        with torch.inference_mode():
+            inside = record.measure("entropy", "received")[SITE]
+            column = record.map(SITE, 0)[:, 0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = record.measure("entropy", "received")[SITE]
+        for name in wanted:
+            assert not wanted[name].requires_grad
+            assert torch.equal(inside[name], wanted[name])
+            assert torch.equal(rounded[name], wanted[name])
+        assert torch.equal(record.map(SITE, 0)[:, 0], column)
+
+
+class TestExtremes:
+    def test_what_is_far_below_the_largest_weighs_nothing(self) -> None:
+        k = torch.tensor([0.0, -60.0, -90.0, -1e30]).view(1, 1, 4, 1)
+        record = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0))
+        assert record.map(SITE, 0)[0].tolist() == [1.0, pytest.approx(math.exp(-60), rel=1e-5), 0.0, 0.0]
+        measured = record.measure("entropy", "distance")[SITE]
+        assert measured["entropy"].item() == pytest.approx(60 * math.exp(-60), rel=1e-5)
+        assert measured["distance"].item() == 3.0
+
+    def test_a_peak_in_the_last_tile_makes_the_others_small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engine, "TILE", 2)
+        k = torch.tensor([0.0, 1.0, 2.0, 3.0, 200.0]).view(1, 1, 5, 1)
+        record = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0))
+        assert record.map(SITE, 0)[0].tolist() == [0, 0, 0, 0, 1]
+        assert [each.item() for each in record.measure("entropy", "first", "distance")[SITE].values()] == [0, 0, 0]
+
+    def test_top_keys_that_are_not_seen_are_named_once(self) -> None:
+        q, k, _ = tensors(6, 3, KEYS)
+        largest = Largest(7)
+        (weights_HQN,) = text(q, k, causal() & window(3)).sweep(SITE, largest)
+        for row in range(KEYS):
+            for head in range(6):
+                keys = largest.keys_HQN[head, row].tolist()
+                assert len(set(keys)) == 7
+                seen = set(range(max(0, row - 2), row + 1))
+                assert set(keys[: len(seen)]) == seen
+                assert not weights_HQN[head, row, len(seen) :].any()
+
+
+class TestAsking:
+    def test_of_some_sites(self) -> None:
+        q, k, _ = tensors(6, 3, KEYS)
+        with watch(Watched({Site(0): 6, Site(1): 6})) as record:
+            for layer in range(2):
+                attend(q, k, k, mask=causal(), site=Site(layer))
+        found = record[1]
+        assert isinstance(found, TextRecord)
+        assert list(found.measure("entropy")) == [Site(0), Site(1)]
+        assert list(found.measure("entropy", sites=[Site(1)])) == [Site(1)]
+        with pytest.raises(WatchError, match=r"nothing was seen at decoder\.7\.self"):
+            found.measure("entropy", sites=[Site(7)])
+
+    def test_for_a_measure_that_there_is_not(self) -> None:
+        q, k, _ = tensors(6, 3, KEYS)
+        with pytest.raises(WatchError, match="measure: there is no 'entropie'; did you mean 'entropy'"):
+            text(q, k, causal()).measure("entropie")
+
+    def test_measures_that_need_places_have_none_between_two_texts(self) -> None:
+        q, k, _ = tensors(6, 3, 13, keys=5)
+        record = text(q, k, padding(torch.tensor([2, 5])), number=1)
+        assert record.measure("entropy", "first", "received")[SITE]["received"].shape == (6, 5)
+        for name in ("distance", "previous"):
+            with pytest.raises(WatchError, match=r"heads 0 to 5.*queries and keys are of two texts"):
+                record.measure(name)
+
+    def test_some_heads_and_rows(self) -> None:
+        q, k, _ = tensors(6, 3, KEYS)
+        record = text(q, k, causal())
+        (whole,) = record.sweep(SITE, Received())
+        (some,) = record.sweep(SITE, Received(), heads=range(2, 5), rows=slice(4, 6))
+        assert some.shape == (3, KEYS)
+        torch.testing.assert_close(some[0], record.map(SITE, 2)[4:6].sum(0), rtol=0, atol=1e-14)
+        assert not torch.equal(some, whole[2:5])
