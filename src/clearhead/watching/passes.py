@@ -68,9 +68,8 @@ class Call:
     backend: str
     seen: Pass
     spans: Spans  # cells of each batch row's keys; not the queries' where the text that is read is another
-    norms: dict[tuple[int, ...], Tensor] = field(
-        default_factory=dict[tuple[int, ...], Tensor], init=False
-    )  # see engine
+    # what the engine knows of each head's rows: their largest logits and sums
+    norms: dict[tuple[int, ...], Tensor] = field(default_factory=dict[tuple[int, ...], Tensor], init=False)
 
     @classmethod
     def of(cls, request: Request, backend: str, seen: Pass) -> Call:
