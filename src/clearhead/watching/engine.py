@@ -5,18 +5,13 @@ sum of each row, tile by tile, and sums over rows with them; a second one, where
 themselves, has those of all rows to divide by. Keys that no query of a tile sees are not multiplied, and masks are
 compared cell by cell only on their borders.
 
-On a processor the heads are shared out among torch's threads, each working by itself: threads that meet after every
-operation are many times slower where the machine has other work.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -28,9 +23,9 @@ from clearhead.watching.passes import Segment
 from clearhead.watching.reach import hiding, reach
 from clearhead.watching.reducers import Extent, Joined, Reducer, RowReducer, Tile, TileReducer
 
-# Numbers in a tile, and its query rows at most. On a processor three tiles of float32 take 1.5 MB and fit the cache of
-# one core; a GPU is bound by the number of its operations.
-TILE, GPU_TILE, ROWS = 2**17, 2**24, 256
+# Numbers in a tile, and its query rows at most. A processor's tile has so many for each of torch's threads, which split
+# every operation: three tiles of float32 take 3 MB of each core's cache. A GPU is bound by the number of operations.
+TILE, GPU_TILE, ROWS = 2**18, 2**24, 512
 
 # A processor's exp is a hundred times slower where its result is no normal number. In nats, how far above that a weight
 # counts as 0 beside the largest of its row: divided by the sum of 240,000 keys it is still normal.
@@ -54,14 +49,15 @@ def sweep(
     dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
     by_row = [measure for measure in measures if isinstance(measure, RowReducer)]
     by_tile = [measure for measure in measures if isinstance(measure, TileReducer)]
-    with torch.inference_mode(mode=False), torch.no_grad():  # modes are each thread's own
+    autocast = torch.autocast(device.type, enabled=False)  # which would round products to bfloat16
+    with torch.inference_mode(mode=False), torch.no_grad(), autocast:
         sunk_HQ = torch.zeros(len(heads), queries, dtype=dtype, device=device)
         first_place = None if call.two_texts else segments[0].first_place
         extent = Extent(name(segments, heads), len(heads), queries, keys, first_place, sunk_HQ)
         for measure in measures:
             measure.start(extent)
-        shares = _shared_out(segments, heads, rows or slice(0, queries), extent)
-        _each(shares, lambda share: share.sum(by_row))
+        work = _Sweep(_pieces(segments, rows or slice(0, queries)), heads, extent)
+        work.sum(by_row)
         odd_H = sunk_HQ.isnan().any(dim=1)
         if bool(odd_H.any()):
             head = heads[int(odd_H.int().argmax())]
@@ -71,7 +67,7 @@ def sweep(
             )
         if by_tile:
             asked = range(keys)[columns] if columns else range(keys)
-            _each(shares, lambda share: share.add(by_tile, asked))
+            work.add(by_tile, asked)
         return [measure.done().cpu() for measure in measures]
 
 
@@ -103,19 +99,18 @@ class _Block:
     heads: range
     rows: range  # of the segment
     tiles: Sequence[tuple[range, Tensor | None]]  # key places, hidden_HQK
-    of_heads: slice  # in the share
+    of_heads: slice  # in the sweep
     of_rows: slice  # in the piece
     of_map: slice  # the rows in the map
 
 
-class _Share:
-    """One thread's share of a sweep: some heads, in one tile at a time. ``first`` is its first head in the sweep."""
+class _Sweep:
+    """Some heads' rows, worked out in one tile at a time."""
 
-    def __init__(self, pieces: Sequence[_Piece], heads: range, first: int, extent: Extent) -> None:
-        self._pieces, self._heads, self._first = pieces, heads, first
-        self._sunk_HQ = extent.sunk_HQ[first : first + len(heads)]
+    def __init__(self, pieces: Sequence[_Piece], heads: range, extent: Extent) -> None:
+        self._pieces, self._heads, self._sunk_HQ = pieces, heads, extent.sunk_HQ
         self._dtype, self.device = extent.sunk_HQ.dtype, extent.sunk_HQ.device
-        self._tile = TILE if self.device.type == "cpu" else GPU_TILE
+        self._tile = TILE * torch.get_num_threads() if self.device.type == "cpu" else GPU_TILE
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._room: list[Tensor] = []
         self._views: dict[tuple[int, int, int], list[Tensor]] = {}
@@ -198,9 +193,8 @@ class _Share:
         sunk_HQ = self._sink(block.segment, norms_2HQ, block.of_heads, block.of_map)
         scale_NHQ /= total_HQ
         joined = Joined(sums_NHQ * scale_NHQ, above_NHQ - total_HQ.log(), sunk_HQ)
-        heads = slice(self._first + block.of_heads.start, self._first + block.of_heads.stop)
         for reducer, found in zip(reducers, parts, strict=True):
-            reducer.found_HQ[heads, block.of_map] = reducer.join(torch.stack(found) * scale_NHQ, joined)
+            reducer.found_HQ[block.of_heads, block.of_map] = reducer.join(torch.stack(found) * scale_NHQ, joined)
 
     def _sink(self, segment: Segment, norms_2HQ: Tensor, heads: slice, rows: slice) -> Tensor:
         """sunk_HQ, written into the extent's too; NaN where the logits of a row are not finite."""
@@ -273,7 +267,6 @@ class _Share:
         k_HKD = call.k_BGKD[row, heads.start // group : (heads.stop - 1) // group + 1]
         k_HDK = k_HKD.expand(len(heads), -1, -1).transpose(1, 2)  # of one group, or one for each head
         factor = call.score.factor(q_HQD.shape[2])
-        of_sweep = slice(self._first + block.of_heads.start, self._first + block.of_heads.stop)
         sums_HQ = q_HQD[..., 0]  # to be worked out
         for keys, hidden_HQK in block.tiles:
             logs_HQK, weights_HQK, scratch_HQK = self._buffers(len(heads), len(rows), len(keys))
@@ -285,7 +278,7 @@ class _Share:
                 own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
                 logs_HQK.masked_fill_(own_HQK, -math.inf)
             columns = slice(keys.start, keys.stop)
-            tile = Tile(of_sweep, block.of_map, columns, weights_HQK, logs_HQK, scratch_HQK, sums_HQ)
+            tile = Tile(block.of_heads, block.of_map, columns, weights_HQK, logs_HQK, scratch_HQK, sums_HQ)
             yield tile, hidden_HQK is not None
 
     def _indices(self, *ranges: range) -> Iterator[Tensor]:
@@ -312,8 +305,8 @@ def _group(segment: Segment) -> int:
     return segment.call.q_BHQD.shape[1] // segment.call.k_BGKD.shape[1]
 
 
-def _shared_out(segments: Sequence[Segment], heads: range, rows: slice, extent: Extent) -> list[_Share]:
-    """The work on some rows in even shares of heads: one for each of torch's threads, on a GPU one in all."""
+def _pieces(segments: Sequence[Segment], rows: slice) -> list[_Piece]:
+    """What holds some rows of the map."""
     pieces: list[_Piece] = []
     start = 0
     for segment in segments:
@@ -321,30 +314,4 @@ def _shared_out(segments: Sequence[Segment], heads: range, rows: slice, extent: 
         if own:
             pieces.append(_Piece(segment, own, start + own.start))
         start += segment.count
-    if not pieces:
-        return []
-    count = min(torch.get_num_threads(), len(heads)) if extent.sunk_HQ.device.type == "cpu" else 1
-    bounds = [len(heads) * n // count for n in range(count + 1)]
-    return [_Share(pieces, heads[a:b], a, extent) for a, b in pairwise(bounds)]
-
-
-def _each(shares: Sequence[_Share], work: Callable[[_Share], None]) -> None:
-    """The work on every share, each in a thread of its own that torch does not split any further."""
-    if shares and shares[0].device.type != "cpu":
-        _alone(work, shares[0])
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        if len(shares) > 1:
-            with ThreadPoolExecutor(len(shares)) as pool:
-                list(pool.map(partial(_alone, work), shares))
-        elif shares:
-            _alone(work, shares[0])
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _alone(work: Callable[[_Share], None], share: _Share) -> None:
-    with torch.no_grad(), torch.autocast(share.device.type, enabled=False):  # which would round products to bfloat16
-        work(share)
+    return pieces
