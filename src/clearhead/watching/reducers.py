@@ -66,7 +66,7 @@ class Joined:
 
 
 class RowReducer(ABC):
-    """A sum over the keys of each row, linear in the weights; it takes one sweep. Threads work at different heads."""
+    """A sum over the keys of each row, linear in the weights; it takes one sweep."""
 
     found_HQ: Tensor
 
@@ -88,7 +88,7 @@ class RowReducer(ABC):
 
 
 class TileReducer(ABC):
-    """What is made of the finished weights, tile by tile; it takes a second sweep. Threads work at different heads."""
+    """What is made of the finished weights, tile by tile; it takes a second sweep."""
 
     @abstractmethod
     def start(self, extent: Extent) -> None:
