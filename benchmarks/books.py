@@ -25,7 +25,7 @@ from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
 from clearhead.training import Hooks, evaluate, fit
-from clearhead.training.budget import choose_model
+from clearhead.training.budget import plan_model
 from measure import DATA, NanoGPT, need
 
 BATCHES = (8, 16, 32)
@@ -47,7 +47,7 @@ def main() -> None:
         valid_bytes = material.valid.text_bytes(1)
 
         began = time.perf_counter()
-        choice = choose_model(
+        plan = plan_model(
             minutes=chosen.minutes,
             used=0.0,
             vocabulary=material.tokenizer.vocab_size,
@@ -55,9 +55,9 @@ def main() -> None:
             valid=len(material.valid),
             say=print,
         )
-        print(*choice.reasons, sep="\n")
-        model = build(choice.model, seed=0)
-        torch.set_num_threads(choice.train.threads or cores())
+        print(*plan.reasons, sep="\n")
+        model = build(plan.model, seed=0)
+        torch.set_num_threads(plan.train.threads or cores())
         kept: dict[str, torch.Tensor] = {}
 
         def keep() -> None:
@@ -65,16 +65,16 @@ def main() -> None:
 
         hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
         outcome = fit(
-            model, choice.train, material.train, material.valid, folder=folder, hooks=hooks,
+            model, plan.train, material.train, material.valid, folder=folder, hooks=hooks,
             used=time.perf_counter() - began,
         )  # fmt: skip
         took = time.perf_counter() - began
         model.load_state_dict(kept)
         ours = evaluate(model, material.valid).bits_per_byte
-    tokens = outcome.progress.step * choice.train.batch * choice.model.context
+    tokens = outcome.progress.step * plan.train.batch * plan.model.context
     print(
         f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps, "
-        f"{tokens / 1e6:.1f} million tokens in {choice.train.precision}",
+        f"{tokens / 1e6:.1f} million tokens in {plan.train.precision}",
         flush=True,
     )
 
@@ -83,7 +83,7 @@ def main() -> None:
     valid = torch.from_numpy(np.asarray(material.valid.ids).astype(np.int64))
 
     def peer(minutes: float, batch: int) -> tuple[float, int]:
-        shape = choice.model
+        shape = plan.model
         rival = NanoGPT(train, material.tokenizer.vocab_size, seed=0, context=shape.context, batch=batch,
                         layers=shape.layers, width=shape.width, heads=shape.attention.heads)  # fmt: skip
         start, steps = time.perf_counter(), 0
@@ -99,7 +99,7 @@ def main() -> None:
         print("peer, a tenth of the time:", {size: round(loss, 4) for size, loss in tried.items()})
         batch = min(tried, key=lambda size: tried[size])
     theirs, steps = peer(chosen.minutes, batch)
-    tokens = steps * batch * choice.model.context
+    tokens = steps * batch * plan.model.context
     print(
         f"peer: {theirs:.4f} bits a byte after {chosen.minutes:.2f} minutes, {steps} steps of {batch} texts, "
         f"{tokens / 1e6:.1f} million tokens in {chosen.precision}"

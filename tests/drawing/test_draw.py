@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from clearhead.analysis import observe
 from clearhead.drawing import draw, figure, panels
 from clearhead.drawing.colours import HIDDEN_LIGHT, QUERY_LIGHT, paint
-from clearhead.drawing.focus import choose
+from clearhead.drawing.focus import focus_on
 from clearhead.errors import FolderError, MissingExtraError, OptionError
 from clearhead.watching import TextRecord
 from looked import HEADS, LAYERS, SUNK, THREE, given, looked_at, small, speaking
@@ -35,7 +35,7 @@ def dots(path: Path) -> np.ndarray:
 
 
 def drawn(record: TextRecord, **options: int | str | None) -> Figure:
-    focus = choose(record, **{"layer": None, "head": None, "query": None, **options})
+    focus = focus_on(record, **{"layer": None, "head": None, "query": None, **options})
     return figure.draw(record, focus, figure.words(record, "runs/book"), lambda done, of: None)
 
 

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from clearhead.drawing import draw, figure, fonts
-from clearhead.drawing.focus import choose
+from clearhead.drawing.focus import focus_on
 from looked import looked_at
 
 PACKAGE = Path(str(resources.files("clearhead")))
@@ -173,7 +173,7 @@ def test_bold_chinese_has_more_ink(installed: list[str], tmp_path: Path):
 def test_a_character_that_no_font_has_is_drawn_as_its_code_point_and_the_picture_says_so(installed: list[str]):
     record = looked_at(f"a{RARE}")
     words = figure.words(record, RARE).without({RARE})
-    made = figure.draw(record, choose(record, layer=None, head=None, query=None), words, lambda done, of: None)
+    made = figure.draw(record, focus_on(record, layer=None, head=None, query=None), words, lambda done, of: None)
     texts = [text.get_text() for text in made.findobj(Text)]
     assert "a<U+9F98>" in texts
     assert "4 <U+9F98>₃" in texts

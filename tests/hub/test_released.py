@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from clearhead import hub
 from clearhead.errors import ClearheadError, FolderError
-from clearhead.hub.families import reading
+from clearhead.hub.families import parse_config
 from clearhead.hub.families.decoder import FULL, SLIDING
 
 
@@ -158,8 +158,8 @@ def test_whatever_a_released_config_says_it_is_read_or_refused(data: st.DataObje
     if data.draw(st.booleans()):
         settings["rope_parameters"] = data.draw(rope | st.dictionaries(st.sampled_from([FULL, SLIDING]), rope))
     try:
-        family, config = reading(settings, "here")
+        family, config = parse_config(settings, "here")
     except ClearheadError as error:
         assert type(error) is FolderError  # noqa: PT017 (no other outcome is expected of every example)
         return
-    assert reading(family.settings(config), "again") == (family, config)
+    assert parse_config(family.settings(config), "again") == (family, config)

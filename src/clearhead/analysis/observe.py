@@ -14,7 +14,7 @@ from clearhead.text import Tokenizer
 from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
 
-class _Reading(NamedTuple):
+class _Input(NamedTuple):
     """What a pass reads. types: which text of a pair each id is of, where the model tells them apart."""
 
     ids: Sequence[int]
@@ -41,36 +41,36 @@ def observe(
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"look: a pair was given beside {len(texts)} texts; give it beside one")
-    record = _watched(model, [_reading(model, each, pair) for each in texts], edits)
+    record = _watched(model, [_input(model, each, pair) for each in texts], edits)
     return record.only() if isinstance(text, str) else record
 
 
 def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Sequence[Edit] = ()) -> TextRecord:
     """``observe`` for the ids of a whole text, with what stands around it."""
-    return _watched(model, [_Reading(ids)], edits).only()
+    return _watched(model, [_Input(ids)], edits).only()
 
 
-def _reading(model: LanguageModel, text: str, pair: str | None) -> _Reading:
+def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     if not text or pair == "":
         raise TextError("look: the text is empty; give at least one character")
     if pair is None:
         ids = model.encode(text, "look: the text")
         model.tokenizer.note_unknown(ids)
-        return _Reading(ids, text=text)
+        return _Input(ids, text=text)
     needs(model.network, "pairs", "looking at a pair")
     ids, types = model.tokenizer.encode_pair(text, pair)
     model.tokenizer.note_unknown(ids)
-    return _Reading(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
+    return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Sequence[Edit]) -> Record:
-    for reading in readings:
-        model.check(reading.ids, "look: the text")
+def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Sequence[Edit]) -> Record:
+    for each in inputs:
+        model.check(each.ids, "look: the text")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
-        for ids, types, _ in readings:
+        for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
-    for number, (ids, _, text) in enumerate(readings):
+    for number, (ids, _, text) in enumerate(inputs):
         pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
         record.words[number] = Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
     record.model = model.name or None

@@ -12,7 +12,7 @@ from clearhead.corpora.story import mark
 OTHER_GENDER = 0.85  # how often a second person has the other gender, so that pronouns tell the two apart
 
 Person: TypeAlias = Callable[[str, bool, str], Word]  # from a name, whether female, and a job or ""
-Names: TypeAlias = tuple[Sequence[str], Sequence[str]]  # of men and of women
+GivenNames: TypeAlias = tuple[Sequence[str], Sequence[str]]  # of men and of women
 
 
 def among(items: Sequence[Word]) -> Caster:
@@ -83,7 +83,7 @@ def form(word: str, name: str) -> str:
 
 def someone(
     person: Person,
-    names: Names,
+    names: GivenNames,
     is_female: Callable[[Cast], bool] = female,
     *,
     jobs: Sequence[str] = (),
@@ -100,7 +100,7 @@ def someone(
     return draw
 
 
-def roles(table: Table, person: Person, names: Names) -> dict[str, Caster]:
+def roles(table: Table, person: Person, names: GivenNames) -> dict[str, Caster]:
     """Casters of people known by a noun, "the king" or "Aunt {}": columns role, male and female."""
     return {role: someone(person, names, titles=(male, other)) for role, male, other in table.rows}
 

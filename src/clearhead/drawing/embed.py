@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from clearhead.watching import TextRecord
 
-Progress = Callable[[int, int], None]  # hears (heads done, heads)
+OnHead = Callable[[int, int], None]  # hears (heads done, heads)
 
 # Weights (heads x queries x keys) written in full: 2**21 are 11 MB in a page and about 20 MB as JSON. All heads of
 # GPT-2 for 120 tokens, of a model with 16 heads for 362.

@@ -36,7 +36,7 @@ import numpy.typing as npt
 import torch
 
 from clearhead.drawing import embed
-from clearhead.drawing.embed import Progress
+from clearhead.drawing.embed import OnHead
 from clearhead.drawing.focus import Focus
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
@@ -50,7 +50,7 @@ SCHEMA = "clearhead.attention/1"
 DIGITS = 6
 
 
-def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHead) -> Iterator[bytes]:
     """The file, a head at a time, in UTF-8."""
     full = embed.in_full(record)
     about = {

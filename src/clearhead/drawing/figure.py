@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from clearhead.drawing import panels
-from clearhead.drawing.embed import Progress, head_count
+from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
@@ -43,7 +43,7 @@ IN_ROWS, IN_LINES = "a row for each layer, a column for each head", "layer.head,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class Captions:
     """The text and its tokens as the picture shows them."""
 
     title: str
@@ -51,9 +51,9 @@ class Words:
     labels: tuple[str, ...]  # of every place: "4 ·server"
     stand_in: str | None = None  # what is written for one of the characters that no font has: "<U+1F600>"
 
-    def without(self, characters: Collection[str]) -> Words:
+    def without(self, characters: Collection[str]) -> Captions:
         """The words with these characters, which no font has, written as code points."""
-        return Words(
+        return Captions(
             title=spelled(self.title, characters),
             subtitle=spelled(self.subtitle, characters),
             labels=tuple(spelled(label, characters) for label in self.labels),
@@ -114,7 +114,7 @@ def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
     return lines, fits[lines]
 
 
-def words(record: TextRecord, model: str | None) -> Words:
+def words(record: TextRecord, model: str | None) -> Captions:
     """Title, subtitle and tick labels as they will be drawn."""
     text = record.text if record.text is not None else "".join(record.tokens)
     about = [legible(model)] if model else []
@@ -122,14 +122,14 @@ def words(record: TextRecord, model: str | None) -> Words:
         f"{many(len(record.seen()), 'layer')}, {many(head_count(record), 'head')}",
         many(len(record.tokens), "token"),
     ]
-    return Words(
+    return Captions(
         title=legible(text),
         subtitle=" · ".join(about),  # spaces alone collapse in an SVG
         labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(record.tokens)),
     )
 
 
-def draw(record: TextRecord, focus: Focus, drawn: Words, progress: Progress) -> Figure:
+def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) -> Figure:
     """The whole figure at DPI dots per inch. ``progress`` hears (heads done, heads)."""
     sites = record.seen()
     most = max(record.heads(site) for site in sites)
@@ -160,7 +160,7 @@ def draw(record: TextRecord, focus: Focus, drawn: Words, progress: Progress) -> 
     return canvas.figure
 
 
-def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> None:
+def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Captions) -> None:
     fits = int((layout.width - 2 * MARGIN) * 72 / (TITLE_SIZE * panels.CELL))
     canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=TITLE_SIZE, weight="bold")
     canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
@@ -184,7 +184,7 @@ def _top(record: TextRecord, focus: Focus) -> Reading:
 
 
 def _notes(
-    record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Words
+    record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Captions
 ) -> list[str]:
     """What a reader must know to read the picture rightly; one string a paragraph."""
     place = focus.row + record.first_place

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.drawing import colours, embed
-from clearhead.drawing.embed import Progress
+from clearhead.drawing.embed import OnHead
 from clearhead.drawing.export import Array, every, visible
 from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import legible
@@ -29,7 +29,7 @@ HIDDEN_BYTE, LEVELS = 255, 254
 SCRIPTS = ("words.js", "data.js", "map.js", "page.js")
 
 
-def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHead) -> Iterator[bytes]:
     """The page, a head at a time, in UTF-8.
 
     The numbers stand in one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it; the page
@@ -49,7 +49,7 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Prog
     yield after.replace("{{script}}", script).encode()
 
 
-def _data(record: TextRecord, focus: Focus, model: str | None, progress: Progress) -> Iterator[bytes]:
+def _data(record: TextRecord, focus: Focus, model: str | None, progress: OnHead) -> Iterator[bytes]:
     """What data.js reads. Arrays are base64, little-endian."""
     full = embed.in_full(record)
     shrinker = Shrinker(record, embed.image_side(record))

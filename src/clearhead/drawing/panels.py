@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from rich.cells import cell_len
 
 from clearhead.drawing.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights, paint
-from clearhead.drawing.embed import Progress, head_count
+from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.legible import short, shortened
 from clearhead.drawing.row import Reading
 from clearhead.drawing.shrink import Shrinker
@@ -81,7 +81,7 @@ def large_cells(side: float) -> int:
 
 
 def heads(
-    record: TextRecord, small: Shrinker, side: float, progress: Progress
+    record: TextRecord, small: Shrinker, side: float, progress: OnHead
 ) -> tuple[list[list[npt.NDArray[np.uint8]]], float]:
     """The small image of every head, dots (side, side, 3), by site; and the largest row-sum error of all."""
     dots = small_cells(side)

@@ -16,7 +16,7 @@ import torch
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import replacing_folder, write_text
-from clearhead.hub.families import CODE, Family, idle, layouts, reading, writing
+from clearhead.hub.families import CODE, Family, family_for, idle, layouts, parse_config
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
@@ -136,7 +136,7 @@ def outline(name: str | Path) -> LanguageModel:
     folder = find(name, weights=False)
     if folder != Path(name) and not complete(folder):
         settings = read_table(folder / CONFIG)
-        layout, config = reading(settings, str(folder / CONFIG))
+        layout, config = parse_config(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
         metadata, tokenizer = _metadata(folder, layout, settings, config), _tokenizer(folder, config)
     else:
@@ -164,7 +164,7 @@ class _Examined:
 def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
     """A folder with everything in it checked but the numbers, which can be read inside the block."""
     settings = read_table(folder / CONFIG)
-    layout, config = reading(settings, str(folder / CONFIG))
+    layout, config = parse_config(settings, str(folder / CONFIG))
     if CODE in settings:
         log.info(
             "%s: the code that it brings (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE
@@ -215,24 +215,24 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
 def read_metadata(folder: Path) -> Metadata:
     """What a folder says beside the numbers. Raises FolderError as ``load`` does."""
     settings = read_table(folder / CONFIG)
-    layout, config = reading(settings, str(folder / CONFIG))
+    layout, config = parse_config(settings, str(folder / CONFIG))
     return _metadata(folder, layout, settings, config)
 
 
 def read_config(folder: Path) -> ModelConfig:
     """The config of a folder, without its weights. Raises FolderError naming the file and what is wrong."""
-    return reading(read_table(folder / CONFIG), str(folder / CONFIG))[1]
+    return parse_config(read_table(folder / CONFIG), str(folder / CONFIG))[1]
 
 
 def family(config: ModelConfig) -> str:
     """The name of the family in whose layout a model of this config is written."""
-    return writing(config).MODEL_TYPE
+    return family_for(config).MODEL_TYPE
 
 
 def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
     """The family whose layout the model is written in."""
     same = [known for known in layouts(config) if metadata.family == known.MODEL_TYPE]
-    return next((known for known in same if not known.refuses(config)), writing(config))
+    return next((known for known in same if not known.refuses(config)), family_for(config))
 
 
 def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from clearhead.corpora.casting import (
-    Names,
+    GivenNames,
     Person,
     female,
     fresh_name,
@@ -76,7 +76,9 @@ def casters(tables: Tables) -> dict[str, Caster]:
     }
 
 
-def _working(person: Person, names: Names, jobs: Sequence[str], is_female: Callable[[Cast], bool] = female) -> Caster:
+def _working(
+    person: Person, names: GivenNames, jobs: Sequence[str], is_female: Callable[[Cast], bool] = female
+) -> Caster:
     """A caster of people with a job, which is drawn before the name."""
 
     def draw(cast: Cast) -> Word:

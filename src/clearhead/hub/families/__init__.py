@@ -103,12 +103,12 @@ def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
     return (*LAYOUTS.get(type(config), ()), native)
 
 
-def writing(config: ModelConfig) -> Family[Any]:
+def family_for(config: ModelConfig) -> Family[Any]:
     """The family in whose layout a model of this config is written."""
     return next(family for family in layouts(config) if not family.refuses(config))
 
 
-def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
+def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
     """The family and config of a config.json. Raises FolderError for an unknown family or an unsupported setting.
 
     A setting is accepted if the family writes the same value for the config it read, or if it is known to change no

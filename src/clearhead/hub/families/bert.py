@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import Entries, Names
+from clearhead.hub.families.bertlike import Entries, TensorNames
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
 from clearhead.model import EncoderConfig, PredictionConfig
@@ -33,7 +33,7 @@ ENTRIES = Entries(
     activation="hidden_act",
     dropout="hidden_dropout_prob",
 )
-NAMES = Names(
+NAMES = TensorNames(
     prefix="bert.",
     embedding="embeddings.word_embeddings",
     positions="embeddings.position_embeddings",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text.data import reading
-from clearhead.text.data.reading import check_encoding, decoded, lines, unpacked
+from clearhead.text.data import textfile
+from clearhead.text.data.textfile import check_encoding, decoded, lines, unpacked
 
 PACK = {
     ".gz": gzip.compress,
@@ -141,7 +141,7 @@ def test_little_that_becomes_much_comes_in_pieces(suffix: str):
 
 
 def test_a_line_that_does_not_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reading, "LINE_AT_MOST", 10)
+    monkeypatch.setattr(textfile, "LINE_AT_MOST", 10)
     assert list(lines(["a" * 5, "a" * 5, "\n", "b" * 10], "f")) == ["a" * 10, "b" * 10]
     read = iter("a" * 1_000)
     with pytest.raises(TextError, match=r"^f: a line has more than 10 characters; give its text in several"):
