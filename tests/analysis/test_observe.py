@@ -138,7 +138,7 @@ def test_records_that_are_not_one_text_are_refused():
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2]]))
     record.words[0] = Words(tokens=["only one"])
-    with pytest.raises(WatchError, match="1 labels were set for 2 places"):
+    with pytest.raises(WatchError, match="1 tokens were set for 2 places"):
         record.only()
 
 

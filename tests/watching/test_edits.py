@@ -53,7 +53,7 @@ def test_knockout_hides_one_key_from_one_query_in_all_heads() -> None:
 @pytest.mark.parametrize(("query", "key"), [(3, 0), (2, 3)])
 def test_a_knockout_outside_the_text_is_told(query: int, key: int) -> None:
     """It would change nothing, and be read as an edge without effect."""
-    with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has the places 0 to 2; nothing was knocked out"):
+    with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has places 0 to 2; nothing was knocked out"):
         edited(Knockout(layer=3, query=query, key=key))
 
 
@@ -69,7 +69,7 @@ def test_a_knockout_of_what_is_hidden_in_any_case_is_told(edit: Knockout, mask: 
     with pytest.raises(WatchError) as caught, watch(MODEL, edits=[edit]):
         attend(Q, K, V, mask=mask, site=SITE)
     assert str(caught.value) == (
-        f"{edit}: the mask hides this key from this query in any case: {message}; "
+        f"{edit}: the mask already hides this key from this query: {message}; "
         "nothing was knocked out; name a key it sees"
     )
 
@@ -79,8 +79,8 @@ def test_a_knockout_before_the_rows_that_were_watched_is_told() -> None:
         attend(Q[:, :, 1:], K, V, mask=causal(), site=SITE)
     edit = Knockout(layer=3, query=0, key=0)
     assert str(caught.value) == (
-        f"{edit}: the watch saw the queries at places 1 to 2, those before were in the cache; "
-        "nothing was knocked out; name one of these, or begin the watch with an empty cache"
+        f"{edit}: only the queries at places 1 to 2 were watched, since earlier ones were already in the cache; "
+        "nothing was knocked out; name one of these, or start watching with an empty cache"
     )
 
 

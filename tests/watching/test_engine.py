@@ -254,7 +254,7 @@ class TestAsking:
         record = text(q, k, padding(torch.tensor([2, 5])), number=1)
         assert record.measure("entropy", "first", "received")[SITE]["received"].shape == (6, 5)
         for name in ("distance", "previous"):
-            with pytest.raises(WatchError, match=r"heads 0 to 5.*queries and keys are of two texts"):
+            with pytest.raises(WatchError, match=r"heads 0 to 5.*queries and keys belong to two texts"):
                 record.measure(name)
 
     def test_some_heads_and_rows(self) -> None:

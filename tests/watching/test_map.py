@@ -110,7 +110,7 @@ class TestIndexing:
             (5, "query 5 was asked for; there are 5"),
             (-6, "query -6 was asked for; there are 5"),
             ((0, 11), "key 11 was asked for; there are 11"),
-            (slice(None, None, 2), r"query places slice\(None, None, 2\) step by 2; take a tile with step 1"),
+            (slice(None, None, 2), r"query slice\(None, None, 2\) has step 2; take a tile with step 1"),
         ],
     )
     def test_outside(self, a: AttentionMap, place: object, message: str) -> None:
@@ -346,5 +346,5 @@ class TestErrors:
         a = look(q, k, v, padding(torch.tensor([2, 5])))[1][3, 1]
         assert a.entropy().shape == (13,)
         for measure in (a.mean_distance, a.mass_on_previous, lambda: a.mass_on_induction([1, 2, 3, 4, 5])):
-            with pytest.raises(WatchError, match="queries and keys are of two texts"):
+            with pytest.raises(WatchError, match="queries and keys belong to two texts"):
                 measure()
