@@ -1,12 +1,12 @@
-"""The best loss in given minutes on 81 novels, beside nanoGPT's recipe with the same tokenizer and the same minutes.
+"""The best loss on 81 novels in a given time, against nanoGPT's recipe with the same tokenizer and time.
 
     python benchmarks/books.py --minutes 10
 
-This project: the dial, its measuring, evaluations and saving counted in its minutes; its precision is measured too.
-The peer: nanoGPT's recipe on transformers' GPT-2 with layers and width of the model that the dial chose, its schedule
-stretched over the same time, in float32, as nanoGPT trains on a processor; --precision bfloat16 gives it autocast. Its
-batch is 16, or the best of three sizes with --search (each for a tenth of the time, not counted). Tokenising is counted
-for neither. Both read all of two novels that neither was trained on; figures are bits per byte, of one run each.
+This project: --minutes, which include measuring, evaluating and saving; precision is measured too. The peer: nanoGPT's
+recipe on transformers' GPT-2, with the layers and width that the dial chose and its schedule stretched over the same
+time, in float32 as nanoGPT trains on a CPU, or with autocast (--precision bfloat16). Its batch is 16, or the best of
+three sizes with --search (each gets a tenth of the time, not counted). Tokenising is not counted. Both are evaluated on
+the whole of two held-out novels; figures are bits per byte, from one run each.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--vocabulary", type=int, default=4096)
-    parser.add_argument("--threads", type=int, default=cores(), help="of the peer; this project measures")
+    parser.add_argument("--threads", type=int, default=cores(), help="for the peer; this project measures")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the peer")
-    parser.add_argument("--search", action="store_true", help="let the peer try batch sizes first")
+    parser.add_argument("--search", action="store_true", help="let the peer try three batch sizes first")
     chosen = parser.parse_args()
     books = need(DATA / "books-en")
     text = TextConfig(sources=(str(books / "train"),), valid=(str(books / "valid"),), vocabulary=chosen.vocabulary)

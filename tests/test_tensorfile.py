@@ -184,7 +184,7 @@ class TestDamage:
         assert read_tensors(tmp_path / "t", own=True)[1] == NOTES
 
     @pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**62, 4], [2**60, 0, 8]])
-    def test_a_shape_beyond_measure(self, shape: list[int], tmp_path: Path) -> None:
+    def test_a_shape_too_large(self, shape: list[int], tmp_path: Path) -> None:
         """It has no numbers, so the file's length says nothing of it."""
         header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
         (tmp_path / "t").write_bytes(struct.pack("<Q", len(header)) + header)

@@ -1,4 +1,4 @@
-"""Which back-end is taken and why not the others; and that a compiler sees one graph."""
+"""Which back-end is used and why the others refuse; and that torch.compile sees one graph."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 
 
 class TestChoice:
-    """Which back-end is taken, and why not the others."""
+    """Which back-end is used, and why the others refuse."""
 
     def asked(
         self,
@@ -135,7 +135,7 @@ class TestCompiled:
         torch.compiler.reset()
 
     def test_many_kinds_of_request_do_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Also one kind with more graphs than the compiler keeps of a function; never is the dense form run."""
+        """Also one kind with more graphs than the compiler keeps per function; the dense form never runs."""
         torch.compiler.reset()
         graphs: list[object] = []
         ran: list[int] = []

@@ -1,4 +1,4 @@
-"""Which head and which query: places, words, defaults, and what is said when there is no such thing."""
+"""Which head and which query: places, words, defaults, and errors."""
 
 import pytest
 import torch
@@ -80,7 +80,7 @@ def test_queries_that_are_not_there(query: int | str, message: str):
         query_row(words("I", "·the", "·bank", "·the"), query)
 
 
-def test_long_texts_are_listed_in_part_and_it_is_said():
+def test_long_texts_are_listed_in_part_and_say_so():
     with pytest.raises(OptionError, match=r"63 x, and 37 more$"):
         query_row(looked_at("x" * 100), "y")
 
@@ -93,7 +93,7 @@ def test_a_query_before_the_first_watched_place_is_refused():
         with watch(model) as record:
             model(torch.tensor([[3, 4]]), state=cache)
     assert query_row(record.only(), 2) == 0
-    with pytest.raises(OptionError, match="stands at place 1; this record has queries from place 2 on"):
+    with pytest.raises(OptionError, match="is at place 1; this record has queries from place 2 on"):
         query_row(record.only(), 1)
 
 

@@ -120,7 +120,7 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     assert shown == ["0.0000123457", "<.001", "0.001", "0.000", "1.000"]
 
 
-def test_what_lies_on_a_sink_is_told(tmp_path: Path):
+def test_weight_on_a_sink_is_reported(tmp_path: Path):
     parts, _ = written(given(*SUNK, sink=1 / 16), tmp_path / "x.html")
     question = "[heads[0].sink(2), heads[0].error, words.noteSink('1e-7'), words.sink]"
     sink, error, note, name = asked(parts.text("script", id="data"), question)

@@ -1,4 +1,4 @@
-"""Which family writes what, and what comes back of it."""
+"""Which family writes a config, and that it reads back equal."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class TestFetching:
             assert outline.config == GPT2
             assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
-    def test_what_is_fetched_is_told(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    def test_fetching_is_reported(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("little", "people/split"):
             with caplog.at_level(logging.INFO, "clearhead"):
                 folder = find(name)
@@ -223,7 +223,7 @@ class TestProgress:
 
 class TestCut:
     @pytest.mark.parametrize("cuts", [[3000], [10, 4000, 10]])
-    def test_goes_on_where_it_was(self, cuts: list[int], server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_continues_where_it_was(self, cuts: list[int], server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10)  # 10 MB: what is kept of a cut file
         monkeypatch.setattr("time.sleep", lambda seconds: None)
         server.cut["model.safetensors"] = list(cuts)

@@ -259,7 +259,7 @@ def test_texts_packed_into_one_row_are_as_if_alone(tmp_path: Path) -> None:
 
 
 class TestOtherFiles:
-    """Names and tensors of files that today's transformers does not write, but has written."""
+    """Names and tensors that transformers no longer writes, but older files have."""
 
     def file(self, folder: Path) -> Path:
         return folder / "theirs" / "model.safetensors"

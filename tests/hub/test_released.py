@@ -1,4 +1,4 @@
-"""What config.json of released folders says otherwise than today's: older entries, and those that are refused."""
+"""config.json of released folders: older entries, and those that are refused."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         r"no_rope_layer_interval: 0; it must be at least 1$",
     ),
     "turns too few": ("SmolLM 3", {"no_rope_layers": [1]}, r"no_rope_layers: \[1.0\]; it must be 0 or 1 for each of 3"),
-    "half a pair": ("Pythia", {"rotary_pct": 0.4}, r"head_width is 8, 3 of it turned; rotary positions turn pairs"),
+    "half a pair": ("Pythia", {"rotary_pct": 0.4}, r"head_width is 8, 3 of it rotated; rotary positions rotate pairs"),
     "an unknown activation": ("Pythia", {"hidden_act": "gelu_slow"}, r"hidden_act: 'gelu_slow' is not supported; did "),
     "neighbours paired": (
         "SmolLM 2",

@@ -221,7 +221,7 @@ def test_each_setting_is_required_or_has_transformers_default(config: ModelConfi
             assert parse_config(rest, "here")[1] == expected
 
 
-def test_settings_without_a_value_are_as_if_not_there() -> None:
+def test_settings_without_a_value_are_ignored() -> None:
     settings = {**qwen3.settings(QWEN3), "rope_scaling": None, "quantization_config": None, "pad_token_id": 3}
     assert parse_config(settings, "here") == (qwen3, QWEN3)
 

@@ -103,7 +103,7 @@ class TestTensors:
         assert str(caught.value).count(" should be ") == 5
 
     def test_a_deep_config_without_the_tensors(self, tmp_path: Path) -> None:
-        """Said before ten thousand layers are built."""
+        """Reported before ten thousand layers are built."""
         saved(tmp_path, QWEN3)
         tensors, _ = read_tensors(tmp_path / "model.safetensors")
         write_tensors(tmp_path / "model.safetensors", tensors)  # without the checksum of its config

@@ -25,7 +25,7 @@ CONTEXT = QWEN3.context
 
 
 class TestLogits:
-    def test_a_model_that_writes_nothing_is_worked_out_by_hand(self) -> None:
+    def test_a_model_that_adds_nothing_by_hand(self) -> None:
         """Attention and feed-forward of zero: the logits are rms(e) . e', whatever came before."""
         model = build(replace(QWEN3, vocabulary=3, width=2), seed=0)
         with torch.no_grad():

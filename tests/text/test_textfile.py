@@ -39,7 +39,7 @@ def test_zeros_after_the_last_member_are_padding(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_every_truncation_is_told(suffix: str):
+def test_every_truncation_is_reported(suffix: str):
     packed = PACK[suffix](b"It was the best of times, it was the worst of times. " * 20)
     for end in range(len(packed)):
         with pytest.raises(
@@ -49,7 +49,7 @@ def test_every_truncation_is_told(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_damage_is_told_with_its_place(suffix: str):
+def test_damage_is_reported_with_its_place(suffix: str):
     packed = bytearray(PACK[suffix](bytes(range(256)) * 40))
     packed[-3] ^= 0xFF  # in the checksum (.gz, .zst) or the footer (.xz)
     with pytest.raises(TextError, match="damaged after byte") as told:

@@ -253,7 +253,7 @@ class TestByHand:
         assert a.has_sink
         assert 0.0 <= a.row_sum_error() < 1e-6
 
-    def test_what_lies_on_a_sink_is_checked_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_row_sums_include_the_sink(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A row with a part of it lost sums to less than 1, as a row with a sink does: only the two together tell."""
         q, k, v = (t.float() for t in tensors(6, 3, 5))
         a = look(q, k, v, causal(), SCORES["sinks"].score(6))[0][3, 2]
@@ -261,7 +261,7 @@ class TestByHand:
         monkeypatch.setattr("clearhead.watching.engine._Sweep._drop", lambda sweep, weights_HQK: weights_HQK.mul_(0.75))
         assert a.row_sum_error() > 0.1
 
-    def test_without_a_sink_nothing_lies_on_it(self) -> None:
+    def test_without_a_sink_its_weight_is_zero(self) -> None:
         a = by_hand([[1, 0], [0.5, 0.5]])
         assert (a.has_sink, a.mass_on_sink().tolist(), a.mass_on_sink(1).item()) == (False, [0, 0], 0)
 

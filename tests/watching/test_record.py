@@ -1,4 +1,4 @@
-"""Watching: what is kept, what it costs, and who sees it."""
+"""Watching: what is kept, what it costs, and errors."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class TestKept:
         assert held() is None
 
     def test_what_was_turned_together_is_kept_as_it_is(self) -> None:
-        """Qwen 3's queries and keys share one tensor that holds nothing else: a copy would cost and save nothing."""
+        """Qwen 3's queries and keys share one tensor with nothing else in it, so a copy would save nothing."""
         qk = torch.randn(2, 5, 9, 7)
         q, k = (t.transpose(1, 2) for t in qk.split((6, 3), dim=2))
         with watch(MODEL) as record:

@@ -95,7 +95,7 @@ def test_a_knock_out_of_one_text_leaves_the_others_bits() -> None:
         padded(model, [LONG, SHORT], edits=[Knockout(layer=0, query=5, key=1, text=1)])
 
 
-def test_each_pass_that_begins_anew_is_another_text() -> None:
+def test_each_pass_from_place_0_is_a_new_text() -> None:
     model = lively()
     with torch.no_grad(), watch(model) as record:
         model(torch.tensor([LONG]))
@@ -105,7 +105,7 @@ def test_each_pass_that_begins_anew_is_another_text() -> None:
     same(record[1], alone(model, SHORT))
 
 
-def test_two_caches_go_on_in_turn() -> None:
+def test_two_caches_continue_in_turn() -> None:
     model = lively()
     with torch.no_grad(), watch(model) as record:
         one, other = model.state(1, 8), model.state(1, 8)

@@ -15,7 +15,7 @@ from clearhead.watching import Edit, Record, TextRecord, Words, watch
 
 
 class _Input(NamedTuple):
-    """What a pass reads. types: which text of a pair each id is of, where the model tells them apart."""
+    """Input of a pass. types: token type of each id (which text of a pair), if the model has them."""
 
     ids: Sequence[int]
     types: Sequence[int] | None = None
@@ -29,24 +29,24 @@ def observe(model: LanguageModel, text: list[str], *, edits: Sequence[Edit] = ()
 def observe(
     model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Sequence[Edit] = ()
 ) -> TextRecord | Record:
-    """A watched pass over a text, with what stands around it in training; every head can then be looked at.
+    """Runs a watched pass over a text, with the tokenizer's special tokens around it, and returns the record.
 
     ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). Several texts are
-    read one by one, and ``record[text]`` is the record of one. ``pair`` is a second text that an encoder reads with the
-    first. No logits are computed.
+    read one at a time, and ``record[text]`` is the part for one of them. ``pair`` is a second text for encoders that
+    read two. Computes no logits.
 
-    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context, OptionError for a pair
-    if the model does not read pairs.
+    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
+    OptionError for a pair if the model does not read pairs.
     """
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
-        raise OptionError(f"look: a pair was given beside {len(texts)} texts; give it beside one")
+        raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
     record = _watched(model, [_input(model, each, pair) for each in texts], edits)
     return record.only() if isinstance(text, str) else record
 
 
 def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Sequence[Edit] = ()) -> TextRecord:
-    """``observe`` for the ids of a whole text, with what stands around it."""
+    """``observe`` for the ids of a text, special tokens included."""
     return _watched(model, [_Input(ids)], edits).only()
 
 
@@ -78,7 +78,7 @@ def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Sequence[Edi
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """The characters that each place completes; what stands around a text gives none."""
+    """The characters each place completes; none for special tokens around the text."""
     front, back = len(tokenizer.front), len(tokenizer.back)
     front = front if tuple(ids[:front]) == tokenizer.front else 0
     back = back if back and tuple(ids[-back:]) == tokenizer.back else 0

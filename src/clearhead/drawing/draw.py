@@ -91,7 +91,7 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
 
     from clearhead.drawing import figure, fonts
 
-    drawn = figure.words(record, model)
+    drawn = figure.captions(record, model)
     png = path.suffix.lower() == ".png"
     if png:
         lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))

@@ -84,7 +84,7 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
         if not 0 <= place < K:
             raise OptionError(f"query {asked}: the places are 0 to {K - 1}: {listed(record)}")
     if place < first:
-        raise OptionError(f"query {query!r} stands at place {place}; this record has queries from place {first} on")
+        raise OptionError(f"query {query!r} is at place {place}; this record has queries from place {first} on")
     return place - first
 
 

@@ -24,7 +24,7 @@ from clearhead.training.further import beginning, plan_further
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
     """The table's recipe, with anything it leaves open chosen by measuring.
 
-    ``used`` seconds of the run have passed. ``say`` receives each plan with its reason.
+    ``used`` seconds of the run have passed. ``say`` receives each choice with its reason.
     """
     vocabulary = material.tokenizer.vocab_size
     model = {"vocabulary": vocabulary, **table["model"]}

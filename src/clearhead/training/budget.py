@@ -1,4 +1,4 @@
-"""The one dial: minutes. Measures this machine and chooses model, batch and schedule to match."""
+"""The one dial, minutes: plans model, batch and schedule by measuring this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The chosen model and training config, with a one-line reason for each part."""
+    """A model and a training config, with a one-line reason for each part."""
 
     model: ModelConfig
     train: TrainConfig
@@ -63,11 +63,11 @@ def plan_model(
     precision: Precision | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Plan:
-    """Chooses the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
+    """Plans for the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
 
     ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
     about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
-    chosen too where None. ``adapt`` applies the user's own settings to each model tried.
+    chosen too if None. ``adapt`` applies the user's own settings to each model tried.
     Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)

@@ -59,7 +59,7 @@ def plan_further(
     batch: int | None = None,
     precision: Precision | None = None,
 ) -> Plan:
-    """Chooses batch, threads and evaluations for training a model of this config further.
+    """Plans batch, threads and evaluations for training a model of this config further.
 
     Arguments and errors as in ``budget.plan_model``. It times a step on one window of a new model of this config.
     """

@@ -20,7 +20,7 @@ from clearhead.tap import Site, shown
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BlockInputs:
-    """A layer's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
+    """A block's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
 
     mask: Mask
     turn: Turn | None = None
