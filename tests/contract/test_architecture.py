@@ -162,7 +162,7 @@ def test_models_do_no_attention_by_hand() -> None:
 
 
 def test_products_with_trained_matrices_are_made_in_one_place() -> None:
-    """In parts/linear.py, except for the loss, which computes the output layer's in blocks, and the experts' balance."""
+    """In parts/linear.py, except for the loss, which computes the output layer's in blocks, and experts' balance."""
     made = {"linear", "Linear", "Embedding", "Bilinear", "matmul", "mm", "mv", "bmm", "addmm", "einsum", "grouped_mm"}
     places = {
         name.removeprefix("clearhead.model.")
