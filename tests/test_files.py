@@ -136,7 +136,7 @@ class TestAFolder:
 def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], AbstractContextManager[None]]) -> None:
     """Met when the buffered bytes are written: at once, or in the middle."""
     write_text(tmp_path / "a", "old")
-    message = "a: cannot be written: File too large; the file that stood there is unchanged; free some space or choose"
+    message = "a: cannot be written: File too large; the old file is unchanged; free some space or choose"
     with pytest.raises(FolderError, match=message), file_limit(1000):
         write_text(tmp_path / "a", "x" * size)
     with pytest.raises(FolderError, match=message), file_limit(1000), replacing(tmp_path / "a") as file:

@@ -266,7 +266,7 @@ class TestDamage:
 @pytest.mark.parametrize("size", [600, 1_000_000])
 def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], AbstractContextManager[None]]) -> None:
     write_tensors(tmp_path / "t", {"x": torch.ones(100)})
-    message = r"t: cannot be written: .*too large.*; the file that stood there is unchanged; free some space or choose"
+    message = r"t: cannot be written: .*too large.*; the old file is unchanged; free some space or choose"
     with pytest.raises(FolderError, match=message), file_limit(2000):
         write_tensors(tmp_path / "t", {"x": torch.zeros(size)})
     tensors, _ = read_tensors(tmp_path / "t")

@@ -229,7 +229,7 @@ class TestHub:
         assert called(monkeypatch, "show", str(tmp_path)) == 0
         said = re.sub(" +", " ", capsys.readouterr().out)
         assert "family clearhead" in said
-        assert f"{CONFIG.parameters():,}, {5 * 12 * 12:,} of them beside the embeddings" in said
+        assert f"{CONFIG.parameters():,}, {5 * 12 * 12:,} of them outside the embeddings" in said
         assert f"and {4 * 12 * (1 + 2 * 31) / 1e6:.1f} MB for a text of full length" in said
 
 

@@ -1,4 +1,4 @@
-"""What a pass shows to whoever watches it: one protocol, called by the models, the blocks and the door.
+"""What a pass shows to its watchers: one protocol, called by models, blocks and the door.
 
 With nobody watching, each call costs one test of a variable.
 """

@@ -79,7 +79,7 @@ class TestChoice:
             short = explain(self.asked("cuda", queries=5, mask=windowed))["flex"]
             assert short == ["5 queries do not fill one block of 128 rows"]
             knocked = explain(self.asked("cuda", mask=windowed & knockout([(150, 0)])))["flex"]
-            assert knocked == ["every set of knocked-out pairs would be compiled anew; sdpa takes it as an array"]
+            assert knocked == ["every set of knocked-out pairs would be recompiled; sdpa takes it as an array"]
             assert backend_for(self.asked("cuda", mask=windowed)) is flex
             assert backend_for(self.asked("cuda", mask=causal(), score=Score(softcap=2.0))) is flex
             assert backend_for(self.asked("cuda", mask=causal())) is sdpa

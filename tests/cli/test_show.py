@@ -26,7 +26,7 @@ def test_a_run(command: Command, trained):
     assert done.err == ""
     assert rows(done.out) == {
         "family": "qwen3",
-        "weights": f"{count:,}, {inner:,} of them beside the embeddings",
+        "weights": f"{count:,}, {inner:,} of them outside the embeddings",
         "memory": "0.0 MB in float32, and 0.0 MB for a text of full length",
         "layers": "1 of width 16",
         "attention": "2 heads of width 8",

@@ -148,7 +148,7 @@ class TestAFullDisk:
         model, before = lively(hub.read_config(made)), content_of(made)
         faults = set[str]()
         for size in sorted({len(held) - 1 for held in before.values()}):
-            message = r": cannot be written: .*; the file that stood there is unchanged"
+            message = r": cannot be written: .*; the old file is unchanged"
             with pytest.raises(FolderError, match=message) as raised, file_limit(size):
                 hub.save(made, LanguageModel(model, TOKENIZER))
             faults.add(str(raised.value).split(":")[0])

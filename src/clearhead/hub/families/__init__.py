@@ -99,7 +99,7 @@ LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {DecoderConfig: DECO
 
 
 def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
-    """The families that have models of this kind; native has all."""
+    """The families with models of this kind; native has all kinds."""
     return (*LAYOUTS.get(type(config), ()), native)
 
 
@@ -111,8 +111,8 @@ def family_for(config: ModelConfig) -> Family[Any]:
 def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
     """The family and config of a config.json. Raises FolderError for an unknown family or an unsupported setting.
 
-    A setting is accepted if the family writes the same value for the config it read, or if it is known to change no
-    number. Anything else would silently change the result, so it is an error.
+    A setting is accepted if the family writes the same value for the config it read, or if it is known to have no
+    effect on results. Anything else would silently change them, so it is an error.
     """
     _refuse_quantised(settings, where)
     kind = str(settings.get("model_type", ""))
@@ -143,9 +143,9 @@ def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], 
 
 
 def idle(family: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
-    """The given values of entries that change no number here and that the family would write differently.
+    """Entries without effect on the model that the family would write differently, as given.
 
-    That is attention dropout, which nothing here trains with, and what ``modern`` drops as without effect.
+    These are attention dropout, which is not supported in training, and what ``modern`` drops.
     """
     written = family.settings(config)
     read = family.modern(settings) if isinstance(family, Older) else settings

@@ -18,7 +18,7 @@ MODEL_TYPE: str = "bert"
 ARCHITECTURE: str = "BertForMaskedLM"
 HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "attention_probs_dropout_prob",  # acts in training only
-    "directionality",  # this and those below: written by the first release's converter, read by nobody
+    "directionality",  # this and those below: written by the first release's converter, never read
     "pooler_fc_size",
     "pooler_num_attention_heads",
     "pooler_num_fc_layers",
