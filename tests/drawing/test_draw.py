@@ -107,7 +107,7 @@ def test_the_text_says_what_is_seen():
     found = " ".join(texts(drawn(record, query="bytes")))
     assert "a text of 25 bytes, no less" in found
     assert f"runs/book · {LAYERS} layers, {LAYERS * HEADS} heads · 28 tokens" in found
-    assert re.search(r"the one of all heads with the least weight on the first token at the query \(\S+\)", found)
+    assert re.search(r"among all heads, the one with the least weight on the first token at the query \(\S+\)", found)
     assert "the query (18 s)" in found
     assert re.search(r"rows sum to 1 within \de-[78]", found)
     assert "the colour follows its square root, from 0 to 1" in found
@@ -115,7 +115,7 @@ def test_the_text_says_what_is_seen():
     assert "is labelled" not in found
     assert "largest of up to" not in found
     assert "the requested head" in " ".join(texts(drawn(record, layer=1, head=2)))
-    assert "of the heads of layer 1 the one" in " ".join(texts(drawn(record, layer=1)))
+    assert "among the heads of layer 1, the one" in " ".join(texts(drawn(record, layer=1)))
 
 
 def test_with_a_sink_the_notes_say_that_rows_sum_to_less():

@@ -32,7 +32,7 @@ const WORDS = {
     noteTop: (tall, wide, top) => `The text is long: each cell of a picture shows the largest of up to ${tall} × ${wide} weights, in 254 colour steps. For each query this page holds the weights of the top ${top} keys as 32-bit floats, and no others.`,
     noteShrunk: "Where a small picture has fewer dots than its map has cells, each dot shows the largest weight it covers.",
     noteLabels: "Beside the large map only some tokens are labelled, so that they stay legible; point at a cell to see its tokens.",
-    noteChosen: (name, among, first) => `Shown first: ${name}, the one of ${among} with the least weight on the first token at the query (${first}).`,
+    noteChosen: (name, among, first) => `Shown first: ${name}, among ${among} the one with the least weight on the first token at the query (${first}).`,
     among: (group) => group === "all" ? "all heads" : `the heads of ${group}`,
   },
   zh: {
