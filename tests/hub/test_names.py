@@ -298,7 +298,7 @@ class TestRefusals:
 
     def test_no_tokenizer(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who needs one is told before the weights are fetched; who needs none gets them, and again from the cache."""
-        with pytest.raises(TextError, match=r"^people/alone: there is no tokenizer beside the weights"):
+        with pytest.raises(TextError, match=r"^people/alone: the folder has no tokenizer"):
             hub.load("people/alone", text=True)
         assert "model.safetensors" not in server.fetched()
         for _ in range(2):

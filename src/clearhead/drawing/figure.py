@@ -190,7 +190,9 @@ def _notes(
     chosen = "the requested head"
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
-        chosen = f"among {group}, the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+        chosen = (
+            f"among {group}, the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+        )
     query = shortened(drawn.labels[place], panels.LABEL)
     sums = f"in all heads, rows sum to 1 within {scientific(error)}."
     if any(record.map(site, 0).has_sink for site in record.seen()):

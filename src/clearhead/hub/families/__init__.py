@@ -55,7 +55,7 @@ class Family(Protocol[C]):
         ...
 
     def table(self, config: C) -> list[Row]:
-        """Our tensor names beside the family's."""
+        """The table from our tensor names to the family's."""
         ...
 
 

@@ -112,5 +112,5 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside BERT's."""
+    """The table from our tensor names to BERT's."""
     return [*bertlike.table(NAMES, config), Row(None, NEXT_SENTENCE)]

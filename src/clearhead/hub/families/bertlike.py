@@ -170,7 +170,7 @@ def spelled(names: TensorNames, config: EncoderConfig, name: str) -> str:
 
 
 def table(names: TensorNames, config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside the family's."""
+    """The table from our tensor names to the family's."""
     base = _prefix(names, config)
     tied = config.tied and config.prediction is not None
     rows = [

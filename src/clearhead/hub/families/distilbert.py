@@ -85,5 +85,5 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside DistilBERT's."""
+    """The table from our tensor names to DistilBERT's."""
     return bertlike.table(NAMES, config)
