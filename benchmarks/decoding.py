@@ -21,7 +21,7 @@ import transformers
 
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
-from clearhead.hub.families import writing
+from clearhead.hub.families import family_for
 from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import build
@@ -42,7 +42,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
 
     ours = build(GPT2, seed=0).eval()
-    family = writing(GPT2)
+    family = family_for(GPT2)
     theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
     theirs.load_state_dict(to_theirs(family.table(GPT2), ours.state_dict()), strict=False)
     prompt = torch.randint(GPT2.vocabulary, (1, chosen.prompt), generator=torch.Generator().manual_seed(0)).tolist()
