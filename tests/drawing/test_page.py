@@ -126,7 +126,7 @@ def test_weight_on_a_sink_is_reported(tmp_path: Path):
     sink, error, note, name = asked(parts.text("script", id="data"), question)
     assert sink == pytest.approx(1 / 16)
     assert error < 1e-6
-    assert (note.count("至多为 1"), name) == (1, "注意力汇聚的权重")
+    assert (note.count("不超过 1，"), name) == (1, "注意力汇聚的权重")
     parts, _ = written(given(*THREE), tmp_path / "y.html")
     assert asked(parts.text("script", id="data"), "heads[0].sink(2)") is None
 
