@@ -49,7 +49,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         flush(path.parent)
     except OSError as fault:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
-        before = "; the file that stood there is unchanged" if stands and not replaced else ""
+        before = "; the old file is unchanged" if stands and not replaced else ""
         way = "free some space or choose another place" if fault.errno in FULL else "choose a place that can be written"
         raise WriteError(f"{path}: cannot be written: {fault.strerror or fault}{before}; {way}") from fault
 

@@ -84,7 +84,7 @@ def read_tensors(path: Path, *, own: bool = False) -> tuple[dict[str, Tensor], d
 def opened(path: Path) -> Generator[TensorFile]:
     """Opens a file and reads its header. Raises FolderError, even inside the block, if the file is damaged."""
     try:
-        # Not read through the library, whose memory maps stay in memory beside the tensors.
+        # Not read through the library, whose memory maps take memory besides the tensors.
         with reading(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if length > HEADER_AT_MOST:
@@ -170,7 +170,7 @@ class TensorFile:
         return self._spared[:size]
 
     def _places(self, name: str) -> Iterator[Tensor]:
-        """Buffers for reading a tensor that nobody wants, a piece at a time."""
+        """Buffers for reading past a tensor, a piece at a time."""
         count, size = math.prod(self.shapes[name]), max(1, PIECE // self.dtypes[name].itemsize)
         for start in range(0, count, size):
             wanted = min(size, count - start)

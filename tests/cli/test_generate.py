@@ -1,4 +1,4 @@
-"""The verb from the outside: what stands on which stream, exit codes, messages."""
+"""The verb from the outside: what goes to which stream, exit codes, messages."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def test_several_prompts_keep_their_order_whoever_is_done_first(folder):
     assert got.stdout == "\n".join(f"{one}\n" for one in expected(folder, *prompts, max_tokens=28, seed=1))
 
 
-def test_a_full_context_is_told(folder):
+def test_a_full_context_is_reported(folder):
     got = run(folder, "abc", "--temperature", 0)
     assert "stopped after 28 of 100 tokens: the model's context of 31 tokens, prompt included, is full" in got.stderr
     assert "seed" not in got.stderr  # greedy draws nothing
@@ -93,7 +93,7 @@ def test_every_option_reaches_the_sampling(folder):
     assert json.loads(got.stdout)["ids"] == list(one.ids)
 
 
-def test_without_a_seed_one_is_drawn_and_told(folder):
+def test_without_a_seed_one_is_drawn_and_printed(folder):
     first = run(folder, "--max-tokens", 20)
     seed = first.stderr.split("seed ")[1].strip()
     assert run(folder, "--max-tokens", 20, "--seed", seed).stdout == first.stdout
@@ -174,7 +174,7 @@ def released(folder, tmp_path):
     return copied
 
 
-def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tmp_path):
+def test_settings_of_the_folder_are_reported_and_options_go_before_them(released, tmp_path):
     got = call("generate", released, "ab", "--seed", 3, "--json", "--threads", 1, folder=tmp_path)
     line = json.loads(got.out)
     model = hub.load(released)

@@ -32,7 +32,7 @@ finally:
 
 @pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
 def test_help_is_quick_and_needs_no_torch(words: list[str]):
-    """0.3 s of a processor's time, whatever else the machine does; the best of three is what it costs undisturbed."""
+    """0.3 s of CPU time, however busy the machine: the best of three is the cost without interference."""
     costs: list[float] = []
     while len(costs) < 3 and (not costs or min(costs) > 0.3):
         done = subprocess.run(
@@ -89,7 +89,7 @@ def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Pa
 
 
 def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whatever the disk answers that nobody foresaw."""
+    """An OSError that no code expects."""
 
     def outline(folder: Path, **options: str) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
@@ -146,8 +146,8 @@ def test_another_error_of_torch_is_no_lack_of_memory(command: Command, monkeypat
 
 
 @pytest.mark.parametrize("argument", ["－－max-tokens", "——minutes", "–o", "—out=x"])
-def test_dashes_that_are_no_hyphens_are_told(command: Command, argument: str):
-    """What an input method for Chinese, or a word processor, makes of hyphens: it would be a prompt or a file."""
+def test_dashes_instead_of_hyphens_are_an_error(command: Command, argument: str):
+    """Chinese input methods and word processors turn hyphens into dashes, which would be taken as a prompt or file."""
     done = command("generate", "runs/book", "那天晚上", argument, "3")
     assert (done.code, done.out) == (2, "")
     assert f"error: {argument}: these dashes are not hyphens; options start with two ASCII hyphens: --" in done.err

@@ -1,4 +1,4 @@
-"""How a run shows itself: the figures by hand, plain lines at intervals, nothing a terminal would obey."""
+"""The display of a run: figures by hand, plain lines at intervals, no control characters."""
 
 import io
 
@@ -51,7 +51,7 @@ def test_the_figures_by_hand(plain):
     )
 
 
-def test_no_time_left_is_told_before_it_is_known(plain):
+def test_no_time_left_is_reported_before_measuring(plain):
     display, out, now = plain
     now[0] = 30.0
     display.report(step(1))
@@ -78,7 +78,7 @@ def test_a_look_has_its_line_and_a_sample(plain):
     )
 
 
-def test_a_look_starts_the_interval_anew(plain):
+def test_an_evaluation_restarts_the_interval(plain):
     display, out, now = plain
     now[0] = 29.0
     display.report(evaluated(0))

@@ -129,7 +129,7 @@ def test_bad_input(command: Command, tmp_path: Path, arguments: list[str], code:
     assert not any((tmp_path / "runs").glob("*"))
 
 
-def test_the_traceback_comes_with_debug_wherever_it_stands(command: Command):
+def test_debug_shows_the_traceback_wherever_the_option_is(command: Command):
     for arguments in (["--debug", "train", "nothing.txt"], ["train", "nothing.txt", "--debug"]):
         with pytest.raises(TextError, match="no such file"):
             command(*arguments)

@@ -34,14 +34,14 @@ OTHERS = {"--help", "--debug"}  # of every verb
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 @pytest.mark.parametrize("verb", ["train", "generate", "chat", "look", "fill", "eval"])
-def test_the_guide_tells_every_option_of_a_verb(page: Path, verb: str) -> None:
+def test_the_guide_lists_every_option_of_a_verb(page: Path, verb: str) -> None:
     told = [option for cell in first_cells(section(page, verb)) for option in re.findall(r"`(-[\w-]+)`", cell)]
     assert len(told) == len(set(told))
     assert set(told) == OPTIONS[verb]
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-def test_the_guide_tells_every_option_of_the_small_verbs(page: Path) -> None:
+def test_the_guide_lists_every_option_of_the_small_verbs(page: Path) -> None:
     heading = next(line[3:] for line in page.read_text().splitlines() if line.startswith("## show"))
     verbs = re.findall(r"\w+", heading)
     told = {tuple(re.findall(r"[\w-]+", cell)) for cell in first_cells(section(page, heading))}
@@ -71,7 +71,7 @@ def settings(kind: type, where: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-def test_the_guide_tells_every_setting_and_no_other(page: Path) -> None:
+def test_the_guide_lists_every_setting_and_no_other(page: Path) -> None:
     text = page.read_text()
     cells = [cell for cell in first_cells(text) if re.match(r"`(text|model|train|version)\b", cell)]
     told = [name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)]
@@ -127,7 +127,7 @@ def test_every_promise_names_tests_that_there_are() -> None:
             assert not name or any(re.match(rf"(class|def) {name}\b", line) for line in lines), name
 
 
-def test_every_benchmark_is_told() -> None:
+def test_every_benchmark_is_reported() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")} - {"measure.py", "sizes.py"}
     assert scripts == set(re.findall(r"`python benchmarks/(\w+\.py)", text))

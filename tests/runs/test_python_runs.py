@@ -1,4 +1,4 @@
-"""Runs from Python: what the command gives, without a console; stopped, and going on with the same bits."""
+"""Runs from Python: the command's result without a console; stopped, and resumed with the same bits."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def test_the_score_is_of_the_last_tenth(whole: ch.Run):
     assert whole.evaluation.loss == pytest.approx(nats / (len(valid) - 1), rel=1e-5)
 
 
-def test_it_is_quiet_and_tells_whom_it_is_asked_to_tell(whole: ch.Run, texts: Path, capfd: pytest.CaptureFixture[str]):
+def test_it_prints_nothing_and_calls_the_given_functions(whole: ch.Run, texts: Path, capfd: pytest.CaptureFixture[str]):
     reports, lines = [], []
     run = ch.train("a.txt", **SMALL, report=reports.append, say=lines.append)
     assert capfd.readouterr() == ("", "")
@@ -113,7 +113,7 @@ def stopping_at(step: int, *signals: int):
     return report
 
 
-def test_ctrl_c_saves_after_the_step_and_the_run_goes_on_with_the_same_bits(whole: ch.Run, texts: Path):
+def test_ctrl_c_saves_after_the_step_and_the_run_continues_with_the_same_bits(whole: ch.Run, texts: Path):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
         KeyboardInterrupt, match=r"saved after step 7; continue with clearhead.resume\('runs/a'\)"
@@ -132,7 +132,7 @@ def test_twice_it_stops_at_once_at_the_last_saved_state(texts: Path):
         ch.train("a.txt", **SMALL, report=stopping_at(14, signal.SIGINT, signal.SIGINT))
 
 
-def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_go_on(whole: ch.Run, texts: Path):
+def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_continue(whole: ch.Run, texts: Path):
     def fail(report) -> None:
         if report.step == 12:
             raise ZeroDivisionError("mine")
@@ -182,7 +182,7 @@ def test_a_folder_that_is_there_is_not_overwritten(whole: ch.Run, texts: Path):
         ch.resume("runs/none")
 
 
-def test_events_are_quiet_unless_they_are_told_otherwise(capfd: pytest.CaptureFixture[str]):
+def test_events_do_nothing_by_default(capfd: pytest.CaptureFixture[str]):
     quiet = Events()
     quiet.say("a line")
     with quiet.steps() as stop:

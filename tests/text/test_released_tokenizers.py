@@ -255,7 +255,7 @@ def test_what_a_template_puts_around_a_text(tmp_path: Path) -> None:
         edges({"type": "Other"})
 
 
-def test_documents_begin_with_the_separator_where_nothing_else_stands_in_front(tmp_path: Path) -> None:
+def test_documents_start_with_the_separator_if_nothing_else_is_in_front(tmp_path: Path) -> None:
     library = tokenizers.Tokenizer(models.WordLevel({"a": 0, "<s>": 1}, unk_token="a"))
     library.add_special_tokens([SEPARATOR])
     plain = Tokenizer(library)
@@ -316,7 +316,7 @@ def test_what_cannot_be_read_is_refused(files: dict[str, Any], message: str, tmp
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"])
-def test_no_file_beyond_measure_is_read(name: str, tmp_path: Path) -> None:
+def test_no_file_that_is_too_large_is_read(name: str, tmp_path: Path) -> None:
     """A file with a hole in it: nothing of that size is on the disk."""
     if name != "vocab.txt":
         write(tmp_path, vocab={"a": 0})

@@ -1,4 +1,4 @@
-"""Where text comes from, and what is said when it is not there."""
+"""Where text comes from, and errors if it is missing."""
 
 import gzip
 import io
@@ -54,8 +54,8 @@ def test_a_folder_gives_its_text_files_by_name(tmp_path: Path, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("twice", ["a.txt", "../{name}/a.txt", "*.txt", "."])
-def test_a_text_that_comes_twice_is_told(tmp_path: Path, twice: str):
-    """Of a text read twice the validation part would have been learned."""
+def test_a_text_given_twice_is_an_error(tmp_path: Path, twice: str):
+    """If a text were read twice, the validation part would have been trained on."""
     (tmp_path / "a.txt").write_text("a")
     other = tmp_path / twice.format(name=tmp_path.name)
     with pytest.raises(OptionError, match=r"a\.txt: given more than once; name each text once"):
@@ -152,7 +152,7 @@ def test_keys_tell_content_and_how_it_is_read(tmp_path: Path):
     assert FileSource(line, field="a").key() != FileSource(line, field="b").key()
 
 
-def test_a_file_that_changes_between_key_and_reading_is_told(tmp_path: Path):
+def test_a_file_that_changes_between_key_and_reading_is_reported(tmp_path: Path):
     path = tmp_path / "growing.txt"
     path.write_text("one")
     source = FileSource(path)
@@ -190,7 +190,7 @@ def test_bad_json_lines_are_named(tmp_path: Path, line: str, message: str):
 
 
 @pytest.mark.parametrize("name", ["e.txt", "e.jsonl", "e.txt.gz", "e.md.zst"])
-def test_empty_files_are_told(tmp_path: Path, name: str):
+def test_empty_files_are_reported(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(TextError, match=f"{re.escape(name)}: is empty"):
         texts(FileSource(tmp_path / name))
@@ -220,7 +220,7 @@ def test_what_is_not_there(tmp_path: Path):
         sources([])
 
 
-def test_a_folder_named_as_a_file_is_told(tmp_path: Path):
+def test_a_folder_named_as_a_file_is_reported(tmp_path: Path):
     with pytest.raises(TextError, match="is a folder, and should be a file"):
         texts(FileSource(tmp_path))
 

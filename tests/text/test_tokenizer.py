@@ -127,7 +127,7 @@ def test_an_unknown_id_is_named(token: int):
 
 
 @pytest.mark.parametrize(("made", "unknown"), [*((kind, None) for kind in LEARNED.values()), (word_pieces(), 0)])
-def test_which_id_stands_for_what_the_vocabulary_lacks(made: Tokenizer, unknown: int | None):
+def test_the_id_for_unknown_text(made: Tokenizer, unknown: int | None):
     assert made.unknown == unknown
     assert sentence_pieces().unknown is None  # it writes bytes
     unigram = models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0, byte_fallback=False)
@@ -239,7 +239,7 @@ def test_files_of_other_tokenizers_are_used_as_they_are(tmp_path: Path):
     assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text()) == {"chat_template": "{{ messages }}"}
 
 
-def test_a_missing_or_damaged_file_is_told(tmp_path: Path):
+def test_a_missing_or_damaged_file_is_reported(tmp_path: Path):
     with pytest.raises(FolderError, match=r"tokenizer\.json: no such file"):
         Tokenizer.load(tmp_path)
     LEARNED["bpe"].save(tmp_path)

@@ -50,7 +50,7 @@ def test_every_row_of_every_block_matrix_is_in_one_slab():
         assert [row for begin, end in places for row in range(begin, end)] == (list(range(len(p))) if inside else [])
 
 
-def test_every_expert_is_trained_as_if_it_stood_alone():
+def test_every_expert_is_trained_as_if_alone():
     """Of each stack one matrix at a time; biases and sinks are left to AdamW."""
     plain = shape(layers=1)
     experts = ExpertsConfig(count=3, active=2, bias=True)
@@ -153,7 +153,7 @@ def test_gradients_are_forgotten_after_a_step():
 
 
 @pytest.mark.parametrize("config", [MUON, ADAMW], ids=["muon", "adamw"])
-def test_a_restored_optimizer_goes_on_with_the_same_bits(config):
+def test_a_restored_optimizer_continues_with_the_same_bits(config):
     network = model()
     optimizer = made(config, network)
     for step in range(2):

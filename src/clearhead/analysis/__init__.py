@@ -1,4 +1,4 @@
-"""What a model does with a text: one watched pass."""
+"""Analysis of what a model does with a text."""
 
 from clearhead.analysis.observe import observe, observe_ids
 

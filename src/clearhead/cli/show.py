@@ -33,7 +33,7 @@ def show(model: Model) -> None:
     speaks = loaded.has_tokenizer
     rows = {
         "family": loaded.metadata.family or hub.family(config),
-        "weights": f"{total:,}, {config.inner_parameters():,} of them beside the embeddings"
+        "weights": f"{total:,}, {config.inner_parameters():,} of them outside the embeddings"
         + (f", {active:,} active for each token" if active < total else ""),
         "memory": memory,
         **config.described(),

@@ -38,7 +38,7 @@ WHY = {"length": "/set max_tokens changes the limit", "context": "/clear starts 
 
 
 class Talk:
-    """A chat. An error ends it if the input is a pipe; on a terminal it is printed, and the chat goes on."""
+    """A chat. An error ends it if the input is a pipe; on a terminal it is printed, and the chat continues."""
 
     def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling) -> None:
         self._model, self._conversation, self._sampling = model, conversation, sampling

@@ -9,8 +9,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from clearhead.drawing import export, page
-from clearhead.drawing.embed import Progress
-from clearhead.drawing.focus import Focus, choose
+from clearhead.drawing.embed import OnHead
+from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
 from clearhead.errors import MissingExtraError, OptionError, many
 from clearhead.files import replacing
@@ -35,7 +35,7 @@ def draw(
     head: int | None = None,
     query: int | str | None = None,
     model: str | None = None,
-    progress: Progress | None = None,
+    progress: OnHead | None = None,
 ) -> Focus:
     """Draws all heads, with one enlarged, to ``path``; returns the enlarged head and its query row.
 
@@ -54,7 +54,7 @@ def draw(
     check(path)
     record = record.only()
     model = model or record.model
-    focus = choose(record, layer=layer, head=head, query=query)
+    focus = focus_on(record, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()
     if ending == ".json":
@@ -86,12 +86,12 @@ def check(path: Path) -> None:
             ) from None
 
 
-def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
+def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: OnHead) -> bytes:
     import matplotlib as mpl
 
     from clearhead.drawing import figure, fonts
 
-    drawn = figure.words(record, model)
+    drawn = figure.captions(record, model)
     png = path.suffix.lower() == ".png"
     if png:
         lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))

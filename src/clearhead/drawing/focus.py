@@ -34,7 +34,7 @@ class Focus:
     first: float  # its weight on the first token at the query
 
 
-def choose(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
+def focus_on(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
     """The head at ``layer`` and ``head``; if several match, the one with least weight on the first token.
 
     Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no
@@ -84,7 +84,7 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
         if not 0 <= place < K:
             raise OptionError(f"query {asked}: the places are 0 to {K - 1}: {listed(record)}")
     if place < first:
-        raise OptionError(f"query {query!r} stands at place {place}; this record has queries from place {first} on")
+        raise OptionError(f"query {query!r} is at place {place}; this record has queries from place {first} on")
     return place - first
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from clearhead.errors import ClearheadError, FolderError
 from clearhead.hub import sentences
-from clearhead.hub.families import conversion, reading
+from clearhead.hub.families import conversion, parse_config
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 from clearhead.language_model import no_tokenizer
@@ -101,7 +101,7 @@ def _check(model: str, folder: Path, text: bool) -> None:
         _listed(model, folder)  # raises if offline; else the weights' error says more
         return
     settings = read_table(folder / "config.json")
-    reading(settings, str(folder / "config.json"))
+    parse_config(settings, str(folder / "config.json"))
     if not any((folder / name).exists() for name in VOCABULARIES):
         known = [] if complete(folder) else _listed(model, folder)  # weights are fetched after this was looked at
         pieces = [name for name in known if name.endswith(".model")]

@@ -146,8 +146,10 @@ class TransformerConfig(ModelConfig):
         if positions.kind != "rotary":
             return
         if turned % 2 or not turned:
-            of = f", {turned} of it turned" if positions.rotated != 1 else ""
-            raise ConfigError(f"attention: head_width is {width}{of}; rotary positions turn pairs, so it must be even")
+            of = f", {turned} of it rotated" if positions.rotated != 1 else ""
+            raise ConfigError(
+                f"attention: head_width is {width}{of}; rotary positions rotate pairs, so it must be even"
+            )
         scaling = positions.scaling
         if scaling is None or scaling.kind != "longrope":
             return

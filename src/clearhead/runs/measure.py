@@ -16,9 +16,9 @@ from clearhead.runs.material import Material, Say
 from clearhead.runs.resolve import complete
 from clearhead.text import Windows
 from clearhead.training import TrainConfig, check_memory
-from clearhead.training.budget import SHORTEST, choose_model, choose_threads, measured_evaluation_tokens
+from clearhead.training.budget import SHORTEST, fastest_threads, measured_evaluation_tokens, plan_model
 from clearhead.training.config import window_of
-from clearhead.training.further import beginning, choose_further
+from clearhead.training.further import beginning, plan_further
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
@@ -52,7 +52,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
     def adapt(tried: ModelConfig) -> ModelConfig:
         return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
 
-    choice = choose_model(
+    plan = plan_model(
         minutes=train["minutes"],
         used=used,
         vocabulary=material.tokenizer.vocab_size,
@@ -64,9 +64,9 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         say=say,
         adapt=adapt,
     )
-    for reason in choice.reasons:
+    for reason in plan.reasons:
         say(f"chosen: {reason}")
-    return recipes.joined([to_dict(choice.model), model]), recipes.joined([to_dict(choice.train), train])
+    return recipes.joined([to_dict(plan.model), model]), recipes.joined([to_dict(plan.train), train])
 
 
 def _further(table: Table, material: Material, say: Say, used: float) -> Table:
@@ -78,7 +78,7 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
     check_memory(model, from_dict(TrainConfig, {**train, "batch": 1}))
     if config.minutes is None:
         return recipes.joined([{"batch": first.batch}, train])
-    choice = choose_further(
+    plan = plan_further(
         model,
         minutes=config.minutes,
         used=used,
@@ -90,9 +90,9 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
         precision=config.precision,
         say=say,
     )
-    for reason in choice.reasons:
+    for reason in plan.reasons:
         say(f"chosen: {reason}")
-    return recipes.joined([to_dict(choice.train), train])
+    return recipes.joined([to_dict(plan.train), train])
 
 
 def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
@@ -101,7 +101,7 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
     began = time.perf_counter()
     if train.threads is None:
         read = replace(recipe.model, context=window_of(train, recipe.model))
-        threads, reason = choose_threads(read, say)
+        threads, reason = fastest_threads(read, say)
         say(f"chosen: {reason}")
         train = replace(train, threads=threads)
     torch.set_num_threads(train.threads or 1)

@@ -40,14 +40,14 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Resolved:
     """The merged table, with all values of text, model and train checked, and its text config."""
 
     table: Table
     text: TextConfig = field(default_factory=TextConfig)
 
 
-def resolve(asked: Asked) -> Request:
+def resolve(asked: Asked) -> Resolved:
     """Merges the recipe, the config file, the options and the settings; later ones win.
 
     Catches mistakes before the text is read: raises OptionError or ConfigError naming the value, FolderError if the
@@ -68,7 +68,7 @@ def resolve(asked: Asked) -> Request:
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
-    return Request(table=table, text=text)
+    return Resolved(table=table, text=text)
 
 
 def present(given: Table) -> Table:

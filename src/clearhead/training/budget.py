@@ -1,4 +1,4 @@
-"""The one dial: minutes. Measures this machine and chooses model, batch and schedule to match."""
+"""The one dial, minutes: plans model, batch and schedule by measuring this machine."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The chosen model and training config, with a one-line reason for each part."""
+class Plan:
+    """A model and a training config, with a one-line reason for each part."""
 
     model: ModelConfig
     train: TrainConfig
     reasons: tuple[str, ...]
 
 
-def choose_model(
+def plan_model(
     *,
     minutes: float,
     used: float,
@@ -62,12 +62,12 @@ def choose_model(
     batch: int | None = None,
     precision: Precision | None = None,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
-) -> Choice:
-    """Chooses the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
+) -> Plan:
+    """Plans for the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
 
     ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
     about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
-    chosen too where None. ``adapt`` applies the user's own settings to each model tried.
+    chosen too if None. ``adapt`` applies the user's own settings to each model tried.
     Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)
@@ -78,7 +78,7 @@ def choose_model(
     context = ladder[0].context
     measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
     if threads is None:
-        threads, threads_reason = choose_threads(ladder[0], say)
+        threads, threads_reason = fastest_threads(ladder[0], say)
     else:
         threads_reason = f"{threads} thread(s), as asked"
     torch.set_num_threads(threads)
@@ -136,7 +136,7 @@ def choose_model(
         *([f"not compiled: {refused}"] if refused else []),
         threads_reason,
     )
-    return Choice(model=model, train=train, reasons=reasons)
+    return Plan(model=model, train=train, reasons=reasons)
 
 
 def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:
@@ -217,7 +217,7 @@ def stepper(
     return step
 
 
-def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
+def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
     """Measures which number of OpenMP threads trains ``model`` fastest; returns it with the reason.
 
     It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.

@@ -53,7 +53,9 @@ class AttentionConfig:
     head_width: int
     bias: bool = False  # on queries, keys and values
     out_bias: bool = False
-    head_norm: Literal["head", "projection", "none"] = "head"  # RMSNorm of queries and keys: of what at a time
+    head_norm: Literal["head", "projection", "none"] = (
+        "head"  # RMSNorm of queries and keys: over each head, or over all
+    )
     window: int | None = None  # keys visible, self included; None = all
     softcap: float | None = None  # in logits
     scale: float | None = None  # factor on q.k; None = 1/sqrt(head_width)
@@ -98,8 +100,8 @@ class ExpertsConfig:
     softmax: Literal["chosen", "all"] = "chosen"  # over which experts' scores: the active ones sum to 1, or all do
     bias: bool = False  # on the scores
     balance: float = 0.001  # weight of the loss that spreads tokens evenly, while training (Fedus et al. 2021, 2.2)
-    dense: tuple[int, ...] = ()  # layers that have one feed-forward as usual
-    dense_width: int | None = None  # of those; None = as wide as an expert
+    dense: tuple[int, ...] = ()  # layers with an ordinary feed-forward instead
+    dense_width: int | None = None  # width of those; None = that of an expert
 
     def __post_init__(self) -> None:
         check_sizes("experts", self, "count", "active", *(("dense_width",) if self.dense_width is not None else ()))
@@ -143,17 +145,17 @@ class FeedForwardConfig:
 
     @property
     def active(self) -> int:
-        """Feed-forwards that each token goes through."""
+        """Number of feed-forwards that process each token."""
         return 1 if self.experts is None else self.experts.active
 
     @property
     def rows(self) -> int:
-        """Outputs of the first layer: gate and up below one another when gated."""
+        """Rows of the first matrix: gate and up stacked if gated."""
         return sum(self.halves)
 
     @property
     def halves(self) -> tuple[int, ...]:
-        """The same, one number for each of the two."""
+        """The same, as one number per stacked matrix."""
         return (self.width,) * (2 if FEED_FORWARDS[self.kind][1] else 1)
 
     def one(self, width: int) -> int:
@@ -161,7 +163,7 @@ class FeedForwardConfig:
         return (width + self.bias) * self.rows + (self.width + self.bias) * width
 
     def parameters(self, width: int, layers: int) -> int:
-        """Trained numbers of so many layers' feed-forwards, routers and all experts counted."""
+        """Trained numbers of the feed-forwards in this many layers, with routers and all experts."""
         x = self.experts
         if x is None:
             return layers * self.one(width)
@@ -170,7 +172,7 @@ class FeedForwardConfig:
         return len(x.dense) * dense.one(width) + mixed
 
     def idle(self, width: int, layers: int) -> int:
-        """Weights of so many layers that one token does not use: those of inactive experts."""
+        """Weights in this many layers that one token does not use: those of inactive experts."""
         x = self.experts
         return 0 if x is None else (layers - len(x.dense)) * (x.count - x.active) * self.one(width)
 
@@ -208,12 +210,12 @@ class ScalingConfig:
 
     kind: Literal["linear", "llama3", "yarn", "longrope"]
     factor: float  # how many times longer
-    original: int = 8192  # context of the first training, in tokens; linear does without
+    original: int = 8192  # context length of the first training, in tokens; linear does not use it
     low: float = 1.0  # llama3: waves longer than original / low are stretched by the factor
     high: float = 4.0  # llama3: waves shorter than original / high stay
     fast: float = 32.0  # yarn: pairs that turn more often over the original context stay
     slow: float = 1.0  # yarn: pairs that turn less often are stretched by the factor
-    whole: bool = True  # yarn: the two borders between pairs are rounded outwards
+    whole: bool = True  # yarn: round the two limits outwards to whole pairs
     attention: float | None = None  # yarn, longrope: factor on queries and keys; None = the paper's, from factor
     short: tuple[float, ...] = ()  # longrope: divisors per pair up to the original context
     long: tuple[float, ...] = ()  # longrope: divisors per pair beyond it
@@ -243,9 +245,9 @@ class PositionConfig:
 
     kind: Literal["rotary", "learned", "none"] = "rotary"
     theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
-    rotated: float = 1.0  # rotary: the share of each head that is turned, its first numbers
+    rotated: float = 1.0  # rotary: the fraction of each head, from its start, that is rotated
     scaling: ScalingConfig | None = None  # rotary
-    first: int = 0  # learned: vectors before that of place 0 (RoBERTa: 2, as places are counted behind padding's)
+    first: int = 0  # learned: unused vectors before place 0 (RoBERTa: 2)
 
     def __post_init__(self) -> None:
         check_word("positions", self, "kind", "rotary", "learned", "none")
@@ -257,7 +259,7 @@ class PositionConfig:
             raise ConfigError(f"positions: rotated is {self.rotated}; it must be above 0 and at most 1")
 
     def parameters(self, context: int, width: int) -> int:
-        """Trained numbers: a vector for each place where they are learned."""
+        """Trained numbers: a vector per place if learned, else 0."""
         return (self.first + context) * width if self.kind == "learned" else 0
 
     def __str__(self) -> str:
@@ -295,5 +297,5 @@ class PredictionConfig:
         check_word("prediction", self, "activation", *(name for name, (_, gated) in FEED_FORWARDS.items() if not gated))
 
     def parameters(self, vocabulary: int, width: int, norm: int) -> int:
-        """Trained numbers beside the output layer's matrix, those of a norm being given."""
+        """Trained numbers besides the output layer's matrix; ``norm``: those of a norm."""
         return (width + self.bias) * width + norm + (vocabulary if self.output_bias else 0)

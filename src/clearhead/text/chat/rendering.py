@@ -59,7 +59,7 @@ class Dictionary:
         return dict.fromkeys(*parts)
 
 
-class Names(utils.Namespace):
+class Namespace(utils.Namespace):
     """``namespace`` in a template; rejects names that begin with an underscore."""
 
     def __init__(self, /, *parts: Any, **named: Any) -> None:
@@ -80,7 +80,7 @@ def environment() -> Sandbox:
         "raise_exception": _raise,
         "strftime_now": _now,
         "dict": Dictionary(),
-        "namespace": Names,
+        "namespace": Namespace,
     }
     cast(dict[str, Any], made.globals).update(offered)
     return made

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, cast
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.files import reading
-from clearhead.text.data.reading import PACKINGS, check_encoding, decoded, lines, unpacked
+from clearhead.text.data.textfile import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import Block
 
 log = logging.getLogger(__name__)

@@ -265,7 +265,7 @@ class Tokenizer:
     def encode_document(self, text: str) -> list[int]:
         """``encode`` between ``front`` and ``back``.
 
-        If <|endoftext|> is what stands in front, a text that begins with it gets no second one.
+        If ``front`` is <|endoftext|>, a text that begins with it gets no second one.
         """
         ids = self.encode(text)
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text.data import reading
-from clearhead.text.data.reading import check_encoding, decoded, lines, unpacked
+from clearhead.text.data import textfile
+from clearhead.text.data.textfile import check_encoding, decoded, lines, unpacked
 
 PACK = {
     ".gz": gzip.compress,
@@ -39,7 +39,7 @@ def test_zeros_after_the_last_member_are_padding(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_every_truncation_is_told(suffix: str):
+def test_every_truncation_is_reported(suffix: str):
     packed = PACK[suffix](b"It was the best of times, it was the worst of times. " * 20)
     for end in range(len(packed)):
         with pytest.raises(
@@ -49,7 +49,7 @@ def test_every_truncation_is_told(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_damage_is_told_with_its_place(suffix: str):
+def test_damage_is_reported_with_its_place(suffix: str):
     packed = bytearray(PACK[suffix](bytes(range(256)) * 40))
     packed[-3] ^= 0xFF  # in the checksum (.gz, .zst) or the footer (.xz)
     with pytest.raises(TextError, match="damaged after byte") as told:
@@ -141,7 +141,7 @@ def test_little_that_becomes_much_comes_in_pieces(suffix: str):
 
 
 def test_a_line_that_does_not_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reading, "LINE_AT_MOST", 10)
+    monkeypatch.setattr(textfile, "LINE_AT_MOST", 10)
     assert list(lines(["a" * 5, "a" * 5, "\n", "b" * 10], "f")) == ["a" * 10, "b" * 10]
     read = iter("a" * 1_000)
     with pytest.raises(TextError, match=r"^f: a line has more than 10 characters; give its text in several"):
