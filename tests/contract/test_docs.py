@@ -155,8 +155,11 @@ def test_every_room_is_in_the_plan_and_in_the_readme() -> None:
 def test_links_and_files_lead_somewhere(page: Path) -> None:
     text = page.read_text()
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    headings = {line.lstrip("# ").lower().replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
     for link in links:
-        assert (page.parent / link).exists(), link
+        file, _, heading = link.partition("#")
+        assert (page.parent / file).exists(), link
+        assert file or heading in headings, link
     for script in re.findall(r"python (benchmarks/\w+\.py)", text):
         assert (ROOT / script).exists(), script
 
