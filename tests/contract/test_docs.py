@@ -145,7 +145,7 @@ def test_the_plan_has_the_import_table_that_is_tested() -> None:
 
 def test_every_room_is_in_the_plan_and_in_the_readme() -> None:
     there = {path.name for path in (ROOT / "src" / "clearhead").iterdir() if (path / "__init__.py").exists()}
-    beside = {"tools", "benchmarks", "tests", "docs"}
+    beside = {"tools", "benchmarks", "tests", "docs", "locale"}
     for page in (ROOT / "docs" / "design.md", *READMES):
         named = set(re.findall(r"^ {2,6}(\w+)/ ", page.read_text(), re.MULTILINE))
         assert named - beside == there
