@@ -33,7 +33,8 @@ def evaluate(
     """Measure a model on text: nats per token, bits per byte, perplexity.
 
     The text is read in windows, and each token is predicted once. With
-    --stride 512 and --window 1024, at least 512 tokens come before it.
+    --stride 512 and --window 1024, at least 512 tokens precede each one
+    after the first window.
     """
     import json
     import math
