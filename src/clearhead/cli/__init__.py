@@ -20,6 +20,7 @@ app = typer.Typer(
     name="clearhead",
     help="Transformer language models you can see through: train, generate, look.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

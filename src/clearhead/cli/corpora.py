@@ -8,7 +8,7 @@ import typer
 
 
 def corpora(
-    name: Annotated[str | None, typer.Argument(help="Corpus to print; lists all by default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The corpus to print; without one, all are listed.")] = None,
     megabytes: Annotated[float | None, typer.Option(help="How much text to print.")] = None,
 ) -> None:
     """List the built-in corpora, or print the text of one."""

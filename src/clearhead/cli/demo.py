@@ -19,9 +19,11 @@ SENTENCE = ('"Server, may I have the check?" she asked.', "check")
 
 
 def demo(
-    minutes: Annotated[float, typer.Option(help="Training time in minutes.")] = 2.0,
-    corpus: Annotated[str, typer.Option(help="A built-in corpus.")] = "world-en",
-    out: Annotated[Path, typer.Option(help="Run folder; gets a number if it already exists.")] = Path("runs/demo"),
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 2.0,
+    corpus: Annotated[str, typer.Option(help="The built-in text to train on.")] = "world-en",
+    out: Annotated[
+        Path, typer.Option(help="The run folder. If it exists, a number is added: `runs/demo-2`, `runs/demo-3`, ...")
+    ] = Path("runs/demo"),
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
     machine.share_cores()

@@ -14,7 +14,11 @@ def export(
     model: Model,
     out: Annotated[Path, typer.Argument(help="The folder to create; it must not exist.")],
     dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, float64, or stored: as in the model's files.")
+        str,
+        typer.Option(
+            help="Precision of the weights: `float32`, `bfloat16`, `float16`, `float64`, or `stored`, as in "
+            "the model's files."
+        ),
     ] = "stored",
 ) -> None:
     """Write a model to a clean folder: config, weights, tokenizer, chat template, generation settings.

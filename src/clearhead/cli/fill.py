@@ -11,8 +11,10 @@ from clearhead.cli.models import Dtype, Model, Threads
 
 def fill(
     model: Model,
-    text: Annotated[list[str], typer.Argument(help="Texts with the tokenizer's mask token: [MASK] or <mask>.")],
-    top: Annotated[int, typer.Option(help="Tokens to show per mask.")] = 5,
+    text: Annotated[
+        list[str], typer.Argument(help="Texts with the tokenizer's mask token, such as `[MASK]` or `<mask>`.")
+    ],
+    top: Annotated[int, typer.Option(help="Number of tokens to show per mask.")] = 5,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per text: text, masks (place, guesses).")
     ] = False,

@@ -35,7 +35,7 @@ def generate(
     prompt: Annotated[
         list[str] | None, typer.Argument(help="Texts to continue; without one, the model starts a text.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per prompt; default 100.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per prompt; 100 by default.")] = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -43,18 +43,19 @@ def generate(
     repetition_penalty: RepetitionPenalty = None,
     stop: Annotated[list[str] | None, typer.Option(help="End the text before this string. Repeatable.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed and prompt give the same text; random by default, and printed.")
+        int | None,
+        typer.Option(help="The same seed and prompt give the same text; by default a random seed, which is printed."),
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="Print one line of JSON per prompt: prompt, text, ids, tokens, logprobs (natural logs of the model's "
-            "probabilities, before temperature and filters), finish, seed.",
+            help="Print one line of JSON per prompt: prompt, text, ids, tokens, logprobs (natural logs of the "
+            "model's probabilities, before temperature and filters), finish, seed.",
         ),
     ] = False,
     file: Annotated[
-        str | None, typer.Option("--file", help="A file with one prompt per line; - is standard input.")
+        str | None, typer.Option("--file", help="A file with one prompt per line; `-` is standard input.")
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,

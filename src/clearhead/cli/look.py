@@ -17,19 +17,34 @@ if TYPE_CHECKING:
 
 def look(
     model: Model,
-    text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
-    pair: Annotated[str | None, typer.Option(help="A second text, for encoders that read pairs.")] = None,
+    text: Annotated[str, typer.Argument(help="The text to look at, or `-` for standard input.")],
+    pair: Annotated[
+        str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(
-            "--query", "-q", help="The query token: its place (from 0; -1 is the last) or a word of the text."
+            "--query",
+            "-q",
+            help="The token whose attention is shown: its place (from 0; -1 is the last) or a word of the "
+            "text. The last token by default.",
         ),
     ] = None,
-    layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one to enlarge.")] = None,
-    head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one to enlarge.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Show only this layer, counted from 0; with `--out`, enlarge it.")
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="Show only this head, counted from 0; with `--out`, enlarge it.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Save a picture instead: x.png, x.svg, x.html or x.json."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save a picture of all heads, one of them enlarged, instead of printing a table: a `.png`, "
+            "`.svg`, `.html` or `.json` file.",
+        ),
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
