@@ -23,11 +23,13 @@ class _Reading(NamedTuple):
 
 
 @overload
-def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> TextRecord: ...
-@overload
-def observe(model: LanguageModel, text: list[str], *, edits: Sequence[Edit] = ()) -> Record: ...
 def observe(
-    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Sequence[Edit] = ()
+    model: LanguageModel, text: str, *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
+) -> TextRecord: ...
+@overload
+def observe(model: LanguageModel, text: list[str], *, edits: Edit | Sequence[Edit] = ()) -> Record: ...
+def observe(
+    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
 ) -> TextRecord | Record:
     """A watched pass over a text, with what stands around it in training; every head can then be looked at.
 
@@ -45,7 +47,7 @@ def observe(
     return record.only() if isinstance(text, str) else record
 
 
-def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Sequence[Edit] = ()) -> TextRecord:
+def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = ()) -> TextRecord:
     """``observe`` for the ids of a whole text, with what stands around it."""
     return _watched(model, [_Reading(ids)], edits).only()
 
@@ -63,7 +65,7 @@ def _reading(model: LanguageModel, text: str, pair: str | None) -> _Reading:
     return _Reading(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Sequence[Edit]) -> Record:
+def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Edit | Sequence[Edit]) -> Record:
     for reading in readings:
         model.check(reading.ids, "look: the text")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:

@@ -10,6 +10,7 @@ import typer
 
 from clearhead import machine
 from clearhead.cli.models import Threads
+from clearhead.cli.printing import echo, write
 
 if TYPE_CHECKING:
     from clearhead.runs import Interrupted
@@ -86,7 +87,7 @@ def train(
             run = runs.go_on(resume, Display(), started=started)
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
-    typer.echo(str(run.folder))
+    write(f"{run.folder}\n")
 
 
 def told_interrupted(stopped: Interrupted) -> NoReturn:
@@ -94,8 +95,8 @@ def told_interrupted(stopped: Interrupted) -> NoReturn:
     from clearhead import runs
 
     if stopped.step is None:
-        typer.echo("stopped before the first step", err=True)
+        echo("stopped before the first step", err=True)
     else:
-        typer.echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
-        typer.echo(f"  {runs.resuming(stopped.folder)}", err=True)
+        echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
+        echo(f"  {runs.resuming(stopped.folder)}", err=True)
     raise typer.Exit(130) from None

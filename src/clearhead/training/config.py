@@ -36,7 +36,7 @@ class OptimizerConfig:
     beta2: float = 0.95
     weight_decay: float = 0.01  # decoupled, on matrices only
     clip: float = 1.0  # maximum global gradient norm; 0 = no clipping
-    # for Muon's products; None = bfloat16 (as in torch.optim.Muon) where it is fast on this machine, else float32
+    # for Muon's products (torch.optim.Muon: bfloat16). None = float32; bfloat16 on CUDA, and by minutes if it is fast
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class TrainConfig:
     # for products; weights and sums are float32. None = bfloat16 on CUDA, else float32 (or measured, by minutes)
     precision: Literal["float32", "bfloat16"] | None = None
     compile: bool = False  # torch.compile: costs about a minute up front, then steps are faster
-    threads: int | None = None  # OpenMP threads; None = measured at the start
+    threads: int | None = None  # OpenMP threads; None = measured by minutes, by the size of a step otherwise
     seed: int = 0
 
     def __post_init__(self) -> None:

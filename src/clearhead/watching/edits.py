@@ -109,6 +109,15 @@ def from_dict(values: dict[str, Any]) -> Edit:
         raise WatchError(f"edit {name!r}: {error}") from None
 
 
+def listed(edits: Edit | Iterable[Edit]) -> tuple[Edit, ...]:
+    """One edit or several as a tuple. Raises WatchError for anything else."""
+    given = (edits,) if isinstance(edits, Edit) or not isinstance(edits, Iterable) else tuple(edits)
+    for edit in given:
+        if not isinstance(edit, Edit):
+            raise WatchError(f"edits: {shown(edit)} was given; an edit is an Ablate, a Scale or a Knockout")
+    return given
+
+
 def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
     """Raises WatchError when an edit names a site or head that the model's sites (site -> heads) do not have."""
     for edit in edits:

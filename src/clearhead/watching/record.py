@@ -253,8 +253,10 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collection[str] = ()) -> Generator[Record]:
-    """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
+def watch(
+    model: Watchable, edits: Edit | Sequence[Edit] = (), *, keep: str | Collection[str] = ()
+) -> Generator[Record]:
+    """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``, one or several.
 
     keep: what is kept beside queries and keys, names in one string or several: ``heads``, each head's output before the
     output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``, the
@@ -270,7 +272,7 @@ def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collectio
     for name in names:
         if name not in KEPT:
             raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
-    sites, edits = model.sites(), tuple(edits)
+    sites, edits = model.sites(), editing.listed(edits)
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
     with tap.watched_by(record):
