@@ -180,16 +180,10 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     seen: set[Path] = set()
     for given in paths:
         path = Path(given)
-        if str(given) == "-":
-            files = [path]
-        elif path.is_dir():
-            files = _text_files(path)
-        elif not path.exists() and glob.has_magic(str(given)):
-            files = _matches(str(given))
-            if not files:
-                raise TextError(f"{given}: no file matches this pattern; check it with ls")
-        else:
-            files = [path]
+        try:
+            files = _files(str(given))
+        except OSError as fault:  # a folder on the way that may not be entered
+            raise _unreadable(path, fault) from fault
         for file in files:
             # Validating on a text that was also trained on would measure memory.
             if (place := file.resolve()) in seen:
@@ -201,6 +195,21 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     for source in found:
         source.size()  # reports a missing file before any reading starts
     return found
+
+
+def _files(given: str) -> list[Path]:
+    """The files that one name, folder or pattern stands for."""
+    path = Path(given)
+    if given == "-":
+        return [path]
+    if path.is_dir():
+        return _text_files(path)
+    if path.exists() or not glob.has_magic(given):
+        return [path]
+    files = _matches(given)
+    if not files:
+        raise TextError(f"{given}: no file matches this pattern; check it with ls")
+    return files
 
 
 def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[Block]:
