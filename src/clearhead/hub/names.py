@@ -162,9 +162,11 @@ def _hashes(values: Any) -> list[tuple[str, Any]]:
     """The hashes in a JSON answer: the commit, and what identifies the content of each file."""
     if isinstance(values, list):
         return [each for value in cast(list[Any], values) for each in _hashes(value)]
-    table = cast(dict[str, Any], values) if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return []
+    table = cast(dict[str, Any], values)
     own = [(name, table[name]) for name in ("sha", "oid", "xetHash") if table.get(name) is not None]
-    return own + _hashes(table.get("lfs")) + _hashes(table.get("siblings"))
+    return own + [each for name in ("lfs", "siblings") for each in _hashes(table.get(name))]
 
 
 @contextmanager
