@@ -49,7 +49,9 @@ def test_a_damaged_cache_is_rebuilt_aloud(tmp_path: Path, damage: bytes, caplog:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("damage", ["a pipe", "deep"])
+@pytest.mark.parametrize(
+    "damage", ["a pipe", "[" * 100_000, '{"tokenizer": ' + "9" * 5_000 + "}"], ids=["pipe", "deep", "digits"]
+)
 def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture):
     good = learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path)
     (path,) = (tmp_path / "tokenizers").iterdir()
@@ -57,7 +59,7 @@ def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, capl
     if damage == "a pipe":
         os.mkfifo(path)
     else:
-        path.write_text("[" * 100_000)
+        path.write_text(damage)
     assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
     assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.is_file()
