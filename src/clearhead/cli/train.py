@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from clearhead import machine
-from clearhead.cli.models import Threads
 from clearhead.cli.printing import echo, write
 
 if TYPE_CHECKING:
@@ -48,7 +47,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None, typer.Option(help="OpenMP threads; measured by default, with --steps by the size of a step.")
+    ] = None,
 ) -> None:
     """Train a language model on text and save it in a run folder.
 
