@@ -209,6 +209,7 @@ def test_a_run_by_steps_measures_nothing(texts: Path, monkeypatch: pytest.Monkey
     for name in ("seconds", "median_seconds", "seconds_of_product"):
         monkeypatch.setattr(machine, name, measured)
     machine.share_of_float32.cache_clear()
+    monkeypatch.setattr(machine, "device", lambda: "cpu")
     run = ch.train("a.txt", **{**SMALL, "threads": None})
     train = run.recipe.train
     assert (train.threads, train.precision, train.optimizer.kind) == (1, "float32", "muon")

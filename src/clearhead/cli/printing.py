@@ -41,7 +41,8 @@ def _shown(character: str) -> str:
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:
     """Prints a line."""
-    typer.secho(visible(text), err=err, nl=nl, fg=fg)
+    seen = visible(text)
+    typer.echo(seen if fg is None else typer.style(seen, fg=fg), err=err, nl=nl)
 
 
 def message(text: str, *, fg: str | None = None) -> None:

@@ -84,7 +84,7 @@ def read_setting(setting: str) -> Table:
     """``model.layers=6`` as nested tables. The value is parsed as TOML, and taken as a plain string if that fails."""
     name, equals, value = setting.partition("=")
     if not equals or not all(name.strip().split(".")):
-        raise OptionError(f"--set {shown(setting)}: write it as name=value, such as model.layers=6")
+        raise OptionError(f"--set {setting}: write it as name=value, such as model.layers=6")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
