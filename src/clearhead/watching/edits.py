@@ -109,13 +109,15 @@ def from_dict(values: dict[str, Any]) -> Edit:
         raise WatchError(f"edit {name!r}: {error}") from None
 
 
-def listed(edits: Edit | Iterable[Edit]) -> tuple[Edit, ...]:
+def listed(edits: object) -> tuple[Edit, ...]:
     """One edit or several as a tuple. Raises WatchError for anything else."""
-    given = (edits,) if isinstance(edits, Edit) or not isinstance(edits, Iterable) else tuple(edits)
-    for edit in given:
+    one = isinstance(edits, Edit) or not isinstance(edits, Iterable)
+    found: list[Edit] = []
+    for edit in (edits,) if one else cast(Iterable[object], edits):
         if not isinstance(edit, Edit):
             raise WatchError(f"edits: {shown(edit)} was given; an edit is an Ablate, a Scale or a Knockout")
-    return given
+        found.append(edit)
+    return tuple(found)
 
 
 def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
