@@ -97,7 +97,7 @@ COMMAND = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
 import sys
-from clearhead.cli import main
+from clearhead.__main__ import main
 sys.exit(main())
 """
 

@@ -134,6 +134,14 @@ def read_bounded(path: Path, most: int) -> bytes:
     return content
 
 
+def check_name(path: Path) -> None:
+    """Raises FolderError for a name that is not UTF-8: safetensors and the files that name others cannot hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise FolderError(f"{path}: this name is not UTF-8; rename it, or choose another") from None
+
+
 def refuse_link(folder: Path) -> None:
     """Raises FolderError if the folder is a link, since files written into it would end up elsewhere."""
     if folder.is_symlink():

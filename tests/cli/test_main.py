@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from calling import Command
+from calling import SMALL, TEXT, Command
 
 from clearhead import __version__, hub
 from clearhead.cli import VERBS
@@ -86,6 +86,51 @@ def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Pa
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "empty" in done.stderr.splitlines()[-1]
+
+
+GENERATE, TRAIN = ["generate", "run", "a", "--seed", "1"], ["train", "text.txt", "--steps", "1"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "words"), [(">&-", GENERATE), ("2>&-", TRAIN), ("<&- >&- 2>&-", TRAIN)], ids=["out", "err", "all"]
+)
+def test_output_that_is_closed_is_dropped(closed: str, words: list[str], tmp_path: Path):
+    """None of it gets into a file, which would have the number of the stream otherwise."""
+    hub.save(tmp_path / "run", LanguageModel(build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes()))
+    (tmp_path / "text.txt").write_text(TEXT)
+    more = [*SMALL, "--out", "new"] if words[0] == "train" else ["--threads", "1"]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", COMMAND, *words, *more]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if words[0] == "train":
+        assert hub.load(tmp_path / "new").config.width == 16
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from clearhead.__main__ import main
+sys.argv = ["clearhead", "show", "x"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["clearhead.cli", "typer", "torch"])
+def test_ctrl_c_while_it_starts_ends_it_quietly(module: str):
+    program = [sys.executable, "-c", INTERRUPTED.format(module=module)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_runs_the_package():
+    done = subprocess.run([sys.executable, "-m", "clearhead", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"clearhead {__version__}\n")
 
 
 def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

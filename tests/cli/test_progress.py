@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from clearhead.cli import progress
-from clearhead.cli.progress import Display, visible
+from clearhead.cli.printing import visible
+from clearhead.cli.progress import Display
 from clearhead.training import Evaluated, Stepped
 
 
@@ -98,7 +99,7 @@ def test_a_resumed_run_counts_its_own_time(plain):
 
 
 def test_nothing_in_a_sample_commands_the_terminal():
-    assert visible("a\x1b[2J\x07\r\x7f\x9b1m\n\tb你") == "a␛[2J␇␍␡\ufffd1m\n\tb你"
+    assert visible("a\x1b[2J\x07\r\x7f\x9b1m\n\tb你") == "a␛[2J␇␍␡<U+009B>1m\n\tb你"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

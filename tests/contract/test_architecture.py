@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "recipes": {"model", "training"},
     "runs": {"corpora", "recipes", "hub", "training", "generation", "language_model", "model", "text"},
 }
-ABOVE = {"cli"}  # joins the rooms; no room imports it
+ABOVE = {"cli", "__main__"}  # joins the rooms; no room imports it
 KERNELS = {
     "scaled_dot_product_attention",
     "flex_attention",

@@ -406,3 +406,21 @@ class TestRealBert:
                 if name == "model.safetensors" and case < 3:
                     assert name in (said or "")
                 shutil.rmtree(run)
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(len(WORDS), True), (len(WORDS) + -len(WORDS) % 8, False)])
+def test_a_line_that_vocab_txt_lacks_is_told(
+    rows: int, refused: bool, folders: dict[str, Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All later ids are shifted. Where the model's rows are padded to a multiple of 8 it is not certain."""
+    place = written(tmp_path / "bert", folders["bert"])
+    tiny = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 30}
+    BertForMaskedLM(BertConfig(vocab_size=rows, hidden_size=8, **tiny)).save_pretrained(place)
+    (place / "vocab.txt").write_text("\n".join([*WORDS[:5], *WORDS[6:]]) + "\n")
+    said = rf"vocab.txt: has {len(WORDS) - 1} tokens, the model {rows}"
+    if refused:
+        with pytest.raises(FolderError, match=f"{said}; without a line all later ids are shifted; copy it again"):
+            hub.load(place)
+    else:
+        hub.load(place)
+        assert re.search(said, caplog.text)

@@ -247,6 +247,19 @@ class TestCut:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("name", ["ETag", "X-Linked-ETag", "X-Repo-Commit", "sha", "oid"])
+    @pytest.mark.parametrize("value", ["../../../../out", "a/b", "..", "{here}/out"])
+    def test_hashes_that_are_paths(self, name: str, value: str, server: Hub, tmp_path: Path) -> None:
+        """huggingface_hub names files by them: nothing may appear outside its cache."""
+        value = value.format(here=tmp_path)  # a folder of the test's own, should the refusal ever fail
+        server.forged[name] = f'"{value}"' if name.endswith("ETag") else value
+        with pytest.raises(FolderError, match=rf"127.0.0.1: its answer is not one of a hub: {name} is .*, not a hash"):
+            find("little")
+        assert [
+            path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "home")
+        ] == []
+        assert not list(tmp_path.rglob("out*"))
+
     def test_no_such_name(self, server: Hub) -> None:
         with pytest.raises(
             FolderError,

@@ -11,6 +11,8 @@ from clearhead.errors import ConfigError, OptionError
 from clearhead.model.config import ModelConfig
 from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import check_names, joined, names, read, read_file, read_setting, resolved
+from clearhead.runs import Asked
+from clearhead.runs.resolve import resolve
 
 WHOLE = {
     "text": {"sources": ["a.txt"], "tokenizer": "bytes"},
@@ -109,6 +111,20 @@ class TestSettings:
     def test_what_has_no_name_or_value_is_refused(self, setting):
         with pytest.raises(OptionError, match=r"write it as name=value, such as model\.layers=6"):
             read_setting(setting)
+
+    @pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000, "{a=" * 2_000], ids=["digits", "brackets", "braces"])
+    def test_numbers_and_nesting_beyond_measure_are_refused(self, value, tmp_path):
+        with pytest.raises(OptionError, match=r"^--set 'train\.lr=.{90,120}: (Exceeds the limit|maximum recursion)"):
+            read_setting(f"train.lr={value}")
+        (tmp_path / "r.toml").write_text(f"lr = {value}")
+        with pytest.raises(OptionError, match=r"r\.toml is not TOML: (Exceeds the limit|maximum recursion)"):
+            read_file(tmp_path / "r.toml")
+
+    @pytest.mark.parametrize("name", ["train.steps", "text.corpus", "text", "origin", "model.attention.heads"])
+    def test_a_table_deeper_than_python_writes_is_refused(self, name):
+        table = read_setting(f"{name}.{'.'.join('a' * 3_000)}=1")
+        with pytest.raises(ConfigError):
+            resolve(Asked(given={"text": {"corpus": "world-en"}, "train": {"steps": 1}}, settings=[table]))
 
 
 class TestTables:

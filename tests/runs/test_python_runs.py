@@ -12,11 +12,12 @@ import torch
 from little_runs import TEXT
 
 import clearhead as ch
-from clearhead import hub
+from clearhead import hub, machine
 from clearhead.errors import ConfigError, FolderError, OptionError, TextError
 from clearhead.recipes import read_file, resolved
 from clearhead.runs import Events, Interrupted
 from clearhead.training import Evaluated, Stepped, evaluate, read_log
+from clearhead.training.budget import shape, threads_by_size
 
 SETTINGS = {
     "model.layers": 1,
@@ -197,3 +198,31 @@ def test_the_kept_model_scores_as_the_run_says(whole: ch.Run):
     source = whole.recipe.text.sources[0]
     _, valid = split(tokenize(sources([source]), model.tokenizer))
     assert evaluate(model.network, valid) == whole.evaluation
+
+
+def test_a_run_by_steps_measures_nothing(texts: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is measured differs when the clock jumps or the machine is busy, and threads and precision change bits."""
+
+    def measured(*anything: object) -> float:
+        raise AssertionError("a run by steps measures this machine")
+
+    for name in ("seconds", "median_seconds", "seconds_of_product"):
+        monkeypatch.setattr(machine, name, measured)
+    machine.share_of_float32.cache_clear()
+    monkeypatch.setattr(machine, "device", lambda: "cpu")
+    run = ch.train("a.txt", **{**SMALL, "threads": None})
+    train = run.recipe.train
+    assert (train.threads, train.precision, train.optimizer.kind) == (1, "float32", "muon")
+    assert train.optimizer.precision == "float32"
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 33)])
+def test_its_threads_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
+    """6 layers of width 320: 4 * 320**2 + 3 * 320 * 832 + 704 weights each, 7,254,464 with the last norm.
+
+    6 operations for each weight and token, 1,536 tokens: 66.9 billion; for 256 tokens 11.1.
+    """
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    model = shape(4, vocabulary=1000, context=256)
+    assert threads_by_size(model, 6)[0] == threads
+    assert threads_by_size(model, 1)[0] == min(cores, 6)

@@ -49,7 +49,9 @@ def test_a_damaged_cache_is_rebuilt_aloud(tmp_path: Path, damage: bytes, caplog:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("damage", ["a pipe", "deep"])
+@pytest.mark.parametrize(
+    "damage", ["a pipe", "[" * 100_000, '{"tokenizer": ' + "9" * 5_000 + "}"], ids=["pipe", "deep", "digits"]
+)
 def test_a_file_that_is_not_a_cache_is_rebuilt_with_a_warning(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ):
@@ -59,7 +61,7 @@ def test_a_file_that_is_not_a_cache_is_rebuilt_with_a_warning(
     if damage == "a pipe":
         os.mkfifo(path)
     else:
-        path.write_text("[" * 100_000)
+        path.write_text(damage)
     assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
     assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.is_file()

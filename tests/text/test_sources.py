@@ -7,6 +7,8 @@ import logging
 import lzma
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,56 @@ def test_a_pattern_gives_files_only(tmp_path: Path):
     assert texts(*sources([f"{tmp_path}/**/*.txt"])) == ["four.txt", "three.txt"]
     (tmp_path / "[odd].txt").write_text("a name, not a pattern")
     assert texts(*sources([tmp_path / "[odd].txt"])) == ["a name, not a pattern"]
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Whoever runs the tests: permissions bind inside the block."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("given", [".", "**/*.txt", "*/*.txt", "deep/*.txt", "deep/**"])
+def test_a_folder_that_cannot_be_read_is_told(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without its text the run would be another one."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.txt").write_text("a")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.txt").write_text("b")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / "a").chmod(0o755)
+    (tmp_path / "deep").chmod(0)
+    try:
+        with not_root(), pytest.raises(TextError, match=r"^deep.*: cannot be read: Permission denied"):
+            sources([given])
+    finally:
+        (tmp_path / "deep").chmod(0o755)
+
+
+def test_what_is_no_file_in_a_folder_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "b.txt").write_text("b")
+    (tmp_path / "texts" / "more").symlink_to(tmp_path / "other")
+    assert texts(*sources([tmp_path / "texts"])) == ["a"]
+    assert caplog.messages == [
+        f"{tmp_path}/texts: skipped the linked folder(s) more; name them too if you want their text"
+    ]
+    (tmp_path / "texts" / "c.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(TextError, match=r"c\.txt: no such file"):
+        sources([tmp_path / "texts"])
+    (tmp_path / "texts" / "c.txt").unlink()
+    os.mkfifo(tmp_path / "texts" / "c.txt")
+    with pytest.raises(TextError, match=r"c\.txt: is a pipe, a socket or a device"):
+        sources([tmp_path / "texts"])
 
 
 def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch):

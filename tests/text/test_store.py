@@ -150,3 +150,9 @@ def test_a_user_without_a_home_is_reported_to_name_a_folder(monkeypatch: pytest.
         cache_folder(None)
     monkeypatch.setenv("CLEARHEAD_CACHE", "/cache")
     assert cache_folder(None) == Path("/cache")
+
+
+def test_a_home_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLEARHEAD_CACHE", "~no-such-user/x")
+    with pytest.raises(WriteError, match=r"^~no-such-user/x: there is no such home folder; set CLEARHEAD_CACHE"):
+        cache_folder(None)

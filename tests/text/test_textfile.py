@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import re
+import zlib
 
 import pytest
 import zstandard
@@ -138,6 +139,33 @@ def test_little_that_becomes_much_comes_in_pieces(suffix: str):
     sizes = [len(block) for block in unpacked([packed], suffix, "f")]
     assert sum(sizes) == 2**28
     assert max(sizes) <= 17 * 10**6
+
+
+def wide(suffix: str) -> bytes:
+    """A small file whose header says that all of the last 1 GB of text must be kept."""
+    if suffix == ".zst":
+        parameters = zstandard.ZstdCompressionParameters(window_log=30)
+        packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        return packer.compress(b"text") + packer.flush()
+    packed = bytearray(lzma.compress(b"text", preset=0))
+    end = 12 + 4 * (packed[12] + 1)  # of the block's header: its size is in words, its checksum in the last of them
+    packed[packed.index(b"\x21\x01", 12) + 2] = 36  # LZMA2's dictionary: 2 ** (36 / 2 + 12) bytes
+    packed[end - 4 : end] = zlib.crc32(packed[12 : end - 4]).to_bytes(4, "little")
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("suffix", [".xz", ".zst"])
+def test_what_takes_much_memory_to_unpack_is_refused(suffix: str):
+    with pytest.raises(TextError, match=r"^f: unpacking it takes more than 256 MB of memory; unpack it yourself"):
+        list(unpacked([wide(suffix)], suffix, "f"))
+
+
+@pytest.mark.parametrize(("suffix", "packed"), [
+    (".xz", lzma.compress(b"text", preset=9 | lzma.PRESET_EXTREME)),
+    (".zst", zstandard.ZstdCompressor(level=22).compress(b"text" * 2**20)),
+])  # fmt: skip
+def test_what_the_highest_levels_make_is_unpacked(suffix: str, packed: bytes):
+    assert b"".join(unpacked([packed], suffix, "f")).startswith(b"text")
 
 
 def test_a_line_that_does_not_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch):

@@ -266,3 +266,10 @@ def test_chinese_books_come_back(kind: str):
     assert hashlib.sha256(tokenizer.decode(ids).encode()).digest() == hashlib.sha256(text.encode()).digest()
     if kind == "characters":
         assert len(ids) == len(text)
+
+
+@pytest.mark.parametrize("text", [["a"], b"a", None, 3])
+def test_what_is_no_text_is_told(text: object) -> None:
+    for tokenizer in (Tokenizer.bytes(), Tokenizer.characters(["a"])):
+        with pytest.raises(TextError, match=r"was given; a text is one string, such as 'It was'$"):
+            tokenizer.encode(text)  # pyright: ignore[reportArgumentType]

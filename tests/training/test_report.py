@@ -133,3 +133,10 @@ def test_a_full_disk_is_reported(tmp_path, file_limit, when):
         fill()
     assert str(told.value) == f"{path}: cannot be written: File too large; free some space"
     assert read_log(path) == [long]
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000], ids=["digits", "brackets"])
+def test_numbers_and_nesting_beyond_measure_are_told(tmp_path, value):
+    (tmp_path / "log.jsonl").write_text(f'{{"kind": "stepped", "step": {value}}}\n')
+    with pytest.raises(FolderError, match=r"log\.jsonl: line 1 was altered"):
+        read_log(tmp_path / "log.jsonl")

@@ -40,6 +40,19 @@ def test_ablate_zeroes_one_heads_output_and_leaves_its_weights() -> None:
     torch.testing.assert_close(record.map(SITE, 1)[:, :], torch.tensor(thirds))
 
 
+def test_one_edit_needs_no_list() -> None:
+    with watch(MODEL, Ablate(layer=3, head=1)) as record:
+        o = attend(Q, K, V, mask=causal(), site=SITE)
+    assert record.edits == (Ablate(layer=3, head=1),)
+    assert not o[0, 1].any()
+
+
+@pytest.mark.parametrize("edits", ["ablate", 3, [Ablate(layer=3), "x"], [(3, 1)]])
+def test_what_is_no_edit_is_told(edits: object) -> None:
+    with pytest.raises(WatchError, match=r"^edits: .* was given; an edit is an Ablate, a Scale or a Knockout$"):
+        watch(MODEL, edits).__enter__()  # pyright: ignore[reportArgumentType]
+
+
 def test_scale_multiplies_one_heads_output() -> None:
     assert edited(Scale(layer=3, head=0, factor=-0.5))[0] == [[[-3.0], [-1.5], [-1.5]], EVEN]
 

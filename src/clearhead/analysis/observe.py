@@ -23,11 +23,13 @@ class _Input(NamedTuple):
 
 
 @overload
-def observe(model: LanguageModel, text: str, *, pair: str | None = None, edits: Sequence[Edit] = ()) -> TextRecord: ...
-@overload
-def observe(model: LanguageModel, text: list[str], *, edits: Sequence[Edit] = ()) -> Record: ...
 def observe(
-    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Sequence[Edit] = ()
+    model: LanguageModel, text: str, *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
+) -> TextRecord: ...
+@overload
+def observe(model: LanguageModel, text: list[str], *, edits: Edit | Sequence[Edit] = ()) -> Record: ...
+def observe(
+    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
 ) -> TextRecord | Record:
     """Runs a watched pass over a text, with the tokenizer's special tokens around it, and returns the record.
 
@@ -45,7 +47,7 @@ def observe(
     return record.only() if isinstance(text, str) else record
 
 
-def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Sequence[Edit] = ()) -> TextRecord:
+def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = ()) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included."""
     return _watched(model, [_Input(ids)], edits).only()
 
@@ -63,7 +65,7 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Sequence[Edit]) -> Record:
+def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Sequence[Edit]) -> Record:
     for each in inputs:
         model.check(each.ids, "look: the text")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write_json
 
 
 def evaluate(
@@ -36,7 +37,6 @@ def evaluate(
     --stride 512 and --window 1024, at least 512 tokens precede each one
     after the first window.
     """
-    import json
     import math
 
     from clearhead import hub, machine, runs, training
@@ -70,11 +70,11 @@ def evaluate(
             "tokens": evaluation.tokens,
             "bytes": evaluation.text_bytes,
         }
-        typer.echo(json.dumps(figures))
+        write_json(figures)
         return
-    typer.echo(f"{evaluation.loss:.4f} nats a token")
-    typer.echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
-    typer.echo(f"{evaluation.perplexity:.2f} perplexity a token")
+    echo(f"{evaluation.loss:.4f} nats a token")
+    echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
+    echo(f"{evaluation.perplexity:.2f} perplexity a token")
     apart = "" if stride is None else f", {stride} apart"
     read = f"{many(evaluation.tokens, 'token')}, {many(evaluation.text_bytes, 'byte')}"
-    typer.echo(f"over {read}, in windows of {many(window, 'token')}{apart}")
+    echo(f"over {read}, in windows of {many(window, 'token')}{apart}")

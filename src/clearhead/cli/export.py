@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Model
+from clearhead.cli.printing import echo
 
 
 def export(
@@ -33,6 +34,4 @@ def export(
     written = sorted(out.iterdir())
     size = sum(path.stat().st_size for path in written if path.is_file())
     kind = str(loaded.dtype).removeprefix("torch.")
-    typer.echo(
-        f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}"
-    )
+    echo(f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write_json
 
 
 def fill(
@@ -26,7 +27,6 @@ def fill(
     For encoders such as BERT, which see both sides of a mask. Several masks in
     a text are filled independently.
     """
-    import json
     from dataclasses import asdict
 
     from clearhead import hub, machine
@@ -38,11 +38,11 @@ def fill(
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)
         if as_json:
-            typer.echo(json.dumps({"text": each, "masks": [asdict(mask) for mask in masks]}, ensure_ascii=False))
+            write_json({"text": each, "masks": [asdict(mask) for mask in masks]})
             continue
-        typer.echo(("\n" if number else "") + each)
+        echo(("\n" if number else "") + each)
         for count, mask in enumerate(masks, start=1):
             if len(masks) > 1:
-                typer.echo(f"mask {count}, place {mask.place}")
+                echo(f"mask {count}, place {mask.place}")
             for guess in mask.guesses:
-                typer.echo(f"{guess.probability:8.4f}  {guess.token.strip() or repr(guess.token)}")
+                echo(f"{guess.probability:8.4f}  {guess.token.strip() or repr(guess.token)}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
-from clearhead.cli.utf8 import decoded
+from clearhead.cli.utf8 import read_text
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
@@ -94,15 +92,15 @@ def generate(
         completions.append(completion)
         if as_json:
             figures = {name: getattr(completion, name) for name in FIGURES}
-            _write(json.dumps({**figures, "seed": sampling.seed}, ensure_ascii=False) + "\n")
+            write_json({**figures, "seed": sampling.seed})
         if completion.finish == "context":
             which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
-            typer.echo(
+            echo(
                 f"{which}stopped after {len(completion.ids)} of {sampling.max_tokens} tokens: the model's context of "
                 f"{loaded.config.context} tokens, prompt included, is full",
                 err=True,
             )
-    typer.echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
+    echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -124,7 +122,7 @@ def _by_prompt(pieces: Iterable[Piece], prompts: Sequence[str], *, quiet: bool) 
     for piece in pieces:
         if not quiet:
             begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
-            _write(begins + piece.text + ("" if piece.finish is None else "\n"))
+            write(begins + piece.text + ("" if piece.finish is None else "\n"))
         held.append(piece)
         if piece.finish is not None:
             yield held
@@ -138,19 +136,9 @@ def _summary(completions: Sequence[Completion], seconds: float, seed: int | None
     return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} tokens/s{drawn}"
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 def _lines(file: str) -> list[str]:
     """The lines of a file or of standard input, without line breaks; an empty line is an empty prompt."""
-    name = "standard input" if file == "-" else file
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except FileNotFoundError:
-        raise TextError(f"{name}: no such file; --file takes a file with one prompt per line") from None
-    if not data:
-        raise TextError(f"{name}: is empty; it must have one prompt per line")
-    text = decoded(data, name).removeprefix("\ufeff").removesuffix("\n")
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    text = read_text(file)
+    if not text:
+        raise TextError(f"{'standard input' if file == '-' else file}: is empty; it must have one prompt per line")
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
-from clearhead.cli.utf8 import decoded
+from clearhead.cli.printing import Screen
+from clearhead.cli.utf8 import read_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
@@ -62,7 +62,7 @@ def look(
     if out is not None:
         check(out)
     if text == "-":
-        text = decoded(sys.stdin.buffer.read(), "standard input")
+        text = read_text("-")
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
     show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
@@ -79,7 +79,6 @@ def show(
     out: Path | None = None,
 ) -> None:
     """The verb, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from clearhead.analysis import observe
@@ -88,9 +87,9 @@ def show(
     record = observe(model, text, pair=pair)
     if out is None:
         table = reading(record, query, layer=layer, head=head)
-        Console(highlight=False, soft_wrap=False).print(table)
+        Screen().print(table)
         return
-    messages = Console(stderr=True, highlight=False)
+    messages = Screen(stderr=True, soft_wrap=True)
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("heads", total=None)
         focus = draw(
@@ -102,8 +101,4 @@ def show(
             progress=lambda done, heads: progress.update(task, completed=done, total=heads),
         )
     place = focus.row + record.first_place
-    messages.print(
-        f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}",
-        markup=False,
-        soft_wrap=True,
-    )
+    messages.print(f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from clearhead import machine
-from clearhead.cli.models import Threads
+from clearhead.cli.printing import echo, write
 
 if TYPE_CHECKING:
     from clearhead.runs import Interrupted
@@ -90,7 +90,13 @@ def train(
         typer.Option(help="Continue the run in this folder with its own settings; no other option goes with it."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed; 0 by default.")] = None,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of OpenMP threads; by default, the fastest measured with `--minutes`, and by the size of a "
+            "step with `--steps`."
+        ),
+    ] = None,
 ) -> None:
     """Train a language model on text and save it in a run folder.
 
@@ -129,7 +135,7 @@ def train(
             run = runs.go_on(resume, Display(), started=started)
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
-    typer.echo(str(run.folder))
+    write(f"{run.folder}\n")
 
 
 def told_interrupted(stopped: Interrupted) -> NoReturn:
@@ -137,8 +143,8 @@ def told_interrupted(stopped: Interrupted) -> NoReturn:
     from clearhead import runs
 
     if stopped.step is None:
-        typer.echo("stopped before the first step", err=True)
+        echo("stopped before the first step", err=True)
     else:
-        typer.echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
-        typer.echo(f"  {runs.resuming(stopped.folder)}", err=True)
+        echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
+        echo(f"  {runs.resuming(stopped.folder)}", err=True)
     raise typer.Exit(130) from None

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import replacing_folder, write_text
+from clearhead.files import check_name, replacing_folder, write_text
 from clearhead.hub.families import CODE, Family, family_for, idle, layouts, parse_config
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+VOCABULARY = "vocab.txt"  # BERT's: the number of a line is the id of its token
 GENERATION = "generation_config.json"
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
@@ -82,6 +83,7 @@ def export(folder: Path, model: LanguageModel) -> None:
     The folder appears whole or not at all. Raises FolderError if it exists and is not empty, cannot be created, or the
     metadata has a part that cannot be written.
     """
+    check_name(folder)
     if model.metadata.unpooled is not None:
         raise FolderError(
             f"{model.metadata.unpooled}; not exported, since without that step the sentence vectors would differ; "
@@ -202,7 +204,21 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
             f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
             "they do not belong together; copy the tokenizer that the model was trained with"
         )
+    if (folder / VOCABULARY).exists() and not (folder / TOKENIZER).exists():
+        _check_lines(folder, tokenizer.vocab_size, config.vocabulary)
     return tokenizer
+
+
+def _check_lines(folder: Path, tokens: int, rows: int) -> None:
+    """Raises FolderError if vocab.txt lacks lines, which would shift all later ids; logs it where that is not certain.
+
+    A model may have more rows than there are tokens: they are padded to multiples of 8 at least.
+    """
+    if tokens < rows:
+        said = f"{folder / VOCABULARY}: has {tokens:,} tokens, the model {rows:,}"
+        if rows % 8:
+            raise FolderError(f"{said}; without a line all later ids are shifted; copy it again")
+        log.warning("%s; if that is not padding, a line is missing and all later ids are shifted", said)
 
 
 def read_metadata(folder: Path) -> Metadata:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
-from clearhead.errors import ConfigError, FolderError, OptionError, nearest
+from clearhead.errors import ConfigError, FolderError, OptionError, nearest, shown
 from clearhead.files import read_bounded
 from clearhead.model.config import ModelConfig
 from clearhead.plain import Tagged, from_dict
@@ -89,6 +89,8 @@ def read_setting(setting: str) -> Table:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
+    except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
+        raise OptionError(f"--set {shown(setting)}: {error}") from None
     return setting_of(name.strip(), parsed)
 
 
@@ -126,7 +128,7 @@ def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") 
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 parts = ", ".join(_hints(hints[name], {}))
-                raise ConfigError(f"{where}{name}: {value!r} was given; it is a table with {parts}")
+                raise ConfigError(f"{where}{name}: {shown(value)} was given; it is a table with {parts}")
             check_names(cast(Table, value), hints[name], f"{where}{name}.")
 
 

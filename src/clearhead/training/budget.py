@@ -36,6 +36,8 @@ SHORTEST = 16  # context length for the smallest texts
 STEPS = 750  # the fewest to aim for; twice as many at half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
 COMPILED = 15.0  # minutes from which compiling pays: it takes up to two, and cuts step time to 0.75 to 0.85
+# Operations of a step that are worth a thread: 20 to 40 ms of work, beside which OpenMP's barriers cost little.
+THREAD_WORTH = 2e9
 EPOCHS = 4.0  # up to four epochs are worth nearly as much as new text (Muennighoff et al. 2023)
 
 Precision = Literal["float32", "bfloat16"]
@@ -201,7 +203,8 @@ def stepper(
     """A function that does one training step on random ids, for timing."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
-    optimizer = Optimizer(network, optimizing or OptimizerConfig())
+    half: Precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+    optimizer = Optimizer(network, optimizing or OptimizerConfig(precision=half))
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
     data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
@@ -215,6 +218,16 @@ def stepper(
             torch.cuda.synchronize()
 
     return step
+
+
+def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
+    """The number of OpenMP threads for a run by steps, and the reason: one for each THREAD_WORTH of a step.
+
+    It depends on nothing measured, as the number of threads can change the bits of sums.
+    """
+    operations = 6 * model.inner_parameters() * batch * model.context
+    count = min(machine.cores(), max(1, round(operations / THREAD_WORTH)))
+    return count, f"{count} thread(s), for {operations / 1e9:.2g} billion operations a step"
 
 
 def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:

@@ -36,8 +36,8 @@ class OptimizerConfig:
     beta2: float = 0.95  # decay of AdamW's mean of squared gradients
     weight_decay: float = 0.01  # decoupled weight decay, on matrices only
     clip: float = 1.0  # maximum global gradient norm; 0 = no clipping
-    # precision of Muon's products; None = bfloat16 (as in torch.optim.Muon) where it is fast on this machine,
-    # else float32
+    # precision of Muon's products (bfloat16 in torch.optim.Muon); None = bfloat16 on CUDA, and by minutes where it is
+    # measured to be fast; else float32
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] | None = None
     # whether to use torch.compile: a minute up front, then faster steps; --minutes turns it on for runs of 15 or more
     compile: bool = False
-    threads: int | None = None  # number of OpenMP threads; None = measured at the start
+    threads: int | None = None  # number of OpenMP threads; None = measured by minutes; by steps, from the size of a step
     seed: int = 0  # random seed
 
     def __post_init__(self) -> None:

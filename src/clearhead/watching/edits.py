@@ -109,6 +109,17 @@ def from_dict(values: dict[str, Any]) -> Edit:
         raise WatchError(f"edit {name!r}: {error}") from None
 
 
+def listed(edits: object) -> tuple[Edit, ...]:
+    """One edit or several as a tuple. Raises WatchError for anything else."""
+    one = isinstance(edits, Edit) or not isinstance(edits, Iterable)
+    found: list[Edit] = []
+    for edit in (edits,) if one else cast(Iterable[object], edits):
+        if not isinstance(edit, Edit):
+            raise WatchError(f"edits: {shown(edit)} was given; an edit is an Ablate, a Scale or a Knockout")
+        found.append(edit)
+    return tuple(found)
+
+
 def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
     """Raises WatchError if an edit names a site or head that is not in ``sites`` (site -> number of heads)."""
     for edit in edits:

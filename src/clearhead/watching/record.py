@@ -254,8 +254,10 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collection[str] = ()) -> Generator[Record]:
-    """Records every attention of ``model`` during the block, and applies ``edits``.
+def watch(
+    model: Watchable, edits: Edit | Sequence[Edit] = (), *, keep: str | Collection[str] = ()
+) -> Generator[Record]:
+    """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
 
     keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
     the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
@@ -271,7 +273,7 @@ def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collectio
     for name in names:
         if name not in KEPT:
             raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
-    sites, edits = model.sites(), tuple(edits)
+    sites, edits = model.sites(), editing.listed(edits)
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
     with tap.watched_by(record):

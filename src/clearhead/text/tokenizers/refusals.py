@@ -19,7 +19,9 @@ def encoding_errors() -> Generator[None]:
 
 
 def check_whole(text: str) -> None:
-    """Raises TextError for a lone surrogate, half of a character."""
+    """Raises TextError for anything but a string, and for a lone surrogate, half of a character."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TextError(f"{shown(text)} was given; a text is one string, such as 'It was'")
     try:
         text.encode()
     except UnicodeEncodeError as fault:
