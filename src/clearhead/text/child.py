@@ -1,8 +1,9 @@
 """Work in a process of its own, which can be limited, stopped and killed, whatever it does.
 
 ``ask`` starts this file as a program with the path of a worker: a file of Python with a function
-``answer(request, note)``. What goes in is one JSON line: limits and request. What comes out is JSON, too: any number of
-notes, then {"answer": ..., "short": whether memory ran out}. The worker imports nothing of this package, so that it starts quickly.
+``answer(request, note)``. What goes in is one line of JSON: limits and request. What comes out is JSON, too: any number
+of notes, then {"answer": ..., "short": whether memory ran out}. A worker imports nothing of this package, so that it
+starts quickly.
 """
 
 from __future__ import annotations

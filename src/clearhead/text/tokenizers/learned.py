@@ -28,8 +28,8 @@ QWEN2_WORDS = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 # The words of the bpe learned here: Qwen 2's, but each run in them has at most 256 characters. The time to learn grows
-# with the square of the longest word: 100,000 letters without a space (DNA, base64) took 4.6 s, 400,000 took 30. Cut up,
-# a million take 1 s. The pattern stands in the tokenizer.json, so encoding cuts words at the same places.
+# with the square of the longest word: 100,000 letters without a space (DNA, base64) took 4.6 s, 400,000 took 30 s. Cut
+# up, a million take 1 s. The pattern stands in the tokenizer.json, so encoding cuts words at the same places.
 OWN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}{1,256}|\p{N}| ?[^\s\p{L}\p{N}]{1,256}[\r\n]{0,256}"
     r"|\s{0,256}[\r\n]{1,256}|\s{1,256}(?!\S)|\s{1,256}"

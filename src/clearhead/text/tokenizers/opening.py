@@ -29,7 +29,7 @@ EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
 TRIAL = Path(__file__).with_name("trial.py")
-TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 30  # and 0.5 s and 60 MB more per MB of the file
+TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # and 0.5 s and 60 MB more per MB of the file
 LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB; parsed, it takes 20 times that
 
 
