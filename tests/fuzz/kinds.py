@@ -247,40 +247,12 @@ class Arguments(Kind):
     """The command's arguments: an answer, or one error and exit code 1 or 2."""
 
     VERBS = ("train", "generate", "fill", "chat", "look", "eval", "show", "export", "corpora", "doctor")
-    OPTIONS = [
-        "--steps",
-        "--vocabulary",
-        "--tokenizer",
-        "--out",
-        "--set",
-        "--seed",
-        "--device",
-        "--dtype",
-        "--temperature",
-        "--top-k",
-        "--top-p",
-        "--max-tokens",
-        "--layer",
-        "--head",
-        "--context",
-        "--field",
-        "--encoding",
-        "--valid",
-        "--corpus",
-        "--megabytes",
-        "--threads",
-        "--recipe",
-        "--config",
-        "--from",
-        "--resume",
-        "--prompt",
-        "--width",
-        "--help",
-        "--debug",
-        "--top",
-        "--stop",
-        "--format",
-    ]
+    OPTIONS = (
+        "--steps", "--vocabulary", "--tokenizer", "--out", "--set", "--seed", "--device", "--dtype",
+        "--temperature", "--top-k", "--top-p", "--max-tokens", "--layer", "--head", "--context", "--field",
+        "--encoding", "--valid", "--corpus", "--megabytes", "--threads", "--recipe", "--config", "--from",
+        "--resume", "--prompt", "--width", "--help", "--debug", "--top", "--stop", "--format",
+    )  # fmt: skip
     VALUES = (
         *(
             "",
