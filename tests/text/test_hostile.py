@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from clearhead.errors import FolderError, TextError
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import opening
 from clearhead.text.tokenizers.shapes import in_use
+from clearhead.text.tokenizers.waiting import left_on_interrupt
 from little_tokenizers import llama3_like, llama_like
 
 PLAIN: dict[str, Any] = {
@@ -94,3 +98,17 @@ def test_shapes_in_use_open_without_a_process(tmp_path: Path, monkeypatch: pytes
     for own in (Tokenizer.bytes(), Tokenizer.characters(["ab"]), Tokenizer.train_bpe(["a b"])):
         own.save(tmp_path)
         Tokenizer.load(tmp_path)
+
+
+def test_ctrl_c_is_heard_while_the_library_works() -> None:
+    """The main thread waits in Python, not in the library."""
+    main = threading.get_ident()
+    timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        left_on_interrupt(lambda: threading.Event().wait(30))
+    assert time.monotonic() - began < 10
+    with pytest.raises(ZeroDivisionError):
+        left_on_interrupt(lambda: 1 // 0)
+    assert left_on_interrupt(lambda: threading.get_ident() != main)

@@ -85,8 +85,8 @@ def check_size(size: int | None) -> None:
     """Raises OptionError for a size that a BPE vocabulary cannot have."""
     if size is not None and not 257 <= size <= LARGEST_SIZE:
         raise OptionError(
-            f"vocabulary size {shown(size)}: byte-level BPE has at least 257 tokens (256 bytes and the separator) and at "
-            f"most {LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text that it is learned from yield no more"
+            f"vocabulary size {shown(size)}: byte-level BPE has at least 257 tokens (256 bytes and the separator) and "
+            f"at most {LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text it is learned from yield no more"
         )
 
 

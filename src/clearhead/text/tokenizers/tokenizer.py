@@ -35,6 +35,7 @@ from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKEN
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
+from clearhead.text.tokenizers.waiting import encoded
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
@@ -238,7 +239,7 @@ class Tokenizer:
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
         with encoding_errors():
-            found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+            found = encoded(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
@@ -250,7 +251,7 @@ class Tokenizer:
         for text in texts:
             check_whole(text)
         with encoding_errors():
-            encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
+            encodings = encoded(self._library.encode_batch, texts)
         for text, found in zip(texts, encodings, strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
             ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
