@@ -85,9 +85,10 @@ def test_a_harmless_one_of_unknown_shape_opens_and_is_used_as_it_is(tmp_path: Pa
 def test_a_panic_while_decoding_is_an_error() -> None:
     library = llama_like()
     state = {**json.loads(library.to_str()), "decoder": HOSTILE["more stripped than there is"][1]}
+    state["decoder"] = {**state["decoder"], "content": "▁"}
     made = Tokenizer(type(library).from_str(json.dumps(state)))
     with pytest.raises(TextError, match="the tokenizers library panics"):
-        made.decode([3])
+        made.decode([library.token_to_id("▁")])
 
 
 def test_shapes_in_use_open_without_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
