@@ -137,8 +137,10 @@ def main() -> int:
         seed = seeds[name] if given.seed is None else given.seed
         numbers, found = fuzz(name, given.mutations or SHARES[name], given.seconds, seed)
         print(json.dumps({**numbers, "seed": seed}), flush=True)
+        alike = Counter((fault["fault"][:30], fault.get("where")) for fault in found)
         for fault in found:
-            print("  FOUND", json.dumps(fault, ensure_ascii=True), flush=True)
+            if count := alike.pop((fault["fault"][:30], fault.get("where")), 0):
+                print(f"  FOUND {count} times:", json.dumps(fault), flush=True)
         any_found = any_found or bool(found)
     return int(any_found)
 

@@ -251,7 +251,7 @@ class Arguments(Kind):
         "--steps", "--vocabulary", "--tokenizer", "--out", "--set", "--seed", "--device", "--dtype",
         "--temperature", "--top-k", "--top-p", "--max-tokens", "--layer", "--head", "--context", "--field",
         "--encoding", "--valid", "--corpus", "--megabytes", "--threads", "--recipe", "--config", "--from",
-        "--resume", "--prompt", "--width", "--help", "--debug", "--top", "--stop", "--format",
+        "--resume", "--prompt", "--width", "--help", "--top", "--stop", "--format",
     )  # fmt: skip
     VALUES = (
         *(
@@ -296,7 +296,7 @@ class Arguments(Kind):
         shutil.copytree(self.base / "run", self.place / "run")
         (self.place / "text.txt").write_text(TEXT)
         verb = draw(st.sampled_from(self.VERBS))
-        value = st.one_of(st.sampled_from(self.VALUES), st.text(st.characters(exclude_characters="/.~$"), max_size=12))
+        value = st.one_of(st.sampled_from(self.VALUES), st.text(st.characters(exclude_characters="/.~$\0"), max_size=12))
         words: list[str] = [draw(st.sampled_from(["run", "run", "text.txt"]))] if draw(st.booleans()) else []
         for _ in range(draw(st.integers(0, 3))):
             if draw(st.booleans()):

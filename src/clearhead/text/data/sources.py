@@ -177,7 +177,7 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     skipped and logged.
     """
     found: list[FileSource] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in paths:
         path = Path(given)
         if str(given) == "-":
@@ -193,7 +193,8 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
             files = [path]
         for file in files:
             # Validating on a text that was also trained on would measure memory.
-            if (place := file.resolve()) in seen:
+            place = os.path.realpath(file)  # Path.resolve raises RuntimeError for a link to itself
+            if place in seen:
                 raise OptionError(f"{file}: given more than once; name each text once")
             seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]
