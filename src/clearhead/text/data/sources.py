@@ -180,6 +180,8 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     seen: set[str] = set()
     for given in paths:
         path = Path(given)
+        if "\0" in str(given):
+            raise TextError(f"{str(given)!r}: no such file: names have no NUL; check the name")
         if str(given) == "-":
             files = [path]
         elif path.is_dir():
