@@ -115,7 +115,10 @@ def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, ob
             last = folder / "last"
             numbers["mutations"] = int(last.read_text()) if last.exists() else 0
             why = (folder / "log").read_text(errors="replace")[-1500:]
-            found.append({"kind": name, "fault": f"the process ended with {done.returncode}: {why}"})
+            how = folder / "base" / "mutation"
+            told = how.read_text() if how.exists() else ""
+            fault = f"the process ended with {done.returncode}: {why}"
+            found.append({"kind": name, "fault": fault, "mutation": told})
         return numbers, found
 
 

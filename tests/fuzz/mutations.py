@@ -86,7 +86,7 @@ def altered(draw: Draw, content: bytes) -> bytes:
     """Valid JSON (mostly) with one value changed, removed, doubled, or with a hostile part in its place."""
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # an earlier mutation
         return damaged(draw, content)
     found = places(value)
     if not found:

@@ -122,7 +122,7 @@ def _library(file: Path) -> tokenizers.Tokenizer:
     except (FolderError, MemoryError):
         raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
-        raise FolderError(f"{broken}: {fault}; copy it again from where it came") from fault
+        raise FolderError(f"{broken}: {str(fault)[:300]}; copy it again from where it came") from fault
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
