@@ -104,11 +104,15 @@ def test_shapes_in_use_open_without_a_process(tmp_path: Path, monkeypatch: pytes
 def test_ctrl_c_is_heard_while_the_library_works() -> None:
     """The main thread waits in Python, not in the library."""
     main = threading.get_ident()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in parallel ignores it
     timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        left_on_interrupt(lambda: threading.Event().wait(30))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            left_on_interrupt(lambda: threading.Event().wait(30))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 10
     with pytest.raises(ZeroDivisionError):
         left_on_interrupt(lambda: 1 // 0)
