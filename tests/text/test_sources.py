@@ -295,3 +295,15 @@ def test_the_encoding_is_the_users(tmp_path: Path):
         texts(FileSource(path))
     with pytest.raises(OptionError, match="not a text encoding"):
         FileSource(path, encoding="gb")
+
+
+def test_a_name_with_a_nul_is_told():
+    """As a recipe can hold it."""
+    with pytest.raises(TextError, match=r"no such file: names have no NUL"):
+        sources(["a\0b"])
+
+
+def test_a_link_to_itself_is_told(tmp_path: Path):
+    (tmp_path / "a.txt").symlink_to("a.txt")
+    with pytest.raises(TextError, match=r"a.txt: cannot be read: Too many levels of symbolic links"):
+        sources([tmp_path / "a.txt"])

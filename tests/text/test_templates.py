@@ -200,8 +200,8 @@ def test_a_busy_machine_gets_the_same_error(tmp_path: Path, monkeypatch: pytest.
     worker = tmp_path / "worker.py"
     worker.write_text("import time; time.sleep(60)")
     monkeypatch.setattr("clearhead.text.chat.templates.WORKER", worker)
-    monkeypatch.setattr("clearhead.text.chat.templates.CLOCK", 0.2)
-    with pytest.raises(TextError, match=r"^chat template: it took more than 2 seconds and was stopped$"):
+    monkeypatch.setattr("clearhead.text.chat.templates.SECONDS", 0.1)
+    with pytest.raises(TextError, match=r"^chat template: it took more than 0.1 seconds and was stopped$"):
         render(CHATML, CHATS["one"])
 
 

@@ -3,8 +3,10 @@
 import hashlib
 import itertools
 import json
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -177,9 +179,9 @@ def test_bpe_is_the_same_in_every_process():
     assert len(prints) == 1
 
 
-@pytest.mark.parametrize("size", [0, 256, -5])
-def test_bpe_below_its_bytes_is_refused(size: int):
-    with pytest.raises(OptionError, match=f"vocabulary size {size}: byte-level BPE needs 257 or more"):
+@pytest.mark.parametrize("size", [0, 256, -5, 2**20 + 1, 10**9, 2**63 - 1, 2**64])
+def test_a_size_that_no_vocabulary_has_is_refused(size: int):
+    with pytest.raises(OptionError, match=rf"vocabulary size {size}: .* at least 257 tokens .* at most 1,048,576"):
         Tokenizer.train_bpe(["text"], size)
 
 
@@ -273,3 +275,33 @@ def test_what_is_no_text_is_told(text: object) -> None:
     for tokenizer in (Tokenizer.bytes(), Tokenizer.characters(["a"])):
         with pytest.raises(TextError, match=r"was given; a text is one string, such as 'It was'$"):
             tokenizer.encode(text)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_word_is_cut_after_256_characters_and_learned_and_used_alike():
+    """A million letters without a space: learned within seconds, and no token crosses the places where it is cut."""
+    dna = "".join(random.Random(1).choices("ACGT", k=1_000_000))
+    began = time.monotonic()
+    made = Tokenizer.train_bpe([dna], 1024)
+    assert time.monotonic() - began < 20
+    words = [dna[start : start + 256] for start in range(0, 2560, 256)]
+    assert made.encode("".join(words)) == [token for word in words for token in made.encode(word)]
+    same = Tokenizer.train_bpe([" ".join(["ab" * 128] * 9), "ab" * 128 * 9], 400)
+    assert max(map(len, same.labels(range(same.vocab_size - 1)))) <= 257
+
+
+def test_what_stops_the_caller_stops_the_learner():
+    """Progress comes token by token, and what is raised meanwhile ends the learner's process."""
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    text = "".join(random.Random(1).choices("abcdefgh ", k=3_000_000))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Tokenizer.train_bpe([text], 65_536, progress=stop)
+    assert time.monotonic() - began < 20
+    assert seen[-1][0] in range(5, 20)
+    assert seen[-1][1] == 65_535

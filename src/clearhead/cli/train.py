@@ -71,7 +71,10 @@ def train(
         str | None, typer.Option(help="`bpe` (the default), `characters`, `bytes`, or the path of a `tokenizer.json`.")
     ] = None,
     vocabulary: Annotated[
-        int | None, typer.Option(help="Number of tokens for `bpe`; by default it follows from the size of the text.")
+        int | None,
+        typer.Option(
+            help="Number of tokens for `bpe`, at most 1,048,576; by default it follows from the size of the text."
+        ),
     ] = None,
     megabytes: Annotated[
         float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")

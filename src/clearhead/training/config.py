@@ -79,7 +79,8 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] | None = None
     # whether to use torch.compile: a minute up front, then faster steps; --minutes turns it on for runs of 15 or more
     compile: bool = False
-    threads: int | None = None  # number of OpenMP threads; None = measured by minutes; by steps, from the size of a step
+    # number of OpenMP threads; None = measured by minutes; by steps, from the size of a step
+    threads: int | None = None
     seed: int = 0  # random seed
 
     def __post_init__(self) -> None:

@@ -177,16 +177,19 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     Other files in a folder, and linked folders, are skipped and logged.
     """
     found: list[FileSource] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in paths:
         path = Path(given)
+        if "\0" in str(given):
+            raise TextError(f"{str(given)!r}: no such file: names have no NUL; check the name")
         try:
             files = _files(str(given))
         except OSError as fault:  # a folder on the way that may not be entered
             raise _unreadable(path, fault) from fault
         for file in files:
             # Validating on a text that was also trained on would measure memory.
-            if (place := file.resolve()) in seen:
+            place = os.path.realpath(file)  # Path.resolve raises RuntimeError for a link to itself
+            if place in seen:
                 raise OptionError(f"{file}: given more than once; name each text once")
             seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]

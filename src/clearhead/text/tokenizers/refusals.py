@@ -10,10 +10,24 @@ from clearhead.errors import TextError, shown
 
 
 @contextmanager
+def panics_as(kind: type[Exception]) -> Generator[None]:
+    """Raises ``kind`` if the library panics, which is no Exception otherwise."""
+    try:
+        yield
+    except BaseException as fault:
+        if type(fault).__name__ != "PanicException":  # pyo3's; it cannot be imported
+            raise
+        raise kind(f"the tokenizers library panics: {fault}") from fault
+
+
+@contextmanager
 def encoding_errors() -> Generator[None]:
     """Raises TextError if the library fails, for want of a token for unknown text."""
     try:
-        yield
+        with panics_as(ValueError):
+            yield
+    except MemoryError:
+        raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
 
