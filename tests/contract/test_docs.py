@@ -98,7 +98,7 @@ def test_the_meaning_of_a_setting_is_the_comment_beside_its_field() -> None:
     )
     assert found["train.optimizer.kind"].values == ("muon", "adamw")
     assert found["train.optimizer.precision"].values == ("float32", "bfloat16")
-    assert found["train.optimizer.precision"].text.endswith("where it is fast on this machine, else float32")
+    assert found["train.optimizer.precision"].text.endswith("where it is measured to be fast; else float32")
     assert found["text.valid"].default == "[]"
     assert found["model.positions.theta"].default == "10000.0"
 
