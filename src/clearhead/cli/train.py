@@ -46,6 +46,12 @@ def train(
     encoding: Annotated[str | None, typer.Option(help="Encoding of the files; default utf-8.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes", help="With --resume: go on although recipe.toml was changed; names each change."
+        ),
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     threads: Threads = None,
 ) -> None:
@@ -75,6 +81,8 @@ def train(
     }
     try:
         if resume is None:
+            if accept_changes:
+                raise OptionError("--accept-changes applies to --resume, and no run was named; give --resume FOLDER")
             settings = [recipes.read_setting(each) for each in setting or []]
             asked = runs.Asked(given=given, recipe=recipe, config=config, settings=settings, origin=origin, out=out)
             run = runs.start(asked, Display(), started=started)
@@ -83,7 +91,7 @@ def train(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )
         else:
-            run = runs.go_on(resume, Display(), started=started)
+            run = runs.go_on(resume, Display(), started=started, accept_changes=accept_changes)
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
     typer.echo(str(run.folder))
