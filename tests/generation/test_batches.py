@@ -1,4 +1,4 @@
-"""One prompt alone and in batches of 1 to 32, in float32: the same tokens, and the same bits where they are promised."""
+"""One prompt alone and in batches of 1 to 32, in float32: the same tokens, and bits where promised."""
 
 from dataclasses import replace
 
@@ -80,7 +80,7 @@ def test_in_batches_of_1_to_32_the_tokens_are_those_of_each_prompt_alone(model: 
 
 
 def test_one_by_one_the_bits_are_those_of_each_prompt_alone(model: LanguageModel, way: dict):
-    expected = {prompt: each for prompt, each in zip(PROMPTS, alone(model, way), strict=True)}
+    expected = dict(zip(PROMPTS, alone(model, way), strict=True))
     for prompts in (PROMPTS, PROMPTS[::-1], PROMPTS[3:5], PROMPTS[7:8] * 3):
         got = generate(model, prompts, together=1, **way)
         assert [(each.ids, each.logprobs) for each in got] == [

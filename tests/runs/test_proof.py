@@ -114,7 +114,7 @@ def test_bad_input_is_refused_before_anything_starts(small: str, what, options, 
 
 def test_a_recipe_that_cannot_run_is_one_error(small: str, tmp_path: Path):
     (tmp_path / "small.toml").write_text(RECIPE.replace("heads = 2", "heads = 3", 1))
-    with pytest.raises(TrainingError, match="the run failed with code 2: .*heads"):
+    with pytest.raises(TrainingError, match=r"the run failed with code 2: .*heads"):
         prove(small, kills=1, steps=4)
     assert list((tmp_path / "temporary").iterdir()) == []
 
