@@ -11,8 +11,8 @@ def prove(
     what: Annotated[
         str, typer.Argument(metavar="RUN-OR-CONFIG", help="A run folder, a TOML file, or a named configuration.")
     ] = "tiny",
-    kills: Annotated[int, typer.Option(help="How many times to kill.")] = 20,
-    steps: Annotated[int, typer.Option(help="Steps of each run.")] = 40,
+    kills: Annotated[int, typer.Option(help="How many times to kill.")] = 10,
+    steps: Annotated[int, typer.Option(help="Steps of each run.")] = 20,
     seed: Annotated[int, typer.Option(help="Draws the moments.")] = 0,
     threads: Annotated[int, typer.Option(help="OpenMP threads of the runs.")] = 1,
 ) -> None:

@@ -51,8 +51,8 @@ class Proof:
 def prove(
     what: str,
     *,
-    kills: int = 20,
-    steps: int = 40,
+    kills: int = 10,
+    steps: int = 20,
     seed: int = 0,
     threads: int = 1,
     say: Callable[[str], None] = lambda line: None,
@@ -116,7 +116,7 @@ def shortened(what: str, steps: int, threads: int) -> Table:
         if not (text.get("sources") or text.get("corpus")):
             text = {"tokenizer": "bytes", **text, "corpus": CORPUS, "megabytes": MEGABYTES}
         table = {**table, "text": {**text, **_absolute(text, Path.cwd())}}
-    train = {name: value for name, value in table.get("train", {}).items() if name not in ("minutes", "precision")}
+    train = {name: value for name, value in table.get("train", {}).items() if name != "minutes"}
     optimizer = {"precision": "float32", **train.get("optimizer", {})}  # else measured, by each run for itself
     short = {"steps": steps, "threads": threads, "evaluations": min(EVALUATIONS, steps), "optimizer": optimizer}
     return {**table, "train": {**train, **short, "evaluation_tokens": EVALUATED, "final_tokens": EVALUATED}}
