@@ -102,7 +102,7 @@ def test_ctrl_c_ends_every_process_and_leaves_nothing(small: str, tmp_path: Path
         ("small.toml", {"kills": 0}, OptionError, "kills is 0; it must be at least 1"),
         ("small.toml", {"steps": 0}, OptionError, "steps is 0"),
         ("small.toml", {"threads": -1}, OptionError, "threads is -1"),
-        ("tyni", {}, OptionError, "there is no 'tyni'; did you mean 'tiny'"),
+        ("shakespear", {}, OptionError, "there is no 'shakespear'; did you mean 'shakespeare'"),
         ("none.toml", {}, OptionError, "there is no file none.toml"),
         (".", {}, FolderError, "recipe.toml: there is no such file"),
     ],
