@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clearhead import __version__, machine
-from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
+from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, prove, show, train
 from clearhead.cli.printing import echo, message
 from clearhead.errors import ClearheadError, OptionError
 
@@ -37,6 +37,7 @@ VERBS = {
     "export": export.export,
     "corpora": corpora.corpora,
     "doctor": doctor.doctor,
+    "prove": prove.prove,
     "demo": demo.demo,
 }
 for name, verb in VERBS.items():
