@@ -13,7 +13,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from clearhead import __version__, machine
-from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, steps, train
+from clearhead.cli import (
+    chat,
+    corpora,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fill,
+    generate,
+    look,
+    next_words,
+    show,
+    steps,
+    train,
+)
 from clearhead.errors import ClearheadError, OptionError
 
 app = typer.Typer(
@@ -27,6 +41,7 @@ app = typer.Typer(
 VERBS = {
     "train": train.train,
     "generate": generate.generate,
+    "next": next_words.next_words,
     "fill": fill.fill,
     "chat": chat.chat,
     "look": look.look,

@@ -80,10 +80,11 @@ function stepsNow(now) {
     softmax: (at) => {
       const sums = (place) => now.weights[place].reduce((sum, weight) => sum + weight, 0);
       table(at, "weights", "A", now.weights, { tokens: true, largest: 1, why: state.masked ? head.hidden : undefined, extra: [words.sum, sums] });
-      const weight = now.weights[state.query][state.key];
-      const lines = [now.scores[state.query][state.key] === -Infinity
+      const score = now.scores[state.query][state.key];
+      const total = now.scores[state.query].reduce((sum, each) => sum + Math.exp(each), rules.sink === null ? 0 : Math.exp(rules.sink));
+      const lines = [score === -Infinity
         ? filled(words.worked_hidden, names())
-        : filled(words.worked_softmax, { score: number(now.scores[state.query][state.key]), weight: number(weight) })];
+        : filled(words.worked_softmax, { score: number(score), power: number(Math.exp(score)), total: number(total), weight: number(now.weights[state.query][state.key]) })];
       if (rules.sink !== null) lines.push(`${words.sink}: ${number(1 - sums(state.query))}`);
       worked(at, lines);
     },

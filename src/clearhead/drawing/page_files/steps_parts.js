@@ -2,7 +2,7 @@
 // What a page of steps is put together from: elements, tables of numbers that open out, chips.
 
 const find = (id) => document.getElementById(id);
-const COLUMNS = 8; // of a vector, at first
+const COLUMNS = 4; // of a vector, at first
 const PLACES = 12; // columns and rows of tokens, at first
 const open = new Set(); // ids of tables and details that are opened out
 
@@ -64,7 +64,7 @@ function table(parent, id, name, rows, options = {}) {
   const fewest = options.tokens ? PLACES : COLUMNS;
   const columns = open.has(`${id}-columns`)
     ? around(0, wide, wide)
-    : options.tokens ? around(state.key, wide, fewest) : around((options.first ?? 0) + fewest / 2, wide, fewest);
+    : options.tokens ? around(state.key, wide, fewest) : around((options.first ?? 0) + Math.floor(fewest / 2), wide, fewest);
   const places = open.has(`${id}-rows`) ? around(0, rows.length, rows.length) : around(labels ? 0 : state.query, rows.length, PLACES);
   const largest = options.largest ?? rows.reduce((most, row) => row.reduce((peak, value) => (Number.isFinite(value) ? Math.max(peak, Math.abs(value)) : peak), most), 0);
   const cut = columns.length < wide;
