@@ -65,8 +65,10 @@ def _picture(found: NextWords) -> bytes:
     title = shortened(legible(title), 90 if found.layers else 50)
     shown = [legible(each.label) for layer in found.layers for each in layer.candidates[:SHOWN]]
     lacking = fonts.lacking((title, *labels, *shown))
-    rows = max(len(labels) + 1, len(found.layers) + 1)
-    figure = Figure(figsize=(WIDTH * (2 if found.layers else 1), EDGES + LINE * rows), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH * (2 if found.layers else 1), EDGES + LINE * max(len(labels) + 1, 1.4 * len(found.layers))),
+        layout="constrained",
+    )
     figure.suptitle(spelled(title, lacking), fontsize=TITLE, fontweight="bold")
     axes = figure.subplots(1, 2 if found.layers else 1, squeeze=False)[0]
     _bars(axes[0], found, [spelled(label, lacking) for label in labels])
