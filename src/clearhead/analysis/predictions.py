@@ -104,9 +104,8 @@ def next_words(
     allowed = _Allowed(model, ids, vocabulary, gaps)
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
     with torch.inference_mode(), evaluating(network):
-        with watch(model, keep="residual" if layers else ()) as record:
-            logits_V = allowed(network(ids_1T, last=True)[0, -1])
-        streams = [(site, record.only().output(site)[None]) for site in sites] if layers else []
+        raw_V, streams = _passed(model, ids_1T, sites if layers else [])
+        logits_V = allowed(raw_V)
         found = [(site, allowed(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1])) for site, x_1TE in streams]
         p_V = logits_V.softmax(-1)
         sampled_V = _sampled(logits_V, sampling) if settings else None
@@ -153,6 +152,15 @@ class _Allowed:
             )
             for token, probability in zip(most.indices.tolist(), most.values.tolist(), strict=True)
         )
+
+
+def _passed(model: LanguageModel, ids_1T: Tensor, sites: Sequence[Site]) -> tuple[Tensor, list[tuple[Site, Tensor]]]:
+    """One pass: the logits of the last place, and the residual stream x_1TE at each of the sites."""
+    if not sites:
+        return model.network(ids_1T, last=True)[0, -1], []
+    with watch(model, keep="residual") as record:
+        logits_V = model.network(ids_1T, last=True)[0, -1]
+    return logits_V, [(site, record.only().output(site)[None]) for site in sites]
 
 
 def _sampled(logits_V: Tensor, sampling: Sampling) -> Tensor:
