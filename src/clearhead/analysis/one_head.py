@@ -31,7 +31,7 @@ LONGEST = 128
 NUMBERS = 2**22
 
 # Why a key is hidden from a query, by the part of the mask that hides it.
-REASONS = {Causal: "later", Window: "window", Band: "window", Documents: "document"}
+REASONS: dict[type, str] = {Causal: "later", Window: "window", Band: "window", Documents: "document"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -249,12 +249,12 @@ def _worked_out(record: TextRecord, text: str, site: Site, head: int, part: Atte
     weights_TT = weights(scores_1TT.masked_fill(hidden_TT, float("-inf"))[None], sink_1)[0, 0]
 
     matrices, biases = _matrices(part, head, key_head)
-    joined_TF, out_EF, bias_E = seen.given["joined"][0], part.out.weight, part.out.bias
+    joined_TF, out_EF, bias_E = seen.given["joined"][0], part.out.weight, cast(Tensor | None, part.out.bias)
     own = slice(head * D, (head + 1) * D)
     beside_TF = joined_TF.double().clone()
     beside_TF[:, own] = 0.0
     share_TE = linear(taken["mixed"].double(), out_EF[:, own].double())
-    others_TE = linear(beside_TF, out_EF.double(), None if bias_E is None else bias_E.double())
+    others_TE = linear(beside_TF, out_EF.double(), _wide(bias_E))
     output_TE = seen.given["output"][0]
     x_TE = seen.given["x"][0]
     follows = {name: linear(x_TE.double(), matrices[name].double(), _wide(biases[name])) for name in matrices}
