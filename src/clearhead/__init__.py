@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import observe
-    from clearhead.drawing import draw
+    from clearhead.analysis import next_words, observe, steps
+    from clearhead.drawing import draw, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -36,19 +36,23 @@ __all__ = [
     "Scale",
     "__version__",
     "draw",
+    "draw_next",
+    "draw_steps",
     "fill",
     "generate",
     "load",
+    "next_words",
     "observe",
     "resume",
+    "steps",
     "train",
     "vectors",
     "watch",
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("observe",),
-    "clearhead.drawing": ("draw",),
+    "clearhead.analysis": ("next_words", "observe", "steps"),
+    "clearhead.drawing": ("draw", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

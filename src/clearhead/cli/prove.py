@@ -11,10 +11,10 @@ def prove(
     what: Annotated[
         str, typer.Argument(metavar="RUN-OR-CONFIG", help="A run folder, a TOML file, or a named configuration.")
     ] = "tiny",
-    kills: Annotated[int, typer.Option(help="Number of kills; 10 by default.")] = 10,
-    steps: Annotated[int, typer.Option(help="Steps of each run; 20 by default.")] = 20,
-    seed: Annotated[int, typer.Option(help="Random seed for the moments of the kills; 0 by default.")] = 0,
-    threads: Annotated[int, typer.Option(help="OpenMP threads of the runs; 1 by default.")] = 1,
+    kills: Annotated[int, typer.Option(help="Number of kills.")] = 10,
+    steps: Annotated[int, typer.Option(help="Steps of each run.")] = 20,
+    seed: Annotated[int, typer.Option(help="Random seed for the moments of the kills.")] = 0,
+    threads: Annotated[int, typer.Option(help="OpenMP threads of the runs.")] = 1,
 ) -> None:
     """Prove that a run killed at random moments and resumed ends with the same bits.
 

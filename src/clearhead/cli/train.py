@@ -98,7 +98,8 @@ def train(
         bool,
         typer.Option(
             "--accept-changes",
-            help="With `--resume`: continue although `recipe.toml` was changed after the state was saved; lists each change.",
+            help="With `--resume`: continue although `recipe.toml` was changed after the state was saved; lists each "
+            "change.",
         ),
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed; 0 by default.")] = None,
