@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import observe
+    from clearhead.analysis import observe, words
     from clearhead.drawing import draw
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
@@ -44,10 +44,11 @@ __all__ = [
     "train",
     "vectors",
     "watch",
+    "words",
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("observe",),
+    "clearhead.analysis": ("observe", "words"),
     "clearhead.drawing": ("draw",),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),

@@ -1,5 +1,6 @@
-"""What a model does with a text: one watched pass."""
+"""What a model does with a text, and what its words are as vectors."""
 
+from clearhead.analysis.lexicon import Lexicon, words
 from clearhead.analysis.observe import observe, observe_ids
 
-__all__ = ["observe", "observe_ids"]
+__all__ = ["Lexicon", "observe", "observe_ids", "words"]

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clearhead import __version__, machine
-from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
+from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train, words
 from clearhead.errors import ClearheadError, OptionError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ VERBS = {
     "fill": fill.fill,
     "chat": chat.chat,
     "look": look.look,
+    "words": words.words,
     "eval": evaluate.evaluate,
     "show": show.show,
     "export": export.export,

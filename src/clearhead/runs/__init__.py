@@ -3,6 +3,7 @@
 from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
+from clearhead.runs.kept import Kept, kept
 from clearhead.runs.material import Material, check_field, prepare
 from clearhead.runs.python import resume, train
 from clearhead.runs.resolve import Asked, present
@@ -16,12 +17,14 @@ __all__ = [
     "Asked",
     "Events",
     "Interrupted",
+    "Kept",
     "Material",
     "Run",
     "check_field",
     "go_on",
     "interruptible",
     "keeper",
+    "kept",
     "prepare",
     "present",
     "resume",

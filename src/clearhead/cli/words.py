@@ -1,0 +1,253 @@
+"""``clearhead words``: a model's words as vectors: neighbours, analogies, a score, a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.cli.models import Model, Threads
+
+if TYPE_CHECKING:
+    from clearhead.analysis.lexicon import Lexicon, Neighbour, Questions, Tally, WordMap
+    from clearhead.language_model import LanguageModel
+
+ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
+
+
+def words(
+    model: Model,
+    asked: Annotated[str, typer.Argument(metavar="nearest|analogy|score", help="What to ask of the vectors.")],
+    word: Annotated[
+        list[str] | None, typer.Argument(help="nearest: one word. analogy: three (man woman king).")
+    ] = None,
+    table: Annotated[str, typer.Option(help="The table the vectors come from: input or output.")] = "input",
+    questions: Annotated[
+        str | None,
+        typer.Option(help="score: a file of questions in Google's format, world-en or world-zh."),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="A text: answers are looked for among its words, and vectors counted from it stand beside."),
+    ] = None,
+    corpus: Annotated[str | None, typer.Option(help="A built-in text instead.")] = None,
+    top: Annotated[int, typer.Option(help="Words to show.")] = 10,
+    map_to: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE", help="Also draw the words on a plane: x.png or x.html.")
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Ask every model that the run folder keeps.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per table.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Ask a model's word vectors: which are near, man is to woman as king is to ...?
+
+    Answers are looked for among the words that are one token, or with --text
+    among those of a text. The score stands beside what the nearest neighbour
+    answers without any analogy.
+    """
+    from clearhead import hub
+    from clearhead.analysis import lexicon
+    from clearhead.cli.threads import use_threads
+    from clearhead.drawing import check_map
+    from clearhead.errors import OptionError, nearest
+
+    given = word or []
+    if asked not in ASKED:
+        raise OptionError(f"words: there is no question {asked!r}{nearest(asked, ASKED)}")
+    if len(given) != ASKED[asked][0]:
+        raise OptionError(f"words {asked}: {len(given)} words were given; it takes {ASKED[asked][1]}")
+    if questions is not None and asked != "score":
+        raise OptionError("--questions: only score asks them")
+    if run and map_to is not None:
+        raise OptionError("--run: a map shows one model; leave out one of --run and --map")
+    if map_to is not None:
+        check_map(map_to)
+        lexicon.check_maps()
+    pools = _pools(questions) if asked == "score" else {}
+    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="float32", text=True))]
+    use_threads(threads)
+    counted = _counted(text or [], corpus, models[0][1], [*given, *_words_of(pools)])
+    among = None if counted is None else counted.words
+    tables = [(heading, lexicon.words(each, table=table, among=among)) for heading, each in models]
+    if counted is not None:
+        tables.append(("counted from the text", lexicon.ppmi(counted)))
+    if table == "output" and models[0][1].network.output is models[0][1].network.embedding:
+        _note("the output table is the input table: the two are tied")
+    pool = _covered(pools, tables[0][1]) if asked == "score" else {}
+    for heading, each in tables:
+        _answer(heading, each, asked, given, pool, top, as_json)
+    if map_to is not None:
+        _draw(tables[0][1], asked, given, pool, top, map_to)
+
+
+def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
+    """The models of a run, each with a heading; tells which are missing."""
+    from clearhead import runs
+    from clearhead.errors import many
+
+    models, missing = runs.kept(folder)
+    if missing:
+        _note(
+            f"{folder} keeps the model with the lowest validation loss and the last one; those of "
+            f"{many(len(missing), 'other evaluation')} are not there, steps {', '.join(map(str, missing))}"
+        )
+    return [
+        (f"step {each.step:,}" + ("" if each.loss is None else f", {each.loss:.4f} nats a token"), each.model)
+        for each in models
+    ]
+
+
+def _pools(questions: str | None) -> dict[str, Questions]:
+    """The questions to choose from, by name: those asked for, or those of both built-in worlds."""
+    from clearhead import corpora
+    from clearhead.analysis import lexicon
+
+    worlds = {f"world-{language}": language for language in ("en", "zh")}
+    if questions is not None and questions not in worlds:
+        return {questions: lexicon.read_questions(questions)}
+    names = worlds if questions is None else [questions]
+    return {name: lexicon.of_pairs(corpora.analogies(worlds[name])) for name in names}
+
+
+def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
+    """The pool of which the table covers most."""
+    if len(pools) == 1:
+        return next(iter(pools.values()))
+    shares = {name: table.score(pool).total for name, pool in pools.items()}
+    best = max(shares, key=lambda name: shares[name].covered / shares[name].questions)
+    _note(f"questions: {best} (--questions names others)")
+    return pools[best]
+
+
+def _words_of(pools: dict[str, Questions]) -> list[str]:
+    return [word for pool in pools.values() for each in pool.values() for four in each for word in four]
+
+
+def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]):
+    """The words of the text, if one is given. Chinese is cut by the words asked for and the tokenizer's."""
+    from clearhead import corpora
+    from clearhead.analysis import lexicon
+    from clearhead.errors import OptionError
+    from clearhead.text import sources
+
+    if text and corpus is not None:
+        raise OptionError(f"--corpus {corpus}: a text is given too; leave out one of them")
+    if not text and corpus is None:
+        return None
+    found = sources(text) if corpus is None else [corpora.get(corpus).source()]
+    tokens = lexicon.words(model).words
+    return lexicon.count((document for each in found for document in each.documents()), {*asked, *tokens})
+
+
+def _answer(
+    heading: str, table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, as_json: bool
+) -> None:
+    """Prints what one table answers."""
+    import json
+    from dataclasses import asdict
+
+    for word in given:
+        pieces = table.find(word).pieces
+        if len(pieces) > 1:
+            _note(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
+    if not as_json:
+        typer.echo(f"{heading}: {table.name}" if heading else table.name)
+    _note(f"answers are looked for among {table.among}")
+    about = {"table": table.name, "heading": heading, "asked": asked, "words": list(given)}
+    show: Callable[[], None]
+    if asked == "nearest":
+        near = table.nearest(given[0], top)
+        found, show = {"nearest": [asdict(each) for each in near]}, lambda: _rows(near)
+    elif asked == "analogy":
+        a, b, c = given
+        analogy = table.analogy(a, b, c, top)
+        found = asdict(analogy)
+
+        def show() -> None:
+            typer.echo(f"{a} : {b} = {c} : ?")
+            _rows(analogy.answers)
+            typer.echo(f"with the question's own words allowed: {analogy.free[0].word}")
+            typer.echo(f"nearest to {c} without any analogy: {analogy.neighbours[0].word}")
+            differences = f"{b} - {a} and {analogy.answers[0].word} - {c}"
+            typer.echo(f"cosine of the differences {differences}: {analogy.agreement:.3f}")
+    else:
+        score = table.score(pool)
+        found = asdict(score) | {"total": asdict(score.total)}
+
+        def show() -> None:
+            _table([*score.relations, score.total])
+            if score.pieced:
+                _note(f"{score.pieced:,} words of the questions have several tokens; their vectors are means")
+            if not score.total.covered:
+                _note("no question is covered; --text gives words of several tokens, --questions other questions")
+
+    if as_json:
+        typer.echo(json.dumps(about | found, ensure_ascii=False))
+    else:
+        show()
+
+
+def _rows(near: Sequence[Neighbour]) -> None:
+    for each in near:
+        typer.echo(f"{each.cosine:8.4f}  {each.word}")
+
+
+def _table(tallies: Sequence[Tally]) -> None:
+    widest = max(len("relation"), *(len(each.relation) for each in tallies))
+    heads = ("questions", "covered", "asked", "right", "own words", "neighbour", "cosine", "shuffled")
+    typer.echo(f"{'relation':<{widest}}  " + "  ".join(heads))
+    for each in tallies:
+        counts = (each.correct, each.free, each.neighbour)
+        shares = [f"{count / each.asked:.1%}" if each.asked else "-" for count in counts]
+        cosines = ["-" if value is None else f"{value:.3f}" for value in (each.agreement, each.shuffled)]
+        cells = [f"{each.questions:,}", f"{each.covered:,}", f"{each.asked:,}", *shares, *cosines]
+        row = "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True))
+        typer.echo(f"{each.relation:<{widest}}  {row}")
+
+
+def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, path: Path) -> None:
+    from clearhead.drawing import draw_words
+
+    drawn = _map_of_pairs(table, pool) if asked == "score" else _map_of_answers(table, asked, given, top)
+    draw_words(drawn, path)
+    _note(f"{path}: {len(drawn.words):,} words by PCA and by t-SNE")
+
+
+def _map_of_answers(table: Lexicon, asked: str, given: Sequence[str], top: int) -> WordMap:
+    """The words asked for and those found; an analogy's two differences are lines."""
+    from clearhead.analysis import lexicon
+
+    if asked == "nearest":
+        found, group = table.nearest(given[0], top), "nearest"
+    else:
+        found, group = table.analogy(given[0], given[1], given[2], top).answers, "answers"
+    words = list(dict.fromkeys([*given, *(each.word for each in found)]))
+    groups = ["asked" if word in given else group for word in words]
+    lines = [(0, 1), (2, words.index(found[0].word))] if len(set(given)) == 3 else []
+    return lexicon.spread(table, words, groups=groups, lines=lines)
+
+
+def _map_of_pairs(table: Lexicon, pool: Questions) -> WordMap:
+    """The covered pairs of every relation, joined by lines; a word has the colour of its first relation."""
+    from clearhead.analysis import lexicon
+
+    groups: dict[str, str] = {}
+    pairs: dict[tuple[str, str], None] = {}
+    listed = set(table.listed(_words_of({"": pool})))
+    for relation, each in pool.items():
+        for a, b, c, d in each:
+            for one, other in ((a, b), (c, d)):
+                if one in listed and other in listed:
+                    pairs[one, other] = None
+                    groups.setdefault(one, relation)
+                    groups.setdefault(other, relation)
+    words = list(groups)
+    places = {word: number for number, word in enumerate(words)}
+    lines = [(places[one], places[other]) for one, other in pairs]
+    return lexicon.spread(table, words, groups=[groups[word] for word in words], lines=lines)
+
+
+def _note(message: str) -> None:
+    typer.echo(message, err=True)
