@@ -33,7 +33,7 @@ OTHERS = {"--help", "--debug"}  # of every verb
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
-@pytest.mark.parametrize("verb", ["train", "generate", "chat", "look", "fill", "eval"])
+@pytest.mark.parametrize("verb", ["train", "generate", "chat", "look", "words", "fill", "eval"])
 def test_the_guide_tells_every_option_of_a_verb(page: Path, verb: str) -> None:
     told = [option for cell in first_cells(section(page, verb)) for option in re.findall(r"`(-[\w-]+)`", cell)]
     assert len(told) == len(set(told))
@@ -46,7 +46,7 @@ def test_the_guide_tells_every_option_of_the_small_verbs(page: Path) -> None:
     verbs = re.findall(r"\w+", heading)
     told = {tuple(re.findall(r"[\w-]+", cell)) for cell in first_cells(section(page, heading))}
     assert told == {(verb, option) for verb in verbs for option in OPTIONS[verb]}
-    assert set(OPTIONS) == {"train", "generate", "chat", "look", "fill", "eval", *verbs}
+    assert set(OPTIONS) == {"train", "generate", "chat", "look", "words", "fill", "eval", *verbs}
 
 
 @pytest.mark.parametrize("page", [*READMES, *GUIDES], ids=lambda page: page.name)

@@ -76,6 +76,10 @@ def words(
     if table == "output" and models[0][1].network.output is models[0][1].network.embedding:
         _note("the output table is the input table: the two are tied")
     pool = _covered(pools, tables[0][1]) if asked == "score" else {}
+    for _, each in tables:
+        for each_word in given:
+            each.find(each_word)  # all are there before anything is printed
+    _tell(tables[0][1], given)
     for heading, each in tables:
         _answer(heading, each, asked, given, pool, top, as_json)
     if map_to is not None:
@@ -115,8 +119,12 @@ def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
     """The pool of which the table covers most."""
     if len(pools) == 1:
         return next(iter(pools.values()))
-    shares = {name: table.score(pool).total for name, pool in pools.items()}
-    best = max(shares, key=lambda name: shares[name].covered / shares[name].questions)
+    shares: dict[str, float] = {}
+    for name, pool in pools.items():
+        listed = table.listed(_words_of({name: pool}))
+        asked = [all(word in listed for word in four) for each in pool.values() for four in each]
+        shares[name] = sum(asked) / len(asked)
+    best = max(shares, key=lambda name: shares[name])
     _note(f"questions: {best} (--questions names others)")
     return pools[best]
 
@@ -141,6 +149,15 @@ def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, aske
     return lexicon.count((document for each in found for document in each.documents()), {*asked, *tokens})
 
 
+def _tell(table: Lexicon, given: Sequence[str]) -> None:
+    """Says how the words are made, and which words can be answers."""
+    for word in given:
+        pieces = table.find(word).pieces
+        if len(pieces) > 1:
+            _note(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
+    _note(f"answers are looked for among {table.among}")
+
+
 def _answer(
     heading: str, table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, as_json: bool
 ) -> None:
@@ -148,13 +165,8 @@ def _answer(
     import json
     from dataclasses import asdict
 
-    for word in given:
-        pieces = table.find(word).pieces
-        if len(pieces) > 1:
-            _note(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
     if not as_json:
         typer.echo(f"{heading}: {table.name}" if heading else table.name)
-    _note(f"answers are looked for among {table.among}")
     about = {"table": table.name, "heading": heading, "asked": asked, "words": list(given)}
     show: Callable[[], None]
     if asked == "nearest":
@@ -179,7 +191,10 @@ def _answer(
         def show() -> None:
             _table([*score.relations, score.total])
             if score.pieced:
-                _note(f"{score.pieced:,} words of the questions have several tokens; their vectors are means")
+                _note(
+                    f"{score.pieced:,} words of the questions have several tokens; their vectors are means, "
+                    "and words that share tokens are near for that alone"
+                )
             if not score.total.covered:
                 _note("no question is covered; --text gives words of several tokens, --questions other questions")
 
