@@ -145,9 +145,8 @@ def test_a_top_below_one_is_refused(royal: Lexicon):
 
 def test_questions_of_a_file(tmp_path: Path):
     path = tmp_path / "questions.txt"
-    path.write_text(
-        ": family\nman woman king queen\n\n: capital common\nParis France Rome Italy\nRome Italy Paris France\n"
-    )
+    lines = [": family", "man woman king queen", "", ": capital common", "Paris France Rome Italy"]
+    path.write_text("\n".join([*lines, "Rome Italy Paris France", ""]))
     assert read_questions(path) == {
         "family": [("man", "woman", "king", "queen")],
         "capital common": [("Paris", "France", "Rome", "Italy"), ("Rome", "Italy", "Paris", "France")],

@@ -77,7 +77,7 @@ def test_a_chinese_word_is_the_mean_of_its_characters(characters: LanguageModel)
 
 def test_characters_that_a_tokenizer_lacks_name_near_spellings(characters: LanguageModel):
     lexicon = ch.words(characters, among=["king", "queen"])
-    with pytest.raises(TextError, match="'kingß' is not among the words of little, input table .* spellings: king"):
+    with pytest.raises(TextError, match=r"'kingß' is not among the words of little, input table .* spellings: king"):
         lexicon.nearest("kingß")
 
 

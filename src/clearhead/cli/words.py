@@ -11,7 +11,7 @@ import typer
 from clearhead.cli.models import Model, Threads
 
 if TYPE_CHECKING:
-    from clearhead.analysis.lexicon import Lexicon, Neighbour, Questions, Tally, WordMap
+    from clearhead.analysis.lexicon import Analogy, Counted, Lexicon, Neighbour, Questions, Score, Tally
     from clearhead.language_model import LanguageModel
 
 ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
@@ -60,6 +60,8 @@ def words(
         raise OptionError(f"words {asked}: {len(given)} words were given; it takes {ASKED[asked][1]}")
     if questions is not None and asked != "score":
         raise OptionError("--questions: only score asks them")
+    if text and corpus is not None:
+        raise OptionError(f"--corpus {corpus}: a text is given too; leave out one of them")
     if run and map_to is not None:
         raise OptionError("--run: a map shows one model; leave out one of --run and --map")
     if map_to is not None:
@@ -116,16 +118,10 @@ def _pools(questions: str | None) -> dict[str, Questions]:
 
 
 def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
-    """The pool of which the table covers most."""
-    if len(pools) == 1:
-        return next(iter(pools.values()))
-    shares: dict[str, float] = {}
-    for name, pool in pools.items():
-        listed = table.listed(_words_of({name: pool}))
-        asked = [all(word in listed for word in four) for each in pool.values() for four in each]
-        shares[name] = sum(asked) / len(asked)
-    best = max(shares, key=lambda name: shares[name])
-    _note(f"questions: {best} (--questions names others)")
+    """The pool of which the table covers the largest share."""
+    best = max(pools, key=lambda name: table.coverage(pools[name]))
+    if len(pools) > 1:
+        _note(f"questions: {best} (--questions names others)")
     return pools[best]
 
 
@@ -133,15 +129,12 @@ def _words_of(pools: dict[str, Questions]) -> list[str]:
     return [word for pool in pools.values() for each in pool.values() for four in each for word in four]
 
 
-def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]):
+def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]) -> Counted | None:
     """The words of the text, if one is given. Chinese is cut by the words asked for and the tokenizer's."""
     from clearhead import corpora
     from clearhead.analysis import lexicon
-    from clearhead.errors import OptionError
     from clearhead.text import sources
 
-    if text and corpus is not None:
-        raise OptionError(f"--corpus {corpus}: a text is given too; leave out one of them")
     if not text and corpus is None:
         return None
     found = sources(text) if corpus is None else [corpora.get(corpus).source()]
@@ -165,43 +158,42 @@ def _answer(
     import json
     from dataclasses import asdict
 
-    if not as_json:
-        typer.echo(f"{heading}: {table.name}" if heading else table.name)
     about = {"table": table.name, "heading": heading, "asked": asked, "words": list(given)}
     show: Callable[[], None]
     if asked == "nearest":
         near = table.nearest(given[0], top)
         found, show = {"nearest": [asdict(each) for each in near]}, lambda: _rows(near)
     elif asked == "analogy":
-        a, b, c = given
-        analogy = table.analogy(a, b, c, top)
-        found = asdict(analogy)
-
-        def show() -> None:
-            typer.echo(f"{a} : {b} = {c} : ?")
-            _rows(analogy.answers)
-            typer.echo(f"with the question's own words allowed: {analogy.free[0].word}")
-            typer.echo(f"nearest to {c} without any analogy: {analogy.neighbours[0].word}")
-            differences = f"{b} - {a} and {analogy.answers[0].word} - {c}"
-            typer.echo(f"cosine of the differences {differences}: {analogy.agreement:.3f}")
+        analogy = table.analogy(*given, top=top)
+        found, show = asdict(analogy), lambda: _show_analogy(analogy)
     else:
         score = table.score(pool)
-        found = asdict(score) | {"total": asdict(score.total)}
-
-        def show() -> None:
-            _table([*score.relations, score.total])
-            if score.pieced:
-                _note(
-                    f"{score.pieced:,} words of the questions have several tokens; their vectors are means, "
-                    "and words that share tokens are near for that alone"
-                )
-            if not score.total.covered:
-                _note("no question is covered; --text gives words of several tokens, --questions other questions")
-
+        found, show = asdict(score) | {"total": asdict(score.total)}, lambda: _show_score(score)
     if as_json:
         typer.echo(json.dumps(about | found, ensure_ascii=False))
-    else:
-        show()
+        return
+    typer.echo(f"{heading}: {table.name}" if heading else table.name)
+    show()
+
+
+def _show_analogy(found: Analogy) -> None:
+    a, b, c, answer = found.a, found.b, found.c, found.answers[0].word
+    typer.echo(f"{a} : {b} = {c} : ?")
+    _rows(found.answers)
+    typer.echo(f"with the question's own words allowed: {found.free[0].word}")
+    typer.echo(f"nearest to {c} without any analogy: {found.neighbours[0].word}")
+    typer.echo(f"cosine of the differences {b} - {a} and {answer} - {c}: {found.agreement:.3f}")
+
+
+def _show_score(score: Score) -> None:
+    _table([*score.relations, score.total])
+    if score.pieced:
+        _note(
+            f"{score.pieced:,} words of the questions have several tokens; their vectors are means, and words that "
+            "share tokens are near for that alone"
+        )
+    if not score.total.covered:
+        _note("no question is covered; --text gives words of several tokens, --questions other questions")
 
 
 def _rows(near: Sequence[Neighbour]) -> None:
@@ -223,45 +215,16 @@ def _table(tallies: Sequence[Tally]) -> None:
 
 
 def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, path: Path) -> None:
+    from clearhead.analysis import lexicon
     from clearhead.drawing import draw_words
 
-    drawn = _map_of_pairs(table, pool) if asked == "score" else _map_of_answers(table, asked, given, top)
+    if asked == "score":
+        drawn = lexicon.map_of_pairs(table, pool)
+    else:
+        found = table.nearest(given[0], top) if asked == "nearest" else table.analogy(*given, top=top).answers
+        drawn = lexicon.map_of_answers(table, given, [each.word for each in found])
     draw_words(drawn, path)
     _note(f"{path}: {len(drawn.words):,} words by PCA and by t-SNE")
-
-
-def _map_of_answers(table: Lexicon, asked: str, given: Sequence[str], top: int) -> WordMap:
-    """The words asked for and those found; an analogy's two differences are lines."""
-    from clearhead.analysis import lexicon
-
-    if asked == "nearest":
-        found, group = table.nearest(given[0], top), "nearest"
-    else:
-        found, group = table.analogy(given[0], given[1], given[2], top).answers, "answers"
-    words = list(dict.fromkeys([*given, *(each.word for each in found)]))
-    groups = ["asked" if word in given else group for word in words]
-    lines = [(0, 1), (2, words.index(found[0].word))] if len(set(given)) == 3 else []
-    return lexicon.spread(table, words, groups=groups, lines=lines)
-
-
-def _map_of_pairs(table: Lexicon, pool: Questions) -> WordMap:
-    """The covered pairs of every relation, joined by lines; a word has the colour of its first relation."""
-    from clearhead.analysis import lexicon
-
-    groups: dict[str, str] = {}
-    pairs: dict[tuple[str, str], None] = {}
-    listed = set(table.listed(_words_of({"": pool})))
-    for relation, each in pool.items():
-        for a, b, c, d in each:
-            for one, other in ((a, b), (c, d)):
-                if one in listed and other in listed:
-                    pairs[one, other] = None
-                    groups.setdefault(one, relation)
-                    groups.setdefault(other, relation)
-    words = list(groups)
-    places = {word: number for number, word in enumerate(words)}
-    lines = [(places[one], places[other]) for one, other in pairs]
-    return lexicon.spread(table, words, groups=[groups[word] for word in words], lines=lines)
 
 
 def _note(message: str) -> None:

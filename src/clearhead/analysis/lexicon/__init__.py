@@ -2,14 +2,13 @@
 
 from clearhead.analysis.lexicon.baseline import ppmi
 from clearhead.analysis.lexicon.counting import Counted, count, split_words
-from clearhead.analysis.lexicon.plane import METHODS, Panel, WordMap, check_maps, spread
+from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, spread
 from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, read_questions
 from clearhead.analysis.lexicon.scoring import Score, Tally
 from clearhead.analysis.lexicon.table import Analogy, Lexicon, Neighbour, Word
 from clearhead.analysis.lexicon.tokens import TABLES, words
 
 __all__ = [
-    "METHODS",
     "TABLES",
     "Analogy",
     "Counted",
@@ -24,6 +23,8 @@ __all__ = [
     "WordMap",
     "check_maps",
     "count",
+    "map_of_answers",
+    "map_of_pairs",
     "of_pairs",
     "ppmi",
     "read_questions",

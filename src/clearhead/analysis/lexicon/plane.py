@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from torch.nn import functional as F
 
+from clearhead.analysis.lexicon.questions import Questions
 from clearhead.analysis.lexicon.table import Lexicon
 from clearhead.errors import MissingExtraError, TextError
 
-METHODS = ("PCA", "t-SNE")
 PERPLEXITY = 30.0  # scikit-learn's default
 
 
@@ -85,3 +85,31 @@ def spread(
             ),
         ),
     )
+
+
+def map_of_answers(lexicon: Lexicon, asked: Sequence[str], answers: Sequence[str]) -> WordMap:
+    """The words asked for and the answers; lines join the two pairs of an analogy."""
+    words = list(dict.fromkeys([*asked, *answers]))
+    groups = ["asked" if word in asked else "answers" for word in words]
+    lines = [(0, 1), (2, words.index(answers[0]))] if len(set(asked)) == 3 else []
+    return spread(lexicon, words, groups=groups, lines=lines)
+
+
+def map_of_pairs(lexicon: Lexicon, questions: Questions) -> WordMap:
+    """The pairs of all questions that the lexicon lists, joined by lines; a word is in the group of its first relation.
+
+    Raises as ``spread`` does.
+    """
+    listed = lexicon.listed(word for each in questions.values() for four in each for word in four)
+    groups: dict[str, str] = {}
+    pairs: dict[tuple[str, str], None] = {}
+    for relation, each in questions.items():
+        for a, b, c, d in each:
+            for pair in ((a, b), (c, d)):
+                if pair[0] in listed and pair[1] in listed:
+                    pairs[pair] = None
+                    groups |= {word: groups.get(word, relation) for word in pair}
+    words = list(groups)
+    place = {word: number for number, word in enumerate(words)}
+    lines = [(place[one], place[other]) for one, other in pairs]
+    return spread(lexicon, words, groups=list(groups.values()), lines=lines)

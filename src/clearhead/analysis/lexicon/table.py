@@ -128,6 +128,12 @@ class Lexicon:
         found = {word: self._look_up(word) for word in dict.fromkeys(words)}
         return {word: each for word, each in found.items() if each is not None and each.row is not None}
 
+    def coverage(self, questions: Questions) -> float:
+        """The share of the questions whose four words the lexicon lists."""
+        every = [four for each in questions.values() for four in each]
+        listed = self.listed(word for four in every for word in four)
+        return sum(all(word in listed for word in four) for four in every) / len(every)
+
     def score(self, questions: Questions) -> Score:
         """Asks all questions whose words the lexicon lists, by relation. Words made from pieces are not listed."""
         listed = self.listed(word for each in questions.values() for four in each for word in four)
