@@ -68,7 +68,7 @@ def words(
         check_map(map_to)
         lexicon.check_maps()
     pools = _pools(questions) if asked == "score" else {}
-    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="float32", text=True))]
+    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
     use_threads(threads)
     counted = _counted(text or [], corpus, models[0][1], [*given, *_words_of(pools)])
     among = None if counted is None else counted.words

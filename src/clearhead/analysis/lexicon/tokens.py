@@ -96,7 +96,8 @@ class _Reader:
         found: dict[tuple[int, ...], str] = {}
         for token, label in self.labels.items():
             word = label.removeprefix("·")
-            if word.isalpha() and self.ids(word) == (token,):
+            begins = label.startswith("·") or not self.spaced or HAN.match(word) is not None
+            if begins and word.isalpha() and self.ids(word) == (token,):
                 found[token,] = word
         return found
 
