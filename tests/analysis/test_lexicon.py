@@ -74,7 +74,10 @@ def test_an_analogy_is_3cosadd():
 
 def test_a_score_counts_what_the_definition_counts():
     """In loops and float64; the pairs share words, so some answers are words of their questions."""
-    lexicon = random_lexicon(words=11, width=3)
+    random = np.random.default_rng(3)
+    placed_WE = random.normal(size=(11, 3))
+    placed_WE[[1, 3, 5]] = placed_WE[[0, 2, 4]] + random.normal(size=3) + 0.3 * random.normal(size=(3, 3))
+    lexicon = Lexicon([f"w{n}" for n in range(11)], torch.tensor(placed_WE).float(), name="pairs", among="11 words")
     names = [("w0", "w1"), ("w2", "w3"), ("w4", "w5"), ("w6", "w5"), ("w8", "gone")]
     (found,) = lexicon.score(of_pairs({"relation": names})).relations
     units_WE, rows = units(lexicon), [(0, 1), (2, 3), (4, 5), (6, 5)]
@@ -97,7 +100,7 @@ def test_a_score_counts_what_the_definition_counts():
     assert (found.questions, found.covered, found.asked) == (20, 12, asked)
     assert (found.degenerate, found.correct, found.free, found.neighbour) == (degenerate, right, free, neighbour)
     assert degenerate == 2
-    assert 0 < right < asked
+    assert 0 < free < right < neighbour < asked  # else the counts could be mixed up unseen
     vectors_WE = lexicon.vectors_WE.double().numpy()
     assert found.agreement == pytest.approx(mean_cosine([vectors_WE[b] - vectors_WE[a] for a, b in rows]), abs=1e-6)
     moved = [vectors_WE[rows[(n + 1) % 4][1]] - vectors_WE[a] for n, (a, _) in enumerate(rows)]

@@ -117,7 +117,7 @@ def test_an_encoder_has_words_and_without_a_prediction_no_output_table():
 
 def test_any_kind_of_model_has_words():
     tokenizer = Tokenizer.characters([TEXT])
-    network = build(ToyConfig(vocabulary=tokenizer.vocab_size, context=16, width=12, heads=2), seed=0)
+    network = build(ToyConfig(vocabulary=tokenizer.vocab_size, context=16, layers=1, width=12, heads=2), seed=0)
     assert len(ch.words(LanguageModel(network, tokenizer)).nearest("国", 3)) == 3
 
 

@@ -41,7 +41,7 @@ def check_map(path: Path) -> None:
     ending = path.suffix.lower()
     if ending not in MAP_ENDINGS:
         raise OptionError(
-            f"{path}: the ending {path.suffix!r} is not one of a map; end it in {' or '.join(MAP_ENDINGS)}"
+            f"{path}: the ending {path.suffix!r} is not known; end the name in {' or '.join(MAP_ENDINGS)}"
         )
     if path.is_dir():
         raise OptionError(f"{path}: it is a folder; give a file name ending in {' or '.join(MAP_ENDINGS)}")
