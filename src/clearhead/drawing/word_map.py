@@ -32,6 +32,7 @@ SHAPES = ("o", "s", "^", "D")
 # Points of 1/72 inch: the side of a panel, its margin, and the labels' size.
 SIDE, MARGIN, LABEL = 660.0, 40.0, 10.0
 DPI = 110
+INK = "#16202e"  # of labels, since light colours are hard to read
 
 Places = npt.NDArray[np.float64]
 
@@ -99,8 +100,9 @@ def _looks(drawn: WordMap) -> dict[str, tuple[str, str]]:
 
 
 def _note(panel: Panel, shown: int, count: int, rest: str) -> str:
-    few = "" if shown == count else f"; {shown} of {many(count, 'word')} have a label, which would cover others{rest}"
-    return f"{panel.note}{few}"
+    if shown == count:
+        return panel.note
+    return f"{panel.note}; {shown} of {many(count, 'word')} are labelled, the others' labels would cover these{rest}"
 
 
 def _picture(drawn: WordMap, path: Path) -> bytes:
@@ -138,10 +140,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
             )
         shown = labelled(places_N2, words)
         for number in shown:
-            colour = looks[drawn.groups[number]][0]
-            axes.text(
-                places_N2[number, 0] + 4, places_N2[number, 1], words[number], size=LABEL, va="center", color=colour
-            )
+            axes.text(places_N2[number, 0] + 4, places_N2[number, 1], words[number], size=LABEL, va="center", color=INK)
         note = _note(panel, len(shown), len(words), "")
         figure.text((place * side + 0.1) / width, (band + 0.3) / height, note, size=9, va="center", color="#4b5563")
         if place == 0 and named:
@@ -179,7 +178,7 @@ def _section(drawn: WordMap, panel: Panel, looks: dict[str, tuple[str, str]]) ->
     words = [legible(word) for word in drawn.words]
     places_N2 = laid(panel)
     shown = labelled(places_N2, words)
-    note = html.escape(_note(panel, len(shown), len(words), " and appears under the pointer"))
+    note = html.escape(_note(panel, len(shown), len(words), " and appear under the pointer"))
     parts = "\n".join(_parts(drawn, words, places_N2, set(shown), looks))
     return (
         f'<section><h2>{html.escape(panel.method)}</h2><p>{note}</p>\n<svg viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" '
@@ -200,10 +199,7 @@ def _parts(
         covered = "" if number in shown else ' class="covered"'
         end = x + cell_len(words[number]) * 8.5 > SIDE  # in the size under the pointer
         aside = f'x="{x - 5:.1f}" text-anchor="end"' if end and number not in shown else f'x="{x + 5:.1f}"'
-        yield (
-            f"<g{covered}>{_mark(x, y, *look)}"
-            f'<text {aside} y="{y:.1f}" fill="{look[0]}">{html.escape(words[number])}</text></g>'
-        )
+        yield (f'<g{covered}>{_mark(x, y, *look)}<text {aside} y="{y:.1f}">{html.escape(words[number])}</text></g>')
 
 
 def _mark(x: float, y: float, colour: str, shape: str) -> str:

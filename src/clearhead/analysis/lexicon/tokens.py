@@ -25,7 +25,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
         with the same tokens the first counts. Words that the tokenizer cannot write are left out.
 
     A word is read as it stands inside a text, after a space where its script has spaces. The vector of a word of
-    several tokens is the mean of theirs.
+    several tokens is the mean of theirs, without those that are spaces alone.
     Raises OptionError for an output table of a model that predicts no tokens, TextError if no words are left.
     """
     reader = _Reader(model, _table(model, table))
