@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import next_words, observe, steps
+    from clearhead.analysis import next_words, observe, steps, words
     from clearhead.drawing import draw, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
@@ -48,10 +48,11 @@ __all__ = [
     "train",
     "vectors",
     "watch",
+    "words",
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("next_words", "observe", "steps"),
+    "clearhead.analysis": ("next_words", "observe", "steps", "words"),
     "clearhead.drawing": ("draw", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),

@@ -28,6 +28,7 @@ from clearhead.cli import (
     show,
     steps,
     train,
+    words,
 )
 from clearhead.cli.printing import echo, message
 from clearhead.errors import ClearheadError, OptionError
@@ -49,6 +50,7 @@ VERBS = {
     "chat": chat.chat,
     "look": look.look,
     "steps": steps.steps,
+    "words": words.words,
     "eval": evaluate.evaluate,
     "show": show.show,
     "export": export.export,

@@ -3,6 +3,7 @@
 from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
+from clearhead.runs.kept import Kept, kept
 from clearhead.runs.material import Material, check_field, prepare
 from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
@@ -17,6 +18,7 @@ __all__ = [
     "Asked",
     "Events",
     "Interrupted",
+    "Kept",
     "Material",
     "Proof",
     "Run",
@@ -24,6 +26,7 @@ __all__ = [
     "go_on",
     "interruptible",
     "keeper",
+    "kept",
     "prepare",
     "present",
     "prove",

@@ -1,0 +1,34 @@
+"""Words as vectors: the rows of a model's tables, or vectors counted from a text, and what their geometry answers."""
+
+from clearhead.analysis.lexicon.baseline import ppmi
+from clearhead.analysis.lexicon.counting import Counted, count, split_words
+from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, spread
+from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, read_questions
+from clearhead.analysis.lexicon.scoring import Score, Tally
+from clearhead.analysis.lexicon.table import Analogy, Lexicon, Neighbour, Word
+from clearhead.analysis.lexicon.tokens import TABLES, words
+
+__all__ = [
+    "TABLES",
+    "Analogy",
+    "Counted",
+    "Lexicon",
+    "Neighbour",
+    "Panel",
+    "Question",
+    "Questions",
+    "Score",
+    "Tally",
+    "Word",
+    "WordMap",
+    "check_maps",
+    "count",
+    "map_of_answers",
+    "map_of_pairs",
+    "of_pairs",
+    "ppmi",
+    "read_questions",
+    "split_words",
+    "spread",
+    "words",
+]

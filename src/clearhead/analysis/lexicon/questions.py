@@ -1,0 +1,45 @@
+"""Analogy questions: a is to b as c is to d."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from clearhead.errors import TextError, shown
+from clearhead.text import FileSource
+
+Question: TypeAlias = tuple[str, str, str, str]  # a, b, c, and the answer d
+Questions: TypeAlias = Mapping[str, Sequence[Question]]  # by relation
+
+
+def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Question]]:
+    """The questions of each relation: every pair of words with every other pair."""
+    return {
+        relation: [(*first, *second) for first in each for second in each if first != second]
+        for relation, each in ((relation, list(each)) for relation, each in pairs.items())
+    }
+
+
+def read_questions(path: str | Path) -> dict[str, list[Question]]:
+    """The questions of a file as Google publishes them: four words a line, ``: relation`` before those of a relation.
+
+    (Mikolov et al. 2013, arXiv 1301.3781.) Raises TextError for a line of another kind, with its number.
+    """
+    found: dict[str, list[Question]] = {}
+    relation = "questions"
+    for number, line in enumerate("".join(FileSource(path).documents()).splitlines(), start=1):
+        words = line.split()
+        if words[:1] == [":"] and len(words) > 1:
+            relation = " ".join(words[1:])
+        elif len(words) == 4:
+            a, b, c, d = words
+            found.setdefault(relation, []).append((a, b, c, d))
+        elif words:
+            raise TextError(
+                f"{path}: line {number}: {shown(line)} is no question; a line has four words (man woman king queen), "
+                "or a colon and the name of a relation (: family)"
+            )
+    if not found:
+        raise TextError(f"{path}: there are no questions in it; one is a line of four words: man woman king queen")
+    return found

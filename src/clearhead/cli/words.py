@@ -1,0 +1,241 @@
+"""``clearhead words``: a model's words as vectors: neighbours, analogies, a score, a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.cli.models import Model, Threads
+from clearhead.cli.printing import echo, message, write_json
+
+if TYPE_CHECKING:
+    from clearhead.analysis.lexicon import Analogy, Counted, Lexicon, Neighbour, Questions, Score, Tally
+    from clearhead.language_model import LanguageModel
+
+ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
+
+
+def words(
+    model: Model,
+    asked: Annotated[str, typer.Argument(metavar="nearest|analogy|score", help="The question.")],
+    word: Annotated[
+        list[str] | None, typer.Argument(help="`nearest`: one word. `analogy`: three (man woman king).")
+    ] = None,
+    table: Annotated[
+        str, typer.Option(help="`input` (the embedding) or `output` (the layer before the logits).")
+    ] = "input",
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            help="For `score`: a file with four words per line and lines `: relation` between them, as Google "
+            "publishes them; or `world-en`, `world-zh`. By default, the world with more words that the model has."
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A text whose words (found five times or more) can be answers. Vectors counted from it answer too."
+        ),
+    ] = None,
+    corpus: Annotated[str | None, typer.Option(help="A built-in text, instead of `--text`.")] = None,
+    top: Annotated[int, typer.Option(help="Number of answers.")] = 10,
+    map_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also draw the words on a plane, by PCA and by t-SNE: a `.png` or `.html` file.",
+        ),
+    ] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Ask every model that the run folder keeps: the first, the best, the last.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per table.")] = False,
+    threads: Threads = None,
+) -> None:
+    """Ask a model's word vectors: which are near, man is to woman as king is to ...?
+
+    Answers are looked for among the words that are one token, or with --text
+    among those of a text. The score stands beside what the nearest neighbour
+    answers without any analogy.
+    """
+    from clearhead import hub
+    from clearhead.analysis import lexicon
+    from clearhead.cli.threads import use_threads
+    from clearhead.drawing import check_map
+    from clearhead.errors import OptionError, nearest
+
+    given = word or []
+    if asked not in ASKED:
+        raise OptionError(f"words: there is no question {asked!r}{nearest(asked, ASKED)}")
+    if len(given) != ASKED[asked][0]:
+        raise OptionError(f"words {asked}: {len(given)} words were given; it takes {ASKED[asked][1]}")
+    if questions is not None and asked != "score":
+        raise OptionError("--questions: only score asks them")
+    if text and corpus is not None:
+        raise OptionError(f"--corpus {corpus}: a text is given too; leave out one of them")
+    if run and map_to is not None:
+        raise OptionError("--run: a map shows one model; leave out one of --run and --map")
+    if map_to is not None:
+        check_map(map_to)
+        lexicon.check_maps()
+    pools = _pools(questions) if asked == "score" else {}
+    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
+    use_threads(threads)
+    counted = _counted(text or [], corpus, models[0][1], [*given, *_words_of(pools)])
+    among = None if counted is None else counted.words
+    tables = [(heading, lexicon.words(each, table=table, among=among)) for heading, each in models]
+    if counted is not None:
+        tables.append(("counted from the text", lexicon.ppmi(counted)))
+    if table == "output" and models[0][1].network.output is models[0][1].network.embedding:
+        message("the output table is the input table: the two are tied")
+    pool = _covered(pools, tables[0][1]) if asked == "score" else {}
+    for _, each in tables:
+        for each_word in given:
+            each.find(each_word)  # all are there before anything is printed
+    _tell(tables[0][1], given)
+    for heading, each in tables:
+        _answer(heading, each, asked, given, pool, top, as_json)
+    if map_to is not None:
+        _draw(tables[0][1], asked, given, pool, top, map_to)
+
+
+def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
+    """The models of a run, each with a heading; tells which are missing."""
+    from clearhead import runs
+    from clearhead.errors import many
+
+    models, missing = runs.kept(folder)
+    if missing:
+        message(
+            f"{folder} keeps the model with the lowest validation loss and the last one; those of "
+            f"{many(len(missing), 'other evaluation')} are not there, steps {', '.join(map(str, missing))}"
+        )
+    return [
+        (f"step {each.step:,}" + ("" if each.loss is None else f", {each.loss:.4f} nats a token"), each.model)
+        for each in models
+    ]
+
+
+def _pools(questions: str | None) -> dict[str, Questions]:
+    """The questions to choose from, by name: those asked for, or those of both built-in worlds."""
+    from clearhead import corpora
+    from clearhead.analysis import lexicon
+
+    worlds = {f"world-{language}": language for language in ("en", "zh")}
+    if questions is not None and questions not in worlds:
+        return {questions: lexicon.read_questions(questions)}
+    names = worlds if questions is None else [questions]
+    return {name: lexicon.of_pairs(corpora.analogies(worlds[name])) for name in names}
+
+
+def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
+    """The pool of which the table covers the largest share."""
+    best = max(pools, key=lambda name: table.coverage(pools[name]))
+    if len(pools) > 1:
+        message(f"questions: {best} (--questions names others)")
+    return pools[best]
+
+
+def _words_of(pools: dict[str, Questions]) -> list[str]:
+    return [word for pool in pools.values() for each in pool.values() for four in each for word in four]
+
+
+def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]) -> Counted | None:
+    """The words of the text, if one is given. Chinese is cut by the words asked for and the tokenizer's."""
+    from clearhead import corpora
+    from clearhead.analysis import lexicon
+    from clearhead.text import sources
+
+    if not text and corpus is None:
+        return None
+    found = sources(text) if corpus is None else [corpora.get(corpus).source()]
+    tokens = lexicon.words(model).words
+    return lexicon.count((document for each in found for document in each.documents()), {*asked, *tokens})
+
+
+def _tell(table: Lexicon, given: Sequence[str]) -> None:
+    """Says how the words are made, and which words can be answers."""
+    for word in given:
+        pieces = table.find(word).pieces
+        if len(pieces) > 1:
+            message(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
+    message(f"answers are looked for among {table.among}")
+
+
+def _answer(
+    heading: str, table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, as_json: bool
+) -> None:
+    """Prints what one table answers."""
+    from dataclasses import asdict
+
+    about = {"table": table.name, "heading": heading, "asked": asked, "words": list(given)}
+    show: Callable[[], None]
+    if asked == "nearest":
+        near = table.nearest(given[0], top)
+        found, show = {"nearest": [asdict(each) for each in near]}, lambda: _rows(near)
+    elif asked == "analogy":
+        analogy = table.analogy(*given, top=top)
+        found, show = asdict(analogy), lambda: _show_analogy(analogy)
+    else:
+        score = table.score(pool)
+        found, show = asdict(score) | {"total": asdict(score.total)}, lambda: _show_score(score)
+    if as_json:
+        write_json(about | found)
+        return
+    echo(f"{heading}: {table.name}" if heading else table.name)
+    show()
+
+
+def _show_analogy(found: Analogy) -> None:
+    a, b, c, answer = found.a, found.b, found.c, found.answers[0].word
+    echo(f"{a} : {b} = {c} : ?")
+    _rows(found.answers)
+    echo(f"with the question's own words allowed: {found.free[0].word}")
+    echo(f"nearest to {c} without any analogy: {found.neighbours[0].word}")
+    echo(f"cosine of the differences {b} - {a} and {answer} - {c}: {found.agreement:.3f}")
+
+
+def _show_score(score: Score) -> None:
+    _table([*score.relations, score.total])
+    if score.pieced:
+        message(
+            f"{score.pieced:,} words of the questions have several tokens; their vectors are means, and words that "
+            "share tokens are near for that alone"
+        )
+    if not score.total.covered:
+        message("no question is covered; --text gives words of several tokens, --questions other questions")
+
+
+def _rows(near: Sequence[Neighbour]) -> None:
+    for each in near:
+        echo(f"{each.cosine:8.4f}  {each.word}")
+
+
+def _table(tallies: Sequence[Tally]) -> None:
+    widest = max(len("relation"), *(len(each.relation) for each in tallies))
+    heads = ("questions", "covered", "asked", "right", "own words", "neighbour", "cosine", "shuffled")
+    echo(f"{'relation':<{widest}}  " + "  ".join(heads))
+    for each in tallies:
+        counts = (each.correct, each.free, each.neighbour)
+        shares = [f"{count / each.asked:.1%}" if each.asked else "-" for count in counts]
+        cosines = ["-" if value is None else f"{value:.3f}" for value in (each.agreement, each.shuffled)]
+        cells = [f"{each.questions:,}", f"{each.covered:,}", f"{each.asked:,}", *shares, *cosines]
+        row = "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True))
+        echo(f"{each.relation:<{widest}}  {row}")
+
+
+def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, path: Path) -> None:
+    from clearhead.analysis import lexicon
+    from clearhead.drawing import draw_words
+
+    if asked == "score":
+        drawn = lexicon.map_of_pairs(table, pool)
+    else:
+        found = table.nearest(given[0], top) if asked == "nearest" else table.analogy(*given, top=top).answers
+        drawn = lexicon.map_of_answers(table, given, [each.word for each in found])
+    draw_words(drawn, path)
+    message(f"{path}: {len(drawn.words):,} words by PCA and by t-SNE")

@@ -1,0 +1,46 @@
+"""The models that a run folder holds, from its first step to its last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearhead import hub
+from clearhead.errors import FolderError
+from clearhead.language_model import LanguageModel
+from clearhead.runs.begin import begun, reopened
+from clearhead.runs.folder import LOG, reopen
+from clearhead.training import Evaluated, read_log
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kept:
+    """A model of a run after ``step`` steps. loss: on the validation text, in nats a token; None if not measured."""
+
+    step: int
+    loss: float | None
+    model: LanguageModel
+
+
+def kept(folder: Path) -> tuple[list[Kept], list[int]]:
+    """The run's models in order: as it began, with the lowest validation loss, and the last one saved.
+
+    Beside them, the steps of those evaluations whose models are not there: a run keeps no others.
+    Raises FolderError if ``folder`` is no run folder, or something in it is missing, truncated or altered.
+    """
+    recipe, state = reopen(folder)
+    best = hub.load(folder, dtype="float32", text=True)
+    evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
+    losses = {report.step: report.valid_loss for report in evaluated}
+    if not losses:
+        raise FolderError(f"{folder / LOG}: there is no evaluation in it; copy the run folder again from the original")
+    found = {0: begun(recipe, best.tokenizer), min(losses, key=lambda step: losses[step]): best}
+    if state is not None and state.progress.step not in found:
+        last = reopened(folder, recipe, best.tokenizer)
+        last.network.load_state_dict(state.weights)
+        found[state.progress.step] = last
+    models = [Kept(step=step, loss=losses.get(step), model=found[step]) for step in sorted(found)]
+    for each in models:
+        each.model.network.eval()
+        each.model.name = str(folder)
+    return models, sorted(losses.keys() - found.keys())
