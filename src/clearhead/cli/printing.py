@@ -6,6 +6,7 @@ writing, or line breaks. Everything the verbs print passes here; a contract test
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 import unicodedata
@@ -64,8 +65,11 @@ def write(text: str) -> None:
 
 
 def write_json(values: Any) -> None:
-    """Writes one line of JSON to standard output. What a terminal would obey is escaped, which reads back the same."""
-    line = json.dumps(values, ensure_ascii=False)
+    """Writes one line of JSON to standard output. What a terminal would obey is escaped, which reads back the same.
+
+    So is everything but ASCII if standard output is not UTF-8: Python's own escapes, such as ``\\x9b``, are no JSON.
+    """
+    line = json.dumps(values, ensure_ascii=codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8")
     write("".join(json.dumps(each)[1:-1] if _shown(each) != each else each for each in line) + "\n")
 
 

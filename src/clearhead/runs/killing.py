@@ -1,6 +1,6 @@
 """Work done in forks of one process, which are killed at chosen moments.
 
-``python -m clearhead.runs.killing`` reads a job from each line of standard input: JSON with the work's arguments and
+``serve``, in a process of its own, reads a job from each line of standard input: JSON with the work's arguments and
 when to kill it, after so many seconds or before so many of its touches of files below ``BELOW``; or never. The first
 job runs in the process itself: what is slow the first time (imports, fonts, kernels) is done once, and a fork takes a
 fifth of a new start's time. Answers a line of JSON: the end (exit code, or signal below 0), seconds, touches, output.
@@ -26,7 +26,7 @@ from clearhead.errors import ClearheadError
 TOUCHES = {"open", "os.rename", "os.remove", "os.chmod", "os.mkdir", "os.listdir", "os.scandir", "os.truncate"}
 BELOW = "run-"  # in the path of every file that counts as touched
 OUTPUT = "output"
-SERVER = ("-m", "clearhead.runs.killing")
+SERVER = ("-c", "from clearhead.runs import killing; killing.serve(killing.train)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,3 @@ def train(arguments: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    serve(train)
