@@ -1,0 +1,149 @@
+"""Convolutional models: gated causal convolutions over the last places (Dauphin et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead.attend import Mask
+from clearhead.errors import ConfigError, many
+from clearhead.model.carried import Carried
+from clearhead.model.layered import Layered, LayeredConfig, dropped
+from clearhead.model.parts.config import check_sizes
+from clearhead.model.parts.linear import Linear
+from clearhead.model.parts.norms import norm
+from clearhead.model.parts.places import taps
+from clearhead.model.registry import register
+
+REACH_AT_MOST = 2**24  # tokens; more is a typo, and the state would take gigabytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionConfig(LayeredConfig):
+    """Layers of x + out(GLU(convolution(norm x))). ``hidden`` is the number of channels behind the gates."""
+
+    kind: ClassVar[str] = "convolution"
+
+    kernel: int = 4  # places that a convolution reads, its own included
+    dilations: tuple[int, ...] = (1,)  # distance between these places, by layer, cycled (Kalchbrenner et al. 2016)
+
+    def check(self) -> None:
+        """Raises ConfigError for sizes out of range."""
+        super().check()
+        check_sizes("model", self, "kernel")
+        if not self.dilations or min(self.dilations) < 1:
+            raise ConfigError(f"model: dilations are {self.dilations}; name at least one, each at least 1")
+        if self.reach > REACH_AT_MOST:
+            raise ConfigError(
+                f"model: kernel {self.kernel} and dilations {self.dilations} reach {self.reach:,} tokens; the most "
+                f"that is accepted is {REACH_AT_MOST:,}"
+            )
+
+    def dilation(self, layer: int) -> int:
+        """Distance between the places that a layer reads."""
+        return self.dilations[layer % len(self.dilations)]
+
+    def past(self, layer: int) -> int:
+        """Places before its own that a layer reaches."""
+        return (self.kernel - 1) * self.dilation(layer)
+
+    @property
+    def reach(self) -> int:
+        """The last tokens that a prediction depends on: 1 + sum of (kernel - 1) dilation over the layers."""
+        return 1 + sum(self.past(layer) for layer in range(self.layers))
+
+    def layer_parameters(self) -> int:
+        """The convolution to values and gates, with biases, and the projection back into the stream."""
+        return 2 * self.hidden * (self.kernel * self.width + 1) + self.hidden * self.width
+
+    def state_numbers(self, places: int) -> int:
+        """The inputs that each layer still reaches, whatever the number of places."""
+        return self.width * (self.reach - 1)
+
+    def pass_numbers(self) -> int:
+        """A layer's input and output, what its kernel reads, values and gates."""
+        return (4 + 2 * self.kernel) * self.width + 4 * self.hidden
+
+    def training_numbers(self) -> int:
+        """Per layer: 5 widths, what its kernel reads, values, gates and their product."""
+        return self.layers * ((5 + self.kernel) * self.width + 5 * self.hidden)
+
+    def described(self) -> dict[str, str]:
+        """What the model is made of, in words, by part."""
+        whole = super().described()
+        spread = "" if set(self.dilations) == {1} else f", dilated by {', '.join(map(str, self.dilations))}"
+        parts = {
+            "convolution": f"GLU of {self.hidden} channels, {self.kernel} places each{spread}",
+            "norm": f"{self.norm.kind}, before each part",
+            "reach": f"a prediction depends on the last {many(self.reach, 'token')}",
+        }
+        return {"layers": whole.pop("layers"), **parts, **whole}
+
+
+class ConvolutionLayer(nn.Module):
+    """x + out(GLU(convolution(norm x))), GLU(a, b) = a sigmoid(b) (Dauphin et al. 2017, eq. 1).
+
+    The convolution is one product with what its kernel reads, laid side by side: as fast as PyTorch's in training, and
+    a fifteenth of the time for one token with dilation, on one core.
+    """
+
+    def __init__(self, config: ConvolutionConfig, number: int) -> None:
+        super().__init__()
+        self.config, self.number = config, number
+        self.dilation, self.past = config.dilation(number), config.past(number)
+        self.norm = norm(config.norm, config.width)
+        # The weight is that of nn.Conv1d, (2 hidden, width, kernel), with its last two axes exchanged and joined.
+        self.convolution = Linear(
+            config.kernel * config.width, 2 * config.hidden, bias=True, rows=(config.hidden, config.hidden)
+        )
+        self.out = Linear(config.hidden, config.width)
+
+    def forward(self, x_BTE: Tensor, seen: dict[int, Tensor], state: Carried | None) -> Tensor:
+        """x_BTE -> x_BTE. ``seen``: by dilation which places of a kernel are text of the same document."""
+        B, T, E = x_BTE.shape
+        seen_BTJ = seen.get(self.dilation)
+        y_BTE = self.norm(x_BTE)
+        if seen_BTJ is not None:  # no padding goes into the state, where later passes could not tell it from text
+            y_BTE = y_BTE.masked_fill(~seen_BTJ[:, :, -1:], 0.0)
+        past_BPE = y_BTE.new_zeros(B, self.past, E) if state is None else state.layers[self.number][0]
+        y_BSE = torch.cat((past_BPE.to(y_BTE.dtype), y_BTE), dim=1)
+        if state is not None:
+            state.layers[self.number] = (y_BSE[:, T:],)
+        read_BTJE = torch.stack([y_BSE[:, back : back + T] for back in range(0, self.past + 1, self.dilation)], dim=2)
+        if seen_BTJ is not None:
+            read_BTJE = read_BTJE.masked_fill(~seen_BTJ.unsqueeze(-1), 0.0)
+        return x_BTE + dropped(self.out(F.glu(self.convolution(read_BTJE.flatten(2)), dim=-1)), self)
+
+
+class Convolution(Layered):
+    """Layers of gated causal convolutions."""
+
+    config: ConvolutionConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def layer(self, number: int) -> nn.Module:
+        """One convolution."""
+        return ConvolutionLayer(self.config, number)
+
+    def prepared(self, mask: Mask, batch: int, start: int, places: int) -> dict[int, Tensor]:
+        """By dilation, which of the places that a kernel reads are text of the same document; empty if all are."""
+        if not mask.parts:
+            return {}
+        c = self.config
+        return {
+            d: taps(mask, batch, start, places, range((c.kernel - 1) * d, -1, -d), self.device)
+            for d in {c.dilation(layer) for layer in range(c.layers)}
+        }
+
+    def empty_state(self, batch: int, capacity: int) -> Carried:
+        """Zeros in the place of what came before."""
+        weight = self.embedding.weight
+        layers = [cast(ConvolutionLayer, layer) for layer in self.layers]
+        pasts = [weight.detach().new_zeros(batch, layer.past, self.config.width) for layer in layers]
+        return Carried([(past_BPE,) for past_BPE in pasts], batch=batch, capacity=capacity)
+
+
+register(ConvolutionConfig, Convolution)

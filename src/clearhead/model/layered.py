@@ -1,0 +1,144 @@
+"""What recurrent and convolutional models share: layers that each add to the residual stream, and no positions."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead import tap
+from clearhead.attend import FULL, Mask
+from clearhead.errors import RequestError
+from clearhead.model.carried import Carried
+from clearhead.model.config import ModelConfig
+from clearhead.model.parts.config import NormConfig, check_sizes
+from clearhead.model.parts.linear import Embedding, Linear
+from clearhead.model.parts.norms import norm
+from clearhead.model.parts.places import check_texts
+from clearhead.model.protocol import Network
+from clearhead.model.state import State
+from clearhead.tap import Site
+
+STACK = "decoder"  # the stack in their sites: they read from left to right, as decoders do
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredConfig(ModelConfig):
+    """Layers of x + out(part(norm x)), a norm, and the output layer."""
+
+    hidden: int  # width inside a layer
+    norm: NormConfig = field(default_factory=NormConfig)
+
+    def check(self) -> None:
+        """Raises ConfigError for sizes out of range."""
+        check_sizes("model", self, "hidden")
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """It generates text, and its hidden states can be pooled."""
+        return frozenset({"next tokens", "vectors"})
+
+    @abstractmethod
+    def layer_parameters(self) -> int:
+        """Trained numbers of one layer, its norm apart."""
+
+    def parameters(self) -> int:
+        """Number of trained numbers, the tied output layer counted once."""
+        norms = (self.layers + 1) * self.norm.parameters(self.width)
+        return self.vocabulary * self.width * self.matrices + self.layers * self.layer_parameters() + norms
+
+
+class Layered(Network):
+    """ids -> logits through an embedding, layers and a final norm. Reads from left to right, with a state."""
+
+    rewinds = False
+    config: LayeredConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def __init__(self, config: LayeredConfig) -> None:
+        super().__init__(config)
+        self.embedding = Embedding(config.vocabulary, config.width)
+        self.layers = nn.ModuleList(self.layer(n) for n in range(config.layers))
+        self.norm = norm(config.norm, config.width)
+        self.head = None if config.tied else Linear(config.width, config.vocabulary)
+
+    @abstractmethod
+    def layer(self, number: int) -> nn.Module:
+        """One layer: called with x_BTE, ``prepared`` and the state; gives x_BTE."""
+
+    @abstractmethod
+    def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Any:
+        """What every layer needs to know of a pass over ``places`` new places after ``start``."""
+
+    def hidden(
+        self,
+        ids_BT: Tensor,
+        *,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """x_BTE after the final norm. ``places_BT`` changes nothing: there are no positions.
+
+        Raises RequestError, besides the errors of ``forward``, for token types and for masks that hide more than
+        padding, other documents and later places.
+        """
+        if types_BT is not None:
+            raise RequestError("model: token types were given, and this model has none; leave them out")
+        if state is not None and not isinstance(state, Carried):
+            raise RequestError(f"model: a {type(state).__name__} was given as its state; make one with `state`")
+        start = 0 if state is None else state.length
+        self.check_ids(ids_BT, start)
+        check_texts(mask, self.config.kind)
+        B, T = ids_BT.shape
+        if tap.watchers():
+            tap.begin(T, start, mask.spans(B, start + T), state)
+        x_BTE = tap.shown(Site(0, "embedding", STACK), dropped(self.embedding(ids_BT), self))
+        prepared = self.prepared(mask, B, start, T)
+        for number, layer in enumerate(self.layers):
+            x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
+        if state is not None:
+            state.advance(T)
+        return self.norm(x_BTE)
+
+    @property
+    def output(self) -> Embedding | Linear:
+        """The output layer, which is the embedding if tied (Press and Wolf 2017)."""
+        return self.embedding if self.head is None else self.head
+
+    def unembed(self, x_BTE: Tensor) -> Tensor:
+        """logits_BTV: each place's product with the output layer."""
+        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
+
+    def heads(self, layer: nn.Module) -> int:
+        """Query heads of a layer's attention; 0 without one."""
+        return 0
+
+    def sites(self) -> dict[Site, int]:
+        """Every site that a pass shows, with its number of query heads, or 0."""
+        sites = {Site(0, "embedding", STACK): 0}
+        for number, layer in enumerate(self.layers):
+            heads = self.heads(layer)
+            sites |= {Site(number, stack=STACK): heads} if heads else {}
+            sites[Site(number, "residual", STACK)] = 0
+        return sites
+
+    def fresh(self, name: str) -> tuple[float, float]:
+        """As ``Network.fresh``, but projections into the residual stream have their std scaled by 1/sqrt(L).
+
+        (Radford et al. 2019, 2.3: by the number of parts that add to it.)
+        """
+        mean, std = super().fresh(name)
+        if name.endswith("out.weight"):
+            std /= math.sqrt(self.config.layers)
+        return (mean - self.config.norm.offset if mean else mean), std
+
+
+def dropped(x_BTE: Tensor, module: nn.Module) -> Tensor:
+    """x with dropout, at the rate of the module's config, while it trains."""
+    rate: float = module.config.dropout  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
+    return F.dropout(x_BTE, rate) if module.training and rate else x_BTE
