@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import observe
-    from clearhead.drawing import draw
+    from clearhead.analysis import attribution, observe
+    from clearhead.drawing import draw, draw_attribution
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -35,7 +35,9 @@ __all__ = [
     "Run",
     "Scale",
     "__version__",
+    "attribution",
     "draw",
+    "draw_attribution",
     "fill",
     "generate",
     "load",
@@ -47,8 +49,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("observe",),
-    "clearhead.drawing": ("draw",),
+    "clearhead.analysis": ("attribution", "observe"),
+    "clearhead.drawing": ("draw", "draw_attribution"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

@@ -1,5 +1,6 @@
-"""What a model does with a text: one watched pass."""
+"""What a model does with a text: one watched pass, or the gradient of one prediction."""
 
-from clearhead.analysis.observe import observe, observe_ids
+from clearhead.analysis.attribution import Attribution, attribution
+from clearhead.analysis.observe import observe, observe_ids, words_of
 
-__all__ = ["observe", "observe_ids"]
+__all__ = ["Attribution", "attribution", "observe", "observe_ids", "words_of"]

@@ -11,7 +11,7 @@ from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching import NO_ATTENTION, Edit, Record, TextRecord, Words, watch
 
 
 class _Reading(NamedTuple):
@@ -35,7 +35,7 @@ def observe(
     read one by one, and ``record[text]`` is the record of one. ``pair`` is a second text that an encoder reads with the
     first. No logits are computed.
 
-    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context, OptionError for a pair
+    Raises OptionError for a model that does not attend, TextError if a text is empty, cannot be encoded or is longer than the model's context, OptionError for a pair
     if the model does not read pairs.
     """
     texts = as_texts(text, "look")
@@ -66,15 +66,22 @@ def _reading(model: LanguageModel, text: str, pair: str | None) -> _Reading:
 def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Sequence[Edit]) -> Record:
     for reading in readings:
         model.check(reading.ids, "look: the text")
+    if not any(site.attends for site in model.sites()):
+        raise OptionError(f"look: {NO_ATTENTION}")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
         for ids, types, _ in readings:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
     for number, (ids, _, text) in enumerate(readings):
-        pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
-        record.words[number] = Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+        record.words[number] = words_of(model, ids, text)
     record.model = model.name or None
     return record
+
+
+def words_of(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> Words:
+    """What is known of the tokens of a text."""
+    pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
+    return Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

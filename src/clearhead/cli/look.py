@@ -1,8 +1,9 @@
-"""``clearhead look``: what the heads of a model attend to in a text."""
+"""``clearhead look``: what the heads of a model attend to in a text, or what a prediction depends on."""
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,13 @@ from clearhead.cli.utf8 import decoded
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
+
+
+class By(StrEnum):
+    """How to look."""
+
+    attention = "attention"
+    gradient = "gradient"
 
 
 def look(
@@ -27,6 +35,10 @@ def look(
     ] = None,
     layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one to enlarge.")] = None,
     head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one to enlarge.")] = None,
+    by: Annotated[
+        By,
+        typer.Option(help="attention: what heads read; gradient: what the next token depends on, in any model."),
+    ] = By.attention,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Save a picture instead: x.png, x.svg, x.html or x.json."),
@@ -43,14 +55,37 @@ def look(
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.drawing.draw import check
+    from clearhead.errors import OptionError
 
+    if by is By.gradient and any(option is not None for option in (pair, layer, head)):
+        raise OptionError("--by gradient looks through the whole model at one text; drop --pair, --layer and --head")
     if out is not None:
         check(out)
     if text == "-":
         text = decoded(sys.stdin.buffer.read(), "standard input")
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
-    show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+    if by is By.gradient:
+        show_gradient(loaded, text, query=query, out=out)
+    else:
+        show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+
+
+def show_gradient(model: LanguageModel, text: str, *, query: str | None, out: Path | None) -> None:
+    """The verb by gradient: prints the table, or saves the picture to ``out`` and says so."""
+    from rich.console import Console
+
+    from clearhead.analysis import attribution, words_of
+    from clearhead.drawing import AttributionTable, draw_attribution, query_place
+
+    words = words_of(model, model.encode(text, "look: the text"), text)
+    found = attribution(model, text, query=query_place(words, query))
+    if out is None:
+        Console(highlight=False, soft_wrap=False).print(AttributionTable(found))
+        return
+    draw_attribution(found, out)
+    messages = Console(stderr=True, highlight=False)
+    messages.print(f"{out}: what place {found.place} predicts, by gradient", markup=False, soft_wrap=True)
 
 
 def show(

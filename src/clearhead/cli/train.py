@@ -28,6 +28,12 @@ def train(
     corpus: Annotated[str | None, typer.Option(help="Use a built-in corpus instead; see `clearhead corpora`.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for the whole run; sets model size and schedule.")] = None,
     steps: Annotated[int | None, typer.Option(help="Number of steps, instead of --minutes.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="transformer (the default), lstm, gru, lstm-attention, gru-attention or convolution; all of one size."
+        ),
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help="A named configuration.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with text, model and train tables.")] = None,
     setting: Annotated[
@@ -76,9 +82,17 @@ def train(
     try:
         if resume is None:
             settings = [recipes.read_setting(each) for each in setting or []]
-            asked = runs.Asked(given=given, recipe=recipe, config=config, settings=settings, origin=origin, out=out)
+            asked = runs.Asked(
+                given=given,
+                model=model,
+                recipe=recipe,
+                config=config,
+                settings=settings,
+                origin=origin,
+                out=out,
+            )
             run = runs.start(asked, Display(), started=started)
-        elif runs.present(given) or any(other is not None for other in (origin, recipe, config, setting, out)):
+        elif runs.present(given) or any(other is not None for other in (origin, model, recipe, config, setting, out)):
             raise OptionError(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )

@@ -61,6 +61,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         threads=train.get("threads"),
         batch=train.get("batch"),
         precision=train.get("precision"),
+        kind=model.get("kind", ModelConfig.default),
         say=say,
         adapt=adapt,
     )

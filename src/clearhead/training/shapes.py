@@ -1,0 +1,83 @@
+"""The shapes that the dial tries: Transformers of rising size, and models of other kinds with as many weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from clearhead.errors import OptionError
+from clearhead.model import (
+    AttentionConfig,
+    AttentiveConfig,
+    ConvolutionConfig,
+    DecoderConfig,
+    FeedForwardConfig,
+    ModelConfig,
+    RecurrentConfig,
+)
+
+# (layers, width). Each rung has about twice the weights of the one below.
+LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
+
+STEP = 2  # hidden widths are multiples of it: on the ladder, counts then differ by at most 1.2 %
+DILATIONS = (1, 2, 4, 8)  # of the dial's convolutions, by layer
+
+# What `train --model` takes, with the kind of the config.
+MODELS = {
+    "transformer": DecoderConfig.kind,
+    **{kind: kind for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
+}
+
+
+def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.kind) -> ModelConfig:
+    """One rung of the ladder: Qwen 3's shape, or a model of another kind with as many weights."""
+    layers, width = LADDER[rung]
+    head_width = 32 if width <= 320 else 64
+    heads = max(1, width // head_width)
+    decoder = DecoderConfig(
+        vocabulary=vocabulary,
+        context=context,
+        layers=layers,
+        width=width,
+        attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width),
+        feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
+        tied=True,
+    )
+    return decoder if kind == DecoderConfig.kind else equal(decoder, kind)
+
+
+def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
+    """A model of this kind with as many weights as the decoder, within 2 %, and its vocabulary, context and width.
+
+    Recurrences have half as many layers, convolutions twice as many; what is left of the count sets the hidden width.
+    Raises OptionError for a kind that has no such rule.
+    """
+    found = ModelConfig.classes.get(kind)
+    shared = {name: getattr(decoder, name) for name in ("vocabulary", "context", "width", "tied", "dropout", "norm")}
+    make: Callable[[int], ModelConfig]
+    if found is not None and issubclass(found, RecurrentConfig):
+        parts = {"attention": replace(decoder.attention, window=None)} if issubclass(found, AttentiveConfig) else {}
+
+        def make(hidden: int) -> ModelConfig:
+            return found(**shared, **parts, layers=-(-decoder.layers // 2), hidden=hidden)
+
+    elif found is not None and issubclass(found, ConvolutionConfig):
+
+        def make(hidden: int) -> ModelConfig:
+            return found(**shared, layers=2 * decoder.layers, dilations=DILATIONS, hidden=hidden)
+
+    else:
+        known = ", ".join(MODELS)
+        raise OptionError(f"model.kind {kind!r}: sizes are chosen for {known}; give this one its whole shape")
+    return _nearest(make, decoder.parameters())
+
+
+def _nearest(make: Callable[[int], ModelConfig], weights: int) -> ModelConfig:
+    """Of the models made from a multiple of STEP the one whose number of weights, which grows, is nearest."""
+    low, high = 1, 2
+    while make(high * STEP).parameters() < weights:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if make(middle * STEP).parameters() < weights else (low, middle)
+    return min((make(n * STEP) for n in (low, high)), key=lambda model: abs(model.parameters() - weights))
