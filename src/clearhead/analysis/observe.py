@@ -11,7 +11,7 @@ from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import NO_ATTENTION, Edit, Record, TextRecord, Words, watch
+from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
 
 
 class _Reading(NamedTuple):
@@ -35,8 +35,8 @@ def observe(
     read one by one, and ``record[text]`` is the record of one. ``pair`` is a second text that an encoder reads with the
     first. No logits are computed.
 
-    Raises OptionError for a model that does not attend, TextError if a text is empty, cannot be encoded or is longer than the model's context, OptionError for a pair
-    if the model does not read pairs.
+    Raises OptionError for a model that does not attend and for a pair if the model does not read pairs, TextError if a
+    text is empty, cannot be encoded or is longer than the model's context.
     """
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
@@ -67,7 +67,7 @@ def _watched(model: LanguageModel, readings: Sequence[_Reading], edits: Sequence
     for reading in readings:
         model.check(reading.ids, "look: the text")
     if not any(site.attends for site in model.sites()):
-        raise OptionError(f"look: {NO_ATTENTION}")
+        raise OptionError(f"look: this model does not attend, so there are no attention maps; {BY_GRADIENT}")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
         for ids, types, _ in readings:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)

@@ -48,7 +48,8 @@ class Table:
             line.append(label, f"{'white' if dark else 'black'} on {colour}")
         yield line
         yield Text()
-        largest = sorted(range(len(shares)), key=lambda place: -shares[place])[:LISTED]
+        reaching = [place for place, share in enumerate(shares) if share or place <= found.place]
+        largest = sorted(reaching, key=lambda place: -shares[place])[:LISTED]
         labels = [shortened(label, LABEL) for label in _labels(found)]
         wide, places = max(map(cell_len, labels)), len(str(len(shares) - 1))
         yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  x input", "bold")
@@ -58,7 +59,7 @@ class Table:
             text.append(bar(shares[place] / max(shares) if max(shares) else 0.0, BAR), "cyan")
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
-        fewer = f" The {LISTED} largest of {len(shares):,} tokens." if len(largest) < len(shares) else ""
+        fewer = f" The {LISTED} largest of {len(reaching):,} tokens." if len(largest) < len(reaching) else ""
         yield Text(f"{ABOUT}.{fewer}", "dim")
 
 

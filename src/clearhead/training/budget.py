@@ -66,7 +66,8 @@ def choose_model(
 
     ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
     about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
-    chosen too where None. Models of another ``kind`` have as many weights on each rung. ``adapt`` applies the user's own settings to each model tried.
+    chosen too where None. Models of another ``kind`` have as many weights on each rung. ``adapt`` applies the user's
+    own settings to each model tried.
     Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)

@@ -3,10 +3,10 @@
 from clearhead.watching.edits import Ablate, Edit, Knockout, Scale
 from clearhead.watching.map import AttentionMap, Top
 from clearhead.watching.record import Record, watch
-from clearhead.watching.text_record import NO_ATTENTION, TextRecord, Words
+from clearhead.watching.text_record import BY_GRADIENT, TextRecord, Words
 
 __all__ = [
-    "NO_ATTENTION",
+    "BY_GRADIENT",
     "Ablate",
     "AttentionMap",
     "Edit",

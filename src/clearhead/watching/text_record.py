@@ -17,9 +17,8 @@ from clearhead.watching.measures import named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
 
-NO_ATTENTION = (
-    "this model does not attend, so there are no attention maps; see what a prediction depends on by its gradient: "
-    "clearhead look --by gradient, or clearhead.attribution from Python"
+BY_GRADIENT = (
+    "see what a prediction depends on by its gradient: clearhead look --by gradient, or clearhead.attribution in Python"
 )
 
 
@@ -121,7 +120,7 @@ class TextRecord:
 
     def _check_attended(self) -> None:
         if not self._segments:
-            raise WatchError(f"record: no attention was seen; if {NO_ATTENTION}")
+            raise WatchError(f"record: no attention was seen, so there are no maps; {BY_GRADIENT}")
 
     def _found(self, site: Site) -> list[Segment]:
         if site not in self._segments:
