@@ -10,7 +10,8 @@ from clearhead import machine
 from clearhead.errors import ConfigError, MemoryNeededError, OptionError
 from clearhead.model import ModelConfig
 from clearhead.training import budget, compiling, memory_needed
-from clearhead.training.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, choose_model, choose_threads, shape
+from clearhead.training.budget import EPOCHS, TOKENS_PER_WEIGHT, TRAINED, choose_model, choose_threads
+from clearhead.training.shapes import LADDER, shape
 
 MILLIONS = 10_000_000
 
