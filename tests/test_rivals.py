@@ -84,7 +84,7 @@ class TestRooms:
         assert called(monkeypatch, "look", "run", "the fox") == (0 if attends else 2)
         assert attends or "clearhead look --by gradient" in capsys.readouterr().err
         assert called(monkeypatch, "look", "run", "the fox", "--by", "gradient", "--query", "fox") == 0
-        assert re.search(r"^ *4 f", capsys.readouterr().out, re.MULTILINE)
+        assert re.search(r"^ *5 f", capsys.readouterr().out, re.MULTILINE)
         assert called(monkeypatch, "look", "run", "the fox", "--by", "gradient", "--out", "x.html") == 0
         assert Path("x.html").is_file()
         assert called(monkeypatch, "look", "run", "the fox", "--by", "gradient", "--layer", "0") == 2

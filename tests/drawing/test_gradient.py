@@ -29,7 +29,7 @@ FOUND = Attribution(
 
 def test_the_table_has_a_line_for_each_token_that_can_matter() -> None:
     out = StringIO()
-    Console(file=out, width=90).print(AttributionTable(FOUND))
+    Console(file=out, width=120).print(AttributionTable(FOUND))
     lines = out.getvalue().splitlines()
     assert lines[0] == "runs/lstm: what the next token $a depends on (probability 0.607), predicted at place 2 ·<b>"
     rows = [line.split() for line in lines if line[:2].strip().isdigit() or line[:1].isdigit()]

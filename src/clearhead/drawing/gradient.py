@@ -26,10 +26,8 @@ LISTED, LABEL, BAR = 40, 20, 20
 # Tokens named under the bars of a figure, and the share of which they need at least.
 NAMED, LEAST = 8, 0.005
 
-ABOUT = (
-    "share: the norm of the gradient with respect to the token's embedding, as a part of the sum over all tokens; "
-    "x input: gradient times embedding, in nats, above 0 where the token speaks for the prediction"
-)
+SHARE = "share: the norm of the gradient with respect to the token's embedding, as a part of the sum over all tokens"
+ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 where the token speaks for the prediction"
 
 
 class Table:
@@ -88,7 +86,7 @@ def figure(found: Attribution) -> bytes:
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
     lacking = fonts.lacking((heading(found), *labels))
     labels = [spelled(label, lacking) for label in labels]
-    notes = textwrap.wrap(f"{ABOUT}.", int((width - 0.6) * 13))
+    notes = textwrap.wrap(f"{SHARE}.", int((width - 0.6) * 13))
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
     canvas.text(0.3, 0.25, shortened(spelled(heading(found), lacking), fits), size=13, weight="bold")
     largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
