@@ -73,7 +73,11 @@ class TestRooms:
         monkeypatch.chdir(tmp_path)
         Path("text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
         sizes = ["model.context=16", "model.layers=1", "model.width=12", "model.hidden=10", "train.batch=4"]
-        sizes += ["model.attention.heads=3", "model.attention.kv_heads=3"] if "attention" in kind else []
+        sizes += (
+            [f"model.attention.{name}" for name in ("heads=3", "kv_heads=3", "head_width=4")]
+            if "attention" in kind
+            else []
+        )
         settings = [word for each in sizes for word in ("--set", each)]
         options = ["--tokenizer", "bytes", "--threads", "1", "--steps", "4", "--out", "run"]
         assert called(monkeypatch, "train", "text.txt", "--model", kind, *options, *settings) == 0, capsys.readouterr()

@@ -19,6 +19,7 @@ from clearhead.training import TrainConfig, check_memory
 from clearhead.training.budget import SHORTEST, choose_model, choose_threads, measured_evaluation_tokens
 from clearhead.training.config import window_of
 from clearhead.training.further import beginning, choose_further
+from clearhead.training.shapes import sized_as
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
@@ -61,7 +62,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         threads=train.get("threads"),
         batch=train.get("batch"),
         precision=train.get("precision"),
-        kind=model.get("kind", ModelConfig.default),
+        kind=sized_as(model),
         say=say,
         adapt=adapt,
     )

@@ -16,7 +16,7 @@ from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
 from clearhead.training import TrainConfig
 from clearhead.training.config import window_of
-from clearhead.training.shapes import MODELS, equal, shape
+from clearhead.training.shapes import MODELS, equal, shape, sized_as
 
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not depend on the machine
@@ -58,18 +58,17 @@ def resolve(asked: Asked) -> Request:
     tables = [recipes.read(asked.recipe)] if asked.recipe else []
     tables += [recipes.read_file(asked.config)] if asked.config else []
     kind = _kind(asked.model)
-    tables = [_of_kind(kind, table) for table in tables]
-    tables += [present(asked.given), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
-    for each in tables:
+    later = [present(asked.given), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
+    for each in (*tables, *later):
         recipes.check_names(each)
+    tables = [*(_of_kind(kind, table) for table in tables), *later]
     origin = origins.find(tables, asked.origin)
     table = _whole(tables if origin is None else origins.laid_under(origin, tables))
     text = from_dict(TextConfig, table["text"], "text.")
     check_text(text)
     train = from_dict(TrainConfig, table["train"], "train.")
     # Placeholders for what measuring will choose.
-    kind = table["model"].get("kind", ModelConfig.default)
-    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, 1, 16, kind))
+    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, 1, 16, sized_as(table["model"])))
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
@@ -127,7 +126,7 @@ def _whole(tables: Sequence[Table]) -> Table:
     if "steps" not in chosen:
         train.setdefault("minutes", MINUTES)
     elif not complete(whole["model"]):
-        chosen = _of_kind(whole["model"].get("kind"), recipes.read(BY_STEPS))["model"]
+        chosen = _of_kind(sized_as(whole["model"]), recipes.read(BY_STEPS))["model"]
         whole["model"] = recipes.joined([chosen, whole["model"]])
     return whole
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from clearhead.errors import OptionError
 from clearhead.model import (
@@ -27,6 +28,12 @@ MODELS = {
     "transformer": DecoderConfig.kind,
     **{kind: kind for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
 }
+
+
+def sized_as(model: Mapping[str, Any]) -> str:
+    """The kind whose sizes are chosen for a table: its own, or a Transformer's if it has no rule of its own."""
+    kind = model.get("kind", DecoderConfig.kind)
+    return kind if kind in MODELS.values() else DecoderConfig.kind
 
 
 def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.kind) -> ModelConfig:

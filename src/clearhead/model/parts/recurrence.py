@@ -100,13 +100,17 @@ class Recurrence(nn.Module):
     def _through(self, x_BTE: Tensor, carried: Carry) -> tuple[Tensor, Carry]:
         if x_BTE.shape[1] == 1 and not torch.is_grad_enabled():
             # 0.2 (LSTM) and 0.7 (GRU) of the fused kernel's time, which prepares its weights anew in each call
-            after = self.cell.step(x_BTE[:, 0], self._given(carried), *self.fused._flat_weights)
+            after = self.cell.step(x_BTE[:, 0], self._given(carried), *self._weights())
             carried = after if isinstance(after, tuple) else (after,)
             return carried[0].unsqueeze(1), carried
         # cuDNN gives gradients in training mode only; there is no dropout inside that would depend on it
         self.fused.train(torch.is_grad_enabled())
         h_BTH, after = self.fused(x_BTE, self._given(tuple(s_BH.unsqueeze(0) for s_BH in carried)))
         return h_BTH, tuple(s_1BH[0] for s_1BH in (after if isinstance(after, tuple) else (after,)))
+
+    def _weights(self) -> list[Tensor]:
+        f = self.fused
+        return [f.weight_ih_l0, f.weight_hh_l0, f.bias_ih_l0, f.bias_hh_l0]
 
     def _given(self, carried: Carry) -> Carry | Tensor:
         return carried if self.cell.carried > 1 else carried[0]
