@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from clearhead.attend import Mask
 from clearhead.errors import ConfigError, many
 from clearhead.model.carried import Carried
-from clearhead.model.layered import Layered, LayeredConfig, dropped
+from clearhead.model.layered import Layer, Layered, LayeredConfig
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.norms import norm
@@ -84,7 +84,7 @@ class ConvolutionConfig(LayeredConfig):
         return {"layers": whole.pop("layers"), **parts, **whole}
 
 
-class ConvolutionLayer(nn.Module):
+class ConvolutionLayer(Layer):
     """x + out(GLU(convolution(norm x))), GLU(a, b) = a sigmoid(b) (Dauphin et al. 2017, eq. 1).
 
     The convolution is one product with what its kernel reads, laid side by side: as fast as PyTorch's in training, and
@@ -92,8 +92,7 @@ class ConvolutionLayer(nn.Module):
     """
 
     def __init__(self, config: ConvolutionConfig, number: int) -> None:
-        super().__init__()
-        self.config, self.number = config, number
+        super().__init__(config, number)
         self.dilation, self.past = config.dilation(number), config.past(number)
         self.norm = norm(config.norm, config.width)
         # The weight is that of nn.Conv1d, (2 hidden, width, kernel), with its last two axes exchanged and joined.
@@ -116,7 +115,7 @@ class ConvolutionLayer(nn.Module):
         read_BTJE = torch.stack([y_BSE[:, back : back + T] for back in range(0, self.past + 1, self.dilation)], dim=2)
         if seen_BTJ is not None:
             read_BTJE = read_BTJE.masked_fill(~seen_BTJ.unsqueeze(-1), 0.0)
-        return x_BTE + dropped(self.out(F.glu(self.convolution(read_BTJE.flatten(2)), dim=-1)), self)
+        return x_BTE + self.dropped(self.out(F.glu(self.convolution(read_BTJE.flatten(2)), dim=-1)))
 
 
 class Convolution(Layered):
@@ -124,7 +123,7 @@ class Convolution(Layered):
 
     config: ConvolutionConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
-    def layer(self, number: int) -> nn.Module:
+    def layer(self, number: int) -> Layer:
         """One convolution."""
         return ConvolutionLayer(self.config, number)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,6 +52,23 @@ class LayeredConfig(ModelConfig):
         return self.vocabulary * self.width * self.matrices + self.layers * self.layer_parameters() + norms
 
 
+class Layer(nn.Module):
+    """One layer of a ``Layered`` model: x_BTE, what was ``prepared`` and the state -> x_BTE.
+
+    heads: query heads of its attention; 0 without one
+    """
+
+    heads: int = 0
+
+    def __init__(self, config: LayeredConfig, number: int) -> None:
+        super().__init__()
+        self.number, self.dropout = number, config.dropout
+
+    def dropped(self, x_BTE: Tensor) -> Tensor:
+        """What the layer adds to the stream, with dropout while it trains."""
+        return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
+
+
 class Layered(Network):
     """ids -> logits through an embedding, layers and a final norm. Reads from left to right, with a state."""
 
@@ -61,13 +78,14 @@ class Layered(Network):
     def __init__(self, config: LayeredConfig) -> None:
         super().__init__(config)
         self.embedding = Embedding(config.vocabulary, config.width)
+        self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(self.layer(n) for n in range(config.layers))
         self.norm = norm(config.norm, config.width)
         self.head = None if config.tied else Linear(config.width, config.vocabulary)
 
     @abstractmethod
-    def layer(self, number: int) -> nn.Module:
-        """One layer: called with x_BTE, ``prepared`` and the state; gives x_BTE."""
+    def layer(self, number: int) -> Layer:
+        """The layer of this number, from 0."""
 
     @abstractmethod
     def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Any:
@@ -97,7 +115,7 @@ class Layered(Network):
         B, T = ids_BT.shape
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state)
-        x_BTE = tap.shown(Site(0, "embedding", STACK), dropped(self.embedding(ids_BT), self))
+        x_BTE = tap.shown(Site(0, "embedding", STACK), self.dropout(self.embedding(ids_BT)))
         prepared = self.prepared(mask, B, start, T)
         for number, layer in enumerate(self.layers):
             x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
@@ -114,15 +132,11 @@ class Layered(Network):
         """logits_BTV: each place's product with the output layer."""
         return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
 
-    def heads(self, layer: nn.Module) -> int:
-        """Query heads of a layer's attention; 0 without one."""
-        return 0
-
     def sites(self) -> dict[Site, int]:
         """Every site that a pass shows, with its number of query heads, or 0."""
         sites = {Site(0, "embedding", STACK): 0}
         for number, layer in enumerate(self.layers):
-            heads = self.heads(layer)
+            heads = cast(Layer, layer).heads
             sites |= {Site(number, stack=STACK): heads} if heads else {}
             sites[Site(number, "residual", STACK)] = 0
         return sites
@@ -136,9 +150,3 @@ class Layered(Network):
         if name.endswith("out.weight"):
             std /= math.sqrt(self.config.layers)
         return (mean - self.config.norm.offset if mean else mean), std
-
-
-def dropped(x_BTE: Tensor, module: nn.Module) -> Tensor:
-    """x with dropout, at the rate of the module's config, while it trains."""
-    rate: float = module.config.dropout  # pyright: ignore[reportAssignmentType, reportAttributeAccessIssue]
-    return F.dropout(x_BTE, rate) if module.training and rate else x_BTE

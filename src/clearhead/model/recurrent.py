@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clearhead import tap
 from clearhead.attend import Mask, causal, window
 from clearhead.model.carried import Carried
-from clearhead.model.layered import STACK, Layered, LayeredConfig, dropped
+from clearhead.model.layered import STACK, Layer, Layered, LayeredConfig
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.config import AttentionConfig
 from clearhead.model.parts.linear import Linear
@@ -137,12 +137,12 @@ class Prepared(NamedTuple):
     mask: Mask
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(Layer):
     """x + out(recurrence(norm x)), and with attention y + attention(norm y) of that."""
 
     def __init__(self, config: RecurrentConfig, number: int, attention: AttentionConfig | None) -> None:
-        super().__init__()
-        self.config, self.number, self.site = config, number, Site(number, stack=STACK)
+        super().__init__(config, number)
+        self.site, self.heads = Site(number, stack=STACK), 0 if attention is None else attention.heads
         self.norm = norm(config.norm, config.width)
         self.recurrence = Recurrence(config.cell, config.width, config.hidden)
         self.out = Linear(config.hidden, config.width)
@@ -155,11 +155,11 @@ class RecurrentLayer(nn.Module):
         h_BTH, carried = self.recurrence(self.norm(x_BTE), carried, given.cut)
         if state is not None:
             state.layers[self.number] = carried
-        x_BTE = x_BTE + dropped(self.out(h_BTH), self)
+        x_BTE = x_BTE + self.dropped(self.out(h_BTH))
         if self.attention is None or self.attention_norm is None:
             return x_BTE
         read_BTE = self.attention(self.attention_norm(x_BTE), turn=None, mask=given.mask, state=state)
-        return x_BTE + dropped(tap.shown(self.site, read_BTE), self)
+        return x_BTE + self.dropped(tap.shown(self.site, read_BTE))
 
 
 class Recurrent(Layered):
@@ -167,15 +167,10 @@ class Recurrent(Layered):
 
     config: RecurrentConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
-    def layer(self, number: int) -> nn.Module:
+    def layer(self, number: int) -> Layer:
         """The last one attends, if any does."""
         config = self.config
         return RecurrentLayer(config, number, config.attending if number == config.layers - 1 else None)
-
-    def heads(self, layer: nn.Module) -> int:
-        """Query heads of a layer's attention; 0 without one."""
-        attention = cast(RecurrentLayer, layer).attention
-        return 0 if attention is None else attention.heads
 
     def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Prepared:
         """Where to cut the pass, and the mask of the attention."""
