@@ -14,7 +14,8 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import cores
-from clearhead.model import build
+from clearhead.model import ConvolutionConfig, ModelConfig, build
 from clearhead.text import Batch
 from clearhead.training import OptimizerConfig, next_token_loss
 from clearhead.training.optimizer import Optimizer
@@ -100,11 +101,13 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     print(f"{chosen.threads} thread(s), torch {torch.__version__}")
     for kind in ("lstm", "gru", "convolution"):
-        compare(kind, chosen)
+        compare(kind, shape(RUNG, VOCABULARY, CONTEXT, kind), chosen)
+    dilated = replace(cast(ConvolutionConfig, shape(RUNG, VOCABULARY, CONTEXT, "convolution")), dilations=(1, 2, 4, 8))
+    compare("convolution, dilated", dilated, chosen)
 
 
-def compare(kind: str, chosen: argparse.Namespace) -> None:
-    ours = build(shape(RUNG, VOCABULARY, CONTEXT, kind), seed=0)
+def compare(kind: str, config: ModelConfig, chosen: argparse.Namespace) -> None:
+    ours = build(config, seed=0)
     peer = Plain(ours)
     random = np.random.default_rng(0)
     ids_BT = random.integers(VOCABULARY, size=(BATCH, CONTEXT + 1))

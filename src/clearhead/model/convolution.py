@@ -112,7 +112,11 @@ class ConvolutionLayer(Layer):
         y_BSE = torch.cat((past_BPE.to(y_BTE.dtype), y_BTE), dim=1)
         if state is not None:
             state.layers[self.number] = (y_BSE[:, T:],)
-        read_BTJE = torch.stack([y_BSE[:, back : back + T] for back in range(0, self.past + 1, self.dilation)], dim=2)
+        if T == 1:
+            read_BTJE = y_BSE[:, :: self.dilation].unsqueeze(1)
+        else:
+            starts = range(0, self.past + 1, self.dilation)
+            read_BTJE = torch.stack([y_BSE[:, start : start + T] for start in starts], dim=2)
         if seen_BTJ is not None:
             read_BTJE = read_BTJE.masked_fill(~seen_BTJ.unsqueeze(-1), 0.0)
         return x_BTE + self.dropped(self.out(F.glu(self.convolution(read_BTJE.flatten(2)), dim=-1)))

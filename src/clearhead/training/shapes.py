@@ -21,7 +21,6 @@ from clearhead.model import (
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
 STEP = 2  # hidden widths are multiples of it: on the ladder, counts then differ by at most 1.2 %
-DILATIONS = (1, 2, 4, 8)  # of the dial's convolutions, by layer
 
 # What `train --model` takes, with the kind of the config.
 MODELS = {
@@ -71,7 +70,7 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     elif found is not None and issubclass(found, ConvolutionConfig):
 
         def make(hidden: int) -> ModelConfig:
-            return found(**shared, layers=2 * decoder.layers, dilations=DILATIONS, hidden=hidden)
+            return found(**shared, layers=2 * decoder.layers, hidden=hidden)
 
     else:
         known = ", ".join(MODELS)
