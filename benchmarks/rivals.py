@@ -141,7 +141,9 @@ def compare(kind: str, config: ModelConfig, chosen: argparse.Namespace) -> None:
 
     print(f"{kind}: {ours.config.parameters():,} weights, {ours.config.layers} layers, hidden {ours.config.hidden}")
     steps = chosen.steps * BATCH * CONTEXT
+    ours.train(), peer.train()
     told("training", chosen.rounds, steps, repeated(their_step, chosen.steps), repeated(our_step, chosen.steps))
+    ours.eval(), peer.eval()
     told("generating", chosen.rounds, n, lambda: peer.generate(prompt, n, greedy=False), lambda: written(1.0))
 
 

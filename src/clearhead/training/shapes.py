@@ -58,24 +58,19 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     Recurrences have half as many layers, convolutions twice as many; what is left of the count sets the hidden width.
     Raises OptionError for a kind that has no such rule.
     """
-    found = ModelConfig.classes.get(kind)
-    shared = {name: getattr(decoder, name) for name in ("vocabulary", "context", "width", "tied", "dropout", "norm")}
-    make: Callable[[int], ModelConfig]
-    if found is not None and issubclass(found, RecurrentConfig):
-        parts = {"attention": replace(decoder.attention, window=None)} if issubclass(found, AttentiveConfig) else {}
-
-        def make(hidden: int) -> ModelConfig:
-            return found(**shared, **parts, layers=-(-decoder.layers // 2), hidden=hidden)
-
-    elif found is not None and issubclass(found, ConvolutionConfig):
-
-        def make(hidden: int) -> ModelConfig:
-            return found(**shared, layers=2 * decoder.layers, hidden=hidden)
-
+    names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
+    given: dict[str, Any] = {name: getattr(decoder, name) for name in names}
+    found = ModelConfig.classes.get(kind, ModelConfig)
+    if issubclass(found, RecurrentConfig):
+        given["layers"] = -(-decoder.layers // 2)
+    elif issubclass(found, ConvolutionConfig):
+        given["layers"] = 2 * decoder.layers
     else:
         known = ", ".join(MODELS)
         raise OptionError(f"model.kind {kind!r}: sizes are chosen for {known}; give this one its whole shape")
-    return _nearest(make, decoder.parameters())
+    if issubclass(found, AttentiveConfig):
+        given["attention"] = replace(decoder.attention, window=None)
+    return _nearest(lambda hidden: found(**given, hidden=hidden), decoder.parameters())
 
 
 def _nearest(make: Callable[[int], ModelConfig], weights: int) -> ModelConfig:

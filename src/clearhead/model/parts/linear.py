@@ -36,7 +36,7 @@ class Linear(nn.Linear):
     @property
     def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
         """The weight, with the heights of the matrices stacked in it."""
-        return [(self.weight, self.rows)]
+        return [(cast(nn.Parameter, self.weight), self.rows)]
 
     def forward(self, input: Tensor) -> Tensor:
         """x_E -> y_F."""

@@ -86,9 +86,12 @@ class Recurrence(nn.Module):
         """What it carries on before the first place: zeros, in the dtype and on the device of ``like``."""
         return (like.new_zeros(batch, self.hidden),) * self.cell.carried
 
-    @torch.compiler.disable  # the compiler does not trace fused recurrences, and the pieces depend on the text
     def forward(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
         """h_BTH, and what it carries on to the next place."""
+        return cast(tuple[Tensor, Carry], self._read(x_BTE, carried, cut))  # pyright: ignore[reportCallIssue] (decorated)
+
+    @torch.compiler.disable  # the compiler does not trace fused recurrences, and the pieces depend on the text
+    def _read(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
         outputs: list[Tensor] = []
         for piece in cut:
             if piece.begins_B1 is not None:
