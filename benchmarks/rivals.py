@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import cores
-from clearhead.model import ConvolutionConfig, ModelConfig, build
+from clearhead.model import ConvolutionConfig, build
 from clearhead.text import Batch
 from clearhead.training import OptimizerConfig, next_token_loss
 from clearhead.training.optimizer import Optimizer
@@ -106,7 +106,7 @@ def main() -> None:
     compare("convolution, dilated", dilated, chosen)
 
 
-def compare(kind: str, config: ModelConfig, chosen: argparse.Namespace) -> None:
+def compare(kind: str, config: Any, chosen: argparse.Namespace) -> None:
     ours = build(config, seed=0)
     peer = Plain(ours)
     random = np.random.default_rng(0)
@@ -139,17 +139,20 @@ def compare(kind: str, config: ModelConfig, chosen: argparse.Namespace) -> None:
         adamw.step()
         adamw.zero_grad(set_to_none=True)
 
-    print(f"{kind}: {ours.config.parameters():,} weights, {ours.config.layers} layers, hidden {ours.config.hidden}")
+    print(f"{kind}: {config.parameters():,} weights, {config.layers} layers, hidden {config.hidden}")
     steps = chosen.steps * BATCH * CONTEXT
-    ours.train(), peer.train()
+    for model in (ours, peer):
+        model.train()
     told("training", chosen.rounds, steps, repeated(their_step, chosen.steps), repeated(our_step, chosen.steps))
-    ours.eval(), peer.eval()
+    for model in (ours, peer):
+        model.eval()
     told("generating", chosen.rounds, n, lambda: peer.generate(prompt, n, greedy=False), lambda: written(1.0))
 
 
 def told(name: str, rounds: int, tokens: int, theirs: Callable[[], object], ours: Callable[[], object]) -> None:
     """Times both in turn and prints tokens a second and the ratio."""
-    theirs(), ours()
+    theirs()
+    ours()
     pairs = [(tokens / seconds(theirs), tokens / seconds(ours)) for _ in range(rounds)]
     peers, mine = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     print(

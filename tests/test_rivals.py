@@ -47,10 +47,10 @@ class TestRooms:
             ids.append(token)
 
     def test_watched_text_is_unwatched_text(self, kind: str) -> None:
-        model, sampling = speaking(kind), {"temperature": 1.0, "max_tokens": 9, "seed": 3}
-        expected = generation.generate(model, "abcd", **sampling)
+        model = speaking(kind)
+        expected = generation.generate(model, "abcd", temperature=1.0, max_tokens=9, seed=3)
         with ch.watch(model, keep="residual") as record:
-            assert generation.generate(model, "abcd", **sampling) == expected
+            assert generation.generate(model, "abcd", temperature=1.0, max_tokens=9, seed=3) == expected
         assert len(record) == 1
 
     def test_vectors_are_those_of_each_text_alone(self, kind: str) -> None:
