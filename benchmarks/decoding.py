@@ -1,14 +1,14 @@
-"""Decoding speed beside transformers' generate: GPT-2 124M's shape, random weights, float32, one prompt.
+"""Decoding speed against transformers' generate: GPT-2 124M's shape, random weights, float32, one prompt.
 
     python benchmarks/decoding.py
 
-Both hold the same weights, and their greedy ids must be equal before anything is timed. Then they take turns in one
-process. Three comparisons are printed, each as the ratio of tokens per second:
+Both have the same weights, and their greedy ids must be equal before anything is timed. Then they take turns in one
+process. Three ratios of tokens per second are printed:
 
-greedy, one token a pass    every token costs one reading of all weights: the bound is the memory's bandwidth
-greedy, as it ships         guesses at repetitions are checked several in a pass. A model with random weights soon
-                            writes in a circle, where nearly all guesses are right: this is the most they can give
-sampled, as it ships        temperature 1 over random weights never repeats itself: the least they can give
+greedy, no lookup     every token reads all weights once: bound by memory bandwidth
+greedy, default       prompt lookup checks several guesses per pass. A model with random weights soon repeats itself, so
+                      nearly all guesses are right: the largest possible gain
+sampled, default      temperature 1 over random weights never repeats: the smallest possible gain
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import transformers
 
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
-from clearhead.hub.families import writing
+from clearhead.hub.families import family_for
 from clearhead.hub.families.table import to_theirs
 from clearhead.machine import cores
 from clearhead.model import build
@@ -34,15 +34,15 @@ GPT2 = gpt2()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=64, help="new tokens in each run")
-    parser.add_argument("--prompt", type=int, default=16, help="tokens of the prompt")
+    parser.add_argument("--prompt", type=int, default=16, help="tokens in the prompt")
     parser.add_argument("--rounds", type=int, default=7, help="runs of each, in turn")
-    parser.add_argument("--threads", type=int, default=cores(), help="of torch, for both")
+    parser.add_argument("--threads", type=int, default=cores(), help="torch threads, for both")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     transformers.logging.set_verbosity_error()
 
     ours = build(GPT2, seed=0).eval()
-    family = writing(GPT2)
+    family = family_for(GPT2)
     theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
     theirs.load_state_dict(to_theirs(family.table(GPT2), ours.state_dict()), strict=False)
     prompt = torch.randint(GPT2.vocabulary, (1, chosen.prompt), generator=torch.Generator().manual_seed(0)).tolist()
@@ -77,21 +77,21 @@ def main() -> None:
           f"{chosen.prompt}, {chosen.tokens} new tokens; torch {torch.__version__}, transformers "
           f"{transformers.__version__}; greedy ids equal")  # fmt: skip
     compare(
-        "greedy, one token a pass",
+        "greedy, no lookup",
         lambda: run_ours(temperature=0, lookup=False),
         lambda: run_theirs(sample=False),
         chosen.tokens,
         chosen.rounds,
     )
     compare(
-        "greedy, as it ships",
+        "greedy, default",
         lambda: run_ours(temperature=0, lookup=True),
         lambda: run_theirs(sample=False),
         chosen.tokens,
         chosen.rounds,
     )
     compare(
-        "sampled, as it ships",
+        "sampled, default",
         lambda: run_ours(temperature=1, lookup=True),
         lambda: run_theirs(sample=True),
         chosen.tokens,
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object], tokens: int, rounds: int) -> None:
-    """Runs both in turn; prints new tokens per second of each, the prompt's pass included, and their ratio."""
+    """Runs both in turn; prints each one's new tokens per second, including the pass over the prompt, and the ratio."""
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     mine, peer = [tokens / one for one, _ in pairs], [tokens / other for _, other in pairs]
     print(

@@ -1,4 +1,4 @@
-"""What the benchmarks share: figures with their spread, ratios pair by pair, the text, the peer's recipe."""
+"""What the benchmarks share: figures with their spread, pairwise ratios, the text, and nanoGPT's recipe."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
 
 
 def need(path: Path) -> Path:
-    """The path, or an end with the reason when it is missing."""
+    """The path; exits with the reason if it does not exist."""
     if not path.exists():
-        sys.exit(f"{path}: not there; the benchmark needs this text beside the project")
+        sys.exit(f"{path}: no such file or folder; this benchmark needs the text there")
     return path
 
 
@@ -38,12 +38,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def ratios(peer: Sequence[float], ours: Sequence[float]) -> list[float]:
-    """Ours over the peer's, pair by pair: a machine whose speed drifts carries both along."""
+    """Ours over the peer's, pairwise, since drifts in the machine's speed affect both runs of a pair."""
     return [mine / theirs for theirs, mine in zip(peer, ours, strict=True)]
 
 
 class NanoGPT:
-    """nanoGPT's recipe for a processor (config/train_shakespeare_char.py with its README's flags), written anew.
+    """nanoGPT's recipe for the CPU (config/train_shakespeare_char.py with the README's flags), reimplemented.
 
     4 layers, 4 heads, width 128, context 64, batch 12, 2,000 steps; AdamW 1e-3 to 1e-4 by a cosine, beta2 0.99, decay
     0.1 on matrices, warm-up 100 steps, clipping at 1; random windows with replacement; transformers' GPT-2.
@@ -84,7 +84,7 @@ class NanoGPT:
 
     @torch.no_grad()
     def nats(self, text: Tensor) -> float:
-        """Summed cross-entropy over the whole text in windows of the context, one after another."""
+        """Cross-entropy summed over the whole text, in consecutive windows of the context length."""
         self.model.eval()
         total = 0.0
         for start in range(0, len(text) - 1, self.context * 64):

@@ -1,9 +1,9 @@
-"""What it costs to measure every head: entropy, weight on the first and the previous token, and mean distance.
+"""The cost of measuring every head: entropy, weight on the first and the previous token, and mean distance.
 
     python benchmarks/measuring.py --tokens 4096 --threads 2
 
-GPT-2 124M's shape with random weights, its context raised to the text's length, float32, one text, the logits of the
-last place. A plain pass, a watched one, and the four measures of all heads of it are timed in turn in one process.
+GPT-2 124M's shape with random weights and its context length raised to the text's, float32, one text, logits of the
+last place. A plain pass, a watched one, and the four measures of all its heads take turns in one process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MEASURES = ("entropy", "first", "previous", "distance")
 
 
 def column_of(text: TextRecord) -> torch.Tensor:
-    """What every query gives to one key, in one head."""
+    """The weight of every query on one key, in one head."""
     return text.map(text.seen()[0], 0)[:, 7]
 
 

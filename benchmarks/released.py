@@ -1,12 +1,12 @@
-"""Released checkpoints beside transformers: loading, memory, prompts, decoding, and the first token of a command.
+"""Released checkpoints against transformers: loading, memory, prompts, decoding, and a command's first token.
 
     python benchmarks/released.py
 
-Folders with random weights in the sizes of GPT-2 124M, Llama 160M and Qwen 3 0.6B, in float32 and, where this machine's
-bfloat16 products are much faster, bfloat16. Every figure comes from a process of its own; the two take turns. Loading:
-to a model that can run, and what it adds to the largest resident size (transformers maps the file and reads it in the
-first pass, so what the first pass adds is counted for both). Prompt: one pass over --prompt tokens. Decoding: one text,
-greedy, one token a pass, and as each ships. First token: the whole command, process start included.
+Folders with random weights in the sizes of GPT-2 124M, Llama 160M and Qwen 3 0.6B, in float32 and, if bfloat16 is much
+faster on this machine, bfloat16. Each figure comes from a separate process; the two take turns. Loading: time until the
+model can run, and the growth of peak memory (transformers maps the file and reads it in the first pass, so the first
+pass is counted for both). Prompt: one pass over --prompt tokens. Decoding: one text, greedy, without lookup and with
+each one's defaults. First token: the whole command, including process start.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def main() -> None:
 
 
 def compare(folder: Path, chosen: argparse.Namespace) -> None:
-    """Prints every figure of both and the median ratio."""
+    """Prints each figure of both, and the median ratio."""
     runs: dict[str, list[dict[str, float]]] = {"clearhead": [], "transformers": []}
     for turn in range(chosen.rounds):
         for who in list(runs) if turn % 2 == 0 else reversed(runs):
             options = ["--prompt", chosen.prompt, "--tokens", chosen.tokens, "--threads", chosen.threads]
             command = [sys.executable, __file__, "--one", who, folder, *options]
-            # Through a shell: on Linux a child inherits its parent's largest resident size.
+            # Through a shell: on Linux, a child inherits its parent's peak resident size.
             shell = ["sh", "-c", '"$@"; exit $?', "sh", *map(str, command)]
             done = subprocess.run(shell, capture_output=True, text=True, check=True)
             runs[who].append(json.loads(done.stdout.splitlines()[-1]))
@@ -90,7 +90,7 @@ def compare(folder: Path, chosen: argparse.Namespace) -> None:
 
 
 def one(who: str, folder: Path, chosen: argparse.Namespace) -> dict[str, float]:
-    """The figures of one process."""
+    """The figures from one process."""
     ids_BT = torch.randint(200, (1, chosen.prompt), generator=torch.Generator().manual_seed(0))
     load, forward, decodings = ours(folder, chosen) if who == "clearhead" else theirs(folder, chosen)
     before = peak()
@@ -107,12 +107,12 @@ def one(who: str, folder: Path, chosen: argparse.Namespace) -> dict[str, float]:
 
 
 def peak() -> int:
-    """The largest resident size of this process so far, in bytes."""
+    """Peak resident size of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 Decoder = Callable[[torch.Tensor], object]
-ONE_A_PASS, AS_IT_SHIPS = "decoding, one token a pass, tokens/s", "decoding, as it ships, tokens/s"
+NO_LOOKUP, DEFAULT = "decoding, no lookup, tokens/s", "decoding, default, tokens/s"
 
 
 def ours(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None], Decoder, dict[str, Decoder]]:
@@ -134,12 +134,12 @@ def ours(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None], 
     return (
         lambda: held.append(hub.load(folder, dtype="stored")),
         lambda ids_BT: held[0](ids_BT, last=True),
-        {ONE_A_PASS: lambda ids: decode(ids, False), AS_IT_SHIPS: lambda ids: decode(ids, True)},
+        {NO_LOOKUP: lambda ids: decode(ids, False), DEFAULT: lambda ids: decode(ids, True)},
     )
 
 
 def theirs(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None], Decoder, dict[str, Decoder]]:
-    """The same by transformers, which has one way of decoding."""
+    """The same for transformers, which decodes in one way only."""
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -154,12 +154,12 @@ def theirs(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None]
     return (
         lambda: held.append(automatic.from_pretrained(folder, dtype="auto").eval()),
         lambda ids_BT: held[0](ids_BT, use_cache=True, logits_to_keep=1),
-        {ONE_A_PASS: decode, AS_IT_SHIPS: decode},
+        {NO_LOOKUP: decode, DEFAULT: decode},
     )
 
 
 def first_token(folder: Path, chosen: argparse.Namespace) -> None:
-    """Prints the time of whole commands that write one token."""
+    """Prints the time of whole commands that generate one token."""
     clearhead = Path(sys.executable).with_name("clearhead")
     mine = [clearhead, "generate", folder, "It was", "--max-tokens", "1", "--temperature", "0"]
     peer = [sys.executable, "-c", PEER_FIRST, folder]

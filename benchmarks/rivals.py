@@ -1,11 +1,11 @@
-"""Recurrent and convolutional models beside PyTorch's plain loop of the same shape: training and generating.
+"""Recurrent and convolutional models against plain PyTorch loops of the same shape: training and generating.
 
     python benchmarks/rivals.py
 
-The peer is what one writes by hand: nn.Embedding, and in each layer nn.RMSNorm, nn.LSTM, nn.GRU or nn.Conv1d, nn.Linear
-and a sum; cross-entropy, clipping, torch.optim.AdamW; to generate, a loop that keeps the state and draws by
-torch.multinomial. Both hold the same weights, and their losses and greedy ids must be equal before anything is timed.
-Then they take turns in one process. Shapes are those of the dial for a Transformer of 3 layers x 160.
+The peer is what one would write by hand: nn.Embedding, and in each layer nn.RMSNorm, nn.LSTM, nn.GRU or nn.Conv1d,
+nn.Linear and a sum; cross-entropy, clipping, torch.optim.AdamW; to generate, a loop that keeps the state and samples
+with torch.multinomial. Both have the same weights, and their losses and greedy ids must be equal before anything is
+timed. They take turns in one process. Shapes are the dial's, with as many weights as a Transformer of 3 layers x 160.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Plain(nn.Module):
         return {"lstm": nn.LSTM, "gru": nn.GRU}[c.kind](c.width, c.hidden, batch_first=True)
 
     def forward(self, ids_BT: Tensor, states: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
-        """logits_BTV, and the states to go on from."""
+        """logits_BTV, and the states after the last place."""
         x_BTE, after = self.embedding(ids_BT), list[Any]()
         for n in range(self.config.layers):
             y_BTE, state = self.norms[n](x_BTE), None if states is None else states[n]
@@ -80,7 +80,7 @@ class Plain(nn.Module):
 
     @torch.no_grad()
     def generate(self, prompt: list[int], tokens: int, *, greedy: bool) -> list[int]:
-        """New ids, one token a pass."""
+        """New ids, one token per pass."""
         logits_BTV, states = self(torch.tensor([prompt]))
         ids: list[int] = []
         while True:
@@ -150,7 +150,7 @@ def compare(kind: str, config: Any, chosen: argparse.Namespace) -> None:
 
 
 def told(name: str, rounds: int, tokens: int, theirs: Callable[[], object], ours: Callable[[], object]) -> None:
-    """Times both in turn and prints tokens a second and the ratio."""
+    """Times both in turn; prints tokens per second and the ratio."""
     theirs()
     ours()
     pairs = [(tokens / seconds(theirs), tokens / seconds(ours)) for _ in range(rounds)]

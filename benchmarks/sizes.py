@@ -1,4 +1,4 @@
-"""The released sizes that the benchmarks build with random weights."""
+"""Sizes of released models, which the benchmarks build with random weights."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Time to nanoGPT's validation loss on tinyshakespeare, beside nanoGPT's recipe.
+"""Time to reach nanoGPT's validation loss on tinyshakespeare, against nanoGPT's recipe.
 
     python benchmarks/time_to_loss.py
 
-The peer makes its 2,000 steps; its time is that of its steps. This project trains the shipped recipe `shakespeare`; its
-time is that of the whole of `fit`, evaluations and saving included. Both read the whole validation text (the last
-tenth, 111,540 characters) in windows of their context; ours must be at or below 1.8857 nats a character.
+The peer's time is that of its 2,000 steps. This project's is that of `fit` with the recipe `shakespeare`, including
+evaluations and saving. Both are evaluated on the whole validation text (the last tenth, 111,540 characters) in windows
+of their context length; ours must reach 1.8857 nats per character.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
                 hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
                 fit(model, recipe.train, material.train, material.valid, folder=Path(place), hooks=hooks)
 
-        # In turn first and second: neither has the warmer machine every time.
+        # They alternate in going first, so that neither always gets the warmer machine.
         turns = [(peers, run_peer), (ours, run_ours)]
         for times, run in turns if seed % 2 == 0 else reversed(turns):
             times.append(seconds(run))
@@ -74,7 +74,7 @@ def main() -> None:
             flush=True,
         )
     if missed:
-        sys.exit(f"{missed} of {chosen.rounds} runs ended above {GOAL}: there is no time to compare")
+        sys.exit(f"{missed} of {chosen.rounds} runs ended above {GOAL}, so there is no time to compare")
     print(f"peer {spread(peers, 1)} s; clearhead {spread(ours, 1)} s; ratio {spread(ratios(peers, ours), 3)}")
 
 

@@ -1,10 +1,10 @@
-"""Training speed at one model size and batch, beside the same loop on transformers' GPT-2.
+"""Training speed at one model size and batch size, against the same loop on transformers' GPT-2.
 
     python benchmarks/training_speed.py
 
 nanoGPT's CPU size (4 layers, 4 heads, width 128, 0.81 million parameters, context 64, batch 12), whole steps: batch,
-forward, backward, clipping, optimizer. GPT-2's shape has the same numbers of weights and the same arithmetic as the
-peer; Qwen 3's shape with Muon is what this project trains unless told otherwise.
+forward, backward, clipping, optimizer. GPT-2's shape has the same weights and arithmetic as the peer; Qwen 3's shape
+with Muon is this project's default.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def check_equal(peer: NanoGPT, text: torch.Tensor) -> None:
-    """Gives the peer our weights and ends the benchmark unless both have one loss: the arithmetic is the same."""
+    """Gives the peer our weights and exits unless both losses agree, so the arithmetic is the same."""
     ours = build(GPT2, seed=0)
     peer.model.load_state_dict(to_theirs(gpt2.table(GPT2), ours.state_dict()), strict=False)
     part = text[: CONTEXT * BATCH + 1]
@@ -99,13 +99,13 @@ def check_equal(peer: NanoGPT, text: torch.Tensor) -> None:
     windows = Batch(ids_BT=ids[:-1].reshape(BATCH, -1), targets_BT=ids[1:].reshape(BATCH, -1), documents_BT=None)
     loss, expected = float(next_token_loss(ours, windows).detach()), peer.nats(part) / (CONTEXT * BATCH)
     if abs(loss - expected) > 1e-5:
-        sys.exit(f"the losses differ: {loss} and the peer's {expected}; nothing was timed")
+        sys.exit(f"the losses differ: {loss}, the peer's {expected}; nothing was timed")
 
 
 def stepper(
     model: ModelConfig, optimizer: OptimizerConfig, text: torch.Tensor, *, compiled: bool
 ) -> Callable[[], None]:
-    """One training step of this project's loop, on random windows as the peer takes them."""
+    """A training step of this project's loop, on random windows like the peer's."""
     network = build(model, seed=0).train()
     run = torch.compile(network) if compiled else network
     updates = Optimizer(network, optimizer)

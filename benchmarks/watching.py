@@ -1,10 +1,10 @@
-"""What watching costs: a forward pass watched and unwatched, and transformers with and without its attention weights.
+"""The cost of watching: a forward pass watched and unwatched, and transformers with and without attention weights.
 
     python benchmarks/watching.py
 
-GPT-2 124M's shape, float32, one text of 4,096 tokens, the logits of the last place. Times are taken in turn in one
-process. Memory is the largest resident size that a pass adds, each in a process of its own, and for both once more with
-an allocator that gives back what is freed at once: then it is what the pass uses, without what glibc holds for later.
+GPT-2 124M's shape, float32, one text of 4,096 tokens, logits of the last place. Timed passes take turns in one process.
+Memory is the growth of peak resident size in a pass, each in a separate process; measured a second time with an
+allocator that returns freed memory at once, so that it is what the pass uses, without what glibc keeps for later.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     with torch.inference_mode():
         expected = forward()
         for turn in range(chosen.rounds):
-            if turn % 2 == 0:  # neither is always the first
+            if turn % 2 == 0:  # neither always goes first
                 plain.append(seconds(forward))
             with watch(model) as record:
                 watched.append(seconds(forward))
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def compare_memory(chosen: argparse.Namespace, *, returned: bool) -> None:
-    """Prints what each kind of pass adds; ``returned``: freed memory goes back at once."""
+    """Prints the memory each kind of pass adds. returned: freed memory is returned at once."""
     print("memory in use, freed memory given back:" if returned else "memory, as the allocator holds it:")
     names = ("plain", "watched", "weights", "peer", "peer-weights")
     runs = {name: [measured(name, chosen, returned) for _ in range(chosen.memory_rounds)] for name in names}
@@ -82,12 +82,12 @@ def compare_memory(chosen: argparse.Namespace, *, returned: bool) -> None:
     ours = [weights - plain for weights, plain in zip(extra["weights"], extra["plain"], strict=True)]
     theirs = [weights - plain for weights, plain in zip(extra["peer-weights"], extra["peer"], strict=True)]
     share = spread([mine / peer for mine, peer in zip(ours, theirs, strict=True)], 4)
-    print(f"every weight available: {share} of the memory that output_attentions adds")
+    print(f"with every weight available: {share} of the memory that output_attentions adds")
 
 
 def measured(name: str, chosen: argparse.Namespace, returned: bool) -> tuple[float, float]:
-    """(bytes, seconds) from a process of its own."""
-    # Arrays of 1 MB and more are mapped each by itself, and unmapped when freed.
+    """(bytes, seconds) from a separate process."""
+    # Arrays of 1 MB and more get their own mapping, which is unmapped when freed.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)} if returned else None
     command = [
         sys.executable,
@@ -99,7 +99,7 @@ def measured(name: str, chosen: argparse.Namespace, returned: bool) -> tuple[flo
         "--threads",
         str(chosen.threads),
     ]
-    # Through a shell: on Linux a child inherits its parent's largest resident size.
+    # Through a shell: on Linux, a child inherits its parent's peak resident size.
     shell = ["sh", "-c", '"$@"; exit $?', "sh"]
     done = subprocess.run([*shell, *command], env=environment, capture_output=True, text=True, check=True)
     extra, took = done.stdout.split()[-2:]
@@ -107,7 +107,7 @@ def measured(name: str, chosen: argparse.Namespace, returned: bool) -> tuple[flo
 
 
 def memory(name: str, tokens: int) -> str:
-    """ "<bytes> <seconds>": what one pass adds to the largest resident size, and how long it takes."""
+    """ "<bytes> <seconds>": how much one pass adds to peak resident size, and how long it takes."""
     ids_BT = torch.randint(50257, (1, tokens), generator=torch.Generator().manual_seed(0))
     if name.startswith("peer"):
         config = transformers.GPT2Config(

@@ -1,14 +1,14 @@
-"""The tests as they run elsewhere: other processors, threads, fonts, homes, locales, time zones, users and paths.
+"""Runs the tests as on other machines: other processors, threads, fonts, homes, locales, time zones, users, paths.
 
     make test-anywhere                                 every variant, one after another
     make test-anywhere VARIANTS="c-locale no-fonts"    some of them
 
-One line for each: what passed, failed and was skipped, the seconds, and which tests failed. The whole output of a
-variant is in build/anywhere/NAME.log. Ends with 1 if a test failed.
+Prints one line per variant: tests passed, failed and skipped, seconds, and the names of failed tests. The full output
+is in build/anywhere/NAME.log. Exits with 1 if a test failed.
 
-A variant runs the rooms that can depend on it. COMPUTES: another instruction set or number of threads takes other
-kernels, which round otherwise. DRAWS: fonts. CACHES: what is kept or looked for in a home. TEXTS: what reads, writes or
-prints characters. FILES: all that meets the disk or starts processes. Dates are in chat templates only.
+A variant runs the rooms that can depend on it. COMPUTES: other instruction sets and thread counts select other kernels,
+which round differently. DRAWS: fonts. CACHES: whatever uses the home folder. TEXTS: whatever reads, writes or prints
+characters. FILES: whatever uses the disk or starts processes. Only chat templates use dates.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from here. Of the environment's values, None takes the variable away and FRESH is a new folder."""
+    """How a variant differs from this machine. Environment values: None removes the variable, FRESH is a new folder."""
 
     rooms: tuple[str, ...]
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -97,13 +97,13 @@ COMMAND = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
 ' '''
 import sys
-from clearhead.cli import main
+from clearhead.__main__ import main
 sys.exit(main())
 """
 
 
 def run(name: str, workers: int) -> bool:
-    """One variant, its line printed; True if nothing failed."""
+    """Runs a variant and prints its line; True if nothing failed."""
     variant = VARIANTS[name]
     if variant.as_nobody and os.getuid():
         print(f"{name:12} not run: you are not root, so every other variant is this one", flush=True)
@@ -132,7 +132,7 @@ def run(name: str, workers: int) -> bool:
 
 
 def told(log: Path) -> tuple[str, str]:
-    """The counts of pytest's last line, and the names of the tests that failed; where none ran, where to read why."""
+    """The counts in pytest's last line and the names of failed tests; if none ran, where to read why."""
     said = log.read_text(encoding="utf-8", errors="replace")
     last = next((each for each in reversed(said.splitlines()) if re.search(r" in [\d.]+s", each)), "")
     counts = {word.rstrip("s"): int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
@@ -144,7 +144,7 @@ def told(log: Path) -> tuple[str, str]:
 
 
 def environment_of(variant: Variant, place: Path, root: Path) -> dict[str, str]:
-    """This process's variables, without what the user's shell chose, and with the variant's."""
+    """This process's environment, without the user's shell settings, with the variant's."""
     found = {name: value for name, value in os.environ.items() if not SHELL.fullmatch(name)}
     path, changes = [str(root / "src")], {"OMP_NUM_THREADS": "1", **variant.environment}
     if not variant.fonts:
@@ -166,7 +166,7 @@ def environment_of(variant: Variant, place: Path, root: Path) -> dict[str, str]:
 
 
 def copied(to: Path, *, for_all: bool) -> Path:
-    """Copies the project as it is now, what git ignores left out, and gives it a .venv with the packages of this one.
+    """Copies the project as it is, without files git ignores, and gives it a .venv with this one's packages.
 
     The .venv's Python; ``for_all``: one that every user may run.
     """

@@ -1,4 +1,4 @@
-"""What all tests share: caches of their own, no network, and no settings of the shell that ran them."""
+"""What all tests share: private caches, no network, and none of the shell's settings."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-tests-have-no
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is read from the user's cache and nothing put into it, by subprocesses neither."""
+    """Neither tests nor their subprocesses touch the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEARHEAD_CACHE", str(tmp_path_factory.mktemp("cache")))
         # torch keeps what it compiled under a name that does not tell for which processor's instructions
@@ -31,7 +31,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def file_limit() -> Callable[[int], AbstractContextManager[None]]:
-    """A disk that is full: inside the block no file can be written beyond so many bytes."""
+    """Simulates a full disk: inside the block no file can grow beyond this many bytes."""
 
     @contextmanager
     def limited(size: int) -> Iterator[None]:
@@ -47,7 +47,7 @@ def file_limit() -> Callable[[int], AbstractContextManager[None]]:
 
 @pytest.fixture
 def at_once() -> Iterator[None]:
-    """A test that waits, as who opens a pipe does, fails after 30 seconds."""
+    """Fails a test that waits, for example on a pipe, after 30 seconds."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("this test waits for what does not come")

@@ -1,6 +1,6 @@
-"""Attention written out in plain Python loops and float64: what every back-end and every picture is held to.
+"""Attention in plain Python loops and float64: the reference for every back-end and every picture.
 
-Nothing here calls the project's own rule: each mask comes with a second statement of it, one cell at a time.
+Nothing here calls the project's own rules: each mask comes with a second definition, one cell at a time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Case:
         return Case(self.mask & other.mask, both, spans)
 
     def own(self, p_QK: np.ndarray, text: int) -> np.ndarray:
-        """The part of a text's weights that is no padding: what its map must be."""
+        """A text's weights without padding: what its map must be."""
         (Q, K) = p_QK.shape
         start, stop = self.spans[text] if self.spans else (0, K)
         rows = [i for i in range(Q) if start <= K - Q + i < stop]
@@ -188,7 +188,7 @@ def outputs(p_BHQK: np.ndarray, v_BGKD: Tensor) -> np.ndarray:
 
 
 def assert_same(found_BHQD: Tensor, expected_BHQD: Tensor, asked: Request) -> None:
-    """The same outputs but for the order of their sums.
+    """Asserts equal outputs, except for the order of sums.
 
     A sum of n products is off by at most n eps times the sum of their sizes (Higham 2002, eq. 3.5), another order of it
     by as much again: D products in a logit, by whose error a weight is multiplied; K weights and values in an output.

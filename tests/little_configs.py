@@ -1,4 +1,4 @@
-"""Little configs that tests of several rooms begin from; sizes differ, so that a swapped axis fails."""
+"""Small configs that tests of several rooms start from; sizes differ, so that a swapped axis fails."""
 
 from __future__ import annotations
 

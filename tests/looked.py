@@ -1,4 +1,4 @@
-"""A small model, its attention once more in plain numpy, and records whose weights are known by hand."""
+"""A small model, its attention recomputed in plain numpy, and records with weights known by hand."""
 
 from __future__ import annotations
 

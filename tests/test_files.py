@@ -1,4 +1,4 @@
-"""Writing in place of another file: whatever happens, the old one or the new one stands there whole."""
+"""Replacing a file: whatever happens, either the old or the new one is there, complete."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class TestAFolder:
 def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], AbstractContextManager[None]]) -> None:
     """Met when the buffered bytes are written: at once, or in the middle."""
     write_text(tmp_path / "a", "old")
-    message = "a: cannot be written: File too large; the file that stood there is unchanged; free some space or choose"
+    message = "a: cannot be written: File too large; the old file is unchanged; free some space or choose"
     with pytest.raises(FolderError, match=message), file_limit(1000):
         write_text(tmp_path / "a", "x" * size)
     with pytest.raises(FolderError, match=message), file_limit(1000), replacing(tmp_path / "a") as file:
@@ -175,7 +175,7 @@ class TestPlacesThatCannotBeWritten:
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_who_may_read_follows_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+def test_permissions_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
         write_text(tmp_path / "a", "x")
@@ -262,7 +262,7 @@ class TestReading:
         assert read_bounded(tmp_path / "a", 0) == b""
 
     @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="a file that tells no size is one of Linux's")
-    def test_what_is_read_is_counted_not_what_is_told(self) -> None:
+    def test_what_is_read_is_counted_not_what_is_reported(self) -> None:
         place = Path("/proc/self/maps")
         assert place.stat().st_size == 0
         with pytest.raises(FolderError, match=r"it has 11 bytes; at most 10 are read"):

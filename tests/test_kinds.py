@@ -1,4 +1,4 @@
-"""Recurrent and convolutional models through every room: trained, written with, evaluated, saved, shown, looked at."""
+"""Recurrent and convolutional models in every room: training, generation, evaluation, hub, drawing, watching."""
 
 from __future__ import annotations
 

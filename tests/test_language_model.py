@@ -20,7 +20,7 @@ NETWORK = build(replace(QWEN3, vocabulary=257, context=12, dropout=0.5), seed=5)
 MODEL = LanguageModel(NETWORK, Tokenizer.bytes())
 
 
-def test_ids_are_those_of_training_with_what_stands_around():
+def test_ids_include_the_special_tokens_as_in_training():
     ids_1T = MODEL.ids("é!")
     assert ids_1T.tolist() == [[SEPARATOR, *"é!".encode()]]
     assert (ids_1T.dtype, ids_1T.device) == (torch.int64, MODEL.device)
@@ -58,7 +58,7 @@ def test_called_with_anything_else_it_says_what_it_takes(given: Any):
 
 
 @pytest.mark.parametrize("given", [["a", "b"], 5, None, b"a"])
-def test_what_is_no_text_is_refused(given: Any):
+def test_anything_but_text_is_refused(given: Any):
     for reads in (MODEL.ids, MODEL.logits, MODEL.encode):
         with pytest.raises(OptionError, match=r"the text: .* was given; it must be one text, a str"):
             reads(given)
@@ -127,6 +127,6 @@ class TestEditsWhileWriting:
             assert done.record.tokens == ["<|endoftext|>", *prompt.replace(" ", "·"), *done.tokens[:-1]]
             torch.testing.assert_close(done.record[1, 0][:, :], alone.record[1, 0][:, :], rtol=1e-4, atol=1e-6)
 
-    def test_a_setting_that_is_none_is_named(self):
+    def test_an_invalid_setting_is_named(self):
         with pytest.raises(OptionError, match="there is no setting 'max_token'; did you mean 'max_tokens'"):
             ch.generate(MODEL, "ab", max_token=3)

@@ -1,4 +1,4 @@
-"""What is said of the machine, from files as Linux writes them."""
+"""What is known about the machine, from files as Linux writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clearhead.errors import MemoryNeededError
 MEMINFO = "MemTotal: 24000000 kB\nMemFree: 1000000 kB\nMemAvailable: 16000000 kB\nHugePages_Total: 0\n"
 
 
-def test_a_system_that_tells_only_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_reports_only_free_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 24000000 kB\nMemFree: 1000000 kB\n")
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "none")
@@ -90,7 +90,7 @@ def test_a_gpu_has_a_memory_of_its_own(device: torch.device | str, monkeypatch: 
         machine.check_free(4_001, device, "it needs it", "ask for less")
 
 
-def test_what_the_processor_lacks_is_said_with_the_way_out_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_processors_are_reported_with_the_way_out_if_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda device: 10**9)
     machine.check_free(10**9, "cpu", "x", "y")
     for way, message in (("", "x; 1.0 GB are free"), ("y", "x; 1.0 GB are free; y")):
@@ -172,7 +172,7 @@ def test_training_says_how_long_threads_wait_before_torch_reads_it(tmp_path: Pat
     assert done.stdout == "10000\n"
 
 
-def test_freed_memory_is_not_taken_anew_unless_the_user_wants_it() -> None:
+def test_freed_memory_is_reused_unless_the_user_has_tuned_malloc() -> None:
     """Counted in page faults: with pages of 4,096 bytes, 408,960 where memory is taken anew."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library is not glibc")

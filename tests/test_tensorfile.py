@@ -184,7 +184,7 @@ class TestDamage:
         assert read_tensors(tmp_path / "t", own=True)[1] == NOTES
 
     @pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**62, 4], [2**60, 0, 8]])
-    def test_a_shape_beyond_measure(self, shape: list[int], tmp_path: Path) -> None:
+    def test_a_shape_too_large(self, shape: list[int], tmp_path: Path) -> None:
         """It has no numbers, so the file's length says nothing of it."""
         header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
         (tmp_path / "t").write_bytes(struct.pack("<Q", len(header)) + header)
@@ -266,7 +266,7 @@ class TestDamage:
 @pytest.mark.parametrize("size", [600, 1_000_000])
 def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], AbstractContextManager[None]]) -> None:
     write_tensors(tmp_path / "t", {"x": torch.ones(100)})
-    message = r"t: cannot be written: .*too large.*; the file that stood there is unchanged; free some space or choose"
+    message = r"t: cannot be written: .*too large.*; the old file is unchanged; free some space or choose"
     with pytest.raises(FolderError, match=message), file_limit(2000):
         write_tensors(tmp_path / "t", {"x": torch.zeros(size)})
     tensors, _ = read_tensors(tmp_path / "t")

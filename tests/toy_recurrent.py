@@ -1,4 +1,4 @@
-"""A kind of model that the package has not: a recurrence with one attention over its past, in one file."""
+"""A model kind that the package does not have: a recurrence with one attention over its past, in one file."""
 
 from __future__ import annotations
 

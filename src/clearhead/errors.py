@@ -74,5 +74,8 @@ def many(number: float, noun: str) -> str:
 
 def shown(value: object) -> str:
     """A value's repr for an error message; if long, its start and its type."""
-    whole = repr(value)
+    try:
+        whole = repr(value)
+    except (RecursionError, ValueError):  # nested deeper, or a number longer, than Python writes
+        return f"a {type(value).__name__}"
     return whole if len(whole) <= 100 else f"{whole[:100]}... ({type(value).__name__})"

@@ -49,7 +49,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         flush(path.parent)
     except OSError as fault:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
-        before = "; the file that stood there is unchanged" if stands and not replaced else ""
+        before = "; the old file is unchanged" if stands and not replaced else ""
         way = "free some space or choose another place" if fault.errno in FULL else "choose a place that can be written"
         raise WriteError(f"{path}: cannot be written: {fault.strerror or fault}{before}; {way}") from fault
 
@@ -132,6 +132,14 @@ def read_bounded(path: Path, most: int) -> bytes:
     if (size := max(size, len(content))) > most:
         raise FolderError(f"{path}: altered: it has {size:,} bytes; at most {most:,} are read")
     return content
+
+
+def check_name(path: Path) -> None:
+    """Raises FolderError for a name that is not UTF-8: safetensors and the files that name others cannot hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise FolderError(f"{path}: this name is not UTF-8; rename it, or choose another") from None
 
 
 def refuse_link(folder: Path) -> None:

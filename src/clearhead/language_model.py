@@ -176,7 +176,7 @@ def as_texts(given: str | Sequence[str], what: str) -> list[str]:
 def no_tokenizer(name: str) -> TextError:
     """The error for text given to a model without a tokenizer."""
     return TextError(
-        f"{name}: there is no tokenizer beside the weights, so it takes ids and no text; copy the files of the "
-        "tokenizer it was trained with into its folder (tokenizer.json, or vocab.json and merges.txt, or vocab.txt), "
+        f"{name}: the folder has no tokenizer, so the model takes ids, not text; copy the files of the "
+        "tokenizer it was trained with into the folder (tokenizer.json, or vocab.json and merges.txt, or vocab.txt), "
         "or give ids from Python: clearhead.load(...)(ids_BT)"
     )

@@ -79,6 +79,13 @@ def checked(hint: Any, value: Any, where: str) -> Any:
 
     Raises ConfigError, starting with ``where``, if the type does not match or a float is not finite.
     """
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{where}: {shown(value)} is not UTF-8, and a recipe is; rename the file or folder, or name its parent"
+            ) from None
     # Literal[...] | None is a typing.Union, int | None a types.UnionType
     options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
     for option in options:

@@ -1,4 +1,4 @@
-"""What a pass shows to whoever watches it: one protocol, called by the models, the blocks and the door.
+"""What a pass shows to its watchers: one protocol, called by models, blocks and the door.
 
 With nobody watching, each call costs one test of a variable.
 """
@@ -19,8 +19,8 @@ from torch import Tensor
 class Site:
     """A place in a model: ``decoder.3.self``, ``decoder.0.cross``, ``encoder.1.feed_forward``.
 
-    kind: self or cross, attention over the own or another text; feed_forward; residual, the stream after the layer;
-        embedding, the stream before layer 0
+    kind: self (attention within a text), cross (attention to another text), feed_forward, residual (the stream after
+        the layer), embedding (the stream before layer 0)
     stack: decoder or encoder
     """
 
@@ -41,57 +41,58 @@ Spans = Sequence[tuple[int, int]]
 
 
 class Watcher(Protocol):
-    """Sees the passes made while it is in force, and may change them. ``request`` is one of ``clearhead.attend``."""
+    """Sees each pass made while it is active, and may change it. ``request`` is an ``attend.Request``."""
 
     def reserve(self, first: int, count: int) -> int:
-        """The first of ``count`` numbers that no text has, at least ``first``; nobody else is given them."""
+        """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
         ...
 
     def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
-        """A pass over ``queries`` new cells from ``first`` on; ``spans`` are the cells of each batch row's text.
+        """Called before a pass over ``queries`` new cells, starting at cell ``first``.
 
-        state: what the model keeps of the texts read before; None where the pass begins its texts.
+        spans: the cells of each batch row's text
+        state: the model's generation state; None if the pass starts its texts
         """
         ...
 
     def before(self, request: Any) -> Any:
-        """The request that the kernel runs."""
+        """Returns the request for the kernel to run."""
         ...
 
     def after(self, request: Any, backend: str, o_BHQD: Tensor) -> Tensor:
-        """The heads' outputs that the model goes on with."""
+        """Returns the heads' outputs for the model to continue with."""
         ...
 
     def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
-        """The tensor that the model goes on with: what a part adds to the residual stream, or the stream itself."""
+        """Returns x, changed or not: what a part adds to the residual stream, or the stream itself."""
         ...
 
     def rewound(self, state: object, length: int) -> None:
-        """The state's cells from ``length`` on are forgotten, and will be written over."""
+        """The state forgot its cells from ``length`` on; later passes overwrite them."""
         ...
 
     def selected(self, state: object, rows: Sequence[int]) -> None:
-        """The state goes on with some of its batch rows, in this order."""
+        """The state kept only these batch rows, in this order."""
         ...
 
 
 _WATCHERS: ContextVar[tuple[Watcher, ...]] = ContextVar("clearhead.watchers", default=())
 _ROWS: ContextVar[tuple[int, ...] | None] = ContextVar("clearhead.rows", default=None)
 
-# Watchers in force in all threads. A compiler can guard on this number but not trace a context variable: while nobody
-# watches, the door stays inside a compiled model's graph; while somebody does, the model is compiled around it.
+# Number of active watchers in all threads. torch.compile can guard on it but cannot trace a context variable: with
+# nobody watching, the door stays inside the compiled graph; otherwise the graph breaks there.
 _open = 0
 _LOCK = threading.Lock()
 
 
 def watchers() -> tuple[Watcher, ...]:
-    """Those in force in this context, the outermost first."""
+    """The watchers active in this context, outermost first."""
     return _WATCHERS.get() if _open else ()
 
 
 @contextmanager
 def watched_by(watcher: Watcher) -> Generator[None]:
-    """Adds a watcher to those in force while the block runs."""
+    """Adds a watcher during the block."""
     global _open
     with _LOCK:
         _open += 1
@@ -106,7 +107,7 @@ def watched_by(watcher: Watcher) -> Generator[None]:
 
 @contextmanager
 def rows(numbers: Sequence[int]) -> Generator[None]:
-    """Says which texts, by number, the batch rows of the passes in the block hold."""
+    """Sets the number of the text in each batch row, for passes in this block."""
     token = _ROWS.set(tuple(numbers))
     try:
         yield
@@ -115,12 +116,12 @@ def rows(numbers: Sequence[int]) -> Generator[None]:
 
 
 def numbered() -> tuple[int, ...] | None:
-    """What ``rows`` said; None where nothing was said."""
+    """The text numbers set by ``rows``; None if unset."""
     return _ROWS.get()
 
 
 def reserve(count: int) -> range:
-    """Numbers for ``count`` texts that will pass in other batches or in another order than they were given."""
+    """Reserves text numbers, so that records keep the order in which texts were given, however they are batched."""
     first = 0
     for watcher in watchers():
         first = watcher.reserve(first, count)
@@ -128,13 +129,13 @@ def reserve(count: int) -> range:
 
 
 def begin(queries: int, first: int, spans: Spans, state: object | None) -> None:
-    """Tells the watchers of a pass, before anything of it is shown."""
+    """Announces a pass to the watchers."""
     for watcher in watchers():
         watcher.begin(queries, first, spans, state)
 
 
 def shown(site: Site, x_BTE: Tensor) -> Tensor:
-    """x as the watchers leave it."""
+    """Shows x to the watchers; returns it with their changes."""
     for watcher in watchers():
         x_BTE = watcher.shown(site, x_BTE)
     return x_BTE

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import FolderError, shown
-from clearhead.files import reading, replacing
+from clearhead.files import check_name, reading, replacing
 
 OWN = "clearhead."  # prefix of the notes that this project writes into weight files
 CHECKSUM = f"{OWN}sha256"
@@ -43,6 +43,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     Equal contents give equal files. (The library's own writer orders the notes randomly, and leaves a temporary file
     behind when killed.) Raises FolderError if the file cannot be written.
     """
+    check_name(path)
     whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     digest = _beginning(notes or {})
     for name in sorted(whole):
@@ -83,8 +84,9 @@ def read_tensors(path: Path, *, own: bool = False) -> tuple[dict[str, Tensor], d
 @contextmanager
 def opened(path: Path) -> Generator[TensorFile]:
     """Opens a file and reads its header. Raises FolderError, even inside the block, if the file is damaged."""
+    check_name(path)
     try:
-        # Not read through the library, whose memory maps stay in memory beside the tensors.
+        # Not read through the library, whose memory maps take memory besides the tensors.
         with reading(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if length > HEADER_AT_MOST:
@@ -170,7 +172,7 @@ class TensorFile:
         return self._spared[:size]
 
     def _places(self, name: str) -> Iterator[Tensor]:
-        """Buffers for reading a tensor that nobody wants, a piece at a time."""
+        """Buffers for reading past a tensor, a piece at a time."""
         count, size = math.prod(self.shapes[name]), max(1, PIECE // self.dtypes[name].itemsize)
         for start in range(0, count, size):
             wanted = min(size, count - start)

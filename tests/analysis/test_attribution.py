@@ -34,7 +34,7 @@ def model(config: ModelConfig) -> LanguageModel:
 
 
 def logprob(model: LanguageModel, place: int, target: int, moved: dict[tuple[int, int], float]) -> float:
-    """log p(target) at a place, with single numbers of the embedded text moved."""
+    """log p(target) at a place, with single numbers of the embeddings changed."""
 
     def move(module: nn.Module, given: object, x_BTE: Tensor) -> Tensor:
         x_BTE = x_BTE.clone()
@@ -110,9 +110,9 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"query": 7}, r"^query 7: the text has 7 tokens, at the places 0 to 6$"),
+        ({"query": 7}, r"^query 7: the text has places 0 to 6$"),
         ({"query": -8}, r"^query -8: "),
-        ({"target": "ab"}, r"^target 'ab': it is 2 tokens to this model; name one token, or its id$"),
+        ({"target": "ab"}, r"^target 'ab': it has 2 tokens in this model; give a text of one token, or an id$"),
         ({"target": 257}, r"^target 257: the model has ids 0 to 256$"),
     ],
 )
@@ -132,9 +132,9 @@ def test_a_text_that_is_empty_or_too_long_and_a_model_without_predictions_are_re
 
 def test_maps_of_a_model_that_does_not_attend_are_refused_with_the_way_out() -> None:
     lm = model(RIVALS["convolution"])
-    with pytest.raises(OptionError, match=r"does not attend, so there are no attention maps; .* look --by gradient"):
+    with pytest.raises(OptionError, match=r"has no attention, so there are no attention maps; .* look --by gradient"):
         ch.observe(lm, TEXT)
     with watch(lm) as record:
         lm.logits(TEXT)
-    with pytest.raises(WatchError, match=r"no attention was seen, so there are no maps; .* look --by gradient"):
+    with pytest.raises(WatchError, match=r"nothing attended, so there are no maps; .* look --by gradient"):
         record[0, 0]

@@ -18,7 +18,7 @@ from clearhead.watching.map import BLOCK
 from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small, speaking
 
 
-def test_the_separator_stands_in_front_as_in_training():
+def test_the_separator_is_in_front_as_in_training():
     record = looked_at("é a")
     assert record.tokens == [SEPARATOR, "é₁", "é₂", "·", "a"]
     assert record.ids == [256, 0xC3, 0xA9, 0x20, 0x61]
@@ -138,7 +138,7 @@ def test_records_that_are_not_one_text_are_refused():
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2]]))
     record.words[0] = Words(tokens=["only one"])
-    with pytest.raises(WatchError, match="1 labels were set for 2 places"):
+    with pytest.raises(WatchError, match="1 tokens were set for 2 places"):
         record.only()
 
 
@@ -156,6 +156,6 @@ def test_several_texts_are_told_apart():
 
 
 @pytest.mark.parametrize("given", [None, 3, ["a", 3], b"abc"])
-def test_what_is_no_text_is_refused(given: object):
+def test_anything_but_text_is_refused(given: object):
     with pytest.raises(OptionError, match=r"look: .* was given; it takes one text or a list of texts"):
         observe(speaking(), given)

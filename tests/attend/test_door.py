@@ -146,7 +146,7 @@ def test_outputs_have_gradients_in_what_they_see_and_exactly_none_in_the_rest(
 
 @pytest.mark.parametrize("run", KERNELS.values(), ids=KERNELS)
 def test_documents_leak_nothing(run: Callable[[Request], Tensor]) -> None:
-    """Each document attends as if the others held anything else, and as if it stood alone."""
+    """Each document attends independently of the others' contents, and as if it were alone."""
     ids = torch.tensor([[5, 5, 5, 2, 2, 2, 2, 8, 8, 8, 8]])
     q, k, v = (t.float()[:1] for t in tensors(6, 3, KEYS))
     mask = causal() & documents(ids)

@@ -20,7 +20,7 @@ H, T, D = 12, 256, 16
 
 
 class Largest(TorchDispatchMode):
-    """The largest storage, in bytes, that any operation gave back."""
+    """The largest storage, in bytes, that any operation returned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def test_no_operation_gives_more_than_a_block(mask: Mask, score: Score, monkeypa
 
 
 def test_the_reference_too_has_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A soft cap runs there on a processor."""
+    """On the CPU, a soft cap runs there."""
     q, k, v = (torch.randn(2, heads, T, D) for heads in (H, 4, 4))
     asked = request(q, k, v, causal() & window(31), Score(softcap=5.0, sinks_H=torch.ones(H)))
     whole = reference.run(asked)

@@ -1,4 +1,4 @@
-"""The rule beside other people's: transformers' eager attention, and GPT-2's own scores and weights."""
+"""The rule against other implementations: transformers' eager attention, and GPT-2's own scores and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that does not fit together is refused once, with the site, the values and the rule."""
+"""An inconsistent request is refused once, with the site, the values and the rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command called in this process, and what makes its runs small."""
+"""Calls the command in this process, with options for small runs."""
 
 from __future__ import annotations
 

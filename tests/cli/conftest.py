@@ -1,4 +1,4 @@
-"""The command, and one small run that several tests look at."""
+"""The command, and a small run that several tests share."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
-    """A run of 20 steps on text.txt, and what the command said. Not to be changed: copy it."""
+    """A run of 20 steps on text.txt, and the command's output. Copy it before changing it."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "text.txt").write_text(TEXT)
     done = call("train", "text.txt", "--steps", 20, *SMALL, folder=folder)

@@ -1,4 +1,4 @@
-"""chat from a pipe and on a terminal: the answers of transformers, commands, limits, what Ctrl-C ends."""
+"""chat from a pipe and on a terminal: transformers' answers, commands, limits, and Ctrl-C."""
 
 import fcntl
 import json
@@ -108,7 +108,7 @@ def test_a_seed_and_the_same_messages_give_the_same_answers(folder: Path) -> Non
     assert first.out == same.out != other.out
 
 
-def test_clear_begins_anew_and_the_system_message_stays(folder: Path) -> None:
+def test_clear_starts_over_and_keeps_the_system_message(folder: Path) -> None:
     words = ["--system", "Be brief."]
     (alone,) = chat(folder, *words, lines="Hello\n").out.splitlines()
     done = chat(folder, *words, lines="How are you?\n/clear\nHello\n")
@@ -129,7 +129,7 @@ def test_look_shows_what_the_answer_read(folder: Path) -> None:
     assert [int(place) for place in places] == list(range(len(prompt), len(prompt) + 9))
 
 
-def test_a_conversation_that_no_longer_fits_is_told_and_nothing_is_dropped(folder: Path) -> None:
+def test_a_conversation_that_no_longer_fits_is_reported_and_nothing_is_dropped(folder: Path) -> None:
     long = "Hello there! " * 40
     done = chat(folder, "--max-tokens", 30, lines=f"{long}\n{long}\n{long}\n")
     assert done.code == 1
@@ -209,7 +209,7 @@ def asleep(process: subprocess.Popen[bytes]) -> None:
 
 
 def heeding_interrupts() -> None:
-    """In the child: tests that a shell runs in the background ignore SIGINT, and so would all they start."""
+    """Runs in the child: tests that a shell runs in the background ignore SIGINT, and so would their children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -235,7 +235,7 @@ class Terminal:
         heeding_interrupts()
 
     def until(self, pattern: str) -> str:
-        """What is shown up to and with the pattern, from where the last call ended."""
+        """The output since the last call, up to and including the pattern."""
         end = time.monotonic() + 60
         while (found := re.search(pattern, self.shown)) is None:
             assert time.monotonic() < end, self.shown

@@ -37,3 +37,11 @@ def test_it_trains_writes_and_draws(
     assert "no font" not in done.err  # the sentence of the picture is drawn in what ships
     assert "generate runs/demo-2" in done.out
     assert min(matplotlib.image.imread(tmp_path / "runs" / "demo-2" / "attention.png").shape[:2]) > 100
+
+
+@pytest.mark.parametrize("out", [".", "..", "runs/..", "/"])
+def test_a_folder_that_gets_no_number_is_refused(command: Command, tmp_path: Path, out: str) -> None:
+    (tmp_path / "runs").mkdir()
+    done = command("demo", "--out", out)
+    assert done.code == 2
+    assert f"error: --out {out}: exists already, and a number cannot be added to it; name a new folder" in done.err

@@ -149,7 +149,7 @@ def test_a_character_the_model_never_saw(command: Command, tmp_path):
     assert Tokenizer.load(tmp_path / "runs" / "text").kind == "characters"
 
 
-def test_tokens_that_a_released_tokenizer_does_not_know_are_told(command: Command, tmp_path):
+def test_tokens_unknown_to_a_released_tokenizer_are_reported(command: Command, tmp_path):
     library = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocab={"[UNK]": 0, "a": 1, "b": 2}, unk_token="[UNK]"))
     library.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     config = GPT2Config(vocab_size=3, n_positions=50, n_embd=16, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)

@@ -67,7 +67,7 @@ def test_a_run_opens_in_transformers(command: Command, tmp_path, trained, dtype,
     assert all(torch.equal(there[name], tensor.to(there[name].dtype)) for name, tensor in whole.items())
 
 
-def test_a_released_model_keeps_what_stood_beside_it(command: Command, tmp_path, released):
+def test_a_released_model_keeps_its_metadata(command: Command, tmp_path, released):
     done = command("export", released, "out")
     assert done.code == 0, done.err
     assert done.out.startswith("out: mistral, float32, ")
@@ -108,7 +108,7 @@ def test_not_in_the_place_of_the_working_folder(command: Command, tmp_path, trai
     for name in (".", str(here), "../empty"):
         done = command("export", trained[0], name, folder=here)
         assert (done.code, done.out) == (1, "")
-        assert done.err.startswith(f"error: {name}: is the folder that this runs in, and a new one takes its place; ")
+        assert done.err.startswith(f"error: {name}: is the current folder, which cannot be replaced; ")
     for name in ("/", ".."):
         done = command("export", trained[0], name, folder=here)
         assert (done.code, done.err) == (1, f"error: {name}: exists already; choose another name, or remove it\n")

@@ -1,4 +1,4 @@
-"""A run folder that comes from somebody else: what resuming it writes or removes lies inside it, and nothing hangs."""
+"""A run folder from someone else: resuming writes and removes only inside it, and nothing hangs."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def test_the_state_leads_elsewhere(command: Command, begun: Path, outside: Path)
     assert "run/state: is a link, and should be a folder" in done.err
 
 
-def test_what_others_keep_beside_the_states_stays(command: Command, begun: Path, outside: Path):
+def test_other_files_beside_the_states_stay(command: Command, begun: Path, outside: Path):
     (begun / "state").mkdir()
     for name in ("notes.txt", "my-backup.safetensors"):
         (begun / "state" / name).write_text("mine")

@@ -1,14 +1,18 @@
-"""The verb from the outside: what stands on which stream, exit codes, messages."""
+"""The verb from the outside: what goes to which stream, exit codes, messages."""
 
+import io
 import json
+import os
 import shutil
+import sys
 
 import pytest
 from calling import call
 from typer.testing import CliRunner
 
 from clearhead import hub
-from clearhead.cli import app, generate
+from clearhead.cli import app, generate, utf8
+from clearhead.errors import TextError
 from clearhead.generation import Piece, Sampling, complete, stream
 from clearhead.generation import generate as write
 from clearhead.language_model import LanguageModel
@@ -57,7 +61,7 @@ def test_several_prompts_keep_their_order_whoever_is_done_first(folder):
     assert got.stdout == "\n".join(f"{one}\n" for one in expected(folder, *prompts, max_tokens=28, seed=1))
 
 
-def test_a_full_context_is_told(folder):
+def test_a_full_context_is_reported(folder):
     got = run(folder, "abc", "--temperature", 0)
     assert "stopped after 28 of 100 tokens: the model's context of 31 tokens, prompt included, is full" in got.stderr
     assert "seed" not in got.stderr  # greedy draws nothing
@@ -93,7 +97,7 @@ def test_every_option_reaches_the_sampling(folder):
     assert json.loads(got.stdout)["ids"] == list(one.ids)
 
 
-def test_without_a_seed_one_is_drawn_and_told(folder):
+def test_without_a_seed_one_is_drawn_and_printed(folder):
     first = run(folder, "--max-tokens", 20)
     seed = first.stderr.split("seed ")[1].strip()
     assert run(folder, "--max-tokens", 20, "--seed", seed).stdout == first.stdout
@@ -174,7 +178,7 @@ def released(folder, tmp_path):
     return copied
 
 
-def test_settings_of_the_folder_are_told_and_options_go_before_them(released, tmp_path):
+def test_settings_of_the_folder_are_reported_and_options_go_before_them(released, tmp_path):
     got = call("generate", released, "ab", "--seed", 3, "--json", "--threads", 1, folder=tmp_path)
     line = json.loads(got.out)
     model = hub.load(released)
@@ -196,3 +200,25 @@ def test_the_same_settings_hold_from_python(released):
     one = complete(model, "ab", list(stream(model, ["ab"], Sampling(temperature=0, max_tokens=7))))
     assert write(model, "ab", temperature=0) == one
     assert set(one.ids[:-1]).isdisjoint({0, 1})
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_does_not_end_is_not_read_for_ever(folder, tmp_path, monkeypatch):
+    """A device is refused; of a pipe, a file or standard input a bounded part is read."""
+    with pytest.raises(TextError, match=r"^/dev/zero: is a device, and should be a file"):
+        utf8.read_text("/dev/zero")
+    with pytest.raises(TextError, match=r"is a folder, and should be a file"):
+        utf8.read_text(str(tmp_path))
+    monkeypatch.setattr(utf8, "AT_MOST", 100)
+    (tmp_path / "long.txt").write_text("a" * 101)
+    names = [str(tmp_path / "long.txt"), "-"]
+    reading, writing = os.pipe()
+    os.write(writing, b"a" * 101)
+    for name in [*names, f"/dev/fd/{reading}"]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a" * 101)))
+        with pytest.raises(TextError, match=r"has more than 100 bytes; give less at once"):
+            utf8.read_text(name)
+    os.write(writing, b"a\nb")
+    os.close(writing)
+    assert utf8.read_text(f"/dev/fd/{reading}") == "a\nb"
+    os.close(reading)

@@ -1,4 +1,4 @@
-"""``clearhead look``: what stands on standard output and on standard error, exit codes, and the order of checks."""
+"""``clearhead look``: standard output, standard error, exit codes, and the order of checks."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def test_the_table_stands_on_standard_output(run: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_table_goes_to_standard_output(run: Path, capsys: pytest.CaptureFixture[str]):
     assert called(run, TEXT, "--query", "server") == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -77,7 +77,7 @@ def test_standard_input_is_read(run: Path, capsys: pytest.CaptureFixture[str], m
 
 
 @pytest.mark.parametrize("ending", ["svg", "html", "json"])
-def test_a_picture_is_written_and_told_on_standard_error(
+def test_a_picture_is_written_and_reported_on_standard_error(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
 ):
     path = tmp_path / "new" / f"x.{ending}"

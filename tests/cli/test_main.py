@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from calling import Command
+from calling import SMALL, TEXT, Command
 
 from clearhead import __version__, hub
 from clearhead.cli import VERBS
@@ -32,7 +32,7 @@ finally:
 
 @pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
 def test_help_is_quick_and_needs_no_torch(words: list[str]):
-    """0.3 s of a processor's time, whatever else the machine does; the best of three is what it costs undisturbed."""
+    """0.3 s of CPU time, however busy the machine: the best of three is the cost without interference."""
     costs: list[float] = []
     while len(costs) < 3 and (not costs or min(costs) > 0.3):
         done = subprocess.run(
@@ -88,8 +88,53 @@ def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Pa
     assert "empty" in done.stderr.splitlines()[-1]
 
 
+GENERATE, TRAIN = ["generate", "run", "a", "--seed", "1"], ["train", "text.txt", "--steps", "1"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "words"), [(">&-", GENERATE), ("2>&-", TRAIN), ("<&- >&- 2>&-", TRAIN)], ids=["out", "err", "all"]
+)
+def test_output_that_is_closed_is_dropped(closed: str, words: list[str], tmp_path: Path):
+    """None of it gets into a file, which would have the number of the stream otherwise."""
+    hub.save(tmp_path / "run", LanguageModel(build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes()))
+    (tmp_path / "text.txt").write_text(TEXT)
+    more = [*SMALL, "--out", "new"] if words[0] == "train" else ["--threads", "1"]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", COMMAND, *words, *more]
+    done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if words[0] == "train":
+        assert hub.load(tmp_path / "new").config.width == 16
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from clearhead.__main__ import main
+sys.argv = ["clearhead", "show", "x"]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["clearhead.cli", "typer", "torch"])
+def test_ctrl_c_while_it_starts_ends_it_quietly(module: str):
+    program = [sys.executable, "-c", INTERRUPTED.format(module=module)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_runs_the_package():
+    done = subprocess.run([sys.executable, "-m", "clearhead", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"clearhead {__version__}\n")
+
+
 def test_an_error_of_the_system_is_one_line(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whatever the disk answers that nobody foresaw."""
+    """An OSError that no code expects."""
 
     def outline(folder: Path, **options: str) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
@@ -146,8 +191,8 @@ def test_another_error_of_torch_is_no_lack_of_memory(command: Command, monkeypat
 
 
 @pytest.mark.parametrize("argument", ["－－max-tokens", "——minutes", "–o", "—out=x"])
-def test_dashes_that_are_no_hyphens_are_told(command: Command, argument: str):
-    """What an input method for Chinese, or a word processor, makes of hyphens: it would be a prompt or a file."""
+def test_dashes_instead_of_hyphens_are_an_error(command: Command, argument: str):
+    """Chinese input methods and word processors turn hyphens into dashes, which would be taken as a prompt or file."""
     done = command("generate", "runs/book", "那天晚上", argument, "3")
     assert (done.code, done.out) == (2, "")
     assert f"error: {argument}: these dashes are not hyphens; options start with two ASCII hyphens: --" in done.err

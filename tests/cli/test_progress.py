@@ -1,4 +1,4 @@
-"""How a run shows itself: the figures by hand, plain lines at intervals, nothing a terminal would obey."""
+"""The display of a run: figures by hand, plain lines at intervals, no control characters."""
 
 import io
 
@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from clearhead.cli import progress
-from clearhead.cli.progress import Display, visible
+from clearhead.cli.printing import visible
+from clearhead.cli.progress import Display
 from clearhead.training import Evaluated, Stepped
 
 
@@ -51,7 +52,7 @@ def test_the_figures_by_hand(plain):
     )
 
 
-def test_no_time_left_is_told_before_it_is_known(plain):
+def test_no_time_left_is_reported_before_measuring(plain):
     display, out, now = plain
     now[0] = 30.0
     display.report(step(1))
@@ -78,7 +79,7 @@ def test_a_look_has_its_line_and_a_sample(plain):
     )
 
 
-def test_a_look_starts_the_interval_anew(plain):
+def test_an_evaluation_restarts_the_interval(plain):
     display, out, now = plain
     now[0] = 29.0
     display.report(evaluated(0))
@@ -98,7 +99,7 @@ def test_a_resumed_run_counts_its_own_time(plain):
 
 
 def test_nothing_in_a_sample_commands_the_terminal():
-    assert visible("a\x1b[2J\x07\r\x7f\x9b1m\n\tb你") == "a␛[2J␇␍␡\ufffd1m\n\tb你"
+    assert visible("a\x1b[2J\x07\r\x7f\x9b1m\n\tb你") == "a␛[2J␇␍␡<U+009B>1m\n\tb你"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -26,7 +26,7 @@ def test_a_run(command: Command, trained):
     assert done.err == ""
     assert rows(done.out) == {
         "family": "qwen3",
-        "weights": f"{count:,}, {inner:,} of them beside the embeddings",
+        "weights": f"{count:,}, {inner:,} of them outside the embeddings",
         "memory": "0.0 MB in float32, and 0.0 MB for a text of full length",
         "layers": "1 of width 16",
         "attention": "2 heads of width 8",
@@ -42,7 +42,7 @@ def test_a_run(command: Command, trained):
     }
 
 
-def test_one_is_told_in_the_singular(command: Command, trained, tmp_path):
+def test_one_is_in_the_singular(command: Command, trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / "run")
     recipe = tmp_path / "run" / "recipe.toml"
     for length, expected in (("minutes = 1.0", "1 minute"), ("minutes = 0.5", "0.5 minutes"), ("steps = 1", "1 step")):
@@ -131,7 +131,7 @@ def test_a_template_is_looked_at(command: Command, tmp_path, trained, file: str,
     assert rows(command("show", "run").out)["chat template"].startswith(said)
 
 
-def test_generation_settings_that_cannot_be_are_told_with_their_file(command: Command, tmp_path, trained):
+def test_invalid_generation_settings_are_reported_with_their_file(command: Command, tmp_path, trained):
     shutil.copytree(trained[0], tmp_path / "run")
     (tmp_path / "run" / "generation_config.json").write_text('{"do_sample": "yes"}')
     for verb in (["show", "run"], ["generate", "run", "x", "--max-tokens", "1"]):
@@ -158,7 +158,7 @@ def test_standard_input_is_named(command: Command, tmp_path, trained):
         ("recipe.toml", b"[[", "recipe.toml is not TOML"),
     ],
 )
-def test_a_damaged_folder_is_told(command: Command, tmp_path, trained, file, damage, message):
+def test_a_damaged_folder_is_reported(command: Command, tmp_path, trained, file, damage, message):
     shutil.copytree(trained[0], tmp_path / "run")
     if damage is None:
         (tmp_path / "run" / file).unlink()

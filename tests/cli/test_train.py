@@ -1,4 +1,4 @@
-"""The verb train from the outside: what it says, what it leaves, how it goes on."""
+"""The verb train from the outside: its output, its files, resuming."""
 
 import json
 import re
@@ -166,7 +166,7 @@ class TestTheRecipe:
                 found = found[key]
             assert found == value, name
 
-    def test_a_setting_lies_over_an_option_over_a_config_over_a_recipe(self, command, tmp_path):
+    def test_settings_override_options_then_the_config_then_the_recipe(self, command, tmp_path):
         (tmp_path / "c.toml").write_text(
             "[train]\nsteps = 3\nbatch = 5\nseed = 3\nfloor = 0.5\n[model]\ncontext = 12\n"
         )
@@ -184,7 +184,7 @@ class TestTheRecipe:
         assert done.code == 0, done.err
         assert "chosen" not in done.err
         kept = recipe(tmp_path / "runs" / "text")
-        assert kept["train"]["optimizer"]["precision"] == ("bfloat16" if machine.bfloat16_pays() else "float32")
+        assert kept["train"]["optimizer"]["precision"] == ("bfloat16" if machine.device() == "cuda" else "float32")
         made, tiny = kept["model"], read("tiny")["model"]
         assert {name: made[name] for name in ("context", "layers", "width")} == {
             name: tiny[name] for name in ("context", "layers", "width")
@@ -238,7 +238,7 @@ class TestSources:
             assert done.out == f"runs/{name}\n"
             shutil.rmtree(tmp_path / "runs")
 
-    def test_what_a_folder_holds_beside_text_is_told(self, command, tmp_path):
+    def test_other_files_in_a_folder_are_reported(self, command, tmp_path):
         (tmp_path / "books").mkdir()
         (tmp_path / "books" / "a.txt").write_text(TEXT)
         (tmp_path / "books" / "cover.jpg").write_bytes(b"\xff")
@@ -301,7 +301,7 @@ class TestTokenizers:
             shutil.rmtree(tmp_path / "runs")
 
     def test_without_a_separator(self, command, tmp_path):
-        """It marks no beginning of a text, so samples go on from the validation text."""
+        """Nothing marks the start of a text, so samples continue the validation text."""
         from tokenizers import Tokenizer as Library
         from tokenizers import models, pre_tokenizers
 
@@ -313,8 +313,8 @@ class TestTokenizers:
         assert done.code == 0, done.err
         assert done.err.count("   | ") >= 2
 
-    def test_part_of_a_large_text_is_told(self, command, tmp_path, monkeypatch):
-        """The vocabulary is learned from at most so many bytes; that goes to a log, and from there to the user."""
+    def test_part_of_a_large_text_is_reported(self, command, tmp_path, monkeypatch):
+        """The vocabulary is learned from a limited number of bytes, which is logged and so shown to the user."""
         from clearhead.text.tokenizers import learned as kinds
 
         monkeypatch.setattr(kinds, "LEARN_BYTES", 100_000)
@@ -323,7 +323,7 @@ class TestTokenizers:
         assert done.code == 0, done.err
         assert "note: learning the vocabulary from 0.1 of 0.4 MB, spread evenly over the text\n" in done.err
 
-    def test_a_damaged_cache_is_told_and_made_anew(self, command, tmp_path, monkeypatch):
+    def test_a_damaged_cache_is_reported_and_rebuilt(self, command, tmp_path, monkeypatch):
         monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "cache"))
         assert command("train", "text.txt", "--steps", 1, *SMALL).code == 0
         (kept,) = (tmp_path / "cache" / "tokens").iterdir()

@@ -1,4 +1,4 @@
-"""train --from: a model that is there goes on learning, as what it is."""
+"""train --from: training an existing model further, with its own shape and tokenizer."""
 
 import json
 import re
@@ -183,7 +183,7 @@ def test_capped_logits_are_learned_as_they_are(command: Command, tmp_path):
         (["--resume", "runs/text"], 2, "continues with the run's own settings; drop the text and all other options"),
     ],
 )
-def test_what_cannot_be_chosen_anew(command: Command, tmp_path, released, arguments, code, message):
+def test_what_cannot_be_changed(command: Command, tmp_path, released, arguments, code, message):
     done = command("train", *(() if "--resume" in arguments else ("text.txt",)), "--from", "released", *arguments)
     assert (done.code, done.err.count("\n")) == (code, 1), done.err
     assert message in done.err
@@ -256,7 +256,7 @@ def test_a_model_with_two_markers_learns_to_end(command: Command, tmp_path, llam
             assert BOS not in text.ids
 
 
-def test_it_goes_on_after_a_stop_with_the_same_documents(command: Command, tmp_path, llama, monkeypatch):
+def test_it_continues_after_a_stop_with_the_same_documents(command: Command, tmp_path, llama, monkeypatch):
     whole = command("train", "documents.jsonl", "--from", "llama", *STEPS, "--set", "train.window=16", "--out", "whole")
     assert whole.code == 0, whole.err
     with monkeypatch.context() as patch:

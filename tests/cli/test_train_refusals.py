@@ -58,6 +58,9 @@ T = ["text.txt"]
 CASES = {
     "nothing": ([], 2, "no text: name a file, a folder or - for standard input, or use --corpus world-en"),
     "missing": (["txt.txt", *FEW], 1, "txt.txt: no such file; did you mean 'text.txt'?"),
+    "origin of another type": ([*T, *FEW, "--set", "origin=1"], 2, "origin: 1 was given; it must be a text"),
+    "digits": ([*T, *FEW, "--set", f"train.seed={'9' * 5000}"], 2, "--set 'train.seed=999", "Exceeds the limit"),
+    "brackets": ([*T, *FEW, "--set", f"train.seed={'[' * 2000}"], 2, "--set 'train.seed=[[[", "recursion"),
     "missing folder": (["books/", *FEW], 1, "books: no such file"),
     "empty": (["empty.txt", *FEW], 1, "empty.txt: is empty"),
     "empty input": (["-", *FEW], 1, "standard input: is empty"),
@@ -129,7 +132,7 @@ def test_bad_input(command: Command, tmp_path: Path, arguments: list[str], code:
     assert not any((tmp_path / "runs").glob("*"))
 
 
-def test_the_traceback_comes_with_debug_wherever_it_stands(command: Command):
+def test_debug_shows_the_traceback_wherever_the_option_is(command: Command):
     for arguments in (["--debug", "train", "nothing.txt"], ["train", "nothing.txt", "--debug"]):
         with pytest.raises(TextError, match="no such file"):
             command(*arguments)

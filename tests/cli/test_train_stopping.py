@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and kill -9 of the command, the progress on a terminal, and going on after each."""
+"""Ctrl-C, SIGTERM and kill -9 of the command, the progress on a terminal, and resuming after each."""
 
 import os
 import pty
@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture
 def at_step(monkeypatch: pytest.MonkeyPatch):
-    """Sends signals to this process when the display is told of a step."""
+    """Sends signals to this process when the display shows a step."""
 
     def send(step: int, *signals: int) -> None:
         real = progress.Display.report
@@ -52,7 +52,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(command: Command, tmp_path: Path, trained, at_step, sent, capfd):
+def test_a_signal_saves_and_says_how_to_continue(command: Command, tmp_path: Path, trained, at_step, sent, capfd):
     at_step(7, sent)
     done = command(*WORDS)
     assert done.code == 130

@@ -33,9 +33,7 @@ def alone(tmp_path: Path) -> Path:
 def test_verbs_that_need_text_say_so(command: Command, alone: Path, tmp_path: Path, words: list[str]):
     done = command(*words)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(
-        "error: alone: there is no tokenizer beside the weights, so it takes ids and no text; copy"
-    )
+    assert done.err.startswith("error: alone: the folder has no tokenizer, so the model takes ids, not text; copy")
     assert done.err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
 

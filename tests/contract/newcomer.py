@@ -1,4 +1,4 @@
-"""What a newcomer has at hand when the pages begin: two texts, and folders named as those of released models."""
+"""What a newcomer has before reading the pages: two texts, and folders named like released models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_texts(place: Path) -> None:
 
 
 def write_released(place: Path) -> None:
-    """Little random models, written by transformers under the names that the pages use."""
+    """Small random models, written by transformers under the names in the pages."""
     with_bytes = transformers.PreTrainedTokenizerFast(tokenizer_object=bytes_tokenizer(), chat_template=TEMPLATE)
     with_bytes.add_special_tokens({"eos_token": "<|endoftext|>"})
     rope = {"rope_type": "default", "rope_theta": 1e6}

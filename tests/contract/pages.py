@@ -1,4 +1,4 @@
-"""What stands in the pages that a newcomer reads: fenced blocks, commands, tables."""
+"""Parses the pages a newcomer reads: fenced blocks, commands, tables."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def commands(page: Path) -> list[str]:
 
 
 def section(page: Path, heading: str) -> str:
-    """What stands below a heading, as far as the next one of its rank."""
+    """The text below a heading, up to the next one of its level."""
     parts = re.split(r"^## (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))[heading]
 
 
 def first_cells(text: str) -> list[str]:
-    """The first cell of every row of every table in a text, headings and rules apart."""
+    """The first cell of each row of each table in a text, without headings and rules."""
     rows = [line.strip().strip("|").split(" | ")[0].strip() for line in text.splitlines() if line.startswith("|")]
     rules = [n for n, cell in enumerate(rows) if re.fullmatch(r"[-|]+", cell)]
     return [cell for n, cell in enumerate(rows) if n not in rules and n + 1 not in rules]

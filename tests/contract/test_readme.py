@@ -1,4 +1,4 @@
-"""The README and the guide, in both languages, done as printed: every command, every block of Python.
+"""Runs the README and the guide, in both languages, as printed: every command, every block of Python.
 
 In one temporary folder, in the order of the pages, with real prose as book.txt and other.txt and little random models
 as ./Qwen3-0.6B, ./bert-base, ./bert-base-chinese and gpt2; a command that stands in several places is run once. What
@@ -10,7 +10,7 @@ a built-in corpus is cut to 0.3 MB;
 the Chinese pages' world-zh is world-en, which is there already: a tokenizer of bytes reads their sentences too;
 ``git clone`` and ``make`` are not run: that the Makefile has their targets is checked instead.
 
-All on one core: what two threads do on a busy machine cannot be foretold, and the dial would have to measure them.
+All on one core: two threads on a busy machine are unpredictable, and the dial would have to measure them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def one_core() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where everything happens, with the texts and models that the pages name."""
+    """The working folder, with the texts and models that the pages name."""
     place = tmp_path_factory.mktemp("newcomer")
     write_texts(place)
     write_released(place)

@@ -1,4 +1,4 @@
-"""Stories told once for all tests of the corpora."""
+"""Stories shared by all tests of the corpora."""
 
 from __future__ import annotations
 

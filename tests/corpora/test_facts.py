@@ -1,4 +1,4 @@
-"""Facts about the real world and the tables that are given out, against small tables written here by hand."""
+"""Real-world facts and the published tables, against small tables written by hand."""
 
 from __future__ import annotations
 

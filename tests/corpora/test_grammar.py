@@ -76,17 +76,17 @@ def test_capitals_go_to_the_first_visible_letter() -> None:
 
 
 SLIPS = {
-    "story s 1\n- <nowhere>\n": "line 2: rule 'nowhere' is nowhere written",
-    "story s 1\n- [b|<nowher>]\n\nnowhere\n- c\n": "line 2: rule 'nowher' is nowhere written; did you mean 'nowhere'",
-    "a\n- b\n\na\n- c\n": "line 4: rule 'a' is written twice; first in tiny.txt, line 1",
-    "story s 1\n- b\n\nstory s 1\n- c\n": "line 4: rule 's' is written twice; first in tiny.txt, line 1",
-    "story s 1\n- b\n- [b|c\n": "line 3: a bracket opens that is not closed in '[b|c'",
+    "story s 1\n- <nowhere>\n": "line 2: there is no rule 'nowhere'",
+    "story s 1\n- [b|<nowher>]\n\nnowhere\n- c\n": "line 2: there is no rule 'nowher'; did you mean 'nowhere'",
+    "a\n- b\n\na\n- c\n": "line 4: rule 'a' is defined twice; first in tiny.txt, line 1",
+    "story s 1\n- b\n\nstory s 1\n- c\n": "line 4: rule 's' is defined twice; first in tiny.txt, line 1",
+    "story s 1\n- b\n- [b|c\n": "line 3: a bracket is not closed in '[b|c'",
     "story s 1\n- a]\n": "line 2: ']' outside brackets in 'a]'",
     "story s often A=one\n- a\n": "line 1: 'story s often A=one' is not of the form 'story name weight",
-    "story s 1 A=on\n- a\n": "line 1: nobody is cast by 'on'; did you mean 'one'",
-    "story s 1\n- <bates^animal>\n": "line 2: <bates^animal> is no word in a sense; did you mean 'bats'",
-    "story s 1\n- <bats^animals>\n": "line 2: <bats^animals> is no word in a sense; did you mean 'animal'",
-    "story s 1\n- a\n\nIt rained.\n- b\n": "line 4: 'It rained.' is no name of a rule",
+    "story s 1 A=on\n- a\n": "line 1: there is no caster 'on'; did you mean 'one'",
+    "story s 1\n- <bates^animal>\n": "line 2: <bates^animal> is not a known word and sense; did you mean 'bats'",
+    "story s 1\n- <bats^animals>\n": "line 2: <bats^animals> is not a known word and sense; did you mean 'animal'",
+    "story s 1\n- a\n\nIt rained.\n- b\n": "line 4: 'It rained.' is not a rule name",
 }
 
 

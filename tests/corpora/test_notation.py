@@ -50,7 +50,7 @@ SLIPS = {
     "a\n  b\n": "line 2: expected an alternative, '- ' and text, but found '  b'",
     "\n\na\n\nb\n- c\n": "line 3: 'a' has no lines that begin with '- '",
     "table a\n- b\n": "line 1: 'table a' is not of the form 'table name: column | column'",
-    "table a: b\n- c\n\ntable a: b\n- c\n": "line 4: table 'a' is written twice",
+    "table a: b\n- c\n\ntable a: b\n- c\n": "line 4: table 'a' is defined twice",
     "table a: b | c\n- d | e\n- d | e | f\n": "line 3: 'd | e | f' has 3 cells; 'table a: b | c' has 2 columns",
 }
 

@@ -1,4 +1,4 @@
-"""What stories say of themselves, checked against their text and against tables written here by hand."""
+"""The ground truth of stories, against their text and tables written by hand."""
 
 from __future__ import annotations
 

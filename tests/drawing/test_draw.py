@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from clearhead.analysis import observe
 from clearhead.drawing import draw, figure, panels
 from clearhead.drawing.colours import HIDDEN_LIGHT, QUERY_LIGHT, paint
-from clearhead.drawing.focus import choose
+from clearhead.drawing.focus import focus_on
 from clearhead.errors import FolderError, MissingExtraError, OptionError
 from clearhead.watching import TextRecord
 from looked import HEADS, LAYERS, SUNK, THREE, given, looked_at, small, speaking
@@ -35,8 +35,8 @@ def dots(path: Path) -> np.ndarray:
 
 
 def drawn(record: TextRecord, **options: int | str | None) -> Figure:
-    focus = choose(record, **{"layer": None, "head": None, "query": None, **options})
-    return figure.draw(record, focus, figure.words(record, "runs/book"), lambda done, of: None)
+    focus = focus_on(record, **{"layer": None, "head": None, "query": None, **options})
+    return figure.draw(record, focus, figure.captions(record, "runs/book"), lambda done, of: None)
 
 
 def texts(made: Figure) -> list[str]:
@@ -45,7 +45,7 @@ def texts(made: Figure) -> list[str]:
 
 def layout_of(record: TextRecord) -> figure.Layout:
     sites = record.seen()
-    return figure.Layout.of(len(sites), max(map(record.heads, sites)), figure.words(record, None).labels)
+    return figure.Layout.of(len(sites), max(map(record.heads, sites)), figure.captions(record, None).labels)
 
 
 def spot(box: panels.Box, row: float, column: float, rows: int, columns: int) -> tuple[int, int]:
@@ -107,20 +107,23 @@ def test_the_text_says_what_is_seen():
     found = " ".join(texts(drawn(record, query="bytes")))
     assert "a text of 25 bytes, no less" in found
     assert f"runs/book · {LAYERS} layers, {LAYERS * HEADS} heads · 28 tokens" in found
-    assert re.search(r"of all heads the one with the least weight on the first token at the query \(\S+\)", found)
+    assert re.search(r"among all heads, the one with the least weight on the first token at the query \(\S+\)", found)
     assert "the query (18 s)" in found
     assert re.search(r"rows sum to 1 within \de-[78]", found)
     assert "the colour follows its square root, from 0 to 1" in found
     assert "hidden from\nthe query" in found
     assert "is labelled" not in found
     assert "largest of up to" not in found
-    assert "the head asked for" in " ".join(texts(drawn(record, layer=1, head=2)))
-    assert "of the heads of layer 1 the one" in " ".join(texts(drawn(record, layer=1)))
+    assert "the requested head" in " ".join(texts(drawn(record, layer=1, head=2)))
+    assert "among the heads of layer 1, the one" in " ".join(texts(drawn(record, layer=1)))
 
 
-def test_with_a_sink_rows_are_said_to_sum_to_less():
+def test_with_a_sink_the_notes_say_that_rows_sum_to_less():
     found = " ".join(texts(drawn(given(*SUNK, sink=1 / 16)))).replace("\n", " ")
-    assert "rows sum to at most 1, since a part lies on each head's attention sink, which is no token (0.062" in found
+    assert (
+        "rows sum to at most 1, since part of the weight is on each head's attention sink, which is not a token (0.062"
+        in found
+    )
     assert re.search(r"with it, in all heads, rows sum to 1 within (0|\de-[78])\.", found)
 
 
@@ -133,13 +136,13 @@ def test_the_querys_top_keys_are_named_with_their_weights():
     assert "0.40" in found  # written in its cell
 
 
-def test_what_is_thinned_out_pooled_or_cut_is_said():
+def test_notes_say_what_is_thinned_out_pooled_or_cut():
     record = observe(speaking(context=1200), "x" * 1003)  # 9 inches: 0.645 points a token, a label needs 10
     made = drawn(record, layer=0, head=0)
     found = " ".join(texts(made))
-    assert "A cell of the large head is the largest of up to 3 x 3 weights." in found
-    assert re.search(r"A cell of the grid is the largest of up to \d x \d weights\.", found)
-    assert "Every 16th token is labelled; the query's top keys come first, the strongest before the others." in found
+    assert "A cell of the large head shows the largest of up to 3 x 3 weights." in found
+    assert re.search(r"A cell of the grid shows the largest of up to \d x \d weights\.", found)
+    assert "Every 16th token is labelled; the query's top keys take precedence, the strongest first." in found
     (matrix,) = [axes for axes in made.axes if "1003 x" in [tick.get_text() for tick in axes.get_yticklabels()]]
     places = [int(tick.get_text().split()[0]) for tick in matrix.get_yticklabels()]
     assert len(places) > 40

@@ -49,7 +49,7 @@ def test_every_weight_equals_the_definition(tmp_path: Path):
         assert head["kernels"] == ["sdpa"]
 
 
-def test_what_lies_on_a_sink_is_told(tmp_path: Path):
+def test_weight_on_a_sink_is_reported(tmp_path: Path):
     (head,) = written(given(*SUNK, sink=1 / 16), tmp_path / "x.json")["heads"]
     assert head["sink"] == pytest.approx([1 / 16] * 3)
     for row, sink in zip(head["weights"], head["sink"], strict=True):

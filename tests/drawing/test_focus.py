@@ -1,10 +1,10 @@
-"""Which head and which query: places, words, defaults, and what is said when there is no such thing."""
+"""Which head and which query: places, words, defaults, and errors."""
 
 import pytest
 import torch
 
 from clearhead.analysis import observe
-from clearhead.drawing.focus import choose, matching, query_row
+from clearhead.drawing.focus import focus_on, matching, query_row
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord, watch
@@ -80,7 +80,7 @@ def test_queries_that_are_not_there(query: int | str, message: str):
         query_row(words("I", "·the", "·bank", "·the"), query)
 
 
-def test_long_texts_are_listed_in_part_and_it_is_said():
+def test_long_texts_are_listed_in_part_and_say_so():
     with pytest.raises(OptionError, match=r"63 x, and 37 more$"):
         query_row(looked_at("x" * 100), "y")
 
@@ -93,23 +93,23 @@ def test_a_query_before_the_first_watched_place_is_refused():
         with watch(model) as record:
             model(torch.tensor([[3, 4]]), state=cache)
     assert query_row(record.only(), 2) == 0
-    with pytest.raises(OptionError, match="stands at place 1; this record has queries from place 2 on"):
+    with pytest.raises(OptionError, match="is at place 1; this record has queries from place 2 on"):
         query_row(record.only(), 1)
 
 
 def test_the_head_with_the_least_weight_on_the_first_token_is_chosen():
     record = looked_at("abcdefg")
     first = {(layer, head): float(record[layer, head][4, 0]) for layer in range(LAYERS) for head in range(HEADS)}
-    focus = choose(record, layer=None, head=None, query=4)
+    focus = focus_on(record, layer=None, head=None, query=4)
     assert (focus.site.layer, focus.head) == min(first, key=first.__getitem__)
     assert (focus.row, focus.among, focus.first) == (4, "all", pytest.approx(min(first.values())))
-    in_layer = choose(record, layer=1, head=None, query=4)
+    in_layer = focus_on(record, layer=1, head=None, query=4)
     assert in_layer.head == min(range(HEADS), key=lambda head: first[1, head])
     assert in_layer.among == "layer 1"
-    of_number = choose(record, layer=None, head=3, query=4)
+    of_number = focus_on(record, layer=None, head=3, query=4)
     assert of_number.site.layer == min(range(LAYERS), key=lambda layer: first[layer, 3])
     assert of_number.among == "head 3"
-    asked = choose(record, layer=1, head=2, query=None)
+    asked = focus_on(record, layer=1, head=2, query=None)
     assert (asked.site, asked.head, asked.row, asked.among) == (Site(1), 2, 7, None)
 
 

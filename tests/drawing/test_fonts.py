@@ -1,4 +1,4 @@
-"""Fonts: the ones that ship, installed ones beyond them, and what is drawn where none has a character."""
+"""Fonts: the package's own, installed ones, and what is drawn if none has a character."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from clearhead.drawing import draw, figure, fonts
-from clearhead.drawing.focus import choose
+from clearhead.drawing.focus import focus_on
 from looked import looked_at
 
 PACKAGE = Path(str(resources.files("clearhead")))
@@ -172,8 +172,8 @@ def test_bold_chinese_has_more_ink(installed: list[str], tmp_path: Path):
 
 def test_a_character_that_no_font_has_is_drawn_as_its_code_point_and_the_picture_says_so(installed: list[str]):
     record = looked_at(f"a{RARE}")
-    words = figure.words(record, RARE).without({RARE})
-    made = figure.draw(record, choose(record, layer=None, head=None, query=None), words, lambda done, of: None)
+    words = figure.captions(record, RARE).without({RARE})
+    made = figure.draw(record, focus_on(record, layer=None, head=None, query=None), words, lambda done, of: None)
     texts = [text.get_text() for text in made.findobj(Text)]
     assert "a<U+9F98>" in texts
     assert "4 <U+9F98>₃" in texts

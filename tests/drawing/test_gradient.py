@@ -1,4 +1,4 @@
-"""Pictures of gradients: they show the numbers, and foreign text stays text."""
+"""Pictures of gradients: they show the numbers, and text from elsewhere is shown as text."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"a gradient is drawn as \.png, \.html, \.json; end the name in one"):
+    with pytest.raises(OptionError, match=r"gradients are drawn as \.png, \.html, \.json; end the name in one"):
         draw_attribution(FOUND, tmp_path / "x.svg")

@@ -120,13 +120,13 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     assert shown == ["0.0000123457", "<.001", "0.001", "0.000", "1.000"]
 
 
-def test_what_lies_on_a_sink_is_told(tmp_path: Path):
+def test_weight_on_a_sink_is_reported(tmp_path: Path):
     parts, _ = written(given(*SUNK, sink=1 / 16), tmp_path / "x.html")
     question = "[heads[0].sink(2), heads[0].error, words.noteSink('1e-7'), words.sink]"
     sink, error, note, name = asked(parts.text("script", id="data"), question)
     assert sink == pytest.approx(1 / 16)
     assert error < 1e-6
-    assert (note.count("至多为 1"), name) == (1, "注意力汇聚上")
+    assert (note.count("不超过 1，"), name) == (1, "注意力汇聚的权重")
     parts, _ = written(given(*THREE), tmp_path / "y.html")
     assert asked(parts.text("script", id="data"), "heads[0].sink(2)") is None
 

@@ -39,15 +39,13 @@ def test_a_head_known_by_hand():
     assert "sum to 1 within" in " ".join(lines)
 
 
-def test_with_a_sink_a_row_is_said_to_sum_to_less_and_by_how_much():
+def test_with_a_sink_the_notes_say_by_how_much_a_row_sums_to_less():
     found = printed(reading(given(*SUNK, sink=1 / 16)), 60)
     assert found.splitlines()[3].split() == ["head", "reads", "most", "nats", "1st", "prev", "dist", "sink"]
     (line,) = heads_of(found)
     assert line.split()[-1] == "0.06"
     legend = " ".join(found.split())
-    assert (
-        "sink: weight on the attention sink, no token: a row sums to at most 1; with it, rows sum to 1 within" in legend
-    )
+    assert "sink: weight on the attention sink, which is not a token. With it, rows sum to 1 within" in legend
     assert "weights of a row sum to 1" not in legend
     assert float(re.search(r"sum to 1 within (\S+)\.", legend)[1]) < 1e-6
 

@@ -43,7 +43,7 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
                 assert mine.probability == pytest.approx(other["score"], rel=1e-4)
 
 
-def test_probabilities_worked_out_by_hand(tmp_path: Path) -> None:
+def test_probabilities_by_hand(tmp_path: Path) -> None:
     """An output layer of zeros leaves the bias: e^ln 3 to e^0 for the words without one."""
     model = saved(tmp_path, "BERT")
     prediction = model.network.prediction

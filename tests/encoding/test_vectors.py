@@ -1,4 +1,4 @@
-"""Texts as vectors: pooling by its definition, texts of a batch as if alone, and what is written beside a model."""
+"""Texts as vectors: pooling by definition, batched texts as if alone, and the files beside a model."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TestVectors:
     def test_the_end_beyond_the_pooling_s_context_is_not_read(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """[CLS] a b [SEP]: what the tokenizer puts behind a text stays there."""
+        """[CLS] a b [SEP]: the special tokens at the end stay."""
         model = saved(tmp_path, "BERT")
         with caplog.at_level(logging.INFO, "clearhead"):
             found = vectors(pooled(model, Pooling(context=4)), ["a b c d", "a"])
@@ -176,7 +176,7 @@ class TestBesideAModel:
         assert hub.load(tmp_path / "two").metadata == metadata
 
     def test_prompts_to_choose_from_are_kept(self, tmp_path: Path) -> None:
-        """None of them stands before every text."""
+        """None of them is put in front of every text."""
         plain = ch.vectors(saved(tmp_path / "model", "BERT"), "paris")
         prompts = {"query": "query: ", "document": ""}
         for default in (None, "document"):
@@ -261,7 +261,9 @@ class TestBesideAModel:
         assert hub.outline(tmp_path / "model").metadata == model.metadata
         with pytest.raises(FolderError, match=r"not supported") as caught:
             ch.vectors(model, "paris")
-        with pytest.raises(FolderError, match=re.escape(str(caught.value)) + r"; without that step the exported"):
+        with pytest.raises(
+            FolderError, match=re.escape(str(caught.value)) + r"; not exported, since without that step"
+        ):
             hub.export(tmp_path / "out", model)
         assert not (tmp_path / "out").exists()
         (tmp_path / "model" / "modules.json").unlink()

@@ -1,4 +1,4 @@
-"""The command on an encoder: what its verbs give, and which of them refuse it."""
+"""The command on an encoder: which verbs work, and which refuse it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_look_at_a_pair(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         (["look", "paris"], ""),
     ],
 )
-def test_tokens_that_the_tokenizer_does_not_know_are_told(
+def test_unknown_tokens_are_reported(
     words: list[str], note: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert called(monkeypatch, words[0], folder, *words[1:], "--threads", "1") == 0

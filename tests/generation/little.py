@@ -1,4 +1,4 @@
-"""Little models with random weights that several tests write with."""
+"""Small models with random weights, which several tests generate with."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def little(
 
 
 def scripted(ids: Sequence[int], prompt: int = 0, context: int = 61) -> Network:
-    """A model that always writes ``ids`` in a circle: after ``prompt`` places (the separator is one) comes ids[0]."""
+    """A model that repeats ``ids`` forever, starting with ids[0] after ``prompt`` places, separator included."""
 
     class Scripted(Decoder):
         def forward(self, ids_BT: Tensor, *, state=None, last=False, **rest) -> Tensor:

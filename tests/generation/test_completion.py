@@ -20,7 +20,7 @@ def encode(tokenizer, prompt, context) -> list[int]:
     return LanguageModel(little(context=context), tokenizer).encode(prompt, f"the prompt {prompt!r}")
 
 
-def test_the_separator_stands_in_front_and_an_empty_prompt_starts_from_it():
+def test_the_separator_is_in_front_and_an_empty_prompt_starts_from_it():
     assert encode(BYTES, "ab", 9) == [SEPARATOR, 97, 98]
     assert encode(BYTES, "", 9) == [SEPARATOR]
     assert encode(BYTES, "<|endoftext|>ab", 9) == [SEPARATOR, 97, 98]  # it stands there already
@@ -45,7 +45,7 @@ def words(*tokens, **roles) -> Tokenizer:
     return Tokenizer(tokenizers.Tokenizer(models.WordLevel(ids, unk_token=tokens[0])), roles)
 
 
-def test_an_empty_prompt_around_which_nothing_stands_starts_from_the_token_for_it():
+def test_an_empty_prompt_without_special_tokens_starts_from_bos():
     assert encode(words("a"), "a", 9) == [0]
     with pytest.raises(TextError, match="is empty, and this model adds no special token"):
         encode(words("a"), "", 9)
@@ -76,7 +76,7 @@ def test_an_id_the_model_does_not_have_is_refused():
         one(little(), "w299", tokenizer)
 
 
-def test_what_the_tokenizer_does_not_know_is_told_once(caplog):
+def test_unknown_tokens_are_reported_once(caplog):
     caplog.set_level(logging.INFO)
     tokenizer = words("[UNK]", "a", "b")
     for prompts in (["x", "a", "y", "ab"], ["a"]):

@@ -1,4 +1,4 @@
-"""A conversation: what is read for an answer, what is kept, and what is left as it was."""
+"""A conversation: what is read for an answer, what is cached, and what stays unchanged."""
 
 import pytest
 from little import BYTES, little, scripted
@@ -64,7 +64,7 @@ def test_only_what_is_new_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_template_that_changes_what_was_said_is_read_from_there() -> None:
-    """As those that take the thoughts out of earlier answers."""
+    """Like templates that remove the reasoning from earlier answers."""
     model = little(context=200)
     template = TEMPLATE.replace("{{ m.content }}", "{{ m.content if loop.last else m.content[1:] }}")
     conversation = begun(model, template=template)
@@ -103,7 +103,7 @@ THOUGHT = "<|channel|>analysis<|message|>Hm.\nSo.<|end|><|start|>assistant<|chan
     ],
 )
 def test_thoughts_in_a_channel_of_their_own_are_given_back_apart(tokens: int, message: dict[str, str]) -> None:
-    """As GPT-OSS writes them; its template, like this one, refuses them among what was said."""
+    """As GPT-OSS writes it; its template, like this one, refuses reasoning in the reply."""
     prompt = len("<|start|>user<|message|>hi<|end|><|start|>assistant")
     model = scripted([*THOUGHT.encode(), 256], prompt=prompt - 1, context=600)
     conversation = begun(model, template=CHANNELS)
@@ -143,8 +143,8 @@ def test_the_end_token_is_not_among_what_is_looked_at() -> None:
     assert conversation.finish == "end"
 
 
-def test_a_watched_conversation_is_the_one_that_nobody_watched() -> None:
-    """What was read before is not read again: the record of the second answer begins behind it."""
+def test_a_watched_conversation_equals_an_unwatched_one() -> None:
+    """What was read before is cached: the record of the second answer starts after it."""
     model = little(context=100)
     alone, watched = begun(model), begun(model)
     answers = [said(alone, text) for text in ("hi", "you")]

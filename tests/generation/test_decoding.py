@@ -1,4 +1,4 @@
-"""The engine beside the plainest decoding there is: the whole text through the model again for every token."""
+"""The engine against the simplest decoding: the whole text through the model for every token."""
 
 import pytest
 import torch
@@ -138,7 +138,7 @@ LONGROPE = ScalingConfig(kind="longrope", factor=4.0, original=13, short=(1.0, 1
 
 
 def test_a_batch_whose_texts_come_to_the_border_of_longrope_one_after_the_other():
-    """Each is passed anew at its own; in the middle the first is dropped."""
+    """Each is recomputed when it crosses; the first is dropped in between."""
     model = little(scaling=LONGROPE)
     prompts = [[SEPARATOR, 1, 2], [SEPARATOR, *range(11)], [SEPARATOR, *range(3, 20)], [SEPARATOR, 5, 6, 7, 8]]
     together = batch(model, prompts, temperature=0, max_tokens=30)
@@ -248,7 +248,7 @@ def test_half_precision_is_chosen_from_in_float32():
     assert drawn.logprob == pytest.approx(float(logits_BV.log_softmax(-1)[0, drawn.id]), abs=1e-5)
 
 
-def test_a_cache_goes_on_from_an_earlier_place_and_with_some_of_its_texts():
+def test_a_cache_continues_from_an_earlier_place_and_with_some_of_its_texts():
     model = little()
     cache = model.state(3, 9)
     ids_BT = torch.tensor([[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 8, 9]])

@@ -1,4 +1,4 @@
-"""generation_config.json as settings here: what transformers makes of the same file, what is told, what is refused."""
+"""generation_config.json as settings here: against transformers, what is reported, what is refused."""
 
 import json
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_ends(generation: dict[str, Any], ids: dict[str, Any], ends: set[int]):
     assert found(generation, ids).ends == ends
 
 
-def test_what_would_change_the_text_and_is_not_followed_is_told():
+def test_unsupported_settings_that_would_change_the_text_are_reported():
     generation = {
         "num_beams": 4,
         "no_repeat_ngram_size": 3,
@@ -99,7 +99,7 @@ def test_what_would_change_the_text_and_is_not_followed_is_told():
 
 
 @pytest.mark.parametrize("name", ["top_k", "top_p", "min_p"])
-def test_a_filter_without_effect_is_told(name: str):
+def test_a_filter_without_effect_is_reported(name: str):
     """A greedy text takes the likeliest token, which every filter keeps."""
     logits_BV = torch.randn(4, 97, generator=torch.Generator().manual_seed(1))
     value = 1 if name == "top_k" else 0.5
@@ -123,8 +123,8 @@ def test_a_filter_without_effect_is_told(name: str):
         ({"do_sample": False, "top_p": 0.9}, {"temperature": 0.5}, ["top_p 0.9"]),
     ],
 )  # fmt: skip
-def test_filters_are_told_where_they_act(generation: dict[str, Any], chosen: dict[str, Any], told: list[str]):
-    """In greedy texts they have no effect, whoever asks for them."""
+def test_filters_are_reported_where_they_act(generation: dict[str, Any], chosen: dict[str, Any], told: list[str]):
+    """In greedy decoding they have no effect, whoever sets them."""
     assert found(generation).notes(chosen) == [f"from the model's generation_config.json: {each}" for each in told]
 
 
@@ -137,7 +137,7 @@ def test_filters_are_told_where_they_act(generation: dict[str, Any], chosen: dic
         ({}, {"eos_token_id": 300}, "m/config.json: eos_token_id names 300, beyond the vocabulary of 257 token"),
     ],
 )  # fmt: skip
-def test_ends_that_end_nothing_are_told(generation: dict[str, Any], ids: dict[str, Any], note: str):
+def test_end_tokens_that_never_end_a_text_are_reported(generation: dict[str, Any], ids: dict[str, Any], note: str):
     (told,) = found(generation, ids, folder=Path("m")).notes({})
     assert told.startswith(note)
 

@@ -1,4 +1,4 @@
-"""The filters beside transformers' own, the draw beside the distribution, and numbers solved by hand."""
+"""The filters against transformers', the draw against the distribution, and numbers by hand."""
 
 import json
 import math

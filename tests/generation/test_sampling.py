@@ -36,7 +36,7 @@ def test_a_value_out_of_range_is_named_with_its_rule(name, value):
     assert caught.value.exit_code == 2
 
 
-def test_an_empty_stop_string_is_told():
+def test_an_empty_stop_string_is_reported():
     with pytest.raises(OptionError, match=r"stop \(--stop\) has an empty string; give at least one character"):
         Sampling(stop=("a", ""))
 

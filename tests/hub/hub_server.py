@@ -18,11 +18,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 @dataclass
 class Hub:
     """models: a folder for each name. gated: names that want a token. cut: bytes after which a file's transfer is
-    broken off, by file name, each time until it is removed. seen: (method, path, Range) of every request."""
+    broken off, by file name, each time until it is removed.
+    forged: hashes that are none, by what carries them: a header, or sha or oid in JSON.
+    seen: (method, path, Range) of every request."""
 
     models: dict[str, Path] = field(default_factory=dict)
     gated: dict[str, str] = field(default_factory=dict)
     cut: dict[str, list[int]] = field(default_factory=dict)
+    forged: dict[str, str] = field(default_factory=dict)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
     url: str = ""
 
@@ -85,13 +88,20 @@ class Handler(BaseHTTPRequestHandler):
         if tree:
             self.send_json(
                 [
-                    {"type": "file", "path": name, "size": path.stat().st_size, "oid": _etag(path)}
+                    {
+                        "type": "file",
+                        "path": name,
+                        "size": path.stat().st_size,
+                        "oid": self.hub.forged.get("oid", _etag(path)),
+                    }
                     for name, path in files.items()
                 ]
             )
         else:
             siblings = [{"rfilename": name} for name in files]
-            self.send_json({"id": model, "sha": self.hub.commit(model), "siblings": siblings})
+            self.send_json(
+                {"id": model, "sha": self.hub.forged.get("sha", self.hub.commit(model)), "siblings": siblings}
+            )
 
     def send_file(self, model: str, name: str) -> None:
         path = self.hub.models[model] / name
@@ -108,8 +118,12 @@ class Handler(BaseHTTPRequestHandler):
         if wanted:
             self.send_header("Content-Range", f"bytes {begin}-{len(whole) - 1}/{len(whole)}")
         self.send_header("Content-Length", str(len(whole) - begin))
-        self.send_header("ETag", f'"{_etag(path)}"')
-        self.send_header("X-Repo-Commit", self.hub.commit(model))
+        headers = {"ETag": f'"{_etag(path)}"', "X-Repo-Commit": self.hub.commit(model)}
+        for header, value in {
+            **headers,
+            **{n: v for n, v in self.hub.forged.items() if "-" in n or n == "ETag"},
+        }.items():
+            self.send_header(header, value)
         self.end_headers()
         cuts = self.hub.cut.get(name, [])
         if self.command == "GET" and cuts:

@@ -68,7 +68,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def converted(message: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the Python at the end of an error's message has transformers write."""
+    """The folder that transformers writes when running the code in an error message."""
     code = message[message.index("AutoModel") :]
     names = set(re.findall(r"\b([A-Z]\w+)[.(]", code)) & set(dir(transformers))
     monkeypatch.chdir(place)

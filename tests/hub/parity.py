@@ -1,4 +1,4 @@
-"""One model of transformers, tiny and random, held against this package's reading of its folder."""
+"""A tiny random model of transformers, against the same folder loaded here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Altered folders: the same model comes back, or one error that names the file; never another model without a word."""
+"""Altered folders: the same model comes back, or one error that names the file; never silently another model."""
 
 from __future__ import annotations
 
@@ -78,15 +78,15 @@ class TestAltered:
             hub.load(tmp_path)
 
     def test_a_token(self, made: Path) -> None:
-        """Two characters that have changed places: a whole tokenizer, but not this model's."""
+        """Two characters swapped: a valid tokenizer, but not this model's."""
         other = Tokenizer.characters(["abcdefghijklmnopqrstuvwxy .\n你~"])
         assert other.vocab_size == TOKENIZER.vocab_size
         other.save(made)
         with pytest.raises(FolderError, match=rf"^{made / 'tokenizer.json'} and .* were not saved together"):
             hub.load(made)
 
-    def test_an_id_beyond_measure(self, tmp_path: Path) -> None:
-        """One digit too many: said at once, where the library would go through all ids below it."""
+    def test_an_id_too_large(self, tmp_path: Path) -> None:
+        """One digit too many: reported at once, where the library would allocate all ids below it."""
         TOKENIZER.save(tmp_path)
         path = tmp_path / "tokenizer.json"
         path.write_text(path.read_text().replace('": 29', '": 4000000029'))
@@ -125,7 +125,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, byt
 def foreign(
     content: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, bytes]]:
-    """The same without checksums of what stands beside the weights, as other tools save."""
+    """The same without checksums, as other tools save."""
     path = tmp_path_factory.mktemp("foreign") / "model.safetensors"
     found: dict[str, dict[str, bytes]] = {}
     for name, files in content.items():
@@ -167,7 +167,7 @@ DAMAGES = st.sampled_from([flipped, cut_off, cut_out, put_in, a_digit])
 
 
 def loaded_from(folder: Path, content: dict[str, bytes]) -> LanguageModel | str:
-    """The model, or what the one error that is allowed says."""
+    """The model, or the message of the one allowed error."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, held in content.items():
@@ -188,7 +188,7 @@ def test_whatever_is_damaged_it_is_the_same_model_or_one_error(
     content: dict[str, dict[str, bytes]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """No other exception, nothing that takes long, and never another model without a word."""
+    """No other exception, nothing slow, and never silently another model."""
     run = tmp_path_factory.getbasetemp() / "run"
     loaded = loaded_from(run, {**content[family], name: damage(data.draw, content[family][name])})
     if isinstance(loaded, str):
@@ -215,7 +215,7 @@ def test_without_checksums_too_there_is_one_error_if_any(
     foreign: dict[str, dict[str, bytes]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """A folder from elsewhere carries none: a changed number may pass, but what is read then runs."""
+    """Folders from other tools have none: a changed number may pass, but the model then runs."""
     run = tmp_path_factory.getbasetemp() / "run"
     loaded = loaded_from(run, {**foreign[family], name: damage(data.draw, foreign[family][name])})
     if isinstance(loaded, str):

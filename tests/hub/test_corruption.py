@@ -35,7 +35,7 @@ Files = dict[str, bytes]
 
 
 def without_checksum(folder: Path) -> Path:
-    """As another tool writes it, so that nothing but the reading finds the damage."""
+    """As another tool writes it, so that only parsing can find the damage."""
     save_file(load_file(folder / "model.safetensors"), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -59,7 +59,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
 
 
 def stories(folder: Path) -> None:
-    """Real weights as a Llama; their numbers stand in another order, which no reading can tell."""
+    """Real weights as a Llama, with numbers in another order, which parsing cannot detect."""
     theirs = load_file(STORIES)
     names = {
         "wq": "self_attn.q_proj",
@@ -86,7 +86,7 @@ def stories(folder: Path) -> None:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """An allocation beyond measure fails inside the block, and it must end soon."""
+    """Huge allocations fail inside the block, which must end soon."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     began = time.process_time()  # other work on the machine is not counted
@@ -99,7 +99,7 @@ def bounded() -> Iterator[None]:
 
 
 def opened(folder: Path) -> str | None:
-    """What the one error says; None when the folder opens and its model runs."""
+    """The message of the one error; None if the folder opens and its model runs."""
     with bounded():
         try:
             loaded = hub.load(folder, dtype="stored")
@@ -164,7 +164,7 @@ JUNK: list[Any] = [
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to everything in a JSON value, of long lists and tables to the first few."""
+    """The path to each item in a JSON value; of long lists and tables only the first few."""
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -174,7 +174,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy in which something else stands at the path; nothing when ``new`` is Ellipsis."""
+    """A copy with ``new`` at the path; Ellipsis removes the item."""
     copy = json.loads(json.dumps(value))
     inside = copy
     for key in path[:-1]:
@@ -187,7 +187,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def slip(draw: Callable[..., Any], held: bytes) -> bytes:
-    """Bytes that are cut off, turned over, left out or put in."""
+    """Bytes truncated, flipped, removed or inserted."""
     kind = draw(st.sampled_from(["cut", "turned", "out", "in", "zeros"]))
     place = draw(st.integers(0, max(0, len(held) - 1)))
     count = draw(st.integers(1, 40))
@@ -207,7 +207,7 @@ def slip(draw: Callable[..., Any], held: bytes) -> bytes:
 
 
 def value(draw: Callable[..., Any], held: bytes) -> bytes:
-    """JSON in which one thing is another, or gone."""
+    """JSON with one item changed or removed."""
     table = json.loads(held)
     path = draw(st.sampled_from(list(places(table))))
     return json.dumps(changed(table, path, draw(st.sampled_from([*JUNK, ...])))).encode()
@@ -313,7 +313,7 @@ REQUIRED = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.saf
     ],
     ids=["pointer", "pipe", "device", "folder"],
 )
-def test_what_is_no_file_is_named(
+def test_what_is_not_a_file_is_named(
     put: Callable[[Path], object], said: str, folders: dict[str, Files], tmp_path: Path
 ) -> None:
     """A clone without Git LFS has pointers; opening a pipe would wait for ever."""
@@ -406,3 +406,21 @@ class TestRealBert:
                 if name == "model.safetensors" and case < 3:
                     assert name in (said or "")
                 shutil.rmtree(run)
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(len(WORDS), True), (len(WORDS) + -len(WORDS) % 8, False)])
+def test_a_line_that_vocab_txt_lacks_is_told(
+    rows: int, refused: bool, folders: dict[str, Files], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All later ids are shifted. Where the model's rows are padded to a multiple of 8 it is not certain."""
+    place = written(tmp_path / "bert", folders["bert"])
+    tiny = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 30}
+    BertForMaskedLM(BertConfig(vocab_size=rows, hidden_size=8, **tiny)).save_pretrained(place)
+    (place / "vocab.txt").write_text("\n".join([*WORDS[:5], *WORDS[6:]]) + "\n")
+    said = rf"vocab.txt: has {len(WORDS) - 1} tokens, the model {rows}"
+    if refused:
+        with pytest.raises(FolderError, match=f"{said}; without a line all later ids are shifted; copy it again"):
+            hub.load(place)
+    else:
+        hub.load(place)
+        assert re.search(said, caplog.text)

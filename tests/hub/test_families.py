@@ -1,4 +1,4 @@
-"""Which family writes what, and what comes back of it."""
+"""Which family writes a config, and that it reads back equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from little_models import GPT2, NATIVE, QWEN3, ids, lively, saved, with_attentio
 
 from clearhead import hub
 from clearhead.errors import FolderError
-from clearhead.hub.families import gpt2, native, qwen3, reading, writing
+from clearhead.hub.families import family_for, gpt2, native, parse_config, qwen3
 from clearhead.hub.families.table import to_theirs
 from clearhead.model import FEED_FORWARDS, ModelConfig, NormConfig, PositionConfig, skeleton
 from clearhead.tensorfile import read_tensors
@@ -79,8 +79,8 @@ NOT_GPT2: dict[str, tuple[ModelConfig, str]] = {
 
 class TestWriting:
     def test_the_released_families_refuse_nothing_of_their_own(self) -> None:
-        assert writing(QWEN3) is qwen3
-        assert writing(GPT2) is gpt2
+        assert family_for(QWEN3) is qwen3
+        assert family_for(GPT2) is gpt2
         assert qwen3.refuses(QWEN3) == gpt2.refuses(GPT2) == []
         assert len(qwen3.refuses(GPT2)) == 1  # its settings have no word for GPT-2's feed-forward
         assert len(gpt2.refuses(with_feed_forward(QWEN3, "gelu"))) == 8
@@ -98,9 +98,9 @@ class TestWriting:
     @pytest.mark.parametrize("kind", FEED_FORWARDS)
     def test_every_feed_forward_has_a_layout(self, kind: str) -> None:
         gated = FEED_FORWARDS[kind][1]
-        assert writing(with_feed_forward(QWEN3, kind)) is (qwen3 if gated else native)
+        assert family_for(with_feed_forward(QWEN3, kind)) is (qwen3 if gated else native)
         ungated = {"gelu", "gelu-tanh", "relu", "silu", "tanh"}
-        assert writing(with_feed_forward(GPT2, kind)) is (gpt2 if kind in ungated else native)
+        assert family_for(with_feed_forward(GPT2, kind)) is (gpt2 if kind in ungated else native)
 
     @pytest.mark.parametrize("case", [*NOT_QWEN3, *NOT_GPT2])
     def test_what_no_family_has_is_written_natively_and_comes_back(self, case: str, tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ class TestWriting:
 
     @pytest.mark.parametrize("config", [QWEN3, GPT2, NATIVE], ids=["qwen3", "gpt2", "clearhead"])
     def test_settings_are_read_as_they_were_written(self, config: ModelConfig) -> None:
-        family = writing(config)
+        family = family_for(config)
         settings = json.loads(json.dumps(family.settings(config)))
-        assert reading(settings, "here") == (family, config)
+        assert parse_config(settings, "here") == (family, config)
 
     def test_dropout_changes_nothing_of_a_qwen3(self, tmp_path: Path) -> None:
         """It is no setting of that family: not a byte differs, and none is read back."""
@@ -139,7 +139,7 @@ class TestWriting:
     @pytest.mark.parametrize("tied", [True, False])
     def test_the_table_names_every_tensor_once(self, config: ModelConfig, tied: bool) -> None:
         config = replace(config, tied=tied)
-        rows = writing(config).table(config)
+        rows = family_for(config).table(config)
         assert sorted(row.ours for row in rows if row.ours) == sorted(skeleton(config).state_dict())
         theirs = [name for row in rows for name in row.theirs]
         assert len(theirs) == len(set(theirs))

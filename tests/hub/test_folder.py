@@ -55,7 +55,7 @@ class TestSavedAndLoaded:
         assert hub.family(loaded.config) == json.loads((made / "config.json").read_text())["model_type"]
 
     def test_weights_alone(self, made: Path) -> None:
-        """As a run does when it gets better: the rest of the folder stays."""
+        """As a run does after a better evaluation: the rest of the folder stays."""
         before = {name: (made / name).read_bytes() for name in FILES}
         model = hub.load(made).network
         with torch.no_grad():
@@ -115,7 +115,7 @@ class TestMemory:
         hub.load(made)
         monkeypatch.setattr(machine, "free_memory", lambda device: size - 1)
         monkeypatch.setattr(folder_module, "to_ours", None)  # nothing is read first
-        message = rf"^{made}: the weights need 0.0 GB in float32; 0.0 GB are free; half of it is enough in bfloat16"
+        message = rf"^{made}: the weights need 0.0 GB in float32; 0.0 GB are free; bfloat16 needs half of it"
         with pytest.raises(MemoryNeededError, match=message):
             hub.load(made)
         with pytest.raises(TypeError):  # half of it there is
@@ -142,13 +142,13 @@ Limit = Callable[[int], AbstractContextManager[None]]
 
 
 class TestAFullDisk:
-    """Each file in turn is the one that no longer fits: one error, and what stood there is still whole."""
+    """Each file in turn is the one that no longer fits: one error, and the old folder is still whole."""
 
     def test_saving_over_a_model(self, made: Path, file_limit: Limit) -> None:
         model, before = lively(hub.read_config(made)), content_of(made)
         faults = set[str]()
         for size in sorted({len(held) - 1 for held in before.values()}):
-            message = r": cannot be written: .*; the file that stood there is unchanged"
+            message = r": cannot be written: .*; the old file is unchanged"
             with pytest.raises(FolderError, match=message) as raised, file_limit(size):
                 hub.save(made, LanguageModel(model, TOKENIZER))
             faults.add(str(raised.value).split(":")[0])
@@ -157,7 +157,7 @@ class TestAFullDisk:
         assert str(made / "model.safetensors") in faults
         hub.load(made)
 
-    def test_saving_anew(self, tmp_path: Path, file_limit: Limit) -> None:
+    def test_saving_again(self, tmp_path: Path, file_limit: Limit) -> None:
         with (
             pytest.raises(FolderError, match=r"model.safetensors: cannot be written: .*large.*; free"),
             file_limit(10_000),

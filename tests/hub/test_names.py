@@ -184,7 +184,7 @@ class TestFetching:
             assert outline.config == GPT2
             assert {(p.device.type, p.dtype) for p in outline.network.parameters()} == {("meta", torch.float32)}
 
-    def test_what_is_fetched_is_told(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    def test_fetching_is_reported(self, server: Hub, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("little", "people/split"):
             with caplog.at_level(logging.INFO, "clearhead"):
                 folder = find(name)
@@ -223,7 +223,7 @@ class TestProgress:
 
 class TestCut:
     @pytest.mark.parametrize("cuts", [[3000], [10, 4000, 10]])
-    def test_goes_on_where_it_was(self, cuts: list[int], server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_continues_where_it_was(self, cuts: list[int], server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10)  # 10 MB: what is kept of a cut file
         monkeypatch.setattr("time.sleep", lambda seconds: None)
         server.cut["model.safetensors"] = list(cuts)
@@ -247,6 +247,19 @@ class TestCut:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("name", ["ETag", "X-Linked-ETag", "X-Repo-Commit", "sha", "oid"])
+    @pytest.mark.parametrize("value", ["../../../../out", "a/b", "..", "{here}/out"])
+    def test_hashes_that_are_paths(self, name: str, value: str, server: Hub, tmp_path: Path) -> None:
+        """huggingface_hub names files by them: nothing may appear outside its cache."""
+        value = value.format(here=tmp_path)  # a folder of the test's own, should the refusal ever fail
+        server.forged[name] = f'"{value}"' if name.endswith("ETag") else value
+        with pytest.raises(FolderError, match=rf"127.0.0.1: its answer is not one of a hub: {name} is .*, not a hash"):
+            find("little")
+        assert [
+            path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "home")
+        ] == []
+        assert not list(tmp_path.rglob("out*"))
+
     def test_no_such_name(self, server: Hub) -> None:
         with pytest.raises(
             FolderError,
@@ -298,7 +311,7 @@ class TestRefusals:
 
     def test_no_tokenizer(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who needs one is told before the weights are fetched; who needs none gets them, and again from the cache."""
-        with pytest.raises(TextError, match=r"^people/alone: there is no tokenizer beside the weights"):
+        with pytest.raises(TextError, match=r"^people/alone: the folder has no tokenizer"):
             hub.load("people/alone", text=True)
         assert "model.safetensors" not in server.fetched()
         for _ in range(2):

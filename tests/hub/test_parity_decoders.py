@@ -176,7 +176,7 @@ def test_as_transformers(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("original", [9, 30])
 @torch.no_grad()
-def test_longrope_turns_anew_where_the_text_gets_long(original: int, tmp_path: Path) -> None:
+def test_longrope_rotates_differently_once_the_text_is_long(original: int, tmp_path: Path) -> None:
     """The text grows from 5 tokens to 55, across the border, with the cache, without it and in transformers."""
     scaling = rope("longrope", **LONG, partial_rotary_factor=0.75)
     model = lively(made("Phi3", {"hidden_size": 32, "original_max_position_embeddings": original, **scaling}))

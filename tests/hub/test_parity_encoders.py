@@ -32,7 +32,7 @@ from transformers import (
 from clearhead import hub
 from clearhead.attend import documents, left_padding, padding
 from clearhead.errors import FolderError
-from clearhead.hub.families import bert, distilbert, modernbert, roberta, writing
+from clearhead.hub.families import bert, distilbert, family_for, modernbert, roberta
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.watching import watch
@@ -154,11 +154,11 @@ def test_masked_tokens(case: str, tmp_path: Path) -> None:
         check_padding(model, ours, side, counted=True)
         check_padding(model, ours, side, counted=False)
     check_saved(model, ours, tmp_path / "ours")
-    rows = writing(ours.config).table(ours.config)
+    rows = family_for(ours.config).table(ours.config)
     assert sorted(row.ours for row in rows if row.ours) == sorted(ours.network.state_dict())
     theirs = [name for row in rows for name in row.theirs]
     assert len(theirs) == len(set(theirs))
-    assert ours.metadata.family == writing(ours.config).MODEL_TYPE
+    assert ours.metadata.family == family_for(ours.config).MODEL_TYPE
 
 
 def check_pass(model: PreTrainedModel, ours: LanguageModel) -> None:
@@ -259,7 +259,7 @@ def test_texts_packed_into_one_row_are_as_if_alone(tmp_path: Path) -> None:
 
 
 class TestOtherFiles:
-    """Names and tensors of files that today's transformers does not write, but has written."""
+    """Names and tensors that transformers no longer writes, but older files have."""
 
     def file(self, folder: Path) -> Path:
         return folder / "theirs" / "model.safetensors"

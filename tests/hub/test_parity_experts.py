@@ -22,7 +22,7 @@ import little_configs
 from clearhead import hub
 from clearhead.attend import FULL, left_padding
 from clearhead.errors import FolderError
-from clearhead.hub.families import reading, writing
+from clearhead.hub.families import family_for, parse_config
 from clearhead.model import ClampConfig, ExpertsConfig, FeedForwardConfig, ModelConfig
 
 SIZES = {
@@ -131,7 +131,7 @@ FORMS: dict[str, ModelConfig] = {
 class TestWhoWrites:
     @pytest.mark.parametrize("family", FORMS)
     def test_a_model_made_here(self, family: str) -> None:
-        layout = writing(FORMS[family])
+        layout = family_for(FORMS[family])
         assert family == layout.MODEL_TYPE
 
     @given(
@@ -174,8 +174,8 @@ class TestWhoWrites:
             attention=replace(form.attention, sinks=sinks, window=window),
             feed_forward=replace(form.feed_forward, experts=experts, clamp=clamp, kind="swiglu"),
         )
-        layout = writing(config)
-        assert reading(json.loads(json.dumps(layout.settings(config))), "config.json")[1] == config
+        layout = family_for(config)
+        assert parse_config(json.loads(json.dumps(layout.settings(config))), "config.json")[1] == config
 
 
 class TestNoOthers:
@@ -184,7 +184,7 @@ class TestNoOthers:
     BERT = replace(little_configs.BERT, prediction=None, pooler=False)
 
     def test_the_form_is_berts(self) -> None:
-        assert writing(self.BERT).MODEL_TYPE == "bert"
+        assert family_for(self.BERT).MODEL_TYPE == "bert"
 
     @pytest.mark.parametrize(
         "config",
@@ -197,7 +197,7 @@ class TestNoOthers:
         ids=["experts", "sinks", "narrow heads", "heads that do not divide the width"],
     )
     def test_other_parts_are_not(self, config: ModelConfig) -> None:
-        assert writing(config).MODEL_TYPE == "clearhead"
+        assert family_for(config).MODEL_TYPE == "clearhead"
 
 
 class TestReleased:

@@ -1,4 +1,4 @@
-"""What loading costs in memory."""
+"""The memory cost of loading."""
 
 from __future__ import annotations
 

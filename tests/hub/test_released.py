@@ -1,4 +1,4 @@
-"""What config.json of released folders says otherwise than today's: older entries, and those that are refused."""
+"""config.json of released folders: older entries, and those that are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from clearhead import hub
 from clearhead.errors import ClearheadError, FolderError
-from clearhead.hub.families import reading
+from clearhead.hub.families import parse_config
 from clearhead.hub.families.decoder import FULL, SLIDING
 
 
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         r"no_rope_layer_interval: 0; it must be at least 1$",
     ),
     "turns too few": ("SmolLM 3", {"no_rope_layers": [1]}, r"no_rope_layers: \[1.0\]; it must be 0 or 1 for each of 3"),
-    "half a pair": ("Pythia", {"rotary_pct": 0.4}, r"head_width is 8, 3 of it turned; rotary positions turn pairs"),
+    "half a pair": ("Pythia", {"rotary_pct": 0.4}, r"head_width is 8, 3 of it rotated; rotary positions rotate pairs"),
     "an unknown activation": ("Pythia", {"hidden_act": "gelu_slow"}, r"hidden_act: 'gelu_slow' is not supported; did "),
     "neighbours paired": (
         "SmolLM 2",
@@ -158,8 +158,8 @@ def test_whatever_a_released_config_says_it_is_read_or_refused(data: st.DataObje
     if data.draw(st.booleans()):
         settings["rope_parameters"] = data.draw(rope | st.dictionaries(st.sampled_from([FULL, SLIDING]), rope))
     try:
-        family, config = reading(settings, "here")
+        family, config = parse_config(settings, "here")
     except ClearheadError as error:
         assert type(error) is FolderError  # noqa: PT017 (no other outcome is expected of every example)
         return
-    assert reading(family.settings(config), "again") == (family, config)
+    assert parse_config(family.settings(config), "again") == (family, config)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
 from clearhead.errors import ClearheadError, FolderError
-from clearhead.hub.families import reading
+from clearhead.hub.families import parse_config
 
 BERT = {
     "architectures": ["BertForMaskedLM"],
@@ -139,7 +139,7 @@ def test_as_many_weights_as_transformers_counts(settings: dict[str, Any]) -> Non
     kind = AutoModel if settings["architectures"] == ["BertModel"] else AutoModelForMaskedLM
     with torch.device("meta"):
         theirs = kind.from_config(AutoConfig.for_model(**settings))
-    family, config = reading(settings, "here")
+    family, config = parse_config(settings, "here")
     assert settings["model_type"] == family.MODEL_TYPE
     assert config.parameters() == theirs.num_parameters()
 
@@ -167,9 +167,9 @@ def test_whatever_a_config_says_it_is_read_or_refused(data: st.DataObject, which
     if data.draw(st.booleans()):
         settings["rope_parameters"] = data.draw(ROPE | VALUES)
     try:
-        family, config = reading(settings, "here")
+        family, config = parse_config(settings, "here")
     except ClearheadError as error:
         assert type(error) is FolderError  # noqa: PT017 (no other outcome is expected of every example)
         return
     assert family.refuses(config) == []
-    assert reading(family.settings(config), "again") == (family, config)
+    assert parse_config(family.settings(config), "again") == (family, config)

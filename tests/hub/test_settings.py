@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from little_models import GPT2, NATIVE, QWEN3
 
 from clearhead.errors import ClearheadError, FolderError
-from clearhead.hub.families import qwen3, reading, writing
+from clearhead.hub.families import family_for, parse_config, qwen3
 from clearhead.model import ModelConfig
 
 
@@ -177,10 +177,10 @@ REFUSED: dict[str, tuple[ModelConfig, Callable[[dict[str, Any]], None], str]] = 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     config, change, message = REFUSED[case]
-    settings = json.loads(json.dumps(writing(config).settings(config)))
+    settings = json.loads(json.dumps(family_for(config).settings(config)))
     change(settings)
     with pytest.raises(FolderError, match=rf"^here/config.json: .*{message}"):
-        reading(settings, "here/config.json")
+        parse_config(settings, "here/config.json")
 
 
 REQUIRED = {
@@ -202,12 +202,12 @@ REQUIRED = {
 
 @pytest.mark.parametrize("config", REQUIRED, ids=["qwen3", "gpt2"])
 def test_each_setting_is_required_or_has_transformers_default(config: ModelConfig) -> None:
-    settings = writing(config).settings(config)
+    settings = family_for(config).settings(config)
     for name in settings.keys() - {"model_type", "rope_parameters"}:
         rest = {other: value for other, value in settings.items() if other != name}
         if name in REQUIRED[config]:
             with pytest.raises(FolderError, match=rf"^here: the setting {name} is missing$"):
-                reading(rest, "here")
+                parse_config(rest, "here")
         else:
             # what is left out means what transformers would take: of these, only GPT-2's are not what is written here
             defaults = {
@@ -218,12 +218,12 @@ def test_each_setting_is_required_or_has_transformers_default(config: ModelConfi
                 expected = replace(config, tied=config is GPT2)
             else:
                 expected = replace(config, **defaults.get(name, {}))
-            assert reading(rest, "here")[1] == expected
+            assert parse_config(rest, "here")[1] == expected
 
 
-def test_settings_without_a_value_are_as_if_not_there() -> None:
+def test_settings_without_a_value_are_ignored() -> None:
     settings = {**qwen3.settings(QWEN3), "rope_scaling": None, "quantization_config": None, "pad_token_id": 3}
-    assert reading(settings, "here") == (qwen3, QWEN3)
+    assert parse_config(settings, "here") == (qwen3, QWEN3)
 
 
 VALUES = st.recursive(
@@ -242,11 +242,11 @@ VALUES = st.recursive(
 @given(data=st.data(), config=st.sampled_from([QWEN3, GPT2, NATIVE]))
 def test_whatever_the_settings_say_they_are_read_or_refused(data: st.DataObject, config: ModelConfig) -> None:
     """What is read is written back with the same values; nothing else than FolderError is raised."""
-    settings = json.loads(json.dumps(writing(config).settings(config)))
+    settings = json.loads(json.dumps(family_for(config).settings(config)))
     names = st.sampled_from([*settings, "rope_theta", "max_window_layers", "new"])
     settings |= data.draw(st.dictionaries(names, VALUES, max_size=3))
     try:
-        family, read = reading(settings, "here")
+        family, read = parse_config(settings, "here")
     except ClearheadError as error:
         assert type(error) is FolderError  # noqa: PT017 (no other outcome is expected of every example)
         assert len(str(error)) < 1000  # noqa: PT017

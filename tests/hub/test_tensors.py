@@ -14,7 +14,7 @@ from transformers import Starcoder2Config, Starcoder2ForCausalLM
 
 from clearhead import hub
 from clearhead.errors import FolderError
-from clearhead.hub.families import decoder, qwen3, writing
+from clearhead.hub.families import decoder, family_for, qwen3
 from clearhead.hub.families.table import Row, check, kept
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, NormConfig, skeleton
@@ -40,7 +40,7 @@ class TestTensors:
         return str(raised.value).removeprefix(start)
 
     def test_missing(self, config: ModelConfig, tmp_path: Path) -> None:
-        names = [writing(config).table(config)[index].theirs[-1] for index in (0, 7)]
+        names = [family_for(config).table(config)[index].theirs[-1] for index in (0, 7)]
         fault = self.altered(tmp_path, config, lambda tensors: [tensors.pop(name) for name in names])
         assert fault == f"missing: {', '.join(sorted(names))}"
 
@@ -49,12 +49,12 @@ class TestTensors:
         assert fault == "left over: a, z"
 
     def test_renamed(self, config: ModelConfig, tmp_path: Path) -> None:
-        name = writing(config).table(config)[1].theirs[0]
+        name = family_for(config).table(config)[1].theirs[0]
         fault = self.altered(tmp_path, config, lambda tensors: tensors.update({f"x.{name}": tensors.pop(name)}))
         assert fault == f"missing: {name}; left over: x.{name}"
 
     def test_every_one_of_another_shape(self, config: ModelConfig, tmp_path: Path) -> None:
-        for row in kept(writing(config).table(config)).values():
+        for row in kept(family_for(config).table(config)).values():
             for name in row.theirs:
                 shape = []
                 fault = self.altered(
@@ -75,7 +75,7 @@ class TestTensors:
 
     @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8], ids=str)
     def test_whole_numbers(self, config: ModelConfig, dtype: torch.dtype, tmp_path: Path) -> None:
-        name = writing(config).table(config)[0].theirs[0]
+        name = family_for(config).table(config)[0].theirs[0]
         saved(tmp_path, config)
         tensors, _ = read_tensors(tmp_path / "model.safetensors")
         write_tensors(tmp_path / "model.safetensors", {**tensors, name: tensors[name].to(dtype)})
@@ -103,7 +103,7 @@ class TestTensors:
         assert str(caught.value).count(" should be ") == 5
 
     def test_a_deep_config_without_the_tensors(self, tmp_path: Path) -> None:
-        """Said before ten thousand layers are built."""
+        """Reported before ten thousand layers are built."""
         saved(tmp_path, QWEN3)
         tensors, _ = read_tensors(tmp_path / "model.safetensors")
         write_tensors(tmp_path / "model.safetensors", tensors)  # without the checksum of its config

@@ -1,4 +1,4 @@
-"""A model that is opened and written again: config.json says of it what it said, also what only training reads."""
+"""A model that is loaded and saved: config.json stays the same, including entries only training reads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_what_is_written_stood_there(kind: str, tmp_path: Path) -> None:
+def test_what_is_written_replaces_what_was_there(kind: str, tmp_path: Path) -> None:
     config = AutoConfig.for_model(kind, **MODELS[kind])
     opener = AutoModel if "bert" in kind else AutoModelForCausalLM
     opener.from_config(config).save_pretrained(tmp_path / "theirs")

@@ -58,7 +58,7 @@ def indexed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     ("number", "dtype"), [(float("nan"), "stored"), (float("-inf"), "stored"), (1e5, "float16")], ids=str
 )
 def test_numbers_that_are_not_finite(number: float, dtype: str, tmp_path: Path) -> None:
-    """An attention kernel may make zeros of them, and words of the zeros."""
+    """An attention kernel may turn them into zeros, and so into plausible text."""
     saved(tmp_path, QWEN3)
     tensors, notes = read_tensors(tmp_path / "model.safetensors")
     name = "model.layers.1.self_attn.k_proj.weight"
@@ -261,7 +261,7 @@ class TestOtherFormats:
             hub.load(tmp_path)
 
     def test_the_way_out_of_a_pickle_is_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the message says to do gives a folder that opens."""
+        """Following the message gives a folder that opens."""
         model = saved(tmp_path / "model", QWEN3)
         out = converted(pickled(tmp_path / "model"), tmp_path, monkeypatch)
         assert torch.equal(hub.load(out)(ids()), model(ids()))
@@ -314,7 +314,7 @@ class TestOtherFormats:
 
 
 def pickled(folder: Path) -> str:
-    """What is said about a folder once its weights are a pickle."""
+    """The error for a folder whose weights are a pickle."""
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(FolderError) as caught:
@@ -336,12 +336,12 @@ class TestCode:
         (folder / "config.json").write_text(json.dumps(whole))
         (folder / "trap.py").write_text(f"open({str(folder / 'sprung')!r}, 'w')")
 
-    def test_is_never_run_and_that_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_is_never_run_and_says_so(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         self.brought(tmp_path)
         with caplog.at_level(logging.INFO, "clearhead"):
             loaded = hub.load(tmp_path)
         assert torch.equal(loaded(ids()), lively(QWEN3)(ids()))
-        assert "the code that it brings (auto_map) is not run; the qwen3 family is built in" in caplog.text
+        assert "its own code (auto_map) is not run; the qwen3 family is built in" in caplog.text
         assert not (tmp_path / "sprung").exists()
 
     def test_and_without_it_the_family_is_unknown(self, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_record_stays_as_it_was_when_its_cache_is_rewound(
             assert torch.equal(record.map(*place)[:, :], weights_QK)
 
 
-def test_a_cache_that_nobody_watched_is_rewound_where_it_is() -> None:
+def test_an_unwatched_cache_is_rewound_in_place() -> None:
     model = TRANSFORMERS["Qwen 3"]
     cache = model.state(1, 9)
     place = cache.k_LBGKD.data_ptr()

@@ -1,6 +1,6 @@
-"""What the whole model's numbers depend on, and their gradients.
+"""What a whole model's outputs depend on, and their gradients.
 
-Shown twice (docs/design.md, "What is promised of bits"): the gradient in what may not be read is exactly 0, and when
+Shown twice (docs/design.md, "Bit-for-bit reproducibility"): the gradient in what may not be read is exactly 0, and when
 that changes, values stay the same within rounding.
 """
 

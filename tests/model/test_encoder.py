@@ -1,4 +1,4 @@
-"""Encoders: every token sees the whole text, or a band of it; what stands around the blocks."""
+"""Encoders: every token sees the whole text, or a band of it; embedding, heads and pooler."""
 
 from __future__ import annotations
 

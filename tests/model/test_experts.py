@@ -166,8 +166,8 @@ def test_gradients_of_the_grouped_product(inside: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "inner"), [(7, 3), (16, 8)])
-def test_an_expert_that_nobody_chose_has_a_gradient_of_zero(width: int, inner: int) -> None:
-    """Not none: an optimizer that takes all weights of one shape together needs every one."""
+def test_an_unused_expert_has_a_gradient_of_zero(width: int, inner: int) -> None:
+    """Zero, not None: an optimizer that stacks all weights of one shape needs every gradient."""
     module = made(ExpertsConfig(count=3, active=1, bias=True), width=width, inner=inner).float()
     with torch.no_grad():
         module.router.bias.copy_(torch.tensor([0.0, 1e6, 0.0]))

@@ -56,7 +56,7 @@ REFUSED = {
     "nothing turned": (lambda: PositionConfig(rotated=0.0), r"^positions: rotated is 0.0; it must be above 0 and at "),
     "odd part turned": (
         lambda: model(positions=PositionConfig(rotated=0.5)),
-        r"^attention: head_width is 6, 3 of it turned; rotary positions turn pairs, so it must be even$",
+        r"^attention: head_width is 6, 3 of it rotated; rotary positions rotate pairs, so it must be even$",
     ),
     "another arrangement": (lambda: model(arrangement="before"), r"^model: there is no arrangement 'before'; known: o"),
     "no embedding": (lambda: model(embedding_scale=-1.0), r"^model: embedding_scale is -1.0; it must be above 0 and f"),
@@ -115,7 +115,7 @@ REFUSED = {
     "dropout nan": (lambda: model(dropout=float("nan")), r"^model: dropout is nan;"),
     "odd heads turned": (
         lambda: model(attention=attention(head_width=7)),
-        r"^attention: head_width is 7; rotary positions turn pairs, so it must be even$",
+        r"^attention: head_width is 7; rotary positions rotate pairs, so it must be even$",
     ),
     "too many layers": (lambda: model(layers=10**9), r"^model: 1,000,000,000 layers; the most .* is 10,000$"),
     "a size beyond": (lambda: model(context=10**30), r"^model: context is 1000000000000000000000000000000; .* at most"),

@@ -86,7 +86,7 @@ class TestRotary:
         torch.testing.assert_close(ours, theirs, rtol=2 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)
 
     def test_the_table_grows_with_what_is_asked(self) -> None:
-        """A context of a million places costs nothing before somebody goes there."""
+        """A context of a million places costs nothing until it is used."""
         rotary, whole = (
             turning(8, 10_000.0, 1_000_000),
             turning(8, 10_000.0, 5000),

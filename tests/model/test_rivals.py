@@ -1,4 +1,4 @@
-"""Recurrent and convolutional models: against PyTorch's own modules, in pieces and whole, and what may reach what."""
+"""Recurrent and convolutional models: equal to PyTorch's modules, the same in pieces and whole, causal."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class TestEveryKind:
         assert heights == ({11} if "convolution" not in kind else set())
 
     def test_a_mask_that_it_cannot_obey_is_refused(self, kind: str) -> None:
-        with pytest.raises(RequestError, match=rf"^model: a mask with Window was given to a model of kind '{kind}', w"):
+        with pytest.raises(RequestError, match=rf"^model: the mask has a Window, but models of kind '{kind}' can only"):
             lively(kind)(text(), mask=window(3))
 
     @torch.no_grad()
@@ -253,8 +253,8 @@ def test_the_reach_of_a_convolution_is_told() -> None:
     ("options", "message"),
     [
         ({"kernel": 0}, r"^model: kernel is 0; it must be at least 1"),
-        ({"dilations": ()}, r"^model: dilations are \(\); name at least one, each at least 1$"),
-        ({"dilations": (1, 0)}, r"^model: dilations are \(1, 0\); name at least one"),
+        ({"dilations": ()}, r"^model: dilations are \(\); give at least one, each at least 1$"),
+        ({"dilations": (1, 0)}, r"^model: dilations are \(1, 0\); give at least one"),
         ({"dilations": (2**24,)}, r"^model: kernel 3 and dilations \(16777216,\) reach .* tokens; the most that is a"),
         ({"hidden": 0}, r"^model: hidden is 0; it must be at least 1"),
     ],

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from clearhead.attend import documents
 from clearhead.errors import RequestError
 from clearhead.model import ModelConfig, Network, build, skeleton
-from clearhead.model.parts.block import Pass
+from clearhead.model.parts.block import BlockInputs
 from clearhead.tap import Site
 from clearhead.watching import watch
 
@@ -25,7 +25,7 @@ CONTEXT = QWEN3.context
 
 
 class TestLogits:
-    def test_a_model_that_writes_nothing_is_worked_out_by_hand(self) -> None:
+    def test_a_model_that_adds_nothing_by_hand(self) -> None:
         """Attention and feed-forward of zero: the logits are rms(e) . e', whatever came before."""
         model = build(replace(QWEN3, vocabulary=3, width=2), seed=0)
         with torch.no_grad():
@@ -248,7 +248,7 @@ class TestDropout:
         x_BTE = torch.zeros(1, 1, 1000)
         for part in (block.attention, block.feed_forward):
             handle = part.register_forward_hook(lambda *_: torch.ones(1, 1, 1000))
-            added = block(x_BTE, Pass(mask=model.own_mask(None))).flatten()
+            added = block(x_BTE, BlockInputs(mask=model.own_mask(None))).flatten()
             handle.remove()
             assert torch.isclose(added, torch.zeros(1)).sum() + torch.isclose(added, torch.ones(1) / 0.7).sum() == 1000
             assert 0.2 < float((added == 0).float().mean()) < 0.4

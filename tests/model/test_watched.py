@@ -1,4 +1,4 @@
-"""What a record of a whole model keeps, and that whoever hooks a projection sees every pass through it."""
+"""What a record of a whole model keeps, and that hooks on a projection see every pass through it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Recipes: those that ship, files, single values, and how tables lie over one another."""
+"""Recipes: the shipped ones, files, single values, and how tables merge."""
 
 import tomllib
 from dataclasses import replace
@@ -11,6 +11,8 @@ from clearhead.errors import ConfigError, OptionError
 from clearhead.model.config import ModelConfig
 from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import check_names, joined, names, read, read_file, read_setting, resolved
+from clearhead.runs import Asked
+from clearhead.runs.resolve import resolve
 
 WHOLE = {
     "text": {"sources": ["a.txt"], "tokenizer": "bytes"},
@@ -47,7 +49,7 @@ class TestShipped:
         model = from_dict(ModelConfig, {"vocabulary": 65, **read("nanogpt-cpu")["model"]})
         assert model.parameters() == pytest.approx(0.8e6, rel=0.05)
 
-    def test_an_unknown_one_is_told_with_the_nearest(self):
+    def test_an_unknown_one_is_reported_with_the_nearest(self):
         with pytest.raises(OptionError, match="recipe: there is no 'smal'; did you mean 'small'"):
             read("smal")
         with pytest.raises(OptionError, match=r"there is no '0'; known: .*small, tiny"):
@@ -64,7 +66,7 @@ class TestFiles:
         assert resolved(read_file(tmp_path / "recipe.toml")) == odd
 
     @pytest.mark.parametrize("content", [b"[model", b"a = ", b"a = 1\na = 2"])
-    def test_one_that_is_not_toml_is_told(self, tmp_path: Path, content: bytes):
+    def test_one_that_is_not_toml_is_reported(self, tmp_path: Path, content: bytes):
         (tmp_path / "c.toml").write_bytes(content)
         with pytest.raises(OptionError, match=r"c\.toml is not TOML"):
             read_file(tmp_path / "c.toml")
@@ -74,12 +76,12 @@ class TestFiles:
         assert read_file(tmp_path / "c.toml") == {"a": "中"}
 
     @pytest.mark.parametrize("encoding", ["gbk", "utf-16", "utf-16-le"])
-    def test_another_encoding_is_told_with_the_way_out(self, tmp_path: Path, encoding: str):
+    def test_another_encoding_is_reported_with_the_way_out(self, tmp_path: Path, encoding: str):
         (tmp_path / "c.toml").write_bytes("a = 1 # 中文".encode(encoding))
         with pytest.raises(OptionError, match=r"^config: .*c\.toml: byte \d+ is .*; save it as UTF-8$"):
             read_file(tmp_path / "c.toml")
 
-    def test_one_that_is_missing_or_a_folder_is_told(self, tmp_path: Path):
+    def test_one_that_is_missing_or_a_folder_is_reported(self, tmp_path: Path):
         with pytest.raises(OptionError, match=r"config: there is no file .*c\.toml"):
             read_file(tmp_path / "c.toml")
         with pytest.raises(OptionError, match=r"config: .*: is a folder, and should be a file"):
@@ -102,7 +104,7 @@ class TestSettings:
             ("text.field=", {"text": {"field": ""}}),
         ],
     )
-    def test_a_value_is_read_as_toml_or_else_as_it_stands(self, setting, table):
+    def test_a_value_is_parsed_as_toml_or_taken_verbatim(self, setting, table):
         assert read_setting(setting) == table
 
     @pytest.mark.parametrize("setting", ["model.layers", "", "=3", " =3", "model..layers=3", ".layers=3", "model.=3"])
@@ -110,9 +112,23 @@ class TestSettings:
         with pytest.raises(OptionError, match=r"write it as name=value, such as model\.layers=6"):
             read_setting(setting)
 
+    @pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000, "{a=" * 2_000], ids=["digits", "brackets", "braces"])
+    def test_numbers_and_nesting_beyond_measure_are_refused(self, value, tmp_path):
+        with pytest.raises(OptionError, match=r"^--set 'train\.lr=.{90,120}: (Exceeds the limit|maximum recursion)"):
+            read_setting(f"train.lr={value}")
+        (tmp_path / "r.toml").write_text(f"lr = {value}")
+        with pytest.raises(OptionError, match=r"r\.toml is not TOML: (Exceeds the limit|maximum recursion)"):
+            read_file(tmp_path / "r.toml")
+
+    @pytest.mark.parametrize("name", ["train.steps", "text.corpus", "text", "origin", "model.attention.heads"])
+    def test_a_table_deeper_than_python_writes_is_refused(self, name):
+        table = read_setting(f"{name}.{'.'.join('a' * 3_000)}=1")
+        with pytest.raises(ConfigError):
+            resolve(Asked(given={"text": {"corpus": "world-en"}, "train": {"steps": 1}}, settings=[table]))
+
 
 class TestTables:
-    def test_the_last_lies_on_top(self):
+    def test_the_last_one_wins(self):
         one = {"a": {"x": 1, "y": {"p": 1, "q": 2}}, "b": 1}
         two = {"a": {"y": {"q": 3}, "z": 4}, "c": [1, 2]}
         assert joined([one, two]) == {"a": {"x": 1, "y": {"p": 1, "q": 3}, "z": 4}, "b": 1, "c": [1, 2]}
@@ -132,7 +148,7 @@ class TestTables:
             ({"train": {"optimizer": "muon"}}, "train.optimizer: 'muon' was given; it is a table with kind"),
         ],
     )
-    def test_unknown_names_are_told_with_the_nearest(self, table, message):
+    def test_unknown_names_are_reported_with_the_nearest(self, table, message):
         with pytest.raises(ConfigError) as told:
             check_names(table)
         assert message in str(told.value)
@@ -148,7 +164,7 @@ class TestTables:
 
 
 def test_they_are_what_a_reader_sees():
-    """The shipped files are TOML that any tool reads, with a comment that says what they are for."""
+    """The shipped files are plain TOML, each with a comment on its purpose."""
     folder = Path(__file__).parents[2] / "src" / "clearhead" / "recipes"
     for name in names():
         text = (folder / f"{name}.toml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A folder with a text in it, to be in."""
+"""A working folder with a text in it."""
 
 from pathlib import Path
 

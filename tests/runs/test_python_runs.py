@@ -1,4 +1,4 @@
-"""Runs from Python: what the command gives, without a console; stopped, and going on with the same bits."""
+"""Runs from Python: the command's result without a console; stopped, and resumed with the same bits."""
 
 import os
 import signal
@@ -12,11 +12,12 @@ import torch
 from little_runs import TEXT
 
 import clearhead as ch
-from clearhead import hub
+from clearhead import hub, machine
 from clearhead.errors import ConfigError, FolderError, OptionError, TextError
 from clearhead.recipes import read_file, resolved
 from clearhead.runs import Events, Interrupted
 from clearhead.training import Evaluated, Stepped, evaluate, read_log
+from clearhead.training.budget import shape, threads_by_size
 
 SETTINGS = {
     "model.layers": 1,
@@ -65,7 +66,7 @@ def test_the_score_is_of_the_last_tenth(whole: ch.Run):
     assert whole.evaluation.loss == pytest.approx(nats / (len(valid) - 1), rel=1e-5)
 
 
-def test_it_is_quiet_and_tells_whom_it_is_asked_to_tell(whole: ch.Run, texts: Path, capfd: pytest.CaptureFixture[str]):
+def test_it_prints_nothing_and_calls_the_given_functions(whole: ch.Run, texts: Path, capfd: pytest.CaptureFixture[str]):
     reports, lines = [], []
     run = ch.train("a.txt", **SMALL, report=reports.append, say=lines.append)
     assert capfd.readouterr() == ("", "")
@@ -113,7 +114,7 @@ def stopping_at(step: int, *signals: int):
     return report
 
 
-def test_ctrl_c_saves_after_the_step_and_the_run_goes_on_with_the_same_bits(whole: ch.Run, texts: Path):
+def test_ctrl_c_saves_after_the_step_and_the_run_continues_with_the_same_bits(whole: ch.Run, texts: Path):
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
         KeyboardInterrupt, match=r"saved after step 7; continue with clearhead.resume\('runs/a'\)"
@@ -132,7 +133,7 @@ def test_twice_it_stops_at_once_at_the_last_saved_state(texts: Path):
         ch.train("a.txt", **SMALL, report=stopping_at(14, signal.SIGINT, signal.SIGINT))
 
 
-def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_go_on(whole: ch.Run, texts: Path):
+def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_continue(whole: ch.Run, texts: Path):
     def fail(report) -> None:
         if report.step == 12:
             raise ZeroDivisionError("mine")
@@ -182,7 +183,7 @@ def test_a_folder_that_is_there_is_not_overwritten(whole: ch.Run, texts: Path):
         ch.resume("runs/none")
 
 
-def test_events_are_quiet_unless_they_are_told_otherwise(capfd: pytest.CaptureFixture[str]):
+def test_events_do_nothing_by_default(capfd: pytest.CaptureFixture[str]):
     quiet = Events()
     quiet.say("a line")
     with quiet.steps() as stop:
@@ -197,3 +198,31 @@ def test_the_kept_model_scores_as_the_run_says(whole: ch.Run):
     source = whole.recipe.text.sources[0]
     _, valid = split(tokenize(sources([source]), model.tokenizer))
     assert evaluate(model.network, valid) == whole.evaluation
+
+
+def test_a_run_by_steps_measures_nothing(texts: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is measured differs when the clock jumps or the machine is busy, and threads and precision change bits."""
+
+    def measured(*anything: object) -> float:
+        raise AssertionError("a run by steps measures this machine")
+
+    for name in ("seconds", "median_seconds", "seconds_of_product"):
+        monkeypatch.setattr(machine, name, measured)
+    machine.share_of_float32.cache_clear()
+    monkeypatch.setattr(machine, "device", lambda: "cpu")
+    run = ch.train("a.txt", **{**SMALL, "threads": None})
+    train = run.recipe.train
+    assert (train.threads, train.precision, train.optimizer.kind) == (1, "float32", "muon")
+    assert train.optimizer.precision == "float32"
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 33)])
+def test_its_threads_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
+    """6 layers of width 320: 4 * 320**2 + 3 * 320 * 832 + 704 weights each, 7,254,464 with the last norm.
+
+    6 operations for each weight and token, 1,536 tokens: 66.9 billion; for 256 tokens 11.1.
+    """
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    model = shape(4, vocabulary=1000, context=256)
+    assert threads_by_size(model, 6)[0] == threads
+    assert threads_by_size(model, 1)[0] == min(cores, 6)

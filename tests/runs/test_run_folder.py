@@ -1,4 +1,4 @@
-"""The folder of a run: its name, who holds it, what stays in it, what a signal does."""
+"""The run folder: its name, its lock, what stays in it, and signals."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ class TestFolders:
             fail()
         assert (texts / "run" / "state" / "000000003.safetensors").exists()
 
-    def test_one_that_cannot_be_made_is_told(self, texts: Path):
+    def test_one_that_cannot_be_created_is_reported(self, texts: Path):
         with pytest.raises(FolderError, match=r"a\.txt/run: cannot be created: Not a directory"):  # noqa: SIM117
             with claimed(texts / "a.txt" / "run"):
                 pass

@@ -1,4 +1,4 @@
-"""What a run takes of memory: estimated beside what a process grows by, and refused before it is taken."""
+"""The memory of a run: the estimate against a process's growth, and refusal before allocating."""
 
 import os
 import resource

@@ -130,7 +130,7 @@ def test_one_token_for_both_is_predicted_as_ever(kind: str, tmp_path: Path):
 
 
 def test_gpt2s_marker_is_predicted(tmp_path: Path):
-    """Its files put nothing in front of a text; documents to train on are joined by the one token it has."""
+    """Its files put nothing in front of a text; training documents are joined by its only special token."""
     library = llama3_like()
     library.post_processor = processors.ByteLevel()
     library.add_special_tokens([AddedToken(SEPARATOR, special=True, normalized=False)])
@@ -169,7 +169,7 @@ def test_a_marker_that_does_not_end_the_models_texts_only_marks_a_beginning(tmp_
 
 
 @pytest.mark.parametrize("end", [None, [], 77, [77], 10**9, -1, "2", True, {"a": 1}])
-def test_what_is_no_special_token_is_no_end(tmp_path: Path, end: object):
+def test_what_is_not_a_special_token_is_not_an_end(tmp_path: Path, end: object):
     """transformers writes eos_token_id 2 into every Llama's config, whatever its vocabulary has there."""
     folder = save(llama_like(), tmp_path / "model", config={"model_type": "llama", "eos_token_id": end})
     assert Tokenizer.load(folder).of_documents().document_end == (EOS,)

@@ -49,15 +49,19 @@ def test_a_damaged_cache_is_rebuilt_aloud(tmp_path: Path, damage: bytes, caplog:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("damage", ["a pipe", "deep"])
-def test_a_cache_that_is_none_is_rebuilt_aloud(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize(
+    "damage", ["a pipe", "[" * 100_000, '{"tokenizer": ' + "9" * 5_000 + "}"], ids=["pipe", "deep", "digits"]
+)
+def test_a_file_that_is_not_a_cache_is_rebuilt_with_a_warning(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+):
     good = learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path)
     (path,) = (tmp_path / "tokenizers").iterdir()
     path.unlink()
     if damage == "a pipe":
         os.mkfifo(path)
     else:
-        path.write_text("[" * 100_000)
+        path.write_text(damage)
     assert learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path).fingerprint == good.fingerprint
     assert caplog.messages == [f"{path}: truncated or altered; rebuilding it"]
     assert path.is_file()
@@ -71,7 +75,7 @@ def test_an_altered_letter_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureF
     assert len(caplog.messages) == 1
 
 
-def test_what_cannot_be_learned_is_told(tmp_path: Path):
+def test_what_cannot_be_learned_is_an_error(tmp_path: Path):
     with pytest.raises(OptionError, match="'character': not a kind that can be learned; did you mean 'characters'"):
         learn("character", [Texts("x")], cache=tmp_path)
     with pytest.raises(OptionError, match=r"a vocabulary size \(99\) is only for bpe; the text sets the size of bytes"):

@@ -61,6 +61,18 @@ def test_pieces_give_the_ids_of_the_whole(name: str, text: str):
     assert joined == tokenizer.encode(text)
 
 
+RUN = st.tuples(st.sampled_from(PARTS), st.sampled_from([1, 1, 255, 256, 257, 512])).map(lambda run: run[0] * run[1])
+
+
+@given(text=st.lists(RUN, max_size=8).map("".join))
+@settings(max_examples=200)
+def test_pieces_beside_long_runs_give_the_ids_of_the_whole(text: str):
+    """A run is cut after 256 characters, counted from its start, so a piece must not begin within one."""
+    tokenizer, rule = TOKENIZERS["bpe"]
+    pieces = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    assert [token for piece in pieces for token in tokenizer.encode(piece)] == tokenizer.encode(text)
+
+
 def test_pieces_are_small_where_the_text_allows_it():
     for tokenizer, rule in TOKENIZERS.values():
         lengths = [len(piece.text) for piece in cut([Block(SAMPLE, True)], rule, size=1)]

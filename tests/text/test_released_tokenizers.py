@@ -255,7 +255,7 @@ def test_what_a_template_puts_around_a_text(tmp_path: Path) -> None:
         edges({"type": "Other"})
 
 
-def test_documents_begin_with_the_separator_where_nothing_else_stands_in_front(tmp_path: Path) -> None:
+def test_documents_start_with_the_separator_if_nothing_else_is_in_front(tmp_path: Path) -> None:
     library = tokenizers.Tokenizer(models.WordLevel({"a": 0, "<s>": 1}, unk_token="a"))
     library.add_special_tokens([SEPARATOR])
     plain = Tokenizer(library)
@@ -279,6 +279,8 @@ VOCABULARY = {"vocab": {"a": 0}, "merges": ""}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "neither vocab.json with merges.txt nor vocab.txt"),
     ({"vocab": {"a": 0}}, "merges.txt missing; without a tokenizer.json, a GPT2Tokenizer needs it"),
+    ({"vocab": {"a": 0, "Ġ": 1, "Ġa": 2}, "merges": ""}, "no merge makes 'Ġa', nor 0 others"),
+    ({"vocab": {"a": 0, "Ġ": 1, "Ġa": 2, "Ġaa": 3}, "merges": "Ġ a\n"}, "no merge makes 'Ġaa'"),
     ({"vocab": [1], "merges": ""}, "truncated, altered or of two tokenizers"),
     ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or of two tokenizers"),
     (
@@ -316,7 +318,7 @@ def test_what_cannot_be_read_is_refused(files: dict[str, Any], message: str, tmp
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"])
-def test_no_file_beyond_measure_is_read(name: str, tmp_path: Path) -> None:
+def test_no_file_that_is_too_large_is_read(name: str, tmp_path: Path) -> None:
     """A file with a hole in it: nothing of that size is on the disk."""
     if name != "vocab.txt":
         write(tmp_path, vocab={"a": 0})

@@ -1,4 +1,4 @@
-"""Where text comes from, and what is said when it is not there."""
+"""Where text comes from, and errors if it is missing."""
 
 import gzip
 import io
@@ -7,6 +7,8 @@ import logging
 import lzma
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,8 +56,8 @@ def test_a_folder_gives_its_text_files_by_name(tmp_path: Path, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("twice", ["a.txt", "../{name}/a.txt", "*.txt", "."])
-def test_a_text_that_comes_twice_is_told(tmp_path: Path, twice: str):
-    """Of a text read twice the validation part would have been learned."""
+def test_a_text_given_twice_is_an_error(tmp_path: Path, twice: str):
+    """If a text were read twice, the validation part would have been trained on."""
     (tmp_path / "a.txt").write_text("a")
     other = tmp_path / twice.format(name=tmp_path.name)
     with pytest.raises(OptionError, match=r"a\.txt: given more than once; name each text once"):
@@ -72,6 +74,56 @@ def test_a_pattern_gives_files_only(tmp_path: Path):
     assert texts(*sources([f"{tmp_path}/**/*.txt"])) == ["four.txt", "three.txt"]
     (tmp_path / "[odd].txt").write_text("a name, not a pattern")
     assert texts(*sources([tmp_path / "[odd].txt"])) == ["a name, not a pattern"]
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Whoever runs the tests: permissions bind inside the block."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("given", [".", "**/*.txt", "*/*.txt", "deep/*.txt", "deep/**"])
+def test_a_folder_that_cannot_be_read_is_told(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without its text the run would be another one."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "a.txt").write_text("a")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.txt").write_text("b")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / "a").chmod(0o755)
+    (tmp_path / "deep").chmod(0)
+    try:
+        with not_root(), pytest.raises(TextError, match=r"^deep.*: cannot be read: Permission denied"):
+            sources([given])
+    finally:
+        (tmp_path / "deep").chmod(0o755)
+
+
+def test_what_is_no_file_in_a_folder_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "b.txt").write_text("b")
+    (tmp_path / "texts" / "more").symlink_to(tmp_path / "other")
+    assert texts(*sources([tmp_path / "texts"])) == ["a"]
+    assert caplog.messages == [
+        f"{tmp_path}/texts: skipped the linked folder(s) more; name them too if you want their text"
+    ]
+    (tmp_path / "texts" / "c.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(TextError, match=r"c\.txt: no such file"):
+        sources([tmp_path / "texts"])
+    (tmp_path / "texts" / "c.txt").unlink()
+    os.mkfifo(tmp_path / "texts" / "c.txt")
+    with pytest.raises(TextError, match=r"c\.txt: is a pipe, a socket or a device"):
+        sources([tmp_path / "texts"])
 
 
 def test_standard_input_can_be_read_again(monkeypatch: pytest.MonkeyPatch):
@@ -152,7 +204,7 @@ def test_keys_tell_content_and_how_it_is_read(tmp_path: Path):
     assert FileSource(line, field="a").key() != FileSource(line, field="b").key()
 
 
-def test_a_file_that_changes_between_key_and_reading_is_told(tmp_path: Path):
+def test_a_file_that_changes_between_key_and_reading_is_reported(tmp_path: Path):
     path = tmp_path / "growing.txt"
     path.write_text("one")
     source = FileSource(path)
@@ -190,7 +242,7 @@ def test_bad_json_lines_are_named(tmp_path: Path, line: str, message: str):
 
 
 @pytest.mark.parametrize("name", ["e.txt", "e.jsonl", "e.txt.gz", "e.md.zst"])
-def test_empty_files_are_told(tmp_path: Path, name: str):
+def test_empty_files_are_reported(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(TextError, match=f"{re.escape(name)}: is empty"):
         texts(FileSource(tmp_path / name))
@@ -220,7 +272,7 @@ def test_what_is_not_there(tmp_path: Path):
         sources([])
 
 
-def test_a_folder_named_as_a_file_is_told(tmp_path: Path):
+def test_a_folder_named_as_a_file_is_reported(tmp_path: Path):
     with pytest.raises(TextError, match="is a folder, and should be a file"):
         texts(FileSource(tmp_path))
 
@@ -243,3 +295,15 @@ def test_the_encoding_is_the_users(tmp_path: Path):
         texts(FileSource(path))
     with pytest.raises(OptionError, match="not a text encoding"):
         FileSource(path, encoding="gb")
+
+
+def test_a_name_with_a_nul_is_told():
+    """As a recipe can hold it."""
+    with pytest.raises(TextError, match=r"no such file: names have no NUL"):
+        sources(["a\0b"])
+
+
+def test_a_link_to_itself_is_told(tmp_path: Path):
+    (tmp_path / "a.txt").symlink_to("a.txt")
+    with pytest.raises(TextError, match=r"a.txt: cannot be read: Too many levels of symbolic links"):
+        sources([tmp_path / "a.txt"])

@@ -102,7 +102,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     assert names(tmp_path) == ["f"]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path):
     code = f"""
 import resource, numpy as np
 from pathlib import Path
@@ -119,7 +119,7 @@ except FolderError as told:
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match=r"cannot be written: (File exists|Not a directory)"):
         write_columns(tmp_path / "file" / "t", PARTS)
@@ -137,7 +137,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch):
     assert cache_folder(Path("given")) == Path("given")
 
 
-def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch):
+def test_a_user_without_a_home_is_reported_to_name_a_folder(monkeypatch: pytest.MonkeyPatch):
     """As one of a container that stands in no list of users."""
 
     def unknown(number: int) -> None:
@@ -150,3 +150,9 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.Monk
         cache_folder(None)
     monkeypatch.setenv("CLEARHEAD_CACHE", "/cache")
     assert cache_folder(None) == Path("/cache")
+
+
+def test_a_home_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLEARHEAD_CACHE", "~no-such-user/x")
+    with pytest.raises(WriteError, match=r"^~no-such-user/x: there is no such home folder; set CLEARHEAD_CACHE"):
+        cache_folder(None)

@@ -44,7 +44,7 @@ def test_text_never_shows_a_broken_character(kind: str):
     assert "".join(shown) == ODD
 
 
-def test_a_character_that_never_ends_is_told_at_the_end():
+def test_a_character_that_never_ends_is_reported_at_the_end():
     for tokenizer, first in ((LEARNED["bytes"], 0xE4), (sentence_pieces(), 5 + 0xE4)):
         stream = tokenizer.stream()
         assert stream.push(first) == ""

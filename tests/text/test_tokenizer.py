@@ -3,8 +3,10 @@
 import hashlib
 import itertools
 import json
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +129,7 @@ def test_an_unknown_id_is_named(token: int):
 
 
 @pytest.mark.parametrize(("made", "unknown"), [*((kind, None) for kind in LEARNED.values()), (word_pieces(), 0)])
-def test_which_id_stands_for_what_the_vocabulary_lacks(made: Tokenizer, unknown: int | None):
+def test_the_id_for_unknown_text(made: Tokenizer, unknown: int | None):
     assert made.unknown == unknown
     assert sentence_pieces().unknown is None  # it writes bytes
     unigram = models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0, byte_fallback=False)
@@ -177,9 +179,9 @@ def test_bpe_is_the_same_in_every_process():
     assert len(prints) == 1
 
 
-@pytest.mark.parametrize("size", [0, 256, -5])
-def test_bpe_below_its_bytes_is_refused(size: int):
-    with pytest.raises(OptionError, match=f"vocabulary size {size}: byte-level BPE needs 257 or more"):
+@pytest.mark.parametrize("size", [0, 256, -5, 2**20 + 1, 10**9, 2**63 - 1, 2**64])
+def test_a_size_that_no_vocabulary_has_is_refused(size: int):
+    with pytest.raises(OptionError, match=rf"vocabulary size {size}: .* at least 257 tokens .* at most 1,048,576"):
         Tokenizer.train_bpe(["text"], size)
 
 
@@ -239,7 +241,7 @@ def test_files_of_other_tokenizers_are_used_as_they_are(tmp_path: Path):
     assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text()) == {"chat_template": "{{ messages }}"}
 
 
-def test_a_missing_or_damaged_file_is_told(tmp_path: Path):
+def test_a_missing_or_damaged_file_is_reported(tmp_path: Path):
     with pytest.raises(FolderError, match=r"tokenizer\.json: no such file"):
         Tokenizer.load(tmp_path)
     LEARNED["bpe"].save(tmp_path)
@@ -266,3 +268,40 @@ def test_chinese_books_come_back(kind: str):
     assert hashlib.sha256(tokenizer.decode(ids).encode()).digest() == hashlib.sha256(text.encode()).digest()
     if kind == "characters":
         assert len(ids) == len(text)
+
+
+@pytest.mark.parametrize("text", [["a"], b"a", None, 3])
+def test_what_is_no_text_is_told(text: object) -> None:
+    for tokenizer in (Tokenizer.bytes(), Tokenizer.characters(["a"])):
+        with pytest.raises(TextError, match=r"was given; a text is one string, such as 'It was'$"):
+            tokenizer.encode(text)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_word_is_cut_after_256_characters_and_learned_and_used_alike():
+    """A million letters without a space: learned within seconds, and no token crosses the places where it is cut."""
+    dna = "".join(random.Random(1).choices("ACGT", k=1_000_000))
+    began = time.monotonic()
+    made = Tokenizer.train_bpe([dna], 1024)
+    assert time.monotonic() - began < 20
+    words = [dna[start : start + 256] for start in range(0, 2560, 256)]
+    assert made.encode("".join(words)) == [token for word in words for token in made.encode(word)]
+    same = Tokenizer.train_bpe([" ".join(["ab" * 128] * 9), "ab" * 128 * 9], 400)
+    assert max(map(len, same.labels(range(same.vocab_size - 1)))) <= 257
+
+
+def test_what_stops_the_caller_stops_the_learner():
+    """Progress comes token by token, and what is raised meanwhile ends the learner's process."""
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    text = "".join(random.Random(1).choices("abcdefgh ", k=3_000_000))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Tokenizer.train_bpe([text], 65_536, progress=stop)
+    assert time.monotonic() - began < 20
+    assert seen[-1][0] in range(5, 20)
+    assert seen[-1][1] == 65_535

@@ -105,7 +105,7 @@ def test_a_separator_stays_with_its_document(tmp_path: Path):
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 10])
-def test_a_share_that_is_none_is_refused(tmp_path: Path, share: float):
+def test_a_share_out_of_range_is_refused(tmp_path: Path, share: float):
     with pytest.raises(OptionError, match=f"validation share {share}: must be above 0 and below 1"):
         split(stream(tmp_path, Tokenizer.bytes(), "text"), share)
 
@@ -151,12 +151,12 @@ def test_a_fault_in_the_text_leaves_no_cache(tmp_path: Path):
     assert list((tmp_path / "tokens").iterdir()) == []
 
 
-def test_text_without_tokens_is_told(tmp_path: Path):
+def test_text_without_tokens_is_reported(tmp_path: Path):
     with pytest.raises(TextError, match="yields no tokens; give text"):
         stream(tmp_path, word_pieces(), "  ")
 
 
-def test_progress_is_told_in_bytes(tmp_path: Path):
+def test_progress_is_reported_in_bytes(tmp_path: Path):
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("x" * 1000)
     told: list[tuple[int, int | None]] = []

@@ -153,7 +153,7 @@ def test_in_order_leaves_the_stream_as_it_is():
     assert tokens.ids.tolist() == list(range(10))
 
 
-def test_too_short_a_text_is_told():
+def test_too_short_a_text_is_reported():
     with pytest.raises(TextError, match=r"has 4 tokens; a window needs 5, context 4 .* or a smaller context \(--set"):
         Windows(counting(4), context=4, batch=1, seed=0)
     with pytest.raises(TextError, match=r"has 1 tokens; a window needs 65.* give more text$"):
@@ -163,7 +163,7 @@ def test_too_short_a_text_is_told():
 
 
 @pytest.mark.parametrize(("name", "options"), [("context", (0, 1, 0)), ("batch", (1, 0, 0)), ("seed", (1, 1, -1))])
-def test_options_out_of_range_are_told(name: str, options: tuple[int, int, int]):
+def test_options_out_of_range_are_reported(name: str, options: tuple[int, int, int]):
     context, batch, seed = options
     with pytest.raises(OptionError, match=rf"^{name} (0|-1): must be"):
         Windows(counting(9), context=context, batch=batch, seed=seed)

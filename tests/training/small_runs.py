@@ -45,7 +45,7 @@ def shape(*, dropout: float = 0.0, layers: int = 1, tied: bool = True) -> ModelC
 
 @dataclass
 class Watcher:
-    """Hooks that remember what they were told, and can fail or stop."""
+    """Hooks that record their calls, and can fail or stop."""
 
     reports: list[Report] = field(default_factory=list)
     kept: int = 0
@@ -88,7 +88,7 @@ class Watcher:
 
 
 class CrashError(Exception):
-    """Raised by a hook that was told to fail."""
+    """Raised by a hook that should fail."""
 
 
 def run(

@@ -10,7 +10,7 @@ from clearhead import machine
 from clearhead.errors import ConfigError, MemoryNeededError, OptionError
 from clearhead.model import ModelConfig
 from clearhead.training import budget, compiling, memory_needed
-from clearhead.training.budget import EPOCHS, TOKENS_PER_WEIGHT, TRAINED, choose_model, choose_threads
+from clearhead.training.budget import EPOCHS, TOKENS_PER_WEIGHT, TRAINED, fastest_threads, plan_model
 from clearhead.training.shapes import LADDER, shape
 
 MILLIONS = 10_000_000
@@ -29,7 +29,7 @@ class Machine:
 
         patch.setattr(budget.time, "perf_counter", lambda: self.now)
         patch.setattr(budget, "tokens_per_second", tokens_per_second)
-        patch.setattr(budget, "choose_threads", lambda model, say: (1, "1 thread(s), the fastest measured"))
+        patch.setattr(budget, "fastest_threads", lambda model, say: (1, "1 thread(s), the fastest measured"))
         patch.setattr(machine, "bfloat16_pays", lambda: False)
         patch.setattr(compiling, "refuses", lambda: "no C++ compiler")
 
@@ -44,7 +44,7 @@ def same_threads():
 def chosen(minutes: float, *, tokens: int = MILLIONS, valid: int = 1_000_000, used: float = 0.0, **options):
     said: list[str] = []
     given = {"vocabulary": 1024, **options}
-    return choose_model(minutes=minutes, used=used, tokens=tokens, valid=valid, say=said.append, **given), said
+    return plan_model(minutes=minutes, used=used, tokens=tokens, valid=valid, say=said.append, **given), said
 
 
 def test_more_time_or_speed_gives_a_larger_model(monkeypatch):
@@ -128,7 +128,7 @@ def test_the_context_and_batch_fit_into_a_short_text(monkeypatch):
 
 def test_the_number_of_threads_that_was_asked_for_is_taken(monkeypatch):
     Machine(monkeypatch, 1e10)
-    monkeypatch.setattr(budget, "choose_threads", None)
+    monkeypatch.setattr(budget, "fastest_threads", None)
     found, _ = chosen(1, threads=3)
     assert found.train.threads == torch.get_num_threads() == 3
     assert "3 thread(s), as asked" in found.reasons
@@ -206,7 +206,7 @@ def test_long_runs_are_compiled_where_that_works(monkeypatch):
 def test_one_core_is_not_measured(monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 1)
     monkeypatch.setattr(budget, "stepper", None)
-    assert choose_threads(shape(0, 257, 16), [].append) == (1, "1 thread(s), for one core")
+    assert fastest_threads(shape(0, 257, 16), [].append) == (1, "1 thread(s), for one core")
 
 
 def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypatch):
@@ -225,7 +225,7 @@ def test_the_fastest_number_of_threads(monkeypatch, times, best):
     monkeypatch.setattr(machine, "seconds", lambda work, repeats: times[torch.get_num_threads()])
     monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: times[torch.get_num_threads()])
     before, said = torch.get_num_threads(), []
-    count, reason = choose_threads(shape(0, 257, 16), said.append)
+    count, reason = fastest_threads(shape(0, 257, 16), said.append)
     assert count == best
     assert reason.startswith(f"{best} thread(s), the fastest measured for one step (1: ")
     assert [line.split()[0] for line in said] == ["1", "2", "4"]

@@ -1,4 +1,4 @@
-"""The state on the disk: whole, newest, checked, and left in peace by a failure."""
+"""The state on disk: complete, newest, checked, and intact after a failure."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path):
             assert tensor.numpy().tobytes() == after[name].numpy().tobytes()
 
 
-def test_a_state_without_random_numbers_is_told(tmp_path):
+def test_a_state_without_random_numbers_is_reported(tmp_path):
     save_state(tmp_path, replace(STATE, random={}))
     with pytest.raises(FolderError, match="not a saved state of this version"):
         load_state(tmp_path)
@@ -157,7 +157,7 @@ def test_a_step_is_saved_once(tmp_path):
     assert (tmp_path / "000000003.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_truncated_state_is_told(tmp_path):
+def test_a_truncated_state_is_reported(tmp_path):
     save_state(tmp_path, at(3))
     file = tmp_path / "000000003.safetensors"
     whole = file.read_bytes()
@@ -167,7 +167,7 @@ def test_a_truncated_state_is_told(tmp_path):
             load_state(tmp_path)
 
 
-def test_an_altered_state_is_told(tmp_path):
+def test_an_altered_state_is_reported(tmp_path):
     save_state(tmp_path, at(3))
     file = tmp_path / "000000003.safetensors"
     whole = bytearray(file.read_bytes())
@@ -206,7 +206,7 @@ def test_an_altered_state_is_told(tmp_path):
         ({"random/cpu": torch.get_rng_state()}, {"progress": "[" * 5000}),
     ],
 )
-def test_a_whole_file_that_is_no_state_is_told(tmp_path, tensors, notes):
+def test_a_file_that_is_not_a_state_is_reported(tmp_path, tensors, notes):
     write_tensors(tmp_path / "000000003.safetensors", tensors, notes)
     with pytest.raises(FolderError, match="not a saved state of this version"):
         load_state(tmp_path)
@@ -225,7 +225,7 @@ def test_a_write_that_fails_leaves_the_last_state(tmp_path, monkeypatch):
     assert load_state(tmp_path).progress.step == 3
 
 
-def test_random_states_go_on_where_they_were():
+def test_random_states_continue_where_they_were():
     states = random_states()
     expected = torch.randn(5)
     torch.manual_seed(123)
@@ -236,7 +236,7 @@ def test_random_states_go_on_where_they_were():
 @pytest.mark.parametrize(
     "wrong", [torch.zeros(5, dtype=torch.uint8), torch.ones(3), torch.zeros_like(torch.get_rng_state())], ids=str
 )
-def test_random_states_that_are_none_are_told(wrong):
+def test_invalid_random_states_are_reported(wrong):
     before = torch.get_rng_state()
     try:
         with pytest.raises(TrainingError, match="this version of torch rejects the saved random state"):

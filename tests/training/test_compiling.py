@@ -1,4 +1,4 @@
-"""torch.compile in training: the same learning, the same bits after a stop, and a clear word where it cannot work."""
+"""torch.compile in training: the same learning, the same bits after resuming, and a clear error if it cannot work."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def working():
 
 
 @pytest.mark.usefixtures("working")
-def test_a_compiled_run_learns_what_an_eager_one_learns_and_goes_on_to_the_same_bits(tmp_path):
+def test_a_compiled_run_learns_what_an_eager_one_learns_and_continues_to_the_same_bits(tmp_path):
     eager, whole, first = Watcher(), Watcher(), Watcher(stop_after=3)
     run(tmp_path / "eager", EAGER, TEXTS, eager)
     run(tmp_path / "whole", COMPILED, TEXTS, whole)
@@ -46,7 +46,7 @@ def test_a_compiled_run_learns_what_an_eager_one_learns_and_goes_on_to_the_same_
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_machine_without_a_compiler_is_told(tmp_path):
+def test_a_machine_without_a_compiler_is_reported(tmp_path):
     """In a process of its own: what torch has compiled once it keeps."""
     program = (
         "import numpy as np\n"

@@ -1,4 +1,4 @@
-"""The loop: it learns, reports, stops, fails and goes on, always to the same bits."""
+"""The loop: it learns, reports, stops, fails and resumes, always with the same bits."""
 
 import json
 import math
@@ -104,7 +104,7 @@ def test_the_model_is_kept_when_it_is_the_best_so_far(tmp_path, monkeypatch):
     assert (outcome.progress.best_loss, outcome.progress.best_step) == (3.5, 18)
 
 
-def test_a_look_reads_as_much_as_it_is_told(tmp_path):
+def test_an_evaluation_reads_the_configured_number_of_tokens(tmp_path):
     watcher = Watcher()
     model = build(shape(), seed=0)
     run(tmp_path, replace(SHORT, evaluation_tokens=50), TEXTS, watcher, model=model)
@@ -140,7 +140,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, monkeypatch, d
     same_end(tmp_path / "whole", folder)
 
 
-def test_whichever_hook_fails_the_run_can_go_on_to_the_same_bits(tmp_path):
+def test_whichever_hook_fails_the_run_can_continue_to_the_same_bits(tmp_path):
     """Reports, keeping, samples, the question whether to stop: each of the first, each of some in between."""
     config = replace(SHORT, steps=6, evaluations=2)
     whole = Watcher()
@@ -153,8 +153,8 @@ def test_whichever_hook_fails_the_run_can_go_on_to_the_same_bits(tmp_path):
         same_end(tmp_path / "whole", folder)
 
 
-def test_an_evaluation_is_saved_before_it_is_told(tmp_path):
-    """Who reads on a terminal that step 6 was evaluated can go on from it, also when the terminal is gone by then."""
+def test_an_evaluation_is_saved_before_it_is_reported(tmp_path):
+    """If the terminal shows an evaluation of step 6, the run can resume from it, even if the terminal is then gone."""
     told = []
 
     def report(found):
@@ -192,7 +192,7 @@ class TestALossThatIsNotFinite:
         assert state.progress.step == 0
         assert all(tensor.isfinite().all() for tensor in state.weights.values())
 
-    def test_is_found_before_a_look_would_save_it(self, tmp_path):
+    def test_is_found_before_an_evaluation_would_save_it(self, tmp_path):
         """An evaluation after every step: the state of the step that spoiled the weights is not written."""
         wild = OptimizerConfig(lr=1e38, adamw_lr=1e38)
         watcher = Watcher()
@@ -304,7 +304,7 @@ class TestMinutes:
         assert outcome.finished
         assert [watcher.steps[0].step, watcher.steps[-1].step] == [51, 120]
 
-    def test_a_time_that_is_over_before_the_first_step_is_told(self, tmp_path):
+    def test_a_time_that_is_over_before_the_first_step_is_reported(self, tmp_path):
         with pytest.raises(
             OptionError,
             match=r"minutes 2: reading .* took 130 seconds, before the first step.*give more",
@@ -312,7 +312,7 @@ class TestMinutes:
             loop.fit(build(shape(), seed=0), self.CONFIG, *TEXTS, folder=tmp_path, hooks=Watcher().hooks(), used=130.0)
         assert not (tmp_path / "state").exists()
 
-    def test_a_time_that_evaluations_alone_would_take_is_told(self, tmp_path, monkeypatch):
+    def test_a_time_that_evaluations_would_use_up_is_reported(self, tmp_path, monkeypatch):
         """The first evaluation takes 50 s; the last one and the final reading of all would take 100."""
         FakeClock(monkeypatch).slow(monkeypatch, "evaluate", 50.0)
         watcher = Watcher()

@@ -1,4 +1,4 @@
-"""A mixture of experts with attention sinks is trained as other models are: it learns, and goes on to the same bits."""
+"""A mixture of experts with attention sinks trains like other models: it learns, and resumes with the same bits."""
 
 from __future__ import annotations
 

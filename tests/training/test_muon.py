@@ -125,7 +125,7 @@ def test_momentum_by_hand():
         assert p.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_gradient_that_is_missing_is_told():
+def test_a_gradient_that_is_missing_is_reported():
     (p,) = parameters((2, 3))
     with pytest.raises(RuntimeError, match=r"run backward\(\) before step\(\)"):
         Muon([Slab(p, 0, 2)], lr=0.1, momentum=0.9, weight_decay=0.0, dtype=torch.float32).step()

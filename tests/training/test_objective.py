@@ -138,7 +138,7 @@ def test_dropout_is_off_while_measuring_and_on_again_after():
     assert not model.training
 
 
-def test_a_model_goes_on_training_after_a_measurement_that_was_interrupted():
+def test_a_model_continues_training_after_a_measurement_that_was_interrupted():
     def batches():
         raise KeyboardInterrupt
         yield

@@ -42,7 +42,7 @@ def test_a_line_for_each_report_as_plain_json(tmp_path):
     assert read_log(tmp_path / "log.jsonl") == [STEP, LOOK]
 
 
-def test_a_resumed_log_goes_on_at_the_known_length(tmp_path):
+def test_a_resumed_log_continues_at_the_known_length(tmp_path):
     path = tmp_path / "log.jsonl"
     with Log(path, 0) as log:
         log.write(STEP)
@@ -66,7 +66,7 @@ def test_a_line_that_a_kill_cut_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_an_altered_line_is_told_with_its_number(tmp_path, line):
+def test_an_altered_line_is_reported_with_its_number(tmp_path, line):
     path = tmp_path / "log.jsonl"
     with Log(path, 0) as log:
         log.write(STEP)
@@ -75,12 +75,12 @@ def test_an_altered_line_is_told_with_its_number(tmp_path, line):
         read_log(path)
 
 
-def test_a_missing_log_is_told(tmp_path):
+def test_a_missing_log_is_reported(tmp_path):
     with pytest.raises(FolderError, match=r"log\.jsonl: cannot be read: No such file"):
         read_log(tmp_path / "log.jsonl")
 
 
-def test_a_log_shorter_than_the_state_says_is_told(tmp_path):
+def test_a_log_shorter_than_the_state_says_is_reported(tmp_path):
     """It would otherwise be filled up with zeros."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"12345")
@@ -89,7 +89,7 @@ def test_a_log_shorter_than_the_state_says_is_told(tmp_path):
     assert path.read_bytes() == b"12345"
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path):
+def test_a_log_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(FolderError, match=r"log\.jsonl: is a folder, and should be a file"):
         Log(tmp_path / "log.jsonl", 0)
@@ -117,7 +117,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("when", ["while flushing", "at the end"])
-def test_a_full_disk_is_told(tmp_path, file_limit, when):
+def test_a_full_disk_is_reported(tmp_path, file_limit, when):
     path = tmp_path / "log.jsonl"
     long = replace(LOOK, sample="x" * 20_000)
 
@@ -133,3 +133,10 @@ def test_a_full_disk_is_told(tmp_path, file_limit, when):
         fill()
     assert str(told.value) == f"{path}: cannot be written: File too large; free some space"
     assert read_log(path) == [long]
+
+
+@pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000], ids=["digits", "brackets"])
+def test_numbers_and_nesting_beyond_measure_are_told(tmp_path, value):
+    (tmp_path / "log.jsonl").write_text(f'{{"kind": "stepped", "step": {value}}}\n')
+    with pytest.raises(FolderError, match=r"log\.jsonl: line 1 was altered"):
+        read_log(tmp_path / "log.jsonl")

@@ -1,4 +1,4 @@
-"""Models of every kind with as many weights as the dial's Transformers."""
+"""Every kind of model has as many weights as the dial's Transformer."""
 
 from dataclasses import replace
 from typing import Any
@@ -33,5 +33,5 @@ def test_what_is_not_a_size_is_kept() -> None:
 def test_a_kind_without_a_rule_is_refused() -> None:
     peer = shape(0, 65, 64)
     assert isinstance(peer, DecoderConfig)
-    with pytest.raises(OptionError, match=r"^model.kind 'encoder': sizes are chosen for transformer, lstm,"):
+    with pytest.raises(OptionError, match=r"^model.kind 'encoder': sizes can only be chosen for transformer, lstm,"):
         equal(peer, "encoder")

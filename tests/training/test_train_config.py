@@ -25,7 +25,7 @@ def test_without_warm_up_and_decay_it_is_flat():
     assert [learning_rate(flat, part) for part in (0, 0.5, 1)] == [1, 1, 1]
 
 
-def test_it_falls_to_nothing_unless_told():
+def test_it_decays_to_zero_by_default():
     assert learning_rate(TrainConfig(steps=1), 1) == 0
     rates = [learning_rate(TrainConfig(steps=1), n / 100) for n in range(101)]
     top = rates.index(max(rates))

@@ -1,4 +1,4 @@
-"""Interventions: asserted on whole small arrays, as values, and refused when they name what is not there."""
+"""Interventions: asserted on whole small arrays, as values, and refused if they name what the model does not have."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def test_ablate_zeroes_one_heads_output_and_leaves_its_weights() -> None:
     torch.testing.assert_close(record.map(SITE, 1)[:, :], torch.tensor(thirds))
 
 
+def test_one_edit_needs_no_list() -> None:
+    with watch(MODEL, Ablate(layer=3, head=1)) as record:
+        o = attend(Q, K, V, mask=causal(), site=SITE)
+    assert record.edits == (Ablate(layer=3, head=1),)
+    assert not o[0, 1].any()
+
+
+@pytest.mark.parametrize("edits", ["ablate", 3, [Ablate(layer=3), "x"], [(3, 1)]])
+def test_what_is_no_edit_is_told(edits: object) -> None:
+    with pytest.raises(WatchError, match=r"^edits: .* was given; an edit is an Ablate, a Scale or a Knockout$"):
+        watch(MODEL, edits).__enter__()  # pyright: ignore[reportArgumentType]
+
+
 def test_scale_multiplies_one_heads_output() -> None:
     assert edited(Scale(layer=3, head=0, factor=-0.5))[0] == [[[-3.0], [-1.5], [-1.5]], EVEN]
 
@@ -51,9 +64,9 @@ def test_knockout_hides_one_key_from_one_query_in_all_heads() -> None:
 
 
 @pytest.mark.parametrize(("query", "key"), [(3, 0), (2, 3)])
-def test_a_knockout_outside_the_text_is_told(query: int, key: int) -> None:
-    """It would change nothing, and be read as an edge without effect."""
-    with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has the places 0 to 2; nothing was knocked out"):
+def test_a_knockout_outside_the_text_is_an_error(query: int, key: int) -> None:
+    """It would change nothing, and look like an edge without effect."""
+    with pytest.raises(WatchError, match=rf"query={query}, key={key}.*has places 0 to 2; nothing was knocked out"):
         edited(Knockout(layer=3, query=query, key=key))
 
 
@@ -65,22 +78,22 @@ def test_a_knockout_outside_the_text_is_told(query: int, key: int) -> None:
         (Knockout(layer=3, query=2, key=2), causal() & knockout([(2, 0), (2, 1), (2, 2)]), "it sees no key"),
     ],
 )
-def test_a_knockout_of_what_is_hidden_in_any_case_is_told(edit: Knockout, mask: Mask, message: str) -> None:
+def test_a_knockout_of_an_already_hidden_key_is_an_error(edit: Knockout, mask: Mask, message: str) -> None:
     with pytest.raises(WatchError) as caught, watch(MODEL, edits=[edit]):
         attend(Q, K, V, mask=mask, site=SITE)
     assert str(caught.value) == (
-        f"{edit}: the mask hides this key from this query in any case: {message}; "
+        f"{edit}: the mask already hides this key from this query: {message}; "
         "nothing was knocked out; name a key it sees"
     )
 
 
-def test_a_knockout_before_the_rows_that_were_watched_is_told() -> None:
+def test_a_knockout_before_the_watched_rows_is_an_error() -> None:
     with pytest.raises(WatchError) as caught, watch(MODEL, edits=[Knockout(layer=3, query=0, key=0)]):
         attend(Q[:, :, 1:], K, V, mask=causal(), site=SITE)
     edit = Knockout(layer=3, query=0, key=0)
     assert str(caught.value) == (
-        f"{edit}: the watch saw the queries at places 1 to 2, those before were in the cache; "
-        "nothing was knocked out; name one of these, or begin the watch with an empty cache"
+        f"{edit}: only the queries at places 1 to 2 were watched, since earlier ones were already in the cache; "
+        "nothing was knocked out; name one of these, or start watching with an empty cache"
     )
 
 

@@ -1,4 +1,4 @@
-"""The engine: all heads in one sweep, only what is asked, the same from any number of threads and tiles."""
+"""The engine: all heads in one sweep, only what is needed, the same for any number of threads and tiles."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class TestOnlyWhatIsAsked:
         q = torch.randn(1, self.H, self.T, 8)
         return text(q, q, mask)
 
-    def test_of_a_causal_map_little_more_than_half_is_worked_out_once(self) -> None:
+    def test_little_more_than_half_of_a_causal_map_is_computed(self) -> None:
         four = self.count(self.record(causal()), lambda r: r.measure("entropy", "first", "previous", "distance"))
         assert four <= self.H * self.T * (self.T + 16) / 2
 
@@ -249,12 +249,12 @@ class TestAsking:
         with pytest.raises(WatchError, match="measure: there is no 'entropie'; did you mean 'entropy'"):
             text(q, k, causal()).measure("entropie")
 
-    def test_measures_that_need_places_have_none_between_two_texts(self) -> None:
+    def test_measures_of_distance_are_errors_between_two_texts(self) -> None:
         q, k, _ = tensors(6, 3, 13, keys=5)
         record = text(q, k, padding(torch.tensor([2, 5])), number=1)
         assert record.measure("entropy", "first", "received")[SITE]["received"].shape == (6, 5)
         for name in ("distance", "previous"):
-            with pytest.raises(WatchError, match=r"heads 0 to 5.*queries and keys are of two texts"):
+            with pytest.raises(WatchError, match=r"heads 0 to 5.*queries and keys belong to two texts"):
                 record.measure(name)
 
     def test_some_heads_and_rows(self) -> None:

@@ -110,7 +110,7 @@ class TestIndexing:
             (5, "query 5 was asked for; there are 5"),
             (-6, "query -6 was asked for; there are 5"),
             ((0, 11), "key 11 was asked for; there are 11"),
-            (slice(None, None, 2), r"query places slice\(None, None, 2\) step by 2; take a tile with step 1"),
+            (slice(None, None, 2), r"query slice\(None, None, 2\) has step 2; take a tile with step 1"),
         ],
     )
     def test_outside(self, a: AttentionMap, place: object, message: str) -> None:
@@ -253,7 +253,7 @@ class TestByHand:
         assert a.has_sink
         assert 0.0 <= a.row_sum_error() < 1e-6
 
-    def test_what_lies_on_a_sink_is_checked_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_row_sums_include_the_sink(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A row with a part of it lost sums to less than 1, as a row with a sink does: only the two together tell."""
         q, k, v = (t.float() for t in tensors(6, 3, 5))
         a = look(q, k, v, causal(), SCORES["sinks"].score(6))[0][3, 2]
@@ -261,7 +261,7 @@ class TestByHand:
         monkeypatch.setattr("clearhead.watching.engine._Sweep._drop", lambda sweep, weights_HQK: weights_HQK.mul_(0.75))
         assert a.row_sum_error() > 0.1
 
-    def test_without_a_sink_nothing_lies_on_it(self) -> None:
+    def test_without_a_sink_its_weight_is_zero(self) -> None:
         a = by_hand([[1, 0], [0.5, 0.5]])
         assert (a.has_sink, a.mass_on_sink().tolist(), a.mass_on_sink(1).item()) == (False, [0, 0], 0)
 
@@ -346,5 +346,5 @@ class TestErrors:
         a = look(q, k, v, padding(torch.tensor([2, 5])))[1][3, 1]
         assert a.entropy().shape == (13,)
         for measure in (a.mean_distance, a.mass_on_previous, lambda: a.mass_on_induction([1, 2, 3, 4, 5])):
-            with pytest.raises(WatchError, match="queries and keys are of two texts"):
+            with pytest.raises(WatchError, match="queries and keys belong to two texts"):
                 measure()

@@ -1,4 +1,4 @@
-"""What is told of a mask without comparing cells, against its own rule in every cell."""
+"""What is known of a mask without evaluating cells, against its rule in every cell."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_part_is_left_out_only_where_it_hides_nothing(
 
 
 @given(parts, st.integers(0, ROWS - 1), spans, spans)
-def test_of_a_tile_that_is_wholly_seen_no_part_is_left(mask: Mask, row: int, queries: range, keys: range) -> None:
+def test_no_mask_part_is_left_for_a_fully_visible_tile(mask: Mask, row: int, queries: range, keys: range) -> None:
     if bool(visible(mask, row, range(HEADS), queries, keys).all()):
         assert hiding(mask, row, range(HEADS), queries, keys) == FULL
 

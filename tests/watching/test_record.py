@@ -1,4 +1,4 @@
-"""Watching: what is kept, what it costs, and who sees it."""
+"""Watching: what is kept, what it costs, and errors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_gradients_are_the_same_while_watched() -> None:
     [
         ("x", r"record: 'x' was asked for; name a text by its number, record\[1\], or a map, record\[layer, head\]"),
         (3, "record: text 3 was asked for; it holds 0, 1"),
-        ((3, 0), r"record: it holds the texts 0, 1; name one, record\[0\], and a map of it"),
+        ((3, 0), r"record: it holds the texts 0, 1; name one, record\[0\], and then a map"),
     ],
 )
 def test_a_record_of_several_texts_is_asked_for_one(place: object, message: str) -> None:
@@ -114,7 +114,7 @@ class TestKept:
         assert held() is None
 
     def test_what_was_turned_together_is_kept_as_it_is(self) -> None:
-        """Qwen 3's queries and keys share one tensor that holds nothing else: a copy would cost and save nothing."""
+        """Qwen 3's queries and keys share one tensor with nothing else in it, so a copy would save nothing."""
         qk = torch.randn(2, 5, 9, 7)
         q, k = (t.transpose(1, 2) for t in qk.split((6, 3), dim=2))
         with watch(MODEL) as record:
@@ -177,19 +177,19 @@ class TestErrors:
             with pytest.raises(WatchError) as caught:
                 attend(q[:1, :, :1], *longer, mask=causal(), site=SITE)
         assert str(caught.value) == (
-            "record: a pass of 1 batch rows begins at place 11, after one of 2 that ended at place 11; under one "
-            "watch, go on with its cache or begin a text anew"
+            "record: a pass of 1 batch rows starts at place 11, after one of 2 that ended at place 11; within one "
+            "watch, continue with the same cache or start a new text"
         )
 
     def test_a_pass_that_leaves_places_out(self) -> None:
         q, k, v = tensors(6, 3, 5)
         with watch(MODEL):
             attend(q, k[:, :, :5], v[:, :, :5], mask=causal(), site=SITE)
-            with pytest.raises(WatchError, match="begins at place 6, after one of 2 that ended at place 5"):
+            with pytest.raises(WatchError, match="starts at place 6, after one of 2 that ended at place 5"):
                 attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
             state = Site(9)  # any object: what a model keeps of the texts it has read
             begin(5, 0, ((0, 5), (0, 5)), state)
-            with pytest.raises(WatchError, match="begins at place 6 of text 2, of which 5 places were watched"):
+            with pytest.raises(WatchError, match="starts at place 6 of text 2, but only 5 places were watched"):
                 begin(1, 6, ((0, 7), (0, 7)), state)
 
     @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])

@@ -1,4 +1,4 @@
-"""What a model shows beside its attention: the stream adds up, and edits of parts are those made by hand."""
+"""What a model shows besides attention: the residual stream adds up, and edits of parts equal those by hand."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_heads_outputs_are_what_the_output_projection_reads() -> None:
 
 
 @torch.no_grad()
-def test_what_was_not_kept_is_told_with_the_way_to_it() -> None:
+def test_what_was_not_kept_is_reported_with_the_way_out() -> None:
     model, ids_BT = made(QWEN3)
     with watch(model) as record:
         model(ids_BT)

@@ -91,11 +91,11 @@ def test_a_knock_out_of_one_text_leaves_the_others_bits() -> None:
     assert record[0][0, 0][2, 1] > 0
     torch.testing.assert_close(logits_BTV[0], plain_BTV[0], rtol=0, atol=1e-12)
     assert not torch.equal(logits_BTV[1, -1], plain_BTV[1, -1])
-    with pytest.raises(WatchError, match="has the places 0 to 2; nothing was knocked out"):
+    with pytest.raises(WatchError, match="has places 0 to 2; nothing was knocked out"):
         padded(model, [LONG, SHORT], edits=[Knockout(layer=0, query=5, key=1, text=1)])
 
 
-def test_each_pass_that_begins_anew_is_another_text() -> None:
+def test_each_pass_from_place_0_is_a_new_text() -> None:
     model = lively()
     with torch.no_grad(), watch(model) as record:
         model(torch.tensor([LONG]))
@@ -105,7 +105,7 @@ def test_each_pass_that_begins_anew_is_another_text() -> None:
     same(record[1], alone(model, SHORT))
 
 
-def test_two_caches_go_on_in_turn() -> None:
+def test_two_caches_continue_in_turn() -> None:
     model = lively()
     with torch.no_grad(), watch(model) as record:
         one, other = model.state(1, 8), model.state(1, 8)

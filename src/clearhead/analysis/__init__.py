@@ -1,4 +1,4 @@
-"""What a model does with a text: one watched pass, or the gradient of one prediction."""
+"""Analysis of what a model does with a text: watched passes, and the gradient of a prediction."""
 
 from clearhead.analysis.attribution import Attribution, attribution
 from clearhead.analysis.observe import observe, observe_ids, words_of

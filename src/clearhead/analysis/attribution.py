@@ -1,4 +1,4 @@
-"""What a prediction depends on, by its gradient: for any model, also one that does not attend."""
+"""The gradient of a prediction with respect to the tokens before it, for any model, with attention or without."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from clearhead.watching import Words
 class Attribution:
     """How the log-probability of one token depends on the embedding of each token of the text.
 
-    words: labels and ids of the T places. place: the place that predicts. target, token: id and label of the token
-    whose log-probability (natural, ``logprob``) it is. given: True if the target is the text's own next token.
-    norms: |d logprob / d embedding| of each place, >= 0. products: gradient . embedding, in nats, signed: the change of
-    ``logprob`` to first order if the embedding were scaled up (Denil et al. 2014, "Extraction of salient sentences").
+    words: labels and ids of the T places
+    place: the place of the prediction
+    target, token: id and label of the predicted token
+    given: True if it is the text's own next token
+    logprob: its log-probability, in nats
+    norms: |d logprob / d embedding| of each place, >= 0
+    products: gradient . embedding of each place, in nats: the first-order change of ``logprob`` per unit of relative
+        scaling of the embedding (Denil et al. 2014, "Extraction of salient sentences from labelled documents")
     """
 
     words: Words
@@ -38,7 +42,7 @@ class Attribution:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The norms as parts of their sum; all 0 if nothing has an influence."""
+        """The norms divided by their sum; all 0 if every gradient is 0."""
         total = sum(self.norms)
         return tuple(norm / total if total else 0.0 for norm in self.norms)
 
@@ -46,15 +50,15 @@ class Attribution:
 def attribution(
     model: LanguageModel, text: str, *, query: int | None = None, target: int | str | None = None
 ) -> Attribution:
-    """The gradient of a prediction at place ``query`` with respect to the embedding of every token.
+    """Computes the gradient of the prediction at place ``query`` with respect to the embedding of every token.
 
-    query: negative places count from the end; None for the last. target: the token predicted, an id or a text of one
-    token; None for the text's next token, or the likeliest after its end. For models that fill masks it is the
-    likeliest token at the place itself.
+    query: a place (negative: from the end); None for the last
+    target: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one
+        after the end of the text or in a model that fills masks
 
-    The whole text, with what stands around it in training, is read once and kept for the gradient. Raises TextError as
-    ``observe`` does, OptionError for a place or token that is not there or a model that predicts no tokens,
-    MemoryNeededError before anything is allocated.
+    Takes one forward and one backward pass over the text, with the tokenizer's special tokens around it. Raises
+    TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token or predicts
+    none, MemoryNeededError if the pass does not fit in the free memory.
     """
     if not text:
         raise TextError("look: the text is empty; give at least one character")
@@ -83,7 +87,7 @@ def attribution(
 
 
 def _gradient(network: Network, ids: list[int], place: int, target: int | None) -> tuple[float, int, Tensor, Tensor]:
-    """log p(target) at ``place``, the target (the likeliest for None), the embeddings x_TE and their gradients g_TE."""
+    """log p(target) at ``place``, the target (if None, the likeliest), the embeddings x_TE and their gradients g_TE."""
     leaves: list[Tensor] = []
 
     def watched(module: nn.Module, given: object, x_BTE: Tensor) -> Tensor:
@@ -108,17 +112,17 @@ def _gradient(network: Network, ids: list[int], place: int, target: int | None) 
 def _place(query: int | None, places: int) -> int:
     place = places - 1 if query is None else query + places if query < 0 else query
     if not 0 <= place < places:
-        raise OptionError(f"query {query}: the text has {many(places, 'token')}, at the places 0 to {places - 1}")
+        raise OptionError(f"query {query}: the text has places 0 to {places - 1}")
     return place
 
 
 def _target(model: LanguageModel, target: int | str | None) -> int | None:
-    """The id of the token asked for; None for the likeliest."""
+    """The id of the target; None for the likeliest."""
     if isinstance(target, str):
         ids = model.tokenizer.encode(target)
         if len(ids) != 1:
             raise OptionError(
-                f"target {target!r}: it is {many(len(ids), 'token')} to this model; name one token, or its id"
+                f"target {target!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"
             )
         return ids[0]
     if target is not None and not 0 <= target < model.config.vocabulary:

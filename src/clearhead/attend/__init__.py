@@ -1,7 +1,7 @@
 """The door: the one call that all attention goes through."""
 
 from clearhead.attend.backends import ORDER
-from clearhead.attend.door import attend, choose, explain
+from clearhead.attend.door import attend, backend_for, explain
 from clearhead.attend.mask import FULL, Mask, band, causal, documents, knockout, left_padding, padding, window
 from clearhead.attend.request import Request, wide
 from clearhead.attend.score import Score
@@ -13,9 +13,9 @@ __all__ = [
     "Request",
     "Score",
     "attend",
+    "backend_for",
     "band",
     "causal",
-    "choose",
     "documents",
     "explain",
     "knockout",

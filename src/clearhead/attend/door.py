@@ -29,14 +29,14 @@ def attend(
     watchers = tap.watchers()
     for watcher in watchers:
         request = watcher.before(request)
-    backend = choose(request)
+    backend = backend_for(request)
     o_BHQD = backend.run(request)
     for watcher in watchers:
         o_BHQD = watcher.after(request, backend.NAME, o_BHQD)
     return o_BHQD
 
 
-def choose(request: Request) -> Backend:
+def backend_for(request: Request) -> Backend:
     """The first back-end that accepts the request; the reference accepts all."""
     return next(backend for backend in ORDER if not backend.refuses(request))
 

@@ -14,12 +14,14 @@ import typer
 
 from clearhead import __version__, machine
 from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
+from clearhead.cli.printing import echo, message
 from clearhead.errors import ClearheadError, OptionError
 
 app = typer.Typer(
     name="clearhead",
     help="Transformer language models you can see through: train, generate, look.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,7 +48,7 @@ ROOM = "close other programs, or ask for less at once: fewer or shorter texts, f
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"clearhead {__version__}")
+        echo(f"clearhead {__version__}")
         raise typer.Exit
 
 
@@ -65,17 +67,16 @@ class Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "warning" if record.levelno >= logging.WARNING else "note"
-        typer.echo(f"{level}: {record.getMessage()}", err=True)
+        message(f"{level}: {record.getMessage()}")
 
 
 def main() -> None:
     """Runs the command. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    _open_streams()
     _show_every_character()
     machine.keep_freed_memory()
-    if sys.__stdin__ is None:  # closed, as by `<&-` in a shell: treat it as empty
-        sys.stdin = io.TextIOWrapper(io.BytesIO())
     log, notes = logging.getLogger("clearhead"), Notes()
     log.addHandler(notes)
     log.setLevel(logging.INFO)
@@ -106,9 +107,20 @@ def _told(error: ClearheadError | OSError) -> str:
     return f"{error.filename or 'output'}: {error.strerror or error}"
 
 
-def _end(message: str, code: int) -> NoReturn:
-    typer.secho(f"error: {message}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
+def _end(text: str, code: int) -> NoReturn:
+    message(f"error: {text}", fg=None if os.environ.get("NO_COLOR") else "red")
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Opens what the shell closed (``<&-``, ``>&-``) on /dev/null: read as empty, written and dropped.
+
+    Otherwise the next file that is opened would get the number of the closed stream, and the output in it.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # by number: the lowest free one is given
+        if getattr(sys, f"__{name}__") is None:
+            stream = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            setattr(sys, name, stream)
 
 
 def _show_every_character() -> None:

@@ -12,15 +12,15 @@ from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, T
 
 def chat(
     model: Model,
-    system: Annotated[str | None, typer.Option(help="System message: tells the model how to answer.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per answer; default 2048.")] = None,
+    system: Annotated[str | None, typer.Option(help="The system message, which tells the model how to answer.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per answer; 2048 by default.")] = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
     min_p: MinP = None,
     repetition_penalty: RepetitionPenalty = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed and messages give the same answers; random by default.")
+        int | None, typer.Option(help="The same seed and messages give the same answers; by default a random seed.")
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from clearhead import machine
+from clearhead.cli.printing import echo, write
+from clearhead.errors import OptionError
 
 # The sentence to draw, and its query word.
 SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王")}
@@ -19,9 +21,11 @@ SENTENCE = ('"Server, may I have the check?" she asked.', "check")
 
 
 def demo(
-    minutes: Annotated[float, typer.Option(help="Training time in minutes.")] = 2.0,
-    corpus: Annotated[str, typer.Option(help="A built-in corpus.")] = "world-en",
-    out: Annotated[Path, typer.Option(help="Run folder; gets a number if it already exists.")] = Path("runs/demo"),
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 2.0,
+    corpus: Annotated[str, typer.Option(help="The built-in text to train on.")] = "world-en",
+    out: Annotated[
+        Path, typer.Option(help="The run folder. If it exists, a number is added: `runs/demo-2`, `runs/demo-3`, ...")
+    ] = Path("runs/demo"),
 ) -> None:
     """Train on a built-in corpus, write a story, and save a picture of its attention."""
     machine.share_cores()
@@ -38,20 +42,25 @@ def demo(
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
     folder, model = run.folder, run.model
-    typer.echo(str(folder))
-    typer.echo("\nA story by the model:\n")
-    typer.echo(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)))
+    write(f"{folder}\n")
+    echo("\nA story by the model:\n")
+    write(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)) + "\n")
     picture = folder / "attention.png"
     sentence, query = SENTENCES.get(corpus, SENTENCE)
     draw(observe(model, sentence), picture, query=query)
-    typer.echo(f"\nWhat its heads attend to at {query!r} in {sentence!r}: {picture}")
+    echo(f"\nWhat its heads attend to at {query!r} in {sentence!r}: {picture}")
     command = "clearhead" if shutil.which("clearhead") else os.path.relpath(Path(sys.executable).with_name("clearhead"))
-    typer.echo(f'Try next:  {command} generate {folder} "The king"')
-    typer.echo(f'           {command} look {folder} "I crashed the server."')
+    echo(f'Try next:  {command} generate {folder} "The king"')
+    echo(f'           {command} look {folder} "I crashed the server."')
 
 
 def _free(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that does not exist, so that the demo can run again."""
+    """The folder, or the first of folder-2, folder-3, ... that does not exist, so that the demo can run again.
+
+    Raises OptionError for ".", ".." and "/".
+    """
+    if folder.exists() and folder.name in ("", ".."):
+        raise OptionError(f"--out {folder}: exists already, and a number cannot be added to it; name a new folder")
     number, free = 1, folder
     while free.exists():
         number += 1

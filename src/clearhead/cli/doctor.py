@@ -11,7 +11,7 @@ def doctor() -> None:
 
     from clearhead import __version__, machine
     from clearhead.attend import Request, Score, causal, documents, explain
-    from clearhead.cli.rows import print_rows
+    from clearhead.cli.printing import rows
     from clearhead.cli.threads import measured, use_threads
     from clearhead.tap import Site
 
@@ -19,7 +19,7 @@ def doctor() -> None:
     threads = use_threads(min(times, key=lambda count: times[count]))
     compared = ", ".join(f"{count}: {1e3 * seconds:.2f} ms" for count, seconds in times.items())
     half = machine.share_of_float32(torch.bfloat16)
-    rows = {
+    table = {
         "clearhead": __version__,
         "python, torch": f"{platform.python_version()}, {torch.__version__}",
         "cores": f"{machine.cores()} ({torch.backends.cpu.get_cpu_capability()})",
@@ -41,5 +41,5 @@ def doctor() -> None:
         answers = explain(Request(q, q, q, mask, score, Site(0)))
         taken = next(kernel for kernel, why in answers.items() if not why)
         refusals = "; ".join(f"{kernel}: {', '.join(why)}" for kernel, why in answers.items() if why)
-        rows[f"attention, {name}"] = taken + (f"  ({refusals})" if refusals else "")
-    print_rows(rows)
+        table[f"attention, {name}"] = taken + (f"  ({refusals})" if refusals else "")
+    rows(table)

@@ -7,32 +7,36 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write_json
 
 
 def evaluate(
     model: Model,
-    text: Annotated[list[str], typer.Argument(help="Files, folders, patterns, or - for standard input.")],
-    field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
-    encoding: Annotated[str, typer.Option(help="Encoding of the files.")] = "utf-8",
+    text: Annotated[list[str], typer.Argument(help="Files, folders, patterns, or `-` for standard input.")],
+    field: Annotated[
+        str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of the files, such as `gb18030`.")] = "utf-8",
     window: Annotated[
-        int | None, typer.Option(help="Window size in tokens; by default the context length, at most 4,096.")
+        int | None, typer.Option(help="Tokens read at once; by default the context length, at most 4,096.")
     ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Tokens from one window to the next; a smaller stride gives each token more context, and takes longer."
+            help="Tokens from the start of one window to the start of the next; `--window` by default. A "
+            "smaller stride gives each token more context and takes longer."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
     """Measure a model on text: nats per token, bits per byte, perplexity.
 
     The text is read in windows, and each token is predicted once. With
-    --stride 512 and --window 1024, at least 512 tokens come before it.
+    --stride 512 and --window 1024, at least 512 tokens precede each one
+    after the first window.
     """
-    import json
     import math
 
     from clearhead import hub, machine, runs, training
@@ -66,11 +70,11 @@ def evaluate(
             "tokens": evaluation.tokens,
             "bytes": evaluation.text_bytes,
         }
-        typer.echo(json.dumps(figures))
+        write_json(figures)
         return
-    typer.echo(f"{evaluation.loss:.4f} nats a token")
-    typer.echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
-    typer.echo(f"{evaluation.perplexity:.2f} perplexity a token")
+    echo(f"{evaluation.loss:.4f} nats a token")
+    echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
+    echo(f"{evaluation.perplexity:.2f} perplexity a token")
     apart = "" if stride is None else f", {stride} apart"
     read = f"{many(evaluation.tokens, 'token')}, {many(evaluation.text_bytes, 'byte')}"
-    typer.echo(f"over {read}, in windows of {many(window, 'token')}{apart}")
+    echo(f"over {read}, in windows of {many(window, 'token')}{apart}")

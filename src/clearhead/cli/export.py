@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Model
+from clearhead.cli.printing import echo
 
 
 def export(
     model: Model,
     out: Annotated[Path, typer.Argument(help="The folder to create; it must not exist.")],
     dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16, float16, float64, or stored: as in the model's files.")
+        str,
+        typer.Option(
+            help="Precision of the weights: `float32`, `bfloat16`, `float16`, `float64`, or `stored`, as in "
+            "the model's files."
+        ),
     ] = "stored",
 ) -> None:
     """Write a model to a clean folder: config, weights, tokenizer, chat template, generation settings.
@@ -29,6 +34,4 @@ def export(
     written = sorted(out.iterdir())
     size = sum(path.stat().st_size for path in written if path.is_file())
     kind = str(loaded.dtype).removeprefix("torch.")
-    typer.echo(
-        f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}"
-    )
+    echo(f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}")

@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write_json
 
 
 def fill(
     model: Model,
-    text: Annotated[list[str], typer.Argument(help="Texts with the tokenizer's mask token: [MASK] or <mask>.")],
-    top: Annotated[int, typer.Option(help="Tokens to show per mask.")] = 5,
+    text: Annotated[
+        list[str], typer.Argument(help="Texts with the tokenizer's mask token, such as `[MASK]` or `<mask>`.")
+    ],
+    top: Annotated[int, typer.Option(help="Number of tokens to show per mask.")] = 5,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per text: text, masks (place, guesses).")
     ] = False,
@@ -24,7 +27,6 @@ def fill(
     For encoders such as BERT, which see both sides of a mask. Several masks in
     a text are filled independently.
     """
-    import json
     from dataclasses import asdict
 
     from clearhead import hub, machine
@@ -36,11 +38,11 @@ def fill(
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)
         if as_json:
-            typer.echo(json.dumps({"text": each, "masks": [asdict(mask) for mask in masks]}, ensure_ascii=False))
+            write_json({"text": each, "masks": [asdict(mask) for mask in masks]})
             continue
-        typer.echo(("\n" if number else "") + each)
+        echo(("\n" if number else "") + each)
         for count, mask in enumerate(masks, start=1):
             if len(masks) > 1:
-                typer.echo(f"mask {count}, place {mask.place}")
+                echo(f"mask {count}, place {mask.place}")
             for guess in mask.guesses:
-                typer.echo(f"{guess.probability:8.4f}  {guess.token.strip() or repr(guess.token)}")
+                echo(f"{guess.probability:8.4f}  {guess.token.strip() or repr(guess.token)}")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
-from clearhead.cli.utf8 import decoded
+from clearhead.cli.utf8 import read_text
 from clearhead.errors import TextError
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def generate(
     prompt: Annotated[
         list[str] | None, typer.Argument(help="Texts to continue; without one, the model starts a text.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per prompt; default 100.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum new tokens per prompt; 100 by default.")] = None,
     temperature: Temperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -43,18 +41,19 @@ def generate(
     repetition_penalty: RepetitionPenalty = None,
     stop: Annotated[list[str] | None, typer.Option(help="End the text before this string. Repeatable.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed and prompt give the same text; random by default, and printed.")
+        int | None,
+        typer.Option(help="The same seed and prompt give the same text; by default a random seed, which is printed."),
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="Print one line of JSON per prompt: prompt, text, ids, tokens, logprobs (natural logs of the model's "
-            "probabilities, before temperature and filters), finish, seed.",
+            help="Print one line of JSON per prompt: prompt, text, ids, tokens, logprobs (natural logs of the "
+            "model's probabilities, before temperature and filters), finish, seed.",
         ),
     ] = False,
     file: Annotated[
-        str | None, typer.Option("--file", help="A file with one prompt per line; - is standard input.")
+        str | None, typer.Option("--file", help="A file with one prompt per line; `-` is standard input.")
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -93,15 +92,15 @@ def generate(
         completions.append(completion)
         if as_json:
             figures = {name: getattr(completion, name) for name in FIGURES}
-            _write(json.dumps({**figures, "seed": sampling.seed}, ensure_ascii=False) + "\n")
+            write_json({**figures, "seed": sampling.seed})
         if completion.finish == "context":
             which = f"prompt {len(completions)}: " if len(prompts) > 1 else ""
-            typer.echo(
+            echo(
                 f"{which}stopped after {len(completion.ids)} of {sampling.max_tokens} tokens: the model's context of "
                 f"{loaded.config.context} tokens, prompt included, is full",
                 err=True,
             )
-    typer.echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
+    echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -123,7 +122,7 @@ def _by_prompt(pieces: Iterable[Piece], prompts: Sequence[str], *, quiet: bool) 
     for piece in pieces:
         if not quiet:
             begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
-            _write(begins + piece.text + ("" if piece.finish is None else "\n"))
+            write(begins + piece.text + ("" if piece.finish is None else "\n"))
         held.append(piece)
         if piece.finish is not None:
             yield held
@@ -137,19 +136,9 @@ def _summary(completions: Sequence[Completion], seconds: float, seed: int | None
     return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} tokens/s{drawn}"
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 def _lines(file: str) -> list[str]:
     """The lines of a file or of standard input, without line breaks; an empty line is an empty prompt."""
-    name = "standard input" if file == "-" else file
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except FileNotFoundError:
-        raise TextError(f"{name}: no such file; --file takes a file with one prompt per line") from None
-    if not data:
-        raise TextError(f"{name}: is empty; it must have one prompt per line")
-    text = decoded(data, name).removeprefix("\ufeff").removesuffix("\n")
-    return [line.removesuffix("\r") for line in text.split("\n")]
+    text = read_text(file)
+    if not text:
+        raise TextError(f"{'standard input' if file == '-' else file}: is empty; it must have one prompt per line")
+    return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads
-from clearhead.cli.utf8 import decoded
+from clearhead.cli.printing import Screen
+from clearhead.cli.utf8 import read_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
 
 
 class By(StrEnum):
-    """How to look."""
+    """What ``look`` shows."""
 
     attention = "attention"
     gradient = "gradient"
@@ -25,23 +25,41 @@ class By(StrEnum):
 
 def look(
     model: Model,
-    text: Annotated[str, typer.Argument(help="The text to look at, or - for standard input.")],
-    pair: Annotated[str | None, typer.Option(help="A second text, for encoders that read pairs.")] = None,
+    text: Annotated[str, typer.Argument(help="The text to look at, or `-` for standard input.")],
+    pair: Annotated[
+        str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(
-            "--query", "-q", help="The query token: its place (from 0; -1 is the last) or a word of the text."
+            "--query",
+            "-q",
+            help="The token whose attention is shown: its place (from 0; -1 is the last) or a word of the "
+            "text. The last token by default.",
         ),
     ] = None,
-    layer: Annotated[int | None, typer.Option(help="Only this layer, from 0; with --out, the one to enlarge.")] = None,
-    head: Annotated[int | None, typer.Option(help="Only this head, from 0; with --out, the one to enlarge.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Show only this layer, counted from 0; with `--out`, enlarge it.")
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(help="Show only this head, counted from 0; with `--out`, enlarge it.")
+    ] = None,
     by: Annotated[
         By,
-        typer.Option(help="attention: what heads read; gradient: what the next token depends on, in any model."),
+        typer.Option(
+            help="What to show: `attention`, what each head attends to, or `gradient`, what the prediction of the "
+            "next token depends on, for models of any kind."
+        ),
     ] = By.attention,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Save a picture instead: x.png, x.svg, x.html or x.json."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save a picture of all heads, one of them enlarged, instead of printing a table: a `.png`, "
+            "`.svg`, `.html` or `.json` file.",
+        ),
     ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -58,11 +76,11 @@ def look(
     from clearhead.errors import OptionError
 
     if by is By.gradient and any(option is not None for option in (pair, layer, head)):
-        raise OptionError("--by gradient looks through the whole model at one text; drop --pair, --layer and --head")
+        raise OptionError("--by gradient is about the whole model and one text; drop --pair, --layer and --head")
     if out is not None:
         check(out)
     if text == "-":
-        text = decoded(sys.stdin.buffer.read(), "standard input")
+        text = read_text("-")
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
     if by is By.gradient:
@@ -72,20 +90,17 @@ def look(
 
 
 def show_gradient(model: LanguageModel, text: str, *, query: str | None, out: Path | None) -> None:
-    """The verb by gradient: prints the table, or saves the picture to ``out`` and says so."""
-    from rich.console import Console
-
+    """``look --by gradient``, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
     from clearhead.analysis import attribution, words_of
     from clearhead.drawing import AttributionTable, draw_attribution, query_place
 
     words = words_of(model, model.encode(text, "look: the text"), text)
     found = attribution(model, text, query=query_place(words, query))
     if out is None:
-        Console(highlight=False, soft_wrap=False).print(AttributionTable(found))
+        Screen().print(AttributionTable(found))
         return
     draw_attribution(found, out)
-    messages = Console(stderr=True, highlight=False)
-    messages.print(f"{out}: what place {found.place} predicts, by gradient", markup=False, soft_wrap=True)
+    Screen(stderr=True, soft_wrap=True).print(f"{out}: what the prediction at place {found.place} depends on")
 
 
 def show(
@@ -99,7 +114,6 @@ def show(
     out: Path | None = None,
 ) -> None:
     """The verb, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from clearhead.analysis import observe
@@ -108,9 +122,9 @@ def show(
     record = observe(model, text, pair=pair)
     if out is None:
         table = reading(record, query, layer=layer, head=head)
-        Console(highlight=False, soft_wrap=False).print(table)
+        Screen().print(table)
         return
-    messages = Console(stderr=True, highlight=False)
+    messages = Screen(stderr=True, soft_wrap=True)
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("heads", total=None)
         focus = draw(
@@ -122,8 +136,4 @@ def show(
             progress=lambda done, heads: progress.update(task, completed=done, total=heads),
         )
     place = focus.row + record.first_place
-    messages.print(
-        f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}",
-        markup=False,
-        soft_wrap=True,
-    )
+    messages.print(f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}")

@@ -8,13 +8,15 @@ import typer
 
 Model = Annotated[
     str,
-    typer.Argument(help="A run folder, a released model's folder, or its name on the hub: gpt2, OWNER/NAME@REV."),
+    typer.Argument(help="A run folder, a released model's folder, or its name on the hub: `gpt2`, `OWNER/NAME@REV`."),
 ]
 Dtype = Annotated[
     str,
     typer.Option(
-        help="float32, bfloat16, float16, float64, stored (as in the files), or auto: as stored, but float32 where "
-        "16 bits are no faster on this machine."
+        help="Precision to compute in: `float32`, `bfloat16`, `float16`, `float64`, `stored` (as in the files), or "
+        "`auto`: as stored, but `float32` where 16 bits are no faster on this machine."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(help="OpenMP threads; the fastest number is measured by default.")]
+Threads = Annotated[
+    int | None, typer.Option(help="Number of OpenMP threads; by default the fastest, found by measuring.")
+]

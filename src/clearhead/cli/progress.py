@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-import unicodedata
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from clearhead.cli.printing import Screen, visible
 from clearhead.runs import Events, interruptible
 from clearhead.training import Evaluated, Report, Stepped
 
@@ -26,8 +26,8 @@ class Display(Events):
     """Shows a run on standard error; the first Ctrl-C (or SIGTERM) stops it after the current step."""
 
     def __init__(self, console: Console | None = None) -> None:
-        if console is None:  # print text as it is: no markup, no wrapping
-            console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        if console is None:
+            console = Screen(stderr=True, soft_wrap=True)
         self._console = console
         self._live = console.is_terminal
         self._bar = Progress(
@@ -52,7 +52,7 @@ class Display(Events):
 
     def say(self, line: str) -> None:
         """Prints a line."""
-        self._console.print(line)
+        self._console.print(visible(line))
 
     def report(self, report: Report) -> None:
         """Updates the bar after a step; prints an evaluation."""
@@ -94,15 +94,3 @@ class Display(Events):
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
         self._console.print(text)
-
-
-def visible(text: str) -> str:
-    """Replaces control characters, except newline and tab, by their symbols, lest the terminal obey them."""
-    return "".join(_picture(character) for character in text)
-
-
-def _picture(character: str) -> str:
-    if unicodedata.category(character) != "Cc" or character in "\n\t":
-        return character
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"

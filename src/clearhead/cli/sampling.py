@@ -10,7 +10,10 @@ import typer
 SEEDS = 1_000_000
 
 Temperature = Annotated[
-    float | None, typer.Option(help="Divides the logits; 0 always takes the likeliest token; default 0.8.")
+    float | None,
+    typer.Option(
+        help="Divides the logits: below 1 is safer, above 1 wilder, 0 always takes the likeliest token. 0.8 by default."
+    ),
 ]
 TopK = Annotated[int | None, typer.Option(help="Sample from the k likeliest tokens.")]
 TopP = Annotated[float | None, typer.Option(help="Sample from the fewest tokens whose probabilities add up to this.")]

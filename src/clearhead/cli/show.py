@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clearhead.cli.models import Model
+from clearhead.cli.printing import rows
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
@@ -16,7 +17,6 @@ def show(model: Model) -> None:
     The weights themselves are neither read nor downloaded.
     """
     from clearhead import hub, recipes
-    from clearhead.cli.rows import print_rows
     from clearhead.errors import many
     from clearhead.runs import LOG, RECIPE
     from clearhead.training import Evaluated, read_log
@@ -31,9 +31,9 @@ def show(model: Model) -> None:
     if state := network.state_bytes(1, config.context):
         memory += f", and {state / 1e6:,.1f} MB for a text of full length"
     speaks = loaded.has_tokenizer
-    rows = {
+    table = {
         "family": loaded.metadata.family or hub.family(config),
-        "weights": f"{total:,}, {config.inner_parameters():,} of them beside the embeddings"
+        "weights": f"{total:,}, {config.inner_parameters():,} of them outside the embeddings"
         + (f", {active:,} active for each token" if active < total else ""),
         "memory": memory,
         **config.described(),
@@ -44,19 +44,19 @@ def show(model: Model) -> None:
     if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
-        rows["text"] = recipe.text.corpus or ", ".join(names)
+        table["text"] = recipe.text.corpus or ", ".join(names)
         if recipe.origin is not None:
-            rows["went on from"] = recipe.origin
+            table["went on from"] = recipe.origin
         steps, minutes = recipe.train.steps, recipe.train.minutes
         length = many(steps or 0, "step") if minutes is None else many(minutes, "minute")
-        rows["training"] = f"{length}, {many(recipe.train.batch, 'text')} a step, {recipe.train.optimizer.kind}"
+        table["training"] = f"{length}, {many(recipe.train.batch, 'text')} a step, {recipe.train.optimizer.kind}"
         evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
         if evaluated:
             best = min(evaluated, key=lambda report: report.valid_loss)
-            rows["validation"] = (
+            table["validation"] = (
                 f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )
-    print_rows(rows)
+    rows(table)
 
 
 NO_TOKENIZER = "none: it takes ids, not text"
@@ -80,20 +80,20 @@ def _speech(loaded: LanguageModel) -> dict[str, str]:
     if not loaded.has_tokenizer:
         return {}
     tokenizer = loaded.tokenizer
-    rows: dict[str, str] = {}
+    table: dict[str, str] = {}
     if tokenizer.kind == "file":
         named = [f"{role} {token} {tokenizer.role(role)}" for role, token in tokenizer.roles.items()]
-        rows["special tokens"] = ", ".join(named) or "none are named"
+        table["special tokens"] = ", ".join(named) or "none are named"
         around = [*tokenizer.labels(tokenizer.front), "text", *tokenizer.labels(tokenizer.back)]
-        rows["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
+        table["around a text"] = " ".join(around) if len(around) > 1 else "nothing"
     if tokenizer.templates:
-        rows["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
+        table["chat template"] = ", ".join(tokenizer.templates) + _usable(tokenizer.templates.get("default"))
     found = generation.defaults(loaded)
     settings = [f"{name} {value}" for name, value in found.sampling.items()]
     settings += [f"{name} = {value} (not supported)" for name, value in found.unfollowed.items()]
     if settings:
-        rows["generation"] = ", ".join(settings)
-    return rows
+        table["generation"] = ", ".join(settings)
+    return table
 
 
 def _usable(template: str | None) -> str:

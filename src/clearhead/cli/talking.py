@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import fields, replace
 
-import typer
-from rich.console import Console
-
 from clearhead.analysis import observe_ids
+from clearhead.cli.printing import Screen, echo, message, write
+from clearhead.cli.utf8 import AT_MOST
 from clearhead.drawing import answer_reading, reading
 from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
@@ -38,7 +37,7 @@ WHY = {"length": "/set max_tokens changes the limit", "context": "/clear starts 
 
 
 class Talk:
-    """A chat. An error ends it if the input is a pipe; on a terminal it is printed, and the chat goes on."""
+    """A chat. An error ends it if the input is a pipe; on a terminal it is printed, and the chat continues."""
 
     def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling) -> None:
         self._model, self._conversation, self._sampling = model, conversation, sampling
@@ -48,7 +47,7 @@ class Talk:
         """Reads and answers lines until they end. Raises the error of a message or a command that came from a pipe."""
         if self._terminal:
             context = self._model.config.context
-            typer.echo(f"{self._model.name}: a context of {context:,} tokens; /help lists the commands", err=True)
+            echo(f"{self._model.name}: a context of {context:,} tokens; /help lists the commands", err=True)
         for line in self._lines():
             try:
                 if not self._obey(line):
@@ -56,15 +55,17 @@ class Talk:
             except ClearheadError as error:
                 if not self._terminal:
                     raise
-                typer.echo(f"error: {error}", err=True)
+                message(f"error: {error}")
             except KeyboardInterrupt:
                 if not self._terminal:
                     raise
-                typer.echo("\nstopped", err=True)
+                echo("\nstopped", err=True)
 
     def _lines(self) -> Iterator[str]:
         if not self._terminal:
-            for number, line in enumerate(sys.stdin.buffer, start=1):
+            for number, line in enumerate(iter(lambda: sys.stdin.buffer.readline(AT_MOST + 1), b""), start=1):
+                if len(line) > AT_MOST:
+                    raise TextError(f"standard input: line {number} has more than {AT_MOST:,} bytes; give less at once")
                 try:
                     yield line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "").rstrip("\r\n")
                 except UnicodeDecodeError:
@@ -78,13 +79,13 @@ class Talk:
         while True:
             try:
                 if not sys.stdout.isatty():  # input() would write it into the file with the answers
-                    typer.echo(prompt, nl=False, err=True)
+                    echo(prompt, nl=False, err=True)
                 yield input(prompt if sys.stdout.isatty() else "")
             except EOFError:
-                typer.echo(err=True)
+                echo(err=True)
                 return
             except KeyboardInterrupt:
-                typer.echo("\n/bye or Ctrl-D ends the chat", err=True)
+                echo("\n/bye or Ctrl-D ends the chat", err=True)
 
     def _obey(self, line: str) -> bool:
         """Runs a command or answers a message; False when the chat is over."""
@@ -108,28 +109,24 @@ class Talk:
         with closing(self._conversation.ask(text, self._sampling)) as pieces:
             for piece in pieces:
                 number += 1
-                sys.stdout.write(piece.text)
-                sys.stdout.flush()
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+                write(piece.text)
+        write("\n")
         seconds, finish = time.perf_counter() - began, self._conversation.finish
         context = self._model.config.context
         if finish == "length":
-            typer.echo(f"cut after {many(number, 'token')}; {WHY['length']}", err=True)
+            echo(f"cut after {many(number, 'token')}; {WHY['length']}", err=True)
         elif finish == "context":
-            typer.echo(
-                f"cut: the context of {context:,} tokens is full, and nothing was dropped; {WHY['context']}", err=True
-            )
+            echo(f"cut: the context of {context:,} tokens is full, and nothing was dropped; {WHY['context']}", err=True)
         elif self._terminal:
             used = len(self._conversation.ids)
-            typer.echo(f"[{many(number, 'token')}, {number / seconds:.0f} tokens/s; {used:,} of {context:,}]", err=True)
+            echo(f"[{many(number, 'token')}, {number / seconds:.0f} tokens/s; {used:,} of {context:,}]", err=True)
 
     def _set(self, words: list[str]) -> None:
         if not words:
             width = max(map(len, NAMES))
             for name in NAMES:
                 value = getattr(self._sampling, name)
-                typer.echo(f"{name:<{width}}  {'off' if value is None else value}", err=True)
+                echo(f"{name:<{width}}  {'off' if value is None else value}", err=True)
             return
         if len(words) != 2:
             raise OptionError(f"/set {' '.join(words)}: give a name and a value, such as /set temperature 0.7")
@@ -137,16 +134,16 @@ class Talk:
         if name not in NAMES:
             raise OptionError(f"/set {name}: no such setting{nearest(name, NAMES)}")
         self._sampling = replace(self._sampling, **{name: _value(name, text)})
-        typer.echo(f"{name}: {text}", err=True)
+        echo(f"{name}: {text}", err=True)
 
     def _clear(self, words: list[str]) -> None:
         _nothing("clear", words)
         self._conversation.clear()
-        typer.echo("starting over", err=True)
+        echo("starting over", err=True)
 
     def _help(self, words: list[str]) -> None:
         _nothing("help", words)
-        typer.echo(HELP, err=True)
+        echo(HELP, err=True)
 
     def _look(self, words: list[str]) -> None:
         ids, answer = self._conversation.ids, self._conversation.answer
@@ -160,7 +157,7 @@ class Talk:
             table = reading(record)
         else:
             table = answer_reading(record, answer, layer=int(head[1]), head=int(head[2]))
-        Console(highlight=False, soft_wrap=False).print(table)
+        Screen().print(table)
 
 
 def _nothing(name: str, words: list[str]) -> None:

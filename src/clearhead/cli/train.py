@@ -9,51 +9,104 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from clearhead import machine
-from clearhead.cli.models import Threads
+from clearhead.cli.printing import echo, write
 
 if TYPE_CHECKING:
     from clearhead.runs import Interrupted
 
 
 def train(
-    text: Annotated[list[str] | None, typer.Argument(help="Files, folders, patterns, or - for standard input.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, patterns, or `-` for standard input.")
+    ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Start from this model: a run, a released model's folder, or a name on the hub.",
+            help="Start from this model, not from random weights: a run, a released model's folder, or its "
+            "name on the hub.",
         ),
     ] = None,
-    corpus: Annotated[str | None, typer.Option(help="Use a built-in corpus instead; see `clearhead corpora`.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time for the whole run; sets model size and schedule.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of --minutes.")] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="Train on a built-in text instead of files: `world-en`, `world-zh` or `python-docs`."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Minutes for the whole command; 5 by default. Measures this machine and picks model size, "
+            "batch size and learning-rate schedule to fit."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of steps, instead of `--minutes`. The model is that of the recipe `tiny` unless you "
+            "choose one, so it does not depend on the machine."
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="transformer (the default), lstm, gru, lstm-attention, gru-attention or convolution; all of one size."
+            help="Kind of model: `transformer` (the default), `lstm`, `gru`, `lstm-attention`, `gru-attention` or "
+            "`convolution`. All have about as many weights, within 2 %."
         ),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="A named configuration.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with text, model and train tables.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A named configuration: `nanogpt-cpu`, `shakespeare`, `small` or `tiny`.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with the tables `text`, `model` and `train`, such as the `recipe.toml` of another run."
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Override one setting: model.layers=6. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set one value, such as `model.layers=6`; repeatable. Overrides the other options, which "
+            "override `--config`, which overrides `--recipe`.",
+        ),
     ] = None,
     valid: Annotated[
-        list[str] | None, typer.Option(help="Validation text; by default the last tenth of the text.")
+        list[str] | None, typer.Option(help="Text to validate on; the last tenth of the text by default.")
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="bpe, characters, bytes, or a tokenizer.json.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="`bpe` (the default), `characters`, `bytes`, or the path of a `tokenizer.json`.")
+    ] = None,
     vocabulary: Annotated[
-        int | None, typer.Option(help="Size of a bpe vocabulary; by default it depends on the text.")
+        int | None,
+        typer.Option(
+            help="Number of tokens for `bpe`, at most 1,048,576; by default it follows from the size of the text."
+        ),
     ] = None,
-    megabytes: Annotated[float | None, typer.Option(help="Size of a built-in corpus.")] = None,
-    field: Annotated[str | None, typer.Option(help="The field of .jsonl lines that holds the text.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the files; default utf-8.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
-    threads: Threads = None,
+    megabytes: Annotated[
+        float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files, such as `gb18030`; `utf-8` by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder, `runs/NAME` by default. It must be empty or not exist.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Continue the run in this folder with its own settings; no other option goes with it."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed; 0 by default.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of OpenMP threads; by default, the fastest measured with `--minutes`, and by the size of a "
+            "step with `--steps`."
+        ),
+    ] = None,
 ) -> None:
     """Train a language model on text and save it in a run folder.
 
@@ -100,7 +153,7 @@ def train(
             run = runs.go_on(resume, Display(), started=started)
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
-    typer.echo(str(run.folder))
+    write(f"{run.folder}\n")
 
 
 def told_interrupted(stopped: Interrupted) -> NoReturn:
@@ -108,8 +161,8 @@ def told_interrupted(stopped: Interrupted) -> NoReturn:
     from clearhead import runs
 
     if stopped.step is None:
-        typer.echo("stopped before the first step", err=True)
+        echo("stopped before the first step", err=True)
     else:
-        typer.echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
-        typer.echo(f"  {runs.resuming(stopped.folder)}", err=True)
+        echo(f"stopped; saved after step {stopped.step:,}; continue with", err=True)
+        echo(f"  {runs.resuming(stopped.folder)}", err=True)
     raise typer.Exit(130) from None

@@ -1,12 +1,39 @@
-"""Decoding of input that a verb reads as a whole."""
+"""Input that a verb reads as a whole: bounded, from no device, and UTF-8."""
 
 from __future__ import annotations
 
-from clearhead.errors import TextError
+import sys
+from pathlib import Path
+
+from clearhead.errors import FolderError, TextError
+from clearhead.files import reading
+
+AT_MOST = 2**26  # bytes; some 16 million tokens, more than any context
 
 
-def decoded(data: bytes, name: str) -> str:
-    """Decodes UTF-8. Raises TextError with ``name`` and the position of the first invalid byte."""
+def read_text(file: str) -> str:
+    """The text of a file, of a pipe, or of standard input ("-").
+
+    Raises TextError if there is no such file, it cannot be read, has more than AT_MOST bytes or is not UTF-8.
+    """
+    name = "standard input" if file == "-" else file
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(AT_MOST + 1)
+        elif Path(file).is_fifo():
+            with Path(file).open("rb") as pipe:
+                data = pipe.read(AT_MOST + 1)
+        else:
+            with reading(Path(file)) as opened:
+                data = opened.read(AT_MOST + 1)
+    except FileNotFoundError:
+        raise TextError(f"{name}: no such file; check the name and the folder") from None
+    except OSError as fault:
+        raise TextError(f"{name}: cannot be read: {fault.strerror}; check its permissions") from None
+    except FolderError as fault:  # a folder or a device
+        raise TextError(str(fault)) from None
+    if len(data) > AT_MOST:
+        raise TextError(f"{name}: has more than {AT_MOST:,} bytes; give less at once")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,9 +1,9 @@
-"""The corpora that ship inside the package: two generated worlds whose truth is known, and Python's own reference.
+"""The built-in corpora: two generated worlds with ground truth, and Python's language reference.
 
 corpus = corpora.get("world-en")
 corpus.source(seed=0, megabytes=8)      documents to train on
 corpus.stories(seed=0)                  the same documents with their truth
-corpora.analogies("en")                 what later experiments measure against
+corpora.analogies("en")                 word pairs for evaluating embeddings
 """
 
 from clearhead.corpora.corpus import Corpus, Source

@@ -1,4 +1,4 @@
-"""How a cast is drawn, in any language: one of a table, mostly the other gender, a name that nobody has yet."""
+"""Drawing a cast, in any language: items of tables, people of (mostly) the other gender, unused names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clearhead.corpora.story import mark
 
 OTHER_GENDER = 0.85  # how often a second person has the other gender, so that pronouns tell the two apart
 
-Person: TypeAlias = Callable[[str, bool, str], Word]  # from a name, whether female, and a job or ""
-Names: TypeAlias = tuple[Sequence[str], Sequence[str]]  # of men and of women
+Person: TypeAlias = Callable[[str, bool, str], Word]  # (name, is female, job or "") -> person
+GivenNames: TypeAlias = tuple[Sequence[str], Sequence[str]]  # men's and women's
 
 
 def among(items: Sequence[Word]) -> Caster:
-    """A caster that draws an item which stands in no other slot."""
+    """A caster that draws an item not used in any other slot."""
 
     def draw(cast: Cast) -> str:
         return cast.other(items)
@@ -25,14 +25,14 @@ def among(items: Sequence[Word]) -> Caster:
 
 
 def listed(table: Table) -> tuple[Word, ...]:
-    """The first column as words; every column is a form of its name, and ``cap`` is for the start of a sentence."""
+    """The first column as words. Every column is a form; ``cap`` is the form at the start of a sentence."""
     return tuple(
         Word(row[0], cap=capitalised(row[0]), **dict(zip(table.columns, row, strict=True))) for row in table.rows
     )
 
 
 def simple(tables: Tables, thing: Callable[..., Word]) -> dict[str, Caster]:
-    """A caster for every table, by its name: of things, made by ``thing`` from a row, if the first column says so."""
+    """A caster for each table, by name. If the first column is ``thing``, rows become things."""
     return {
         name: among(tuple(thing(*row) for row in table.rows) if table.columns[0] == "thing" else listed(table))
         for name, table in tables.items()
@@ -40,9 +40,9 @@ def simple(tables: Tables, thing: Callable[..., Word]) -> dict[str, Caster]:
 
 
 def countries(table: Table) -> dict[str, Caster]:
-    """Casters of any country, of one with a language, and of one with a river too.
+    """Casters of any country, of one with a language, and of one with a language and a river.
 
-    The columns are name, capital, language, river and continent, in any words; those after the name are its forms.
+    The columns are name, capital, language, river and continent, under any headings; all but the name become forms.
     """
     known = [(_country(table.columns, row), row) for row in table.rows]
     return {
@@ -63,12 +63,12 @@ def female(cast: Cast) -> bool:
 
 
 def unlike_a(cast: Cast) -> bool:
-    """Whether someone is female who has, mostly, the other gender than the person in slot A."""
+    """Draws whether someone is female: mostly the other gender than the person in slot A."""
     return _unlike_a(cast, OTHER_GENDER)
 
 
 def opposite_of_a(cast: Cast) -> bool:
-    """Whether someone is female who always has the other gender than the person in slot A."""
+    """Whether someone is female, always of the other gender than the person in slot A."""
     return _unlike_a(cast, 1.0)
 
 
@@ -77,19 +77,19 @@ def _unlike_a(cast: Cast, chance: float) -> bool:
 
 
 def form(word: str, name: str) -> str:
-    """One of the forms of a word; "" where it has no such form."""
+    """A form of a word; "" if it has no such form."""
     return getattr(word, name, "")
 
 
 def someone(
     person: Person,
-    names: Names,
+    names: GivenNames,
     is_female: Callable[[Cast], bool] = female,
     *,
     jobs: Sequence[str] = (),
     titles: tuple[str, str] = ("{}", "{}"),
 ) -> Caster:
-    """A caster of people with a fresh name where the title has "{}", and one of ``jobs`` if there are any."""
+    """A caster of people, with an unused name if the title has "{}", and one of ``jobs`` if there are any."""
 
     def draw(cast: Cast) -> Word:
         other = is_female(cast)
@@ -100,13 +100,13 @@ def someone(
     return draw
 
 
-def roles(table: Table, person: Person, names: Names) -> dict[str, Caster]:
-    """Casters of people known by a noun, "the king" or "Aunt {}": columns role, male and female."""
+def roles(table: Table, person: Person, names: GivenNames) -> dict[str, Caster]:
+    """Casters of people named by a noun, "the king" or "Aunt {}". Columns: role, male, female."""
     return {role: someone(person, names, titles=(male, other)) for role, male, other in table.rows}
 
 
 def fresh_name(cast: Cast, names: Sequence[str]) -> str:
-    """A name that is part of nobody's name so far."""
+    """A name that is not yet part of anybody's name."""
     taken = [form(word, "plain") for word in cast.slots.values()]
     first = int(cast.draw() * len(names))
     turned = (*names[first:], *names[:first])
@@ -114,13 +114,13 @@ def fresh_name(cast: Cast, names: Sequence[str]) -> str:
 
 
 def one_of_three(cast: Cast) -> str:
-    """A, B, or D, whichever stands in no other slot of this kind yet."""
+    """A, B, or D, whichever is not yet in another slot of this kind."""
     placed = [cast.slots[slot] for slot in ("who", "whom") if slot in cast.slots]
     return cast.one([cast.slots[slot] for slot in "ABD" if cast.slots[slot] not in placed])
 
 
 def made_by_a(wares: Mapping[str, Sequence[Word]]) -> Caster:
-    """A caster of something that A, a maker, makes."""
+    """A caster of something that A makes."""
 
     def draw(cast: Cast) -> Word:
         return cast.one(wares[form(cast.slots["A"], "trade")])
@@ -129,7 +129,7 @@ def made_by_a(wares: Mapping[str, Sequence[Word]]) -> Caster:
 
 
 def by_first(table: Table) -> dict[str, list[tuple[str, ...]]]:
-    """The rest of every row by its first cell: what each maker makes."""
+    """Rows grouped by their first cell: what each maker makes."""
     grouped: dict[str, list[tuple[str, ...]]] = {}
     for first, *rest in table.rows:
         grouped.setdefault(first, []).append(tuple(rest))
@@ -137,7 +137,7 @@ def by_first(table: Table) -> dict[str, list[tuple[str, ...]]]:
 
 
 def pair(joined: str, forms: Callable[[bool], dict[str, str]]) -> Caster:
-    """A caster of A and B together: ``joined`` is "{} and {}", ``forms`` the pronouns, told if both are female.
+    """A caster of A and B together: ``joined`` is "{} and {}", ``forms`` the pronouns, given if both are female.
 
     The pair's pronouns refer to "Ada+Ben", the two plain names.
     """
@@ -153,7 +153,7 @@ def pair(joined: str, forms: Callable[[bool], dict[str, str]]) -> Caster:
 
 
 def sum_of(spoken: Callable[[int, int], Word]) -> Caster:
-    """A caster of a sum of 2 to 9 and 1 to 9, made into a word by the language."""
+    """A caster of a sum of 2 to 9 and 1 to 9, which ``spoken`` turns into a word."""
 
     def draw(cast: Cast) -> Word:
         return spoken(2 + int(cast.draw() * 8), 1 + int(cast.draw() * 9))

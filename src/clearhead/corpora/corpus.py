@@ -1,4 +1,4 @@
-"""What every built-in corpus is: a name, a few words about it, text on demand, and stories where there is truth."""
+"""The interface of a built-in corpus: name, description, text, and stories with ground truth if it has any."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from clearhead.corpora.story import Story
 
 
 class Source(Protocol):
-    """Documents of a corpus, with a key that names their content; what ``clearhead.text`` reads."""
+    """A corpus's documents, with a key for their content; ``clearhead.text`` can read it."""
 
     @property
     def name(self) -> str: ...
 
     def key(self) -> str:
-        """Equal keys, equal documents."""
+        """Equal keys mean equal documents."""
         ...
 
     def documents(self) -> Iterator[str]:
-        """Every document in order, from the beginning at each call."""
+        """All documents in order; each call starts from the beginning."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is true in a world, as tables.
+    """The facts of a world, as tables.
 
     analogies   pairs of words by relation: any two pairs of a relation make an analogy
     senses      words with several senses: for each word its labels, each with a gloss
-    capitals    the capital of every country
+    capitals    the capital of each country
     """
 
     analogies: Mapping[str, tuple[tuple[str, str], ...]]
@@ -41,7 +41,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
-    """A built-in corpus: ``language`` is "en" or "zh", ``default_megabytes`` what ``source`` gives unless asked."""
+    """A built-in corpus: ``language`` is "en" or "zh"; ``default_megabytes`` is the size of ``source`` by default."""
 
     name: str
     language: str
@@ -50,8 +50,8 @@ class Corpus(ABC):
 
     @abstractmethod
     def source(self, seed: int = 0, megabytes: float | None = None) -> Source:
-        """The corpus as text to train on; OptionError for a seed or size that it cannot give."""
+        """The corpus as text to train on. Raises OptionError for an unsupported seed or size."""
 
     @abstractmethod
     def stories(self, seed: int = 0) -> Iterator[Story]:
-        """The same documents as stories with their truth, without end; OptionError where there is none."""
+        """The same documents as stories with ground truth, endlessly. Raises OptionError if it has none."""

@@ -4,12 +4,12 @@
     - <a_wind> blew[ hard].           <rule> another rule
     - {A} lost {A.his} {T}. ¶ It      {slot} and {slot.form} are filled from the cast; ¶ is a new line
 
-    ~               a space and, once in three times, the rule ``pause``
+    ~               a space and, one time in three, the rule ``pause``
     <bats^animal>   a word in one of its senses
     <where={box}>   a fact is told           <where?{box}>   it is recalled
 
-Rules, plots and tables stand in data files (see notation.py). Within one story no rule gives the same alternative twice
-before all of them were used.
+Rules, plots and tables are in data files (notation.py). Within a story, a rule repeats an alternative only after it has
+used all of them.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _INDEX_BITS: Final = 48  # story i of seed s is drawn from Random(s * 2**48 + i)
 
 
 class Word(str):
-    """A name in a story that carries its other forms as attributes, so that a rule can say ``{A.his}``."""
+    """A name in a story, with its other forms as attributes, so that a rule can say ``{A.his}``."""
 
     def __new__(cls, text: str, **forms: str) -> Word:
-        """The string ``text``, with every form as an attribute of the same name."""
+        """The string ``text``, with each form as an attribute."""
         word = super().__new__(cls, text)
         word.__dict__.update(forms)
         return word
 
 
 def capitalised(text: str) -> str:
-    """The text with its first visible letter in upper case, marks left as they are."""
+    """The text with its first visible letter in upper case; skips marks."""
     body = 0
     while text.startswith(OPEN, body):
         body = text.index("\x02", body) + 1
@@ -53,7 +53,7 @@ def capitalised(text: str) -> str:
 
 
 class Cast:
-    """The people, places and things of one story while it is being drawn."""
+    """The people, places and things of one story while it is generated."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
@@ -64,7 +64,7 @@ class Cast:
         return items[int(self.draw() * len(items))]
 
     def other(self, items: Sequence[str]) -> str:
-        """One item that is in no slot yet; of items that are all in use, any."""
+        """An item not yet in any slot; any item if all are used."""
         first = int(self.draw() * len(items))
         taken = set(self.slots.values())
         free = (items[(first + step) % len(items)] for step in range(len(items)))
@@ -85,7 +85,7 @@ class Rule:
 
 
 class Choice:
-    """Alternatives written in place, which may repeat within a story."""
+    """Inline alternatives, which may repeat within a story."""
 
     __slots__ = ("alternatives",)
 
@@ -97,7 +97,7 @@ Parts: TypeAlias = "tuple[str | Choice | Rule, ...]"
 
 
 class Plot(Rule):
-    """A rule that is a whole story, with the slots of its cast in the order in which they are filled."""
+    """A rule for a whole story, with the slots of its cast in the order they are filled."""
 
     __slots__ = ("cast",)
 
@@ -106,7 +106,7 @@ class Plot(Rule):
         self.cast: tuple[tuple[str, Caster], ...] = ()
 
     def fill(self, cast: Cast) -> None:
-        """Draw everyone and everything in this plot."""
+        """Draws everyone and everything in this plot."""
         for slot, caster in self.cast:
             cast.slots[slot] = caster(cast)
 
@@ -114,15 +114,15 @@ class Plot(Rule):
 class Grammar:
     """Compiled rules and plots.
 
-    blocks     rules and plots as they stand in the data files
-    made       rules that are made, not written: their alternatives by name
+    blocks     rules and plots from the data files
+    made       generated rules: alternatives by name
     casters    functions that fill a slot, by the name used in a plot's first line
-    lemmas     the dictionary form of every form of a word that has several senses
-    senses     the senses of every such word
-    space      what stands between sentences: " ", or "" for Chinese
+    lemmas     the dictionary form of each form of a word that has several senses
+    senses     the senses of each such word
+    space      what separates sentences: " ", or "" for Chinese
 
-    Raises GrammarError, with file and line, for a rule that is named but nowhere written or written twice, a bracket
-    without its other half, and a caster, word or sense that is not known.
+    Raises GrammarError, with file and line, for a rule that is missing or defined twice, an unbalanced bracket, or an
+    unknown caster, word or sense.
     """
 
     def __init__(
@@ -136,10 +136,10 @@ class Grammar:
         space: str,
     ) -> None:
         self._casters, self._lemmas, self._senses, self._space = casters, lemmas, senses, space
-        self._origins: list[tuple[Block, int]] = []  # block and line of every alternative, by its number
+        self._origins: list[tuple[Block, int]] = []  # block and line of each alternative, by its number
         self.rules: dict[str, Rule] = {}
         self.plots: dict[str, Plot] = {}
-        self._lots: list[Plot] = []  # every plot as often as its weight says
+        self._lots: list[Plot] = []  # each plot, repeated by its weight
         for name, choices in made.items():
             self._rule_of(Block("made", 0, name, [(0, choice) for choice in choices]))
         for block in blocks:
@@ -150,12 +150,12 @@ class Grammar:
         self._all_are_written()
 
     def story(self, seed: int, index: int) -> Story:
-        """Story ``index`` of ``seed``: the same on every machine, independent of every other index."""
+        """Story ``index`` of ``seed``: the same on every machine, independent of other indices."""
         cast = Cast(Random((seed << _INDEX_BITS) | index).random)
         return self.tell(cast.one(self._lots), cast)
 
     def tell(self, plot: Plot, cast: Cast) -> Story:
-        """One story of this plot, its cast drawn first. GrammarError names the line that cannot be filled from it."""
+        """A story of this plot. Raises GrammarError naming the line that the drawn cast cannot fill."""
         plot.fill(cast)
         pieces: list[str] = []
         _expand((plot,), pieces, cast.draw, set())
@@ -166,7 +166,7 @@ class Grammar:
             raise
 
     def check(self) -> None:
-        """Fill every text of every plot from a cast; GrammarError names the line that cannot be filled."""
+        """Fills every text of every plot from a cast. Raises GrammarError naming the line that cannot be filled."""
         for plot in self.plots.values():
             cast = Cast(Random(0).random)
             plot.fill(cast)
@@ -194,7 +194,7 @@ class Grammar:
 
     def _rule_of(self, block: Block) -> None:
         if not block.head.isidentifier():
-            raise block.error(f"{block.head!r} is no name of a rule: letters, digits and _ only")
+            raise block.error(f"{block.head!r} is not a rule name; use letters, digits and _")
         self._define(self._rule(block.head), block)
 
     def _plot_of(self, block: Block) -> None:
@@ -207,13 +207,13 @@ class Grammar:
         pairs = [pair.split("=") for pair in match["cast"].split()]
         for _, by in pairs:
             if by not in self._casters:
-                raise block.error(f"nobody is cast by {by!r}{nearest(by, self._casters)}")
+                raise block.error(f"there is no caster {by!r}{nearest(by, self._casters)}")
         plot.cast = tuple((slot, self._casters[by]) for slot, by in pairs)
 
     def _define(self, rule: Rule, block: Block) -> None:
         if rule.alternatives:
             before, _ = self._origins[rule.alternatives[0][0]]
-            raise block.error(f"rule {rule.name!r} is written twice; first in {before.file}, line {before.line}")
+            raise block.error(f"rule {rule.name!r} is defined twice; first in {before.file}, line {before.line}")
         pause = f"[{self._space}<pause>||]{self._space}"
         compiled: list[tuple[int, Parts]] = []
         for line, text in block.entries:
@@ -229,7 +229,7 @@ class Grammar:
         rule.alternatives = tuple(compiled)
 
     def _sequence(self, tokens: list[str]) -> Parts:
-        """Take tokens up to a ``|`` or ``]``, which is left in place."""
+        """Takes tokens up to a ``|`` or ``]``, which stays."""
         parts: list[str | Choice | Rule] = []
         while tokens and tokens[0] not in ("|", "]"):
             token = tokens.pop(0)
@@ -249,7 +249,7 @@ class Grammar:
             tokens.pop(0)
             alternatives.append(self._sequence(tokens))
         if not tokens:
-            raise ValueError("a bracket opens that is not closed")
+            raise ValueError("a bracket is not closed")
         tokens.pop(0)
         return Choice(tuple(alternatives) if len(alternatives) > 1 else (alternatives[0], ()))
 
@@ -259,7 +259,9 @@ class Grammar:
             word = self._lemmas.get(form)
             if word is None or sense not in self._senses[word]:
                 known = self._lemmas if word is None else self._senses[word]
-                raise ValueError(f"<{inside}> is no word in a sense{nearest(form if word is None else sense, known)}")
+                raise ValueError(
+                    f"<{inside}> is not a known word and sense{nearest(form if word is None else sense, known)}"
+                )
             return mark("s", f"{word}:{sense}", form)
         if fact := _FACT.fullmatch(inside):
             key, sign, words = fact.groups()
@@ -273,11 +275,11 @@ class Grammar:
                     if isinstance(part, Rule) and not part.alternatives:
                         written = [name for name, other in self.rules.items() if other.alternatives]
                         block, line = self._origins[number]
-                        raise block.error(f"rule {part.name!r} is nowhere written{nearest(part.name, written)}", line)
+                        raise block.error(f"there is no rule {part.name!r}{nearest(part.name, written)}", line)
 
 
 def _flat(parts: Parts) -> Iterator[str | Rule]:
-    """Texts and rules in order, those inside choices too."""
+    """Texts and rules in order, including those inside choices."""
     for part in parts:
         if isinstance(part, Choice):
             for inner in part.alternatives:
@@ -287,7 +289,7 @@ def _flat(parts: Parts) -> Iterator[str | Rule]:
 
 
 def _expand(parts: Parts, pieces: list[str], draw: Draw, used: set[int]) -> None:
-    """Append the strings of one random expansion; ``used`` holds the numbers of alternatives already given."""
+    """Appends the strings of one random expansion; ``used`` has the numbers of alternatives already used."""
     for part in parts:
         if isinstance(part, str):
             pieces.append(part)

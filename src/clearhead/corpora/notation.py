@@ -1,4 +1,4 @@
-"""The notation of a world's data files: blocks of text whose lines are known, so that a slip can be pointed at.
+"""The notation of a world's data files: blocks of text with line numbers, so that errors can point at a line.
 
     # a comment
 
@@ -7,14 +7,14 @@
     - The sun shone                   a line that starts with spaces continues the one before
       until the evening.
 
-    story walk 3 A=child T=toy        a plot: its name, its weight, who and what is in it, then ways to tell it
+    story walk 3 A=child T=toy        a plot: its name, weight and cast, then ways to tell it
     - {A} lost {A.his} {T}.
 
     table fruit: thing | plural       a table: its name and columns, then its rows
-    - apple                           cells left out at the end are empty
+    - apple                           missing cells at the end are empty
     - cherry | cherries
 
-An empty line ends a block. What stands inside an alternative is the grammar's matter.
+An empty line ends a block. grammar.py parses the alternatives.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from importlib import resources
 
 from clearhead.errors import GrammarError, nearest
 
-Entries = list[tuple[int, str]]  # the line on which each begins, and its text
+Entries = list[tuple[int, str]]  # line number and text of each
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A head and its entries, from ``file``, which "english/court.txt" names without the folders above."""
+    """A head line and its entries, from ``file``, such as "english/court.txt"."""
 
     file: str
     line: int
@@ -38,7 +38,7 @@ class Block:
     entries: Entries
 
     def error(self, message: str, line: int | None = None) -> GrammarError:
-        """An error in this block, at ``line`` or at its head."""
+        """An error in this block, at ``line`` or at its head line."""
         return GrammarError(f"{self.file}, line {line or self.line}: {message}")
 
 
@@ -55,12 +55,12 @@ class Table:
         return tuple(row[0] for row in self.rows)
 
     def pairs(self, one: int = 0, other: int = 1) -> tuple[tuple[str, str], ...]:
-        """Two columns side by side, rows left out where one of them is empty."""
+        """Two columns as pairs, without rows in which either is empty."""
         return tuple((row[one], row[other]) for row in self.rows if row[one] and row[other])
 
 
 class Tables(dict[str, Table]):
-    """The tables of a language by name; GrammarError for one that is nowhere written."""
+    """The tables of a language by name. Raises GrammarError for an unknown name."""
 
     def __missing__(self, name: str) -> Table:
         raise GrammarError(f"no data file has a table {name!r}{nearest(name, self)}")
@@ -68,7 +68,7 @@ class Tables(dict[str, Table]):
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What the files of a language hold: rules and plots in the order of the files' names, and tables."""
+    """The content of a language's files: rules and plots, in the order of file names, and tables."""
 
     blocks: tuple[Block, ...]
     tables: Tables
@@ -77,7 +77,7 @@ class Data:
 def read(package: str, *, space: str) -> Data:
     """Every .txt file beside the modules of ``package``; ``space`` joins continued lines: " ", or "" for Chinese.
 
-    Raises GrammarError, with file and line, for a line out of place, a table written twice, a row with too many cells.
+    Raises GrammarError, with file and line, for a misplaced line, a duplicate table or a row with too many cells.
     """
     files = {file.name: file for file in resources.files(package).iterdir() if file.name.endswith(".txt")}
     folder = package.rpartition(".")[2]
@@ -86,7 +86,7 @@ def read(package: str, *, space: str) -> Data:
 
 
 def data(texts: Mapping[str, str], *, space: str) -> Data:
-    """The same from texts by the name of their file."""
+    """``read`` from texts given by file name."""
     everything = [block for file, text in texts.items() for block in blocks(text, file, space=space)]
     return Data(
         blocks=tuple(block for block in everything if not block.head.startswith("table ")),
@@ -131,7 +131,7 @@ def _tables(blocks: Iterable[Block]) -> Tables:
         if not colon or not name.strip().isidentifier():
             raise block.error(f"{block.head!r} is not of the form 'table name: column | column'")
         if name in tables:
-            raise block.error(f"table {name!r} is written twice")
+            raise block.error(f"table {name!r} is defined twice")
         table = Table(_cells(columns), tuple(_row(block, line, text) for line, text in block.entries))
         tables[name] = table
     return tables
@@ -142,7 +142,7 @@ def _cells(text: str) -> tuple[str, ...]:
 
 
 def _row(block: Block, line: int, text: str) -> tuple[str, ...]:
-    """The cells of a row, filled up with empty ones to as many as there are columns."""
+    """The cells of a row, padded with empty ones to the number of columns."""
     cells, width = _cells(text), block.head.count("|") + 1
     if len(cells) > width:
         raise block.error(f"{text!r} has {len(cells)} cells; {block.head!r} has {width} columns", line)

@@ -1,4 +1,4 @@
-"""Python's own language reference, which ships inside CPython as ``pydoc_data.topics``, a dict of plain text."""
+"""Python's language reference, which CPython includes as ``pydoc_data.topics``, a dict of plain text."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from clearhead.errors import OptionError
 _UNDERLINE = re.compile(r"([*=\-~^\"+#])\1{2,}")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*\*?)(\w[\w .\-]*)\1(?![\w*])")
 _ITEM = re.compile(r"(\* |\d+\. )")
-_LONG = 80  # characters; a shorter paragraph proves nothing when two topics share it
+_LONG = 80  # characters; a shorter paragraph may occur in two topics by chance
 
 
 @dataclass(frozen=True, kw_only=True)
 class PythonDocs(Corpus):
-    """The reference of the Python that is running; another version of Python has another text and another key."""
+    """The reference of the running Python; other versions have other texts and keys."""
 
     def source(self, seed: int = 0, megabytes: float | None = None) -> PythonDocsSource:
-        """The whole reference. The text is fixed: the seed changes nothing, and asking for a size is an OptionError."""
+        """The whole reference. The text is fixed: the seed is ignored, and a size raises OptionError."""
         if megabytes is not None:
             raise OptionError(
                 f"{self.name}: megabytes is {megabytes}; this is a fixed text of about {self.default_megabytes} MB, "
-                "which is given whole"
+                "so leave the size out"
             )
         return PythonDocsSource(name=self.name)
 
     def stories(self, seed: int = 0) -> Iterator[Story]:
-        """Raises OptionError: nothing is known about this text beyond the text."""
-        raise OptionError(f"{self.name} has no stories; world-en and world-zh have")
+        """Raises OptionError: this text has no ground truth."""
+        raise OptionError(f"{self.name} has no stories; world-en and world-zh have them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +53,16 @@ class PythonDocsSource:
 
 @cache
 def _documents() -> tuple[str, ...]:
-    from pydoc_data.topics import topics  # 0.5 MB, wanted by nobody who only lists the corpora
+    from pydoc_data.topics import topics  # 0.5 MB, not needed to list the corpora
 
     return tuple(clean(topics[name]) for name in sorted(distinct(topics)))
 
 
 def distinct(topics: dict[str, str]) -> set[str]:
-    """The names of the topics of which less than half stands in a longer topic that is kept.
+    """The names of topics, without those at least half of which is part of a longer topic.
 
-    A fifth of the text is a copy: "for" is a section of "compound", "customization" one of "specialnames". A copy in
-    both the training and the validation part would make the loss look better than it is.
+    A fifth of the text is duplicated: "for" is a section of "compound", "customization" one of "specialnames". Copies
+    in both the training and the validation split would make the loss look too good.
     """
     kept: set[str] = set()
     seen: set[str] = set()
@@ -75,10 +75,10 @@ def distinct(topics: dict[str, str]) -> set[str]:
 
 
 def clean(topic: str) -> str:
-    """A topic without the marks of its typesetting.
+    """A topic without markup.
 
-    Lines under headings go, ``*emphasis*`` loses its stars, paragraphs and list items become one line each. Code,
-    grammars and tables, which are indented or drawn with bars, keep their lines.
+    Removes lines under headings and the stars of ``*emphasis*``, and joins each paragraph or list item into one line.
+    Code, grammars and tables, which are indented or drawn with bars, keep their line breaks.
     """
     return "\n\n".join(filter(None, map(_block, topic.strip().split("\n\n")))) + "\n"
 

@@ -1,6 +1,6 @@
-"""Words with several senses: what they are, and the rules that tell a scene of any sense, or of two senses of a word.
+"""Words with several senses, and the rules that tell a scene with any sense, or with two senses of a word.
 
-Every sense has a rule ``word_sense`` whose scenes need only A, are complete in themselves, and mark every use of the
+Every sense has a rule ``word_sense`` whose scenes need only A, are self-contained, and mark every use of the
 word: ``<bats^animal>``.
 """
 
@@ -15,7 +15,7 @@ Senses = Mapping[str, Mapping[str, str]]
 
 
 def glossed(table: Table) -> Senses:
-    """For each word its senses, each with a gloss: columns word, sense and gloss."""
+    """Each word's senses with their glosses. Columns: word, sense, gloss."""
     senses: dict[str, dict[str, str]] = {}
     for word, sense, gloss in table.rows:
         senses.setdefault(word, {})[sense] = gloss
@@ -23,12 +23,12 @@ def glossed(table: Table) -> Senses:
 
 
 def scenes(senses: Senses) -> list[str]:
-    """One alternative for every sense."""
+    """One alternative per sense."""
     return [f"<{word}_{sense}>" for word, labels in senses.items() for sense in labels]
 
 
 def pairs_of_scenes(senses: Senses, between: str) -> list[str]:
-    """One alternative for every two senses of a word, in both orders, with ``between`` between them."""
+    """One alternative per ordered pair of senses of a word, joined by ``between``."""
     return [
         f"<{word}_{one}>{between}<{word}_{other}>"
         for word, labels in senses.items()

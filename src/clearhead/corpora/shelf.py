@@ -1,4 +1,4 @@
-"""The corpora by name, and the tables of facts behind the two worlds."""
+"""The corpora by name, and the facts of the two worlds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CORPORA: dict[str, Corpus] = {
         World(
             name="world-en",
             language="en",
-            description="little stories in plain English, generated, with known truth",
+            description="generated short stories in plain English, with ground truth",
             default_megabytes=8,
             package="clearhead.corpora.english",
             grammar=english.grammar,
@@ -24,7 +24,7 @@ _CORPORA: dict[str, Corpus] = {
         World(
             name="world-zh",
             language="zh",
-            description="little stories in plain Chinese, generated, with known truth",
+            description="generated short stories in plain Chinese, with ground truth",
             default_megabytes=8,
             package="clearhead.corpora.chinese",
             grammar=chinese.grammar,
@@ -32,7 +32,7 @@ _CORPORA: dict[str, Corpus] = {
         PythonDocs(
             name="python-docs",
             language="en",
-            description="the language reference inside this Python, real prose",
+            description="the running Python's language reference: real prose",
             default_megabytes=0.4,
         ),
     )
@@ -45,7 +45,7 @@ def names() -> list[Corpus]:
 
 
 def get(name: str) -> Corpus:
-    """The corpus of this name; OptionError names the nearest one."""
+    """The corpus of this name. Raises OptionError, suggesting the nearest."""
     if name not in _CORPORA:
         raise OptionError(f"no corpus {name!r}{nearest(name, _CORPORA)}")
     return _CORPORA[name]
@@ -62,7 +62,7 @@ def senses(language: str = "en") -> Mapping[str, Mapping[str, str]]:
 
 
 def capitals(language: str = "en") -> Mapping[str, str]:
-    """The capital of every country that is told of."""
+    """The capital of each country in the stories."""
     return _facts(language).capitals
 
 

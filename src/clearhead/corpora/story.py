@@ -1,7 +1,7 @@
-"""A story and what is true in it: text with invisible marks, read as text or as truth.
+"""A story and its ground truth, both from one string with invisible marks, so they cannot disagree.
 
-A grammar writes ``\\x01payload\\x02words\\x03`` around every word whose meaning is known. Dropping the marks gives the
-text; reading them gives the truth. Both come from one string, so they cannot disagree.
+The grammar writes ``\\x01payload\\x02words\\x03`` around each word whose meaning is known. Without the marks the string
+is the text; the marks give the truth.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _PIECES = re.compile("(\x01[^\x02]*\x02|\x03)")
 
 
 def mark(kind: str, payload: str, words: str) -> str:
-    """``words`` between marks: the letter of a kind of truth (or "f" where a fact is told) and what is known.
+    """``words`` between marks: the letter of a kind of truth (or "f" for a fact) and its payload.
 
-    ``payload`` is who is meant, ``word:sense``, a gender, a country, a sum, or the key by which a fact is remembered.
+    ``payload`` is who is meant, ``word:sense``, a gender, a country, a sum, or the key of a fact.
     """
     return f"{OPEN}{kind}{payload}{BODY}{words}{CLOSE}"
 
@@ -34,7 +34,7 @@ def unmarked(marked: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Truth:
-    """One thing known about ``text[start:end]`` of a story; places and distances are in characters.
+    """One thing known about ``text[start:end]`` of a story. Places and distances are in characters.
 
     kind       word                      label                     source
     mention    the words                 who or what is named      its mention before this one
@@ -45,7 +45,7 @@ class Truth:
     recall     the words                 what kind of fact         where the fact was last told
     sum        the words                 the sum, as "3+4"         None
 
-    A source stands before the words; it is None where there is nothing to point at (the first mention of a name).
+    The source is an earlier span; None if there is none (the first mention of a name).
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class Truth:
 
     @property
     def distance(self) -> int | None:
-        """Characters between the end of the source and the start of these words; None without a source."""
+        """Characters from the end of the source to the start of these words; None without a source."""
         return None if self.source is None else self.start - self.source[1]
 
 
@@ -75,7 +75,7 @@ class Story:
 
     @cached_property
     def truth(self) -> tuple[Truth, ...]:
-        """All that is known, in the order of the places where the words start."""
+        """Everything known, in order of start."""
         return tuple(sorted(_read(self.marked), key=lambda truth: (truth.start, -truth.end)))
 
 
@@ -85,9 +85,9 @@ _KINDS: dict[str, Kind] = {
 
 
 def _read(marked: str) -> list[Truth]:
-    """Walk through the marks, keeping the last mention of every name and the last telling ("f") of every fact."""
+    """Walks through the marks, tracking the last mention of each name and the last telling ("f") of each fact."""
     truths: list[Truth] = []
-    pending: list[tuple[str, int]] = []  # payload and start of marks not closed yet
+    pending: list[tuple[str, int]] = []  # payload and start of open marks
     mentions: dict[str, Span] = {}
     told: dict[str, Span] = {}
     text = ""
@@ -118,7 +118,7 @@ def _read(marked: str) -> list[Truth]:
 
 
 def _last(about: str, mentions: dict[str, Span]) -> Span | None:
-    """The last mention of a name; of a pair "Ada+Ben" not named together, the span that holds both last mentions."""
+    """The last mention of a name; for a pair "Ada+Ben" not named together, the span of both last mentions."""
     if about in mentions:
         return mentions[about]
     spans = [mentions[name] for name in about.split("+") if name in mentions]

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from clearhead.analysis import Attribution
 from clearhead.drawing import export, gradient, page
-from clearhead.drawing.embed import Progress
-from clearhead.drawing.focus import Focus, choose
+from clearhead.drawing.embed import OnHead
+from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
 from clearhead.errors import MissingExtraError, OptionError, many
 from clearhead.files import replacing
@@ -36,7 +36,7 @@ def draw(
     head: int | None = None,
     query: int | str | None = None,
     model: str | None = None,
-    progress: Progress | None = None,
+    progress: OnHead | None = None,
 ) -> Focus:
     """Draws all heads, with one enlarged, to ``path``; returns the enlarged head and its query row.
 
@@ -55,7 +55,7 @@ def draw(
     check(path)
     record = record.only()
     model = model or record.model
-    focus = choose(record, layer=layer, head=head, query=query)
+    focus = focus_on(record, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()
     if ending == ".json":
@@ -70,7 +70,7 @@ def draw(
 
 
 def draw_attribution(found: Attribution, path: str | Path) -> None:
-    """Draws what a prediction depends on: .png, .html or .json. The file is written whole or not at all.
+    """Draws what a prediction depends on, as .png, .html or .json. The file is written whole or not at all.
 
     Raises OptionError for an unknown file extension, FolderError if the file cannot be written, MissingExtraError if
     matplotlib is missing.
@@ -79,7 +79,7 @@ def draw_attribution(found: Attribution, path: str | Path) -> None:
     check(path)
     write = gradient.WRITERS.get(path.suffix.lower())
     if write is None:
-        raise OptionError(f"{path}: a gradient is drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
+        raise OptionError(f"{path}: gradients are drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
     content = write(found)
     with replacing(path) as file:
         file.write(content)
@@ -103,12 +103,12 @@ def check(path: Path) -> None:
             ) from None
 
 
-def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: Progress) -> bytes:
+def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: OnHead) -> bytes:
     import matplotlib as mpl
 
     from clearhead.drawing import figure, fonts
 
-    drawn = figure.words(record, model)
+    drawn = figure.captions(record, model)
     png = path.suffix.lower() == ".png"
     if png:
         lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))

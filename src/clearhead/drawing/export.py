@@ -5,25 +5,24 @@ One object:
     schema       "clearhead.attention/1"
     model        name or null
     text         the text or null
-    tokens       label of every place, K strings
-    ids          token id of every place, or null
+    tokens       label of each place, K strings
+    ids          token id of each place, or null
     first_place  the place of query row 0; there are Q = K - first_place rows
-    digits       significant digits that numbers are rounded to
+    digits       significant digits of all numbers
     chosen       {"site", "layer", "head", "row"}: the head and query row asked for
-    kind         "full": every weight; "top": the largest of each row, for texts whose heads x queries x keys are
-                 more than ``full_limit``
-    full_limit   that number
-    top          how many keys each row has under "top", else null
+    kind         "full": every weight; "top": the largest of each row, if heads x queries x keys exceeds ``full_limit``
+    full_limit   the most weights written in full
+    top          keys per row for kind "top", else null
     heads        one object per head, each on one line of the file:
         site           "decoder.2.self"
         layer, head    counted from 0
-        kernels        what computed the pass
-        row_sum_error  largest distance from 1 among the sums of rows that see a key, ``sink`` counted
-        entropy        of every row, in nats
-        sink           weight of every row on the head's attention sink, which is no place; null where there is none
+        kernels        the back-ends that ran
+        row_sum_error  largest distance of a row sum, ``sink`` included, from 1, over rows that see a key
+        entropy        of each row, in nats
+        sink           weight of each row on the head's attention sink, which is not a place; null without one
         weights        "full": Q lists of K numbers, null where the key is hidden from the query
                        "top": Q lists in descending order; shorter where fewer keys have a weight above 0
-        keys           "top" only: the places that the weights fall on
+        keys           "top" only: the key places of the weights
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ import numpy.typing as npt
 import torch
 
 from clearhead.drawing import embed
-from clearhead.drawing.embed import Progress
+from clearhead.drawing.embed import OnHead
 from clearhead.drawing.focus import Focus
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
@@ -50,8 +49,8 @@ SCHEMA = "clearhead.attention/1"
 DIGITS = 6
 
 
-def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
-    """The file, a head at a time, in UTF-8."""
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHead) -> Iterator[bytes]:
+    """Yields the file in UTF-8, one head at a time."""
     full = embed.in_full(record)
     about = {
         "schema": SCHEMA,

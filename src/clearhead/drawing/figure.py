@@ -1,4 +1,4 @@
-"""The picture: a grid of all heads beside one large head with its tokens. Matplotlib without pyplot."""
+"""The picture: a grid of all heads beside one large head with its tokens. Uses matplotlib without pyplot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from clearhead.drawing import panels
-from clearhead.drawing.embed import Progress, head_count
+from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
@@ -20,40 +20,39 @@ from clearhead.drawing.shrink import Shrinker
 from clearhead.errors import many
 from clearhead.watching import TextRecord
 
-# Inches. A head of the grid has a side between these two, in between the grid is GRID wide or reaches down to where the
-# large head ends.
+# Inches. Smallest and largest side of a head in the grid; in between, the grid is GRID wide or as tall as the rest.
 SMALL, GRID = (0.42, 4.4), 8.0
-# A layer with many heads takes several lines of the grid where its heads are not much smaller for it: flat grids leave
-# half of the picture empty. Their names need BAND above every line.
+# A layer's heads may take several lines of the grid, as long as they keep this fraction of their size: a flat grid
+# leaves half of the picture empty. Head names need BAND above each line.
 MUCH_SMALLER, BAND = 0.8, 0.18
-# The large head: between these two, in between LARGEST_CELL a token; LONG for texts of 1,000 tokens or more.
+# Smallest and largest side of the large head; in between, LARGEST_CELL per token; LONG from 1,000 tokens on.
 LARGE, LARGEST_CELL, LONG = (4.5, 8.0), 0.9, 9.0
 MARGIN, TITLE, HEADING, STRIP, STRIP_LABELS, NOTE = 0.3, 0.95, 0.8, 1.0, 0.75, 0.23
 GRID_LABELS, SCALE, SCALE_WIDTH, LEAST_WIDTH = (0.45, 0.3), 1.1, 5.2, 14.0
 
-# Points. Token labels are between these two, the largest that does not touch the next.
+# Points. Smallest and largest token labels; in between, the largest that do not touch.
 LABEL_SIZES = (8.0, 13.0)
 TITLE_SIZE, NOTE_SIZE = 16, 9.5
 
-# Named keys of the query: at most TOP_KEYS, and after the first only those with a weight of at least NAMED.
+# Keys named under the bars: at most TOP_KEYS; after the first, only those with a weight of at least NAMED.
 TOP_KEYS, NAMED = 5, 0.005
 
-# What stands under "All heads": with a line for each layer, and with several.
-IN_ROWS, IN_LINES = "a row for each layer, a column for each head", "layer.head, counted from 0"
+# The hint under "All heads": with one line per layer, and with several.
+IN_ROWS, IN_LINES = "one row per layer, one column per head", "layer.head, counted from 0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """The text and its tokens as the picture shows them."""
+class Captions:
+    """The title, subtitle and token labels of a picture."""
 
     title: str
     subtitle: str
-    labels: tuple[str, ...]  # of every place: "4 ·server"
-    stand_in: str | None = None  # what is written for one of the characters that no font has: "<U+1F600>"
+    labels: tuple[str, ...]  # for each place: "4 ·server"
+    stand_in: str | None = None  # drawn for a character that no font has: "<U+1F600>"
 
-    def without(self, characters: Collection[str]) -> Words:
-        """The words with these characters, which no font has, written as code points."""
-        return Words(
+    def without(self, characters: Collection[str]) -> Captions:
+        """The captions with these characters, which no font has, written as code points."""
+        return Captions(
             title=spelled(self.title, characters),
             subtitle=spelled(self.subtitle, characters),
             labels=tuple(spelled(label, characters) for label in self.labels),
@@ -63,11 +62,11 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where everything stands, in inches from the top left corner; boxes are left, top, width, height."""
+    """All positions, in inches from the top left corner; boxes are (left, top, width, height)."""
 
     width: float
-    cell: float  # side of a head of the grid
-    lines: int  # of a layer in the grid
+    cell: float  # side of a head in the grid
+    lines: int  # per layer in the grid
     grid: Box
     matrix: Box
     strip: Box
@@ -76,7 +75,7 @@ class Layout:
 
     @classmethod
     def of(cls, layers: int, heads: int, labels: Sequence[str]) -> Layout:
-        """The layout for so many layers, heads in a layer, and tokens with these labels."""
+        """The layout for a number of layers, heads per layer, and tokens with these labels."""
         places = len(labels)
         side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
         label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)
@@ -103,7 +102,7 @@ class Layout:
 
 
 def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
-    """Lines of a layer in a grid of this height, and the side of a head then; no line lacks more than one head."""
+    """Lines per layer for a grid of this height, and the side of a head; at most one cell of a layer stays empty."""
     fits: dict[int, float] = {}
     for lines in range(1, heads + 1):
         across = math.ceil(heads / lines)
@@ -114,23 +113,23 @@ def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
     return lines, fits[lines]
 
 
-def words(record: TextRecord, model: str | None) -> Words:
-    """Title, subtitle and tick labels as they will be drawn."""
+def captions(record: TextRecord, model: str | None) -> Captions:
+    """The captions for a record, before characters without a font are replaced."""
     text = record.text if record.text is not None else "".join(record.tokens)
     about = [legible(model)] if model else []
     about += [
         f"{many(len(record.seen()), 'layer')}, {many(head_count(record), 'head')}",
         many(len(record.tokens), "token"),
     ]
-    return Words(
+    return Captions(
         title=legible(text),
         subtitle=" · ".join(about),  # spaces alone collapse in an SVG
         labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(record.tokens)),
     )
 
 
-def draw(record: TextRecord, focus: Focus, drawn: Words, progress: Progress) -> Figure:
-    """The whole figure at DPI dots per inch. ``progress`` hears (heads done, heads)."""
+def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) -> Figure:
+    """Draws the figure at DPI dots per inch. ``progress`` is called with (heads done, heads)."""
     sites = record.seen()
     most = max(record.heads(site) for site in sites)
     layout = Layout.of(len(sites), most, drawn.labels)
@@ -160,7 +159,7 @@ def draw(record: TextRecord, focus: Focus, drawn: Words, progress: Progress) -> 
     return canvas.figure
 
 
-def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Words) -> None:
+def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Captions) -> None:
     fits = int((layout.width - 2 * MARGIN) * 72 / (TITLE_SIZE * panels.CELL))
     canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=TITLE_SIZE, weight="bold")
     canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
@@ -184,21 +183,23 @@ def _top(record: TextRecord, focus: Focus) -> Reading:
 
 
 def _notes(
-    record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Words
+    record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Captions
 ) -> list[str]:
-    """What a reader must know to read the picture rightly; one string a paragraph."""
+    """The notes under the picture, one string per paragraph."""
     place = focus.row + record.first_place
-    chosen = "the head asked for"
+    chosen = "the requested head"
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
-        chosen = f"of {group} the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+        chosen = (
+            f"among {group}, the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+        )
     query = shortened(drawn.labels[place], panels.LABEL)
     sums = f"in all heads, rows sum to 1 within {scientific(error)}."
     if any(record.map(site, 0).has_sink for site in record.seen()):
         sink = float(record.map(focus.site, focus.head).mass_on_sink(focus.row))
         sums = (
-            f"rows sum to at most 1, since a part lies on each head's attention sink, which is no token "
-            f"({short(sink, 3)} of the query's row); with it, {sums}"
+            f"rows sum to at most 1, since part of the weight is on each head's attention sink, which is not a token "
+            f"({short(sink, 3)} in the query's row); with it, {sums}"
         )
     notes = [
         f"Large: {chosen}. Outlined: the query ({query}), with the weights of its row below. "
@@ -208,10 +209,10 @@ def _notes(
     for name, shrinker in (("the grid", small), ("the large head", large)):
         if shrinker.pooled:
             tall, wide = shrinker.covers
-            limits.append(f"A cell of {name} is the largest of up to {tall} x {wide} weights.")
+            limits.append(f"A cell of {name} shows the largest of up to {tall} x {wide} weights.")
     if step > 1:
         limits.append(
-            f"Every {_nth(step)} token is labelled; the query's top keys come first, the strongest before the others."
+            f"Every {_nth(step)} token is labelled; the query's top keys take precedence, the strongest first."
         )
     if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
         limits.append("Labels and titles that end in … are cut.")

@@ -25,7 +25,7 @@ LISTED = 64
 
 
 class Labelled(Protocol):
-    """A text with the labels of its places and the characters that each completes."""
+    """A text's token labels, and the characters each place completes."""
 
     tokens: list[str]
     pieces: list[str]
@@ -42,7 +42,7 @@ class Focus:
     first: float  # its weight on the first token at the query
 
 
-def choose(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
+def focus_on(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
     """The head at ``layer`` and ``head``; if several match, the one with least weight on the first token.
 
     Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no
@@ -80,7 +80,7 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
     if query is None and place < first:
         return record.shape[0] - 1
     if place < first:
-        raise OptionError(f"query {query!r} stands at place {place}; this record has queries from place {first} on")
+        raise OptionError(f"query {query!r} is at place {place}; this record has queries from place {first} on")
     return place - first
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-# Weights as matplotlib states them, numbers or words. It warns if a bold font has any other.
+# matplotlib's spellings of font weights. It warns if a bold font has any other.
 REGULAR, BOLD = ("400", "normal", "regular", "book"), ("700", "bold")
 
 # Ships with matplotlib, so it is always there.
@@ -52,7 +52,7 @@ def lacking(texts: Iterable[str]) -> set[str]:
 
 
 def dress(figure: Figure) -> None:
-    """Gives every text of the figure the fonts that have its characters; it stays bold where they have it in bold."""
+    """Gives each text of the figure fonts that have its characters; bold text stays bold if they have it in bold."""
     texts = figure.findobj(Text)
     families = _families(_characters(text.get_text() for text in texts))
     bold = _bold(families)
@@ -122,7 +122,7 @@ def _ranked(entries: Iterable[Any]) -> list[Any]:
 
 
 def _unlisted(missing: set[str]) -> list[Any]:
-    """Entries of font files with such glyphs that matplotlib's list, kept from an earlier run, does not know yet."""
+    """Font files that have missing characters but are not yet in matplotlib's cached list; adds them to the list."""
     manager = font_manager.fontManager
     known = {entry.fname for entry in manager.ttflist}
     before = len(manager.ttflist)

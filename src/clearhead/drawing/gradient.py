@@ -1,4 +1,4 @@
-"""What a prediction depends on, as a row of tokens: a table for the terminal, a figure, a page, and numbers."""
+"""Pictures of what a prediction depends on: a table for the terminal, a figure, a page, and the numbers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from clearhead.drawing.terminal import bar
 
 SCHEMA = "clearhead.attribution/1"
 
-# Places that the table has at most, the largest of a longer text; cells of a label and of a bar.
+# The most places in the table, those with the largest shares; cells of a label and of a bar.
 LISTED, LABEL, BAR = 40, 20, 20
 
-# Tokens named under the bars of a figure, and the share of which they need at least.
+# The most tokens named under the bars of a figure, and the least share of a named one.
 NAMED, LEAST = 8, 0.005
 
-SHARE = "share: the norm of the gradient with respect to the token's embedding, as a part of the sum over all tokens"
-ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 where the token speaks for the prediction"
+SHARE = "share: norm of the gradient with respect to the token's embedding, divided by the sum over all tokens"
+ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 if the token favours the prediction"
 
 
 class Table:
-    """A rich renderable: the tokens coloured by their share, and a line for each with a bar."""
+    """A rich renderable: the tokens coloured by share, then one line per token with its share as a bar."""
 
     def __init__(self, found: Attribution) -> None:
         self.found = found
@@ -57,12 +57,12 @@ class Table:
             text.append(bar(shares[place] / max(shares) if max(shares) else 0.0, BAR), "cyan")
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
-        fewer = f" The {LISTED} largest of {len(reaching):,} tokens." if len(largest) < len(reaching) else ""
+        fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
         yield Text(f"{ABOUT}.{fewer}", "dim")
 
 
 def heading(found: Attribution) -> str:
-    """What was asked, in a sentence."""
+    """The question, in one line."""
     named = f"{legible(found.model)}: " if found.model else ""
     which = "the next token" if found.given else "the token"
     here = legible(found.words.tokens[found.place])
@@ -71,7 +71,7 @@ def heading(found: Attribution) -> str:
 
 
 def figure(found: Attribution) -> bytes:
-    """A .png: the shares as bars, the largest named."""
+    """A .png with the shares as bars; names the largest."""
     from io import BytesIO
 
     from matplotlib.figure import Figure
@@ -95,7 +95,7 @@ def figure(found: Attribution) -> bytes:
     for n, note in enumerate(notes):
         canvas.text(0.3, 3.4 + 0.2 * n, note, size=9, color=panels.QUIET)
     for text in canvas.figure.findobj(Drawn):
-        text.set_parse_math(False)  # a dollar sign is a dollar sign
+        text.set_parse_math(False)  # a dollar sign does not start a formula
     fonts.dress(canvas.figure)
     buffer = BytesIO()
     canvas.figure.savefig(buffer, format="png", dpi=panels.DPI)
@@ -112,7 +112,7 @@ td, th { padding: 0 .6rem; text-align: right; } td:nth-child(2), th:nth-child(2)
 
 
 def page(found: Attribution) -> bytes:
-    """A self-contained page without a script: the tokens coloured by their share, and the table."""
+    """A self-contained page without scripts: the tokens coloured by share, and the table."""
     rules, tokens, rows = [STYLE], list[str](), list[str]()
     values = zip(_labels(found), found.shares, found.norms, found.products, _colours(found), strict=True)
     for place, (label, share, norm, product, colour) in enumerate(values):
@@ -138,7 +138,7 @@ def page(found: Attribution) -> bytes:
 
 
 def numbers(found: Attribution) -> bytes:
-    """Everything as JSON: one list per quantity, a value for each place; ``logprob`` and ``products`` in nats."""
+    """Everything as JSON, with one value per place in each list; ``logprob`` and ``products`` are in nats."""
     table = {
         "schema": SCHEMA,
         "model": found.model,
@@ -164,6 +164,6 @@ def _labels(found: Attribution) -> list[str]:
 
 
 def _colours(found: Attribution) -> list[str]:
-    """Colours from the scale of weights, the largest share at its end."""
+    """Colours of the scale for weights; the largest share gets its last colour."""
     shares_T = np.array(found.shares)
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in paint(shares_T / max(float(shares_T.max()), 1e-30)).tolist()]

@@ -1,4 +1,4 @@
-"""One self-contained page: every head, one enlarged, and what each token reads. No request leaves it."""
+"""A self-contained HTML page: every head, one enlarged, and what each token reads. It makes no network requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.drawing import colours, embed
-from clearhead.drawing.embed import Progress
+from clearhead.drawing.embed import OnHead
 from clearhead.drawing.export import Array, every, visible
 from clearhead.drawing.focus import Focus
 from clearhead.drawing.legible import legible
@@ -23,17 +23,17 @@ from clearhead.tap import Site
 from clearhead.watching import TextRecord
 from clearhead.watching.measures import Largest, RowError, Sink
 
-# Hidden cells and the levels of a pooled image, which is one byte a cell: level / 254 is the root of the weight.
+# A pooled image has one byte per cell: HIDDEN_BYTE, or a level, where level / LEVELS is the square root of the weight.
 HIDDEN_BYTE, LEVELS = 255, 254
 
 SCRIPTS = ("words.js", "data.js", "map.js", "page.js")
 
 
-def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Progress) -> Iterator[bytes]:
-    """The page, a head at a time, in UTF-8.
+def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHead) -> Iterator[bytes]:
+    """Yields the page in UTF-8, one head at a time.
 
-    The numbers stand in one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it; the page
-    puts text on the screen as text only, and its policy allows no script but its own, by hash.
+    The data is one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it. The page inserts text
+    only as text, and its content security policy allows only its own script, by hash.
     """
     style = _file("page.css")
     script = "\n".join(_file(name) for name in SCRIPTS)
@@ -41,7 +41,7 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Prog
     title = record.text if record.text is not None else "".join(record.tokens)
     named = legible(f"{model}: {title[:80]}" if model else title[:80])
     before, after = _file("page.html").split("{{data}}")
-    # the title last: it is foreign text, in which the other names must not be looked for
+    # The title last: it is untrusted text that may contain such a name.
     for name, value in (("policy", policy), ("style", style), ("title", html.escape(named))):
         before = before.replace("{{" + name + "}}", value)
     yield before.encode()
@@ -49,8 +49,8 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: Prog
     yield after.replace("{{script}}", script).encode()
 
 
-def _data(record: TextRecord, focus: Focus, model: str | None, progress: Progress) -> Iterator[bytes]:
-    """What data.js reads. Arrays are base64, little-endian."""
+def _data(record: TextRecord, focus: Focus, model: str | None, progress: OnHead) -> Iterator[bytes]:
+    """The JSON that data.js reads. Arrays are base64, little-endian."""
     full = embed.in_full(record)
     shrinker = Shrinker(record, embed.image_side(record))
     Q, K = record.shape
@@ -86,9 +86,9 @@ def _data(record: TextRecord, focus: Focus, model: str | None, progress: Progres
 
 
 def _heads(record: TextRecord, site: Site, full: bool, shrinker: Shrinker) -> Iterator[dict[str, Any]]:
-    """Every weight, float32, exactly; or the image in bytes, and the top keys of every query exactly.
+    """Every weight in float32; or the image in bytes, and the top keys of each query in float32.
 
-    HIDDEN stands where a key is not visible, and behind the keys of a query that has fewer with a weight above 0.
+    HIDDEN marks keys that are not visible, and fills up queries with fewer keys of weight above 0.
     """
     largest = Largest(embed.top_count(record))
     kept = [every(record)] if full else [largest, shrinker.measure()]
@@ -129,7 +129,7 @@ def _json(value: Any) -> str:
 
 
 def _hash(code: str) -> str:
-    """The hash by which a content security policy knows an inline block."""
+    """The hash that allows an inline block in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 

@@ -1,4 +1,4 @@
-"""The parts of the picture, each drawn into a box of inches measured from the figure's top left corner."""
+"""The parts of a picture, each drawn in a box given in inches from the figure's top left corner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from rich.cells import cell_len
 
 from clearhead.drawing.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights, paint
-from clearhead.drawing.embed import Progress, head_count
+from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.legible import short, shortened
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
@@ -26,14 +26,14 @@ Box = tuple[float, float, float, float]  # left, top, width, height in inches
 DPI = 150
 QUIET, LINE = "#4b5563", "#9ca3af"
 
-# Terminal cells of the longest tick label; a cell of DejaVu Sans is about 0.6 of the font's size wide.
+# Widest tick label in terminal cells; in DejaVu Sans a cell is about 0.6 of the font size wide.
 LABEL = 20
 CELL = 0.6
 
-# Cells at least so many inches wide have their weight written in them.
+# Map cells at least this wide, in inches, show their weight as a number.
 WRITTEN = 0.5
 
-# Inches below the bars: where a line to the name of a key begins, bends twice and ends; and the top of the names.
+# Inches below the bars: where the line to a key's name starts, bends twice and ends; and the top of the names.
 LEADER, NAMES = (0.0, 0.04, 0.23, 0.27), 0.3
 
 # The weights marked on the colour scale.
@@ -48,14 +48,14 @@ class Canvas:
         self.width, self.height = (float(size) for size in figure.get_size_inches())
 
     def axes(self, box: Box) -> Axes:
-        """Axes on whole dots, so that a cell of an image is not split between two dots."""
+        """Axes aligned to whole dots, so that no cell of an image falls between two dots."""
         left, top, width, height = (whole(size) for size in box)
         return self.figure.add_axes(
             (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         )
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
-        """Text whose top left corner is there."""
+        """Draws text with its top left corner at this point."""
         self.figure.text(left / self.width, 1 - top / self.height, text, va="top", **style)
 
 
@@ -65,24 +65,24 @@ def whole(inches: float) -> float:
 
 
 def longest(labels: Sequence[str], size: float) -> float:
-    """Inches that the longest tick label takes at a font size in points."""
+    """Width in inches of the longest tick label, at a font size in points."""
     return max(cell_len(shortened(label, LABEL)) for label in labels) * CELL * size / 72 + 0.12
 
 
 def small_cells(side: float) -> int:
-    """How many cells a head of the grid can show with at least one dot each."""
+    """The most cells in a head of the grid: one dot each."""
     return round(side * DPI) - _gap(side)
 
 
 def large_cells(side: float) -> int:
-    """How many cells the large head shows at most: three dots each, since single dots vanish on a projector."""
+    """The most cells in the large head: three dots each, since single dots vanish on a projector."""
     return round(side * DPI) // 3
 
 
 def heads(
-    record: TextRecord, small: Shrinker, side: float, progress: Progress
+    record: TextRecord, small: Shrinker, side: float, progress: OnHead
 ) -> tuple[list[list[npt.NDArray[np.uint8]]], float]:
-    """The small image of every head, dots (side, side, 3), by site; and the largest row-sum error of all."""
+    """The small image of each head, dots (side, side, 3), by site, and the largest row-sum error of all."""
     dots = small_cells(side)
     rows, columns = (np.arange(dots) * size // dots for size in (small.height, small.width))
     images: list[list[npt.NDArray[np.uint8]]] = []
@@ -106,11 +106,11 @@ def grid(
     lines: int,
     large: tuple[int, int],
 ) -> None:
-    """All heads as one image, dot for dot, ``lines`` of it for a layer; the head drawn large is framed.
+    """Draws all heads as one image, dot for dot, with ``lines`` lines per layer; frames the enlarged head.
 
-    With one line, layers and heads are numbered beside it; with several, every head has its name above it.
+    With one line per layer, layers and heads are numbered along the edges; with several, each head is named above.
     """
-    most = math.ceil(max(map(len, images)) / lines)  # in a line
+    most = math.ceil(max(map(len, images)) / lines)  # heads per line
     rows = len(sites) * lines
     side = box[2] / most
     pitch, line, gap = round(side * DPI), round(box[3] / rows * DPI), _gap(side)
@@ -149,7 +149,7 @@ def _number(axes: Axes, sites: Sequence[Site], most: int, side: float) -> None:
 
 
 def scale(canvas: Canvas, left: float, top: float, width: float) -> None:
-    """The colour scale with its marks, and the colour of what cannot be seen."""
+    """Draws the colour scale with its marks, and the colour of hidden keys."""
     length = whole(min(4.0, width * 0.72))
     axes = canvas.axes((left, top, length, 0.2))
     along = np.linspace(0, 1, round(length * DPI))
@@ -182,7 +182,7 @@ def matrix(
     keys: Sequence[int],
     size: float,
 ) -> None:
-    """One head: keys from left to right, queries from top to bottom, the query's row outlined."""
+    """Draws one head: keys from left to right, queries from top to bottom, the query's row outlined."""
     Q, K = len(labels) - first_place, len(labels)
     axes = canvas.axes(box)
     extent = (-0.5, K - 0.5, first_place + Q - 0.5, first_place - 0.5)
@@ -204,9 +204,9 @@ def matrix(
             weight = float(image[row, column])
             ink = "white" if weight > 0.3 else "#111827"
             axes.text(column, row + first_place, short(weight), ha="center", va="center", color=ink, fontsize=11)
-    # zorder: over the lines between cells
+    # zorder: above the lines between cells
     outline = Rectangle((-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, clip_on=False, zorder=5)
-    outline.set_linewidth(2.2 if cell * DPI >= 10 else 0.9)  # a thick one would cover a thin row
+    outline.set_linewidth(2.2 if cell * DPI >= 10 else 0.9)  # a thick line would cover a thin row
     axes.add_patch(outline)
 
 
@@ -217,7 +217,7 @@ def strip(
     named: Sequence[tuple[int, float]],
     labels: Sequence[str],
 ) -> None:
-    """The weights of a row as bars, some keys named with their weights."""
+    """Draws a row of weights as bars; names the keys in ``named``, (key, weight) pairs, with their weights."""
     K = len(weights_K)
     axes = canvas.axes(box)
     axes.set(xlim=(-0.5, K - 0.5), ylim=(0, max(float(weights_K.max()), 1e-6) * 1.08))
@@ -234,18 +234,17 @@ def strip(
     order = sorted(range(len(names)), key=lambda n: named[n][0])
     wide = [max(map(cell_len, names[n].split("\n"))) * CELL * 10 / 72 + 0.2 for n in order]
     wanted = [(named[n][0] + 0.5) * box[2] / K for n in order]
-    across = axes.get_xaxis_transform()  # x in key places, y in heights of the box
+    across = axes.get_xaxis_transform()  # x in key places, y as a fraction of the box's height
     for n, centre in zip(order, spread(wanted, wide, box[2]), strict=True):
         key, place = named[n][0], centre / box[2] * K - 0.5
-        # A line bends above the labels and ends on top of its own; both are in the order of the keys, so that no line
-        # meets another, or a label.
+        # A line bends above all labels and ends above its own. Labels are in the order of the keys, so no lines cross.
         bends = [-depth / box[3] for depth in LEADER]
         axes.plot([key, key, place, place], bends, transform=across, clip_on=False, color=LINE, linewidth=0.8)
         axes.text(place, -NAMES / box[3], names[n], transform=across, ha="center", va="top", fontsize=10)
 
 
 def spread(wanted: Sequence[float], widths: Sequence[float], length: float) -> list[float]:
-    """Centres near the wanted ones (ascending), of labels that do not overlap and stay within 0..length if they can."""
+    """Label centres near the wanted ones (ascending), without overlap and, if possible, within 0..length."""
     centres: list[float] = []
     edge = 0.0
     for want, wide in zip(wanted, widths, strict=True):
@@ -259,7 +258,7 @@ def spread(wanted: Sequence[float], widths: Sequence[float], length: float) -> l
 
 
 def label_step(places: int, side: float, size: float) -> int:
-    """Every how manieth token is labelled so that labels of a font size in points do not touch."""
+    """Label every n-th token: the least n at which labels of this font size, in points, do not touch."""
     return max(1, math.ceil(size * 1.25 / (side * 72 / places)))
 
 
@@ -273,7 +272,7 @@ def _token_ticks(
     *,
     axis: str,
 ) -> None:
-    """Labels of every n-th place; the marked ones come first, in their order, and others make room for them."""
+    """Labels every n-th place. Marked places come first, in their order; others near them get no label."""
     step = label_step(len(places), pitch * len(places), size)
     taken: list[int] = []
     for place in [*marked, *range(places.start, places.stop, step)]:

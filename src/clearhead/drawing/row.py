@@ -1,4 +1,4 @@
-"""What one head reads at one query: its top keys and a few short measures of the row."""
+"""What one head reads at one query: its top keys and a few measures of its row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clearhead.watching.measures import Cells, Sink
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One row of one map. ``keys`` are places, ``weights`` theirs in descending order; hidden keys never appear."""
+    """One row of one map. ``keys`` are the places with the largest ``weights``, in descending order, none hidden."""
 
     site: Site
     head: int
@@ -26,20 +26,20 @@ class Reading:
     first: float  # weight on place 0
     previous: float  # weight on the place before the query's own; 0 at place 0
     distance: float  # expected number of places back to what is read
-    sink: float | None  # weight on the attention sink, which is no key; None in a head without one
-    error: float  # distance of the row's sum, the sink's weight counted, from 1; 0 when no key is visible
+    sink: float | None  # weight on the attention sink, which is not a key; None if the head has none
+    error: float  # distance of the row's sum, sink included, from 1; 0 if no key is visible
 
 
 def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading:
-    """The ``n`` keys (fewer when fewer are visible) with the largest weights in query row ``row``, and its measures.
+    """The ``n`` visible keys with the largest weights in query row ``row`` (or all, if fewer), and its measures.
 
-    The same numbers as the map's ``top``, ``entropy``, ``mass_on_first``, ... of that row, without the other rows.
+    Equal to the map's ``top``, ``entropy``, ``mass_on_first``, ... for that row; the other rows are not computed.
     """
     return readings(record, [(site, head)], range(row, row + 1), n)[0]
 
 
 def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range, n: int) -> list[Reading]:
-    """``read`` for every head of ``among`` and every row, heads first; one sweep for each site."""
+    """``read`` for each head in ``among`` and each row, heads first; takes one sweep per site."""
     asked, places = slice(rows.start, rows.stop), slice(0, record.shape[1])
     found: list[Reading] = []
     for site, of_site in groupby(among, key=lambda each: each[0]):
@@ -74,7 +74,7 @@ def _reading(
         head=head,
         keys=tuple(int(key) for key in top.indices),
         weights=tuple(float(weight) for weight in top.values),
-        entropy=max(0.0, float(-torch.xlogy(weights_K, weights_K).sum())),  # 1 may be rounded to just above
+        entropy=max(0.0, float(-torch.xlogy(weights_K, weights_K).sum())),  # a weight may round to just above 1
         first=float(weights_K[0]),
         previous=float(weights_K[place - 1]) if place > 0 else 0.0,
         distance=float((weights_K * back_K.to(weights_K)).sum()),

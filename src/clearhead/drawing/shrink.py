@@ -1,4 +1,4 @@
-"""Maps of any length as small images: each cell the largest weight it covers, hidden cells marked."""
+"""Maps of any length as small images: each cell shows the largest weight it covers, or is marked as hidden."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from clearhead.watching.measures import Image
 
 
 class Shrinker:
-    """Images of at most ``cells`` x ``cells`` of the heads of one record.
+    """Shrinks a record's maps to images of at most ``cells`` x ``cells``.
 
-    A cell is HIDDEN when no query in it sees any key in it. Which cells are hidden is worked out once for all heads
-    that share a mask.
+    A cell is HIDDEN if no query in it sees any key in it, which is computed once for all heads that share a mask.
     """
 
     def __init__(self, record: TextRecord, cells: int) -> None:
@@ -29,13 +28,13 @@ class Shrinker:
 
     @property
     def covers(self) -> tuple[int, int]:
-        """The most queries and keys in one cell; (1, 1) when nothing is pooled."""
+        """The most queries and keys in one cell; (1, 1) if nothing is pooled."""
         Q, K = self._record.shape
         return -(-Q // self.height), -(-K // self.width)
 
     @property
     def pooled(self) -> bool:
-        """True when a cell covers more than one weight."""
+        """True if a cell covers more than one weight."""
         return self.covers != (1, 1)
 
     def image(self, site: Site, head: int) -> Weights:
@@ -45,11 +44,11 @@ class Shrinker:
         return self.marked(site, pictures_HYX, heads)[0]
 
     def measure(self) -> Image:
-        """The measure of a sweep that gives the images, which are then to be ``marked``."""
+        """The measure that computes the images; pass its result to ``marked``."""
         return Image(self.height, self.width, pool="max")
 
     def marked(self, site: Site, pictures_HYX: Tensor, heads: range | None = None) -> Weights:
-        """float32 (heads, height, width) with HIDDEN where no weight of a cell is visible."""
+        """float32 (heads, height, width): the images, with HIDDEN cells marked."""
         visible_HYX = self._seen(site)
         if heads is not None and visible_HYX.shape[0] > 1:
             visible_HYX = visible_HYX[heads.start : heads.stop]
@@ -62,7 +61,7 @@ class Shrinker:
         return self._visible[key]
 
     def _shrink(self, site: Site) -> Tensor:
-        """Bool (heads, height, width), heads being 1 where all see the same: any() over AttentionMap.image's bins."""
+        """Visible cells, bool (heads or 1, height, width): any() over AttentionMap.image's bins."""
         Q, K = self._record.shape
         bin_Q, bin_K = torch.arange(Q) * self.height // Q, torch.arange(K) * self.width // K
         seen = torch.zeros(0)

@@ -1,4 +1,4 @@
-"""What every head reads at one query, as a table for the terminal."""
+"""What each head reads at one query, as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from clearhead.watching import Record, TextRecord
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
-# Most keys in a row of the table, and the cells a label and a bar get at least and at most.
+# Most keys per row; minimum and maximum width of a label and of a bar, in terminal cells.
 KEYS, LABEL, BAR = 8, (6, 16), (3, 8)
 
-# Places around the query that are listed when the text is longer.
+# Places listed on either side of the query.
 AROUND = 24
 
-# Tokens of an answer that are shown one below another.
+# Most tokens of an answer in a table.
 ANSWER = 64
 
-HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink", where a head has one
+HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink" if a head has one
 
 
 class Table:
-    """A rich renderable: the query in its text, one line for each head, and a legend. Fits any width from 60 cells."""
+    """A rich renderable: the query in its text, one line per head, and a legend. Fits any width from 60 cells."""
 
-    _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and what it says
+    _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and its legend
 
     def __init__(self, record: TextRecord, row: int, readings: Sequence[Reading], model: str | None) -> None:
         self._record, self._row, self._readings = record, row, readings
@@ -53,7 +53,7 @@ class Table:
         yield from self._listing(width, place)
 
     def _listing(self, width: int, place: int) -> RenderResult:
-        """The tokens with their places, as many in a line as fit; a place is never parted from its token."""
+        """The tokens with their places, wrapped; a line never breaks between a place and its token."""
         tokens = self._record.tokens
         start, stop = max(0, place - AROUND), min(len(tokens), place + AROUND + 1)
         items = [Text(f"… {start:,} before", "dim")] if start else []
@@ -98,7 +98,7 @@ class Table:
         within = f"sum to 1 within {scientific(max(reading.error for reading in self._readings))}."
         sums = f"The weights of a row {within}"
         if self._has_sinks:
-            sums = f"sink: weight on the attention sink, no token: a row sums to at most 1; with it, rows {within}"
+            sums = f"sink: weight on the attention sink, which is not a token. With it, rows {within}"
         yield Text(
             f"{self._about}; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
             "weight on the first token and on the one before; dist: mean distance back, in tokens. " + sums,
@@ -107,7 +107,7 @@ class Table:
 
 
 class AnswerTable(Table):
-    """One head, and a line for each of the last rows of a text: ``row`` and what comes after it."""
+    """One head, with a line for each row from ``row`` to the end of the text."""
 
     _first, _about = "token", "token: its place and the token"
 
@@ -125,7 +125,7 @@ class AnswerTable(Table):
 
 
 class _Cell:
-    """How one key is laid out: place, label, bar, weight."""
+    """The layout of one key: place, label, bar, weight."""
 
     def __init__(self, *, keys: int, place: int, label: int, bar: int) -> None:
         self.keys, self.place, self.label, self.bar = keys, place, label, bar
@@ -136,7 +136,7 @@ class _Cell:
 
     @classmethod
     def fit(cls, readings: Sequence[Reading], labels: Sequence[str], width: int) -> _Cell:
-        """As many keys as fit with their labels legible, then the longest labels and bars the rest leaves room for."""
+        """As many keys as fit with legible labels; then labels and bars as wide as the remaining room allows."""
         keys = [key for reading in readings for key in reading.keys]
         most = max((len(reading.keys) for reading in readings), default=1)
         place = max((len(str(key)) for key in keys), default=1)
@@ -170,8 +170,8 @@ def reading(
 ) -> Table:
     """A rich renderable: what each head (of one layer, or one head) reads at ``query``; print it with a rich Console.
 
-    query: a place (negative: from the end) or a word of the text; the last place for None
-    Raises OptionError for a query, layer or head that is not there.
+    query: a place (negative: from the end) or a word of the text; None for the last place
+    Raises OptionError for a query, layer or head that does not exist.
     """
     record = record.only()
     row = query_row(record, query)
@@ -184,7 +184,7 @@ def answer_reading(
 ) -> Table:
     """A rich renderable: what one head reads at each row from ``start`` to the end, at most the last ANSWER of them.
 
-    Raises OptionError for a layer or head that is not there.
+    Raises OptionError for a layer or head that does not exist.
     """
     record = record.only()
     among = matching(record, layer=layer, head=head)

@@ -68,14 +68,14 @@ class _Text:
 
 @overload
 def generate(
-    model: LanguageModel, prompt: str, *, edits: Sequence[Edit] = (), together: int = TOGETHER, **sampling: Any
+    model: LanguageModel, prompt: str, *, edits: Edit | Sequence[Edit] = (), together: int = TOGETHER, **sampling: Any
 ) -> Completion: ...
 @overload
 def generate(
     model: LanguageModel,
     prompt: list[str],
     *,
-    edits: Sequence[Edit] = (),
+    edits: Edit | Sequence[Edit] = (),
     together: int = TOGETHER,
     **sampling: Any,
 ) -> list[Completion]: ...
@@ -83,7 +83,7 @@ def generate(
     model: LanguageModel,
     prompt: str | list[str],
     *,
-    edits: Sequence[Edit] = (),
+    edits: Edit | Sequence[Edit] = (),
     together: int = TOGETHER,
     **sampling: Any,
 ) -> Completion | list[Completion]:

@@ -78,21 +78,21 @@ class Defaults:
         used = {
             name: value for name, value in self.sampling.items() if name not in chosen and not (greedy and name in OFF)
         }
-        told: list[str] = []
+        notes: list[str] = []
         if used:
             listed = ", ".join(f"{name} {value}" for name, value in used.items())
-            told.append(f"from the model's {FILE}: {listed}")
+            notes.append(f"from the model's {FILE}: {listed}")
         idle = [name for name in OFF if chosen.get(name) is not None]
         if idle and used.get("temperature") == 0:
-            told.append(f"{FILE} asks for greedy decoding, where {', '.join(idle)} has no effect; set a temperature")
+            notes.append(f"{FILE} asks for greedy decoding, where {', '.join(idle)} has no effect; set a temperature")
         if self.unfollowed:
             listed = ", ".join(f"{name} = {shown(value)}" for name, value in self.unfollowed.items())
-            told.append(
+            notes.append(
                 f"{FILE} asks for {listed}, which is not supported: texts will differ from those of transformers"
             )
         if self.endless is not None:
-            told.append(self.endless)
-        return told
+            notes.append(self.endless)
+        return notes
 
 
 def resolved(model: LanguageModel, chosen: Mapping[str, Any]) -> Sampling:

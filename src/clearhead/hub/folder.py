@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import replacing_folder, write_text
-from clearhead.hub.families import CODE, Family, idle, layouts, reading, writing
+from clearhead.files import check_name, replacing_folder, write_text
+from clearhead.hub.families import CODE, Family, family_for, idle, layouts, parse_config
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
@@ -34,23 +34,23 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+VOCABULARY = "vocab.txt"  # BERT's: the number of a line is the id of its token
 GENERATION = "generation_config.json"
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 
 def save(folder: Path, model: LanguageModel) -> None:
-    """Writes the folder: first what describes the weights, last the weights, each atomically.
+    """Writes a model folder: tokenizer and configs first, then the weights, each file atomically.
 
-    The layout is that of the metadata or, where a model of this config cannot be written so, that of the first released
-    family that has the config's parts: other tools open it. Without a tokenizer none is written. Raises FolderError
-    when it cannot be written.
+    The layout is the metadata's family or, if that cannot express the config, the first released family that can, so
+    that other tools can open it. Raises FolderError if the folder cannot be written.
     """
     metadata, config = model.metadata, model.config
     ids, generation = metadata.ids, metadata.generation
     if model.has_tokenizer:
         tokenizer = model.tokenizer
         tokenizer.save(folder)
-        if metadata.family is None and "next tokens" in model.network.abilities:  # made here, and it writes
+        if metadata.family is None and "next tokens" in model.network.abilities:  # trained here, and it generates
             marker = tokenizer.separator
             end = marker if tokenizer.end is None else tokenizer.end
             ids = generation = {"bos_token_id": marker, "eos_token_id": end}
@@ -58,19 +58,19 @@ def save(folder: Path, model: LanguageModel) -> None:
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")
     _write_json(folder / CONFIG, {**layout.settings(config), **kept, **ids, "dtype": dtype})
-    if generation:  # an encoder has none
+    if generation:  # encoders have none
         _write_json(folder / GENERATION, generation)
     if metadata.pooling is not None:
         write_pooling(folder, metadata.pooling, config.width)
     if metadata.prompts:
         _write_json(folder / PROMPTS, metadata.prompts)
     if metadata.unpooled is not None:
-        log.info("%s: how texts become vectors is not kept: %s", folder, metadata.unpooled)
+        log.info("%s: the pooling of sentence vectors is not kept: %s", folder, metadata.unpooled)
     save_weights(folder, model)
 
 
 def save_weights(folder: Path, model: LanguageModel) -> None:
-    """Writes the weights alone into a folder that ``save`` made, atomically. Raises FolderError when it cannot."""
+    """Atomically writes only the weights, into a folder that ``save`` wrote. Raises FolderError if it cannot."""
     layout = _layout(model.config, model.metadata)
     theirs = to_theirs(layout.table(model.config), model.network.state_dict())
     checksums = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
@@ -78,40 +78,37 @@ def save_weights(folder: Path, model: LanguageModel) -> None:
 
 
 def export(folder: Path, model: LanguageModel) -> None:
-    """Writes the model, its tokenizer and what else stood beside them into a folder of its own.
+    """Writes the model, its tokenizer and its metadata into a new folder.
 
-    The folder appears whole or not at all. Raises FolderError when there is one that is not empty, none can be made, or
-    what stood there cannot be written again.
+    The folder appears whole or not at all. Raises FolderError if it exists and is not empty, cannot be created, or the
+    metadata has a part that cannot be written.
     """
+    check_name(folder)
     if model.metadata.unpooled is not None:
         raise FolderError(
-            f"{model.metadata.unpooled}; without that step the exported folder would give other sentence vectors, so "
-            f"it is not made; if they are not needed, remove {MODULES} from a copy of the folder, and export that"
+            f"{model.metadata.unpooled}; not exported, since without that step the sentence vectors would differ; "
+            f"if you do not need them, remove {MODULES} from a copy of the folder and export that"
         )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FolderError(f"{folder}: exists already; choose another name, or remove it")
     if folder.exists() and folder.samefile(Path.cwd()):
-        raise FolderError(
-            f"{folder}: is the folder that this runs in, and a new one takes its place; choose another name"
-        )
+        raise FolderError(f"{folder}: is the current folder, which cannot be replaced; choose another name")
     try:
         with replacing_folder(folder) as temporary:
             save(temporary, model)
     except OSError as fault:
-        raise FolderError(f"{folder}: cannot be made: {fault.strerror}; choose another place") from None
+        raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another place") from None
 
 
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bool = False) -> LanguageModel:
-    """The model of a folder or, where there is none of that name, of the hub (names.py), in evaluation mode.
+    """Loads a model from a folder or, if there is none of that name, from the hub (names.py), in evaluation mode.
 
-    dtype: a name ("float32", "bfloat16", ...), "stored" for that of the files, or "auto": the same, but float32 where
-    half of it is no faster on this processor. Numbers of other dtypes among them are converted. The peak of memory is
-    1.07 times the weights in that dtype.
-    text: whether it must have a tokenizer; otherwise one without takes ids.
+    dtype: a name ("float32", "bfloat16", ...), "stored" for the files' own, or "auto": the files' own, but float32 if
+    16 bits are no faster on this processor. All weights are converted to it. Peak memory is 1.07 times their size.
+    text: the model must have a tokenizer; otherwise a model without one takes ids.
 
-    Raises FolderError for a missing, truncated or altered folder, naming the file, MemoryNeededError when the weights
-    do not fit into the free memory, OptionError for a device or dtype that is not there, TextError for a tokenizer that
-    is needed and missing.
+    Raises FolderError, naming the file, for a missing, truncated or altered folder, MemoryNeededError if the weights do
+    not fit in free memory, OptionError for an unknown device or dtype, TextError for a missing tokenizer.
     """
     _check_device(device)
     check_dtype(dtype)
@@ -128,15 +125,15 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bo
 
 
 def outline(name: str | Path) -> LanguageModel:
-    """``load`` without the numbers: its weights are on the meta device, in the dtype of the files.
+    """``load`` without reading the weights, which are on the meta device in the files' dtype.
 
-    Everything is checked but the numbers. Of a model on the hub only what describes the weights is fetched; until they
-    are, their dtype is what config.json says. Raises as ``load`` does.
+    Checks everything except the weights' values. From the hub it fetches only the files that describe the weights; the
+    dtype is then the one in config.json. Raises as ``load`` does.
     """
     folder = find(name, weights=False)
     if folder != Path(name) and not complete(folder):
         settings = read_table(folder / CONFIG)
-        layout, config = reading(settings, str(folder / CONFIG))
+        layout, config = parse_config(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
         metadata, tokenizer = _metadata(folder, layout, settings, config), _tokenizer(folder, config)
     else:
@@ -148,7 +145,7 @@ def outline(name: str | Path) -> LanguageModel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Examined:
-    """What is known of a folder before the numbers are read. shapes: of our tensors, by name."""
+    """A folder checked before its weights are read. shapes: of our tensors, by name."""
 
     config: ModelConfig
     table: Sequence[Row]
@@ -162,15 +159,13 @@ class _Examined:
 
 @contextmanager
 def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
-    """A folder with everything in it checked but the numbers, which can be read inside the block."""
+    """Checks everything in a folder except the weights' values, which can be read inside the block."""
     settings = read_table(folder / CONFIG)
-    layout, config = reading(settings, str(folder / CONFIG))
+    layout, config = parse_config(settings, str(folder / CONFIG))
     if CODE in settings:
-        log.info(
-            "%s: the code that it brings (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE
-        )
+        log.info("%s: its own code (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE)
     with open_weights(folder) as weights:
-        own = weights.notes.keys() & FILES.keys()  # a folder from elsewhere has no such notes
+        own = weights.notes.keys() & FILES.keys()  # other tools write no such notes
         checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
         for note, found in checksums.items():
             if weights.notes.get(note, found) != found:
@@ -196,7 +191,7 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """False where no file of one is in the folder: weights were kept alone."""
+    """False if the folder has no tokenizer files, only weights."""
     return any(os.path.lexists(folder / name) for name in TOKENIZERS) or any(folder.glob("*.model"))
 
 
@@ -207,32 +202,46 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
     if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
         raise FolderError(
             f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
-            "they do not belong together"
+            "they do not belong together; copy the tokenizer that the model was trained with"
         )
+    if (folder / VOCABULARY).exists() and not (folder / TOKENIZER).exists():
+        _check_lines(folder, tokenizer.vocab_size, config.vocabulary)
     return tokenizer
 
 
+def _check_lines(folder: Path, tokens: int, rows: int) -> None:
+    """Raises FolderError if vocab.txt lacks lines, which would shift all later ids; logs it where that is not certain.
+
+    A model may have more rows than there are tokens: they are padded to multiples of 8 at least.
+    """
+    if tokens < rows:
+        said = f"{folder / VOCABULARY}: has {tokens:,} tokens, the model {rows:,}"
+        if rows % 8:
+            raise FolderError(f"{said}; without a line all later ids are shifted; copy it again")
+        log.warning("%s; if that is not padding, a line is missing and all later ids are shifted", said)
+
+
 def read_metadata(folder: Path) -> Metadata:
-    """What a folder says beside the numbers. Raises FolderError as ``load`` does."""
+    """The metadata in a folder. Raises FolderError as ``load`` does."""
     settings = read_table(folder / CONFIG)
-    layout, config = reading(settings, str(folder / CONFIG))
+    layout, config = parse_config(settings, str(folder / CONFIG))
     return _metadata(folder, layout, settings, config)
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The config of a folder, without its weights. Raises FolderError naming the file and what is wrong."""
-    return reading(read_table(folder / CONFIG), str(folder / CONFIG))[1]
+    """The config in a folder. Raises FolderError naming the file and what is wrong."""
+    return parse_config(read_table(folder / CONFIG), str(folder / CONFIG))[1]
 
 
 def family(config: ModelConfig) -> str:
     """The name of the family in whose layout a model of this config is written."""
-    return writing(config).MODEL_TYPE
+    return family_for(config).MODEL_TYPE
 
 
 def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
     """The family whose layout the model is written in."""
     same = [known for known in layouts(config) if metadata.family == known.MODEL_TYPE]
-    return next((known for known in same if not known.refuses(config)), writing(config))
+    return next((known for known in same if not known.refuses(config)), family_for(config))
 
 
 def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
@@ -256,7 +265,7 @@ def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], co
 
 def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
     """The shapes of our tensors."""
-    if config.layers > len(held.shapes):  # said before a config out of all measure is built
+    if config.layers > len(held.shapes):  # checked before building a model of an absurd size
         raise FolderError(f"{where}: {len(held.shapes)} tensors for the {config.layers} layers of {CONFIG}")
     return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
 
@@ -264,8 +273,8 @@ def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
 def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype, device: str) -> None:
     need = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes)
     what = f"{folder}: the weights need {need / 1e9:.1f} GB in {str(dtype).removeprefix('torch.')}"
-    for place in dict.fromkeys(("cpu", device)):  # on their way to a GPU all of them lie in the processor's memory
-        check_free(need, place, what, "half of it is enough in bfloat16 (dtype)" if dtype.itemsize > 2 else "")
+    for place in dict.fromkeys(("cpu", device)):  # weights for a GPU pass through the CPU's memory
+        check_free(need, place, what, "bfloat16 needs half of it (dtype)" if dtype.itemsize > 2 else "")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -280,7 +289,7 @@ def _check_device(device: str) -> None:
 
 
 def _checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
-    """Of the files that give the weights their meaning, to be noted beside them."""
+    """Checksums of the config and the tokenizer, stored with the weights."""
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     found = {"clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()}
     if tokenizer:

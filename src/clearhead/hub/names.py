@@ -10,11 +10,11 @@ import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from clearhead.errors import ClearheadError, FolderError
+from clearhead.errors import ClearheadError, FolderError, shown
 from clearhead.hub import sentences
-from clearhead.hub.families import conversion, reading
+from clearhead.hub.families import conversion, parse_config
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 from clearhead.language_model import no_tokenizer
@@ -46,6 +46,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them make
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 # Pasted from a browser; a Path has one slash after the colon.
 _ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|resolve)/)\w[\w.-]*)?)(/.*)?", re.ASCII)
+_NAMING = ("ETag", "X-Linked-ETag", "X-Repo-Commit")  # headers by which huggingface_hub names files in its cache
 SHOWN_AFTER = 1.0  # seconds before a progress bar appears: files in the cache take less
 
 
@@ -101,7 +102,7 @@ def _check(model: str, folder: Path, text: bool) -> None:
         _listed(model, folder)  # raises if offline; else the weights' error says more
         return
     settings = read_table(folder / "config.json")
-    reading(settings, str(folder / "config.json"))
+    parse_config(settings, str(folder / "config.json"))
     if not any((folder / name).exists() for name in VOCABULARIES):
         known = [] if complete(folder) else _listed(model, folder)  # weights are fetched after this was looked at
         pieces = [name for name in known if name.endswith(".model")]
@@ -119,7 +120,7 @@ def _check(model: str, folder: Path, text: bool) -> None:
 
 
 def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_session, snapshot_download
     from huggingface_hub.utils.tqdm import tqdm
 
     class Bar(tqdm):
@@ -133,7 +134,39 @@ def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
         def display(self, *values: Any, **options: Any) -> Any:
             return time.monotonic() < self.shown_from or super().display(*values, **options)
 
+    hooks = get_session().event_hooks
+    if _check_answer not in hooks["response"]:
+        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _check_answer]}
     return Path(snapshot_download(model, revision=revision, allow_patterns=list(files), tqdm_class=Bar))
+
+
+def _check_answer(response: Any) -> None:
+    """Raises FolderError for a hash that is no plain name, in an answer of the hub (httpx's response hook).
+
+    huggingface_hub names files in its cache by them as they come: an ETag of ../../x was written outside of it.
+    """
+    found = [(name, response.headers[name]) for name in _NAMING if name in response.headers]
+    if response.request.method == "GET" and "/api/" in response.url.path:
+        response.read()
+        with suppress(ValueError):  # not JSON: huggingface_hub says so
+            found += _hashes(response.json())
+    for name, value in found:
+        if re.fullmatch(r"(W/)?\"?\w[\w.:+=-]*\"?", str(value), re.ASCII) is None:
+            raise FolderError(
+                f"{response.url.host}: its answer is not one of a hub: {name} is {shown(value)}, not a hash; nothing "
+                "was written"
+            )
+
+
+def _hashes(values: Any) -> list[tuple[str, Any]]:
+    """The hashes in a JSON answer: the commit, and what identifies the content of each file."""
+    if isinstance(values, list):
+        return [each for value in cast(list[Any], values) for each in _hashes(value)]
+    if not isinstance(values, dict):
+        return []
+    table = cast(dict[str, Any], values)
+    own = [(name, table[name]) for name in ("sha", "oid", "xetHash") if table.get(name) is not None]
+    return own + [each for name in ("lfs", "siblings") for each in _hashes(table.get(name))]
 
 
 @contextmanager

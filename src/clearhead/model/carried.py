@@ -1,4 +1,4 @@
-"""The generation state of models that carry something on from token to token."""
+"""The generation state of recurrent and convolutional models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Carry = tuple[Tensor, ...]
 
 
 class Carried(Cache):
-    """What each layer carries on to the next place, batch first, and the KV cache of one layer if the model attends.
+    """What each layer carries to the next place, and a KV cache for one layer if the model has attention.
 
-    layers: a tuple of tensors per layer, replaced as the layer reads new places. kv_heads: 0 without attention.
+    layers: one tuple of tensors per layer, batch first; each pass replaces it
+    kv_heads: 0 without attention
     """
 
     def __init__(
@@ -34,23 +35,23 @@ class Carried(Cache):
         self.layers = carried
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Cache.extend``; only one layer has keys, whichever it is."""
+        """As ``Cache.extend``; ignores ``layer``, as only one layer has keys."""
         return super().extend(0, k_BGTD, v_BGTD)
 
     def rewind(self, length: int) -> None:
-        """Forgets everything. Raises RequestError for another place: what was carried on from there is gone."""
+        """Forgets everything. Raises RequestError for lengths between 0 and its own, as no earlier state is kept."""
         if length == self.length:
             return
         if length:
             raise RequestError(
-                f"state: {self.length} places were read; it cannot be rewound to {length}, only to 0, since it keeps "
-                "no earlier places"
+                f"state: {self.length} places were read; it cannot be rewound to {length}, only to 0, as no earlier "
+                "state is kept"
             )
         super().rewind(0)
         self.layers = [tuple(t.new_zeros(t.shape) for t in carry) for carry in self.layers]
 
     def take(self, other: Any, length: int) -> None:
-        """Copies another state whole, or nothing. Raises RequestError for a part of it."""
+        """Copies all of another state, or nothing. Raises RequestError for a part."""
         if length not in (0, other.length):
             raise RequestError(f"state: {length} of {other.length} places cannot be copied; take all or none")
         super().take(other, length)

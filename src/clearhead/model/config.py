@@ -36,10 +36,10 @@ class ModelConfig(Tagged, ABC):
 
     vocabulary: int  # number of token ids
     context: int  # context length in tokens
-    layers: int
-    width: int  # of the residual stream
-    tied: bool = True  # the output layer is the embedding matrix
-    dropout: float = 0.0  # on the embedding and on each part's output
+    layers: int  # number of blocks
+    width: int  # width of the residual stream
+    tied: bool = True  # whether the output layer is the embedding matrix
+    dropout: float = 0.0  # fraction dropped in training, of the embedding and of each part's output
 
     def __post_init__(self) -> None:
         check_sizes("model", self, "vocabulary", "context", "layers", "width")
@@ -116,9 +116,12 @@ class TransformerConfig(ModelConfig):
     feed_forward: FeedForwardConfig
     norm: NormConfig = field(default_factory=NormConfig)
     positions: PositionConfig = field(default_factory=PositionConfig)
-    arrangement: Literal["pre", "post", "output", "sandwich", "parallel"] = "pre"  # norms around parts; see block.py
-    pattern: tuple[LayerConfig, ...] = ()  # per layer, cycled; replaces attention.window
-    embedding_scale: float | None = None  # factor on the embedding, rounded to the weights' dtype (Gemma)
+    # where the norms stand: before each part, after each sum, on each part's output, on both sides of a part, or before
+    # two parts that read the same input
+    arrangement: Literal["pre", "post", "output", "sandwich", "parallel"] = "pre"
+    # tables with window and positions, one per layer and again from the first; replaces attention.window
+    pattern: tuple[LayerConfig, ...] = ()
+    embedding_scale: float | None = None  # factor on the embedding, rounded to the weights' dtype (Gemma); None = none
 
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
@@ -146,8 +149,10 @@ class TransformerConfig(ModelConfig):
         if positions.kind != "rotary":
             return
         if turned % 2 or not turned:
-            of = f", {turned} of it turned" if positions.rotated != 1 else ""
-            raise ConfigError(f"attention: head_width is {width}{of}; rotary positions turn pairs, so it must be even")
+            of = f", {turned} of it rotated" if positions.rotated != 1 else ""
+            raise ConfigError(
+                f"attention: head_width is {width}{of}; rotary positions rotate pairs, so it must be even"
+            )
         scaling = positions.scaling
         if scaling is None or scaling.kind != "longrope":
             return
@@ -224,7 +229,7 @@ class DecoderConfig(TransformerConfig):
 
     kind: ClassVar[str] = "decoder"
 
-    logit_softcap: float | None = None  # c in c tanh(logit / c) of the output (Gemma 2)
+    logit_softcap: float | None = None  # c in c tanh(logit / c), for the output's logits (Gemma 2); None = none
 
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
@@ -251,9 +256,9 @@ class EncoderConfig(TransformerConfig):
 
     kind: ClassVar[str] = "encoder"
 
-    token_types: int = 0  # embeddings that tell the texts of a pair apart
-    prediction: PredictionConfig | None = None  # the head for masked tokens; None = hidden states only
-    pooler: bool = False  # a tanh layer on the first token
+    token_types: int = 0  # encoders: number of embeddings that tell the texts of a pair apart
+    prediction: PredictionConfig | None = None  # encoders: the head for masked tokens; None = hidden states only
+    pooler: bool = False  # encoders: whether there is a tanh layer on the first token
 
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""

@@ -1,4 +1,4 @@
-"""Convolutional models: gated causal convolutions over the last places (Dauphin et al. 2017)."""
+"""Convolutional models: layers of gated causal convolutions (Dauphin et al. 2017)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import taps
 from clearhead.model.registry import register
 
-REACH_AT_MOST = 2**24  # tokens; more is a typo, and the state would take gigabytes
+REACH_AT_MOST = 2**24  # tokens; larger numbers are typos, and the state would take gigabytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionConfig(LayeredConfig):
-    """Layers of x + out(GLU(convolution(norm x))). ``hidden`` is the number of channels behind the gates."""
+    """Layers of x + out(GLU(convolution(norm x))). Dilations: Kalchbrenner et al. 2016."""
 
     kind: ClassVar[str] = "convolution"
 
-    kernel: int = 4  # places that a convolution reads, its own included
-    dilations: tuple[int, ...] = (1,)  # distance between these places, by layer, cycled (Kalchbrenner et al. 2016)
+    kernel: int = 4  # number of places a convolution reads, including its own
+    dilations: tuple[int, ...] = (1,)  # distance between those places, by layer; the list repeats
 
     def check(self) -> None:
         """Raises ConfigError for sizes out of range."""
         super().check()
         check_sizes("model", self, "kernel")
         if not self.dilations or min(self.dilations) < 1:
-            raise ConfigError(f"model: dilations are {self.dilations}; name at least one, each at least 1")
+            raise ConfigError(f"model: dilations are {self.dilations}; give at least one, each at least 1")
         if self.reach > REACH_AT_MOST:
             raise ConfigError(
                 f"model: kernel {self.kernel} and dilations {self.dilations} reach {self.reach:,} tokens; the most "
@@ -44,24 +44,24 @@ class ConvolutionConfig(LayeredConfig):
             )
 
     def dilation(self, layer: int) -> int:
-        """Distance between the places that a layer reads."""
+        """Distance between the places a layer reads."""
         return self.dilations[layer % len(self.dilations)]
 
     def past(self, layer: int) -> int:
-        """Places before its own that a layer reaches."""
+        """How many places back a layer reads."""
         return (self.kernel - 1) * self.dilation(layer)
 
     @property
     def reach(self) -> int:
-        """The last tokens that a prediction depends on: 1 + sum of (kernel - 1) dilation over the layers."""
+        """The number of tokens a prediction depends on: 1 + the sum of (kernel - 1) dilation over all layers."""
         return 1 + sum(self.past(layer) for layer in range(self.layers))
 
     def layer_parameters(self) -> int:
-        """The convolution to values and gates, with biases, and the projection back into the stream."""
+        """The convolution to values and gates, with biases, and the projection back into the residual stream."""
         return 2 * self.hidden * (self.kernel * self.width + 1) + self.hidden * self.width
 
     def state_numbers(self, places: int) -> int:
-        """The inputs that each layer still reaches, whatever the number of places."""
+        """The inputs each layer will read again, however many places there are."""
         return self.width * (self.reach - 1)
 
     def pass_numbers(self) -> int:
@@ -87,26 +87,26 @@ class ConvolutionConfig(LayeredConfig):
 class ConvolutionLayer(Layer):
     """x + out(GLU(convolution(norm x))), GLU(a, b) = a sigmoid(b) (Dauphin et al. 2017, eq. 1).
 
-    The convolution is one product with what its kernel reads, laid side by side: as fast as PyTorch's in training, and
-    a fifteenth of the time for one token with dilation, on one core.
+    One product with the kernel's inputs side by side. On one core, it trains as fast as PyTorch's convolution; for a
+    single token with dilation it takes a fifteenth of the time.
     """
 
     def __init__(self, config: ConvolutionConfig, number: int) -> None:
         super().__init__(config, number)
         self.dilation, self.past = config.dilation(number), config.past(number)
         self.norm = norm(config.norm, config.width)
-        # The weight is that of nn.Conv1d, (2 hidden, width, kernel), with its last two axes exchanged and joined.
+        # nn.Conv1d's weight (2 hidden, width, kernel) with its last two axes swapped and joined
         self.convolution = Linear(
             config.kernel * config.width, 2 * config.hidden, bias=True, rows=(config.hidden, config.hidden)
         )
         self.out = Linear(config.hidden, config.width)
 
     def forward(self, x_BTE: Tensor, seen: dict[int, Tensor], state: Carried | None) -> Tensor:
-        """x_BTE -> x_BTE. ``seen``: by dilation which places of a kernel are text of the same document."""
+        """x_BTE -> x_BTE. ``seen``: seen_BTJ by dilation, from ``prepared``."""
         B, T, E = x_BTE.shape
         seen_BTJ = seen.get(self.dilation)
         y_BTE = self.norm(x_BTE)
-        if seen_BTJ is not None:  # no padding goes into the state, where later passes could not tell it from text
+        if seen_BTJ is not None:  # keeps padding out of the state, where later passes could not tell it from text
             y_BTE = y_BTE.masked_fill(~seen_BTJ[:, :, -1:], 0.0)
         past_BPE = y_BTE.new_zeros(B, self.past, E) if state is None else state.layers[self.number][0]
         y_BSE = torch.cat((past_BPE.to(y_BTE.dtype), y_BTE), dim=1)
@@ -132,7 +132,7 @@ class Convolution(Layered):
         return ConvolutionLayer(self.config, number)
 
     def prepared(self, mask: Mask, batch: int, start: int, places: int) -> dict[int, Tensor]:
-        """By dilation, which of the places that a kernel reads are text of the same document; empty if all are."""
+        """seen_BTJ by dilation: which places of a kernel belong to the same document; empty if all do."""
         if not mask.parts:
             return {}
         c = self.config
@@ -142,7 +142,7 @@ class Convolution(Layered):
         }
 
     def empty_state(self, batch: int, capacity: int) -> Carried:
-        """Zeros in the place of what came before."""
+        """Zeros for the inputs before the first place."""
         weight = self.embedding.weight
         layers = [cast(ConvolutionLayer, layer) for layer in self.layers]
         pasts = [weight.detach().new_zeros(batch, layer.past, self.config.width) for layer in layers]

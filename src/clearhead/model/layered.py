@@ -1,4 +1,4 @@
-"""What recurrent and convolutional models share: layers that each add to the residual stream, and no positions."""
+"""What recurrent and convolutional models share: layers that add to the residual stream, and no positions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from clearhead.model.protocol import Network
 from clearhead.model.state import State
 from clearhead.tap import Site
 
-STACK = "decoder"  # the stack in their sites: they read from left to right, as decoders do
+STACK = "decoder"  # of their sites, as they read from left to right
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredConfig(ModelConfig):
     """Layers of x + out(part(norm x)), a norm, and the output layer."""
 
-    hidden: int  # width inside a layer
+    hidden: int  # width inside a layer: units of a recurrence, or gated channels of a convolution
     norm: NormConfig = field(default_factory=NormConfig)
 
     def check(self) -> None:
@@ -39,12 +39,12 @@ class LayeredConfig(ModelConfig):
 
     @property
     def abilities(self) -> frozenset[str]:
-        """It generates text, and its hidden states can be pooled."""
+        """Next tokens, and vectors from pooled hidden states."""
         return frozenset({"next tokens", "vectors"})
 
     @abstractmethod
     def layer_parameters(self) -> int:
-        """Trained numbers of one layer, its norm apart."""
+        """Number of trained numbers in one layer, without its norm."""
 
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
@@ -53,9 +53,9 @@ class LayeredConfig(ModelConfig):
 
 
 class Layer(nn.Module):
-    """One layer of a ``Layered`` model: x_BTE, what was ``prepared`` and the state -> x_BTE.
+    """One layer of a ``Layered`` model: (x_BTE, result of ``prepared``, state) -> x_BTE.
 
-    heads: query heads of its attention; 0 without one
+    heads: number of query heads; 0 without attention
     """
 
     heads: int = 0
@@ -65,12 +65,12 @@ class Layer(nn.Module):
         self.number, self.dropout = number, config.dropout
 
     def dropped(self, x_BTE: Tensor) -> Tensor:
-        """What the layer adds to the stream, with dropout while it trains."""
+        """Dropout on what the layer adds to the residual stream."""
         return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
 
 
 class Layered(Network):
-    """ids -> logits through an embedding, layers and a final norm. Reads from left to right, with a state."""
+    """ids -> logits through an embedding, layers and a final norm. Reads from left to right."""
 
     rewinds = False
     config: LayeredConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
@@ -85,11 +85,11 @@ class Layered(Network):
 
     @abstractmethod
     def layer(self, number: int) -> Layer:
-        """The layer of this number, from 0."""
+        """Makes layer ``number``, counted from 0."""
 
     @abstractmethod
     def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Any:
-        """What every layer needs to know of a pass over ``places`` new places after ``start``."""
+        """What every layer needs for a pass over ``places`` new places after ``start``."""
 
     def hidden(
         self,
@@ -100,15 +100,17 @@ class Layered(Network):
         types_BT: Tensor | None = None,
         state: State | None = None,
     ) -> Tensor:
-        """x_BTE after the final norm. ``places_BT`` changes nothing: there are no positions.
+        """x_BTE after the final norm. Ignores ``places_BT``, as there are no positions.
 
-        Raises RequestError, besides the errors of ``forward``, for token types and for masks that hide more than
-        padding, other documents and later places.
+        Raises the errors of ``forward``, and RequestError for token types and for masks that hide more than padding,
+        other documents and later places.
         """
         if types_BT is not None:
-            raise RequestError("model: token types were given, and this model has none; leave them out")
+            raise RequestError("model: token types were given, but this model has none; leave them out")
         if state is not None and not isinstance(state, Carried):
-            raise RequestError(f"model: a {type(state).__name__} was given as its state; make one with `state`")
+            raise RequestError(
+                f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)"
+            )
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)
         check_texts(mask, self.config.kind)
@@ -133,7 +135,7 @@ class Layered(Network):
         return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
 
     def sites(self) -> dict[Site, int]:
-        """Every site that a pass shows, with its number of query heads, or 0."""
+        """Every site a pass shows, with its number of query heads, or 0."""
         sites = {Site(0, "embedding", STACK): 0}
         for number, layer in enumerate(self.layers):
             heads = cast(Layer, layer).heads
@@ -142,9 +144,9 @@ class Layered(Network):
         return sites
 
     def fresh(self, name: str) -> tuple[float, float]:
-        """As ``Network.fresh``, but projections into the residual stream have their std scaled by 1/sqrt(L).
+        """As ``Network.fresh``, but the std of projections into the residual stream is scaled by 1/sqrt(layers).
 
-        (Radford et al. 2019, 2.3: by the number of parts that add to it.)
+        Radford et al. 2019, 2.3: by the number of parts that add to it.
         """
         mean, std = super().fresh(name)
         if name.endswith("out.weight"):

@@ -133,7 +133,7 @@ class Network(nn.Module, ABC):
         return (1.0, 0.0) if "norm" in name else (0.0, 0.02)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Fills every weight with its start, by ``fresh``."""
+        """Fills every weight with its initial values, as ``fresh`` says."""
         for name, parameter in self.named_parameters():
             mean, std = self.fresh(name)
             if std:

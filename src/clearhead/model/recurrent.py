@@ -1,4 +1,4 @@
-"""Recurrent models: LSTM and GRU, each also with dot attention over its past."""
+"""Recurrent models: LSTM and GRU, each with or without attention over earlier places."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clearhead.tap import Site
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig(LayeredConfig):
-    """Layers of x + out(recurrence(norm x)). ``hidden`` is the number of units."""
+    """Layers of x + out(recurrence(norm x))."""
 
     cell: ClassVar[str]  # in ``CELLS``
 
@@ -35,16 +35,16 @@ class RecurrentConfig(LayeredConfig):
         return None
 
     def layer_parameters(self) -> int:
-        """The gates, each with two biases (as PyTorch has them), and the projection back into the stream."""
+        """The gates, each with two biases (as in PyTorch), and the projection back into the residual stream."""
         E, H = self.width, self.hidden
         return CELLS[self.cell].gates * H * (E + H + 2) + H * E
 
     def state_numbers(self, places: int) -> int:
-        """What each layer carries on, whatever the number of places."""
+        """What each layer carries on, however many places there are."""
         return self.layers * self.hidden * CELLS[self.cell].carried
 
     def pass_numbers(self) -> int:
-        """A layer's input and output, its gates and what they make."""
+        """A layer's input and output, its gates and their results."""
         return 4 * self.width + (CELLS[self.cell].gates + 4) * self.hidden
 
     def training_numbers(self) -> int:
@@ -57,14 +57,14 @@ class RecurrentConfig(LayeredConfig):
         parts = {
             "recurrence": f"{self.cell} of {self.hidden} units in each layer",
             "norm": f"{self.norm.kind}, before each part",
-            "reach": "unbounded: its state carries on what it has read",
+            "reach": "unbounded: the state carries on what was read",
         }
         return {"layers": whole.pop("layers"), **parts, **whole}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentiveConfig(RecurrentConfig):
-    """The same with attention over all places so far in the last layer (dot scores: Luong et al. 2015, 3.1)."""
+    """As RecurrentConfig, with attention over all places so far in the last layer (Luong et al. 2015, 3.1)."""
 
     attention: AttentionConfig
 
@@ -88,7 +88,7 @@ class AttentiveConfig(RecurrentConfig):
         return max(super().pass_numbers(), 4 * self.width + 2 * (queries + keys))
 
     def training_numbers(self) -> int:
-        """The recurrences, and one attention as in a Transformer."""
+        """The recurrences, and one attention part as in a Transformer."""
         return super().training_numbers() + 4 * self.width + 3 * sum(self.attention.projections)
 
     def described(self) -> dict[str, str]:
@@ -131,14 +131,14 @@ class GRUAttentionConfig(AttentiveConfig):
 
 
 class Prepared(NamedTuple):
-    """How a pass is cut, and whom its attention sees."""
+    """The pieces of a pass, and the mask of its attention."""
 
     cut: list[Piece]
     mask: Mask
 
 
 class RecurrentLayer(Layer):
-    """x + out(recurrence(norm x)), and with attention y + attention(norm y) of that."""
+    """y = x + out(recurrence(norm x)); with attention, y + attention(norm y)."""
 
     def __init__(self, config: RecurrentConfig, number: int, attention: AttentionConfig | None) -> None:
         super().__init__(config, number)
@@ -163,17 +163,17 @@ class RecurrentLayer(Layer):
 
 
 class Recurrent(Layered):
-    """Layers of a recurrence; the last may attend to all places so far."""
+    """Recurrent layers, the last one with attention if the config has it."""
 
     config: RecurrentConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def layer(self, number: int) -> Layer:
-        """The last one attends, if any does."""
+        """A recurrent layer; the last one has the attention, if any."""
         config = self.config
         return RecurrentLayer(config, number, config.attending if number == config.layers - 1 else None)
 
     def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Prepared:
-        """Where to cut the pass, and the mask of the attention."""
+        """The pieces of the pass, and the mask of the attention."""
         begins_BT = begins(mask, batch, start, places, self.device) if mask.parts else None
         attention = self.config.attending
         own = causal() if attention is None or attention.window is None else causal() & window(attention.window)
@@ -187,10 +187,10 @@ class Recurrent(Layered):
         return Carried(layers, batch=batch, capacity=capacity, **heads)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """As ``Network.initialise``, but recurrences start with gates that let gradients through.
+        """As ``Network.initialise``, except that recurrences start with gates that let gradients through.
 
-        Input matrices have std 1/sqrt(inputs), recurrent ones are orthogonal gate by gate (Saxe et al. 2014), biases
-        are 0, and those of an LSTM's forget gates 1 (Jozefowicz et al. 2015, 4.3).
+        Input matrices have std 1/sqrt(inputs), recurrent matrices are orthogonal per gate (Saxe et al. 2014), biases
+        are 0, except for the forget gates of an LSTM, where they are 1 (Jozefowicz et al. 2015, 4.3).
         """
         super().initialise(generator)
         H = self.config.hidden

@@ -14,7 +14,7 @@ from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
 from clearhead.model.cache import Cache
 from clearhead.model.config import TransformerConfig
-from clearhead.model.parts.block import Block, Pass, block
+from clearhead.model.parts.block import Block, BlockInputs, block
 from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
@@ -127,7 +127,7 @@ class Transformer(Network):
         x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
         masks = [self.own_mask(size) & mask for size in self._windows]
-        passes = [[Pass(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
+        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
         for layer, (turn, seen) in zip(self.blocks, self._kinds, strict=True):
             x_BTE = layer(x_BTE, passes[turn][seen])
         if state is not None:

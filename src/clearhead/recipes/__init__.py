@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
-from clearhead.errors import ConfigError, FolderError, OptionError, nearest
+from clearhead.errors import ConfigError, FolderError, OptionError, nearest, shown
 from clearhead.files import read_bounded
 from clearhead.model.config import ModelConfig
 from clearhead.plain import Tagged, from_dict
@@ -24,23 +24,23 @@ FILE_AT_MOST = 2**20  # bytes; a recipe has a few hundred
 class TextConfig:
     """The text of a run."""
 
-    sources: tuple[str, ...] = ()  # files, folders or patterns
-    corpus: str | None = None  # a built-in corpus, instead of sources
-    megabytes: float | None = None  # size of the built-in corpus; None = its default
-    valid: tuple[str, ...] = ()  # validation files; empty = the last tenth of the text
-    tokenizer: str = "bpe"  # bytes, characters, bpe, or the path of a tokenizer.json
-    vocabulary: int | None = None  # for bpe; None = chosen from the size of the text
-    field: str | None = None  # the field of .jsonl lines that holds the text
-    encoding: str = "utf-8"
-    fingerprint: str | None = None  # of the token stream; a resumed run must match it
+    sources: tuple[str, ...] = ()  # files, folders or patterns to train on
+    corpus: str | None = None  # name of a built-in text, instead of sources
+    megabytes: float | None = None  # size of the built-in text; None = its default
+    valid: tuple[str, ...] = ()  # files to validate on; empty = the last tenth of the text
+    tokenizer: str = "bpe"  # bpe, characters, bytes, or the path of a tokenizer.json
+    vocabulary: int | None = None  # number of tokens for bpe; None = chosen from the size of the text
+    field: str | None = None  # the field of .jsonl lines that holds the text; None = text
+    encoding: str = "utf-8"  # encoding of the files
+    fingerprint: str | None = None  # hash of the token stream; a resumed run must match it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The resolved config of a run, as stored in ``recipe.toml``."""
 
-    version: Literal[1] = 1
-    origin: str | None = None  # the model it started from: a folder, or a name on the hub with its commit
+    version: Literal[1] = 1  # version of this file's layout
+    origin: str | None = None  # the model the run started from: a folder, or a name on the hub with its commit
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig
     train: TrainConfig
@@ -89,6 +89,8 @@ def read_setting(setting: str) -> Table:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
+    except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
+        raise OptionError(f"--set {shown(setting)}: {error}") from None
     return setting_of(name.strip(), parsed)
 
 
@@ -126,7 +128,7 @@ def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") 
         if is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 parts = ", ".join(_hints(hints[name], {}))
-                raise ConfigError(f"{where}{name}: {value!r} was given; it is a table with {parts}")
+                raise ConfigError(f"{where}{name}: {shown(value)} was given; it is a table with {parts}")
             check_names(cast(Table, value), hints[name], f"{where}{name}.")
 
 

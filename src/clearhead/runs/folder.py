@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clearhead import hub
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import leftovers, remove_leftovers
+from clearhead.files import check_name, leftovers, remove_leftovers
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.training import State, load_state, saved
 
@@ -79,6 +79,7 @@ def claimed(folder: Path) -> Generator[None]:
 
     Raises FolderError if the folder exists and is not empty, or if another process has locked it.
     """
+    check_name(folder)
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearhead import corpora
-from clearhead.errors import FolderError, OptionError, TextError, nearest
+from clearhead.errors import FolderError, OptionError, TextError, nearest, shown
 from clearhead.files import replacing
 from clearhead.recipes import TextConfig
 from clearhead.runs.folder import STDIN
-from clearhead.text import LEARNED, FileSource, OnProgress, Source, Tokenizer, Tokens, learn, sources, split, tokenize
+from clearhead.text import LEARNED, FileSource, Source, Tokenizer, Tokens, check_size, learn, sources, split, tokenize
 
 TOLD_EVERY = 5.0  # seconds between progress lines while text is read
 
@@ -48,8 +48,9 @@ def check_text(config: TextConfig) -> None:
         )
     if config.tokenizer != "bpe" and config.vocabulary is not None:
         raise OptionError(
-            f"vocabulary {config.vocabulary}: applies to tokenizer 'bpe'; {config.tokenizer!r} has its own size"
+            f"vocabulary {shown(config.vocabulary)}: applies to tokenizer 'bpe'; {config.tokenizer!r} has its own size"
         )
+    check_size(config.vocabulary)
 
 
 def check_field(field: str | None, texts: Sequence[Source]) -> None:
@@ -72,7 +73,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
         texts = _files(config.sources, config, folder)
     every = [*texts, *validation]
     check_field(config.field, every)
-    tokenizer = _tokenizer(config, folder, texts, validation, _told(say, "learning the tokenizer"))
+    tokenizer = _tokenizer(config, folder, texts, validation, say)
     told = _told(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=told)
     train, valid = (tokens, tokenize(validation, tokenizer, progress=told)) if validation else split(tokens)
@@ -98,21 +99,22 @@ def keep_stdin(folder: Path, config: TextConfig) -> None:
             shutil.copyfileobj(sys.stdin.buffer, file)
 
 
-def _told(say: Say, what: str) -> Callable[[int, int | None], None]:
-    """Reports every few seconds how much text has been read. A large text takes a while the first time."""
+def _told(say: Say, what: str, unit: int = 1_000_000, name: str = "MB") -> Callable[[int, int | None], None]:
+    """Reports every few seconds how much is done. A large text takes a while the first time."""
     last = time.perf_counter()
 
     def tell(done: int, total: int | None) -> None:
         nonlocal last
         if time.perf_counter() - last >= TOLD_EVERY:
             last = time.perf_counter()
-            say(f"{what}: {done / 1e6:.0f}" + ("" if total is None else f" of {total / 1e6:.0f}") + " MB")
+            of = "" if total is None else f" of {total / unit:,.0f}"
+            say(f"{what}: {done / unit:,.0f}{of} {name}")
 
     return tell
 
 
 def _tokenizer(
-    config: TextConfig, folder: Path, texts: Sequence[Source], validation: Sequence[Source], progress: OnProgress
+    config: TextConfig, folder: Path, texts: Sequence[Source], validation: Sequence[Source], say: Say
 ) -> Tokenizer:
     if (folder / "tokenizer.json").exists():
         return Tokenizer.load(folder).of_documents()
@@ -120,7 +122,9 @@ def _tokenizer(
         return Tokenizer.load(config.tokenizer).of_documents()
     # Characters must cover the validation text too, or it could not be encoded.
     seen = [*texts, *validation] if config.tokenizer == "characters" else texts
-    return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=progress)
+    what = "learning the tokenizer"
+    read, merging = _told(say, what), _told(say, what, 1, "tokens")
+    return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=read, merging=merging)
 
 
 def _files(names: Sequence[str], config: TextConfig, folder: Path) -> list[FileSource]:

@@ -1,4 +1,4 @@
-"""Settings chosen by measuring this machine: model, batch, threads, precision and evaluations."""
+"""What a recipe leaves open. By minutes this machine is measured; by steps everything follows from what is given."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from clearhead.runs.material import Material, Say
 from clearhead.runs.resolve import complete
 from clearhead.text import Windows
 from clearhead.training import TrainConfig, check_memory
-from clearhead.training.budget import SHORTEST, choose_model, choose_threads, measured_evaluation_tokens
+from clearhead.training.budget import (
+    SHORTEST,
+    fastest_threads,
+    measured_evaluation_tokens,
+    plan_model,
+    threads_by_size,
+)
 from clearhead.training.config import window_of
-from clearhead.training.further import beginning, choose_further
+from clearhead.training.further import beginning, plan_further
 from clearhead.training.shapes import sized_as
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
-    """The table's recipe, with anything it leaves open chosen by measuring.
+    """The table's recipe, with anything it leaves open chosen: for a run by minutes by measuring.
 
     ``used`` seconds of the run have passed. ``say`` receives each choice with its reason.
     """
@@ -53,7 +59,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
     def adapt(tried: ModelConfig) -> ModelConfig:
         return from_dict(ModelConfig, recipes.joined([to_dict(tried), model]), "model.")
 
-    choice = choose_model(
+    plan = plan_model(
         minutes=train["minutes"],
         used=used,
         vocabulary=material.tokenizer.vocab_size,
@@ -66,9 +72,9 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         say=say,
         adapt=adapt,
     )
-    for reason in choice.reasons:
+    for reason in plan.reasons:
         say(f"chosen: {reason}")
-    return recipes.joined([to_dict(choice.model), model]), recipes.joined([to_dict(choice.train), train])
+    return recipes.joined([to_dict(plan.model), model]), recipes.joined([to_dict(plan.train), train])
 
 
 def _further(table: Table, material: Material, say: Say, used: float) -> Table:
@@ -80,7 +86,7 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
     check_memory(model, from_dict(TrainConfig, {**train, "batch": 1}))
     if config.minutes is None:
         return recipes.joined([{"batch": first.batch}, train])
-    choice = choose_further(
+    plan = plan_further(
         model,
         minutes=config.minutes,
         used=used,
@@ -92,9 +98,9 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
         precision=config.precision,
         say=say,
     )
-    for reason in choice.reasons:
+    for reason in plan.reasons:
         say(f"chosen: {reason}")
-    return recipes.joined([to_dict(choice.train), train])
+    return recipes.joined([to_dict(plan.train), train])
 
 
 def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
@@ -103,7 +109,8 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
     began = time.perf_counter()
     if train.threads is None:
         read = replace(recipe.model, context=window_of(train, recipe.model))
-        threads, reason = choose_threads(read, say)
+        # A run by steps gives the same bits whatever the clock says, so nothing in it is measured.
+        threads, reason = threads_by_size(read, train.batch) if train.minutes is None else fastest_threads(read, say)
         say(f"chosen: {reason}")
         train = replace(train, threads=threads)
     torch.set_num_threads(train.threads or 1)
@@ -113,7 +120,8 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
         if half:
             say("chosen: bfloat16, as this runs on CUDA")
     if train.optimizer.kind == "muon" and train.optimizer.precision is None:
-        precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+        measured = train.minutes is not None or machine.device() == "cuda"  # where it is a property of the device
+        precision = "bfloat16" if measured and machine.bfloat16_pays() else "float32"
         train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
         each, last = measured_evaluation_tokens(recipe.model, train, used=used + time.perf_counter() - began)

@@ -11,7 +11,7 @@ from clearhead import hub, recipes
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import no_tokenizer
 from clearhead.model import ModelConfig, needs
-from clearhead.plain import to_dict
+from clearhead.plain import checked, to_dict
 from clearhead.recipes import Table
 from clearhead.training.further import beginning
 
@@ -33,7 +33,7 @@ def find(tables: Sequence[Table], name: str | None) -> Origin | None:
     Raises FolderError if there is no such model, TextError if it has no tokenizer, OptionError if it does not predict
     next tokens.
     """
-    name = name or recipes.joined(tables).get("origin")
+    name = checked(str | None, name or recipes.joined(tables).get("origin"), "origin")
     if name is None:
         return None
     folder = hub.find(name, text=True)

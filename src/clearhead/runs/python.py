@@ -44,7 +44,7 @@ def train(
 
     text, valid: one or more files, folders or patterns
     origin: the model to start from, a folder or a name on the hub (``--from``)
-    model: transformer, lstm, gru, lstm-attention, gru-attention or convolution (``--model``)
+    model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution
     settings: single values by name (``--set``): {"model.layers": 6}
     report: called after every step (Stepped) and every evaluation (Evaluated, with sample text from the model)
     say: called with each line that the command would print; ``say=print``

@@ -27,7 +27,7 @@ class Asked:
     """What the user asked for.
 
     given: options by table (text, train), None where not given
-    model: a name of ``clearhead.training.MODELS``, None = as the recipe says, else a Transformer
+    model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
     """
@@ -42,14 +42,14 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Resolved:
     """The merged table, with all values of text, model and train checked, and its text config."""
 
     table: Table
     text: TextConfig = field(default_factory=TextConfig)
 
 
-def resolve(asked: Asked) -> Request:
+def resolve(asked: Asked) -> Resolved:
     """Merges the recipe, the config file, the options and the settings; later ones win.
 
     Catches mistakes before the text is read: raises OptionError or ConfigError naming the value, FolderError if the
@@ -72,7 +72,7 @@ def resolve(asked: Asked) -> Request:
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
-    return Request(table=table, text=text)
+    return Resolved(table=table, text=text)
 
 
 def present(given: Table) -> Table:
@@ -89,14 +89,14 @@ def complete(model: Mapping[str, Any]) -> bool:
 
 
 def _kind(name: str | None) -> str | None:
-    """The kind of config for ``--model``. Raises OptionError, suggesting the nearest, for an unknown name."""
+    """The kind of config for ``--model``. Raises OptionError, naming the nearest, for an unknown name."""
     if name is not None and name not in MODELS:
         raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
     return None if name is None else MODELS[name]
 
 
 def _of_kind(kind: str | None, table: Table) -> Table:
-    """The table with its whole Transformer, if it has one, replaced by a model of this kind with as many weights."""
+    """The table; if it has a complete Transformer, with a model of this kind and as many weights in its place."""
     model = table.get("model", {})
     if kind in (None, ModelConfig.default) or model.get("kind", ModelConfig.default) != ModelConfig.default:
         return table

@@ -4,7 +4,7 @@ from clearhead.text.data.learn import LEARNED, learn
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
-from clearhead.text.tokenizers.learned import SEPARATOR, vocabulary_size
+from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size
 from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 
@@ -21,6 +21,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Windows",
+    "check_size",
     "learn",
     "sequential",
     "sources",

@@ -1,4 +1,4 @@
-"""The one dial: minutes. Measures this machine and chooses model, batch and schedule to match."""
+"""The one dial, minutes: plans model, batch and schedule by measuring this machine."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ SHORTEST = 16  # context length for the smallest texts
 STEPS = 750  # the fewest to aim for; twice as many at half the batch ended 0.003 bits a byte worse (docs/LOG.md)
 BATCH_TOKENS = (2048, 32768)
 COMPILED = 15.0  # minutes from which compiling pays: it takes up to two, and cuts step time to 0.75 to 0.85
+# Operations of a step that are worth a thread: 20 to 40 ms of work, beside which OpenMP's barriers cost little.
+THREAD_WORTH = 2e9
 EPOCHS = 4.0  # up to four epochs are worth nearly as much as new text (Muennighoff et al. 2023)
 
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The chosen model and training config, with a one-line reason for each part."""
+class Plan:
+    """A model and a training config, with a one-line reason for each part."""
 
     model: ModelConfig
     train: TrainConfig
     reasons: tuple[str, ...]
 
 
-def choose_model(
+def plan_model(
     *,
     minutes: float,
     used: float,
@@ -61,13 +63,13 @@ def choose_model(
     precision: Precision | None = None,
     kind: str = DecoderConfig.kind,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
-) -> Choice:
-    """Chooses the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
+) -> Plan:
+    """Plans for the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
 
     ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
     about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
-    chosen too where None. Models of another ``kind`` have as many weights on each rung. ``adapt`` applies the user's
-    own settings to each model tried.
+    chosen too if None. ``kind`` is the kind of model; every kind has as many weights on each rung. ``adapt`` applies
+    the user's own settings to each model tried.
     Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)
@@ -77,7 +79,7 @@ def choose_model(
     context = ladder[0].context
     measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
     if threads is None:
-        threads, threads_reason = choose_threads(ladder[0], say)
+        threads, threads_reason = fastest_threads(ladder[0], say)
     else:
         threads_reason = f"{threads} thread(s), as asked"
     torch.set_num_threads(threads)
@@ -135,7 +137,7 @@ def choose_model(
         *([f"not compiled: {refused}"] if refused else []),
         threads_reason,
     )
-    return Choice(model=model, train=train, reasons=reasons)
+    return Plan(model=model, train=train, reasons=reasons)
 
 
 def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:
@@ -184,7 +186,8 @@ def stepper(
     """A function that does one training step on random ids, for timing."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
-    optimizer = Optimizer(network, optimizing or OptimizerConfig())
+    half: Precision = "bfloat16" if machine.bfloat16_pays() else "float32"
+    optimizer = Optimizer(network, optimizing or OptimizerConfig(precision=half))
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
     data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
@@ -200,7 +203,17 @@ def stepper(
     return step
 
 
-def choose_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
+def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
+    """The number of OpenMP threads for a run by steps, and the reason: one for each THREAD_WORTH of a step.
+
+    It depends on nothing measured, as the number of threads can change the bits of sums.
+    """
+    operations = 6 * model.inner_parameters() * batch * model.context
+    count = min(machine.cores(), max(1, round(operations / THREAD_WORTH)))
+    return count, f"{count} thread(s), for {operations / 1e9:.2g} billion operations a step"
+
+
+def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
     """Measures which number of OpenMP threads trains ``model`` fastest; returns it with the reason.
 
     It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.

@@ -28,15 +28,16 @@ def _among(where: str, config: object, name: str, known: tuple[str, ...]) -> Non
 class OptimizerConfig:
     """Muon for the matrices in the blocks and AdamW for everything else, or AdamW for everything."""
 
-    kind: Literal["muon", "adamw"] = "muon"
-    lr: float = 0.01  # for Muon, whose updates are scaled to AdamW's root mean square (see muon.py)
-    adamw_lr: float = 0.01
-    momentum: float = 0.9  # for Muon, Nesterov
-    beta1: float = 0.9
-    beta2: float = 0.95
-    weight_decay: float = 0.01  # decoupled, on matrices only
+    kind: Literal["muon", "adamw"] = "muon"  # Muon for the blocks' matrices and AdamW for the rest, or AdamW for all
+    lr: float = 0.01  # peak learning rate of Muon; updates are scaled to AdamW's root mean square
+    adamw_lr: float = 0.01  # peak learning rate of AdamW
+    momentum: float = 0.9  # Nesterov momentum of Muon
+    beta1: float = 0.9  # decay of AdamW's mean of gradients
+    beta2: float = 0.95  # decay of AdamW's mean of squared gradients
+    weight_decay: float = 0.01  # decoupled weight decay, on matrices only
     clip: float = 1.0  # maximum global gradient norm; 0 = no clipping
-    # for Muon's products; None = bfloat16 (as in torch.optim.Muon) where it is fast on this machine, else float32
+    # precision of Muon's products (bfloat16 in torch.optim.Muon); None = bfloat16 on CUDA, and by minutes where it is
+    # measured to be fast; else float32
     precision: Literal["float32", "bfloat16"] | None = None
 
     def __post_init__(self) -> None:
@@ -62,22 +63,25 @@ class OptimizerConfig:
 class TrainConfig:
     """One training run, which ends after ``steps`` or ``minutes``. Progress is the fraction of either that is done."""
 
-    steps: int | None = None
-    minutes: float | None = None  # wall-clock time of the whole command
+    steps: int | None = None  # number of steps; give this or minutes
+    minutes: float | None = None  # wall-clock time of the whole command; give this or steps
     batch: int = 32  # windows per step
-    window: int | None = None  # tokens; None = the model's context length
+    window: int | None = None  # tokens per window; None = the model's context length
     optimizer: OptimizerConfig = OptimizerConfig()
     warmup: float = 0.02  # fraction of the run over which the learning rate rises
-    decay: float = 0.6  # fraction of the run, at its end, over which it falls to ``floor``
+    decay: float = 0.6  # fraction of the run, at its end, over which the learning rate falls to floor
     floor: float = 0.0  # final learning rate, as a fraction of the peak
-    evaluations: int = 20  # spread evenly over the run; the state is saved at each
-    evaluation_tokens: int = 100_000  # read at each evaluation, from the start of the validation text
-    final_tokens: int | None = None  # the same for the final evaluation; None = all
-    # for products; weights and sums are float32. None = bfloat16 on CUDA, else float32 (or measured, by minutes)
+    evaluations: int = 20  # number of evaluations, spread evenly over the run; the state is saved at each
+    evaluation_tokens: int = 100_000  # tokens read at each evaluation, from the start of the validation text
+    final_tokens: int | None = None  # tokens read at the final evaluation; None = all
+    # precision of products; weights and sums are float32; None = measured if minutes choose the model, else bfloat16 on
+    # CUDA and float32 elsewhere
     precision: Literal["float32", "bfloat16"] | None = None
-    compile: bool = False  # torch.compile: costs about a minute up front, then steps are faster
-    threads: int | None = None  # OpenMP threads; None = measured at the start
-    seed: int = 0
+    # whether to use torch.compile: a minute up front, then faster steps; --minutes turns it on for runs of 15 or more
+    compile: bool = False
+    # number of OpenMP threads; None = measured by minutes; by steps, from the size of a step
+    threads: int | None = None
+    seed: int = 0  # random seed
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):

@@ -15,7 +15,7 @@ from clearhead.training.budget import (
     EVALUATIONS,
     SHORTEST,
     TRAINED,
-    Choice,
+    Plan,
     Precision,
     evaluation_tokens,
     stepper,
@@ -46,7 +46,7 @@ def beginning(model: ModelConfig, tokens: int | None = None) -> TrainConfig:
     )
 
 
-def choose_further(
+def plan_further(
     model: ModelConfig,
     *,
     minutes: float,
@@ -58,10 +58,10 @@ def choose_further(
     threads: int | None = None,
     batch: int | None = None,
     precision: Precision | None = None,
-) -> Choice:
-    """Chooses batch, threads and evaluations for training a model of this config further.
+) -> Plan:
+    """Plans batch, threads and evaluations for training a model of this config further.
 
-    Arguments and errors as in ``budget.choose_model``. It times a step on one window of a new model of this config.
+    Arguments and errors as in ``budget.plan_model``. It times a step on one window of a new model of this config.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
@@ -94,7 +94,7 @@ def choose_further(
         f"of {valid:,} validation tokens {evaluated[0]:,} are read {evaluations} time(s), {evaluated[1]:,} at the end",
         f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
     )
-    return Choice(model=model, train=train, reasons=reasons)
+    return Plan(model=model, train=train, reasons=reasons)
 
 
 def _times(model: ModelConfig, precision: str, threads: int | None, say: Callable[[str], None]) -> dict[int, float]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from clearhead import machine
 from clearhead.errors import TrainingError
 from clearhead.model import Network
 from clearhead.model.parts.linear import Linear, Stack
@@ -46,13 +45,12 @@ class Optimizer:
             }
         self.muon = None
         if slabs:
-            half = machine.bfloat16_pays() if config.precision is None else config.precision == "bfloat16"
             self.muon = Muon(
                 slabs,
                 lr=config.lr,
                 momentum=config.momentum,
                 weight_decay=config.weight_decay,
-                dtype=torch.bfloat16 if half else torch.float32,
+                dtype=torch.bfloat16 if config.precision == "bfloat16" else torch.float32,
             )
 
     def step(self, rate: float) -> None:

@@ -52,7 +52,7 @@ class Log:
 
     def __init__(self, path: Path, length: int) -> None:
         self._path = path
-        with self._told():
+        with self._write_errors():
             self._file = updating(path)
             size = self._file.seek(0, os.SEEK_END)
             if size < length:
@@ -69,24 +69,24 @@ class Log:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         # Unflushed lines belong to steps after the last saved state, so a failed run may lose them.
-        with contextlib.suppress(OSError) if error else self._told():
+        with contextlib.suppress(OSError) if error else self._write_errors():
             self._file.close()
 
     def write(self, report: Report) -> None:
         """Appends a line."""
         line = json.dumps({"kind": type(report).__name__.lower(), **asdict(report)}, ensure_ascii=False)
-        with self._told():
+        with self._write_errors():
             self._file.write(line.encode() + b"\n")
 
     def flush(self) -> int:
         """Flushes the lines to disk and returns the file's length in bytes."""
-        with self._told():
+        with self._write_errors():
             self._file.flush()
             os.fsync(self._file.fileno())
             return self._file.tell()
 
     @contextlib.contextmanager
-    def _told(self) -> Generator[None]:
+    def _write_errors(self) -> Generator[None]:
         try:
             yield
         except OSError as fault:

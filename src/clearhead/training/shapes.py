@@ -1,4 +1,4 @@
-"""The shapes that the dial tries: Transformers of rising size, and models of other kinds with as many weights."""
+"""The shapes the dial tries: Transformers of rising size, and models of other kinds with as many weights."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from clearhead.model import (
 # (layers, width). Each rung has about twice the weights of the one below.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-STEP = 2  # hidden widths are multiples of it: on the ladder, counts then differ by at most 1.2 %
+STEP = 2  # hidden widths are multiples of this; on the ladder, numbers of weights then differ by at most 1.2 %
 
-# What `train --model` takes, with the kind of the config.
+# Values of `train --model`, with the kind of config of each.
 MODELS = {
     "transformer": DecoderConfig.kind,
     **{kind: kind for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
@@ -30,13 +30,13 @@ MODELS = {
 
 
 def sized_as(model: Mapping[str, Any]) -> str:
-    """The kind whose sizes are chosen for a table: its own, or a Transformer's if it has no rule of its own."""
+    """The kind that sizes are chosen by for a table: its own kind, or a Transformer if its kind has no rule."""
     kind = model.get("kind", DecoderConfig.kind)
     return kind if kind in MODELS.values() else DecoderConfig.kind
 
 
 def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.kind) -> ModelConfig:
-    """One rung of the ladder: Qwen 3's shape, or a model of another kind with as many weights."""
+    """One rung of the ladder, in the shape of Qwen 3, or as another kind with as many weights."""
     layers, width = LADDER[rung]
     head_width = 32 if width <= 320 else 64
     heads = max(1, width // head_width)
@@ -53,10 +53,10 @@ def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.ki
 
 
 def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
-    """A model of this kind with as many weights as the decoder, within 2 %, and its vocabulary, context and width.
+    """A model of this kind with the decoder's vocabulary, context and width, and as many weights, within 2 %.
 
-    Recurrences have half as many layers, convolutions twice as many; what is left of the count sets the hidden width.
-    Raises OptionError for a kind that has no such rule.
+    Recurrences have half as many layers, convolutions twice as many; the hidden width makes the number of weights fit.
+    Raises OptionError for a kind without such a rule.
     """
     names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
     given: dict[str, Any] = {name: getattr(decoder, name) for name in names}
@@ -67,14 +67,14 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
         given["layers"] = 2 * decoder.layers
     else:
         known = ", ".join(MODELS)
-        raise OptionError(f"model.kind {kind!r}: sizes are chosen for {known}; give this one its whole shape")
+        raise OptionError(f"model.kind {kind!r}: sizes can only be chosen for {known}; set the whole shape of this one")
     if issubclass(found, AttentiveConfig):
         given["attention"] = replace(decoder.attention, window=None)
     return _nearest(lambda hidden: found(**given, hidden=hidden), decoder.parameters())
 
 
 def _nearest(make: Callable[[int], ModelConfig], weights: int) -> ModelConfig:
-    """Of the models made from a multiple of STEP the one whose number of weights, which grows, is nearest."""
+    """Of the models made with multiples of STEP, the one with the nearest number of weights. It must grow with them."""
     low, high = 1, 2
     while make(high * STEP).parameters() < weights:
         low, high = high, 2 * high

@@ -1,4 +1,4 @@
-"""Watching a model: records of its attention, maps computed from them, and edits of what it does."""
+"""Watching a model: records of its attention, maps computed from them, and edits to its passes."""
 
 from clearhead.watching.edits import Ablate, Edit, Knockout, Scale
 from clearhead.watching.map import AttentionMap, Top

@@ -1,9 +1,9 @@
 """Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied as the model runs.
 
-An edit names its site by layer, kind and stack. Kinds are attention over the own text (``self``) or another
-(``cross``), the ``feed_forward``, and the ``residual`` stream after the layer; the stack (``decoder``, ``encoder``) is
-named where a model has both. An edit acts on every text of a record unless it names one. Places are each text's own:
-padding is not counted.
+An edit names its site by layer, kind and stack. Kinds are attention within the text (``self``) or to another
+(``cross``), the ``feed_forward``, and the ``residual`` stream after the layer. The stack (``decoder``, ``encoder``) is
+only needed if the model has both. An edit acts on every text of a record unless it names one. Places count from the
+start of each text, without padding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clearhead.watching.passes import Call, Pass, Segment
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Multiplies by ``factor`` what one head gives, or without ``head`` what the whole part adds (or the stream)."""
+    """Multiplies one head's output by ``factor``, or, without ``head``, the whole part's output (or the stream)."""
 
     layer: int
     head: int | None = None
@@ -43,9 +43,9 @@ class Scale:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablate:
-    """Zeroes what one head gives (Michel et al. 2019), or without ``head`` what the whole part adds.
+    """Zeroes one head's output (Michel et al. 2019), or, without ``head``, the whole part's.
 
-    The weights in the record stay as they were computed.
+    The attention weights in the record stay as computed.
     """
 
     layer: int
@@ -98,7 +98,7 @@ def to_dict(edit: Edit) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Edit:
-    """The edit that ``to_dict`` wrote; raises WatchError for an unknown name or field."""
+    """The inverse of ``to_dict``. Raises WatchError for an unknown name or field."""
     fields = dict(values)
     name = str(fields.pop("edit", ""))
     if name not in EDITS:
@@ -109,8 +109,19 @@ def from_dict(values: dict[str, Any]) -> Edit:
         raise WatchError(f"edit {name!r}: {error}") from None
 
 
+def listed(edits: object) -> tuple[Edit, ...]:
+    """One edit or several as a tuple. Raises WatchError for anything else."""
+    one = isinstance(edits, Edit) or not isinstance(edits, Iterable)
+    found: list[Edit] = []
+    for edit in (edits,) if one else cast(Iterable[object], edits):
+        if not isinstance(edit, Edit):
+            raise WatchError(f"edits: {shown(edit)} was given; an edit is an Ablate, a Scale or a Knockout")
+        found.append(edit)
+    return tuple(found)
+
+
 def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
-    """Raises WatchError when an edit names a site or head that the model's sites (site -> heads) do not have."""
+    """Raises WatchError if an edit names a site or head that is not in ``sites`` (site -> number of heads)."""
     for edit in edits:
         found = [site for site in sites if _here(edit, site)]
         if not found:
@@ -119,18 +130,18 @@ def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
                 f"{edit}: the model has no site of layer {edit.layer} and kind {edit.kind!r}; it has {known}"
             )
         if len(found) > 1:
-            raise WatchError(f"{edit}: {' and '.join(map(str, found))} are meant; name the stack")
+            raise WatchError(f"{edit}: it could mean {' or '.join(map(str, found))}; name the stack")
         heads = sites[found[0]]
         if isinstance(edit, Knockout) and not found[0].attends:
-            raise WatchError(f"{edit}: {found[0]} reads no keys; knock out keys of an attention")
+            raise WatchError(f"{edit}: {found[0]} has no keys; a knock-out needs an attention site")
         if edit.head is not None and not 0 <= edit.head < heads:
             raise WatchError(f"{edit}: {found[0]} has {heads} heads, counted from 0")
 
 
 def check_reached(edits: Sequence[Edit], seen: Mapping[Site, Sequence[Call]]) -> None:
-    """Raises WatchError for a knock-out that hid nothing: at a place that no text had, or that the query does not see.
+    """Raises WatchError for a knock-out that hid nothing: no text has the place, or the query could not see it anyway.
 
-    An edit that changed nothing would be read as an edge without effect. ``seen`` holds the calls of every site.
+    Otherwise an edit that changed nothing would look like an edge without effect. ``seen`` has the calls of each site.
     """
     knocked = [edit for edit in edits if isinstance(edit, Knockout)]
     for edit in knocked:
@@ -146,7 +157,7 @@ def check_reached(edits: Sequence[Edit], seen: Mapping[Site, Sequence[Call]]) ->
 
 
 def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call], text: int) -> str | None:
-    """Why the knock-out hid nothing of a text, or None."""
+    """Why the knock-out hid nothing in a text, or None."""
     found = [Segment(call, call.seen.rows.index(text)) for call in calls if text in call.seen.rows]
     found = [each for each in found if each.count]
     if not found:
@@ -154,11 +165,11 @@ def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call
     first, places = found[0].first_place, found[-1].keys
     last = found[-1].first_place + found[-1].count - 1
     if edit.query > last or edit.key >= places:
-        return f"the text that was watched has the places 0 to {places - 1}; nothing was knocked out"
+        return f"the watched text has places 0 to {places - 1}; nothing was knocked out"
     if edit.query < first:
         return (
-            f"the watch saw the queries at places {first} to {last}, those before were in the cache; "
-            "nothing was knocked out; name one of these, or begin the watch with an empty cache"
+            f"only the queries at places {first} to {last} were watched, since earlier ones were already in the cache; "
+            "nothing was knocked out; name one of these, or start watching with an empty cache"
         )
     each = next(each for each in found if edit.query < each.first_place + each.count)
     hidden = {part for one in knocked for part in _hides(one, each.call.seen)}
@@ -170,11 +181,11 @@ def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call
     if edit.key in keys:
         return None
     sees = f"it sees {len(keys)} of {places} keys, at places {keys[0]} to {keys[-1]}" if keys else "it sees no key"
-    return f"the mask hides this key from this query in any case: {sees}; nothing was knocked out; name a key it sees"
+    return f"the mask already hides this key from this query: {sees}; nothing was knocked out; name a key it sees"
 
 
 def before(edits: Iterable[Edit], request: Request, seen: Pass) -> Request:
-    """The request with this site's knock-outs joined to its mask."""
+    """The request with this site's knock-outs added to its mask."""
     for edit in edits:
         if isinstance(edit, Knockout) and _here(edit, request.site):
             request = replace(request, mask=request.mask & Mask(_hides(edit, seen)))
@@ -182,7 +193,7 @@ def before(edits: Iterable[Edit], request: Request, seen: Pass) -> Request:
 
 
 def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor, seen: Pass) -> Tensor:
-    """The heads' outputs with this site's ablations and scalings of heads; the given tensor when there are none."""
+    """The heads' outputs with this site's edits to heads; the tensor itself if there are none."""
     here = [e for e in edits if not isinstance(e, Knockout) and e.head is not None and _here(e, site)]
     if not here:
         return o_BHQD
@@ -193,7 +204,7 @@ def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor, seen: Pass) -> Tens
 
 
 def part(edits: Iterable[Edit], site: Site, x_BTE: Tensor, seen: Pass) -> Tensor:
-    """What a part adds, or the stream, with this site's ablations and scalings of the whole."""
+    """A part's output, or the stream, with this site's edits to the whole."""
     for edit in edits:
         if not isinstance(edit, Knockout) and edit.head is None and _here(edit, site):
             factor_B = x_BTE.new_ones(len(x_BTE))
@@ -207,12 +218,12 @@ def _factor(edit: Scale | Ablate) -> float:
 
 
 def _rows(edit: Edit, seen: Pass) -> list[int]:
-    """The batch rows that an edit acts on."""
+    """The batch rows an edit acts on."""
     return [row for row, text in enumerate(seen.rows) if edit.text in (None, text)]
 
 
 def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
-    """The part of a mask that a knock-out is, its places counted from where each row's text begins."""
+    """A knock-out as mask parts, with places relative to the start of each row's text."""
     starts = tuple(
         start if edit.text in (None, text) else None for text, (start, _) in zip(seen.rows, seen.spans, strict=True)
     )

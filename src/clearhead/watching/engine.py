@@ -1,10 +1,8 @@
-"""The engine behind every map: one sweep over the queries and keys of a site gives any number of measures.
+"""The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
-The weights are worked out in tiles that stay in the processor's cache. The first sweep finds the largest logit and the
-sum of each row, tile by tile, and sums over rows with them; a second one, where a measure asks for the weights
-themselves, has those of all rows to divide by. Keys that no query of a tile sees are not multiplied, and masks are
-compared cell by cell only on their borders.
-
+It computes weights in tiles that fit the processor's cache. The first sweep finds each row's largest logit and sum, and
+the measures that are sums over a row. If a measure needs the normalised weights, a second sweep divides by those sums.
+Keys that no query of a tile sees are skipped, and masks are evaluated cell by cell only along their borders.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ from clearhead.watching.passes import Segment
 from clearhead.watching.reach import hiding, reach
 from clearhead.watching.reducers import Extent, Joined, Reducer, RowReducer, Tile, TileReducer
 
-# Numbers in a tile, and its query rows at most. A processor's tile has so many for each of torch's threads, which split
-# every operation: three tiles of float32 take 3 MB of each core's cache. A GPU is bound by the number of operations.
+# Numbers in a tile (on the CPU, per torch thread, since threads split each operation), and its maximum of query rows.
+# Three float32 tiles take 3 MB of each core's cache. On a GPU the number of operations is what costs.
 TILE, GPU_TILE, ROWS = 2**18, 2**24, 512
 
-# A processor's exp is a hundred times slower where its result is no normal number. In nats, how far above that a weight
-# counts as 0 beside the largest of its row: divided by the sum of 240,000 keys it is still normal.
+# exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
+# smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
 ROOM = 12.4
 
 
@@ -40,16 +38,16 @@ def sweep(
     rows: slice | None = None,
     columns: slice | None = None,
 ) -> list[Tensor]:
-    """Each measure's result on the CPU, heads first; of some rows, and for what is made of tiles of some columns.
+    """Each measure's result, on the CPU, heads first. ``rows`` and, for TileReducers, ``columns`` limit the sweep.
 
-    Raises WatchError when a row's logits are not finite.
+    Raises WatchError if a row's logits are not finite.
     """
     queries, keys = shape(segments)
     call = segments[0].call
     dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
     by_row = [measure for measure in measures if isinstance(measure, RowReducer)]
     by_tile = [measure for measure in measures if isinstance(measure, TileReducer)]
-    autocast = torch.autocast(device.type, enabled=False)  # which would round products to bfloat16
+    autocast = torch.autocast(device.type, enabled=False)  # it would round products to bfloat16
     with torch.inference_mode(mode=False), torch.no_grad(), autocast:
         sunk_HQ = torch.zeros(len(heads), queries, dtype=dtype, device=device)
         first_place = None if call.two_texts else segments[0].first_place
@@ -77,14 +75,14 @@ def shape(segments: Sequence[Segment]) -> tuple[int, int]:
 
 
 def name(segments: Sequence[Segment], heads: range) -> str:
-    """What is swept, for errors."""
+    """A name for the swept maps, for errors."""
     which = f"head {heads[0]}" if len(heads) == 1 else f"heads {heads[0]} to {heads[-1]}"
     return f"AttentionMap({segments[0].call.site}, {which}, shape {shape(segments)})"
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Some queries of a segment: ``rows`` of it, from row ``first`` of the map on."""
+    """Some ``rows`` of a segment; ``first`` is their first row in the map."""
 
     segment: Segment
     rows: range
@@ -93,19 +91,19 @@ class _Piece:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some heads and rows of a piece, worked out in tiles of the same rows: the keys of each, and what it hides."""
+    """Some heads and rows of a piece, and their tiles: the keys of each, and which of those are hidden."""
 
     segment: Segment
     heads: range
-    rows: range  # of the segment
+    rows: range  # in the segment
     tiles: Sequence[tuple[range, Tensor | None]]  # key places, hidden_HQK
     of_heads: slice  # in the sweep
     of_rows: slice  # in the piece
-    of_map: slice  # the rows in the map
+    of_map: slice  # in the map
 
 
 class _Sweep:
-    """Some heads' rows, worked out in one tile at a time."""
+    """Computes rows of some heads, one tile at a time."""
 
     def __init__(self, pieces: Sequence[_Piece], heads: range, extent: Extent) -> None:
         self._pieces, self._heads, self._sunk_HQ = pieces, heads, extent.sunk_HQ
@@ -114,12 +112,12 @@ class _Sweep:
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._room: list[Tensor] = []
         self._views: dict[tuple[int, int, int], list[Tensor]] = {}
-        self._norms: list[Tensor] = []  # norms_2HQ of every piece
+        self._norms: list[Tensor] = []  # norms_2HQ of each piece
 
     def sum(self, reducers: Sequence[RowReducer]) -> None:
-        """The first sweep: the norms of all rows, what lies on the sink, and the reducers' sums.
+        """The first sweep: every row's norms, its weight on the sink, and the reducers' sums.
 
-        Where there are none, what a call knows of a whole segment is not worked out again.
+        Without reducers, norms cached in the call are reused.
         """
         for piece in self._pieces:
             segment, kept = piece.segment, piece.segment.call.norms
@@ -137,7 +135,7 @@ class _Sweep:
             self._norms.append(norms_2HQ)
 
     def add(self, reducers: Sequence[TileReducer], columns: range) -> None:
-        """The second sweep: shows every reducer the tiles among ``columns``."""
+        """The second sweep: gives the reducers the tiles in ``columns``."""
         for piece, (peak_HQ, total_HQ) in zip(self._pieces, self._norms, strict=True):
             for block in self._blocks(piece, columns):
                 peak_HQ1 = peak_HQ[block.of_heads, block.of_rows, None]
@@ -153,14 +151,13 @@ class _Sweep:
                         reducer.add(tile)
 
     def _sum(self, block: _Block, norms_2HQ: Tensor, reducers: Sequence[RowReducer]) -> None:
-        """Writes the norms of a block's rows: the largest logit, its peak, and the sum of exp(logit - peak).
+        """Writes the norms of a block's rows: the peak (largest logit) and the sum of exp(logit - peak), sink included.
 
-        The sink's logit counts. Each tile has peaks of its own, and what is summed with them is scaled when all are
-        known: the online softmax (Milakov and Gimelshein 2018) with one correction in place of many. 0 and 1 in a row
-        that sees nothing.
+        Each tile uses its own peaks; its sums are rescaled once all are known. That is the online softmax (Milakov and
+        Gimelshein 2018) with one correction instead of one per tile. Rows that see no key get 0 and 1.
         """
         zeros_HQ = torch.zeros(len(block.heads), len(block.rows), dtype=self._dtype, device=self.device)
-        peaks = [zeros_HQ[:, :, None]]  # a first tile that holds nothing, for rows without any
+        peaks = [zeros_HQ[:, :, None]]  # an empty first tile, for rows without any
         sums = [zeros_HQ]
         parts = [[zeros_HQ] for _ in reducers]
         for tile, border in self._tiles(block):
@@ -197,7 +194,7 @@ class _Sweep:
             reducer.found_HQ[block.of_heads, block.of_map] = reducer.join(torch.stack(found) * scale_NHQ, joined)
 
     def _sink(self, segment: Segment, norms_2HQ: Tensor, heads: slice, rows: slice) -> Tensor:
-        """sunk_HQ, written into the extent's too; NaN where the logits of a row are not finite."""
+        """sunk_HQ, also written into the extent's; NaN if a row's logits are not finite."""
         peak_HQ, total_HQ = norms_2HQ
         sinks_H = self._sinks(segment, heads)
         above_HQ = peak_HQ * 0.0 if sinks_H is None else torch.exp(sinks_H[:, None] - peak_HQ)
@@ -209,15 +206,15 @@ class _Sweep:
         return None if sinks_H is None else sinks_H[self._heads.start : self._heads.stop][heads].to(self._dtype)
 
     def _exp(self, s_HQK: Tensor, out: Tensor) -> None:
-        """Writes exp(s), with s raised to the floor."""
+        """Writes exp(s), with s clamped to the floor."""
         torch.exp(s_HQK.clamp_(min=self._floor), out=out)
 
     def _drop(self, weights_HQK: Tensor) -> None:
-        """Makes 0 of what was raised to the floor."""
+        """Sets to 0 what was clamped to the floor."""
         torch.threshold_(weights_HQK, math.exp(self._floor) * 1.001, 0.0)
 
     def _blocks(self, piece: _Piece, columns: range) -> Iterator[_Block]:
-        """The blocks of a piece, with tiles of such key places among ``columns`` as some query may see."""
+        """The blocks of a piece, with tiles over the key places in ``columns`` that a query may see."""
         segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
         cell = segment.call.first_cell + segment.queries.start
         tall = min(ROWS, self._tile)
@@ -244,7 +241,7 @@ class _Sweep:
                 )
 
     def _bands(self, segment: Segment, most: int) -> Iterator[range]:
-        """The heads, as many at a time as a tile takes; where query heads share keys, of one group at a time."""
+        """Ranges of heads that fit in a tile; if query heads share keys, none crosses a group's end."""
         start, group = self._heads.start, _group(segment)
         while start < self._heads.stop:
             stop = min(start + most, self._heads.stop, (start // group + 1) * group if group > 1 else self._heads.stop)
@@ -252,22 +249,22 @@ class _Sweep:
             start = stop
 
     def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Tensor | None:
-        """hidden_HQK, H being 1 where all heads see the same; None where the mask hides nothing."""
+        """hidden_HQK, with H = 1 if all heads see the same; None if the mask hides nothing."""
         if not mask.parts:
             return None
         b, h, q, k = self._indices(range(row, row + 1), self._heads, queries, keys)
         return ~mask.visible(b, h, q, k)[0]
 
     def _tiles(self, block: _Block) -> Iterator[tuple[Tile, bool]]:
-        """The tiles of a block with their logits in ``logs_HQK``, -inf where hidden, and whether some are hidden."""
+        """The tiles of a block, with logits in ``logs_HQK`` (-inf where hidden), and whether any key is hidden."""
         segment, heads, rows = block.segment, block.heads, block.rows
         call, row, group = segment.call, segment.row, _group(segment)
         first, start = segment.queries.start, segment.start
         q_HQD = call.q_BHQD[row, heads.start : heads.stop, first + rows.start : first + rows.stop].to(self._dtype)
         k_HKD = call.k_BGKD[row, heads.start // group : (heads.stop - 1) // group + 1]
-        k_HDK = k_HKD.expand(len(heads), -1, -1).transpose(1, 2)  # of one group, or one for each head
+        k_HDK = k_HKD.expand(len(heads), -1, -1).transpose(1, 2)  # one group's keys, or one row per head
         factor = call.score.factor(q_HQD.shape[2])
-        sums_HQ = q_HQD[..., 0]  # to be worked out
+        sums_HQ = q_HQD[..., 0]  # only a shape; the sweeps set it
         for keys, hidden_HQK in block.tiles:
             logs_HQK, weights_HQK, scratch_HQK = self._buffers(len(heads), len(rows), len(keys))
             tile_HDK = k_HDK[:, :, start + keys.start : start + keys.stop].to(self._dtype)
@@ -289,10 +286,10 @@ class _Sweep:
             yield torch.arange(each.start, each.stop, device=self.device).view(shape)
 
     def _buffers(self, H: int, Q: int, K: int) -> list[Tensor]:
-        """Room for three tiles, the same again and again, with any values in it."""
+        """Three reused, uninitialised buffers of a tile's size."""
         count = H * Q * K
         if not self._room or self._room[0].numel() < count:
-            size = 1 << (count - 1).bit_length()  # at most twice of what is needed
+            size = 1 << (count - 1).bit_length()  # at most twice what is needed
             self._room = [torch.empty(size, dtype=self._dtype, device=self.device) for _ in range(3)]
             self._views.clear()
         if (H, Q, K) not in self._views:
@@ -301,12 +298,12 @@ class _Sweep:
 
 
 def _group(segment: Segment) -> int:
-    """Query heads that share keys."""
+    """Number of query heads that share one key head."""
     return segment.call.q_BHQD.shape[1] // segment.call.k_BGKD.shape[1]
 
 
 def _pieces(segments: Sequence[Segment], rows: slice) -> list[_Piece]:
-    """What holds some rows of the map."""
+    """The pieces that make up some rows of the map."""
     pieces: list[_Piece] = []
     start = 0
     for segment in segments:

@@ -1,4 +1,4 @@
-"""An attention map: behaves like a matrix of shape (Q, K) and is computed, tile by tile, when somebody asks."""
+"""An attention map: behaves like a matrix of shape (Q, K), and is computed on demand, tile by tile."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Top(NamedTuple):
 
 
 class AttentionMap:
-    """The weights of one head for one text, of shape (Q, K); rows sum to 1, or are zero where no key is visible.
-    With an attention sink (``Score.sinks_H``) a row sums to less: the rest is its ``mass_on_sink``.
+    """The weights (Q, K) of one head for one text. Rows sum to 1, or are zero if no key is visible.
+    With an attention sink (``Score.sinks_H``) a row sums to less; the rest is its ``mass_on_sink``.
 
     All results are float32 (float64 for a float64 model), computed exactly from the stored q and k; under
-    bfloat16 the fused kernels round the weights once more before they meet v. Measures of many heads, or several of
-    one, come fastest together: ``TextRecord.measure``.
+    bfloat16 the fused kernels round the weights once more before multiplying by v. For measures of many heads, or
+    several of one, ``TextRecord.measure`` is faster.
     """
 
     def __init__(self, segments: Sequence[Segment], *, head: int) -> None:
@@ -94,9 +94,9 @@ class AttentionMap:
             yield rows, self._tile(rows, slice(0, K))
 
     def top(self, n: int) -> Top:
-        """The ``n`` largest weights of every query and the key places they fall on, (Q, n) each.
+        """The ``n`` largest weights of each query and their key places, (Q, n) each.
 
-        A query that sees fewer than ``n`` keys has places that it does not see behind them, with weight 0.
+        If a query sees fewer than ``n`` keys, hidden places with weight 0 fill the rest.
         """
         _, K = self.shape
         if not 1 <= n <= K:
@@ -105,33 +105,33 @@ class AttentionMap:
         return Top(self._measured(largest), largest.keys_HQN[0])
 
     def entropy(self) -> Tensor:
-        """Entropy of every row (Q,), in nats: 0 when one key takes all, log(n) when n keys share evenly."""
+        """Entropy of each row (Q,), in nats: 0 when one key takes all, log(n) when n keys share evenly."""
         return self._measured(Entropy())
 
     def mass_on_first(self) -> Tensor:
-        """Weight of every row on key 0 (Q,): an attention sink where it is large (Xiao et al. 2023)."""
+        """Weight of each row on key 0 (Q,), which is an attention sink if large (Xiao et al. 2023)."""
         return self._measured(First())
 
     @property
     def has_sink(self) -> bool:
-        """True when a part of every row lies on an attention sink, which is no key (``Score.sinks_H``)."""
+        """True if the head has an attention sink, which is not a key (``Score.sinks_H``)."""
         return any(each.call.score.sinks_H is not None for each in self._segments)
 
     def mass_on_sink(self, row: SupportsIndex | None = None) -> Tensor:
-        """Weight of every row on the head's attention sink (Q,), or of one row (): what its keys leave of 1.
+        """Weight of each row on the head's attention sink (Q,), or of one row (): 1 minus the weight on all keys.
 
-        0 in a head without one. 1 in a row that sees no key.
+        0 in a head without a sink; 1 in a row that sees no key.
         """
         rows = slice(0, self.shape[0]) if row is None else _span(row, self.shape[0], "query")
         (sunk_1Q,) = sweep(self._segments, self._heads, [Sink()], rows=rows)
         return sunk_1Q[0] if row is None else sunk_1Q[0, rows.start]
 
     def mass_on_previous(self) -> Tensor:
-        """Weight of every row on the place before its own (Q,); 0 at place 0."""
+        """Weight of each row on the place before its own (Q,); 0 at place 0."""
         return self._measured(Previous())
 
     def mass_on_induction(self, ids: Iterable[SupportsIndex]) -> Tensor:
-        """Weight on the place after the last earlier occurrence of the row's own token (Q,); 0 where there is none.
+        """Weight on the place after the last earlier occurrence of the row's own token (Q,); 0 if there is none.
 
         Large in an induction head (Olsson et al. 2022). ``ids`` are the token ids of all key places.
         """
@@ -142,11 +142,11 @@ class AttentionMap:
         return self._measured(Distance())
 
     def received(self) -> Tensor:
-        """Weight that every key receives, summed over the queries (K,)."""
+        """Weight each key receives, summed over the queries (K,)."""
         return self._measured(Received())
 
     def row_sum_error(self) -> float:
-        """Largest distance from 1 among the sums of rows that see a key, what lies on a sink counted."""
+        """Largest distance of a row sum, sink included, from 1, over rows that see a key."""
         return float(self._measured(RowError()))
 
     def image(self, height: int, width: int, pool: Literal["max", "mean"] = "max") -> Tensor:
@@ -180,5 +180,5 @@ def _span(asked: Index, size: int, axis: str) -> slice:
         return slice(place, place + 1)
     start, stop, step = asked.indices(size)
     if step != 1:
-        raise IndexError(f"{axis} places {asked} step by {step}; take a tile with step 1 and thin it out")
+        raise IndexError(f"{axis} {asked} has step {step}; take a tile with step 1, then slice the result")
     return slice(start, max(start, stop))

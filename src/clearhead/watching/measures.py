@@ -1,6 +1,6 @@
-"""What can be measured of maps: reducers over the engine's tiles, any number of them in one sweep.
+"""Measures of attention maps: reducers over the engine's tiles. One sweep computes any number of them.
 
-w is the weight of a query at place i on the key at place j.
+w is the weight of the query at place i on the key at place j.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Distance(RowReducer):
         super().start(extent)
         first = _first_place(extent)
         self._places_Q = torch.arange(first, first + extent.queries, device=extent.sunk_HQ.device)
-        self._before: dict[int, Tensor] = {}  # by the number of a tile's columns: how far each is before the last
+        self._before: dict[int, Tensor] = {}  # by tile width: distance of each column from the last
 
     def part(self, tile: Tile) -> Tensor:
-        # from the tile's last key: the numbers stay as small as the distances, and keep their digits
+        # relative to the tile's last key, since small numbers lose less to rounding
         weights_HQK, last = tile.weights_HQK, tile.columns.stop - 1
         count = weights_HQK.shape[2]
         if count not in self._before:
@@ -50,15 +50,15 @@ class Distance(RowReducer):
 
 
 class _On(RowReducer):
-    """w_HQ on one key of each row; 0 where the key's place is negative."""
+    """w_HQ on one key per row; 0 where the key's place is negative."""
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
         self._keys_Q = torch.tensor(self.keys(extent), device=extent.sunk_HQ.device)
-        self._reach: dict[int, tuple[int, int]] = {}  # first and last key of the rows from one on
+        self._reach: dict[int, tuple[int, int]] = {}  # first and last key of a block of rows, by its first row
 
     def keys(self, extent: Extent) -> Sequence[int]:
-        """The key of every row."""
+        """The key of each row."""
         raise NotImplementedError
 
     def part(self, tile: Tile) -> Tensor | None:
@@ -75,7 +75,7 @@ class _On(RowReducer):
 
 
 class First(_On):
-    """w_HQ on the text's first place: an attention sink where it is large (Xiao et al. 2023)."""
+    """w_HQ on the text's first place, which is an attention sink if large (Xiao et al. 2023)."""
 
     def keys(self, extent: Extent) -> Sequence[int]:
         return [0] * extent.queries
@@ -90,7 +90,7 @@ class Previous(_On):
 
 
 class Induction(_On):
-    """w_HQ on the place after the last earlier occurrence of the query's own token; 0 where there is none.
+    """w_HQ on the place after the last earlier occurrence of the query's own token; 0 if there is none.
 
     Large in an induction head (Olsson et al. 2022). ids: the token ids of all key places.
     """
@@ -111,9 +111,9 @@ class Induction(_On):
 
 
 class Sink(RowReducer):
-    """w_HQ on the attention sink, which is no key (``Score.sinks_H``): what the keys leave of 1; 0 in a head without.
+    """w_HQ on the attention sink (``Score.sinks_H``), which is not a key: 1 minus the weight on all keys.
 
-    1 in a row that sees no key.
+    0 in a head without a sink; 1 in a row that sees no key.
     """
 
     def part(self, tile: Tile) -> None:
@@ -124,7 +124,7 @@ class Sink(RowReducer):
 
 
 class Received(TileReducer):
-    """r_HK = sum_i w: what every key receives of all queries."""
+    """r_HK = sum_i w: the weight each key receives from all queries."""
 
     def start(self, extent: Extent) -> None:
         self._found_HK = extent.zeros(extent.heads, extent.keys)
@@ -137,7 +137,7 @@ class Received(TileReducer):
 
 
 class RowError(TileReducer):
-    """e_H: the largest distance from 1 among the sums of rows that see a key, what lies on a sink counted."""
+    """e_H: the largest distance of a row sum, sink included, from 1, over rows that see a key."""
 
     def start(self, extent: Extent) -> None:
         self._sums_HQ, self._sunk_HQ = torch.zeros_like(extent.sunk_HQ), extent.sunk_HQ
@@ -150,7 +150,7 @@ class RowError(TileReducer):
 
 
 class Cells(TileReducer):
-    """w_HQK of some rows and columns, to which the sweep is limited."""
+    """w_HQK for some rows and columns, the only ones swept."""
 
     def __init__(self, rows: slice, columns: slice) -> None:
         self._rows, self._columns = rows, columns
@@ -171,9 +171,9 @@ class Cells(TileReducer):
 
 
 class Largest(TileReducer):
-    """The ``n`` largest weights of every row in descending order, w_HQN, and, as ``keys_HQN``, the keys they fall on.
+    """The ``n`` largest weights of each row in descending order, w_HQN, and their keys, ``keys_HQN``.
 
-    A query that sees fewer than ``n`` keys has places that it does not see behind them, with weight 0.
+    If a query sees fewer than ``n`` keys, hidden places with weight 0 fill the rest.
     """
 
     def __init__(self, n: int) -> None:
@@ -218,7 +218,7 @@ class Image(TileReducer):
     def add(self, tile: Tile) -> None:
         largest = self._pool == "max"
         bins = self._bins[tile.rows]
-        # rows first, a run of them at a time: that is done with vectors, and leaves little to put into bins by columns
+        # Pool rows first, one run at a time: that is vectorised, and leaves few values to scatter by column.
         starts = [0, *(n for n in range(1, len(bins)) if bins[n] != bins[n - 1]), len(bins)]
         runs = [tile.weights_HQK[:, a:b] for a, b in pairwise(starts)]
         tall_HQK = torch.stack([run.amax(1) if largest else run.sum(1) for run in runs], dim=1).float()
@@ -230,7 +230,7 @@ class Image(TileReducer):
         return self._found_HYX if self._pool == "max" else self._found_HYX / self._covered
 
 
-# What can be asked for by name; made from the text's ids.
+# Measures by name, built from the text's ids.
 NAMES: dict[str, Callable[[Sequence[int]], Reducer]] = {
     "entropy": lambda ids: Entropy(),
     "first": lambda ids: First(),
@@ -243,7 +243,7 @@ NAMES: dict[str, Callable[[Sequence[int]], Reducer]] = {
 
 
 def named(name: str, ids: Sequence[int]) -> Reducer:
-    """The measure of that name. Raises WatchError where there is none."""
+    """The measure of that name. Raises WatchError, with the nearest name, if there is none."""
     if name not in NAMES:
         raise WatchError(f"measure: there is no {name!r}{nearest(name, NAMES)}")
     return NAMES[name](ids)
@@ -251,19 +251,19 @@ def named(name: str, ids: Sequence[int]) -> Reducer:
 
 def _first_place(extent: Extent) -> int:
     if extent.first_place is None:
-        raise WatchError(f"{extent.name}: queries and keys are of two texts, and no distance lies between them")
+        raise WatchError(f"{extent.name}: queries and keys belong to two texts, so there is no distance between them")
     return extent.first_place
 
 
 def _bins(places: int, bins: int, device: torch.device | None = None) -> Tensor:
-    """The bin of every place."""
+    """The bin of each place."""
     return torch.arange(places, device=device) * bins // places
 
 
 def _filled(weights_RN: Tensor, keys_RN: Tensor, places: int) -> Tensor:
-    """The keys with others, from place 0 on, where the weight is 0."""
+    """Replaces the keys of weight 0 by unused places, from place 0 on."""
     R, N = keys_RN.shape
-    seen_RK = torch.zeros(R, min(places, 2 * N), dtype=torch.bool)  # N of these are free
+    seen_RK = torch.zeros(R, min(places, 2 * N), dtype=torch.bool)  # at least N of these are unused
     among_RN = (weights_RN > 0) & (keys_RN < seen_RK.shape[1])
     seen_RK[among_RN.nonzero()[:, 0], keys_RN[among_RN]] = True
     free_RN = seen_RK.int().argsort(dim=1, stable=True)[:, :N]

@@ -1,4 +1,4 @@
-"""The passes that a record saw: which texts their batch rows held, and what each attention of them had."""
+"""The passes in a record: which texts their batch rows held, and what each attention got."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from clearhead.tap import Site, Spans
 
 @dataclass(eq=False)
 class Pass:
-    """One forward pass. Cells count the places of the padded batch, places those of each text alone.
+    """One forward pass. Cells are places of the padded batch; places count from the start of each text.
 
-    rows: number of the text that each batch row holds
+    rows: number of the text in each batch row
     first: cell of the first query
     spans: cells (start, stop) of each batch row's text
-    places: places of each text after the pass; fewer once a cache was rewound
+    places: places of each text after the pass, less those rewound since
     """
 
     rows: tuple[int, ...]
@@ -39,18 +39,18 @@ class Pass:
         return max(0, self.first - self.spans[row][0])
 
     def forget(self, text: int, places: int) -> None:
-        """Leaves so many places of a text."""
+        """Forgets the places of a text from ``places`` on."""
         for row, number in enumerate(self.rows):
             if number == text:
                 self.places[row] = min(self.places[row], places)
 
     @property
     def forgotten(self) -> bool:
-        """True when no query of it is left."""
+        """True if no query of the pass is left."""
         return all(self.places[row] <= self.before(row) for row in range(len(self.rows)))
 
     def own(self, row: int) -> slice:
-        """The queries of the pass that are a batch row's text, neither padding nor forgotten."""
+        """The queries of a batch row's text, without padding and forgotten places."""
         start = self.spans[row][0]
         low, high = max(0, start - self.first), start + self.places[row] - self.first
         return slice(min(low, self.queries), max(min(low, self.queries), min(high, self.queries)))
@@ -58,7 +58,7 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What one passage through the door had: references, no copies."""
+    """One call of the door: references to its inputs, no copies."""
 
     q_BHQD: Tensor
     k_BGKD: Tensor
@@ -67,39 +67,39 @@ class Call:
     site: Site
     backend: str
     seen: Pass
-    spans: Spans  # cells of each batch row's keys; not the queries' where the text that is read is another
-    # what the engine knows of each head's rows: their largest logits and sums
+    spans: Spans  # cells of each batch row's keys, which in cross-attention are another text's
+    # the engine's cache: largest logit and sum of each row, by head
     norms: dict[tuple[int, ...], Tensor] = field(default_factory=dict[tuple[int, ...], Tensor], init=False)
 
     @classmethod
     def of(cls, request: Request, backend: str, seen: Pass) -> Call:
-        """The call of a request, with no more kept alive than its queries and keys."""
+        """The call of a request; keeps nothing in memory but queries and keys."""
         q_BHQD, k_BGKD = _references(request)
-        mask = Mask(request.mask.parts)  # without the kernel's array, which the request's mask holds on to
+        mask = Mask(request.mask.parts)  # a new mask, without the rendering that the request's mask caches
         spans = mask.spans(q_BHQD.shape[0], k_BGKD.shape[2])
         return cls(q_BHQD, k_BGKD, mask, request.score.copied(), request.site, backend, seen, spans)
 
     @property
     def first_cell(self) -> int:
-        """The key cell that query 0 sits at; negative where more queries than keys tell that they are two texts."""
+        """The key cell of query 0; negative if there are more queries than keys, which means two texts."""
         return self.k_BGKD.shape[2] - self.q_BHQD.shape[2]
 
     @property
     def two_texts(self) -> bool:
-        """True when queries and keys are of two texts, with no distance between them."""
+        """True if queries and keys belong to two texts, so that there is no distance between them."""
         return self.site.kind == "cross" or self.first_cell < 0
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """The queries of one text in one call, and the keys they had."""
+    """The queries of one text in one call, with their keys."""
 
     call: Call
-    row: int  # of the batch
+    row: int  # in the batch
 
     @property
     def queries(self) -> slice:
-        """Query rows of the call."""
+        """The segment's query rows in the call."""
         return slice(0, self.call.q_BHQD.shape[2]) if self.call.two_texts else self.call.seen.own(self.row)
 
     @property
@@ -124,7 +124,7 @@ class Segment:
         return self.call.first_cell + self.queries.start - self.start
 
     def visible(self, rows: slice, head: slice) -> Tensor:
-        """Which of the text's keys the queries ``rows`` of the segment see: bool, broadcast to (1, h, q, K)."""
+        """Which of the text's keys the segment's queries ``rows`` can see: bool, broadcast to (1, h, q, K)."""
         device = self.call.q_BHQD.device
         b = torch.full((1, 1, 1, 1), self.row, device=device)
         h = torch.arange(head.start, head.stop, device=device).view(1, -1, 1, 1)
@@ -143,10 +143,10 @@ def segments(calls: Sequence[Call], text: int) -> Iterator[Segment]:
 
 
 def _references(request: Request) -> tuple[Tensor, Tensor]:
-    """q_BHQD and k_BGKD for the record: the tensors themselves, or copies where those would keep more alive.
+    """q_BHQD and k_BGKD for the record: the tensors themselves, or copies if they would keep more in memory.
 
-    Views of one fused projection would hold its values too; queries and keys that were turned or normalised together
-    lie alone. Keys that lie elsewhere are a cache, which is shared.
+    Views of one fused projection would keep its values too. Queries and keys rotated or normalised together have their
+    own memory. Keys stored elsewhere are a cache, which is shared.
     """
     q_BHQD, k_BGKD = request.q_BHQD.detach(), request.k_BGKD.detach()
     projection = q_BHQD.untyped_storage()

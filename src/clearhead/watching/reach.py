@@ -1,6 +1,6 @@
-"""How far a mask reaches: which keys some queries may see, and which parts of it hide anything among them.
+"""How far a mask reaches: which keys some queries may see, and which of its parts hide any of them.
 
-Both are told from the parts' numbers, so that only tiles on a border are compared cell by cell. Places are cells.
+Both follow from the parts' parameters, so only tiles along a border are evaluated cell by cell. Places are cells.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from clearhead.attend.mask import Band, Causal, Documents, Knocked, Mask, Paddin
 
 
 def reach(mask: Mask, row: int, queries: range, keys: range) -> range:
-    """The shortest known stretch of ``keys`` outside of which none of ``queries`` sees any."""
+    """A range of ``keys``, as short as known, that contains all keys any of ``queries`` can see."""
     for part in mask.parts:
         keys = _reach(part, row, queries, keys)
     return keys

@@ -1,4 +1,4 @@
-"""Watching: what is kept while somebody looks, and where to find it afterwards."""
+"""Watching: what a record keeps of the watched passes, and how to get at it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
 from clearhead.watching.text_record import TextRecord, Words
 
-# What can be kept of a pass beside queries and keys.
+# What a record can keep besides queries and keys.
 KEPT = ("heads", "parts", "residual")
 
 
 class Watchable(Protocol):
-    """A model that can tell what it shows."""
+    """A model that lists its sites."""
 
     def sites(self) -> dict[Site, int]:
-        """Every site with its number of query heads; 0 where it has none."""
+        """Every site with its number of query heads, or 0."""
         ...
 
 
 class Record:
     """References to the queries, keys, masks and score rules of the watched passes; no weights.
 
-    ``record[layer, head]`` is the attention map of a record of one text. Of several, ``record[text]`` is what it holds
-    of one: texts count in the order of their passes, or as who made them numbered them.
-    ``words`` is what is known of each text's tokens, set by who knows them; ``model`` a name for headings.
+    With one text, ``record[layer, head]`` is an attention map. With several, ``record[text]`` is the part for one of
+    them; texts are numbered in the order of their passes, or as the caller numbered them (``tap.rows``).
+    ``words`` has each text's tokens, set by whoever has the tokenizer; ``model`` is a name for headings.
     """
 
     def __init__(self, sites: dict[Site, int], *, edits: Sequence[Edit] = (), keep: Collection[str] = ()) -> None:
@@ -51,8 +51,8 @@ class Record:
         self._passes: list[Pass] = []
         self._sites_seen: set[Site] = set()  # in the last pass
         self._known: dict[int, int] = {}  # places of each text
-        self._next = 0  # the first number that no text has
-        self._rows_of: WeakKeyDictionary[object, tuple[int, ...]] = WeakKeyDictionary()  # texts, by their model's state
+        self._next = 0  # the lowest unused text number
+        self._rows_of: WeakKeyDictionary[object, tuple[int, ...]] = WeakKeyDictionary()  # by generation state
 
     def __repr__(self) -> str:
         if not self._calls:
@@ -66,11 +66,11 @@ class Record:
 
     @property
     def texts(self) -> list[int]:
-        """The numbers of the texts, in order."""
+        """The text numbers, in ascending order."""
         return sorted(self._known)
 
     def __getitem__(self, place: object) -> TextRecord | AttentionMap | list[AttentionMap]:
-        """``record[text]`` is what it holds of one text; ``record[layer, head]`` a map, where there is only one."""
+        """``record[text]`` is the part for one text; ``record[layer, head]`` a map, if there is only one text."""
         if isinstance(place, tuple):
             return self.only()[place]
         try:
@@ -88,22 +88,22 @@ class Record:
         return TextRecord(self, text)
 
     def only(self) -> TextRecord:
-        """What it holds of its one text. Raises WatchError when there are several, or none."""
+        """The part for the only text. Raises WatchError if there are several, or none."""
         if not self._known:
             raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
         if len(self._known) > 1:
             raise WatchError(
-                f"record: it holds the texts {_listed(self.texts)}; name one, record[{self.texts[0]}], and a map of "
-                "it, record[text][layer, head]"
+                f"record: it holds the texts {_listed(self.texts)}; name one, record[{self.texts[0]}], and then a map, "
+                "record[text][layer, head]"
             )
         return TextRecord(self, self.texts[0])
 
     def map(self, site: Site, head: int, text: int | None = None) -> AttentionMap:
-        """The attention map (Q, K) of one head at one site, of one text; which, may be left out where there is one."""
+        """The attention map (Q, K) of one head at one site; ``text`` is optional if there is only one."""
         return (self.only() if text is None else self[text]).map(site, head)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
     def __iter__(self) -> Iterator[tuple[Site, int]]:
-        """Every (site, head) that was seen."""
+        """Every watched (site, head)."""
         for site, calls in self._calls.items():
             for head in range(calls[0].q_BHQD.shape[1]):
                 yield site, head
@@ -113,40 +113,42 @@ class Record:
         return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
 
     def calls(self) -> Mapping[Site, Sequence[Call]]:
-        """What passed each site, in order."""
+        """The calls at each site, in order."""
         return self._calls
 
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]:
-        """What was kept of a text at a site, pass by pass, places along the second axis from the end."""
+        """The tensors kept of a text at a site, one per pass, with places along the second-to-last axis."""
         found = self._shown.get((site, what), [])
         return [x[row, ..., seen.own(row), :] for seen, x in found for row, n in enumerate(seen.rows) if n == text]
 
     def nbytes(self) -> int:
-        """Bytes the record keeps alive: each storage once."""
+        """Bytes the record keeps in memory, each storage counted once."""
         held = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
         held += [x for shown in self._shown.values() for _, x in shown]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
         return sum(storages.values())
 
-    # What the tap tells.
+    # The Watcher protocol (tap.py).
 
     def reserve(self, first: int, count: int) -> int:
-        """The first of ``count`` numbers that no text has, at least ``first``."""
+        """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
         first = max(first, self._next)
         self._next = first + count
         return first
 
     def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
-        """A pass over texts that are new or, with a state, go on.
+        """Starts a pass over new texts or, with a known state, over more of the same texts.
 
-        Raises WatchError when it leaves places of a text out.
+        Raises WatchError if it skips places of a text.
         """
         rows = tap.numbered()
         if rows is None:
             known = None if state is None else self._rows_of.get(state)
             rows = tuple(range(self.reserve(0, len(spans)), self._next)) if known is None else known
         if len(rows) != len(spans):
-            raise WatchError(f"record: a pass of {len(spans)} batch rows goes on with {len(rows)} texts")
+            raise WatchError(
+                f"record: a pass of {len(spans)} batch rows continues {len(rows)} texts; the numbers must be equal"
+            )
         if state is not None:
             self._rows_of[state] = rows
         self._begin(Pass(rows, queries, first, spans))
@@ -156,8 +158,8 @@ class Record:
             before, known = seen.before(row), self._known.get(text, seen.before(row))
             if before > known:
                 raise WatchError(
-                    f"record: a pass begins at place {before} of text {text}, of which {known} places were watched; "
-                    "watch every pass of a text"
+                    f"record: a pass starts at place {before} of text {text}, but only {known} places were "
+                    "watched; watch every pass over a text"
                 )
             if before < known:
                 self._forget(text, before)
@@ -167,17 +169,16 @@ class Record:
         self._sites_seen = set()
 
     def before(self, request: Request) -> Request:
-        """The request with this site's knock-outs."""
+        """The request with this site's knock-outs added to its mask."""
         if self.sites.get(request.site) != request.q_BHQD.shape[1]:
             raise WatchError(
-                f"{request.site}: a pass with {request.q_BHQD.shape[1]} heads here was made under a watch on a model "
-                f"that has {self.sites.get(request.site, 'no attention')} here; inside the block, call only the "
-                "watched model"
+                f"{request.site}: a pass has {request.q_BHQD.shape[1]} heads here, but the watched model has "
+                f"{self.sites.get(request.site, 'no attention')}; inside the block, call only the watched model"
             )
         return editing.before(self.edits, request, self._at(request))
 
     def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
-        """The heads' outputs with this site's edits."""
+        """Keeps the heads' outputs if asked to; returns them with this site's edits."""
         seen = self._at(request)
         self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
         self._sites_seen.add(request.site)
@@ -187,7 +188,7 @@ class Record:
         return o_BHQD
 
     def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
-        """What a part adds, or the stream, with this site's edits."""
+        """Keeps a part's output, or the stream, if asked to; returns it with this site's edits."""
         seen = self._passes[-1]
         x_BTE = editing.part(self.edits, site, x_BTE, seen)
         if ("residual" if site.kind in ("residual", "embedding") else "parts") in self.keep:
@@ -195,7 +196,7 @@ class Record:
         return x_BTE
 
     def rewound(self, state: object, length: int) -> None:
-        """The state's cells from ``length`` on are forgotten."""
+        """Forgets the state's cells from ``length`` on."""
         rows = self._rows_of.get(state, ())
         last = next((seen for seen in reversed(self._passes) if seen.rows == rows), None)
         if last is not None:
@@ -203,14 +204,14 @@ class Record:
                 self._forget(text, max(0, length - start))
 
     def selected(self, state: object, rows: Sequence[int]) -> None:
-        """The state goes on with some of its batch rows."""
+        """Follows a state that kept only some of its batch rows."""
         if state in self._rows_of:
             self._rows_of[state] = tuple(self._rows_of[state][row] for row in rows)
 
     def _at(self, request: Request) -> Pass:
-        """The pass that a request is part of; one that no model announced begins with its first request.
+        """The pass that a request belongs to. If no model announced a pass, its first request starts one.
 
-        Such a pass goes on with the texts of the last one where it begins at the place that one ended at.
+        Such a pass continues the texts of the last one if it starts where that one ended.
         """
         B, _, Q, _ = request.q_BHQD.shape
         K = request.k_BGKD.shape[2]
@@ -220,9 +221,9 @@ class Record:
             first = 0 if two else K - Q
             if first and seen is not None and (first != seen.first + seen.queries or len(seen.rows) != B):
                 raise WatchError(
-                    f"record: a pass of {B} batch rows begins at place {first}, after one of {len(seen.rows)} that "
-                    f"ended at place {seen.first + seen.queries}; under one watch, go on with its cache or begin a "
-                    "text anew"
+                    f"record: a pass of {B} batch rows starts at place {first}, after one of {len(seen.rows)} that "
+                    f"ended at place {seen.first + seen.queries}; within one watch, continue with the same cache or "
+                    "start a new text"
                 )
             going_on = seen.rows if first and seen is not None else range(self.reserve(0, B), self._next)
             rows = tap.numbered() or going_on
@@ -230,7 +231,7 @@ class Record:
         return self._passes[-1]
 
     def _forget(self, text: int, places: int) -> None:
-        """Leaves so many places of a text, and nothing of passes of which none is left."""
+        """Forgets the places of a text from ``places`` on, and passes that have no queries left."""
         for seen in reversed(self._passes):
             if text in seen.rows:
                 seen.forget(text, places)
@@ -253,24 +254,26 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def watch(model: Watchable, edits: Sequence[Edit] = (), *, keep: str | Collection[str] = ()) -> Generator[Record]:
-    """Keeps what every attention of ``model`` sees inside the block, and applies ``edits``.
+def watch(
+    model: Watchable, edits: Edit | Sequence[Edit] = (), *, keep: str | Collection[str] = ()
+) -> Generator[Record]:
+    """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
 
-    keep: what is kept beside queries and keys, names in one string or several: ``heads``, each head's output before the
-    output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``, the
-    stream before the first layer and after each.
+    keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
+    the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
+    the stream before the first layer and after each one.
 
-    Watches nest: every one of them keeps the pass, and all their edits act, the outermost first.
+    Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
-    Raises WatchError when an edit names a layer, head or part the model does not have, and at the end of the block for
-    a knock-out that hid nothing: at a place that no text had, or that the query does not see in any case. Raises
-    OptionError for a name to keep that there is not.
+    Raises WatchError if an edit names a layer, head or part the model does not have, and, at the end of the block, for
+    a knock-out that hid nothing (no text has the place, or the query could not see it anyway). Raises OptionError for
+    an unknown name in ``keep``.
     """
     names = keep.split() if isinstance(keep, str) else list(keep)
     for name in names:
         if name not in KEPT:
             raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
-    sites, edits = model.sites(), tuple(edits)
+    sites, edits = model.sites(), editing.listed(edits)
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
     with tap.watched_by(record):

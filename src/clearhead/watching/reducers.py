@@ -1,4 +1,4 @@
-"""What a measure is: a reducer over the tiles of a sweep. The engine makes the tiles; measures.py has the measures."""
+"""The interface of a measure: a reducer over the tiles of a sweep (engine.py). measures.py has the measures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Extent:
     """What a sweep covers.
 
     name: what is measured, for errors
-    first_place: key place of query row 0; None where queries and keys are of two texts
-    sunk_HQ: what of each row lies on the attention sink; known after the first sweep, of the rows that are swept
+    first_place: key place of query row 0; None if queries and keys belong to two texts
+    sunk_HQ: each row's weight on the attention sink, known for the swept rows after the first sweep
     """
 
     name: str
@@ -26,19 +26,19 @@ class Extent:
     sunk_HQ: Tensor
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Zeros in the weights' dtype, where the tiles are."""
+        """Zeros in the weights' dtype, on the tiles' device."""
         return torch.zeros(shape, dtype=dtype or self.sunk_HQ.dtype, device=self.sunk_HQ.device)
 
 
 @dataclass(slots=True)
 class Tile:
-    """Weights of some heads, rows and columns, which count from the sweep's first head and the map's first places.
+    """Weights of some heads, rows and columns. Heads count from the sweep's first, rows and columns from the map's.
 
-    In the first sweep a row's weights stand to the largest of the tile's, which is 1, and have yet to be scaled. Hidden
-    keys weigh 0; what is below e**-75 of a row's largest weight counts as 0 too (e**-696 in float64).
+    In the first sweep, weights are relative to the largest in each row of the tile, and not yet normalised. Hidden keys
+    have weight 0, and so have weights below e**-75 of the row's largest (e**-696 in float64).
 
-    logs_HQK: natural logarithms of the weights; finite where those are 0
-    scratch_HQK: room for what a measure makes of them
+    logs_HQK: natural logarithms of the weights; finite where the weight is 0
+    scratch_HQK: scratch memory for measures
     sums_HQ: sums of the weights over the tile's columns
     """
 
@@ -53,11 +53,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Joined:
-    """What the engine knows of some rows after the first sweep over all N tiles of them.
+    """What the engine knows about some rows after the first sweep over their N tiles.
 
-    shares_NHQ: weight of every tile
-    logs_NHQ: what to add to a tile's ``logs_HQK`` to have those of the weights themselves
-    sunk_HQ: what lies on the attention sink
+    shares_NHQ: total weight in each tile
+    logs_NHQ: add this to a tile's ``logs_HQK`` to get the logarithms of the normalised weights
+    sunk_HQ: weight on the attention sink
     """
 
     shares_NHQ: Tensor
@@ -66,20 +66,20 @@ class Joined:
 
 
 class RowReducer(ABC):
-    """A sum over the keys of each row, linear in the weights; it takes one sweep. Threads work at different heads."""
+    """A sum over the keys of each row, linear in the weights; takes one sweep."""
 
     found_HQ: Tensor
 
     def start(self, extent: Extent) -> None:
-        """Makes room for the result. Raises WatchError where it has no meaning."""
+        """Allocates the result. Raises WatchError if the measure has no meaning here."""
         self.found_HQ = extent.zeros(extent.heads, extent.queries)
 
     @abstractmethod
     def part(self, tile: Tile) -> Tensor | None:
-        """part_HQ: the sum over the columns of a tile of the first sweep; None for zeros."""
+        """part_HQ: the sum over the columns of one tile in the first sweep; None means zeros."""
 
     def join(self, parts_NHQ: Tensor, joined: Joined) -> Tensor:
-        """sum_HQ over all tiles, from the parts scaled to the whole row."""
+        """sum_HQ over all tiles, from the normalised parts."""
         return parts_NHQ.sum(0)
 
     def done(self) -> Tensor:
@@ -88,15 +88,15 @@ class RowReducer(ABC):
 
 
 class TileReducer(ABC):
-    """What is made of the finished weights, tile by tile; it takes a second sweep. Threads work at different heads."""
+    """Reads the normalised weights tile by tile, which takes a second sweep."""
 
     @abstractmethod
     def start(self, extent: Extent) -> None:
-        """Makes room for the result. Raises WatchError where it has no meaning."""
+        """Allocates the result. Raises WatchError if the measure has no meaning here."""
 
     @abstractmethod
     def add(self, tile: Tile) -> None:
-        """Takes up a tile. No tile comes twice; where all keys are hidden from all rows, none comes."""
+        """Adds a tile. Each comes once; tiles whose keys are all hidden from all rows are skipped."""
 
     @abstractmethod
     def done(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a record holds of one text, with what is known of the text's tokens."""
+"""The part of a record that belongs to one text, with the text's tokens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from clearhead.watching.measures import named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
 
-BY_GRADIENT = (
-    "see what a prediction depends on by its gradient: clearhead look --by gradient, or clearhead.attribution in Python"
-)
+BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
 
 
 @dataclass(kw_only=True)
 class Words:
-    """tokens: label of every place. ids: one id per place; empty when they are not known.
+    """A text and its tokens.
 
-    pieces: the characters that each place completes; joined they are the decoded text. text: as it was given.
+    tokens: display string of each place. ids: one per place; empty if unknown. text: as given.
+    pieces: the characters each place completes; joined, they are the decoded text.
     """
 
     tokens: list[str] = field(default_factory=list[str])
@@ -36,7 +35,7 @@ class Words:
 
 
 class Holder(Protocol):
-    """What a text's record asks of the whole one."""
+    """What a TextRecord needs from the whole record."""
 
     words: dict[int, Words]
     model: str | None
@@ -47,10 +46,10 @@ class Holder(Protocol):
 
 
 class TextRecord:
-    """One text of a record. Places are the text's own: padding is not counted.
+    """One text of a record. Places count from the start of the text, without padding.
 
-    ``seen[layer, head]`` is an attention map, ``seen[layer, :]`` those of a layer; layers and heads count from 0,
-    negative ones from the end.
+    ``record[layer, head]`` is an attention map, ``record[layer, :]`` all maps of a layer. Layers and heads count from
+    0, negative ones from the end.
     """
 
     def __init__(self, record: Holder, number: int) -> None:
@@ -61,17 +60,17 @@ class TextRecord:
                 self._segments[site] = found
         known = record.words.get(number, Words())
         self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
-        # without segments: a batch row of padding alone, or a model that does not attend
+        # Without segments: a batch row with only padding, or a model without attention.
         places = self.shape[1] if self._segments else len(known.tokens)
         self.tokens = known.tokens or [str(place) for place in range(places)]
         if len(self.tokens) != places:
-            raise WatchError(f"record: {len(self.tokens)} labels were set for {places} places; set one for each")
+            raise WatchError(f"record: {len(self.tokens)} tokens were set for {places} places; set one per place")
 
     def __repr__(self) -> str:
         return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
 
     def only(self) -> TextRecord:
-        """Itself: as of a record of one text."""
+        """Itself, like ``Record.only``."""
         return self
 
     @property
@@ -81,11 +80,13 @@ class TextRecord:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(queries, keys) of every map. Raises WatchError where maps differ: name one by its site."""
+        """(queries, keys) of every map. Raises WatchError if there are no maps, or if they differ in shape."""
         self._check_attended()
         shapes = {self.map(site, 0).shape for site in self._segments}
         if len(shapes) != 1:
-            raise WatchError(f"record: its maps have different shapes {sorted(shapes)}; observe one kind of attention")
+            raise WatchError(
+                f"record: its maps have different shapes {sorted(shapes)}; take one with record.map(site, head)"
+            )
         return shapes.pop()
 
     @property
@@ -94,15 +95,15 @@ class TextRecord:
         return self.shape[1] - self.shape[0]
 
     def seen(self) -> list[Site]:
-        """The sites that were seen, in the order of the pass."""
+        """The watched sites, in the order of the pass."""
         return list(self._segments)
 
     def __iter__(self) -> Iterator[tuple[Site, int]]:
-        """Every (site, head) that was seen."""
+        """Every watched (site, head)."""
         return ((site, head) for site in self._segments for head in range(self.heads(site)))
 
     def heads(self, site: Site) -> int:
-        """Number of query heads at a site that was seen."""
+        """Number of query heads at a watched site."""
         return self._segments[site][0].call.q_BHQD.shape[1]
 
     def backends(self) -> dict[Site, set[str]]:
@@ -110,7 +111,7 @@ class TextRecord:
         return {site: {each.call.backend for each in found} for site, found in self._segments.items()}
 
     def nbytes(self) -> int:
-        """Bytes that the whole record keeps alive."""
+        """Bytes the whole record keeps in memory."""
         return self.record.nbytes()
 
     def map(self, site: Site, head: SupportsIndex) -> AttentionMap:
@@ -120,7 +121,7 @@ class TextRecord:
 
     def _check_attended(self) -> None:
         if not self._segments:
-            raise WatchError(f"record: no attention was seen, so there are no maps; {BY_GRADIENT}")
+            raise WatchError(f"record: nothing attended, so there are no maps; {BY_GRADIENT}")
 
     def _found(self, site: Site) -> list[Segment]:
         if site not in self._segments:
@@ -128,7 +129,7 @@ class TextRecord:
         return self._segments[site]
 
     def __getitem__(self, place: Any) -> AttentionMap | list[AttentionMap]:
-        """The map at a layer and a head; the maps, as a list, where either is a slice."""
+        """The map at a layer and a head; a list of maps if either is a slice."""
         if not (isinstance(place, tuple) and len(cast(tuple[object, ...], place)) == 2):
             raise WatchError(f"record: {place!r} was asked for; name a map by two numbers, record[layer, head]")
         layer, head = cast(tuple[Any, Any], place)
@@ -158,10 +159,10 @@ class TextRecord:
         return sites
 
     def measure(self, *names: str, sites: Sequence[Site] | None = None) -> dict[Site, dict[str, Tensor]]:
-        """Measures of all heads, (H, Q) each, of every site or of some, worked out together in one sweep of a site.
+        """Measures of all heads, (H, Q) each, at all sites or some; one sweep per site computes them all.
 
-        names: of ``watching.measures.NAMES``: entropy, first, previous, distance, induction, sink, and received (H, K)
-        Raises WatchError for a name or a site that is not there, or when a measure has no meaning at a site.
+        names: from ``watching.measures.NAMES``: entropy, first, previous, distance, induction, sink, received (H, K)
+        Raises WatchError for an unknown name or site, or a measure that has no meaning at a site.
         """
         found: dict[Site, dict[str, Tensor]] = {}
         for site in self._segments if sites is None else sites:
@@ -172,15 +173,15 @@ class TextRecord:
     def sweep(
         self, site: Site, *measures: Reducer, heads: range | None = None, rows: slice | None = None
     ) -> list[Tensor]:
-        """Each measure's result at a site, heads first, in one sweep: of all heads and rows, or of some."""
+        """Each measure's result at a site, heads first, from one sweep over all heads and rows, or some."""
         return sweep(self._found(site), range(self.heads(site)) if heads is None else heads, measures, rows=rows)
 
     def output(self, site: Site) -> Tensor:
-        """x_TE that a part adds at ``site``, or the residual stream there. Raises WatchError where it was not kept."""
+        """x_TE: a part's output at ``site``, or the residual stream there. Raises WatchError if it was not kept."""
         return self._kept(site, "part", "residual" if site.kind in ("residual", "embedding") else "parts")
 
     def head_outputs(self, site: Site) -> Tensor:
-        """o_HTD, what each head gives at ``site`` before the output projection. Raises WatchError where not kept."""
+        """o_HTD: each head's output at ``site``, before the output projection. Raises WatchError if it was not kept."""
         return self._kept(site, "heads", "heads")
 
     def _kept(self, site: Site, what: str, name: str) -> Tensor:
@@ -190,7 +191,7 @@ class TextRecord:
         return torch.cat(found, dim=-2)
 
     def visible(self, site: Site, rows: slice) -> Tensor:
-        """Which keys the query rows could see: bool (heads, rows, K), heads being 1 where all see the same."""
+        """Which keys the query rows can see: bool (heads, rows, K), or (1, rows, K) if all heads see the same."""
         K, heads = self.map(site, 0).shape[1], self.heads(site)
         tiles: list[Tensor] = []
         start = 0
@@ -206,7 +207,7 @@ class TextRecord:
         return torch.cat([tile.expand(most, -1, -1) for tile in tiles], dim=1)
 
     def visible_blocks(self, site: Site) -> Iterator[tuple[slice, Tensor]]:
-        """(query rows, ``visible`` of them), a block of rows at a time."""
+        """(query rows, their ``visible``), a block of rows at a time."""
         Q, K = self.shape
         step = max(1, BLOCK // K)
         for start in range(0, Q, step):
@@ -214,7 +215,7 @@ class TextRecord:
             yield rows, self.visible(site, rows)
 
     def mask_key(self, site: Site) -> Hashable:
-        """Equal for sites that hide the same keys, so that what is worked out for one serves the others."""
+        """Equal for sites that hide the same keys, so a result computed for one can be reused for the others."""
         return tuple((each.call.mask.parts, each.queries.start, each.count, each.keys) for each in self._segments[site])
 
 
@@ -226,7 +227,7 @@ def _within(number: SupportsIndex, size: int, what: str) -> int:
 
 
 def _layer(asked: SupportsIndex, layers: Sequence[int]) -> int:
-    """A layer by its number, or from the end of those seen when negative."""
+    """A layer by its number; negative numbers count from the last watched layer."""
     try:
         number = asked.__index__()
     except AttributeError:

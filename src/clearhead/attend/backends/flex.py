@@ -36,7 +36,7 @@ def refuses(request: Request) -> list[str]:
     if Q < BLOCK_ROWS:
         why.append(f"{Q} queries do not fill one block of {BLOCK_ROWS} rows")
     if request.score.softcap is None and any(isinstance(part, Knocked) for part in mask.parts):
-        why.append("every set of knocked-out pairs would be compiled anew; sdpa takes it as an array")
+        why.append("every set of knocked-out pairs would be recompiled; sdpa takes it as an array")
     return why
 
 
@@ -116,7 +116,7 @@ def _kind(request: Request) -> Hashable:
 
 
 def _compiled() -> Callable[..., Any]:
-    """Compiles FlexAttention anew, with room for 8 graphs; torch counts per code object, so this makes a new one."""
+    """Compiles FlexAttention in a new function, with room for 8 graphs: torch counts graphs per code object."""
     own = FunctionType(_flex.__code__.replace(co_name="flex"), _flex.__globals__)
     # fullgraph raises at the limit; dynamic=False would make a graph for each sequence length
     return torch.compile(own, fullgraph=True)

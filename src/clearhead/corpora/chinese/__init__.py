@@ -1,6 +1,6 @@
-"""The Chinese world: rules, plots and tables of the .txt files here, and how its people and things are named.
+"""The Chinese world: rules, plots and tables from the .txt files here, and the forms of its people and things.
 
-Whoever writes stories needs only those files; the top of common.txt tells how.
+To write stories you need only those files; the top of common.txt explains the notation.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def grammar() -> Grammar:
 
 @cache
 def facts() -> Facts:
-    """What is true in this world."""
+    """The facts of this world."""
     tables = _data().tables
     country = tables["country"]
     return Facts(

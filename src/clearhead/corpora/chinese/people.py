@@ -1,7 +1,7 @@
-"""Chinese people: everyone's forms by gender, and who can be cast.
+"""Chinese people: their forms by gender, and the casters.
 
-Every person has every form of every pair, chosen by gender, so a rule says ``{A.伯伯}`` and never "伯伯" itself. The
-contexts of the two words of a pair are therefore the same in distribution, but for names and pronouns.
+Each person has the form of every pair that fits their gender, so a rule says ``{A.伯伯}`` and never "伯伯" itself. The
+two words of a pair therefore have the same distribution of contexts, except for names and pronouns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from clearhead.corpora.casting import (
-    Names,
+    GivenNames,
     Person,
     female,
     fresh_name,
@@ -26,7 +26,7 @@ from clearhead.corpora.story import mark
 
 
 def maker(tables: Tables) -> Person:
-    """The function that makes a person with all forms of a name: "小明", "国王", "王叔叔".
+    """Returns a function that makes a person with all forms of the name: "小明", "国王", "王叔叔".
 
     Forms: one per pair and pronoun under the male word, ``职`` (the trade). ``plain``, ``gender`` and ``trade`` are
     unmarked, for casting.
@@ -54,7 +54,7 @@ def they(both_female: bool) -> dict[str, str]:
 
 
 def casters(tables: Tables) -> dict[str, Caster]:
-    """Everyone by the name used in a plot's first line."""
+    """Casters of people, by the name used in a plot's first line."""
     person = maker(tables)
     young = (tables["boy_name"].first, tables["girl_name"].first)
     grown = (tables["man_name"].first, tables["woman_name"].first)
@@ -76,8 +76,10 @@ def casters(tables: Tables) -> dict[str, Caster]:
     }
 
 
-def _working(person: Person, names: Names, jobs: Sequence[str], is_female: Callable[[Cast], bool] = female) -> Caster:
-    """A caster of people with a job, which is drawn before the name."""
+def _working(
+    person: Person, names: GivenNames, jobs: Sequence[str], is_female: Callable[[Cast], bool] = female
+) -> Caster:
+    """A caster of people with a job, drawn before the name."""
 
     def draw(cast: Cast) -> Word:
         other, job = is_female(cast), cast.one(jobs)

@@ -1,4 +1,4 @@
-"""Chinese things with their measure words: what can be cast beyond the tables themselves."""
+"""Chinese things, with their measure words, and the casters beyond the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def thing(name: str, measure: str) -> Word:
 
 
 def casters(tables: Tables) -> dict[str, Caster]:
-    """Things by the name used in a plot's first line, where a table is not enough."""
+    """Casters of things for which a table is not enough, by the name used in a plot's first line."""
     food = tuple(_grocery(*row) for row in tables["food"].rows)
     wares = {maker: [thing(*row) for row in rows] for maker, rows in by_first(tables["ware"]).items()}
     boxes = [f"{colour}色{box}" for colour in tables["colour"].first for box in tables["container"].first]
@@ -53,12 +53,12 @@ def casters(tables: Tables) -> dict[str, Caster]:
 
 @cache
 def _pet(kind: str, measure: str, name: str) -> Word:
-    """A named animal, its kind as another mention."""
+    """A named animal; its kind is a second way to mention it."""
     kind_word = mark("m", name, kind)
     return Word(mark("m", name, name), plain=name, 种=kind_word, 一=f"一{measure}{kind_word}", 它=mark("p", name, "它"))
 
 
 def _grocery(name: str, some: str) -> Word:
-    """What is bought: ``some`` is how it is asked for, "一袋面粉"."""
+    """Something bought: ``some`` is how one asks for it, "一袋面粉"."""
     named = mark("m", name, name)
     return Word(named, plain=name, 买=some.replace(name, named), 它=mark("p", name, "它"))

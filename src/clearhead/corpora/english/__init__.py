@@ -1,6 +1,6 @@
-"""The English world: rules, plots and tables of the .txt files here, and how its people and things are named.
+"""The English world: rules, plots and tables from the .txt files here, and the forms of its people and things.
 
-Whoever writes stories needs only those files; the top of common.txt tells how.
+To write stories you need only those files; the top of common.txt explains the notation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _data() -> Data:
 
 @cache
 def grammar() -> Grammar:
-    """The compiled grammar; reading and compiling take a few hundredths of a second."""
+    """The compiled grammar. Reading and compiling it takes a few hundredths of a second."""
     tables = _data().tables
     senses = glossed(tables["sense"])
     thing = things.maker(tables)
@@ -43,13 +43,13 @@ def grammar() -> Grammar:
 
 @cache
 def facts() -> Facts:
-    """What is true in this world."""
+    """The facts of this world."""
     tables = _data().tables
     country, habit = tables["country"], tables["habit"]
     gendered = (*tables["pair"].pairs(), *tables["pronoun"].pairs())
     return Facts(
         analogies={
-            "gender": tuple(both for both in gendered if both[0] != "his"),  # "her" answers "him" already
+            "gender": tuple(both for both in gendered if both[0] != "his"),  # "her" is already paired with "him"
             "capital": country.pairs(),
             "language": country.pairs(0, 2),
             "plural": things.plurals(tables),
@@ -65,6 +65,6 @@ def facts() -> Facts:
 
 
 def _graded(tables: Tables, degree: int) -> tuple[tuple[str, str], ...]:
-    """Every adjective with its comparative (degree 1) or superlative (degree 2)."""
+    """Each adjective with its comparative (degree 1) or superlative (degree 2)."""
     pairs = (pair for name in ("compared", "quality", "taste") for pair in tables[name].pairs(0, degree))
     return tuple(dict.fromkeys(pairs))

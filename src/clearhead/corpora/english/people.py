@@ -1,7 +1,7 @@
-"""English people: everyone's forms by gender, and who can be cast.
+"""English people: their forms by gender, and the casters.
 
-Every person has every form of every pair, chosen by gender, so a rule says ``{A.uncle}`` and never "uncle" itself. The
-contexts of the two words of a pair are therefore the same in distribution, but for names and pronouns.
+Each person has the form of every pair that fits their gender, so a rule says ``{A.uncle}``, never "uncle" itself. The
+two words of a pair therefore have the same distribution of contexts, except for names and pronouns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from clearhead.corpora.story import mark
 
 
 def maker(tables: Tables) -> Person:
-    """The function that makes a person with all forms of a name: "Ada", "the king", "Aunt Rosa".
+    """Returns a function that makes a person with all forms of the name: "Ada", "the king", "Aunt Rosa".
 
     Forms: one per pair under the male noun (``king``: king or queen), one per pronoun under the male one (``his``),
     ``job`` and ``a_job``, ``first`` (the name without a title); each also with a capital (``King``, ``His``), and
@@ -50,7 +50,7 @@ def they(_: bool) -> dict[str, str]:
 
 
 def casters(tables: Tables) -> dict[str, Caster]:
-    """Everyone by the name used in a plot's first line."""
+    """Casters of people, by the name used in a plot's first line."""
     person = maker(tables)
     names = (tables["male_name"].first, tables["female_name"].first)
     anyone, friend = someone(person, names), someone(person, names, unlike_a)

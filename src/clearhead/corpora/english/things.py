@@ -1,4 +1,4 @@
-"""English things with their plurals, articles and pronouns: what can be cast beyond the tables themselves."""
+"""English things, with their plurals, articles and pronouns, and the casters beyond the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Thing = Callable[[str], Word]
 
 
 def maker(tables: Tables) -> Thing:
-    """The function that makes a thing from its name: "goose".
+    """Returns a function that makes a thing from its name: "goose".
 
     Forms: ``a`` ("a goose"), ``the``, ``s`` (plural, not a mention), ``it``, ``its``; each also with a capital.
     """
@@ -31,7 +31,7 @@ def maker(tables: Tables) -> Thing:
 
 
 def casters(tables: Tables, thing: Thing) -> dict[str, Caster]:
-    """Things by the name used in a plot's first line, where a table is not enough."""
+    """Casters of things for which a table is not enough, by the name used in a plot's first line."""
     food = tuple(_grocery(*row) for row in tables["food"].rows)
     wares = {maker: [thing(*row) for row in rows] for maker, rows in by_first(tables["ware"]).items()}
     goods = dict.fromkeys((*tables["fruit"].first, *tables["crop"].first, *tables["goods"].first))
@@ -53,12 +53,12 @@ def casters(tables: Tables, thing: Thing) -> dict[str, Caster]:
         "ware": made_by_a(wares),
         "pet": pet,
         "sum": sum_of(spoken),
-        "number": among(listed(tables["number"])[3:]),  # three or more, so that a plural follows
+        "number": among(listed(tables["number"])[3:]),  # three or more, so the noun is plural
     }
 
 
 def plurals(tables: Tables) -> tuple[tuple[str, str], ...]:
-    """Every noun that is counted in the stories, with its plural where that is another word."""
+    """Each noun that stories count, with its plural if that differs."""
     irregular = dict(tables["plural"].pairs())
     nouns = dict.fromkeys((*tables["animal"].first, *tables["fruit"].first))
     both = ((noun, _plural(noun, irregular)) for noun in nouns)
@@ -79,7 +79,7 @@ def _with_capitals(forms: dict[str, str]) -> dict[str, str]:
 
 @cache
 def _pet(kind: str, name: str) -> Word:
-    """A named animal: "Biscuit", its kind as another mention."""
+    """A named animal, "Biscuit"; its kind is a second way to mention it."""
     named = mark("m", name, name)
     forms = {"kind": mark("m", name, kind), "a_kind": _article(kind).replace(kind, mark("m", name, kind))}
     forms |= {"it": mark("p", name, "it"), "its": mark("p", name, "its")}
@@ -87,7 +87,7 @@ def _pet(kind: str, name: str) -> Word:
 
 
 def _grocery(name: str, some: str) -> Word:
-    """What is bought by the bag or bottle: ``some`` is "a bag of flour", the name "flour"."""
+    """Something bought by the bag or bottle: ``some`` is "a bag of flour", the name is "flour"."""
     named = mark("m", name, name)
     forms = {"cap": capitalised(named), "some": some.replace(name, named), "the": f"the {named}"}
     forms |= {"it": mark("p", name, "it")}

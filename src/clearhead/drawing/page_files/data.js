@@ -14,7 +14,7 @@ function label(place) {
   return `${place} ${data.tokens[place]}`;
 }
 
-// The place that was asked for, a negative one from the end; null when no query stands there.
+// The requested place, counted from the end if negative; null if it has no query.
 function placeOf(asked) {
   const place = asked < 0 ? asked + KEYS : asked;
   return Number.isInteger(place) && place >= data.first && place < KEYS ? place : null;
@@ -25,7 +25,7 @@ function exact(weight) {
   return weight === 0 ? "0" : weight.toPrecision(6);
 }
 
-// Three digits, as in the pictures; <.001 for what would read 0.000 and is not zero.
+// Three digits, as in the pictures; <.001 for numbers above zero that would read 0.000.
 function short(weight) {
   return weight > 0 && weight < 0.0005 ? "<.001" : weight.toFixed(3);
 }
@@ -39,7 +39,7 @@ class Head {
     return words.head(this.layer, this.head);
   }
 
-  // The image: the root of every cell's weight, HIDDEN where no key is visible.
+  // The image: the square root of each cell's weight, HIDDEN if no key is visible.
   get levels() {
     if (!this.unpackedLevels) {
       const roots = data.kind === "full"
@@ -66,7 +66,7 @@ class Head {
     return this.weights.subarray(row * KEYS, (row + 1) * KEYS);
   }
 
-  // The keys a query reads most: [{key, weight}], in descending order, hidden ones left out.
+  // The keys a query reads most: [{key, weight}], in descending order, without hidden keys.
   top(query, most) {
     const row = this.row(query);
     if (row) {
@@ -81,7 +81,7 @@ class Head {
       .slice(0, most);
   }
 
-  // One weight; HIDDEN when not visible; null when this page does not hold it.
+  // One weight; HIDDEN if not visible, null if this page does not hold it.
   weight(query, key) {
     const row = this.row(query);
     if (row) return row[key];
@@ -96,13 +96,13 @@ class Head {
     return this.levels[row * width + Math.floor((key * width) / KEYS)];
   }
 
-  // What of a query's row lies on the head's attention sink, or null in a head without one.
+  // The weight of a query's row on the head's attention sink; null if it has none.
   sink(query) {
     if (this.packed.sink === null) return null;
     return (this.unpackedSink ??= decode(this.packed.sink, Float32Array))[query - data.first];
   }
 
-  // Entropy and the like of a query's row, or null when this page does not hold the row.
+  // Entropy and other measures of a query's row; null if this page does not hold the row.
   measures(query) {
     const row = this.row(query);
     if (!row) return null;

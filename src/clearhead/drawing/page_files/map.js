@@ -3,7 +3,7 @@
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// 256 colours along the root of the weight, and the hidden colour behind them, as [r, g, b].
+// 256 colours over the square root of the weight, then the hidden colour, as [r, g, b].
 function palette() {
   const { scale, hidden } = data.colours[darkness.matches ? "dark" : "light"];
   const rgb = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
@@ -24,7 +24,7 @@ function css([red, green, blue]) {
   return `rgb(${red} ${green} ${blue})`;
 }
 
-// At most (rows, columns) cells, each the largest value it covers.
+// Pools to at most (rows, columns) cells, each the largest value it covers.
 function shrink(levels, height, width, rows, columns) {
   if (rows >= height && columns >= width) return { levels, height, width };
   const down = Math.min(rows, height);
@@ -41,7 +41,7 @@ function shrink(levels, height, width, rows, columns) {
   return { levels: small, height: down, width: across };
 }
 
-// A head's map as an image of so many device dots; cells are never blended. ``shrunk`` when there were too few dots.
+// A head's map as an image of this many device pixels; cells are never blended. ``shrunk``: there were too few pixels.
 function paintMap(context, head, across, down, colours) {
   const [fullHeight, fullWidth] = data.image;
   const { levels, height, width } = shrink(head.levels, fullHeight, fullWidth, down, across);
@@ -57,7 +57,7 @@ function paintMap(context, head, across, down, colours) {
   return { image, shrunk: height < fullHeight || width < fullWidth };
 }
 
-// The large map with its tokens. Keeps the geometry, so that a pointer's place can be turned into a cell.
+// The large map with its tokens. Keeps the geometry, to find the cell under a pointer.
 class LargeMap {
   constructor(canvas, frame) {
     Object.assign(this, { canvas, frame, context: canvas.getContext("2d"), thinned: false, widths: new Map() });
@@ -77,7 +77,7 @@ class LargeMap {
     return this.widths.get(size);
   }
 
-  // The image under labels and lines, kept until head, size or colours change.
+  // The image under labels and lines, cached until head, size or colours change.
   base(head, across, down, colours) {
     const kept = this.kept;
     if (!kept || kept.head !== head || kept.across !== across || kept.down !== down || kept.colours !== colours) {
@@ -127,7 +127,7 @@ class LargeMap {
       this.write(place, x, labels - 6, -Math.PI / 2, place === key || top.includes(place), ink);
     }
     context.strokeStyle = ink("--query");
-    context.lineWidth = pitch >= 8 ? 2.5 : 1; // a thick one would cover a thin row
+    context.lineWidth = pitch >= 8 ? 2.5 : 1; // a thick line would cover a thin row
     context.strokeRect(labels, labels + (query - data.first) * (down / QUERIES), side, Math.max(1, down / QUERIES));
     if (key !== null) {
       context.strokeRect(labels + key * pitch, labels + (query - data.first) * (down / QUERIES), Math.max(2, pitch), Math.max(2, down / QUERIES));
@@ -140,7 +140,7 @@ class LargeMap {
     return text.length > 22 ? `${text.slice(0, 21)}…` : text;
   }
 
-  // Every step-th place; the marked ones first, and the others make room for them.
+  // Every step-th place; marked places come first, and others near them are left out.
   spaced(marked, first, step) {
     const taken = [];
     const regular = Array.from({ length: Math.ceil((KEYS - first) / step) }, (_, n) => first + n * step);
@@ -180,7 +180,7 @@ class LargeMap {
     context.stroke();
   }
 
-  // Cells with room for it have their weight written in them.
+  // Large enough cells show their weight as a number.
   numbers(head, pitch, size) {
     const context = this.context;
     context.textAlign = "center";

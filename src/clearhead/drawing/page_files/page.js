@@ -1,5 +1,5 @@
 
-// The page: one state, one function that shows it, and the ways to change it.
+// The page: one state, a function that renders it, and the event handlers that change it.
 
 const find = (id) => document.getElementById(id);
 const state = { head: heads[data.chosen], query: data.query, key: null, pinned: false };
@@ -26,7 +26,7 @@ function clamp(place, from) {
   return Math.min(KEYS - 1, Math.max(from, place));
 }
 
-// What is written once.
+// Rendered once.
 function setUp() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   const texts = {
@@ -88,7 +88,7 @@ function setUpNotes() {
   put(find("notes"), "li", words.noteLabels).id = "note-labels";
 }
 
-// What follows the size of the window and the colour scheme.
+// Rendered again when the window's size or the colour scheme changes.
 function paintAll() {
   colours = palette();
   const dots = window.devicePixelRatio || 1;
@@ -113,7 +113,7 @@ function paintAll() {
   show();
 }
 
-// What follows the state.
+// Rendered again when the state changes.
 function show() {
   const { head, query, key } = state;
   large.draw(head, query, key, colours);
@@ -183,7 +183,7 @@ function showReading() {
   }
 }
 
-// What a query reads, or one cell's weight, in words.
+// What a query reads, or one cell's weight, as text.
 function told(query, key) {
   const { head } = state;
   if (key === null) {
@@ -277,7 +277,7 @@ function listen() {
     say(`${next.name}. ${told(state.query, null)}`);
   });
   find("place").addEventListener("change", (event) => {
-    const asked = event.target.value; // empty, too, where it is no number
+    const asked = event.target.value; // also empty if it is not a number
     const place = asked === "" ? null : placeOf(Number(asked));
     change(place === null ? {} : { query: place, key: null, pinned: true });
     if (place === null && asked !== "") find("place-fault").textContent = words.outside(asked, data.first, KEYS - 1);
@@ -297,7 +297,7 @@ function listen() {
   darkness.addEventListener("change", paintAll);
 }
 
-// A click keeps the query; a second one on the same place lets it go.
+// A click pins the query; a second click on the same place unpins it.
 function pin(query, event, key = null) {
   const again = state.pinned && query === state.query && (key === null || key === state.key);
   change({ query, key: again ? null : key, pinned: !again });

@@ -55,7 +55,7 @@ class Family(Protocol[C]):
         ...
 
     def table(self, config: C) -> list[Row]:
-        """Our tensor names beside the family's."""
+        """The table from our tensor names to the family's."""
         ...
 
 
@@ -99,20 +99,20 @@ LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {DecoderConfig: DECO
 
 
 def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
-    """The families that have models of this kind; native has all."""
+    """The families with models of this kind; native has all kinds."""
     return (*LAYOUTS.get(type(config), ()), native)
 
 
-def writing(config: ModelConfig) -> Family[Any]:
+def family_for(config: ModelConfig) -> Family[Any]:
     """The family in whose layout a model of this config is written."""
     return next(family for family in layouts(config) if not family.refuses(config))
 
 
-def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
+def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], ModelConfig]:
     """The family and config of a config.json. Raises FolderError for an unknown family or an unsupported setting.
 
-    A setting is accepted if the family writes the same value for the config it read, or if it is known to change no
-    number. Anything else would silently change the result, so it is an error.
+    A setting is accepted if the family writes the same value for the config it read, or if it is known to have no
+    effect on results. Anything else would silently change them, so it is an error.
     """
     _refuse_quantised(settings, where)
     kind = str(settings.get("model_type", ""))
@@ -143,9 +143,9 @@ def reading(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], Model
 
 
 def idle(family: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
-    """The given values of entries that change no number here and that the family would write differently.
+    """Entries without effect on the model that the family would write differently, as given.
 
-    That is attention dropout, which nothing here trains with, and what ``modern`` drops as without effect.
+    These are attention dropout, which is not supported in training, and what ``modern`` drops.
     """
     written = family.settings(config)
     read = family.modern(settings) if isinstance(family, Older) else settings

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import Entries, Names
+from clearhead.hub.families.bertlike import Entries, TensorNames
 from clearhead.hub.families.entries import entry
 from clearhead.hub.families.table import Row
 from clearhead.model import EncoderConfig, PredictionConfig
@@ -18,7 +18,7 @@ MODEL_TYPE: str = "bert"
 ARCHITECTURE: str = "BertForMaskedLM"
 HARMLESS: frozenset[str] = bertlike.HARMLESS | {
     "attention_probs_dropout_prob",  # acts in training only
-    "directionality",  # this and those below: written by the first release's converter, read by nobody
+    "directionality",  # this and those below: written by the first release's converter, never read
     "pooler_fc_size",
     "pooler_num_attention_heads",
     "pooler_num_fc_layers",
@@ -33,7 +33,7 @@ ENTRIES = Entries(
     activation="hidden_act",
     dropout="hidden_dropout_prob",
 )
-NAMES = Names(
+NAMES = TensorNames(
     prefix="bert.",
     embedding="embeddings.word_embeddings",
     positions="embeddings.position_embeddings",
@@ -112,5 +112,5 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside BERT's."""
+    """The table from our tensor names to BERT's."""
     return [*bertlike.table(NAMES, config), Row(None, NEXT_SENTENCE)]

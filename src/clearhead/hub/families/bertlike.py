@@ -31,7 +31,7 @@ HARMLESS = decoder.HARMLESS | {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names:
+class TensorNames:
     """A family's module names. ``layer``: a layer's modules, ours to theirs; ``projections``: query, key, value."""
 
     prefix: str  # of all names but the head's, if there is a head
@@ -155,22 +155,22 @@ def architecture(model: str, config: EncoderConfig) -> list[str]:
     return [f"{model}ForMaskedLM" if config.prediction is not None else f"{model}Model"]
 
 
-def fitted(names: Names, config: EncoderConfig, given: Collection[str], head: PredictionConfig) -> EncoderConfig:
+def fitted(names: TensorNames, config: EncoderConfig, given: Collection[str], head: PredictionConfig) -> EncoderConfig:
     """The config with this head and a pooler if the weights have them."""
     has_head = any(name.startswith(names.head) for name in given)
     pooler = any(name.removeprefix(names.prefix).startswith(names.pooler) for name in given)
     return replace(config, prediction=head if has_head else None, pooler=pooler)
 
 
-def spelled(names: Names, config: EncoderConfig, name: str) -> str:
+def spelled(names: TensorNames, config: EncoderConfig, name: str) -> str:
     """The name with the prefix if there is a head, without it otherwise, whatever the file does."""
     bare = name.removeprefix(names.prefix)
     roots = {part.partition(".")[0] for part in (names.embedding, names.layers, names.pooler)}
     return _prefix(names, config) + bare if bare.partition(".")[0] in roots else name
 
 
-def table(names: Names, config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside the family's."""
+def table(names: TensorNames, config: EncoderConfig) -> list[Row]:
+    """The table from our tensor names to the family's."""
     base = _prefix(names, config)
     tied = config.tied and config.prediction is not None
     rows = [
@@ -196,7 +196,7 @@ def table(names: Names, config: EncoderConfig) -> list[Row]:
     return [*rows, *_head(names, config)]
 
 
-def _head(names: Names, config: EncoderConfig) -> list[Row]:
+def _head(names: TensorNames, config: EncoderConfig) -> list[Row]:
     if config.prediction is None:
         return []
     rows = [
@@ -213,5 +213,5 @@ def _head(names: Names, config: EncoderConfig) -> list[Row]:
     return [*rows, Row("head.weight", (weight,)), Row("prediction.bias", (bias,))]
 
 
-def _prefix(names: Names, config: EncoderConfig) -> str:
+def _prefix(names: TensorNames, config: EncoderConfig) -> str:
     return names.prefix if config.prediction is not None else ""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from clearhead.hub.families import bertlike
-from clearhead.hub.families.bertlike import Entries, Names
+from clearhead.hub.families.bertlike import Entries, TensorNames
 from clearhead.hub.families.table import Row
 from clearhead.model import EncoderConfig, PredictionConfig
 
@@ -23,7 +23,7 @@ EPS = 1e-12  # of every norm; not a setting
 ENTRIES = Entries(
     layers="n_layers", width="dim", heads="n_heads", inner="hidden_dim", activation="activation", dropout="dropout"
 )
-NAMES = Names(
+NAMES = TensorNames(
     prefix="distilbert.",
     embedding="embeddings.word_embeddings",
     positions="embeddings.position_embeddings",
@@ -85,5 +85,5 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside DistilBERT's."""
+    """The table from our tensor names to DistilBERT's."""
     return bertlike.table(NAMES, config)

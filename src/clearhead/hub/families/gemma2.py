@@ -78,7 +78,7 @@ def _alternate(layer: int) -> bool:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Gemma 2's."""
+    """The table from our tensor names to Gemma 2's."""
     return decoder.table(config)
 
 

@@ -109,7 +109,7 @@ def _local(settings: Mapping[str, Any]) -> Callable[[int], bool]:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Gemma 3's."""
+    """The table from our tensor names to Gemma 3's."""
     return decoder.table(config)
 
 

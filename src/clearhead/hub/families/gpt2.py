@@ -87,7 +87,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside GPT-2's."""
+    """The table from our tensor names to GPT-2's."""
     copies = ("lm_head.weight",) if config.tied else ()
     rows = [
         Row("embedding.weight", ("transformer.wte.weight",), copies=copies),

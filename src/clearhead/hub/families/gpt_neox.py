@@ -87,7 +87,7 @@ BUFFERS = ("bias", "masked_bias", "rotary_emb.inv_freq")  # a mask and frequenci
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside GPT-NeoX's."""
+    """The table from our tensor names to GPT-NeoX's."""
     copies = ("embed_out.weight",) if config.tied else ()
     rows = [Row("embedding.weight", ("gpt_neox.embed_in.weight",), copies=copies)]
     for part in ("weight", "bias"):

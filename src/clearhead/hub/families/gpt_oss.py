@@ -89,7 +89,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside GPT-OSS's."""
+    """The table from our tensor names to GPT-OSS's."""
     return decoder.table(config, _attention, _feed_forward)
 
 

@@ -57,7 +57,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Llama's."""
+    """The table from our tensor names to Llama's."""
     return decoder.table(config)
 
 

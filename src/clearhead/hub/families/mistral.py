@@ -46,7 +46,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Mistral's."""
+    """The table from our tensor names to Mistral's."""
     return decoder.table(config)
 
 

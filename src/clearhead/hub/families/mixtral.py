@@ -51,7 +51,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Mixtral's."""
+    """The table from our tensor names to Mixtral's."""
     return decoder.table(config, feed_forward=_feed_forward)
 
 

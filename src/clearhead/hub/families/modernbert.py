@@ -182,7 +182,7 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside ModernBERT's."""
+    """The table from our tensor names to ModernBERT's."""
     base, biases = _prefix(config), ("bias",) if config.norm.bias else ()
     rows = [*_head_rows(config)]
     norms = {"embedding_norm": "embeddings.norm", "norm": "final_norm"}

@@ -87,7 +87,7 @@ def _feed_forward(config: DecoderConfig, ours: str, theirs: str) -> list[Row]:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Phi-3's."""
+    """The table from our tensor names to Phi-3's."""
     return decoder.table(config, attention=_attention, feed_forward=_feed_forward)
 
 

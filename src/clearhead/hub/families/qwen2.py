@@ -50,7 +50,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Qwen 2's."""
+    """The table from our tensor names to Qwen 2's."""
     return decoder.table(config)
 
 

@@ -55,7 +55,7 @@ def config(settings: Mapping[str, Any]) -> DecoderConfig:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside Qwen 3's."""
+    """The table from our tensor names to Qwen 3's."""
     return decoder.table(config)
 
 

@@ -82,5 +82,5 @@ def spelled(config: EncoderConfig, name: str) -> str:
 
 
 def table(config: EncoderConfig) -> list[Row]:
-    """Our tensor names beside RoBERTa's."""
+    """The table from our tensor names to RoBERTa's."""
     return bertlike.table(NAMES, config)

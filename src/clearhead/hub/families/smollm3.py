@@ -80,7 +80,7 @@ def _rotated(settings: Mapping[str, Any]) -> list[bool]:
 
 
 def table(config: DecoderConfig) -> list[Row]:
-    """Our tensor names beside SmolLM 3's."""
+    """The table from our tensor names to SmolLM 3's."""
     return decoder.table(config)
 
 

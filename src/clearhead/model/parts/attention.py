@@ -32,7 +32,7 @@ class Attention(nn.Module):
     def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None) -> Tensor:
         """x_BTE -> x_BTE; with a state, x holds only the new places."""
         B, T, _ = x_BTE.shape
-        # Queries and keys that are normed or turned lie apart from the values in any case.
+        # Normalised or rotated queries and keys are stored apart from the values anyway.
         projected = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)
         qk_BTXD, v_BTGD = (each.unflatten(-1, (-1, self.head_width)) for each in projected)
         if self.head_norm is not None:

@@ -19,8 +19,8 @@ from clearhead.tap import Site, shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pass:
-    """A layer's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
+class BlockInputs:
+    """A block's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
 
     mask: Mask
     turn: Turn | None = None
@@ -41,11 +41,11 @@ class Block(nn.Module):
         self.site, self.fed_site = site, Site(site.layer, "feed_forward", site.stack)
         self.stream_site = Site(site.layer, "residual", site.stack)
 
-    def forward(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def forward(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         """x_BTE -> x_BTE."""
         return shown(self.stream_site, self._through(x_BTE, given))
 
-    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         x_BTE = x_BTE + self._attended(self._attention(self.attention_norm(x_BTE), given))
         return x_BTE + self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
 
@@ -53,7 +53,7 @@ class Block(nn.Module):
         """What the layer shows, each with its number of query heads."""
         return {self.site: self.attention.heads, self.fed_site: 0, self.stream_site: 0}
 
-    def _attention(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _attention(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state)
 
     def _attended(self, x_BTE: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Block(nn.Module):
 class PostBlock(Block):
     """norm(x + attention(x)), then norm(x + feed_forward(x)) (post-norm: Vaswani et al. 2017, 5.4; BERT)."""
 
-    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
         return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
 
@@ -80,7 +80,7 @@ class PostBlock(Block):
 class OutputBlock(Block):
     """x + norm(attention(x)), then x + norm(feed_forward(x)) (OLMo 2, 2025, 3.2)."""
 
-    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         x_BTE = x_BTE + self._attended(self.attention_norm(self._attention(x_BTE, given)))
         return x_BTE + self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
 
@@ -93,7 +93,7 @@ class SandwichBlock(Block):
         self.attention_out_norm = norm(config.norm, config.width)
         self.feed_forward_out_norm = norm(config.norm, config.width)
 
-    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         attended_BTE = self._attention(self.attention_norm(x_BTE), given)
         x_BTE = x_BTE + self._attended(self.attention_out_norm(attended_BTE))
         fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
@@ -103,7 +103,7 @@ class SandwichBlock(Block):
 class ParallelBlock(Block):
     """x + attention(norm x) + feed_forward(norm' x), both read from the same x (Black et al. 2022, GPT-NeoX, 2.1)."""
 
-    def _through(self, x_BTE: Tensor, given: Pass) -> Tensor:
+    def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         attended_BTE = self._attended(self._attention(self.attention_norm(x_BTE), given))
         fed_BTE = self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
         return fed_BTE + attended_BTE + x_BTE

@@ -48,15 +48,16 @@ def check_word(where: str, config: object, name: str, *known: str) -> None:
 class AttentionConfig:
     """Multi-head attention with grouped keys and values (Ainslie et al. 2023)."""
 
-    heads: int
-    kv_heads: int  # divides heads
-    head_width: int
-    bias: bool = False  # on queries, keys and values
-    out_bias: bool = False
-    head_norm: Literal["head", "projection", "none"] = "head"  # RMSNorm of queries and keys: of what at a time
+    heads: int  # query heads per layer
+    kv_heads: int  # key and value heads per layer; divides heads
+    head_width: int  # width of a head
+    bias: bool = False  # biases on queries, keys and values
+    out_bias: bool = False  # a bias on the output projection
+    # RMSNorm of queries and keys: of each head (Qwen 3) or of the whole projection (OLMo 2)
+    head_norm: Literal["head", "projection", "none"] = "head"
     window: int | None = None  # keys visible, self included; None = all
-    softcap: float | None = None  # in logits
-    scale: float | None = None  # factor on q.k; None = 1/sqrt(head_width)
+    softcap: float | None = None  # c in c tanh(logit / c), for attention logits; None = none
+    scale: float | None = None  # factor on query times key; None = 1 / sqrt(head_width)
     sinks: bool = False  # a trained logit per head that takes weight and gives no value (GPT-OSS, 2025)
 
     def __post_init__(self) -> None:
@@ -93,13 +94,13 @@ class AttentionConfig:
 class ExpertsConfig:
     """Many feed-forwards of one shape, a few of which process each token (Shazeer et al. 2017)."""
 
-    count: int
-    active: int  # for each token
-    softmax: Literal["chosen", "all"] = "chosen"  # over which experts' scores: the active ones sum to 1, or all do
-    bias: bool = False  # on the scores
-    balance: float = 0.001  # weight of the loss that spreads tokens evenly, while training (Fedus et al. 2021, 2.2)
-    dense: tuple[int, ...] = ()  # layers that have one feed-forward as usual
-    dense_width: int | None = None  # of those; None = as wide as an expert
+    count: int  # experts per layer
+    active: int  # experts per token
+    softmax: Literal["chosen", "all"] = "chosen"  # experts whose weights sum to 1: those chosen for the token, or all
+    bias: bool = False  # a bias on the router's scores
+    balance: float = 0.001  # weight of the loss that spreads tokens evenly (Fedus et al. 2021, 2.2)
+    dense: tuple[int, ...] = ()  # layers with one feed-forward and no experts
+    dense_width: int | None = None  # inner width of those layers; None = that of an expert
 
     def __post_init__(self) -> None:
         check_sizes("experts", self, "count", "active", *(("dense_width",) if self.dense_width is not None else ()))
@@ -116,8 +117,8 @@ class ExpertsConfig:
 class ClampConfig:
     """min(gate, limit) sigmoid(slope gate) (clamp(up, -limit, limit) + 1): the swiglu of GPT-OSS (2025)."""
 
-    limit: float = 7.0
-    slope: float = 1.702  # makes x sigmoid(slope x) close to GELU (Hendrycks and Gimpel 2016, 2)
+    limit: float = 7.0  # bound on the gate from above, and on the other half on both sides
+    slope: float = 1.702  # x sigmoid(1.702 x) is close to GELU (Hendrycks and Gimpel 2016, 2)
 
     def __post_init__(self) -> None:
         if not (0 < self.limit < math.inf and 0 < self.slope < math.inf):
@@ -128,11 +129,11 @@ class ClampConfig:
 class FeedForwardConfig:
     """Two layers with an activation between, or three when gated; many such, with experts."""
 
-    kind: str = "swiglu"  # a name of FEED_FORWARDS
-    width: int
-    bias: bool = False
-    clamp: ClampConfig | None = None  # of kind swiglu
-    experts: ExpertsConfig | None = None
+    kind: str = "swiglu"  # activation; bilinear and names with glu are gated
+    width: int  # inner width
+    bias: bool = False  # biases on both layers
+    clamp: ClampConfig | None = None  # GPT-OSS's form of swiglu; None = the usual one
+    experts: ExpertsConfig | None = None  # many feed-forwards per layer; None = one
 
     def __post_init__(self) -> None:
         check_sizes("feed_forward", self, "width")
@@ -185,10 +186,10 @@ class FeedForwardConfig:
 class NormConfig:
     """RMSNorm (Zhang and Sennrich 2019) or LayerNorm (Ba et al. 2016)."""
 
-    kind: Literal["rms", "layer"] = "rms"
-    eps: float = 1e-6
+    kind: Literal["rms", "layer"] = "rms"  # RMSNorm or LayerNorm
+    eps: float = 1e-6  # added to the mean square or the variance
     offset: float = 0.0  # added to the trained weight of an RMSNorm (Gemma: 1)
-    bias: bool = True  # of a LayerNorm (ModernBERT: none)
+    bias: bool = True  # whether a LayerNorm has a bias (ModernBERT: no)
 
     def __post_init__(self) -> None:
         check_word("norm", self, "kind", "rms", "layer")
@@ -206,17 +207,17 @@ class NormConfig:
 class ScalingConfig:
     """How rotary angles are changed for texts longer than those a model was first trained on."""
 
-    kind: Literal["linear", "llama3", "yarn", "longrope"]
-    factor: float  # how many times longer
-    original: int = 8192  # context of the first training, in tokens; linear does without
-    low: float = 1.0  # llama3: waves longer than original / low are stretched by the factor
-    high: float = 4.0  # llama3: waves shorter than original / high stay
-    fast: float = 32.0  # yarn: pairs that turn more often over the original context stay
-    slow: float = 1.0  # yarn: pairs that turn less often are stretched by the factor
-    whole: bool = True  # yarn: the two borders between pairs are rounded outwards
-    attention: float | None = None  # yarn, longrope: factor on queries and keys; None = the paper's, from factor
-    short: tuple[float, ...] = ()  # longrope: divisors per pair up to the original context
-    long: tuple[float, ...] = ()  # longrope: divisors per pair beyond it
+    kind: Literal["linear", "llama3", "yarn", "longrope"]  # rule by which the angles change
+    factor: float  # how many times longer the texts are
+    original: int = 8192  # context length of the first training, in tokens; not used by linear
+    low: float = 1.0  # llama3: wavelengths above original / low are stretched by the factor
+    high: float = 4.0  # llama3: wavelengths below original / high stay
+    fast: float = 32.0  # yarn: pairs that turn more often than this over the original context stay
+    slow: float = 1.0  # yarn: pairs that turn less often than this are stretched by the factor
+    whole: bool = True  # yarn: whether the two borders between pairs are rounded outwards
+    attention: float | None = None  # yarn, longrope: factor on queries and keys; None = computed from factor
+    short: tuple[float, ...] = ()  # longrope: a divisor per pair, up to the original context length
+    long: tuple[float, ...] = ()  # longrope: a divisor per pair, beyond the original context length
 
     def __post_init__(self) -> None:
         check_word("scaling", self, "kind", "linear", "llama3", "yarn", "longrope")
@@ -241,11 +242,11 @@ class ScalingConfig:
 class PositionConfig:
     """Rotary (Su et al. 2021), learned (Radford et al. 2019) or no positions (Kazemnejad et al. 2023)."""
 
-    kind: Literal["rotary", "learned", "none"] = "rotary"
+    kind: Literal["rotary", "learned", "none"] = "rotary"  # how positions enter
     theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
-    rotated: float = 1.0  # rotary: the share of each head that is turned, its first numbers
-    scaling: ScalingConfig | None = None  # rotary
-    first: int = 0  # learned: vectors before that of place 0 (RoBERTa: 2, as places are counted behind padding's)
+    rotated: float = 1.0  # rotary: fraction of each head that is rotated, from its first number on
+    scaling: ScalingConfig | None = None  # rotary: angles for longer texts; None = unchanged
+    first: int = 0  # learned: unused vectors before that of place 0 (RoBERTa: 2, since it counts on from padding's)
 
     def __post_init__(self) -> None:
         check_word("positions", self, "kind", "rotary", "learned", "none")
@@ -287,9 +288,9 @@ class LayerConfig:
 class PredictionConfig:
     """The layer between an encoder's blocks and its output layer: norm(act(dense x)) (Devlin et al. 2019)."""
 
-    activation: str = "gelu"  # a name of FEED_FORWARDS that is not gated
-    bias: bool = True
-    output_bias: bool = True  # a number for each token, added to its logit
+    activation: str = "gelu"  # activation of the prediction head
+    bias: bool = True  # a bias on the layer of the prediction head
+    output_bias: bool = True  # a number per token id, added to its logit
 
     def __post_init__(self) -> None:
         check_word("prediction", self, "activation", *(name for name, (_, gated) in FEED_FORWARDS.items() if not gated))

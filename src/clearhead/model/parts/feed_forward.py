@@ -1,4 +1,4 @@
-"""The position-wise part of a block: an activation between two linear layers, gated or not."""
+"""The feed-forward part of a block: two linear layers with an activation between them, gated or not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
-    """What stands between the two layers: h_BTR -> h_BTF."""
+    """The function between the two layers: h_BTR -> h_BTF."""
     name, gated = FEED_FORWARDS[config.kind]
     if config.clamp is not None:
         return partial(_clamped, config.clamp)
@@ -54,7 +54,7 @@ def _clamped(clamp: ClampConfig, h_BTR: Tensor) -> Tensor:
 class FeedForward(nn.Module):
     """down(act(up x)), or down(act(gate x) * up x) when gated (Vaswani et al. 2017, eq. 2; Shazeer 2020, eq. 5).
 
-    ``up`` holds gate and up below one another when gated, so that one product serves both.
+    If gated, ``up`` stacks the gate and up matrices, so that one product computes both.
     """
 
     def __init__(self, width: int, config: FeedForwardConfig) -> None:
@@ -64,5 +64,5 @@ class FeedForward(nn.Module):
         self.down = Linear(config.width, width, bias=config.bias)
 
     def forward(self, x_BTE: Tensor, loads: object = None) -> Tensor:
-        """x_BTE -> x_BTE; there are no experts whose ``loads`` could be counted."""
+        """x_BTE -> x_BTE. Ignores ``loads``, which only experts count."""
         return self.down(self.activated(self.up(x_BTE)))

@@ -27,7 +27,7 @@ class Prediction(nn.Module):
 
 
 class Pooler(Linear):
-    """tanh(W x + b) of the first token, trained to tell whether one text follows another."""
+    """tanh(W x + b) of the first token, trained to predict whether one text follows another."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, width, bias=True)

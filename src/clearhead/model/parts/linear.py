@@ -19,12 +19,12 @@ ALIGNMENT = 16  # bytes, of the rows it is given
 
 
 def linear(x_E: Tensor, weight_FE: Tensor, bias_F: Tensor | None = None) -> Tensor:
-    """x W^T + b over the last axis of x; any axes may stand before it, and stay."""
+    """x W^T + b over the last axis of x, which may have any axes before it."""
     return F.linear(x_E, weight_FE, bias_F)
 
 
 class Linear(nn.Linear):
-    """``linear`` with a trained weight and, where wanted, a trained bias.
+    """``linear`` with a trained weight and, optionally, a bias.
 
     rows: heights of the matrices stacked in the weight, if several (queries, keys, values).
     """
@@ -35,7 +35,7 @@ class Linear(nn.Linear):
 
     @property
     def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
-        """The weight, with the heights of the matrices stacked in it."""
+        """The weight, with the row counts of the matrices stacked in it."""
         return [(cast(nn.Parameter, self.weight), self.rows)]
 
     def forward(self, input: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ class Linear(nn.Linear):
 
 
 class Projections(Linear):
-    """Queries, keys and values below one another in one weight; gives queries with keys, and values."""
+    """Queries, keys and values stacked in one weight; returns queries with keys, and values."""
 
     def forward(self, input: Tensor, *, apart: bool = False) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients each in memory of its own.
+        """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients, give each its own memory.
 
-        So whoever keeps queries and keys keeps no values: to copy them would cost a watched pass 1 to 3 %.
+        A record of queries and keys then does not keep the values alive. Copying would cost a watched pass 1 to 3 %.
         """
         sizes, bias = (sum(self.rows[:2]), self.rows[2]), cast(Tensor | None, self.bias)
         if not apart or torch.is_grad_enabled():
@@ -60,7 +60,7 @@ class Projections(Linear):
 
 
 class Embedding(nn.Embedding):
-    """A trained vector for each id; where the output layer is tied, the same matrix gives the logits."""
+    """A trained vector for each id. With a tied output layer the same matrix gives the logits."""
 
     def __init__(self, count: int, width: int) -> None:
         # Passing a weight skips its initialisation, which on the meta device imports sympy: 0.9 s and 77 MB.
@@ -92,7 +92,7 @@ class Stack(nn.Module):
 
     @property
     def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
-        """The weight, with the heights of the matrices stacked in each expert's."""
+        """The weight, with the row counts of the matrices stacked in each expert's part."""
         return [(self.weight, self.rows)]
 
     def forward(self, x_SE: Tensor, experts_S: Tensor, ends_X: Tensor) -> Tensor:
@@ -105,13 +105,13 @@ class Stack(nn.Module):
 
 
 def _products(t: Tensor) -> Tensor:
-    """In the dtype in which autocast wants products, which the grouped one does not ask for itself."""
+    """Casts to autocast's dtype, which the grouped product does not do by itself."""
     device = t.device.type
     return t.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else t
 
 
 def _groups(weight_XRE: Tensor) -> bool:
-    """Whether PyTorch's grouped product takes such weights: rows must be aligned; its compiler knows only bfloat16."""
+    """Whether PyTorch's grouped product takes these weights: rows must be aligned; compiled, only bfloat16."""
     fits = all(size * weight_XRE.element_size() % ALIGNMENT == 0 for size in weight_XRE.shape[1:])
     device, dtype = weight_XRE.device.type, weight_XRE.dtype
     if not fits or dtype not in GROUPED or (torch.compiler.is_compiling() and dtype != torch.bfloat16):
@@ -119,9 +119,9 @@ def _groups(weight_XRE: Tensor) -> bool:
     return device == "cpu" or (device == "cuda" and torch.cuda.get_device_capability(weight_XRE.device) >= (8, 0))
 
 
-@torch.compiler.disable  # how many rows an expert gets is known at run time only; each routing would be compiled anew
+@torch.compiler.disable  # the rows per expert are only known at run time, so each routing would be recompiled
 def _each(x_SE: Tensor, weight_XRE: Tensor, bias_XR: Tensor | None, ends_X: Tensor) -> Tensor:
-    # unbind: the gradient of one stack; an index for each expert would give as many gradients of the whole size
+    # unbind gives one gradient for the stack; indexing would give a full-size one per expert
     weights = weight_XRE.unbind() if torch.is_grad_enabled() else weight_XRE
     biases = bias_XR.unbind() if bias_XR is not None and torch.is_grad_enabled() else bias_XR
     outputs, start = list[Tensor](), 0

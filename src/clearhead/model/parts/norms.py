@@ -1,4 +1,4 @@
-"""Normalisation of the residual stream and of single heads."""
+"""Normalisation of the residual stream, and of queries and keys."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from clearhead.model.parts.fused import RMSNormalise
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight over the last axis, in x's dtype; weight has the shape of x's last axes.
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis, in x's dtype (Zhang and Sennrich 2019, eq. 4).
 
-    Zhang and Sennrich 2019, eq. 4. Sums are float32 or wider.
+    ``weight`` has the shape of x's last axes. Sums are in float32 or wider.
     """
     if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         return RMSNormalise.apply(x.to(wide(x.dtype)), weight, eps).to(x.dtype)
-    # Under autocast CUDA gives float32 here, and attention wants one dtype for q, k and v.
+    # Under autocast, CUDA returns float32 here; attention needs one dtype for q, k and v.
     return (F.rms_norm(x, x.shape[-1:], None, eps) * weight.to(x.dtype)).to(x.dtype)
 
 
 def rms_norm_offset(x: Tensor, weight: Tensor, config: NormConfig) -> Tensor:
-    """The same with offset + weight for the weight, all in float32 or wider, rounded once (Gemma, 2024)."""
+    """``rms_norm`` with weight + offset, computed in float32 or wider and rounded once (Gemma, 2024)."""
     dtype = wide(x.dtype)
     return rms_norm(x.to(dtype), config.offset + weight.to(dtype), config.eps).to(x.dtype)
 
@@ -55,7 +55,7 @@ class OffsetRMSNorm(nn.Module):
 
 
 class HeadNorm(nn.Module):
-    """RMSNorm over the width of each head, one weight for queries and one for keys, both in one pass (Qwen 3)."""
+    """RMSNorm over each head, with one weight for queries and one for keys, computed in one call (Qwen 3)."""
 
     def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class HeadNorm(nn.Module):
         self.key = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
 
     def forward(self, qk_BTXD: Tensor) -> Tensor:
-        """The query heads, then the key heads, along axis X."""
+        """Same shape and dtype. Axis X has the query heads, then the key heads."""
         weight_XD = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
         if self.norm.offset:
             return rms_norm_offset(qk_BTXD, weight_XD, self.norm)
@@ -72,7 +72,7 @@ class HeadNorm(nn.Module):
 
 
 class ProjectionNorm(nn.Module):
-    """RMSNorm over all queries of a place together, and over all its keys (OLMo 2, 2025, 3.2)."""
+    """RMSNorm over all query heads of a place together, and over all its key heads (OLMo 2, 2025, 3.2)."""
 
     def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ProjectionNorm(nn.Module):
         self.key = _rms(config.kv_heads * config.head_width, norm)
 
     def forward(self, qk_BTXD: Tensor) -> Tensor:
-        """The query heads, then the key heads, along axis X."""
+        """Same shape and dtype. Axis X has the query heads, then the key heads."""
         q_BTHD, k_BTGD = qk_BTXD.split_with_sizes((self.heads, self.kv_heads), dim=2)
         normed = self.query(q_BTHD.flatten(2)), self.key(k_BTGD.flatten(2))
         return torch.cat(normed, dim=-1).view_as(qk_BTXD)
@@ -111,6 +111,6 @@ def norm(config: NormConfig, width: int) -> nn.Module:
 
 
 def head_norm(config: AttentionConfig, norm: NormConfig) -> HeadNorm | ProjectionNorm | None:
-    """The norm of queries and keys that the config names."""
+    """The norm of queries and keys that the config names, or None."""
     kinds = {"head": HeadNorm, "projection": ProjectionNorm}
     return kinds[config.head_norm](config, norm) if config.head_norm in kinds else None

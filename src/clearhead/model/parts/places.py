@@ -1,4 +1,4 @@
-"""Which tokens are text, and which continue the token before: derived from the mask."""
+"""Which tokens are text, and which begin one: derived from the mask."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ def begins(mask: Mask, batch: int, start: int, places: int, device: torch.device
     ``places`` tokens come after ``start`` that were read before.
     """
     place_T = torch.arange(start, start + places, device=device)
-    goes_on_BT = _sees(mask, batch, place_T, back=1) & (place_T > 0)
-    return _sees(mask, batch, place_T, back=0) & ~goes_on_BT
+    return _sees(mask, batch, place_T, back=0) & ~goes_on(mask, batch, start, places, device)
 
 
 def taps(mask: Mask, batch: int, start: int, places: int, backs: Sequence[int], device: torch.device) -> Tensor:
-    """seen_BTJ: whether a token sees the one that stands each of ``backs`` places before it; start as in ``begins``."""
+    """seen_BTJ: whether a token sees the one ``backs[J]`` places before it; ``start`` as in ``begins``."""
     place_T = torch.arange(start, start + places, device=device)
     seen = [_sees(mask, batch, place_T, back) & (place_T >= back) for back in backs]
     return torch.stack(seen, dim=2)
@@ -48,8 +47,8 @@ def check_texts(mask: Mask, kind: str) -> None:
     for part in mask.parts:
         if not isinstance(part, Padding | Documents | Causal):
             raise RequestError(
-                f"model: a mask with {type(part).__name__} was given to a model of kind {kind!r}, which reads through "
-                "its layers' states and can only leave out padding, other documents and later places"
+                f"model: the mask has a {type(part).__name__}, but models of kind {kind!r} can only hide padding, "
+                "other documents and later places; leave it out"
             )
 
 

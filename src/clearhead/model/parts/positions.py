@@ -1,4 +1,4 @@
-"""Where a token stands: rules that add to the embedding or turn queries and keys."""
+"""Positions: learned embeddings, and rotary rotations of queries and keys."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from clearhead.model.parts.scaling import rates
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """Cosines and signed sines of one pass, (B or 1, T, 1, D): the second half of a head is paired with the first."""
+    """A pass's rotations: cosines and signed sines, (B or 1, T, 1, D). Pairs are the two halves of a head."""
 
     cos_BT1D: Tensor
     sin_BT1D: Tensor
 
     def __call__(self, x_BTXD: Tensor) -> Tensor:
-        """Each pair (x_i, x_{i + D/2}) turned by its angle (Su et al. 2021, eq. 34, in GPT-NeoX's pairing)."""
+        """Rotates each pair (x_i, x_{i + D/2}) by its angle (Su et al. 2021, eq. 34, with GPT-NeoX's pairing)."""
         half = x_BTXD.shape[-1] // 2
         cos_BT1D, sin_BT1D = self.cos_BT1D.to(x_BTXD.dtype), self.sin_BT1D.to(x_BTXD.dtype)
         return torch.addcmul(x_BTXD * cos_BT1D, x_BTXD.roll(half, dims=-1), sin_BT1D)
@@ -27,7 +27,7 @@ class Turn:
 
 @dataclass(frozen=True, eq=False)
 class PartTurn(Turn):
-    """The same for the first numbers of each head, as many as there are cosines; the others stay (GPT-NeoX)."""
+    """Rotates only the first numbers of each head, as many as there are cosines (GPT-NeoX)."""
 
     def __call__(self, x_BTXD: Tensor) -> Tensor:
         """Same shape and dtype as x."""
@@ -36,7 +36,7 @@ class PartTurn(Turn):
 
 
 class Rotary:
-    """Queries and keys are turned by angles that grow with the place; q.k then depends on distances only."""
+    """Rotates queries and keys by angles proportional to the place, so that q.k depends only on distance."""
 
     def __init__(self, head_width: int, config: PositionConfig, context: int) -> None:
         self.width, self.config, self.context = int(head_width * config.rotated), config, context
@@ -44,24 +44,24 @@ class Rotary:
         self._tables: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
 
     def turn(self, places_BT: Tensor, reach: int) -> Turn:
-        """Cosines and sines of the given places, in float32; all places lie below ``reach``."""
+        """The rotations for these places, in float32. All places must be below ``reach``."""
         cos_KD, sin_KD = self._table(places_BT.device, reach)
         cos_BTD, sin_BTD = cos_KD[places_BT], sin_KD[places_BT]
         if self.border is not None and reach > self.border:
             cos_KD, sin_KD = self._table(places_BT.device, reach, long=True)
-            long_B11 = (places_BT.amax(dim=1) >= self.border)[:, None, None]  # each text of a batch by its own length
+            long_B11 = (places_BT.amax(dim=1) >= self.border)[:, None, None]  # each text of the batch by its own length
             cos_BTD = torch.where(long_B11, cos_KD[places_BT], cos_BTD)
             sin_BTD = torch.where(long_B11, sin_KD[places_BT], sin_BTD)
         return self._turn(cos_BTD.unsqueeze(2), sin_BTD.unsqueeze(2))
 
     @property
     def border(self) -> int | None:
-        """The first place that turns all places of its text otherwise (LongRoPE); None = there is no such place."""
+        """The length above which all places of a text are rotated differently (LongRoPE); None = no such length."""
         scaling = self.config.scaling
         return scaling.original if scaling is not None and scaling.kind == "longrope" else None
 
     def _table(self, device: torch.device, reach: int, long: bool = False) -> tuple[Tensor, Tensor]:
-        """For the places below ``reach`` at least; it grows by doubling, since a context of 2**20 would take 1 GB."""
+        """A table of at least ``reach`` places. It grows by doubling: a full one for a context of 2**20 takes 1 GB."""
         table = self._tables.get((device, long))
         if table is None or len(table[0]) < reach:
             rows = min(self.context, max(1024, 1 << (reach - 1).bit_length()))
@@ -73,7 +73,7 @@ class Rotary:
 
 
 class Learned(nn.Module):
-    """One trained vector per place, added to the embedding (Radford et al. 2019)."""
+    """A trained vector per place, added to the embedding (Radford et al. 2019)."""
 
     def __init__(self, context: int, width: int, first: int = 0) -> None:
         super().__init__()
@@ -86,5 +86,5 @@ class Learned(nn.Module):
 
 
 def rotary(head_width: int, positions: PositionConfig, context: int) -> Rotary | None:
-    """The rule that turns queries and keys, where there is one."""
+    """The rotary rule, or None if the positions are of another kind."""
     return Rotary(head_width, positions, context) if positions.kind == "rotary" else None

@@ -1,4 +1,4 @@
-"""LSTM and GRU on PyTorch's fused kernels, which make the products with the recurrent matrices themselves."""
+"""LSTM and GRU on PyTorch's fused kernels, which compute products and gates of all places in one call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clearhead.model.carried import Carry
 
 
 class _Unset:
-    """Leaves the weights as they are allocated; ``Network.initialise`` fills them."""
+    """Leaves the weights uninitialised; ``Network.initialise`` fills them."""
 
     def reset_parameters(self) -> None: ...
 
@@ -23,12 +23,12 @@ class LSTM(_Unset, nn.LSTM):
 
 
 class GRU(_Unset, nn.GRU):
-    """Cho et al. 2014, the reset gate after the product (as in cuDNN). Gates are stacked as r, z, n."""
+    """Cho et al. 2014, with the reset gate after the product (as in cuDNN). Gates are stacked as r, z, n."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of recurrence: its fused module, one step of it, its gates, and the vectors it carries on."""
+    """A kind of recurrence: fused module, function for one step, number of gates, number of vectors carried on."""
 
     fused: type[Any]
     step: Any
@@ -44,16 +44,16 @@ CELLS = {
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Places that are read in one go. begins_B1: the rows whose text or document begins with them; None = none."""
+    """Places read in one call. begins_B1: rows in which a text or document begins there; None if in none."""
 
     places: slice
     begins_B1: Tensor | None
 
 
 def pieces(begins_BT: Tensor | None, places: int) -> list[Piece]:
-    """Cuts a pass wherever a row begins a text: there its state is emptied, and the fused kernel has no place for it.
+    """Cuts a pass wherever a text or document begins in some row: the fused kernel cannot reset a state midway.
 
-    On one core, width 160 and 256, cutting 256 places into 32 pieces takes 1.4 times as long; PyTorch's packed
+    On one core, with widths 160 and 256, cutting 256 places into 32 pieces takes 1.4 times as long, PyTorch's packed
     sequences 3.4 times.
     """
     if begins_BT is None:
@@ -69,7 +69,7 @@ def pieces(begins_BT: Tensor | None, places: int) -> list[Piece]:
 
 
 class Recurrence(nn.Module):
-    """x_BTE -> h_BTH through one fused layer of a kind in ``CELLS``."""
+    """x_BTE -> h_BTH: one fused layer of a kind in ``CELLS``."""
 
     def __init__(self, cell: str, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -79,15 +79,15 @@ class Recurrence(nn.Module):
 
     @property
     def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
-        """Its weights, each with the heights of the matrices stacked in it: one for each gate."""
+        """Its weights, each with the row counts of the matrices stacked in it, one per gate."""
         return [(p, (self.hidden,) * self.cell.gates) for name, p in self.fused.named_parameters() if "weight" in name]
 
     def empty(self, batch: int, like: Tensor) -> Carry:
-        """What it carries on before the first place: zeros, in the dtype and on the device of ``like``."""
+        """The state before the first place: zeros, with dtype and device of ``like``."""
         return (like.new_zeros(batch, self.hidden),) * self.cell.carried
 
     def forward(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
-        """h_BTH, and what it carries on to the next place."""
+        """h_BTH, and the state for the next place."""
         return cast(tuple[Tensor, Carry], self._read(x_BTE, carried, cut))  # pyright: ignore[reportCallIssue] (decorated)
 
     @torch.compiler.disable  # the compiler does not trace fused recurrences, and the pieces depend on the text
@@ -102,11 +102,11 @@ class Recurrence(nn.Module):
 
     def _through(self, x_BTE: Tensor, carried: Carry) -> tuple[Tensor, Carry]:
         if x_BTE.shape[1] == 1 and not torch.is_grad_enabled():
-            # 0.2 (LSTM) and 0.7 (GRU) of the fused kernel's time, which prepares its weights anew in each call
+            # 0.2 (LSTM) and 0.7 (GRU) of the time of the fused kernel, which prepares its weights in every call
             after = self.cell.step(x_BTE[:, 0], self._given(carried), *self._weights())
             carried = after if isinstance(after, tuple) else (after,)
             return carried[0].unsqueeze(1), carried
-        # cuDNN gives gradients in training mode only; there is no dropout inside that would depend on it
+        # cuDNN computes gradients only in training mode; there is no dropout in here that the mode would change
         self.fused.train(torch.is_grad_enabled())
         h_BTH, after = self.fused(x_BTE, self._given(tuple(s_BH.unsqueeze(0) for s_BH in carried)))
         return h_BTH, tuple(s_1BH[0] for s_1BH in (after if isinstance(after, tuple) else (after,)))

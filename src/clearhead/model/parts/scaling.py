@@ -1,4 +1,4 @@
-"""How fast each pair of a head turns: rotary rates, and what scaling for longer texts makes of them."""
+"""Rotary frequencies, and how they are scaled for longer texts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from clearhead.model.parts.config import PositionConfig, ScalingConfig
 
 
 def rates(config: PositionConfig, width: int, long: bool) -> tuple[Tensor, float]:
-    """rates_P in radians per place of the pairs of ``width`` numbers, in float32, and the factor on what is turned.
+    """rates_P, the frequencies of ``width`` / 2 pairs in radians per place, in float32, and a factor on q and k.
 
-    theta^(-2 i / width) (Su et al. 2021, 3.2.2), scaled as the config says. long: for a text
-    that is longer than the original context (LongRoPE).
+    theta^(-2 i / width) (Su et al. 2021, 3.2.2), scaled as the config says. long: the text is longer than the original
+    context (LongRoPE).
     """
     exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
-    # Times the reciprocal, as transformers has it: a quotient rounds otherwise, by 6e-5 radians at place 2,000.
+    # Multiply by the reciprocal, like transformers: dividing rounds differently, by 6e-5 radians at place 2,000.
     waves_P = config.theta**exponents
     scaling = config.scaling
     if scaling is None:
@@ -32,12 +32,12 @@ def rates(config: PositionConfig, width: int, long: bool) -> tuple[Tensor, float
     return 1.0 / (divisors * waves_P), _or(scaling.attention, _longrope_factor(scaling))
 
 
-def _or(chosen: float | None, otherwise: float) -> float:
-    return otherwise if chosen is None else chosen
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def _llama3(scaling: ScalingConfig, rates_P: Tensor) -> Tensor:
-    """Long waves stretched, short ones kept, a blend between (Llama 3.1, 2024)."""
+    """Stretches long waves, keeps short ones, and blends in between (Llama 3.1, 2024)."""
     wavelengths_P = 2 * math.pi / rates_P
     blend_P = (scaling.original / wavelengths_P - scaling.low) / (scaling.high - scaling.low)
     blended_P = (1 - blend_P) * rates_P / scaling.factor + blend_P * rates_P
@@ -46,7 +46,7 @@ def _llama3(scaling: ScalingConfig, rates_P: Tensor) -> Tensor:
 
 
 def _yarn(scaling: ScalingConfig, theta: float, waves_P: Tensor) -> Tensor:
-    """Pairs that turn often over the original context kept, rare ones stretched (Peng et al. 2023, 3.2)."""
+    """Keeps pairs that turn often over the original context, stretches the others (Peng et al. 2023, 3.2)."""
     pairs = len(waves_P)
     first, last = (_pair(scaling.original, turns, theta, 2 * pairs) for turns in (scaling.fast, scaling.slow))
     if scaling.whole:
@@ -60,15 +60,15 @@ def _yarn(scaling: ScalingConfig, theta: float, waves_P: Tensor) -> Tensor:
 
 
 def _pair(original: int, turns: float, theta: float, width: int) -> float:
-    """Which pair makes so many turns over the original context."""
+    """The (fractional) index of the pair that makes this many turns over the original context."""
     return width * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(theta))
 
 
 def _yarn_factor(scaling: ScalingConfig) -> float:
-    """Peng et al. 2023, 3.4, on queries and keys each."""
+    """The factor on queries and on keys (Peng et al. 2023, 3.4)."""
     return 1.0 if scaling.factor <= 1 else 0.1 * math.log(scaling.factor) + 1.0
 
 
 def _longrope_factor(scaling: ScalingConfig) -> float:
-    """Ding et al. 2024, "LongRoPE", as Phi-3 has it."""
+    """The factor on queries and on keys (Ding et al. 2024, "LongRoPE"; Phi-3)."""
     return 1.0 if scaling.factor <= 1 else math.sqrt(1 + math.log(scaling.factor) / math.log(scaling.original))

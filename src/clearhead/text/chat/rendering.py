@@ -1,20 +1,16 @@
-"""Renders one chat template. templates.py runs this as a separate process, which can be killed whatever it does.
+"""Renders one chat template. A worker (child.py), which can be killed whatever it does.
 
 Templates are as untrusted as the models they come with. They run in jinja2's immutable sandbox, which keeps them from
 Python's internals; kernel limits bound time and memory, even inside one long operation such as 9**9**9. The
 environment is that of transformers' chat templates, so the same template gives the same text.
 
-Standard input is one JSON object: template, variables (null: compile only), most (characters), seconds (of processor
-time). Standard output is another: text, or error.
+The request is a table: template, variables (null: compile only), most (characters). The answer is another: text, or
+error.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
-import sys
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
@@ -24,8 +20,6 @@ import jinja2.ext
 from jinja2 import nodes, utils
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-MEMORY = 512 << 20  # bytes of address space; Python and jinja2 alone take 60 MB
 
 
 class Generation(jinja2.ext.Extension):
@@ -59,7 +53,7 @@ class Dictionary:
         return dict.fromkeys(*parts)
 
 
-class Names(utils.Namespace):
+class Namespace(utils.Namespace):
     """``namespace`` in a template; rejects names that begin with an underscore."""
 
     def __init__(self, /, *parts: Any, **named: Any) -> None:
@@ -80,7 +74,7 @@ def environment() -> Sandbox:
         "raise_exception": _raise,
         "strftime_now": _now,
         "dict": Dictionary(),
-        "namespace": Names,
+        "namespace": Namespace,
     }
     cast(dict[str, Any], made.globals).update(offered)
     return made
@@ -99,24 +93,17 @@ def render(template: str, variables: dict[str, Any] | None, most: int) -> str:
     return "".join(parts)
 
 
-def main() -> None:
-    """Answers the request on standard input."""
-    request = json.load(sys.stdin)
-    time.localtime()  # reads the time zone's file before files are limited
-    limits = ((resource.RLIMIT_CPU, request.pop("seconds")), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, 0))
-    for limit, most in limits:
-        with contextlib.suppress(ValueError, OSError):  # a system without that limit, or with a lower one
-            resource.setrlimit(limit, (most, most + 1))  # the soft limit kills it with SIGXCPU, which says why
+def answer(request: dict[str, Any], note: Callable[[Any], None]) -> dict[str, str]:
+    """The text of the request's template, or what is wrong with it."""
     try:
-        answer = {"text": render(**request)}
+        return {"text": render(**request)}
     except jinja2.TemplateSyntaxError as error:
-        answer = {"error": f"line {error.lineno}: {error.message}"}
+        return {"error": f"line {error.lineno}: {error.message}"}
     except MemoryError:
-        answer = {"error": f"it needs more than {MEMORY >> 20} MB"}
+        raise
     except Exception as error:  # a template can raise anything
         kind = "" if isinstance(error, jinja2.TemplateError | ValueError) else f"{type(error).__name__}: "
-        answer = {"error": (kind + str(error))[:500]}
-    sys.stdout.write(json.dumps(answer))
+        return {"error": (kind + str(error))[:500]}
 
 
 def _check_name(name: object) -> None:
@@ -137,7 +124,3 @@ def _raise(message: str) -> None:
 
 def _now(form: str) -> str:
     return datetime.now().strftime(form)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import TextError
+from clearhead.text.child import DiedError, LateError, ShortError, ask
 
 Message = Mapping[str, Any]  # "role" and "content" at least
 
 SECONDS = 2  # of processor time; the slowest templates in use take 0.01 on a conversation of 100,000 characters
-CLOCK = 2 * SECONDS  # wall-clock seconds: on a busy machine the process gets its time late
+MEMORY = 512 << 20  # bytes of address space; Python and jinja2 alone take 60 MB
 LONGEST = 4 << 20  # characters of text; about a million tokens
 LARGEST_TEMPLATE = 1 << 20  # characters; the longest in use have 30,000
 
@@ -45,27 +42,15 @@ def _answer(template: str, variables: Mapping[str, Any] | None) -> str:
     """Runs a template in the worker; without variables it is only compiled. Raises TextError."""
     if len(template) > LARGEST_TEMPLATE:
         raise TextError(f"chat template: it has more than {LARGEST_TEMPLATE:,} characters, so it is not run")
-    request = json.dumps({"template": template, "variables": variables, "most": LONGEST, "seconds": SECONDS})
-    late = f"chat template: it took more than {SECONDS} seconds and was stopped"
+    request = {"template": template, "variables": variables, "most": LONGEST}
     try:
-        # A separate process: nothing else can stop one long operation. -P: modules beside the worker must not shadow
-        # Python's. Its own session: Ctrl-C in a terminal must reach this process only.
-        done = subprocess.run(
-            [sys.executable, "-P", str(WORKER)],
-            input=request.encode(),
-            capture_output=True,
-            timeout=CLOCK,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise TextError(late) from None
-    if done.returncode == -signal.SIGXCPU:
-        raise TextError(late)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise TextError(f"chat template: its process died: {reason[0][:200]}") from None
+        answer = ask(WORKER, request, seconds=SECONDS, memory=MEMORY)
+    except LateError:
+        raise TextError(f"chat template: it took more than {SECONDS} seconds and was stopped") from None
+    except ShortError:
+        raise TextError(f"chat template: it needs more than {MEMORY >> 20} MB") from None
+    except DiedError as reason:
+        raise TextError(f"chat template: its process died: {reason}") from None
     if "error" in answer:
         raise TextError(f"chat template: {answer['error']}")
     return answer["text"]

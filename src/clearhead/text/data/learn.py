@@ -10,10 +10,11 @@ from pathlib import Path
 
 import tokenizers
 
-from clearhead.errors import FolderError, OptionError, nearest
+from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, writing
+from clearhead.text.tokenizers.learned import OnMerges, check_size
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 LEARNED = ("bytes", "characters", "bpe")
 KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
-_FORMAT = "clearhead tokenizer 1"  # raise it when the same text would give another tokenizer
+_FORMAT = "clearhead tokenizer 2"  # raise it when the same text would give another tokenizer
 
 
 def learn(
@@ -32,16 +33,19 @@ def learn(
     vocab_size: int | None = None,
     cache: Path | None = None,
     progress: OnProgress | None = None,
+    merging: OnMerges | None = None,
 ) -> Tokenizer:
     """A tokenizer of a kind in LEARNED for these sources; Tokenizer's constructors describe each kind.
 
-    The cache is keyed by the sources' content, kind and size. Raises OptionError for an unknown kind, or for a size
+    The cache is keyed by the sources' content, kind and size. ``progress`` gets the bytes of text read, ``merging``
+    the tokens of bpe learned. Raises OptionError for an unknown kind, for a size that no vocabulary has, or for one
     with a kind other than bpe.
     """
     if kind not in LEARNED:
         raise OptionError(f"tokenizer {kind!r}: not a kind that can be learned{nearest(kind, LEARNED)}")
     if vocab_size is not None and kind != "bpe":
-        raise OptionError(f"a vocabulary size ({vocab_size}) is only for bpe; the text sets the size of {kind}")
+        raise OptionError(f"a vocabulary size ({shown(vocab_size)}) is only for bpe; the text sets the size of {kind}")
+    check_size(vocab_size)
     if kind == "bytes":
         return Tokenizer.bytes()
     parts = [_FORMAT, kind, str(vocab_size), *(source.key() for source in sources)]
@@ -51,7 +55,10 @@ def learn(
     if cached is not None:
         return cached
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
-    made = Tokenizer.characters(texts) if kind == "characters" else Tokenizer.train_bpe(texts, vocab_size)
+    if kind == "characters":
+        made = Tokenizer.characters(texts)
+    else:
+        made = Tokenizer.train_bpe(texts, vocab_size, progress=merging)
     if vocab_size is not None and made.vocab_size < vocab_size:
         log.info(
             "the text yields a vocabulary of %s tokens; you asked for %s", f"{made.vocab_size:,}", f"{vocab_size:,}"

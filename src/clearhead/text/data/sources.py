@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, cast
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.files import reading
-from clearhead.text.data.reading import PACKINGS, check_encoding, decoded, lines, unpacked
+from clearhead.text.data.textfile import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import Block
 
 log = logging.getLogger(__name__)
@@ -173,27 +173,23 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     """The files that ``paths`` name: files, folders (every text file in them, sorted, without hidden ones), patterns
     such as ``books/**/*.txt``, and "-" for standard input.
 
-    Raises TextError if something does not exist, OptionError if a file is named twice. Other files in a folder are
-    skipped and logged.
+    Raises TextError if something does not exist or a folder cannot be read, OptionError if a file is named twice.
+    Other files in a folder, and linked folders, are skipped and logged.
     """
     found: list[FileSource] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in paths:
         path = Path(given)
-        if str(given) == "-":
-            files = [path]
-        elif path.is_dir():
-            files = _text_files(path)
-        elif not path.exists() and glob.has_magic(str(given)):
-            matches = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one
-            files = [Path(name) for name in matches if Path(name).is_file()]
-            if not files:
-                raise TextError(f"{given}: no file matches this pattern; check it with ls")
-        else:
-            files = [path]
+        if "\0" in str(given):
+            raise TextError(f"{str(given)!r}: no such file: names have no NUL; check the name")
+        try:
+            files = _files(str(given))
+        except OSError as fault:  # a folder on the way that may not be entered
+            raise _unreadable(path, fault) from fault
         for file in files:
             # Validating on a text that was also trained on would measure memory.
-            if (place := file.resolve()) in seen:
+            place = os.path.realpath(file)  # Path.resolve raises RuntimeError for a link to itself
+            if place in seen:
                 raise OptionError(f"{file}: given more than once; name each text once")
             seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]
@@ -202,6 +198,21 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     for source in found:
         source.size()  # reports a missing file before any reading starts
     return found
+
+
+def _files(given: str) -> list[Path]:
+    """The files that one name, folder or pattern stands for."""
+    path = Path(given)
+    if given == "-":
+        return [path]
+    if path.is_dir():
+        return _text_files(path)
+    if path.exists() or not glob.has_magic(given):
+        return [path]
+    files = _matches(given)
+    if not files:
+        raise TextError(f"{given}: no file matches this pattern; check it with ls")
+    return files
 
 
 def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[Block]:
@@ -229,11 +240,13 @@ def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> 
 
 
 def _text_files(folder: Path) -> list[Path]:
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    files: list[Path] = []
+    links: list[str] = []
+    for place, inner, names in os.walk(folder, onerror=_refuse):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        links += [name for name in inner if Path(place, name).is_symlink()]  # which os.walk does not follow
+        files += [Path(place, name) for name in names if not name.startswith(".")]
+    files.sort()
     texts = [path for path in files if _suffix(path) in SUFFIXES]
     others = [path.name for path in files if _suffix(path) not in SUFFIXES]
     wanted = f"{' '.join(SUFFIXES)} (each also {' '.join(PACKINGS)})"
@@ -242,7 +255,31 @@ def _text_files(folder: Path) -> list[Path]:
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         log.warning("%s: skipped %d file(s) that are not %s: %s", folder, len(others), wanted, shown)
+    if links:
+        log.warning(
+            "%s: skipped the linked folder(s) %s; name them too if you want their text", folder, ", ".join(links)
+        )
+    for path in texts:
+        if path.exists() and not path.is_file():
+            raise TextError(
+                f"{path}: is a pipe, a socket or a device, and should be a file; remove it or name the files"
+            )
     return texts
+
+
+def _matches(pattern: str) -> list[Path]:
+    """The files that a pattern matches, sorted. Raises TextError for a folder in its way that cannot be read."""
+    parts = Path(pattern).parts
+    for number, part in enumerate(parts):
+        if glob.has_magic(part):  # glob lists these folders, and takes those it cannot read for empty
+            for name in glob.glob(os.path.join(*parts[:number], ""), recursive=True) if number else ["."]:  # noqa: PTH118, PTH207
+                next(os.walk(name, onerror=_refuse), None)
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one
+    return [Path(name) for name in matches if Path(name).is_file()]
+
+
+def _refuse(fault: OSError) -> None:
+    raise _unreadable(Path(fault.filename), fault) from fault
 
 
 def _packing(path: Path) -> str:

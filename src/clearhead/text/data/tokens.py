@@ -118,7 +118,7 @@ def tokenize(
 def _encoded(
     sources: Sequence[Source], tokenizer: Tokenizer, progress: OnProgress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-    """The columns in parts: ids and starts, with lengths beside them or, if they go by id, at the end."""
+    """The columns in parts: ids and starts, with byte lengths alongside or, if set by the id, at the end."""
     front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
     first, text_tokens, done = True, 0, 0
     for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):

@@ -6,13 +6,15 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError, TextError, shown
+from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, cut
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,13 @@ QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+# The words of the bpe learned here: Qwen 2's, but each run in them has at most 256 characters. The time to learn grows
+# with the square of the longest word: 100,000 letters without a space (DNA, base64) took 4.6 s, 400,000 took 30 s. Cut
+# up, a million take 1 s. The pattern stands in the tokenizer.json, so encoding cuts words at the same places.
+OWN_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}{1,256}|\p{N}| ?[^\s\p{L}\p{N}]{1,256}[\r\n]{0,256}"
+    r"|\s{0,256}[\r\n]{1,256}|\s{1,256}(?!\S)|\s{1,256}"
+)
 LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
 # BPE is learned from 4 to 8 MB spread evenly over the text: the learner needs 90 bytes per byte of Chinese (its words
@@ -32,6 +41,11 @@ LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # learning from everything, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with 32,768;
 # books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
+
+LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner takes memory for all of it at the start
+LEARNER = Path(__file__).with_name("learning.py")
+
+OnMerges = Callable[[int, int], None]  # called with tokens so far, tokens in all
 
 
 def vocabulary_size(text_bytes: int) -> int:
@@ -67,28 +81,46 @@ def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
     return _with_separator(made)
 
 
-def bpe_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Tokenizer:
-    """Byte-level BPE over Qwen 2's words: 256 bytes, at most ``size`` - 257 merges, the separator last."""
-    if size is not None and size < 257:
-        raise OptionError(f"vocabulary size {size}: byte-level BPE needs 257 or more (256 bytes and the separator)")
-    made = _bpe_untrained()
+def check_size(size: int | None) -> None:
+    """Raises OptionError for a size that a BPE vocabulary cannot have."""
+    if size is not None and not 257 <= size <= LARGEST_SIZE:
+        raise OptionError(
+            f"vocabulary size {shown(size)}: byte-level BPE has at least 257 tokens (256 bytes and the separator) and "
+            f"at most {LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text it is learned from yield no more"
+        )
+
+
+def bpe_tokenizer(texts: Iterable[str], size: int | None, progress: OnMerges | None = None) -> tokenizers.Tokenizer:
+    """Byte-level BPE over OWN_WORDS: 256 bytes, at most ``size`` - 257 merges, the separator last."""
+    check_size(size)
     documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
     kept, text_bytes = _spread(cut(documents, CUT_QWEN2), LEARN_BYTES)
     if not text_bytes:
         raise TextError("the text is empty: there is nothing to learn a vocabulary from")
-    trainer = trainers.BpeTrainer(
-        vocab_size=(size or vocabulary_size(text_bytes)) - 1,  # the separator is added below
-        min_frequency=2,  # a pair seen only once is an accident, not a word
-        initial_alphabet=sorted(byte_characters()),
-        show_progress=False,
-    )
-    made.train_from_iterator(kept, trainer)
-    return _with_separator(made)
+    options = {
+        "vocab_size": (size or vocabulary_size(text_bytes)) - 1,  # the separator is added below
+        "min_frequency": 2,  # a pair seen only once is an accident, not a word
+        "initial_alphabet": sorted(byte_characters()),
+    }
+
+    def note(stage: Mapping[str, Any]) -> None:
+        if progress is not None and stage.get("stage") == "Compute merges":
+            progress(stage["current"], stage["total"])
+
+    request = {"tokenizer": _bpe_untrained().to_str(), "texts": kept, "options": options}
+    try:
+        learned = ask(LEARNER, request, note=note)
+    except (DiedError, ShortError) as fault:
+        raise TextError(
+            f"the vocabulary was not learned: the learner's process ended ({fault or 'out of memory'}); it needs about "
+            "90 bytes of memory per byte of text, so close other programs, or choose --tokenizer bytes"
+        ) from None
+    return _with_separator(tokenizers.Tokenizer.from_str(learned))
 
 
 def _bpe_untrained() -> tokenizers.Tokenizer:
     made = tokenizers.Tokenizer(models.BPE())
-    words = pre_tokenizers.Split(Regex(QWEN2_WORDS), "isolated")
+    words = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -167,7 +199,7 @@ def _rule(state: dict[str, Any]) -> re.Pattern[str] | None:
     if words.get("type") == "ByteLevel" and words["use_regex"] and not words["add_prefix_space"]:
         return CUT_GPT2
     known = state_of(_bpe_untrained())["pre_tokenizer"]
-    for pattern in (QWEN2_WORDS, LLAMA3_WORDS):
+    for pattern in (OWN_WORDS, QWEN2_WORDS, LLAMA3_WORDS):
         known["pretokenizers"][0]["pattern"]["Regex"] = pattern
         if words == known:
             return CUT_QWEN2

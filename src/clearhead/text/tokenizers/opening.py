@@ -15,6 +15,9 @@ from tokenizers import AddedToken
 from clearhead.errors import FolderError, shown
 from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
+from clearhead.text.child import DiedError, LateError, ShortError, ask
+from clearhead.text.tokenizers.refusals import panics_as
+from clearhead.text.tokenizers.shapes import in_use
 from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
 from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
 
@@ -25,6 +28,8 @@ TEMPLATES = "additional_chat_templates"
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
+TRIAL = Path(__file__).with_name("trial.py")
+TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # and 0.5 s and 60 MB more per MB of the file
 LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB; parsed, it takes 20 times that
 
 
@@ -107,12 +112,50 @@ def _library(file: Path) -> tokenizers.Tokenizer:
     if not file.exists():
         raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder")
     text = text_of(file)
+    broken = f"{file}: truncated, altered or not a tokenizer.json"
     try:
-        return tokenizers.Tokenizer.from_str(text)
+        state = json.loads(text, object_pairs_hook=_once)
+        if not in_use(state):
+            _try(text, file)
+        with panics_as(ValueError):
+            return tokenizers.Tokenizer.from_str(text)
+    except (FolderError, MemoryError):
+        raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
+        raise FolderError(f"{broken}: {str(fault)[:300]}; copy it again from where it came") from fault
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if it names something twice: the library might take the other one."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("an entry stands there twice")
+    return table
+
+
+def _try(text: str, file: Path) -> None:
+    """Opens and uses a tokenizer in a limited process. Raises FolderError if it fails there."""
+    part = "text"
+
+    def note(name: Any) -> None:
+        nonlocal part
+        part = name
+
+    megabytes = len(text) / 1e6
+    seconds, memory = TRIAL_SECONDS + 0.5 * megabytes, TRIAL_MEMORY + 60 * len(text)
+    try:
+        fault = ask(TRIAL, {"text": text}, seconds=seconds, memory=memory, note=note)
+    except LateError:
+        fault = f"{part}: it takes more than {seconds:.0f} seconds"
+    except ShortError:
+        fault = f"{part}: it takes more than {memory >> 20:,} MB"
+    except DiedError as reason:
+        fault = f"{part}: the library ends with {reason}"
+    if fault is not None:
         raise FolderError(
-            f"{file}: truncated, altered or not a tokenizer.json: {fault}; copy it again from where it came"
-        ) from fault
+            f"{file}: the tokenizer failed a trial, {fault}; it is damaged or hostile, so it is not opened; copy it "
+            "again from where it came"
+        )
 
 
 def _check(library: tokenizers.Tokenizer, file: Path) -> None:

@@ -10,16 +10,32 @@ from clearhead.errors import TextError, shown
 
 
 @contextmanager
+def panics_as(kind: type[Exception]) -> Generator[None]:
+    """Raises ``kind`` if the library panics, which is no Exception otherwise."""
+    try:
+        yield
+    except BaseException as fault:
+        if type(fault).__name__ != "PanicException":  # pyo3's; it cannot be imported
+            raise
+        raise kind(f"the tokenizers library panics: {fault}") from fault
+
+
+@contextmanager
 def encoding_errors() -> Generator[None]:
     """Raises TextError if the library fails, for want of a token for unknown text."""
     try:
-        yield
+        with panics_as(ValueError):
+            yield
+    except MemoryError:
+        raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise TextError(f"the tokenizer cannot encode the text: {fault}; copy its tokenizer.json again") from fault
 
 
 def check_whole(text: str) -> None:
-    """Raises TextError for a lone surrogate, half of a character."""
+    """Raises TextError for anything but a string, and for a lone surrogate, half of a character."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TextError(f"{shown(text)} was given; a text is one string, such as 'It was'")
     try:
         text.encode()
     except UnicodeEncodeError as fault:

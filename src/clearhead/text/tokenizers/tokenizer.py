@@ -23,6 +23,7 @@ from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
     SEPARATOR,
+    OnMerges,
     bpe_tokenizer,
     byte_characters,
     bytes_tokenizer,
@@ -31,9 +32,10 @@ from clearhead.text.tokenizers.learned import (
     state_of,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
-from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, row_of_ids
+from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
+from clearhead.text.tokenizers.waiting import encoded
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
@@ -118,13 +120,16 @@ class Tokenizer:
         return cls(characters_tokenizer(found))
 
     @classmethod
-    def train_bpe(cls, texts: Iterable[str], vocab_size: int | None = None) -> Tokenizer:
+    def train_bpe(
+        cls, texts: Iterable[str], vocab_size: int | None = None, *, progress: OnMerges | None = None
+    ) -> Tokenizer:
         """Byte-level BPE learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
 
         The size is learned.vocabulary_size(bytes of text) unless given, and smaller if the text has no more pairs to
-        merge. Of more than learned.LEARN_BYTES, a part spread evenly over the text is used (and logged).
+        merge. Of more than learned.LEARN_BYTES, a part spread evenly over the text is used (and logged). No token is
+        longer than 257 characters (learned.OWN_WORDS). ``progress`` gets the tokens so far and the tokens in all.
         """
-        return cls(bpe_tokenizer(texts, vocab_size))
+        return cls(bpe_tokenizer(texts, vocab_size, progress))
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -234,7 +239,7 @@ class Tokenizer:
         if self._codes is not None:
             return [self._look_up(text, self._codes) for text in texts]
         with encoding_errors():
-            found = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+            found = encoded(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
@@ -246,7 +251,7 @@ class Tokenizer:
         for text in texts:
             check_whole(text)
         with encoding_errors():
-            encodings = self._library.encode_batch(list(texts), add_special_tokens=False)
+            encodings = encoded(self._library.encode_batch, texts)
         for text, found in zip(texts, encodings, strict=True):
             byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
             ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
@@ -265,7 +270,7 @@ class Tokenizer:
     def encode_document(self, text: str) -> list[int]:
         """``encode`` between ``front`` and ``back``.
 
-        If <|endoftext|> is what stands in front, a text that begins with it gets no second one.
+        If ``front`` is <|endoftext|>, a text that begins with it gets no second one.
         """
         ids = self.encode(text)
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
@@ -311,7 +316,8 @@ class Tokenizer:
         parts = [self._part(token) for token in known]
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
-        return self._library.decode(known, skip_special_tokens=False)
+        with panics_as(TextError):
+            return self._library.decode(known, skip_special_tokens=False)
 
     def labels(self, ids: Iterable[int]) -> list[str]:
         """One display string per id; fragments of a character show the whole character (labels.py).

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import re
+import zlib
 
 import pytest
 import zstandard
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text.data import reading
-from clearhead.text.data.reading import check_encoding, decoded, lines, unpacked
+from clearhead.text.data import textfile
+from clearhead.text.data.textfile import check_encoding, decoded, lines, unpacked
 
 PACK = {
     ".gz": gzip.compress,
@@ -39,7 +40,7 @@ def test_zeros_after_the_last_member_are_padding(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_every_truncation_is_told(suffix: str):
+def test_every_truncation_is_reported(suffix: str):
     packed = PACK[suffix](b"It was the best of times, it was the worst of times. " * 20)
     for end in range(len(packed)):
         with pytest.raises(
@@ -49,7 +50,7 @@ def test_every_truncation_is_told(suffix: str):
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_damage_is_told_with_its_place(suffix: str):
+def test_damage_is_reported_with_its_place(suffix: str):
     packed = bytearray(PACK[suffix](bytes(range(256)) * 40))
     packed[-3] ^= 0xFF  # in the checksum (.gz, .zst) or the footer (.xz)
     with pytest.raises(TextError, match="damaged after byte") as told:
@@ -140,8 +141,35 @@ def test_little_that_becomes_much_comes_in_pieces(suffix: str):
     assert max(sizes) <= 17 * 10**6
 
 
+def wide(suffix: str) -> bytes:
+    """A small file whose header says that all of the last 1 GB of text must be kept."""
+    if suffix == ".zst":
+        parameters = zstandard.ZstdCompressionParameters(window_log=30)
+        packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        return packer.compress(b"text") + packer.flush()
+    packed = bytearray(lzma.compress(b"text", preset=0))
+    end = 12 + 4 * (packed[12] + 1)  # of the block's header: its size is in words, its checksum in the last of them
+    packed[packed.index(b"\x21\x01", 12) + 2] = 36  # LZMA2's dictionary: 2 ** (36 / 2 + 12) bytes
+    packed[end - 4 : end] = zlib.crc32(packed[12 : end - 4]).to_bytes(4, "little")
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("suffix", [".xz", ".zst"])
+def test_what_takes_much_memory_to_unpack_is_refused(suffix: str):
+    with pytest.raises(TextError, match=r"^f: unpacking it takes more than 256 MB of memory; unpack it yourself"):
+        list(unpacked([wide(suffix)], suffix, "f"))
+
+
+@pytest.mark.parametrize(("suffix", "packed"), [
+    (".xz", lzma.compress(b"text", preset=9 | lzma.PRESET_EXTREME)),
+    (".zst", zstandard.ZstdCompressor(level=22).compress(b"text" * 2**20)),
+])  # fmt: skip
+def test_what_the_highest_levels_make_is_unpacked(suffix: str, packed: bytes):
+    assert b"".join(unpacked([packed], suffix, "f")).startswith(b"text")
+
+
 def test_a_line_that_does_not_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reading, "LINE_AT_MOST", 10)
+    monkeypatch.setattr(textfile, "LINE_AT_MOST", 10)
     assert list(lines(["a" * 5, "a" * 5, "\n", "b" * 10], "f")) == ["a" * 10, "b" * 10]
     read = iter("a" * 1_000)
     with pytest.raises(TextError, match=r"^f: a line has more than 10 characters; give its text in several"):

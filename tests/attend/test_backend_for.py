@@ -1,4 +1,4 @@
-"""Which back-end is taken and why not the others; and that a compiler sees one graph."""
+"""Which back-end is used and why the others refuse; and that torch.compile sees one graph."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from clearhead.attend import (
     Request,
     Score,
     attend,
+    backend_for,
     causal,
-    choose,
     documents,
     explain,
     knockout,
@@ -33,7 +33,7 @@ DOCUMENTS_140 = documents(torch.arange(140).expand(BATCH, -1) // 30)
 
 
 class TestChoice:
-    """Which back-end is taken, and why not the others."""
+    """Which back-end is used, and why the others refuse."""
 
     def asked(
         self,
@@ -51,7 +51,7 @@ class TestChoice:
     def test_on_a_processor_the_fused_kernel_is_taken_for_every_mask(self) -> None:
         for mask in (FULL, causal(), causal() & window(3), padding(torch.tensor([3, 4])), knockout([(1, 0)])):
             for score in (Score(), Score(scale=0.3), Score(sinks_H=torch.zeros(6))):
-                assert choose(self.asked(mask=mask, score=score)) is sdpa
+                assert backend_for(self.asked(mask=mask, score=score)) is sdpa
 
     def test_every_back_end_says_why_it_refuses(self) -> None:
         why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), values=17))
@@ -67,7 +67,7 @@ class TestChoice:
         with FakeTensorMode():  # shapes and devices without memory, so that no GPU is needed
             windowed = causal() & window(3)
             sinking = self.asked("cuda", mask=causal(), score=Score(sinks_H=torch.zeros(6, device="cuda")))
-            assert choose(sinking) is flex
+            assert backend_for(sinking) is flex
             assert explain(sinking)["sdpa"] == ["on CUDA its kernels have no attention sinks"]
             precise = explain(self.asked("cuda", dtype=torch.float64, mask=windowed))["flex"]
             assert precise == ["float64 is not in this kernel"]
@@ -79,10 +79,10 @@ class TestChoice:
             short = explain(self.asked("cuda", queries=5, mask=windowed))["flex"]
             assert short == ["5 queries do not fill one block of 128 rows"]
             knocked = explain(self.asked("cuda", mask=windowed & knockout([(150, 0)])))["flex"]
-            assert knocked == ["every set of knocked-out pairs would be compiled anew; sdpa takes it as an array"]
-            assert choose(self.asked("cuda", mask=windowed)) is flex
-            assert choose(self.asked("cuda", mask=causal(), score=Score(softcap=2.0))) is flex
-            assert choose(self.asked("cuda", mask=causal())) is sdpa
+            assert knocked == ["every set of knocked-out pairs would be recompiled; sdpa takes it as an array"]
+            assert backend_for(self.asked("cuda", mask=windowed)) is flex
+            assert backend_for(self.asked("cuda", mask=causal(), score=Score(softcap=2.0))) is flex
+            assert backend_for(self.asked("cuda", mask=causal())) is sdpa
 
     def test_a_window_wider_than_the_text_and_one_query_need_no_array(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sdpa, "_added", None)  # calling it would fail
@@ -135,7 +135,7 @@ class TestCompiled:
         torch.compiler.reset()
 
     def test_many_kinds_of_request_do_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Also one kind with more graphs than the compiler keeps of a function; never is the dense form run."""
+        """Also one kind with more graphs than the compiler keeps per function; the dense form never runs."""
         torch.compiler.reset()
         graphs: list[object] = []
         ran: list[int] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ PACKINGS = (".gz", ".xz", ".zst")
 # Packed bytes that are unpacked at a time: 4 bytes of .zst can become 131,072, these 17 million.
 SLICE = 512
 
+# Bytes that unpacking may take, most of them for the window of past text that the packed file refers to. xz -9 and
+# zstd -19 take 65 and 8 MB; up to 1.5 and 2 GB can be asked for in a few bytes.
+MEMORY_AT_MOST = 2**28
+
 LINE_AT_MOST = 2**27  # characters; a line is kept whole until its end
+
+TOO_MUCH = re.compile("Memory usage limit|too much memory")  # as lzma and zstandard say it
 
 # Bytes kept from before a block to explain a fault in it: UTF-8 read as GBK may fail only at the very end.
 TAIL = 64
@@ -41,14 +48,17 @@ def _packing_of(suffix: str) -> _Packing:
         # wbits 31: a gzip wrapper, whose checksum and length zlib verifies
         return _Packing(new=lambda: zlib.decompressobj(wbits=31), error=zlib.error)
     if suffix == ".xz":
-        return _Packing(new=lzma.LZMADecompressor, error=lzma.LZMAError)
+        return _Packing(new=lambda: lzma.LZMADecompressor(memlimit=MEMORY_AT_MOST), error=lzma.LZMAError)
     try:
         import zstandard
     except ImportError as missing:
         raise MissingExtraError(
             "reading .zst needs zstandard: pip install 'clearhead[data]', or unpack the file first"
         ) from missing
-    return _Packing(new=lambda: zstandard.ZstdDecompressor().decompressobj(), error=zstandard.ZstdError)
+    return _Packing(
+        new=lambda: zstandard.ZstdDecompressor(max_window_size=MEMORY_AT_MOST // 2).decompressobj(),
+        error=zstandard.ZstdError,
+    )
 
 
 def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]:
@@ -71,6 +81,11 @@ def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]
             try:
                 content = unpacker.decompress(rest)
             except packing.error as fault:
+                if TOO_MUCH.search(str(fault)):
+                    raise TextError(
+                        f"{name}: unpacking it takes more than {MEMORY_AT_MOST >> 20} MB of memory; unpack it "
+                        "yourself, or compress it again without a longer window"
+                    ) from fault
                 raise TextError(
                     f"{name}: the {suffix} data is damaged after byte {at} of the file ({fault}); "
                     "download or compress the file again"

@@ -1,0 +1,81 @@
+"""What the verbs print. Words that come from elsewhere are shown, never obeyed by the terminal.
+
+Names, tensors, templates and messages of a foreign folder may hold escape sequences, marks that turn the direction of
+writing, or line breaks. Everything the verbs print passes here; a contract test holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+JOINERS = "\u200c\u200d"  # invisible, but part of Persian words and of emoji
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal would obey spelled out: controls, direction marks, bytes that are not UTF-8.
+
+    Newlines and tabs stay. A control character becomes its picture or its code point, ␛ or <U+009B>; a byte <0xFF>.
+    """
+    return text if text.isprintable() else "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    if code < 0x20 or code == 0x7F:
+        return "\u2421" if code == 0x7F else chr(0x2400 + code)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python passes on a byte of a name or an argument that is not UTF-8
+        return f"<0x{code - 0xDC00:02X}>"
+    obeyed = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in JOINERS
+    return f"<U+{code:04X}>" if obeyed else character
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:
+    """Prints a line."""
+    seen = visible(text)
+    typer.echo(seen if fg is None else typer.style(seen, fg=fg), err=err, nl=nl)
+
+
+def message(text: str, *, fg: str | None = None) -> None:
+    """Prints an error or a note to standard error. Further lines are indented, so that none passes for another one."""
+    echo(text.replace("\n", "\n  "), err=True, fg=fg)
+
+
+def rows(table: dict[str, str]) -> None:
+    """Prints names and values, one line each at any terminal width."""
+    widest = max(map(len, table))
+    for name, value in table.items():
+        echo(f"{name:<{widest}}  {value}".replace("\n", "⏎"))
+
+
+def write(text: str) -> None:
+    """Writes what a program may read, a text or a path, to standard output: as it is, but visible on a terminal."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def write_json(values: Any) -> None:
+    """Writes one line of JSON to standard output. What a terminal would obey is escaped, which reads back the same."""
+    line = json.dumps(values, ensure_ascii=False)
+    write("".join(json.dumps(each)[1:-1] if _shown(each) != each else each for each in line) + "\n")
+
+
+class Screen(Console):
+    """A rich console that shows text as it is: no markup, no emoji codes, nothing a terminal would obey."""
+
+    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of what is printed; rich's own control codes stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))

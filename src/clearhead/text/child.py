@@ -1,0 +1,138 @@
+"""Work in a process of its own, which can be limited, stopped and killed, whatever it does.
+
+``ask`` starts this file as a program with the path of a worker: a file of Python with a function
+``answer(request, note)``. What goes in is one line of JSON: limits and request. What comes out is JSON, too: any number
+of notes, then {"answer": ..., "short": whether memory ran out}. A worker imports nothing of this package, so that it
+starts quickly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+SHORT = "memory allocation of "  # how Rust says that there is none left, before it aborts
+
+Note = Callable[[Any], None]
+
+
+class LateError(Exception):
+    """The worker used up its time."""
+
+
+class ShortError(Exception):
+    """The worker needed more memory than it may have."""
+
+
+class DiedError(Exception):
+    """The worker ended without an answer; the message is its last line, or its exit code."""
+
+
+def ask(
+    worker: Path,
+    request: Mapping[str, Any],
+    *,
+    seconds: float | None = None,
+    memory: int | None = None,
+    note: Note | None = None,
+) -> Any:
+    """The worker's answer; ``note`` gets its notes as they come. Whatever is raised here ends the worker.
+
+    seconds: of processor time, and twice as many by the clock, since a busy machine gives it late
+    memory: bytes of address space, Python's included
+
+    Raises LateError, ShortError or DiedError.
+    """
+    limits = {"seconds": None if seconds is None else max(1, round(seconds)), "memory": memory}
+    # -P: modules beside the worker must not shadow Python's. Its own session: Ctrl-C in a terminal must reach this
+    # process only, which then kills the worker.
+    process = subprocess.Popen(
+        [sys.executable, "-P", __file__, str(worker)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # a library written in Rust reports its progress and its end there
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    clock = threading.Timer(2 * (seconds or 0), stop)
+    if seconds is not None:
+        clock.start()
+    try:
+        with contextlib.suppress(BrokenPipeError):  # it died; why is in what it wrote
+            process.stdin.write(json.dumps([limits, request]).encode() + b"\n")
+            process.stdin.close()
+        found, last = _heard(process.stdout, note)
+        code = process.wait()
+    finally:
+        clock.cancel()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # what it had not read is not needed
+                stream.close()
+    if found is not None and not found["short"]:
+        return found["answer"]
+    if found is not None or SHORT in last:
+        raise ShortError
+    if late.is_set() or code == -signal.SIGXCPU:
+        raise LateError
+    raise DiedError(last or f"exit code {code}")
+
+
+def _heard(lines: IO[bytes], note: Note | None) -> tuple[dict[str, Any] | None, str]:
+    """The answer, if it came, and the last line that was neither answer nor note."""
+    last = ""
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            last = line.decode(errors="replace").strip()[:200] or last
+            continue
+        if isinstance(value, dict) and "answer" in value:
+            return value, last
+        if note is not None:
+            note(value)
+    return None, last
+
+
+def main() -> None:
+    """Answers the request on standard input."""
+    work = runpy.run_path(sys.argv[1])["answer"]
+    limits, request = json.loads(sys.stdin.buffer.readline())
+    time.localtime()  # reads the time zone's file before files are limited
+    chosen = [(resource.RLIMIT_CPU, limits["seconds"]), (resource.RLIMIT_AS, limits["memory"])]
+    for limit, most in [*chosen, (resource.RLIMIT_FSIZE, 0)]:
+        if most is not None:
+            with contextlib.suppress(ValueError, OSError):  # a system without that limit, or with a lower one
+                resource.setrlimit(limit, (most, most + 1))  # the soft limit kills it with SIGXCPU, which says why
+    try:
+        found = {"answer": work(request, _say), "short": False}
+    except MemoryError:
+        found = {"answer": None, "short": True}
+    _say(found)
+
+
+def _say(value: Any) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

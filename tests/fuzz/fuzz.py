@@ -1,0 +1,152 @@
+"""Mutates what clearhead reads, thousands of times: ``make fuzz``, or ``python tests/fuzz/fuzz.py KINDS``.
+
+Each kind runs in a process of its own with bounded memory, in a temporary folder of its own; a case that takes more
+than 10 seconds ends the process. The mutations are hypothesis's, from seeds that are kept in seeds.json, so the same
+seed gives the same mutations. What is found is printed with the mutation that shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HANG = 10  # seconds
+MEMORY = 2 << 30  # bytes beyond what the process has when it begins
+SHARES = {"saved": 2000, "released": 2000, "tokenizers": 1200, "states": 1500, "runs": 1000, "texts": 1300}
+SHARES["arguments"] = 1000
+
+
+def outside_of(folder: Path) -> Path:
+    """The files that must stay as they are; links lead to them."""
+    folder.mkdir()
+    for name in ("letter.txt", "000000007.safetensors", "one.jinja"):
+        (folder / name).write_bytes(b"dear friend,\r\n" * 1000)
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.iterdir())}
+
+
+def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None:
+    """Runs the mutations of one kind. Writes each finding, and at the end the numbers, as a line of JSON."""
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=str(folder / "hub"), CLEARHEAD_CACHE=str(folder / "cache"))
+    import hypothesis
+    from hypothesis import strategies as st
+    from kinds import KINDS
+
+    place, outside = folder / "place", outside_of(folder / "outside")
+    kind = KINDS[name](folder / "base", place, outside)
+    before, ends, began = snapshot(outside), Counter[str](), time.monotonic()
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+    done, slowest = 0, 0.0
+    report = (folder / "report.jsonl").open("a", buffering=1)
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(st.data())
+    def each(data: st.DataObject) -> None:
+        nonlocal done, slowest, before
+        if time.monotonic() - began > seconds or done >= count:
+            return
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        kind.told, start = "", time.monotonic()
+        signal.alarm(HANG)  # by default it kills, whatever the process is at
+        try:
+            ends[kind.case(data.draw)] += 1
+        except (hypothesis.errors.HypothesisException, hypothesis.errors.StopTest):
+            raise
+        except BaseException as fault:
+            where = traceback.extract_tb(fault.__traceback__)[-1]
+            told = {"kind": name, "fault": f"{type(fault).__name__}: {str(fault)[:300]}", "mutation": kind.told[:600]}
+            report.write(json.dumps({**told, "where": f"{Path(where.filename).name}:{where.lineno}"}) + "\n")
+            ends["found"] += 1
+        signal.alarm(0)
+        done, slowest = done + 1, max(slowest, time.monotonic() - start)
+        (folder / "last").write_text(str(done))
+        if snapshot(outside) != before:
+            report.write(json.dumps({"kind": name, "fault": "touched what lies outside", "mutation": kind.told}) + "\n")
+            shutil.rmtree(outside)
+            before = snapshot(outside_of(outside))
+
+    each()
+    numbers = {
+        "kind": name,
+        "mutations": done,
+        "seconds": round(time.monotonic() - began),
+        "slowest": round(slowest, 1),
+    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    report.write(json.dumps({**numbers, "peak_mb": peak, "ends": dict(ends.most_common(6))}) + "\n")
+
+
+def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, object], list[dict[str, str]]]:
+    """The numbers of one kind, and what was found."""
+    with tempfile.TemporaryDirectory(prefix="clearhead-fuzz-") as made:
+        folder = Path(made)
+        command = [sys.executable, __file__, "--child", str(folder), "--mutations", str(count), "--seed", str(seed)]
+        log = (folder / "log").open("w")
+        done = subprocess.run([*command, "--seconds", str(seconds), name], stdout=log, stderr=log, cwd=made)
+        lines = (folder / "report.jsonl").read_text().splitlines() if (folder / "report.jsonl").exists() else []
+        told = [json.loads(line) for line in lines]
+        found = [line for line in told if "fault" in line]
+        numbers: dict[str, object] = next((line for line in told if "ends" in line), {"kind": name, "mutations": 0})
+        if "ends" not in numbers:
+            last = folder / "last"
+            numbers["mutations"] = int(last.read_text()) if last.exists() else 0
+            why = (folder / "log").read_text(errors="replace")[-1500:]
+            how = folder / "base" / "mutation"
+            told = how.read_text() if how.exists() else ""
+            fault = f"the process ended with {done.returncode}: {why}"
+            found.append({"kind": name, "fault": fault, "mutation": told})
+        return numbers, found
+
+
+def main() -> int:
+    """Exit code 1 if anything was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(SHARES)}; all by default")
+    parser.add_argument("--mutations", type=int, help="of each kind; 10,000 in all by default")
+    parser.add_argument("--seconds", type=float, default=600.0, help="at most, for each kind")
+    parser.add_argument("--seed", type=int, help="another than the one in seeds.json")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        work(given.kinds[0], given.mutations, given.seconds, given.seed, given.child)
+        return 0
+    seeds = json.loads((HERE / "seeds.json").read_text())
+    any_found = False
+    for name in given.kinds or SHARES:
+        seed = seeds[name] if given.seed is None else given.seed
+        numbers, found = fuzz(name, given.mutations or SHARES[name], given.seconds, seed)
+        print(json.dumps({**numbers, "seed": seed}), flush=True)
+        alike = Counter((fault["fault"][:30], fault.get("where")) for fault in found)
+        for fault in found:
+            if count := alike.pop((fault["fault"][:30], fault.get("where")), 0):
+                print(f"  FOUND {count} times:", json.dumps(fault), flush=True)
+        any_found = any_found or bool(found)
+    return int(any_found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,367 @@
+"""The kinds of things that are mutated, and what must hold for each: the same as before, or one error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import shutil
+import string
+import sys
+import tomllib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from mutations import Draw, altered, damaged, replaced
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "cli"), str(TESTS / "hub")]
+
+from calling import SMALL, TEXT, call  # noqa: E402
+from little_models import CONFIGS, TOKENIZER, content_of, ids, lively, saved  # noqa: E402
+
+from clearhead import hub  # noqa: E402
+from clearhead.errors import ClearheadError, TextError  # noqa: E402
+from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
+from clearhead.text import Tokenizer, sources, tokenize  # noqa: E402
+from clearhead.training.checkpoint import load_state  # noqa: E402
+from little_tokenizers import llama3_like, llama_like, save  # noqa: E402
+
+
+class Kind(ABC):
+    """Made once; ``case`` is one mutation. ``place`` is emptied before each; ``outside`` must never change."""
+
+    def __init__(self, base: Path, place: Path, outside: Path) -> None:
+        self.base, self.place, self.outside = base, place, outside
+        self.told = ""  # what the last mutation was
+        base.mkdir()
+        self.make()
+
+    @abstractmethod
+    def make(self) -> None: ...
+
+    @abstractmethod
+    def case(self, draw: Draw) -> str:
+        """Mutates and uses it. Returns how it ended. Raises what should not have been raised."""
+
+    def mutate(self, draw: Draw, folder: Path, name: str) -> None:
+        path = folder / name
+        how = draw(st.sampled_from(["bytes", "json", "json", "other"]))
+        if how == "other":
+            how = replaced(draw, path, self.outside)
+        else:
+            content = path.read_bytes()
+            path.unlink()  # an earlier mutation may have made it a link
+            path.write_bytes((damaged if how == "bytes" else altered)(draw, content))
+        self.told = f"{name}: {how}"
+        (self.base / "mutation").write_text(self.told)  # for whoever finds this process dead
+
+
+class Saved(Kind):
+    """Models that were saved here: the same numbers, or one error."""
+
+    def make(self) -> None:
+        for name, config in CONFIGS.items():
+            saved(self.base / name, config)
+
+    def case(self, draw: Draw) -> str:
+        family = draw(st.sampled_from(sorted(CONFIGS)))
+        folder = self.place / family
+        shutil.copytree(self.base / family, folder)
+        self.mutate(draw, folder, draw(st.sampled_from(sorted(content_of(folder)))))
+        try:
+            loaded = hub.load(folder)
+        except ClearheadError as error:
+            return _error(error)
+        assert loaded.config == CONFIGS[family], "another config"
+        assert torch.equal(loaded(ids()), lively(loaded.config)(ids())), "other numbers"
+        if loaded.has_tokenizer:
+            assert loaded.tokenizer.encode("a cab. 你\n") == TOKENIZER.encode("a cab. 你\n"), "other ids"
+        return "the same"
+
+
+class Released(Kind):
+    """Folders without checksums: they open and run, or one error."""
+
+    def make(self) -> None:
+        for name, config in CONFIGS.items():
+            saved(self.base / name, config)
+            path = self.base / name / "model.safetensors"
+            write_tensors(path, read_tensors(path)[0])
+
+    def case(self, draw: Draw) -> str:
+        family = draw(st.sampled_from(sorted(CONFIGS)))
+        folder = self.place / family
+        shutil.copytree(self.base / family, folder)
+        for _ in range(draw(st.integers(1, 2))):
+            names = sorted(content_of(folder))
+            self.mutate(draw, folder, draw(st.sampled_from(names)))
+        try:
+            loaded = hub.load(folder)
+            if loaded.has_tokenizer:
+                loaded.tokenizer.decode(loaded.tokenizer.encode("a cab. 你\n"))
+            loaded(ids(1, min(5, loaded.config.context)) % loaded.config.vocabulary)
+        except ClearheadError as error:
+            return _error(error)
+        return "runs"
+
+
+class Tokenizers(Kind):
+    """Tokenizers of several shapes, with hostile parts: they open, encode and decode, or one error."""
+
+    def make(self) -> None:
+        save(llama_like(), self.base / "llama")
+        save(llama3_like(), self.base / "llama3")
+        TOKENIZER.save(self.base / "characters")
+        Tokenizer.train_bpe([TEXT], 300).save(self.base / "bpe")
+        (self.base / "bert").mkdir()
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, "##a", "##b"]
+        (self.base / "bert" / "vocab.txt").write_text("\n".join(words) + "\n")
+        (self.base / "bert" / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+
+    def case(self, draw: Draw) -> str:
+        name = draw(st.sampled_from(["llama", "llama3", "characters", "bpe", "bert"]))
+        folder = self.place / name
+        shutil.copytree(self.base / name, folder)
+        for _ in range(draw(st.integers(1, 2))):
+            self.mutate(draw, folder, draw(st.sampled_from(sorted(content_of(folder)) or ["new.json"])))
+            if not content_of(folder):
+                break
+        try:
+            made = Tokenizer.load(folder)
+            for text in ("", "a cab. 你\n", "a" * 5000 + "!", draw(st.text(max_size=20))):
+                try:
+                    found = made.encode_document(text)
+                    made.decode(found)
+                    made.labels(found)
+                    made.encode_measured([text])
+                except TextError as error:
+                    _error(error)
+            made.of_documents().save(self.place / "again")
+        except ClearheadError as error:
+            return _error(error)
+        return "opens"
+
+
+class States(Kind):
+    """States of training: the same, or one error."""
+
+    def make(self) -> None:
+        run_of(self.base)
+        self.whole = load_state(self.base / "run" / "state")
+        assert self.whole is not None
+
+    def case(self, draw: Draw) -> str:
+        folder = self.place / "state"
+        shutil.copytree(self.base / "run" / "state", folder)
+        (name,) = content_of(folder)
+        self.mutate(draw, folder, name)
+        try:
+            found = load_state(folder)
+        except ClearheadError as error:
+            return _error(error)
+        if found is None:
+            assert not (folder / name).exists(), "a state that is there is not seen"
+            return "none"
+        assert _same(found, self.whole), "another state"
+        return "the same"
+
+
+class Runs(Kind):
+    """Run folders, resumed: the weights stay those of the whole run, or one error; nothing outside is touched."""
+
+    def make(self) -> None:
+        run_of(self.base)
+        self.weights = (self.base / "run" / "model.safetensors").read_bytes()
+
+    def case(self, draw: Draw) -> str:
+        run = self.place / "run"
+        shutil.copytree(self.base / "run", run)
+        (self.place / "text.txt").write_text(TEXT)
+        names = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
+        name = draw(st.sampled_from([*names, "state", "model.safetensors gone"]))
+        if name == "state":
+            shutil.rmtree(run / "state")
+            (run / "state").symlink_to(self.outside)
+            self.told = "state: a link to a folder"
+        elif name.endswith(" gone"):
+            (run / "model.safetensors").unlink()
+            name = draw(st.sampled_from([each for each in names if each != "model.safetensors"]))
+            self.mutate(draw, run, name)
+        else:
+            self.mutate(draw, run, name)
+        if _longer(run / "recipe.toml"):  # a whole recipe that asks for more steps is no fault
+            return "longer"
+        done = call("train", "--resume", "run", folder=self.place)
+        _check_exit(done.code, done.err)
+        if done.code == 0 and name not in ("recipe.toml", "model.safetensors") and "state" not in name:
+            assert (run / "model.safetensors").read_bytes() == self.weights, "other weights"
+        show = call("show", "run", folder=self.place)
+        _check_exit(show.code, show.err)
+        return f"exit {done.code}, {show.code}"
+
+
+class Texts(Kind):
+    """Text files of all kinds: read, or one error that names the file."""
+
+    def make(self) -> None:
+        self.files = {
+            "a.txt": TEXT.encode(),
+            "zh.txt": ("从前有座山。\n" * 300).encode(),
+            "wide.txt": ("从前有座山。\n" * 300).encode("gb18030"),
+            "b.jsonl": b"".join(json.dumps({"text": f"{n} {TEXT[:90]}", "n": n}).encode() + b"\n" for n in range(40)),
+            "c.txt.gz": gzip.compress(TEXT.encode() * 9),
+            "d.md.xz": lzma.compress(TEXT.encode() * 9),
+            "bomb.txt.gz": gzip.compress(b"a" * 30_000_000),
+        }
+        self.tokenizer = Tokenizer.bytes()
+
+    def case(self, draw: Draw) -> str:
+        name = draw(st.sampled_from(sorted(self.files)))
+        path = self.place / name
+        how = draw(st.sampled_from(["bytes", "bytes", "lines", "other"]))
+        content = self.files[name]
+        if how == "lines":
+            lines = content.split(b"\n")
+            at = draw(st.integers(0, len(lines) - 1))
+            lines[at] = altered(draw, lines[at]) if lines[at] else b'{"text": 1}'
+            content = b"\n".join(lines)
+        elif how == "bytes":
+            content = damaged(draw, content)
+        path.write_bytes(content)
+        if how == "other":
+            path.write_bytes(content)
+            how = replaced(draw, path, self.outside) if name != "bomb.txt.gz" else "whole"
+            if how == "pipe":  # a pipe that is named is read, and nobody writes to this one
+                path.unlink()
+        encoding = draw(st.sampled_from(["utf-8", "utf-8", "gb18030", "latin-1", "utf-16", "no such", ""]))
+        field = draw(st.sampled_from([None, None, "text", "n", ""]))
+        self.told = f"{name}: {how}, {encoding}, {field}"
+        try:
+            found = tokenize(
+                sources([path], encoding=encoding, field=field), self.tokenizer, cache=self.place / "cache"
+            )
+        except ClearheadError as error:
+            return _error(error)
+        return f"read {len(found) > 0}"
+
+
+class Arguments(Kind):
+    """The command's arguments: an answer, or one error and exit code 1 or 2."""
+
+    VERBS = ("train", "generate", "fill", "chat", "look", "eval", "show", "export", "corpora", "doctor")
+    OPTIONS = (
+        "--steps", "--vocabulary", "--tokenizer", "--out", "--set", "--seed", "--device", "--dtype",
+        "--temperature", "--top-k", "--top-p", "--max-tokens", "--layer", "--head", "--context", "--field",
+        "--encoding", "--valid", "--corpus", "--megabytes", "--threads", "--recipe", "--config", "--from",
+        "--resume", "--prompt", "--width", "--help", "--top", "--stop", "--format",
+    )  # fmt: skip
+    VALUES = (
+        *(
+            "",
+            "-",
+            "--",
+            "0",
+            "1",
+            "-1",
+            "2",
+            "x",
+            "nan",
+            "inf",
+            "1e400",
+            "9" * 400,
+            "9" * 5000,
+            str(2**63),
+            "0.5",
+            "你",
+        ),
+        *(
+            "run",
+            "text.txt",
+            "missing",
+            "new",
+            "run/config.json",
+            "\udcff",
+            "\x1b[31m",
+            "a" * 300,
+            "cpu",
+            "cuda:9",
+        ),
+        *("train.batch=0", "model.width=-1", "train.lr=nan", "model.layers=99999999999", "origin=1", "a=" + "[" * 3000),
+        *("x=" + "9" * 5000, "text=1", "train=[]", "model.attention={heads=0}", "bpe", "world-en", "tiny", "float16"),
+    )
+
+    def make(self) -> None:
+        run_of(self.base)
+
+    def case(self, draw: Draw) -> str:
+        shutil.copytree(self.base / "run", self.place / "run")
+        (self.place / "text.txt").write_text(TEXT)
+        verb = draw(st.sampled_from(self.VERBS))
+        value = st.one_of(
+            st.sampled_from(self.VALUES), st.text(st.characters(exclude_characters="/.~$\0"), max_size=12)
+        )
+        words: list[str] = [draw(st.sampled_from(["run", "run", "text.txt"]))] if draw(st.booleans()) else []
+        for _ in range(draw(st.integers(0, 3))):
+            if draw(st.booleans()):
+                words.append(draw(st.sampled_from(self.OPTIONS)))
+            words.append(draw(value))
+        if verb == "train":  # it may not train for minutes
+            words = ["text.txt", "--steps", "1", *SMALL, *words]
+        if verb in ("generate", "chat"):
+            words += ["--max-tokens", "3"]
+        self.told = repr([verb, *words])
+        done = call(verb, *words, stdin=draw(st.sampled_from([b"", b"hi\n", b"\xff\0\n"])), folder=self.place)
+        _check_exit(done.code, done.err)
+        return f"exit {done.code}"
+
+
+KINDS: dict[str, type[Kind]] = {
+    "saved": Saved,
+    "released": Released,
+    "tokenizers": Tokenizers,
+    "states": States,
+    "runs": Runs,
+    "texts": Texts,
+    "arguments": Arguments,
+}
+
+
+def run_of(base: Path) -> None:
+    """A finished run of two steps."""
+    (base / "text.txt").write_text(TEXT)
+    done = call("train", "text.txt", "--out", "run", "--steps", "2", *SMALL, folder=base)
+    assert done.code == 0, done.err
+
+
+def _longer(recipe: Path) -> bool:
+    try:
+        return tomllib.loads(recipe.read_bytes().decode())["train"]["steps"] != 2 if recipe.is_file() else False
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False
+
+
+def _error(error: ClearheadError) -> str:
+    str(error).encode()  # it can be printed
+    assert len(str(error)) < 4000, "an endless message"
+    return "one error"
+
+
+def _check_exit(code: int, err: str) -> None:
+    assert code in (0, 1, 2), f"exit code {code}"
+    assert "Traceback" not in err, err[-500:]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if hasattr(one, "__dataclass_fields__"):
+        return all(_same(getattr(one, name), getattr(other, name)) for name in one.__dataclass_fields__)
+    return bool(one == other)

@@ -1,0 +1,14 @@
+"""A few mutations of each kind (``make fuzz`` runs thousands), and that the fuzzer sees what it looks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from fuzz import SHARES, fuzz
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_a_few_mutations_find_nothing(kind: str) -> None:
+    numbers, found = fuzz(kind, 12, 60, seed=1)
+    assert found == []
+    assert numbers["mutations"] == 12
