@@ -46,6 +46,12 @@ class TestRooms:
                 assert int(model(torch.tensor([ids]))[0, -1].argmax()) == token
             ids.append(token)
 
+    def test_the_last_layer_reads_as_the_prediction(self, kind: str) -> None:
+        found = ch.next_words(speaking(kind), "abca", layers=True)
+        assert len(found.layers) == 1 + RIVALS[kind].layers
+        assert found.layers[-1].rank == 1
+        assert found.layers[-1].probability == pytest.approx(found.candidates[0].probability, rel=1e-12)
+
     def test_watched_text_is_unwatched_text(self, kind: str) -> None:
         model = speaking(kind)
         expected = generation.generate(model, "abcd", temperature=1.0, max_tokens=9, seed=3)

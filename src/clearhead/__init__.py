@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, observe
-    from clearhead.drawing import draw, draw_attribution
+    from clearhead.analysis import attribution, next_words, observe, steps
+    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -38,19 +38,23 @@ __all__ = [
     "attribution",
     "draw",
     "draw_attribution",
+    "draw_next",
+    "draw_steps",
     "fill",
     "generate",
     "load",
+    "next_words",
     "observe",
     "resume",
+    "steps",
     "train",
     "vectors",
     "watch",
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "observe"),
-    "clearhead.drawing": ("draw", "draw_attribution"),
+    "clearhead.analysis": ("attribution", "next_words", "observe", "steps"),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

@@ -109,6 +109,7 @@ def test_output_that_is_closed_is_dropped(closed: str, words: list[str], tmp_pat
 
 INTERRUPTED = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
 class Press:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:

@@ -94,7 +94,7 @@ CASES = {
     "threads": ([*T, "--threads", "0", *FEW], 2, "train: threads is 0; it must be a number at least 1"),
     "tokenizer": ([*T, "--tokenizer", "bite", *FEW], 2, "tokenizer 'bite': neither", "did you mean 'bytes'?"),
     "half a tokenizer": ([*T, "--tokenizer", "half.json", *FEW], 1, "half.json: truncated, altered or not a tokenizer"),
-    "vocabulary": ([*T, "--vocabulary", "99", "--tokenizer", "bpe", *FEW], 2, "vocabulary size 99", "257 or more"),
+    "vocabulary": ([*T, "--vocabulary", "99", "--tokenizer", "bpe", *FEW], 2, "vocabulary size 99", "at least 257"),
     "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to tokenizer 'bpe'; '"),
     "no equals": ([*T, "--set", "model.layers"], 2, "--set model.layers: write it as name=value"),
     "no name": ([*T, "--set", "=3"], 2, "--set =3: write it as name=value, such as model.layers=6"),
@@ -281,7 +281,8 @@ DAMAGE = {
     "half a recipe": (lambda run: (run / "recipe.toml").write_text("[text"), "recipe.toml is not TOML"),
     "altered recipe": (
         lambda run: replace(run / "recipe.toml", "layers = 1", "layers = 2"),
-        "do not fit the recipe's model",
+        "recipe.toml: has changed since the last state was saved",
+        "model.layers was 1 and is now 2",
     ),
     "unknown in the recipe": (lambda run: replace(run / "recipe.toml", "layers", "layrs"), "model.layrs: unknown"),
     "altered text": (
@@ -331,6 +332,14 @@ class TestResuming:
         done = command("train", "--resume", "run", *more)
         one_error(done, 2, "--resume run continues with the run's own settings; drop the text and all other options")
         assert contents(stopped) == before
+
+    def test_changes_are_accepted_only_for_a_run_to_resume(self, command: Command):
+        done = command("train", "text.txt", "--steps", 1, "--accept-changes")
+        one_error(done, 2, "--accept-changes applies to --resume", "give --resume FOLDER")
+
+    def test_another_shape_is_refused_although_changes_are_accepted(self, command: Command, stopped: Path):
+        replace(stopped / "recipe.toml", "layers = 1", "layers = 2")
+        one_error(command("train", "--resume", "run", "--accept-changes"), 1, "do not fit the recipe's model")
 
     def test_with_too_little_memory(self, command: Command, stopped: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(machine, "free_memory", lambda device: 100_000)

@@ -105,8 +105,8 @@ def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, ob
     with tempfile.TemporaryDirectory(prefix="clearhead-fuzz-") as made:
         folder = Path(made)
         command = [sys.executable, __file__, "--child", str(folder), "--mutations", str(count), "--seed", str(seed)]
-        log = (folder / "log").open("w")
-        done = subprocess.run([*command, "--seconds", str(seconds), name], stdout=log, stderr=log, cwd=made)
+        with (folder / "log").open("w") as log:
+            done = subprocess.run([*command, "--seconds", str(seconds), name], stdout=log, stderr=log, cwd=made)
         lines = (folder / "report.jsonl").read_text().splitlines() if (folder / "report.jsonl").exists() else []
         told = [json.loads(line) for line in lines]
         found = [line for line in told if "fault" in line]

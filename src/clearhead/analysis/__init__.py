@@ -2,5 +2,18 @@
 
 from clearhead.analysis.attribution import Attribution, attribution
 from clearhead.analysis.observe import observe, observe_ids, words_of
+from clearhead.analysis.one_head import Steps, steps
+from clearhead.analysis.predictions import Candidate, NextWords, next_words
 
-__all__ = ["Attribution", "attribution", "observe", "observe_ids", "words_of"]
+__all__ = [
+    "Attribution",
+    "Candidate",
+    "NextWords",
+    "Steps",
+    "attribution",
+    "next_words",
+    "observe",
+    "observe_ids",
+    "steps",
+    "words_of",
+]

@@ -7,6 +7,7 @@ from typing import NamedTuple, overload
 
 import torch
 
+from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
@@ -47,9 +48,11 @@ def observe(
     return record.only() if isinstance(text, str) else record
 
 
-def observe_ids(model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = ()) -> TextRecord:
-    """``observe`` for the ids of a text, special tokens included."""
-    return _watched(model, [_Input(ids)], edits).only()
+def observe_ids(
+    model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = (), mask: Mask = FULL
+) -> TextRecord:
+    """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
+    return _watched(model, [_Input(ids)], edits, mask).only()
 
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
@@ -65,7 +68,7 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Sequence[Edit]) -> Record:
+def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Sequence[Edit], mask: Mask = FULL) -> Record:
     for each in inputs:
         model.check(each.ids, "look: the text")
     if not any(site.attends for site in model.sites()):
@@ -73,7 +76,7 @@ def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Seque
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
         for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
-            model.network.hidden(torch.tensor([list(ids)], device=model.device), types_BT=types_1T)
+            model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
     for number, (ids, _, text) in enumerate(inputs):
         record.words[number] = words_of(model, ids, text)
     record.model = model.name or None

@@ -13,7 +13,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from clearhead import __version__, machine
-from clearhead.cli import chat, corpora, demo, doctor, evaluate, export, fill, generate, look, show, train
+from clearhead.cli import (
+    chat,
+    corpora,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fill,
+    generate,
+    look,
+    next_words,
+    prove,
+    show,
+    steps,
+    train,
+)
 from clearhead.cli.printing import echo, message
 from clearhead.errors import ClearheadError, OptionError
 
@@ -29,14 +44,17 @@ app = typer.Typer(
 VERBS = {
     "train": train.train,
     "generate": generate.generate,
+    "next": next_words.next_words,
     "fill": fill.fill,
     "chat": chat.chat,
     "look": look.look,
+    "steps": steps.steps,
     "eval": evaluate.evaluate,
     "show": show.show,
     "export": export.export,
     "corpora": corpora.corpora,
     "doctor": doctor.doctor,
+    "prove": prove.prove,
     "demo": demo.demo,
 }
 for name, verb in VERBS.items():

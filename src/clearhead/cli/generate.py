@@ -55,6 +55,12 @@ def generate(
     file: Annotated[
         str | None, typer.Option("--file", help="A file with one prompt per line; `-` is standard input.")
     ] = None,
+    together: Annotated[
+        int | None,
+        typer.Option(
+            help="Prompts per batch; 16 by default. With 1, slower, each prompt gives the same bits as alone."
+        ),
+    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -69,6 +75,7 @@ def generate(
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.generation import complete, resolved, stream
+    from clearhead.generation.completion import TOGETHER
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
     options = chosen(
@@ -85,7 +92,7 @@ def generate(
     sampling = resolved(loaded, options)
     use_threads(threads)
     began = time.perf_counter()
-    pieces = in_order(stream(loaded, prompts, sampling))
+    pieces = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
     completions: list[Completion] = []
     for prompt_pieces in _by_prompt(pieces, prompts, quiet=as_json):
         completion = complete(loaded, prompts[len(completions)], prompt_pieces)

@@ -97,8 +97,18 @@ def train(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Continue the run in this folder with its own settings; no other option goes with it."),
+        typer.Option(
+            help="Continue the run in this folder with its own settings; only `--accept-changes` goes with it."
+        ),
     ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="With `--resume`: continue although `recipe.toml` was changed after the state was saved; lists each "
+            "change.",
+        ),
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed; 0 by default.")] = None,
     threads: Annotated[
         int | None,
@@ -134,6 +144,8 @@ def train(
     }
     try:
         if resume is None:
+            if accept_changes:
+                raise OptionError("--accept-changes applies to --resume, and no run was named; give --resume FOLDER")
             settings = [recipes.read_setting(each) for each in setting or []]
             asked = runs.Asked(
                 given=given,
@@ -150,7 +162,7 @@ def train(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )
         else:
-            run = runs.go_on(resume, Display(), started=started)
+            run = runs.go_on(resume, Display(), started=started, accept_changes=accept_changes)
     except runs.Interrupted as stopped:
         told_interrupted(stopped)
     write(f"{run.folder}\n")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import json
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from clearhead.drawing import colours, embed
 from clearhead.drawing.embed import OnHead
 from clearhead.drawing.export import Array, every, visible
 from clearhead.drawing.focus import Focus
+from clearhead.drawing.inline import inert_json, page_file, policy
 from clearhead.drawing.legible import legible
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
@@ -35,14 +32,13 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
     The data is one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it. The page inserts text
     only as text, and its content security policy allows only its own script, by hash.
     """
-    style = _file("page.css")
-    script = "\n".join(_file(name) for name in SCRIPTS)
-    policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
+    style = page_file("page.css")
+    script = "\n".join(page_file(name) for name in SCRIPTS)
     title = record.text if record.text is not None else "".join(record.tokens)
     named = legible(f"{model}: {title[:80]}" if model else title[:80])
-    before, after = _file("page.html").split("{{data}}")
+    before, after = page_file("page.html").split("{{data}}")
     # The title last: it is untrusted text that may contain such a name.
-    for name, value in (("policy", policy), ("style", style), ("title", html.escape(named))):
+    for name, value in (("policy", policy(script, style)), ("style", style), ("title", html.escape(named))):
         before = before.replace("{{" + name + "}}", value)
     yield before.encode()
     yield from _data(record, focus, model, progress)
@@ -75,12 +71,12 @@ def _data(record: TextRecord, focus: Focus, model: str | None, progress: OnHead)
             "dark": {"scale": colours.DARK, "hidden": colours.HIDDEN_DARK},
         },
     }
-    yield (_json(about)[:-1] + ',"heads":[').encode()
+    yield (inert_json(about)[:-1] + ',"heads":[').encode()
     done = 0
     for site in record.seen():
         for head in _heads(record, site, full, shrinker):
             done += 1
-            yield ("\n" + _json(head) + ("," if done < len(heads) else "")).encode()
+            yield ("\n" + inert_json(head) + ("," if done < len(heads) else "")).encode()
             progress(done, len(heads))
     yield b"]}"
 
@@ -118,21 +114,3 @@ def _heads(record: TextRecord, site: Site, full: bool, shrinker: Shrinker) -> It
 
 def _base64(values: Array, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode()
-
-
-def _json(value: Any) -> str:
-    """JSON that is inert inside a script element: nothing in it can look like markup."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
-
-
-def _hash(code: str) -> str:
-    """The hash that allows an inline block in a content security policy."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-
-
-@cache
-def _file(name: str) -> str:
-    return (resources.files("clearhead.drawing") / "page_files" / name).read_text(encoding="utf-8")

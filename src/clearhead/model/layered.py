@@ -123,6 +123,10 @@ class Layered(Network):
             x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
         if state is not None:
             state.advance(T)
+        return self.finish(x_BTE)
+
+    def finish(self, x_BTE: Tensor) -> Tensor:
+        """The final norm."""
         return self.norm(x_BTE)
 
     @property

@@ -118,6 +118,10 @@ class Network(nn.Module, ABC):
         """The output layer, whose ``weight`` is weight_VE; here the embedding."""
         return self.embedding
 
+    def finish(self, x_BTE: Tensor) -> Tensor:
+        """The residual stream after the last layer -> what ``hidden`` gives: its final norm, if there is one."""
+        return x_BTE
+
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV of every place."""
         return self.embedding.logits(x_BTE)

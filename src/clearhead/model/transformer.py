@@ -132,6 +132,10 @@ class Transformer(Network):
             x_BTE = layer(x_BTE, passes[turn][seen])
         if state is not None:
             state.advance(T)
+        return self.finish(x_BTE)
+
+    def finish(self, x_BTE: Tensor) -> Tensor:
+        """The final norm."""
         return self.norm(x_BTE)
 
     def _check_border(self, places_BT: Tensor, border: int) -> None:

@@ -4,6 +4,7 @@ from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
 from clearhead.runs.material import Material, check_field, prepare
+from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
 from clearhead.runs.resolve import Asked, present
 from clearhead.runs.session import go_on, start
@@ -17,6 +18,7 @@ __all__ = [
     "Events",
     "Interrupted",
     "Material",
+    "Proof",
     "Run",
     "check_field",
     "go_on",
@@ -24,6 +26,7 @@ __all__ = [
     "keeper",
     "prepare",
     "present",
+    "prove",
     "resume",
     "resuming",
     "start",

@@ -81,11 +81,15 @@ def train(
 def resume(
     folder: str | Path,
     *,
+    accept_changes: bool = False,
     report: Callable[[Report], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Run:
-    """Resumes the run in a folder from its last saved state; otherwise as ``train``."""
-    return go_on(Path(folder), _Called(report, say), started=time.perf_counter())
+    """Resumes the run in a folder from its last saved state; otherwise as ``train``.
+
+    accept_changes: go on although ``recipe.toml`` has changed since that state was saved (``--accept-changes``)
+    """
+    return go_on(Path(folder), _Called(report, say), started=time.perf_counter(), accept_changes=accept_changes)
 
 
 class _Called(Events):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from clearhead.runs.begin import begun, create, reopened
+from clearhead.runs.changes import check_changes
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run, finish
 from clearhead.runs.folder import claimed, held, name_of, reopen, resumable
@@ -38,10 +39,16 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
         return finish(folder, recipe, material.valid, events)
 
 
-def go_on(folder: Path, events: Events, *, started: float) -> Run:
-    """Resumes the run in ``folder`` from its last saved state; raises as ``start`` does."""
+def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool = False) -> Run:
+    """Resumes the run in ``folder`` from its last saved state; raises as ``start`` does.
+
+    Raises FolderError if the recipe has changed since that state was saved, unless ``accept_changes``: then each change
+    is reported.
+    """
     with held(folder), resumable(folder), _threads_of_its_own():
         recipe, state = reopen(folder)
+        if state is not None:
+            check_changes(folder, recipe, state, accept=accept_changes, say=events.say)
         material = prepare(recipe.text, folder, events.say)
         check_memory(recipe.model, recipe.train)
         begins = state is None

@@ -11,6 +11,7 @@ import torch
 from clearhead import hub
 from clearhead.generation import Sampling, complete, stream
 from clearhead.language_model import LanguageModel
+from clearhead.plain import to_dict
 from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
@@ -53,6 +54,7 @@ def train_in(
             hooks=hooks,
             state=state,
             used=used,
+            settings=to_dict(recipe),
         )
     if not outcome.finished:
         raise KeyboardInterrupt

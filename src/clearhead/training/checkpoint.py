@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,12 +36,16 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class State:
-    """Weights, optimizer state, random states and progress."""
+    """Weights, optimizer state, random states and progress.
+
+    settings: what the run was set to, as nested plain values; a resumed run is held to them
+    """
 
     progress: Progress
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def random_states() -> dict[str, Tensor]:
@@ -72,7 +77,8 @@ def save_state(folder: Path, state: State) -> None:
     if not whole.exists():
         parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
         tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
-        write_tensors(whole, tensors, {"progress": json.dumps(asdict(state.progress))})
+        notes = {"progress": json.dumps(asdict(state.progress)), "settings": json.dumps(state.settings)}
+        write_tensors(whole, tensors, notes)
     for other in _states(folder):
         if other != whole and not other.is_dir():
             other.unlink()
@@ -105,7 +111,9 @@ def load_state(folder: Path) -> State | None:
         parts.setdefault(part, {})[rest] = tensor
     try:
         _ = parts["random"]["cpu"]
-        return State(progress=_progress(json.loads(notes["progress"])), **parts)
+        return State(
+            progress=_progress(json.loads(notes["progress"])), settings=_table(json.loads(notes["settings"])), **parts
+        )
     except (KeyError, TypeError, ValueError, RecursionError, ConfigError):
         raise FolderError(f"{path}: not a saved state of this version; copy it again from the original") from None
 
@@ -121,3 +129,10 @@ def _progress(values: Any) -> Progress:
     if any(isinstance(value, int) and not 0 <= value < 2**63 for value in asdict(progress).values()):
         raise ValueError("a count is negative or does not fit in 64 bits")
     return progress
+
+
+def _table(values: Any) -> Mapping[str, Any]:
+    """Raises ValueError if the values are no table."""
+    if not isinstance(values, dict):
+        raise ValueError("settings are a table")
+    return cast(Mapping[str, Any], values)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -79,8 +80,10 @@ def fit(
     hooks: Hooks,
     state: State | None = None,
     used: float = 0.0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Trains ``model`` in place, from scratch or from ``state``. ``used`` seconds passed before the call.
+    The state keeps ``settings``, so that a changed recipe is noticed.
 
     Writes the state to ``folder/state`` and the log to ``folder/log.jsonl``. With the same steps, seed, threads and
     machine, a run that is killed and resumed ends with the same bits as one that is not.
@@ -121,7 +124,11 @@ def fit(
             progress, seconds=clock.seconds(), begun=clock.begun, reserve=clock.reserve, log_bytes=log.flush()
         )
         whole = State(
-            progress=progress, weights=model.state_dict(), optimizer=optimizer.state(), random=random_states()
+            progress=progress,
+            weights=model.state_dict(),
+            optimizer=optimizer.state(),
+            random=random_states(),
+            settings=settings or {},
         )
         save_state(folder / "state", whole)
         saving = clock.seconds() - began

@@ -1,0 +1,191 @@
+"""What comes next: the distribution of the next token, what sampling settings make of it, and how it forms by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.attend import wide
+from clearhead.errors import ClearheadError, OptionError
+from clearhead.generation import Sampling
+from clearhead.generation.filters import filtered
+from clearhead.language_model import LanguageModel
+from clearhead.model import evaluating, needs
+from clearhead.tap import Site
+from clearhead.watching import watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A token that may come next. ``label`` shows it in the place after the text: a byte of a character as 都₂.
+
+    probability: of the model itself; sampled: after temperature and filters, 0 where they remove it, None without any
+    """
+
+    id: int
+    label: str
+    probability: float
+    sampled: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The likeliest tokens read from the residual stream at a site, through the final norm and the output layer.
+
+    entropy: in nats; rank: of the model's own likeliest token here, from 1; probability: of that token here
+    """
+
+    site: Site
+    candidates: tuple[Candidate, ...]
+    entropy: float
+    rank: int
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextWords:
+    """The ``top`` likeliest next tokens of a text, best first.
+
+    settings: the sampling settings that were given; kept: how many tokens they leave, the vocabulary without any
+    rest: probability of all other tokens together; sampled_rest: the same after the settings, None without any
+    entropy: of the model's distribution, in nats; layers: before the first layer and after each, if asked for
+    """
+
+    model: str | None
+    text: str
+    tokens: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    rest: float
+    sampled_rest: float | None
+    entropy: float
+    vocabulary: int
+    settings: dict[str, float]
+    kept: int
+    layers: tuple[Reading, ...] = ()
+
+
+def next_words(
+    model: LanguageModel,
+    text: str,
+    *,
+    top: int = 10,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    layers: bool = False,
+) -> NextWords:
+    """The ``top`` likeliest tokens after ``text``, from one pass.
+
+    temperature, top_k, top_p: shown as what they make of the distribution, by the sampler's own rules; a temperature of
+        0 leaves the likeliest
+    layers: also read the stream before the first layer and after each with the final norm and the output layer, at the
+        last place (logit lens: nostalgebraist 2020)
+
+    Raises OptionError if the model does not predict next tokens, if ``top`` or a setting is out of range, or for layers
+    of a model without a residual stream; TextError if the text cannot be encoded or is longer than the context;
+    ClearheadError if a logit is not finite.
+    """
+    needs(model.network, "next tokens", "next")
+    vocabulary = min(model.tokenizer.vocab_size, model.config.vocabulary)
+    gaps = [token for token in model.tokenizer.gaps if token < vocabulary]
+    if not 1 <= top <= vocabulary - len(gaps):
+        raise OptionError(f"top is {top}; it must be at least 1 and at most {vocabulary - len(gaps):,}")
+    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    settings = {name: value for name, value in given.items() if value is not None}
+    sampling = Sampling(temperature=1.0 if temperature is None else temperature, top_k=top_k, top_p=top_p)
+    sites = [site for site in model.sites() if site.kind in ("embedding", "residual")]
+    if layers and not sites:
+        raise OptionError("next: this model has no residual stream to read at each layer; leave --layers out")
+    ids = model.encode(text, "next: the text")
+    model.tokenizer.note_unknown(ids)
+    allowed = _Allowed(model, ids, vocabulary, gaps)
+    network, ids_1T = model.network, torch.tensor([ids], device=model.device)
+    with torch.inference_mode(), evaluating(network):
+        raw_V, streams = _passed(model, ids_1T, sites if layers else [])
+        logits_V = allowed(raw_V)
+        found = [(site, allowed(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1])) for site, x_1TE in streams]
+        p_V = logits_V.softmax(-1)
+        sampled_V = _sampled(logits_V, sampling) if settings else None
+    candidates = allowed.candidates(p_V, top, sampled_V)
+    return NextWords(
+        model=model.name or None,
+        text=text,
+        tokens=tuple(model.labels(ids)),
+        candidates=candidates,
+        rest=_rest(p_V, candidates),
+        sampled_rest=None if sampled_V is None else _rest(sampled_V, candidates),
+        entropy=_entropy(p_V),
+        vocabulary=vocabulary - len(gaps),
+        settings=settings,
+        kept=vocabulary - len(gaps) if sampled_V is None else int((sampled_V > 0).sum()),
+        layers=tuple(_reading(allowed, site, each_V, top, candidates[0].id) for site, each_V in found),
+    )
+
+
+class _Allowed:
+    """Logits of the tokens that the tokenizer has, in float32 or wider, and candidates with labels in their place."""
+
+    def __init__(self, model: LanguageModel, ids: Sequence[int], vocabulary: int, gaps: Sequence[int]) -> None:
+        self._model, self._ids, self._vocabulary = model, list(ids), vocabulary
+        self._gaps = torch.tensor(list(gaps), dtype=torch.long, device=model.device)
+
+    def __call__(self, logits_V: Tensor) -> Tensor:
+        if not bool(logits_V.isfinite().all()):
+            raise ClearheadError(
+                f"model: a logit after {len(self._ids)} tokens is not finite; the weights are damaged, or too large "
+                "for their dtype; try a wider one (--dtype float32)"
+            )
+        allowed_V = logits_V[: self._vocabulary].to(wide(logits_V.dtype))
+        return allowed_V.index_fill(0, self._gaps, -torch.inf)
+
+    def candidates(self, p_V: Tensor, top: int, sampled_V: Tensor | None = None) -> tuple[Candidate, ...]:
+        most = p_V.topk(top)
+        return tuple(
+            Candidate(
+                id=token,
+                label=self._model.labels([*self._ids, token])[-1],
+                probability=probability,
+                sampled=None if sampled_V is None else float(sampled_V[token]),
+            )
+            for token, probability in zip(most.indices.tolist(), most.values.tolist(), strict=True)
+        )
+
+
+def _passed(model: LanguageModel, ids_1T: Tensor, sites: Sequence[Site]) -> tuple[Tensor, list[tuple[Site, Tensor]]]:
+    """One pass: the logits of the last place, and the residual stream x_1TE at each of the sites."""
+    if not sites:
+        return model.network(ids_1T, last=True)[0, -1], []
+    with watch(model, keep="residual") as record:
+        logits_V = model.network(ids_1T, last=True)[0, -1]
+    return logits_V, [(site, record.only().output(site)[None]) for site in sites]
+
+
+def _sampled(logits_V: Tensor, sampling: Sampling) -> Tensor:
+    """The probabilities that the sampler draws from."""
+    if sampling.greedy:
+        return torch.nn.functional.one_hot(logits_V.argmax(), len(logits_V)).to(logits_V.dtype)
+    return filtered(logits_V[None], sampling)[0].softmax(-1)
+
+
+def _reading(allowed: _Allowed, site: Site, logits_V: Tensor, top: int, likeliest: int) -> Reading:
+    p_V = logits_V.softmax(-1)
+    return Reading(
+        site=site,
+        candidates=allowed.candidates(p_V, top),
+        entropy=_entropy(p_V),
+        rank=1 + int((p_V > p_V[likeliest]).sum()),
+        probability=float(p_V[likeliest]),
+    )
+
+
+def _rest(p_V: Tensor, candidates: Sequence[Candidate]) -> float:
+    """The probability of all tokens but the candidates."""
+    own_N = torch.tensor([each.id for each in candidates], device=p_V.device)
+    return float(p_V.index_fill(0, own_N, 0.0).sum())
+
+
+def _entropy(p_V: Tensor) -> float:
+    return float(torch.special.entr(p_V).sum())

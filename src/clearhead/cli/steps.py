@@ -1,0 +1,68 @@
+"""``clearhead steps``: one attention head, number by number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import Screen, message
+from clearhead.cli.utf8 import read_text
+
+
+def steps(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="The text, or `-` for standard input.")],
+    layer: Annotated[int, typer.Option(help="The layer, counted from 0.")] = 0,
+    head: Annotated[int, typer.Option(help="The head, counted from 0.")] = 0,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query",
+            "-q",
+            help="The query token: its place (from 0; -1 is the last) or a word of the text. The last token by "
+            "default.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save every number to a `.html` page or a `.json` file, instead of printing a table.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="`en` or `zh`; by default, a page uses the reader's language, and the table English."),
+    ] = None,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+) -> None:
+    """Go through one attention head step by step, with every number.
+
+    The rows that enter, queries, keys and values, scores, mask, softmax, times
+    V, joined heads and W_O, as the model's own pass computed them. The page has
+    a switch that takes the mask off, and the same steps in plain Python.
+    """
+    from clearhead import analysis, hub, machine
+    from clearhead.cli.threads import use_threads
+    from clearhead.drawing import draw_steps, steps_reading
+    from clearhead.drawing.draw_steps import check_language, check_steps_path
+
+    check_language(language)
+    if out is not None:
+        check_steps_path(out)
+    if text == "-":
+        text = read_text("-")
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    use_threads(threads)
+    found = analysis.steps(loaded, text, layer=layer, head=head)
+    if out is None:
+        Screen().print(steps_reading(found, query, language=language or "en"))
+        return
+    draw_steps(found, out, query=query, language=language)
+    message(f"{out}: layer {layer}, head {head}, {len(found.record.tokens)} tokens")

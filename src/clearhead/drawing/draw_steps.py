@@ -1,0 +1,55 @@
+"""The steps of one head in the terminal, or in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clearhead.analysis import Steps
+from clearhead.drawing import steps_export, steps_page
+from clearhead.drawing.focus import query_row
+from clearhead.drawing.steps_table import StepsTable
+from clearhead.errors import OptionError
+from clearhead.files import replacing
+
+STEPS_ENDINGS = (".html", ".json")
+
+
+def draw_steps(steps: Steps, path: str | Path, *, query: int | str | None = None, language: str | None = None) -> None:
+    """Writes every number of the steps to ``path``: .html is a self-contained page, .json the numbers.
+
+    query: the token to begin with: a place (negative: from the end), a word of the text, or None for the last token
+    language: en or zh for the page; None for the reader's own
+
+    The file is written whole or not at all. Raises OptionError for an unknown file extension, query or language,
+    FolderError if the file cannot be written.
+    """
+    path = Path(path)
+    check_steps_path(path)
+    check_language(language)
+    place = query_row(steps.record, query)
+    json = path.suffix.lower() == ".json"
+    content = steps_export.encoded(steps, place) if json else steps_page.encoded(steps, place, language)
+    with replacing(path) as file:
+        file.write(content)
+
+
+def steps_reading(steps: Steps, query: int | str | None = None, *, language: str = "en") -> StepsTable:
+    """A rich renderable of one query's row through every step; ``query`` and ``language`` as in ``draw_steps``."""
+    check_language(language)
+    return StepsTable(steps, query_row(steps.record, query), language)
+
+
+def check_steps_path(path: Path) -> None:
+    """Raises what ``draw_steps`` would raise for this path, before any work is done."""
+    if path.is_dir():
+        raise OptionError(f"{path}: it is a folder; give a file name ending in {' or '.join(STEPS_ENDINGS)}")
+    if path.suffix.lower() not in STEPS_ENDINGS:
+        raise OptionError(
+            f"{path}: the ending {path.suffix!r} is not known; end the name in {' or '.join(STEPS_ENDINGS)}"
+        )
+
+
+def check_language(language: str | None) -> None:
+    """Raises OptionError for a language that there are no words in."""
+    if language is not None and language not in steps_page.LANGUAGES:
+        raise OptionError(f"language {language!r} is not known; take {' or '.join(steps_page.LANGUAGES)}")

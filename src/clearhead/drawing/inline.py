@@ -1,0 +1,34 @@
+"""What a self-contained page is put together from: files of page_files, inert JSON, and hashes for its policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+def inert_json(value: Any) -> str:
+    """JSON that is inert inside a script element: nothing in it can look like markup."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def policy(script: str, style: str) -> str:
+    """A content security policy that allows this script and this style, by hash, and nothing else."""
+    return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
+
+
+def _hash(code: str) -> str:
+    """The hash by which a content security policy knows an inline block."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+
+
+@cache
+def page_file(name: str) -> str:
+    """The text of a file in page_files."""
+    return (resources.files("clearhead.drawing") / "page_files" / name).read_text(encoding="utf-8")

@@ -1,0 +1,68 @@
+"""One attention head step by step, as a self-contained page. It makes no network requests."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import json
+from functools import cache
+from textwrap import dedent
+from typing import Any
+
+from clearhead.analysis import Steps, by_hand
+from clearhead.drawing import steps_export
+from clearhead.drawing.inline import inert_json, page_file, policy
+from clearhead.drawing.legible import legible
+
+LANGUAGES = ("en", "zh")
+SCRIPTS = ("steps_data.js", "steps_parts.js", "steps.js")
+STYLES = ("page.css", "steps.css")
+
+# Beside each step of the page stand the lines of ``by_hand.attention`` with these words, and these functions.
+BESIDE: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
+    "project": (("for name in", "made[name]"), (by_hand.product,)),
+    "norm": ((" normed(",), (by_hand.normed,)),
+    "turn": ((" turned(",), (by_hand.turned,)),
+    "score": (('made["products"] =',), ()),
+    "scale": (('made["scores"] =',), (by_hand.scores,)),
+    "mask": (("masked(",), (by_hand.masked,)),
+    "softmax": (("softmax(",), (by_hand.softmax,)),
+    "mix": (('made["mixed"] =',), (by_hand.mixed,)),
+    "out": (('made["share"] =', 'made["output"] ='), (by_hand.added,)),
+}
+
+
+@cache
+def words(language: str) -> dict[str, Any]:
+    """What the page and the terminal say about the steps, in this language."""
+    return json.loads(page_file("steps_words.json"))[language]
+
+
+def code(step: str) -> str:
+    """The Python of one step: how it is called, then the functions."""
+    marks, functions = BESIDE[step]
+    lines = [line for line in inspect.getsource(by_hand.attention).splitlines() if any(mark in line for mark in marks)]
+    return "\n\n".join([dedent("\n".join(lines)), *(inspect.getsource(function).rstrip() for function in functions)])
+
+
+def encoded(steps: Steps, query: int, language: str | None) -> bytes:
+    """The page in UTF-8, in a language of LANGUAGES, or in the reader's own for None.
+
+    As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
+    """
+    script, style = ("\n".join(map(page_file, names)) for names in (SCRIPTS, STYLES))
+    model = steps.record.model
+    named = legible(f"{f'{model}: ' if model else ''}{steps.site}, head {steps.head}: {(steps.text or '')[:80]}")
+    data = {
+        "language": language,
+        "labels": [legible(token) for token in steps.record.tokens],
+        "words": {each: words(each) for each in LANGUAGES},
+        "code": {step: code(step) for step in BESIDE},
+        "program": inspect.getsource(by_hand),
+        "head": steps_export.numbers(steps, query),
+    }
+    before, after = page_file("steps.html").split("{{data}}")
+    # The title last: it is untrusted text that may contain such a name.
+    for name, value in (("policy", policy(script, style)), ("style", style), ("title", html.escape(named))):
+        before = before.replace("{{" + name + "}}", value)
+    return (before + inert_json(data) + after.replace("{{script}}", script)).encode()

@@ -1,0 +1,54 @@
+"""The recipe of a run to resume, held to the one its state was saved under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from clearhead.errors import ConfigError, FolderError, shown
+from clearhead.plain import to_dict
+from clearhead.recipes import Recipe, resolved
+from clearhead.runs.folder import RECIPE
+from clearhead.training import State
+
+NAMED = 5  # changes written out in an error
+
+
+def check_changes(folder: Path, recipe: Recipe, state: State, *, accept: bool, say: Callable[[str], None]) -> None:
+    """Raises FolderError naming each entry of the recipe that differs from the state's; says them if accepted."""
+    try:
+        before = resolved(state.settings)
+    except ConfigError as fault:
+        raise FolderError(
+            f"{folder}: the saved state is not of this version: its recipe has {fault}; start a new run"
+        ) from None
+    changed = [
+        f"{name} was {_value(old)} and is now {_value(new)}"
+        for name, old, new in differing(to_dict(before), to_dict(recipe))
+    ]
+    if not changed:
+        return
+    if not accept:
+        more = f" (and {len(changed) - NAMED} more)" if len(changed) > NAMED else ""
+        raise FolderError(
+            f"{folder / RECIPE}: has changed since the last state was saved: {'; '.join(changed[:NAMED])}{more}; a run "
+            "resumes with its own settings: change them back, or accept the changes with --accept-changes (from Python "
+            "accept_changes=True)"
+        )
+    for change in changed:
+        say(f"changed: {change}")
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Entries of nested tables that differ: the full name, and both values, None where there is none."""
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differing(cast(Mapping[str, Any], old), cast(Mapping[str, Any], new), f"{where}{name}.")
+        elif old != new:
+            yield f"{where}{name}", old, new
+
+
+def _value(value: Any) -> str:
+    return "left out" if value is None else shown(value)

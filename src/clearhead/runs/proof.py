@@ -1,0 +1,232 @@
+"""Proof, on this machine, that a run which is killed and resumed ends with the bits of one that never was."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tomli_w
+import torch
+from torch import Tensor
+
+from clearhead import hub, machine, recipes
+from clearhead.errors import FolderError, OptionError, TrainingError, many
+from clearhead.plain import to_dict
+from clearhead.recipes import Recipe, Table, TextConfig
+from clearhead.runs.folder import LOG, RECIPE, STATE, STDIN
+from clearhead.runs.killing import BELOW, SERVER, Answer, Killer
+from clearhead.tensorfile import read_tensors
+from clearhead.text import LEARNED
+from clearhead.training import load_state
+
+CORPUS, MEGABYTES = "world-en", 0.1  # the text where a recipe names none
+EVALUATIONS, EVALUATED = 4, 1_000  # the state is saved at each
+KILLS_OF_A_RUN = (1, 1, 2, 3)  # drawn from; afterwards the run is left to end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What was proved, where.
+
+    runs: that were killed. bits: of tensors compared with those of the run never killed, over all runs
+    """
+
+    steps: int
+    kills: int
+    runs: int
+    bits: int
+    threads: int
+    seconds: float
+    torch: str = torch.__version__
+    processor: str = ""
+
+
+def prove(
+    what: str,
+    *,
+    kills: int = 10,
+    steps: int = 20,
+    seed: int = 0,
+    threads: int = 1,
+    say: Callable[[str], None] = lambda line: None,
+    server: Sequence[str] = SERVER,
+) -> Proof:
+    """Kills (SIGKILL) shortened runs at random moments, resumes them, and compares each with one that never was.
+
+    what: a run folder, whose recipe and text are used; or a shipped recipe or a TOML file, on a built-in text
+    kills: at least 1; seed: draws the moments; threads: OpenMP threads of the runs, on the processor
+
+    Everything happens in a temporary folder, which is removed. Raises TrainingError naming the first tensor that
+    differs, OptionError or FolderError for what cannot be run.
+    """
+    for name, value in (("kills", kills), ("steps", steps), ("threads", threads)):
+        if value < 1:
+            raise OptionError(f"{name} is {value}; it must be at least 1")
+    began = time.perf_counter()
+    table = shortened(what, steps, threads)
+    draw = random.Random(seed)
+    killed = runs = bits = 0
+    with tempfile.TemporaryDirectory(prefix="clearhead-prove-") as temporary:
+        folder = Path(temporary)
+        _write(folder / "prove.toml", table)
+        # The process that forks uses one thread: OpenMP's threads do not survive a fork.
+        _write(folder / "warm.toml", recipes.joined([table, {"train": {"threads": 1, "steps": 1}}]))
+        own = {"CLEARHEAD_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        with Killer(folder, server, own) as killer:
+            for name, config in (("warm", "warm"), ("first", "prove"), ("whole", "prove")):  # first: fills the cache
+                took = _checked(killer.do([f"{config}.toml", f"{BELOW}{name}"]))
+            while killed < kills:
+                here = f"{BELOW}{runs}"
+                wanted = min(kills - killed, draw.choice(KILLS_OF_A_RUN))
+                done = _killed(killer, here, wanted, draw, took)
+                if done:
+                    runs, killed = runs + 1, killed + done
+                    bits += _compared(folder / f"{BELOW}whole", folder / here, f"run {runs}, killed {done} times")
+                    say(f"{many(killed, 'kill')} of {kills:,}, {many(runs, 'run')}: no bit differs")
+                else:  # over before the moment came: faster than the one that was timed
+                    took = replace(took, seconds=0.9 * took.seconds)
+                shutil.rmtree(folder / here)
+    return Proof(
+        steps=steps,
+        kills=killed,
+        runs=runs,
+        bits=bits,
+        threads=threads,
+        seconds=time.perf_counter() - began,
+        processor=f"{machine.processor()}, {platform.system()}",
+    )
+
+
+def shortened(what: str, steps: int, threads: int) -> Table:
+    """The recipe of a run, or that a file or a name gives, cut to ``steps`` steps, as nested tables."""
+    path = Path(what)
+    if path.is_dir():
+        table = _of_run(path)
+    else:
+        table = recipes.read_file(path) if path.suffix == ".toml" else recipes.read(what)
+        recipes.check_names(table)
+        text: Table = {name: value for name, value in table.get("text", {}).items() if name != "fingerprint"}
+        if not (text.get("sources") or text.get("corpus")):
+            text = {"tokenizer": "bytes", **text, "corpus": CORPUS, "megabytes": MEGABYTES}
+        table = {**table, "text": {**text, **_absolute(text, Path.cwd())}}
+    train = {name: value for name, value in table.get("train", {}).items() if name != "minutes"}
+    optimizer = {"precision": "float32", **train.get("optimizer", {})}  # else measured, by each run for itself
+    short = {"steps": steps, "threads": threads, "evaluations": min(EVALUATIONS, steps), "optimizer": optimizer}
+    return {**table, "train": {**train, **short, "evaluation_tokens": EVALUATED, "final_tokens": EVALUATED}}
+
+
+def _of_run(folder: Path) -> Table:
+    """A run's recipe, with the text and the tokenizer where they are."""
+    if not (folder / RECIPE).exists():
+        raise FolderError(f"{folder / RECIPE}: there is no such file; {folder} is not a run folder")
+    recipe: Recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
+    text: TextConfig = replace(recipe.text, fingerprint=None, vocabulary=None, tokenizer=str(folder.resolve()))
+    kept = str((folder / STDIN[bool(text.field)]).resolve())
+    names = {
+        name: tuple(kept if each == "-" else each for each in getattr(text, name)) for name in ("sources", "valid")
+    }
+    whole = to_dict(replace(recipe, text=replace(text, **names)))
+    if recipe.origin is not None:
+        del whole["text"]["tokenizer"]  # the origin's
+    return {**whole, "text": {**whole["text"], **_absolute(whole["text"], Path.cwd())}}
+
+
+def _absolute(text: Table, base: Path) -> Table:
+    """The text's files by whole names, since the runs have a working directory of their own."""
+    found: Table = {name: [str(base / each) for each in text[name]] for name in ("sources", "valid") if text.get(name)}
+    tokenizer = text.get("tokenizer")
+    return found if tokenizer is None or tokenizer in LEARNED else {**found, "tokenizer": str(base / tokenizer)}
+
+
+def _write(path: Path, table: Table) -> None:
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
+def _checked(answer: Answer) -> Answer:
+    if answer.end:
+        raise TrainingError(f"the run failed with code {answer.end}: {answer.output.strip()}")
+    return answer
+
+
+def _killed(killer: Killer, run: str, kills: int, draw: random.Random, took: Answer) -> int:
+    """Begins a run, kills and resumes it up to ``kills`` times, and lets it end. The number of kills."""
+    killed = 0
+    while killed < kills:
+        done = killer.do(["prove.toml", run], **moment(draw, took))
+        if not done.killed:
+            _checked(done)
+            return killed
+        killed += 1
+    _checked(killer.do(["prove.toml", run]))
+    return killed
+
+
+def moment(draw: random.Random, took: Answer) -> dict[str, float]:
+    """When to kill: half of them anywhere in time, half at a touch of the disk, most of which are of saving."""
+    if draw.random() < 0.5:
+        return {"seconds": draw.uniform(0, took.seconds)}
+    return {"touches": draw.randrange(1, took.touches + 1)}
+
+
+def difference(one: Path, other: Path) -> str | None:
+    """The first difference between two run folders but for times: a tensor, a line of the log, or a file."""
+    names, others = ({str(p.relative_to(each)) for p in each.rglob("*") if p.is_file()} for each in (one, other))
+    if names != others:
+        return f"{sorted(names ^ others)[0]}: is in one of the two folders only"
+    mine, theirs = _tensors(one), _tensors(other)
+    for name in dict.fromkeys([*mine, *theirs]):
+        if name not in mine or name not in theirs:
+            return f"{name}: is in one of the two only"
+        if why := _unlike(mine[name], theirs[name]):
+            return f"{name}: {why}"
+    for number, (a, b) in enumerate(zip(_lines(one), _lines(other), strict=False), start=1):
+        if a != b:
+            return f"{LOG}, line {number}: {a} and {b}"
+    return None
+
+
+def _compared(one: Path, other: Path, which: str) -> int:
+    """Bits of the tensors compared. Raises TrainingError naming the first that differs."""
+    found = difference(one, other)
+    if found is not None:
+        raise TrainingError(
+            f"not proved: {which} differs from the one never killed: {found}; something in this run is not "
+            "deterministic on this machine"
+        )
+    return 8 * sum(tensor.numel() * tensor.element_size() for tensor in _tensors(one).values())
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """Weights kept, and weights, optimizer and random numbers of the state, by name."""
+    found = {f"{hub.WEIGHTS}, {name}": tensor for name, tensor in read_tensors(folder / hub.WEIGHTS)[0].items()}
+    state = load_state(folder / STATE)
+    if state is None:
+        raise FolderError(f"{folder / STATE}: there is no saved state")
+    for part in ("weights", "optimizer", "random"):
+        found |= {f"{STATE}, {part} {name}": tensor for name, tensor in getattr(state, part).items()}
+    return found
+
+
+def _unlike(a: Tensor, b: Tensor) -> str | None:
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return f"{a.dtype} {tuple(a.shape)} and {b.dtype} {tuple(b.shape)}"
+    differs = (a.reshape(-1, 1).view(torch.uint8) != b.reshape(-1, 1).view(torch.uint8)).any(dim=1)
+    if not bool(differs.any()):
+        return None
+    place = int(differs.nonzero()[0])
+    return (
+        f"{int(differs.sum()):,} of {a.numel():,} numbers, the first at {place}: "
+        f"{a.flatten()[place].item()!r} and {b.flatten()[place].item()!r}"
+    )
+
+
+def _lines(folder: Path) -> Iterator[dict[str, object]]:
+    for line in (folder / LOG).read_text(encoding="utf-8").splitlines():
+        yield {name: value for name, value in json.loads(line).items() if name != "seconds"}
