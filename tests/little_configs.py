@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from clearhead.model import (
     AttentionConfig,
+    ConvolutionConfig,
     DecoderConfig,
     EncoderConfig,
     FeedForwardConfig,
+    GRUAttentionConfig,
+    GRUConfig,
+    LSTMAttentionConfig,
+    LSTMConfig,
+    ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
@@ -45,3 +51,15 @@ BERT = EncoderConfig(
     prediction=PredictionConfig(),
     pooler=True,
 )
+ATTENTION = AttentionConfig(heads=3, kv_heads=3, head_width=5)
+RIVALS: dict[str, ModelConfig] = {
+    "lstm": LSTMConfig(vocabulary=31, context=23, layers=2, width=14, hidden=11),
+    "gru": GRUConfig(vocabulary=31, context=23, layers=2, width=14, hidden=11, tied=False),
+    "lstm-attention": LSTMAttentionConfig(
+        vocabulary=31, context=23, layers=2, width=14, hidden=11, attention=ATTENTION
+    ),
+    "gru-attention": GRUAttentionConfig(vocabulary=31, context=23, layers=2, width=14, hidden=11, attention=ATTENTION),
+    "convolution": ConvolutionConfig(
+        vocabulary=31, context=23, layers=3, width=14, hidden=11, kernel=3, dilations=(1, 2)
+    ),
+}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearhead import cli, encoding, generation, hub, recipes
@@ -174,6 +174,7 @@ class TestGeneration:
             assert int(by_hand(model, ids)[-1].argmax()) == token
             ids.append(token)
 
+    @settings(deadline=None)
     @given(prompts=st.lists(st.text("abcd", min_size=1, max_size=9), min_size=2, max_size=5), seed=st.integers(0, 3))
     def test_a_batch_of_different_lengths_equals_each_alone(self, prompts: list[str], seed: int) -> None:
         model = lively(seed)

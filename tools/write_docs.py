@@ -20,7 +20,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from itertools import takewhile
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 from babel.messages import Catalog
@@ -92,6 +92,7 @@ def settings(kind: type = Recipe, where: str = "") -> Iterator[Row]:
     classes: list[type] = [kind]
     if issubclass(kind, Tagged):
         known = {name: each for name, each in kind.classes.items() if each.__module__.startswith("clearhead.")}
+        known = {kind.default: known[kind.default], **known}
         classes = list(known.values())
         yield Row((f"{where}kind",), f"kind of {where.rstrip('.')}", _toml(kind.default), tuple(known))
     seen: set[str] = set()
@@ -127,6 +128,8 @@ def _default(field: Field[Any]) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, tuple):  # tomli_w would put each item on a line of its own
+        return f"[{', '.join(map(_toml, cast(tuple[Any, ...], value)))}]"
     return tomli_w.dumps({"x": value}).removeprefix("x = ").strip()
 
 

@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_next, draw_steps
+    from clearhead.analysis import attribution, next_words, observe, steps, words
+    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -35,7 +35,9 @@ __all__ = [
     "Run",
     "Scale",
     "__version__",
+    "attribution",
     "draw",
+    "draw_attribution",
     "draw_next",
     "draw_steps",
     "fill",
@@ -52,8 +54,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_next", "draw_steps"),
+    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

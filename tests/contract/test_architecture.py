@@ -17,7 +17,7 @@ import torch
 import clearhead.attend.door as door
 from clearhead.model import ModelConfig, build
 from clearhead.watching import watch
-from little_configs import BERT, GPT2, QWEN3
+from little_configs import BERT, GPT2, QWEN3, RIVALS
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
@@ -162,8 +162,14 @@ def test_models_do_no_attention_by_hand() -> None:
 
 
 def test_products_with_trained_matrices_are_made_in_one_place() -> None:
-    """In parts/linear.py, except for the loss, which computes the output layer's in blocks, and experts' balance."""
+    """In parts/linear.py, with three exceptions, each in one file.
+
+    The loss computes the output layer's products in blocks, the balance of experts is a sum computed as a product, and
+    a fused recurrence computes products and gates in one call.
+    """
     made = {"linear", "Linear", "Embedding", "Bilinear", "matmul", "mm", "mv", "bmm", "addmm", "einsum", "grouped_mm"}
+    made |= {"LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "lstm_cell", "gru_cell"}
+    made |= {"Conv1d", "Conv2d", "conv1d", "conv2d", "ConvTranspose1d"}
     places = {
         name.removeprefix("clearhead.model.")
         for name, tree in TREES.items()
@@ -172,7 +178,7 @@ def test_products_with_trained_matrices_are_made_in_one_place() -> None:
         if (isinstance(node, ast.Attribute) and node.attr in made)
         or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult))
     }
-    assert places == {"parts.linear", "parts.cross_entropy", "parts.experts"}
+    assert places == {"parts.linear", "parts.cross_entropy", "parts.experts", "parts.recurrence"}
 
 
 def test_no_file_is_long() -> None:
@@ -263,6 +269,30 @@ class TestTheDoor:
         monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
         monkeypatch.setattr(door.ORDER[2], "run", lambda request: torch.zeros_like(request.q_BHQD))
         assert (model(ids_BT) != before).all()
+
+
+@pytest.mark.parametrize("kind", ["lstm-attention", "gru-attention"])
+class TestTheDoorOfARecurrence:
+    def test_a_stub_breaks_it(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stub(*parts: object) -> None:
+            raise StubbedError
+
+        model = build(RIVALS[kind], seed=0)
+        monkeypatch.setattr(door, "Request", stub)
+        for run in (model, model.hidden):
+            with pytest.raises(StubbedError):
+                run(torch.arange(6).view(1, 6))
+
+    def test_its_last_layer_passes_through_the_door_in_every_step(self, kind: str) -> None:
+        model = build(RIVALS[kind], seed=0)
+        state = model.state(batch=1, capacity=8)
+        with watch(model) as record:
+            model(torch.arange(6).view(1, 6), state=state)
+            model(torch.arange(2).view(1, 2), state=state)
+        assert [str(site) for site in model.sites() if site.attends] == ["decoder.1.self"]
+        for head in range(3):
+            assert record[1, head].shape == (8, 8)
+            assert record[1, head].row_sum_error() < 1e-6
 
 
 class TestTheDoorOfAnEncoder:

@@ -19,6 +19,7 @@ from clearhead.text import Tokenizer
 from clearhead.training import check_memory, memory_needed
 from clearhead.training.objective import next_token_loss
 from clearhead.training.optimizer import Optimizer
+from clearhead.training.shapes import shape
 
 
 class TestMemory:
@@ -40,14 +41,21 @@ class TestMemory:
         with pytest.raises(MemoryNeededError, match=r"GB are free on cuda; lower train.batch"):
             check_memory(MODEL, TRAIN)
 
-    @pytest.mark.parametrize("config", [MIDDLING, MIXTURE], ids=["one feed-forward", "two active experts"])
-    def test_the_estimate_is_near_what_is_taken(self, config: ModelConfig):
+    @pytest.mark.parametrize(
+        ("name", "config"),
+        [
+            ("MIDDLING", MIDDLING),
+            ("MIXTURE", MIXTURE),
+            *((f"shape(1, 257, 256, {kind!r})", shape(1, 257, 256, kind)) for kind in ("lstm", "gru", "convolution")),
+        ],
+    )
+    def test_the_estimate_is_near_what_is_taken(self, name: str, config: ModelConfig):
         """What a process of its own grows by, from a step of one window to a step of 32."""
         program = (
             "import torch\n"
-            "from test_run_memory import MIDDLING, MIXTURE, one_step, peak\n"
+            "from test_run_memory import MIDDLING, MIXTURE, one_step, peak, shape\n"
             "torch.set_num_threads(1)\n"
-            f"config = {'MIDDLING' if config is MIDDLING else 'MIXTURE'}\n"
+            f"config = {name}\n"
             "one_step(config, 1)\n"  # the libraries' own
             "before = peak()\n"
             "one_step(config, 32)\n"

@@ -10,7 +10,8 @@ from clearhead import machine
 from clearhead.errors import ConfigError, MemoryNeededError, OptionError
 from clearhead.model import ModelConfig
 from clearhead.training import budget, compiling, memory_needed
-from clearhead.training.budget import EPOCHS, LADDER, TOKENS_PER_WEIGHT, TRAINED, fastest_threads, plan_model, shape
+from clearhead.training.budget import EPOCHS, TOKENS_PER_WEIGHT, TRAINED, fastest_threads, plan_model
+from clearhead.training.shapes import LADDER, shape
 
 MILLIONS = 10_000_000
 
@@ -241,3 +242,14 @@ def test_a_measured_step_is_a_step():
     """The real thing once: it runs, and learns its one batch by heart."""
     seen = budget.tokens_per_second(shape(0, 257, 16), batch=2, precision="float32")
     assert 1 < seen < 1e9
+
+
+def test_another_kind_climbs_a_ladder_of_as_many_weights(monkeypatch):
+    """At equal speed for each weight the same rung is chosen."""
+    Machine(monkeypatch, 1e10)
+    peer, _ = chosen(5)
+    Machine(monkeypatch, 1e10)
+    found, _ = chosen(5, kind="lstm")
+    assert found.model.kind == "lstm"
+    assert found.model.parameters() == pytest.approx(peer.model.parameters(), rel=0.02)
+    assert f"{found.model.inner_parameters():,} weights" in "\n".join(found.reasons)

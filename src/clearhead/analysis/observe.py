@@ -12,7 +12,7 @@ from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
 
 
 class _Input(NamedTuple):
@@ -39,7 +39,7 @@ def observe(
     read two. Computes no logits.
 
     Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
-    OptionError for a pair if the model does not read pairs.
+    OptionError for a model without attention, or for a pair if the model does not read pairs.
     """
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
@@ -71,15 +71,22 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
 def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Sequence[Edit], mask: Mask = FULL) -> Record:
     for each in inputs:
         model.check(each.ids, "look: the text")
+    if not any(site.attends for site in model.sites()):
+        raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
     with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
         for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
     for number, (ids, _, text) in enumerate(inputs):
-        pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
-        record.words[number] = Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+        record.words[number] = words_of(model, ids, text)
     record.model = model.name or None
     return record
+
+
+def words_of(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> Words:
+    """The ids, labels and pieces of a text's tokens."""
+    pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
+    return Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -1,7 +1,8 @@
-"""``clearhead look``: what the heads of a model attend to in a text."""
+"""``clearhead look``: what the heads of a model attend to in a text, or what a prediction depends on."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,13 @@ from clearhead.cli.utf8 import read_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
+
+
+class By(StrEnum):
+    """What ``look`` shows."""
+
+    attention = "attention"
+    gradient = "gradient"
 
 
 def look(
@@ -36,6 +44,13 @@ def look(
     head: Annotated[
         int | None, typer.Option(help="Show only this head, counted from 0; with `--out`, enlarge it.")
     ] = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="What to show: `attention`, what each head attends to, or `gradient`, what the prediction of the "
+            "next token depends on, for models of any kind."
+        ),
+    ] = By.attention,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -58,14 +73,34 @@ def look(
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.drawing.draw import check
+    from clearhead.errors import OptionError
 
+    if by is By.gradient and any(option is not None for option in (pair, layer, head)):
+        raise OptionError("--by gradient is about the whole model and one text; drop --pair, --layer and --head")
     if out is not None:
         check(out)
     if text == "-":
         text = read_text("-")
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
-    show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+    if by is By.gradient:
+        show_gradient(loaded, text, query=query, out=out)
+    else:
+        show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+
+
+def show_gradient(model: LanguageModel, text: str, *, query: str | None, out: Path | None) -> None:
+    """``look --by gradient``, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
+    from clearhead.analysis import attribution, words_of
+    from clearhead.drawing import AttributionTable, draw_attribution, query_place
+
+    words = words_of(model, model.encode(text, "look: the text"), text)
+    found = attribution(model, text, query=query_place(words, query))
+    if out is None:
+        Screen().print(AttributionTable(found))
+        return
+    draw_attribution(found, out)
+    Screen(stderr=True, soft_wrap=True).print(f"{out}: what the prediction at place {found.place} depends on")
 
 
 def show(

@@ -46,6 +46,13 @@ def train(
             "choose one, so it does not depend on the machine."
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Kind of model: `transformer` (the default), `lstm`, `gru`, `lstm-attention`, `gru-attention` or "
+            "`convolution`. All have about as many weights, within 2 %."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="A named configuration: `nanogpt-cpu`, `shakespeare`, `small` or `tiny`.")
     ] = None,
@@ -140,9 +147,17 @@ def train(
             if accept_changes:
                 raise OptionError("--accept-changes applies to --resume, and no run was named; give --resume FOLDER")
             settings = [recipes.read_setting(each) for each in setting or []]
-            asked = runs.Asked(given=given, recipe=recipe, config=config, settings=settings, origin=origin, out=out)
+            asked = runs.Asked(
+                given=given,
+                model=model,
+                recipe=recipe,
+                config=config,
+                settings=settings,
+                origin=origin,
+                out=out,
+            )
             run = runs.start(asked, Display(), started=started)
-        elif runs.present(given) or any(other is not None for other in (origin, recipe, config, setting, out)):
+        elif runs.present(given) or any(other is not None for other in (origin, model, recipe, config, setting, out)):
             raise OptionError(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )

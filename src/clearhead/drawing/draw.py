@@ -8,7 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
-from clearhead.drawing import export, page
+from clearhead.analysis import Attribution
+from clearhead.drawing import export, gradient, page
 from clearhead.drawing.embed import OnHead
 from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
@@ -66,6 +67,22 @@ def draw(
     with replacing(path) as file:
         file.writelines(parts)
     return focus
+
+
+def draw_attribution(found: Attribution, path: str | Path) -> None:
+    """Draws what a prediction depends on, as .png, .html or .json. The file is written whole or not at all.
+
+    Raises OptionError for an unknown file extension, FolderError if the file cannot be written, MissingExtraError if
+    matplotlib is missing.
+    """
+    path = Path(path)
+    check(path)
+    write = gradient.WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise OptionError(f"{path}: gradients are drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
+    content = write(found)
+    with replacing(path) as file:
+        file.write(content)
 
 
 def _ignore(done: int, heads: int) -> None: ...

@@ -151,7 +151,7 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
         canvas, layout.matrix, image, drawn.labels, record.first_place, place, reading.keys, layout.label_size
     )
     row = record.map(focus.site, focus.head)[focus.row].numpy()
-    panels.strip(canvas, layout.strip, row, reading, drawn.labels)
+    panels.strip(canvas, layout.strip, row, list(zip(reading.keys, reading.weights, strict=True)), drawn.labels)
     for n, line in enumerate(lines):
         canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
     for text in canvas.figure.findobj(Text):

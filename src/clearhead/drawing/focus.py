@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
@@ -21,6 +22,13 @@ _APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
 
 # How many tokens an error message lists.
 LISTED = 64
+
+
+class Labelled(Protocol):
+    """A text's token labels, and the characters each place completes."""
+
+    tokens: list[str]
+    pieces: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,47 +74,53 @@ def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list
 
 
 def query_row(record: TextRecord, query: int | str | None) -> int:
-    """The query row for a place (negative: from the end), a word (its last token), or None (the text's last token).
-
-    Special tokens after the text, such as BERT's [SEP], are not the text's last token. A word is looked up in the text,
-    then among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.
-    """
-    Q, K = record.shape
+    """The query row for a query as ``query_place`` takes it. Raises OptionError if the record has no such query."""
     first = record.first_place
-    if query is None:
-        inside = [place for place, piece in enumerate(record.pieces) if piece and place >= first]
-        return inside[-1] - first if inside else Q - 1
-    if isinstance(query, str) and not re.fullmatch(r"[+-]?\d{1,18}", query.strip()):
-        place = _place_of(record, query)
-    else:
-        asked = int(query)
-        place = asked + K if asked < 0 else asked
-        if not 0 <= place < K:
-            raise OptionError(f"query {asked}: the places are 0 to {K - 1}: {listed(record)}")
+    place = query_place(record, query)
+    if query is None and place < first:
+        return record.shape[0] - 1
     if place < first:
         raise OptionError(f"query {query!r} is at place {place}; this record has queries from place {first} on")
     return place - first
 
 
-def listed(record: TextRecord, places: Sequence[int] | None = None) -> str:
+def query_place(words: Labelled, query: int | str | None) -> int:
+    """The place for a place (negative: from the end), a word (its last token), or None (the text's last token).
+
+    Special tokens after the text, such as BERT's [SEP], are not the text's last token. A word is looked up in the text,
+    then among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.
+    """
+    places = len(words.tokens)
+    if query is None:
+        return next((place for place in reversed(range(len(words.pieces))) if words.pieces[place]), places - 1)
+    if isinstance(query, str) and not re.fullmatch(r"[+-]?\d{1,18}", query.strip()):
+        return _place_of(words, query)
+    asked = int(query)
+    place = asked + places if asked < 0 else asked
+    if not 0 <= place < places:
+        raise OptionError(f"query {asked}: the places are 0 to {places - 1}: {listed(words)}")
+    return place
+
+
+def listed(words: Labelled, places: Sequence[int] | None = None) -> str:
     """``0 <|endoftext|>, 1 I, 2 ·crashed``: the tokens with their places, at most LISTED of them."""
-    places = range(len(record.tokens)) if places is None else places
-    shown = ", ".join(f"{place} {legible(record.tokens[place])}" for place in places[:LISTED])
+    places = range(len(words.tokens)) if places is None else places
+    shown = ", ".join(f"{place} {legible(words.tokens[place])}" for place in places[:LISTED])
     return shown if len(places) <= LISTED else f"{shown}, and {len(places) - LISTED} more"
 
 
-def _place_of(record: TextRecord, word: str) -> int:
+def _place_of(words: Labelled, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
-    places = _ends(record.pieces, word.strip())
+    places = _ends(words.pieces, word.strip())
     if not places:  # many encoders' tokenizers lower-case the text
-        places = _ends(record.pieces, word.strip().lower())
+        places = _ends(words.pieces, word.strip().lower())
     if not places:
-        places = [place for place, label in enumerate(record.tokens) if label == word]
+        places = [place for place, label in enumerate(words.tokens) if label == word]
     if not places:
-        raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(record)}")
+        raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(words)}")
     if len(places) > 1:
-        raise OptionError(f"query {word!r}: it ends at {len(places)} places, {listed(record, places)}; give the place")
+        raise OptionError(f"query {word!r}: it ends at {len(places)} places, {listed(words, places)}; give the place")
     return places[0]
 
 

@@ -16,7 +16,6 @@ from rich.cells import cell_len
 from clearhead.drawing.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights, paint
 from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.legible import short, shortened
-from clearhead.drawing.row import Reading
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
@@ -211,8 +210,14 @@ def matrix(
     axes.add_patch(outline)
 
 
-def strip(canvas: Canvas, box: Box, weights_K: npt.NDArray[Any], reading: Reading, labels: Sequence[str]) -> None:
-    """Draws the weights of the query's row as bars under the matrix; names the top keys with their weights."""
+def strip(
+    canvas: Canvas,
+    box: Box,
+    weights_K: npt.NDArray[Any],
+    named: Sequence[tuple[int, float]],
+    labels: Sequence[str],
+) -> None:
+    """Draws a row of weights as bars; names the keys in ``named``, (key, weight) pairs, with their weights."""
     K = len(weights_K)
     axes = canvas.axes(box)
     axes.set(xlim=(-0.5, K - 0.5), ylim=(0, max(float(weights_K.max()), 1e-6) * 1.08))
@@ -225,14 +230,13 @@ def strip(canvas: Canvas, box: Box, weights_K: npt.NDArray[Any], reading: Readin
     axes.tick_params(length=2, color=LINE)
     for name, spine in axes.spines.items():
         spine.set(visible=name in ("left", "bottom"), color=LINE)
-    named = list(zip(reading.keys, reading.weights, strict=True))
     names = [f"{shortened(labels[key], LABEL)}\n{short(weight, 3)}" for key, weight in named]
-    order = sorted(range(len(names)), key=lambda n: reading.keys[n])
+    order = sorted(range(len(names)), key=lambda n: named[n][0])
     wide = [max(map(cell_len, names[n].split("\n"))) * CELL * 10 / 72 + 0.2 for n in order]
-    wanted = [(reading.keys[n] + 0.5) * box[2] / K for n in order]
+    wanted = [(named[n][0] + 0.5) * box[2] / K for n in order]
     across = axes.get_xaxis_transform()  # x in key places, y as a fraction of the box's height
     for n, centre in zip(order, spread(wanted, wide, box[2]), strict=True):
-        key, place = reading.keys[n], centre / box[2] * K - 0.5
+        key, place = named[n][0], centre / box[2] * K - 0.5
         # A line bends above all labels and ends above its own. Labels are in the order of the keys, so no lines cross.
         bends = [-depth / box[3] for depth in LEADER]
         axes.plot([key, key, place, place], bends, transform=across, clip_on=False, color=LINE, linewidth=0.8)

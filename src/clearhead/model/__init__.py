@@ -2,6 +2,7 @@
 
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig
+from clearhead.model.convolution import Convolution, ConvolutionConfig
 from clearhead.model.decoder import Decoder
 from clearhead.model.encoder import Encoder
 from clearhead.model.evaluating import evaluating
@@ -18,6 +19,15 @@ from clearhead.model.parts.config import (
     ScalingConfig,
 )
 from clearhead.model.protocol import ABILITIES, Network, needs
+from clearhead.model.recurrent import (
+    AttentiveConfig,
+    GRUAttentionConfig,
+    GRUConfig,
+    LSTMAttentionConfig,
+    LSTMConfig,
+    Recurrent,
+    RecurrentConfig,
+)
 from clearhead.model.registry import build, register, skeleton
 from clearhead.model.state import State
 
@@ -25,20 +35,29 @@ __all__ = [
     "ABILITIES",
     "FEED_FORWARDS",
     "AttentionConfig",
+    "AttentiveConfig",
     "Cache",
     "ClampConfig",
+    "Convolution",
+    "ConvolutionConfig",
     "Decoder",
     "DecoderConfig",
     "Encoder",
     "EncoderConfig",
     "ExpertsConfig",
     "FeedForwardConfig",
+    "GRUAttentionConfig",
+    "GRUConfig",
+    "LSTMAttentionConfig",
+    "LSTMConfig",
     "LayerConfig",
     "ModelConfig",
     "Network",
     "NormConfig",
     "PositionConfig",
     "PredictionConfig",
+    "Recurrent",
+    "RecurrentConfig",
     "ScalingConfig",
     "State",
     "TransformerConfig",

@@ -136,6 +136,15 @@ class Network(nn.Module, ABC):
             return 0.0, 0.0
         return (1.0, 0.0) if "norm" in name else (0.0, 0.02)
 
+    def initialise(self, generator: torch.Generator) -> None:
+        """Fills every weight with its initial values, as ``fresh`` says."""
+        for name, parameter in self.named_parameters():
+            mean, std = self.fresh(name)
+            if std:
+                nn.init.normal_(parameter, mean, std, generator=generator)
+            else:
+                nn.init.constant_(parameter, mean)
+
     @property
     def abilities(self) -> frozenset[str]:
         """What the model can do: names in ``ABILITIES``."""

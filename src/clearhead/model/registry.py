@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from clearhead.errors import OptionError
 from clearhead.model.config import ModelConfig
@@ -31,13 +30,7 @@ def skeleton(config: ModelConfig) -> Network:
 
 
 def build(config: ModelConfig, *, seed: int) -> Network:
-    """A model with newly initialised weights (see ``Network.fresh``). Leaves the global random state unchanged."""
+    """A model with newly initialised weights (see ``Network.initialise``). Leaves the global random state unchanged."""
     model = skeleton(config).to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
-        mean, std = model.fresh(name)
-        if std:
-            nn.init.normal_(parameter, mean, std, generator=generator)
-        else:
-            nn.init.constant_(parameter, mean)
+    model.initialise(torch.Generator().manual_seed(seed))
     return model

@@ -25,6 +25,7 @@ from clearhead.training.budget import (
 )
 from clearhead.training.config import window_of
 from clearhead.training.further import beginning, plan_further
+from clearhead.training.shapes import sized_as
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
@@ -67,6 +68,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         threads=train.get("threads"),
         batch=train.get("batch"),
         precision=train.get("precision"),
+        kind=sized_as(model),
         say=say,
         adapt=adapt,
     )

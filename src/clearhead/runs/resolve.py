@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from clearhead import recipes
-from clearhead.errors import OptionError
-from clearhead.model import ModelConfig
+from clearhead.errors import OptionError, nearest
+from clearhead.model import DecoderConfig, ModelConfig
 from clearhead.plain import from_dict, missing, to_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
 from clearhead.training import TrainConfig
-from clearhead.training.budget import shape
 from clearhead.training.config import window_of
+from clearhead.training.shapes import MODELS, equal, shape, sized_as
 
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not depend on the machine
@@ -27,11 +27,13 @@ class Asked:
     """What the user asked for.
 
     given: options by table (text, train), None where not given
+    model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
     """
 
     given: Table
+    model: str | None = None
     recipe: str | None = None
     config: Path | None = None
     settings: Sequence[Table] = ()
@@ -55,16 +57,18 @@ def resolve(asked: Asked) -> Resolved:
     """
     tables = [recipes.read(asked.recipe)] if asked.recipe else []
     tables += [recipes.read_file(asked.config)] if asked.config else []
-    tables += [present(asked.given), *asked.settings]
-    for each in tables:
+    kind = _kind(asked.model)
+    later = [present(asked.given), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
+    for each in (*tables, *later):
         recipes.check_names(each)
+    tables = [*(_of_kind(kind, table) for table in tables), *later]
     origin = origins.find(tables, asked.origin)
     table = _whole(tables if origin is None else origins.laid_under(origin, tables))
     text = from_dict(TextConfig, table["text"], "text.")
     check_text(text)
     train = from_dict(TrainConfig, table["train"], "train.")
     # Placeholders for what measuring will choose.
-    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, vocabulary=1, context=16))
+    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, 1, 16, sized_as(table["model"])))
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
@@ -82,6 +86,25 @@ def present(given: Table) -> Table:
 def complete(model: Mapping[str, Any]) -> bool:
     """True if the table, with defaults, fully determines the model; the vocabulary may be missing."""
     return set(missing(ModelConfig, model)) <= {"vocabulary"}
+
+
+def _kind(name: str | None) -> str | None:
+    """The kind of config for ``--model``. Raises OptionError, naming the nearest, for an unknown name."""
+    if name is not None and name not in MODELS:
+        raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
+    return None if name is None else MODELS[name]
+
+
+def _of_kind(kind: str | None, table: Table) -> Table:
+    """The table; if it has a complete Transformer, with a model of this kind and as many weights in its place."""
+    model = table.get("model", {})
+    if kind in (None, ModelConfig.default) or model.get("kind", ModelConfig.default) != ModelConfig.default:
+        return table
+    if not complete(model):
+        return table
+    decoder = from_dict(DecoderConfig, {"vocabulary": 1, **model}, "model.")
+    sized = to_dict(equal(decoder, kind))
+    return {**table, "model": {name: value for name, value in sized.items() if name in model or name != "vocabulary"}}
 
 
 def _whole(tables: Sequence[Table]) -> Table:
@@ -103,7 +126,8 @@ def _whole(tables: Sequence[Table]) -> Table:
     if "steps" not in chosen:
         train.setdefault("minutes", MINUTES)
     elif not complete(whole["model"]):
-        whole["model"] = recipes.joined([recipes.read(BY_STEPS)["model"], whole["model"]])
+        chosen = _of_kind(sized_as(whole["model"]), recipes.read(BY_STEPS))["model"]
+        whole["model"] = recipes.joined([chosen, whole["model"]])
     return whole
 
 

@@ -11,16 +11,14 @@ import numpy as np
 import torch
 
 from clearhead import machine
-from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, ModelConfig, build
+from clearhead.model import DecoderConfig, ModelConfig, build
 from clearhead.text import Batch
 from clearhead.training import compiling
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import next_token_loss
 from clearhead.training.optimizer import Optimizer
-
-# (layers, width). Each rung has about twice the weights of the one below.
-LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
+from clearhead.training.shapes import LADDER, shape
 
 # Training tokens per weight, embeddings excluded. Hoffmann et al. (2022) found 20 for long runs; in runs of 1 to 5
 # minutes, models with 3 to 7 ended best (docs/LOG.md).
@@ -63,20 +61,21 @@ def plan_model(
     threads: int | None = None,
     batch: int | None = None,
     precision: Precision | None = None,
+    kind: str = DecoderConfig.kind,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Plan:
     """Plans for the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
 
     ``used`` seconds of ``minutes`` have passed; ``tokens`` and ``valid`` are the lengths of the texts. Measuring takes
     about a twentieth of the time, and ``say`` receives each measurement. ``threads``, ``batch`` and ``precision`` are
-    chosen too if None. ``adapt`` applies the user's own settings to each model tried.
+    chosen too if None. ``kind`` is the kind of model; every kind has as many weights on each rung. ``adapt`` applies
+    the user's own settings to each model tried.
     Raises OptionError if no time is left, MemoryNeededError if even the smallest model does not fit.
     """
     check_time(minutes, used)
     left = 60 * minutes - used
-    ladder = [
-        adapt(shape(rung, vocabulary, max(SHORTEST, min(CONTEXT, (tokens - 1) // 8)))) for rung in range(len(LADDER))
-    ]
+    context = max(SHORTEST, min(CONTEXT, (tokens - 1) // 8))
+    ladder = [adapt(shape(rung, vocabulary, context, kind)) for rung in range(len(LADDER))]
     context = ladder[0].context
     measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
     if threads is None:
@@ -172,22 +171,6 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
         return f"{best}: bfloat16 products are not much faster on this machine"
     compared = ", ".join(f"{name}: {speed:,.0f} tokens/s" for name, speed in speeds.items())
     return f"{best}, the fastest measured for this model ({compared})"
-
-
-def shape(rung: int, vocabulary: int, context: int) -> DecoderConfig:
-    """One rung of the ladder, in the shape of Qwen 3."""
-    layers, width = LADDER[rung]
-    head_width = 32 if width <= 320 else 64
-    heads = max(1, width // head_width)
-    return DecoderConfig(
-        vocabulary=vocabulary,
-        context=context,
-        layers=layers,
-        width=width,
-        attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width),
-        feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
-        tied=True,
-    )
 
 
 def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from clearhead.errors import TrainingError
 from clearhead.model import Network
 from clearhead.model.parts.linear import Linear, Stack
+from clearhead.model.parts.recurrence import Recurrence
 from clearhead.training.config import OptimizerConfig
 from clearhead.training.muon import Muon, Slab
 
@@ -95,10 +95,11 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
 def matrices(model: Network) -> Iterator[Slab]:
     """All matrices between embedding and output layer, with fused ones split up and stacks split by expert."""
     for module in model.modules():
-        if not isinstance(module, Linear | Stack) or module is model.output:
+        if not isinstance(module, Linear | Stack | Recurrence) or module is model.output:
             continue
-        for expert in range(len(module.weight)) if isinstance(module, Stack) else (None,):
-            start = 0
-            for count in module.rows:
-                yield Slab(cast(nn.Parameter, module.weight), start, count, expert)
-                start += count
+        for weight, rows in module.stacks:
+            for expert in range(len(weight)) if weight.dim() == 3 else (None,):
+                start = 0
+                for count in rows:
+                    yield Slab(weight, start, count, expert)
+                    start += count

@@ -3,6 +3,18 @@
 from clearhead.watching.edits import Ablate, Edit, Knockout, Scale
 from clearhead.watching.map import AttentionMap, Top
 from clearhead.watching.record import Record, watch
-from clearhead.watching.text_record import TextRecord, Words
+from clearhead.watching.text_record import BY_GRADIENT, TextRecord, Words
 
-__all__ = ["Ablate", "AttentionMap", "Edit", "Knockout", "Record", "Scale", "TextRecord", "Top", "Words", "watch"]
+__all__ = [
+    "BY_GRADIENT",
+    "Ablate",
+    "AttentionMap",
+    "Edit",
+    "Knockout",
+    "Record",
+    "Scale",
+    "TextRecord",
+    "Top",
+    "Words",
+    "watch",
+]

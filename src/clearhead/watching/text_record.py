@@ -17,6 +17,8 @@ from clearhead.watching.measures import named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
 
+BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
+
 
 @dataclass(kw_only=True)
 class Words:
@@ -57,8 +59,9 @@ class TextRecord:
             if found := list(segments(calls, number)):
                 self._segments[site] = found
         known = record.words.get(number, Words())
-        places = self.shape[1] if self._segments else 0  # a batch row with only padding
         self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
+        # Without segments: a batch row with only padding, or a model without attention.
+        places = self.shape[1] if self._segments else len(known.tokens)
         self.tokens = known.tokens or [str(place) for place in range(places)]
         if len(self.tokens) != places:
             raise WatchError(f"record: {len(self.tokens)} tokens were set for {places} places; set one per place")
@@ -77,7 +80,8 @@ class TextRecord:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(queries, keys) of every map. Raises WatchError if maps differ in shape."""
+        """(queries, keys) of every map. Raises WatchError if there are no maps, or if they differ in shape."""
+        self._check_attended()
         shapes = {self.map(site, 0).shape for site in self._segments}
         if len(shapes) != 1:
             raise WatchError(
@@ -115,6 +119,10 @@ class TextRecord:
         segments = self._found(site)
         return AttentionMap(segments, head=_within(head, self.heads(site), f"{site}: head"))
 
+    def _check_attended(self) -> None:
+        if not self._segments:
+            raise WatchError(f"record: nothing attended, so there are no maps; {BY_GRADIENT}")
+
     def _found(self, site: Site) -> list[Segment]:
         if site not in self._segments:
             raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._segments))}")
@@ -135,6 +143,7 @@ class TextRecord:
 
     def _at(self, layer: Any) -> list[Site]:
         """The sites at a layer or a slice of layers. Raises WatchError unless each layer has one."""
+        self._check_attended()
         layers = sorted({site.layer for site in self._segments})
         asked = layers[layer] if isinstance(layer, slice) else [_layer(layer, layers)]
         sites: list[Site] = []

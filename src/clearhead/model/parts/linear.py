@@ -33,6 +33,11 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs, bias=bias)
         self.rows: tuple[int, ...] = tuple(rows) or (outputs,)
 
+    @property
+    def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
+        """The weight, with the row counts of the matrices stacked in it."""
+        return [(cast(nn.Parameter, self.weight), self.rows)]
+
     def forward(self, input: Tensor) -> Tensor:
         """x_E -> y_F."""
         return linear(input, self.weight, self.bias)
@@ -84,6 +89,11 @@ class Stack(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts, outputs, inputs))
         self.bias = nn.Parameter(torch.empty(experts, outputs)) if bias else None
         self.rows: tuple[int, ...] = tuple(rows) or (outputs,)
+
+    @property
+    def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
+        """The weight, with the row counts of the matrices stacked in each expert's part."""
+        return [(self.weight, self.rows)]
 
     def forward(self, x_SE: Tensor, experts_S: Tensor, ends_X: Tensor) -> Tensor:
         """x_SE, sorted by the expert of each row, and where each expert's rows end -> y_SR. One product per expert."""

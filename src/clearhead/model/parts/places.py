@@ -1,11 +1,15 @@
-"""Which tokens are text, and which continue the token before: derived from the mask."""
+"""Which tokens are text, and which begin one: derived from the mask."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from clearhead.attend import Mask
+from clearhead.attend.mask import Causal, Documents, Padding
+from clearhead.errors import RequestError
 
 
 def is_text(mask: Mask, batch: int, places: int, device: torch.device) -> Tensor:
@@ -20,6 +24,32 @@ def goes_on(mask: Mask, batch: int, start: int, places: int, device: torch.devic
     """
     place_T = torch.arange(start, start + places, device=device)
     return _sees(mask, batch, place_T, back=1) & (place_T > 0)
+
+
+def begins(mask: Mask, batch: int, start: int, places: int, device: torch.device) -> Tensor:
+    """begins_BT: True for the first token of a text or of a packed document; False for padding.
+
+    ``places`` tokens come after ``start`` that were read before.
+    """
+    place_T = torch.arange(start, start + places, device=device)
+    return _sees(mask, batch, place_T, back=0) & ~goes_on(mask, batch, start, places, device)
+
+
+def taps(mask: Mask, batch: int, start: int, places: int, backs: Sequence[int], device: torch.device) -> Tensor:
+    """seen_BTJ: whether a token sees the one ``backs[J]`` places before it; ``start`` as in ``begins``."""
+    place_T = torch.arange(start, start + places, device=device)
+    seen = [_sees(mask, batch, place_T, back) & (place_T >= back) for back in backs]
+    return torch.stack(seen, dim=2)
+
+
+def check_texts(mask: Mask, kind: str) -> None:
+    """Raises RequestError if the mask hides more than padding, other documents and later places."""
+    for part in mask.parts:
+        if not isinstance(part, Padding | Documents | Causal):
+            raise RequestError(
+                f"model: the mask has a {type(part).__name__}, but models of kind {kind!r} can only hide padding, "
+                "other documents and later places; leave it out"
+            )
 
 
 def _sees(mask: Mask, batch: int, place_T: Tensor, back: int) -> Tensor:

@@ -1,0 +1,158 @@
+"""What recurrent and convolutional models share: layers that add to the residual stream, and no positions."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead import tap
+from clearhead.attend import FULL, Mask
+from clearhead.errors import RequestError
+from clearhead.model.carried import Carried
+from clearhead.model.config import ModelConfig
+from clearhead.model.parts.config import NormConfig, check_sizes
+from clearhead.model.parts.linear import Embedding, Linear
+from clearhead.model.parts.norms import norm
+from clearhead.model.parts.places import check_texts
+from clearhead.model.protocol import Network
+from clearhead.model.state import State
+from clearhead.tap import Site
+
+STACK = "decoder"  # of their sites, as they read from left to right
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredConfig(ModelConfig):
+    """Layers of x + out(part(norm x)), a norm, and the output layer."""
+
+    hidden: int  # width inside a layer: units of a recurrence, or gated channels of a convolution
+    norm: NormConfig = field(default_factory=NormConfig)
+
+    def check(self) -> None:
+        """Raises ConfigError for sizes out of range."""
+        check_sizes("model", self, "hidden")
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Next tokens, and vectors from pooled hidden states."""
+        return frozenset({"next tokens", "vectors"})
+
+    @abstractmethod
+    def layer_parameters(self) -> int:
+        """Number of trained numbers in one layer, without its norm."""
+
+    def parameters(self) -> int:
+        """Number of trained numbers, the tied output layer counted once."""
+        norms = (self.layers + 1) * self.norm.parameters(self.width)
+        return self.vocabulary * self.width * self.matrices + self.layers * self.layer_parameters() + norms
+
+
+class Layer(nn.Module):
+    """One layer of a ``Layered`` model: (x_BTE, result of ``prepared``, state) -> x_BTE.
+
+    heads: number of query heads; 0 without attention
+    """
+
+    heads: int = 0
+
+    def __init__(self, config: LayeredConfig, number: int) -> None:
+        super().__init__()
+        self.number, self.dropout = number, config.dropout
+
+    def dropped(self, x_BTE: Tensor) -> Tensor:
+        """Dropout on what the layer adds to the residual stream."""
+        return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
+
+
+class Layered(Network):
+    """ids -> logits through an embedding, layers and a final norm. Reads from left to right."""
+
+    rewinds = False
+    config: LayeredConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def __init__(self, config: LayeredConfig) -> None:
+        super().__init__(config)
+        self.embedding = Embedding(config.vocabulary, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(self.layer(n) for n in range(config.layers))
+        self.norm = norm(config.norm, config.width)
+        self.head = None if config.tied else Linear(config.width, config.vocabulary)
+
+    @abstractmethod
+    def layer(self, number: int) -> Layer:
+        """Makes layer ``number``, counted from 0."""
+
+    @abstractmethod
+    def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Any:
+        """What every layer needs for a pass over ``places`` new places after ``start``."""
+
+    def hidden(
+        self,
+        ids_BT: Tensor,
+        *,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
+        state: State | None = None,
+    ) -> Tensor:
+        """x_BTE after the final norm. Ignores ``places_BT``, as there are no positions.
+
+        Raises the errors of ``forward``, and RequestError for token types and for masks that hide more than padding,
+        other documents and later places.
+        """
+        if types_BT is not None:
+            raise RequestError("model: token types were given, but this model has none; leave them out")
+        if state is not None and not isinstance(state, Carried):
+            raise RequestError(
+                f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)"
+            )
+        start = 0 if state is None else state.length
+        self.check_ids(ids_BT, start)
+        check_texts(mask, self.config.kind)
+        B, T = ids_BT.shape
+        if tap.watchers():
+            tap.begin(T, start, mask.spans(B, start + T), state)
+        x_BTE = tap.shown(Site(0, "embedding", STACK), self.dropout(self.embedding(ids_BT)))
+        prepared = self.prepared(mask, B, start, T)
+        for number, layer in enumerate(self.layers):
+            x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
+        if state is not None:
+            state.advance(T)
+        return self.finish(x_BTE)
+
+    def finish(self, x_BTE: Tensor) -> Tensor:
+        """The final norm."""
+        return self.norm(x_BTE)
+
+    @property
+    def output(self) -> Embedding | Linear:
+        """The output layer, which is the embedding if tied (Press and Wolf 2017)."""
+        return self.embedding if self.head is None else self.head
+
+    def unembed(self, x_BTE: Tensor) -> Tensor:
+        """logits_BTV: each place's product with the output layer."""
+        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
+
+    def sites(self) -> dict[Site, int]:
+        """Every site a pass shows, with its number of query heads, or 0."""
+        sites = {Site(0, "embedding", STACK): 0}
+        for number, layer in enumerate(self.layers):
+            heads = cast(Layer, layer).heads
+            sites |= {Site(number, stack=STACK): heads} if heads else {}
+            sites[Site(number, "residual", STACK)] = 0
+        return sites
+
+    def fresh(self, name: str) -> tuple[float, float]:
+        """As ``Network.fresh``, but the std of projections into the residual stream is scaled by 1/sqrt(layers).
+
+        Radford et al. 2019, 2.3: by the number of parts that add to it.
+        """
+        mean, std = super().fresh(name)
+        if name.endswith("out.weight"):
+            std /= math.sqrt(self.config.layers)
+        return (mean - self.config.norm.offset if mean else mean), std

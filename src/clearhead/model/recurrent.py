@@ -1,0 +1,210 @@
+"""Recurrent models: LSTM and GRU, each with or without attention over earlier places."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from clearhead import tap
+from clearhead.attend import Mask, causal, window
+from clearhead.model.carried import Carried
+from clearhead.model.layered import STACK, Layer, Layered, LayeredConfig
+from clearhead.model.parts.attention import Attention
+from clearhead.model.parts.config import AttentionConfig
+from clearhead.model.parts.linear import Linear
+from clearhead.model.parts.norms import norm
+from clearhead.model.parts.places import begins
+from clearhead.model.parts.recurrence import CELLS, Piece, Recurrence, pieces
+from clearhead.model.registry import register
+from clearhead.tap import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig(LayeredConfig):
+    """Layers of x + out(recurrence(norm x))."""
+
+    cell: ClassVar[str]  # in ``CELLS``
+
+    @property
+    def attending(self) -> AttentionConfig | None:
+        """The attention of the last layer, if it has one."""
+        return None
+
+    def layer_parameters(self) -> int:
+        """The gates, each with two biases (as in PyTorch), and the projection back into the residual stream."""
+        E, H = self.width, self.hidden
+        return CELLS[self.cell].gates * H * (E + H + 2) + H * E
+
+    def state_numbers(self, places: int) -> int:
+        """What each layer carries on, however many places there are."""
+        return self.layers * self.hidden * CELLS[self.cell].carried
+
+    def pass_numbers(self) -> int:
+        """A layer's input and output, its gates and their results."""
+        return 4 * self.width + (CELLS[self.cell].gates + 4) * self.hidden
+
+    def training_numbers(self) -> int:
+        """Per layer: 4 widths, the gates with their gradients, and what is carried on."""
+        return self.layers * (4 * self.width + (2 * CELLS[self.cell].gates + 4) * self.hidden)
+
+    def described(self) -> dict[str, str]:
+        """What the model is made of, in words, by part."""
+        whole = super().described()
+        parts = {
+            "recurrence": f"{self.cell} of {self.hidden} units in each layer",
+            "norm": f"{self.norm.kind}, before each part",
+            "reach": "unbounded: the state carries on what was read",
+        }
+        return {"layers": whole.pop("layers"), **parts, **whole}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentiveConfig(RecurrentConfig):
+    """As RecurrentConfig, with attention over all places so far in the last layer (Luong et al. 2015, 3.1)."""
+
+    attention: AttentionConfig
+
+    @property
+    def attending(self) -> AttentionConfig | None:
+        """The attention of the last layer."""
+        return self.attention
+
+    def parameters(self) -> int:
+        """Number of trained numbers, the tied output layer counted once."""
+        return super().parameters() + self.attention.parameters(self.width) + self.norm.parameters(self.width)
+
+    def state_numbers(self, places: int) -> int:
+        """What each layer carries on, and the keys and values of the attention."""
+        _, keys, values = self.attention.projections
+        return super().state_numbers(places) + (keys + values) * places
+
+    def pass_numbers(self) -> int:
+        """The larger of the two parts."""
+        queries, keys, _ = self.attention.projections
+        return max(super().pass_numbers(), 4 * self.width + 2 * (queries + keys))
+
+    def training_numbers(self) -> int:
+        """The recurrences, and one attention part as in a Transformer."""
+        return super().training_numbers() + 4 * self.width + 3 * sum(self.attention.projections)
+
+    def described(self) -> dict[str, str]:
+        """What the model is made of, in words, by part."""
+        seen = "" if self.attention.window is None else f", window of {self.attention.window:,} tokens"
+        parts = super().described()
+        return {"layers": parts.pop("layers"), "attention": f"{self.attention}, in the last layer{seen}", **parts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMConfig(RecurrentConfig):
+    """Long short-term memory."""
+
+    kind: ClassVar[str] = "lstm"
+    cell: ClassVar[str] = "LSTM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUConfig(RecurrentConfig):
+    """Gated recurrent units."""
+
+    kind: ClassVar[str] = "gru"
+    cell: ClassVar[str] = "GRU"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMAttentionConfig(AttentiveConfig):
+    """Long short-term memory with attention."""
+
+    kind: ClassVar[str] = "lstm-attention"
+    cell: ClassVar[str] = "LSTM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRUAttentionConfig(AttentiveConfig):
+    """Gated recurrent units with attention."""
+
+    kind: ClassVar[str] = "gru-attention"
+    cell: ClassVar[str] = "GRU"
+
+
+class Prepared(NamedTuple):
+    """The pieces of a pass, and the mask of its attention."""
+
+    cut: list[Piece]
+    mask: Mask
+
+
+class RecurrentLayer(Layer):
+    """y = x + out(recurrence(norm x)); with attention, y + attention(norm y)."""
+
+    def __init__(self, config: RecurrentConfig, number: int, attention: AttentionConfig | None) -> None:
+        super().__init__(config, number)
+        self.site, self.heads = Site(number, stack=STACK), 0 if attention is None else attention.heads
+        self.norm = norm(config.norm, config.width)
+        self.recurrence = Recurrence(config.cell, config.width, config.hidden)
+        self.out = Linear(config.hidden, config.width)
+        self.attention_norm = None if attention is None else norm(config.norm, config.width)
+        self.attention = None if attention is None else Attention(config.width, attention, config.norm, self.site)
+
+    def forward(self, x_BTE: Tensor, given: Prepared, state: Carried | None) -> Tensor:
+        """x_BTE -> x_BTE."""
+        carried = self.recurrence.empty(len(x_BTE), x_BTE) if state is None else state.layers[self.number]
+        h_BTH, carried = self.recurrence(self.norm(x_BTE), carried, given.cut)
+        if state is not None:
+            state.layers[self.number] = carried
+        x_BTE = x_BTE + self.dropped(self.out(h_BTH))
+        if self.attention is None or self.attention_norm is None:
+            return x_BTE
+        read_BTE = self.attention(self.attention_norm(x_BTE), turn=None, mask=given.mask, state=state)
+        return x_BTE + self.dropped(tap.shown(self.site, read_BTE))
+
+
+class Recurrent(Layered):
+    """Recurrent layers, the last one with attention if the config has it."""
+
+    config: RecurrentConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def layer(self, number: int) -> Layer:
+        """A recurrent layer; the last one has the attention, if any."""
+        config = self.config
+        return RecurrentLayer(config, number, config.attending if number == config.layers - 1 else None)
+
+    def prepared(self, mask: Mask, batch: int, start: int, places: int) -> Prepared:
+        """The pieces of the pass, and the mask of the attention."""
+        begins_BT = begins(mask, batch, start, places, self.device) if mask.parts else None
+        attention = self.config.attending
+        own = causal() if attention is None or attention.window is None else causal() & window(attention.window)
+        return Prepared(pieces(begins_BT, places), own & mask)
+
+    def empty_state(self, batch: int, capacity: int) -> Carried:
+        """Zeros for every layer, and the KV cache of the attention."""
+        like, attention = self.embedding.weight, self.config.attending
+        heads = {} if attention is None else {"kv_heads": attention.kv_heads, "head_width": attention.head_width}
+        layers = [cast(RecurrentLayer, layer).recurrence.empty(batch, like.detach()) for layer in self.layers]
+        return Carried(layers, batch=batch, capacity=capacity, **heads)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """As ``Network.initialise``, except that recurrences start with gates that let gradients through.
+
+        Input matrices have std 1/sqrt(inputs), recurrent matrices are orthogonal per gate (Saxe et al. 2014), biases
+        are 0, except for the forget gates of an LSTM, where they are 1 (Jozefowicz et al. 2015, 4.3).
+        """
+        super().initialise(generator)
+        H = self.config.hidden
+        for layer in self.layers:
+            fused = cast(RecurrentLayer, layer).recurrence.fused
+            nn.init.normal_(fused.weight_ih_l0, 0.0, 1 / math.sqrt(self.config.width), generator=generator)
+            with torch.no_grad():
+                for gate in fused.weight_hh_l0.split(H):
+                    nn.init.orthogonal_(gate, generator=generator)
+                for bias in (fused.bias_ih_l0, fused.bias_hh_l0):
+                    bias.zero_()
+                if self.config.cell == "LSTM":
+                    fused.bias_ih_l0[H : 2 * H] = 1.0
+
+
+for each in (LSTMConfig, GRUConfig, LSTMAttentionConfig, GRUAttentionConfig):
+    register(each, Recurrent)

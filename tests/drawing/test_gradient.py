@@ -1,0 +1,68 @@
+"""Pictures of gradients: they show the numbers, and text from elsewhere is shown as text."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from clearhead.analysis import Attribution
+from clearhead.drawing import AttributionTable, draw_attribution
+from clearhead.errors import OptionError
+from clearhead.watching import Words
+
+FOUND = Attribution(
+    words=Words(tokens=["<|x|>", "你", "·<b>", "$a"], ids=[3, 1, 2, 0], text="你 <b>$a"),
+    place=2,
+    target=0,
+    token="$a",
+    given=True,
+    logprob=-0.5,
+    norms=(0.0, 3.0, 1.0, 0.0),
+    products=(0.0, -0.25, 0.5, 0.0),
+    model="runs/lstm",
+)
+
+
+def test_the_table_has_a_line_for_each_token_that_can_matter() -> None:
+    out = StringIO()
+    Console(file=out, width=120).print(AttributionTable(FOUND))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "runs/lstm: what the next token $a depends on (probability 0.607), predicted at place 2 ·<b>"
+    rows = [line.split() for line in lines if line[:2].strip().isdigit() or line[:1].isdigit()]
+    assert [(row[0], row[1], row[-2], row[-1]) for row in rows] == [
+        ("0", "<|x|>", "0.00", "+0.000"),
+        ("1", "你", "0.75", "-0.250"),
+        ("2", "·<b>", "0.25", "+0.500"),
+    ]
+
+
+def test_the_numbers_are_in_the_json(tmp_path: Path) -> None:
+    draw_attribution(FOUND, tmp_path / "x.json")
+    table = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert (table["schema"], table["place"], table["token"]) == ("clearhead.attribution/1", 2, "$a")
+    assert table["norms"] == [0.0, 3.0, 1.0, 0.0]
+    assert table["products"] == [0.0, -0.25, 0.5, 0.0]
+
+
+def test_the_page_has_no_script_and_no_markup_of_the_text(tmp_path: Path) -> None:
+    draw_attribution(FOUND, tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+    assert "0.7500" in page
+    assert "default-src 'none'" in page
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    draw_attribution(FOUND, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"gradients are drawn as \.png, \.html, \.json; end the name in one"):
+        draw_attribution(FOUND, tmp_path / "x.svg")
