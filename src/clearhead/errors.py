@@ -54,6 +54,16 @@ class WatchError(ClearheadError):
     """Something cannot be watched, or a record does not hold what was requested."""
 
 
+class NotFiniteError(ClearheadError):
+    """A logit after some number of tokens is NaN or infinite."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(
+            f"model: a logit after {tokens} tokens is not finite; the weights are damaged, or too large for their "
+            "dtype; try a wider one (--dtype float32)"
+        )
+
+
 class MissingExtraError(ClearheadError):
     """An optional dependency is not installed; the message names the install command."""
 

@@ -107,6 +107,15 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not lm.network.embedding(lm.ids(TEXT)).is_leaf
 
 
+def test_the_likeliest_is_a_token_that_there_is() -> None:
+    """A matrix may have more rows than the tokenizer has tokens; the last row here is the likeliest by far."""
+    lm = LanguageModel(build(replace(QWEN3, vocabulary=264, tied=False), seed=0), BYTES)
+    with torch.no_grad():
+        lm.network.output.weight[263] = 1000 * lm.network.hidden(lm.ids(TEXT))[0, -1]
+    assert int(lm.logits(TEXT)[-1].argmax()) == 263
+    assert attribution(lm, TEXT).target < 257
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

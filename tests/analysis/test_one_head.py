@@ -155,6 +155,8 @@ def test_a_layer_or_head_that_is_not_there(options: dict[str, int], message: str
 
 
 def test_texts_that_do_not_fit():
+    with pytest.raises(TextError, match="the text is empty"):
+        steps(speaking(), "")
     with pytest.raises(TextError, match="200 tokens; a page of every number takes at most 128; shorten the text"):
         steps(speaking(context=300), "a" * 199)
     with pytest.raises(TextError, match="the model's context is 101"):
@@ -176,7 +178,7 @@ class Deaf(Toy):
 
 def test_models_without_attention_of_their_own_kind_are_refused():
     config = ToyConfig(vocabulary=BYTES.vocab_size, context=9, layers=1, width=8, heads=2)
-    with pytest.raises(OptionError, match=r"decoder.0.self attends without matrices .* clearhead look"):
+    with pytest.raises(OptionError, match=r"decoder.0.self has no query, key and value matrices .* clearhead look"):
         steps(LanguageModel(Toy(config), BYTES), "ab")
     with pytest.raises(OptionError, match="no attention to go through; see what it predicts with clearhead next"):
         steps(LanguageModel(Deaf(config), BYTES), "ab")

@@ -51,7 +51,7 @@ def test_standard_output_has_prompt_and_text_alone(folder):
     assert got.exit_code == 0
     assert got.stdout == f"abc{completion.text}\n"
     assert completion.finish == "end"
-    assert got.stderr.startswith(f"{len(completion.ids)} tokens (then the model ended the text) in ")
+    assert got.stderr.startswith(f"{len(completion.ids)} tokens (until the model ended the text) in ")
     assert got.stderr.endswith("tokens/s; seed 5\n")
 
 

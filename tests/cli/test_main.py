@@ -205,6 +205,11 @@ def test_texts_that_begin_with_a_dash_are_texts(command: Command, arguments: lis
     assert "error: nowhere: there is no such folder" in done.err
 
 
+def test_debug_behind_two_dashes_is_a_text(command: Command):
+    done = command("generate", "nowhere", "--", "--debug")
+    assert "error: nowhere: there is no such folder" in done.err
+
+
 class TestTerminalsThatLackCharacters:
     """Standard output that is not UTF-8: LC_ALL=zh_CN.GBK, or PYTHONIOENCODING as here."""
 

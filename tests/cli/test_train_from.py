@@ -59,7 +59,7 @@ def test_a_released_model_learns_and_stays_what_it_is(command: Command, tmp_path
     assert done.code == 0, done.err
     run = tmp_path / "runs" / "text"
     assert nats(command, run) < nats(command, "released") - 0.1
-    assert re.search(r"^went on from +released$", command("show", run).out, re.MULTILINE)
+    assert re.search(r"^started from +released$", command("show", run).out, re.MULTILINE)
     recipe = resolved(tomllib.loads((run / "recipe.toml").read_text()))
     assert recipe.origin == "released"
     assert recipe.model == hub.read_config(released)

@@ -79,6 +79,7 @@ CASES = {
     "no size": (["--corpus", "world-en", "--megabytes", "0", *FEW], 2, "world-en: megabytes is 0"),
     "size of nothing": ([*T, "--megabytes", "3", *FEW], 2, "megabytes 3: sets the size of a built-in corpus"),
     "no valid": ([*T, "--valid", "vlid.txt", *FEW], 1, "vlid.txt: no such file"),
+    "valid is the text": ([*T, "--valid", "text.txt", *FEW], 2, "text.txt: is both text to train on and text to valid"),
     "empty valid": ([*T, "--valid", "empty.txt", *FEW], 1, "empty.txt: is empty"),
     "no recipe": ([*T, "--recipe", "tinny"], 2, "recipe: there is no 'tinny'; did you mean 'tiny'?"),
     "no config": ([*T, "--config", "c.toml"], 2, "config: there is no file c.toml"),

@@ -122,7 +122,7 @@ def test_the_ground_imports_no_room(module: str) -> None:
 
 def test_recipes_know_only_the_configs() -> None:
     known = {module for name in FILES if room_of(name) == "recipes" for module in imports(name)}
-    assert {module for module in known if room_of(module) in {"model", "train"}} <= {
+    assert {module for module in known if room_of(module) in {"model", "training"}} <= {
         "clearhead.model.config",
         "clearhead.plain",
         "clearhead.training.config",

@@ -15,7 +15,7 @@ from transformers import pipeline
 import clearhead as ch
 from clearhead import hub
 from clearhead.encoding import fill
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
@@ -80,6 +80,13 @@ def test_a_tokenizer_with_more_ids_than_the_model(tmp_path: Path) -> None:
 
 
 class TestRefused:
+    def test_weights_that_are_not_numbers(self, tmp_path: Path) -> None:
+        model = saved(tmp_path, "BERT")
+        with torch.no_grad():
+            model.network.embedding.weight[7, 0] = math.nan
+        with pytest.raises(NotFiniteError, match="a logit after 3 tokens is not finite"):
+            ch.fill(model, "[MASK]")
+
     def test_a_text_without_a_mask(self, tmp_path: Path) -> None:
         with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is missing"):
             ch.fill(saved(tmp_path, "BERT"), "paris <mask>")

@@ -1,5 +1,6 @@
 """The models that a run folder keeps."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,12 @@ def test_the_first_is_as_it_began_the_best_and_the_last_as_they_were_saved(folde
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(FolderError, match="not a run folder"):
         runs.kept(tmp_path)
+
+
+def test_a_recipe_that_was_changed_is_refused(folder: Path, tmp_path: Path):
+    """With another seed the first model would be one that the run never had."""
+    changed = shutil.copytree(folder, tmp_path / "changed")
+    recipe = (changed / "recipe.toml").read_text()
+    (changed / "recipe.toml").write_text(recipe.replace("seed = 0", "seed = 1"))
+    with pytest.raises(FolderError, match=r"train\.seed was 0 and is now 1"):
+        runs.kept(changed)

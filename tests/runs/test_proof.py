@@ -153,6 +153,12 @@ class TestDifference:
             found = difference(*two)
             assert (found is None) if message is None else (found or "").startswith(message)
 
+    def test_a_log_that_lacks_its_end_is_seen(self, two: tuple[Path, Path]):
+        lines = (two[1] / "log.jsonl").read_text().splitlines(keepends=True)
+        (two[1] / "log.jsonl").write_text("".join(lines[:-1]))
+        assert (difference(*two) or "").startswith(f"log.jsonl, line {len(lines)}")
+        assert (difference(*reversed(two)) or "").startswith(f"log.jsonl, line {len(lines)}")
+
     def test_a_missing_file_is_seen(self, two: tuple[Path, Path]):
         (two[1] / "config.json").unlink()
         assert difference(*two) == "config.json: is in one of the two folders only"

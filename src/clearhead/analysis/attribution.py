@@ -12,7 +12,7 @@ from clearhead.attend import wide
 from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
-from clearhead.model import Network, evaluating, needs
+from clearhead.model import evaluating, needs
 from clearhead.watching import Words
 
 
@@ -72,7 +72,8 @@ def attribution(
     given = target is None and forward and place + 1 < len(ids)
     chosen = ids[place + 1] if given else _target(model, target)
     _check_memory(model, len(ids))
-    logprob, chosen, x_TE, g_TE = _gradient(network, ids, place, chosen)
+    model.tokenizer.note_unknown(ids)
+    logprob, chosen, x_TE, g_TE = _gradient(model, ids, place, chosen)
     return Attribution(
         words=words,
         place=place,
@@ -86,8 +87,11 @@ def attribution(
     )
 
 
-def _gradient(network: Network, ids: list[int], place: int, target: int | None) -> tuple[float, int, Tensor, Tensor]:
+def _gradient(
+    model: LanguageModel, ids: list[int], place: int, target: int | None
+) -> tuple[float, int, Tensor, Tensor]:
     """log p(target) at ``place``, the target (if None, the likeliest), the embeddings x_TE and their gradients g_TE."""
+    network = model.network
     leaves: list[Tensor] = []
 
     def watched(module: nn.Module, given: object, x_BTE: Tensor) -> Tensor:
@@ -99,7 +103,7 @@ def _gradient(network: Network, ids: list[int], place: int, target: int | None) 
         with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(network):
             x_BTE = network.hidden(torch.tensor([ids], device=network.device))
             logits_V = network.unembed(x_BTE[:, place : place + 1])[0, 0]
-            target = int(logits_V.argmax()) if target is None else target
+            target = _likeliest(model, logits_V) if target is None else target
             logits_V = logits_V.to(wide(logits_V.dtype))
             logprob = logits_V[target] - logits_V.logsumexp(dim=0)
             (g_BTE,) = torch.autograd.grad(logprob, leaves)
@@ -107,6 +111,13 @@ def _gradient(network: Network, ids: list[int], place: int, target: int | None) 
         hook.remove()
     x_TE, g_TE = (each[0].detach().to(wide(each.dtype)) for each in (leaves[0], g_BTE))
     return float(logprob.detach()), target, x_TE, g_TE
+
+
+def _likeliest(model: LanguageModel, logits_V: Tensor) -> int:
+    """The likeliest id that is a token: a matrix may have more rows than the tokenizer has tokens."""
+    known = min(model.tokenizer.vocab_size, len(logits_V))
+    gaps = torch.tensor([gap for gap in model.tokenizer.gaps if gap < known], dtype=torch.long, device=logits_V.device)
+    return int(logits_V[:known].index_fill(0, gaps, -torch.inf).argmax())
 
 
 def _place(query: int | None, places: int) -> int:

@@ -122,6 +122,8 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
     Raises OptionError if the model does not attend or has no such layer or head, TextError if the text is empty, longer
     than the model's context, or than LONGEST tokens or NUMBERS numbers.
     """
+    if not text:
+        raise TextError("steps: the text is empty; give at least one character")
     site, part = _part(model, layer, head)
     ids = model.encode(text, "steps: the text")
     model.tokenizer.note_unknown(ids)
@@ -146,8 +148,7 @@ def _part(model: LanguageModel, layer: int, head: int) -> tuple[Site, Attention]
         if isinstance(part, Attention) and part.site == site:
             return site, part
     raise OptionError(
-        f"steps: {site} attends without matrices for queries, keys and values of its own; see its weights with "
-        "clearhead look"
+        f"steps: {site} has no query, key and value matrices of its own; see its weights with clearhead look"
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import wide
-from clearhead.errors import ClearheadError, OptionError
+from clearhead.errors import NotFiniteError, OptionError
 from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
 from clearhead.language_model import LanguageModel
@@ -134,10 +134,7 @@ class _Allowed:
 
     def __call__(self, logits_V: Tensor) -> Tensor:
         if not bool(logits_V.isfinite().all()):
-            raise ClearheadError(
-                f"model: a logit after {len(self._ids)} tokens is not finite; the weights are damaged, or too large "
-                "for their dtype; try a wider one (--dtype float32)"
-            )
+            raise NotFiniteError(len(self._ids))
         allowed_V = logits_V[: self._vocabulary].to(wide(logits_V.dtype))
         return allowed_V.index_fill(0, self._gaps, -torch.inf)
 

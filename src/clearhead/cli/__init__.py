@@ -93,7 +93,8 @@ class Notes(logging.Handler):
 def main() -> None:
     """Runs the command. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in options
     _open_streams()
     _show_every_character()
     machine.keep_freed_memory()
@@ -102,7 +103,7 @@ def main() -> None:
     log.setLevel(logging.INFO)
     try:
         _check_dashes(arguments)
-        app([argument for argument in arguments if argument != "--debug"])
+        app([option for option in options if option != "--debug"] + arguments[len(options) :])
     except (ClearheadError, OSError) as error:
         if debug:
             raise

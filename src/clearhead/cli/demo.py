@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -15,9 +16,9 @@ from clearhead import machine
 from clearhead.cli.printing import echo, write
 from clearhead.errors import OptionError
 
-# The sentence to draw, and its query word.
-SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王")}
-SENTENCE = ('"Server, may I have the check?" she asked.', "check")
+# The sentence to draw, its query word, and the beginning of a story.
+SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王", "国王")}
+SENTENCE = ('"Server, may I have the check?" she asked.', "check", "The king")
 
 
 def demo(
@@ -46,12 +47,12 @@ def demo(
     echo("\nA story by the model:\n")
     write(str(generate(model, "", max_tokens=min(150, model.config.context - 1), temperature=0.7, seed=1)) + "\n")
     picture = folder / "attention.png"
-    sentence, query = SENTENCES.get(corpus, SENTENCE)
+    sentence, query, beginning = SENTENCES.get(corpus, SENTENCE)
     draw(observe(model, sentence), picture, query=query)
     echo(f"\nWhat its heads attend to at {query!r} in {sentence!r}: {picture}")
     command = "clearhead" if shutil.which("clearhead") else os.path.relpath(Path(sys.executable).with_name("clearhead"))
-    echo(f'Try next:  {command} generate {folder} "The king"')
-    echo(f'           {command} look {folder} "I crashed the server."')
+    echo(f"Try next:  {command} generate {shlex.quote(str(folder))} {shlex.quote(beginning)}")
+    echo(f"           {command} look {shlex.quote(str(folder))} {shlex.quote(sentence)}")
 
 
 def _free(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.utf8 import read_text
-from clearhead.errors import TextError
+from clearhead.errors import TextError, many
 
 if TYPE_CHECKING:
     from clearhead.generation import Completion, Piece
@@ -21,10 +21,10 @@ FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # fields of
 
 # Why a text ended, for the summary line.
 ENDS = {
-    "stop": "then a stop string",
-    "end": "then the model ended the text",
+    "stop": "up to a stop string",
+    "end": "until the model ended the text",
     "length": "as many as requested",
-    "context": "then the context was full",
+    "context": "until the context was full",
 }
 
 
@@ -140,7 +140,7 @@ def _summary(completions: Sequence[Completion], seconds: float, seed: int | None
     number = sum(len(completion.ids) for completion in completions)
     why = f" ({ENDS[completions[0].finish]})" if len(completions) == 1 else ""
     drawn = "" if seed is None else f"; seed {seed}"
-    return f"{number} tokens{why} in {seconds:.1f} s, {number / seconds:.0f} tokens/s{drawn}"
+    return f"{many(number, 'token')}{why} in {seconds:.1f} s, {number / seconds:.0f} tokens/s{drawn}"
 
 
 def _lines(file: str) -> list[str]:

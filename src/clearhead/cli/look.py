@@ -72,13 +72,13 @@ def look(
     """
     from clearhead import hub, machine
     from clearhead.cli.threads import use_threads
-    from clearhead.drawing.draw import check
+    from clearhead.drawing.draw import check, check_attribution
     from clearhead.errors import OptionError
 
     if by is By.gradient and any(option is not None for option in (pair, layer, head)):
         raise OptionError("--by gradient is about the whole model and one text; drop --pair, --layer and --head")
     if out is not None:
-        check(out)
+        (check_attribution if by is By.gradient else check)(out)
     if text == "-":
         text = read_text("-")
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)

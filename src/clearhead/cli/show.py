@@ -46,7 +46,7 @@ def show(model: Model) -> None:
         names = ["standard input" if name == "-" else name for name in recipe.text.sources]
         table["text"] = recipe.text.corpus or ", ".join(names)
         if recipe.origin is not None:
-            table["went on from"] = recipe.origin
+            table["started from"] = recipe.origin
         steps, minutes = recipe.train.steps, recipe.train.minutes
         length = many(steps or 0, "step") if minutes is None else many(minutes, "minute")
         table["training"] = f"{length}, {many(recipe.train.batch, 'text')} a step, {recipe.train.optimizer.kind}"

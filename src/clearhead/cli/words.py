@@ -58,8 +58,8 @@ def words(
 ) -> None:
     """Ask a model's word vectors: which are near, man is to woman as king is to ...?
 
-    Answers are looked for among the words that are one token, or with --text
-    among those of a text. The score stands beside what the nearest neighbour
+    Candidates are the words that are one token or, with --text, those of a
+    text. The score stands beside what the nearest neighbour
     answers without any analogy.
     """
     from clearhead import hub
@@ -163,7 +163,7 @@ def _tell(table: Lexicon, given: Sequence[str]) -> None:
         pieces = table.find(word).pieces
         if len(pieces) > 1:
             message(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
-    message(f"answers are looked for among {table.among}")
+    message(f"candidates: {table.among}")
 
 
 def _answer(
@@ -204,7 +204,7 @@ def _show_score(score: Score) -> None:
     if score.pieced:
         message(
             f"{score.pieced:,} words of the questions have several tokens; their vectors are means, and words that "
-            "share tokens are near for that alone"
+            "share tokens are close for that reason alone"
         )
     if not score.total.covered:
         message("no question is covered; --text gives words of several tokens, --questions other questions")

@@ -76,13 +76,17 @@ def draw_attribution(found: Attribution, path: str | Path) -> None:
     matplotlib is missing.
     """
     path = Path(path)
-    check(path)
-    write = gradient.WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise OptionError(f"{path}: gradients are drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
-    content = write(found)
+    check_attribution(path)
+    content = gradient.WRITERS[path.suffix.lower()](found)
     with replacing(path) as file:
         file.write(content)
+
+
+def check_attribution(path: Path) -> None:
+    """Raises what ``draw_attribution`` would raise for this path, before any work is done."""
+    check(path)
+    if path.suffix.lower() not in gradient.WRITERS:
+        raise OptionError(f"{path}: gradients are drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
 
 
 def _ignore(done: int, heads: int) -> None: ...

@@ -93,7 +93,7 @@ def _bars(axes: Any, found: NextWords, labels: list[str]) -> None:
     for values, offset, colour, name in sets:
         axes.barh([place + offset for place in places], values, height, color=colour, label=name)
         for place, value in zip(places, values, strict=True):
-            text = f" {value:.3f}" if value else " removed"
+            text = " removed" if values is not model and not value else f" {value:.3f}"
             axes.text(value, place + offset, text, va="center", fontsize=SIZE - 2 * both)
     axes.set_yticks(list(places), labels, fontsize=SIZE + 1)
     axes.invert_yaxis()

@@ -117,9 +117,3 @@ def _plain(values: Tensor) -> Any:
         return made
     width = values.shape[-1]
     return [made[start : start + width] for start in range(0, len(made), width)]
-
-
-def largest(steps: Steps, name: str) -> float:
-    """The largest number, without its sign, among those that a difference is of."""
-    values = steps.output_TE if name == "output" else steps.taken[name]
-    return float(values.abs().max())

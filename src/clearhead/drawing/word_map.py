@@ -102,7 +102,7 @@ def _looks(drawn: WordMap) -> dict[str, tuple[str, str]]:
 def _note(panel: Panel, shown: int, count: int, rest: str) -> str:
     if shown == count:
         return panel.note
-    return f"{panel.note}; {shown} of {many(count, 'word')} are labelled, the others' labels would cover these{rest}"
+    return f"{panel.note}; {shown} of {many(count, 'word')} are labelled; the other labels would cover them{rest}"
 
 
 def _picture(drawn: WordMap, path: Path) -> bytes:

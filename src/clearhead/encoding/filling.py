@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, needs
 
@@ -51,6 +51,8 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     with torch.inference_mode(), evaluating(model.network):
         x_BTE = model.network.hidden(torch.tensor([ids], device=model.device))
         logits_MV = model.network.unembed(x_BTE[:, places])[0].float()
+    if not bool(logits_MV.isfinite().all()):
+        raise NotFiniteError(len(ids))
     gaps = [token for token in tokenizer.gaps if token < known]
     logits_MV = logits_MV.index_fill(1, torch.tensor(gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
     most = torch.topk(logits_MV[:, :known].softmax(dim=-1), top)

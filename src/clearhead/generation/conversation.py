@@ -42,6 +42,7 @@ class Conversation:
     def clear(self) -> None:
         """Starts over with only the system message."""
         self.messages, self.ids, self.answer, self._memory = list(self._first), [], 0, Memory()
+        self.finish = None
 
     def ask(self, text: str, sampling: Sampling) -> Generator[Piece]:
         """Streams the answer to one more message. An interrupted answer stays in the conversation as far as it got.

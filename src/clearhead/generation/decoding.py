@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding, wide
-from clearhead.errors import ClearheadError
+from clearhead.errors import NotFiniteError
 from clearhead.generation.filters import next_ids
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
@@ -186,10 +186,7 @@ class Decoding:
         ]
         for token in drawn:
             if not math.isfinite(token.logprob):
-                raise ClearheadError(
-                    f"model: a logit after {self._state.length} tokens is not finite; the weights are damaged, or too "
-                    "large for their dtype; try a wider one (--dtype float32)"
-                )
+                raise NotFiniteError(self._state.length)
         return drawn
 
     def _make_room(self) -> None:

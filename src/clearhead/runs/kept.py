@@ -9,6 +9,7 @@ from clearhead import hub
 from clearhead.errors import FolderError
 from clearhead.language_model import LanguageModel
 from clearhead.runs.begin import begun, reopened
+from clearhead.runs.changes import check_changes
 from clearhead.runs.folder import LOG, reopen
 from clearhead.training import Evaluated, read_log
 
@@ -26,9 +27,12 @@ def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     """The run's models in order: as it began, with the lowest validation loss, and the last one saved.
 
     Beside them, the steps of those evaluations whose models are not there: a run keeps no others.
-    Raises FolderError if ``folder`` is no run folder, or something in it is missing, truncated or altered.
+    Raises FolderError if ``folder`` is not a run folder, its recipe was changed after the last state was saved, or
+    something in it is missing, truncated or altered.
     """
     recipe, state = reopen(folder)
+    if state is not None:
+        check_changes(folder, recipe, state, accept=False, say=lambda change: None)
     best = hub.load(folder, dtype="float32", text=True)
     evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
     losses = {report.step: report.valid_loss for report in evaluated}

@@ -62,7 +62,7 @@ class Killer:
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | (environment or {}),
-            start_new_session=True,  # so that Ctrl-C reaches only who waits here, and all of it can be ended
+            start_new_session=True,  # so that Ctrl-C reaches only the parent, and the whole group can be killed
         )
 
     def do(self, arguments: Sequence[str], **when: float) -> Answer:
@@ -92,7 +92,7 @@ class Killer:
             os.killpg(self._process.pid, signal.SIGKILL)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with suppress(BrokenPipeError):  # a job that a process which has ended was still to read
+                with suppress(BrokenPipeError):  # the ended process had not read its last job
                     pipe.close()
         self._process.wait()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -72,6 +73,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     else:
         texts = _files(config.sources, config, folder)
     every = [*texts, *validation]
+    _check_apart(texts, validation)
     check_field(config.field, every)
     tokenizer = _tokenizer(config, folder, texts, validation, say)
     told = _told(say, "tokenising")
@@ -90,6 +92,14 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
         f"({tokenizer.kind}); ready in {seconds:.1f} s"
     )
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
+
+
+def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:
+    """Raises OptionError if a file is both trained and validated on, which would measure memory."""
+    trained = {os.path.realpath(each.path) for each in texts if isinstance(each, FileSource)}
+    for each in validation:
+        if isinstance(each, FileSource) and os.path.realpath(each.path) in trained:
+            raise OptionError(f"{each.path}: is both text to train on and text to validate on; name it in one of them")
 
 
 def keep_stdin(folder: Path, config: TextConfig) -> None:

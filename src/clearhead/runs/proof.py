@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import tomli_w
@@ -115,7 +116,9 @@ def shortened(what: str, steps: int, threads: int) -> Table:
         text: Table = {name: value for name, value in table.get("text", {}).items() if name != "fingerprint"}
         if not (text.get("sources") or text.get("corpus")):
             text = {"tokenizer": "bytes", **text, "corpus": CORPUS, "megabytes": MEGABYTES}
-        table = {**table, "text": {**text, **_absolute(text, Path.cwd())}}
+        if "-" in (*text.get("sources", ()), *text.get("valid", ())):
+            raise OptionError(f"{what}: its text is standard input, which can be read only once; name a file in it")
+        table = _placed({**table, "text": text})
     train = {name: value for name, value in table.get("train", {}).items() if name != "minutes"}
     optimizer = {"precision": "float32", **train.get("optimizer", {})}  # else measured, by each run for itself
     short = {"steps": steps, "threads": threads, "evaluations": min(EVALUATIONS, steps), "optimizer": optimizer}
@@ -135,14 +138,21 @@ def _of_run(folder: Path) -> Table:
     whole = to_dict(replace(recipe, text=replace(text, **names)))
     if recipe.origin is not None:
         del whole["text"]["tokenizer"]  # the origin's
-    return {**whole, "text": {**whole["text"], **_absolute(whole["text"], Path.cwd())}}
+    return _placed(whole)
 
 
-def _absolute(text: Table, base: Path) -> Table:
-    """The text's files by whole names, since the runs have a working directory of their own."""
-    found: Table = {name: [str(base / each) for each in text[name]] for name in ("sources", "valid") if text.get(name)}
-    tokenizer = text.get("tokenizer")
-    return found if tokenizer is None or tokenizer in LEARNED else {**found, "tokenizer": str(base / tokenizer)}
+def _placed(table: Table) -> Table:
+    """The recipe with absolute paths, since the runs have a working directory of their own."""
+    base, text = Path.cwd(), dict(table["text"])
+    for name in ("sources", "valid"):
+        if text.get(name):
+            text[name] = [str(base / each) for each in text[name]]
+    if text.get("tokenizer") is not None and text["tokenizer"] not in LEARNED:
+        text["tokenizer"] = str(base / text["tokenizer"])
+    origin = table.get("origin")
+    if origin is not None and (base / origin).is_dir():  # else a name on the hub
+        return {**table, "origin": str(base / origin), "text": text}
+    return {**table, "text": text}
 
 
 def _write(path: Path, table: Table) -> None:
@@ -186,7 +196,7 @@ def difference(one: Path, other: Path) -> str | None:
             return f"{name}: is in one of the two only"
         if why := _unlike(mine[name], theirs[name]):
             return f"{name}: {why}"
-    for number, (a, b) in enumerate(zip(_lines(one), _lines(other), strict=False), start=1):
+    for number, (a, b) in enumerate(zip_longest(_lines(one), _lines(other)), start=1):
         if a != b:
             return f"{LOG}, line {number}: {a} and {b}"
     return None

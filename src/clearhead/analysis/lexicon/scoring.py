@@ -47,7 +47,7 @@ class Score:
     """What a lexicon answers.
 
     lexicon: its name
-    words: how many words the answers are looked for among
+    words: the number of candidate answers
     pieced: words of the questions that the lexicon has in several tokens
     """
 

@@ -21,8 +21,8 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
 
     table: "input" for the embedding of the tokens, "output" for the layer whose products give the logits. Where the two
         are tied, they are the same.
-    among: the words that answers are looked for among; None for those words that are one token. Of several words
-        with the same tokens the first counts. Words that the tokenizer cannot write are left out.
+    among: the candidate answers; None for the words that are one token. Of several words with the same tokens, the
+        first counts. Words that the tokenizer cannot write are left out.
 
     A word is read as it stands inside a text, after a space where its script has spaces. The vector of a word of
     several tokens is the mean of theirs, without those that are spaces alone.
