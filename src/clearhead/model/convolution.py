@@ -69,8 +69,8 @@ class ConvolutionConfig(LayeredConfig):
         return (4 + 2 * self.kernel) * self.width + 4 * self.hidden
 
     def training_numbers(self) -> int:
-        """Per layer: 5 widths, what its kernel reads, values, gates and their product."""
-        return self.layers * ((5 + self.kernel) * self.width + 5 * self.hidden)
+        """Per layer: 3 widths, what its kernel reads, values, gates, their product and its gradient."""
+        return self.layers * ((3 + self.kernel) * self.width + 4 * self.hidden)
 
     def described(self) -> dict[str, str]:
         """What the model is made of, in words, by part."""
