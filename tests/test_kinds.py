@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import clearhead as ch
-from clearhead import cli, encoding, generation, hub
+from clearhead import encoding, generation, hub
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import ModelConfig, build
@@ -18,6 +18,7 @@ from clearhead.runs import Asked
 from clearhead.runs.resolve import resolve
 from clearhead.text import Tokenizer
 from little_configs import RIVALS
+from verbs import called
 
 BYTES = Tokenizer.bytes()
 
@@ -123,13 +124,3 @@ class TestAsked:
     def test_an_unknown_one_is_told_with_the_nearest(self) -> None:
         with pytest.raises(OptionError, match=r"^model: there is no 'lstn'; did you mean 'lstm'\?$"):
             self.model(model="lstn")
-
-
-def called(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit status of the command."""
-    monkeypatch.setattr("sys.argv", ["clearhead", *words])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearhead import cli, encoding, generation, hub, recipes
+from clearhead import encoding, generation, hub, recipes
 from clearhead.errors import ConfigError, FolderError, OptionError
 from clearhead.generation import Sampling
 from clearhead.language_model import LanguageModel, Metadata
@@ -25,6 +25,7 @@ from clearhead.text import Tokenizer, Tokens, tokenize
 from clearhead.training import Hooks, OptimizerConfig, TrainConfig, evaluate, fit, load_state
 from clearhead.watching import watch
 from toy_recurrent import Toy, ToyConfig
+from verbs import called
 
 BYTES = Tokenizer.bytes()
 CONFIG = ToyConfig(vocabulary=BYTES.vocab_size, context=31, layers=1, width=12, heads=3)
@@ -293,13 +294,3 @@ class TestOtherVerbs:
             ["look", "run", "the"],
         ):
             assert called(monkeypatch, *verb) == 0, capsys.readouterr().err
-
-
-def called(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit status of the command."""
-    monkeypatch.setattr("sys.argv", ["clearhead", *words])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0

@@ -164,6 +164,17 @@ class LanguageModel:
         """A display string for each id; without a tokenizer, the id itself."""
         return [str(token) for token in ids] if self._tokenizer is None else self._tokenizer.labels(ids)
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The characters each id completes; none for special tokens around the text."""
+        front, back = len(self.tokenizer.front), len(self.tokenizer.back)
+        front = front if tuple(ids[:front]) == self.tokenizer.front else 0
+        back = back if back and tuple(ids[-back:]) == self.tokenizer.back else 0
+        stream = self.tokenizer.stream()
+        pieces = [stream.push(token) for token in ids[front : len(ids) - back]]
+        if pieces:
+            pieces[-1] += stream.finish()
+        return [""] * front + pieces + [""] * back
+
 
 def as_texts(given: str | Sequence[str], what: str) -> list[str]:
     """One text or several, as a list. Raises OptionError for anything else."""

@@ -37,6 +37,11 @@ def test_a_text_without_frequent_words_is_refused():
         count(["one two three"])
 
 
+def test_a_text_whose_words_never_meet_is_refused():
+    with pytest.raises(TextError, match="no two words of the text are near each other more often than by chance"):
+        ppmi(count(["one"] * 9 + ["two"] * 9 + ["three"] * 9, set()))
+
+
 def test_counted_vectors_are_the_factors_of_the_definition():
     """PPMI in loops, numpy's SVD; V V^T = U S U^T does not depend on signs."""
     pytest.importorskip("scipy")

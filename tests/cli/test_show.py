@@ -37,7 +37,7 @@ def test_a_run(command: Command, trained):
         "context": "16 tokens",
         "tokenizer": "bytes, 257 tokens",
         "text": "text.txt",
-        "training": "20 steps, 4 texts a step, muon",
+        "training": "20 steps, 4 windows a step, muon",
         "validation": f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step 20)",
     }
 
@@ -49,7 +49,7 @@ def test_one_is_in_the_singular(command: Command, trained, tmp_path):
         recipe.write_text(
             re.sub(r"(?m)^(steps|minutes) = .*$", length, recipe.read_text()).replace("batch = 4", "batch = 1")
         )
-        assert rows(command("show", "run").out)["training"] == f"{expected}, 1 text a step, muon"
+        assert rows(command("show", "run").out)["training"] == f"{expected}, 1 window a step, muon"
 
 
 def test_sizes_by_hand(command: Command, tmp_path):

@@ -131,7 +131,7 @@ def test_the_dial_measures_that_model(command: Command, tmp_path, released):
     assert recipe.train.window == 256
     assert recipe.train.threads == 1
     assert recipe.train.optimizer.adamw_lr == pytest.approx(0.05 / 16, rel=0.1)
-    assert "1 thread(s): " in done.err
+    assert "1 thread: " in done.err
     assert f"chosen: windows of 256 tokens, {recipe.train.batch} a step: about " in done.err
     assert "chosen: AdamW with a learning rate of 0.0031, set by the model's width of 16" in done.err
 

@@ -126,7 +126,7 @@ def test_a_run_is_asked_at_every_step_that_it_keeps(command: Command, trained: t
         (["nearst", "king"], "there is no question 'nearst'; did you mean 'nearest'?"),
         (["nearest", "king", "--questions", "world-en"], "--questions: only score asks them"),
         (["nearest", "king", "--table", "middle"], "table 'middle': there is no such table"),
-        (["nearest", "king", "--map", "x.svg"], "end the name in .png or .html"),
+        (["nearest", "king", "--map", "x.svg"], "end the name in .png, .html"),
         (["nearest", "king", "--map", "x.html", "--run"], "leave out one of --run and --map"),
         (["nearest", "king", "--text", "text.txt", "--corpus", "world-en"], "leave out one of them"),
         (["nearest", "king", "--top", "0"], "top is 0; it must be at least 1"),

@@ -64,5 +64,5 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"gradients are drawn as \.png, \.html, \.json; end the name in one"):
+    with pytest.raises(OptionError, match=r"the ending '.svg' is not known; end the name in \.png, \.html, \.json"):
         draw_attribution(FOUND, tmp_path / "x.svg")

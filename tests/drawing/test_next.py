@@ -66,7 +66,7 @@ def test_the_picture_is_drawn(tmp_path: Path, options: dict[str, int | bool]):
 
 
 def test_other_endings_are_refused(tmp_path: Path):
-    with pytest.raises(OptionError, match=r"the ending '.html' is not known; end the name in .png or .json"):
+    with pytest.raises(OptionError, match=r"the ending '.html' is not known; end the name in .png, .json"):
         draw_next(next_words(speaking(), "I"), tmp_path / "x.html")
     with pytest.raises(OptionError, match="it is a folder"):
         draw_next(next_words(speaking(), "I"), tmp_path)

@@ -160,7 +160,7 @@ def test_the_query_and_the_language_are_those_asked_for(tmp_path: Path):
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path):
     found = steps(speaking(), "ab")
-    with pytest.raises(OptionError, match=r"the ending '.png' is not known; end the name in .html or .json"):
+    with pytest.raises(OptionError, match=r"the ending '.png' is not known; end the name in .html, .json"):
         draw_steps(found, tmp_path / "x.png")
     with pytest.raises(OptionError, match="it is a folder"):
         draw_steps(found, tmp_path)

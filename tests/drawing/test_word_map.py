@@ -77,5 +77,5 @@ def test_labels_do_not_cover_one_another():
 
 @pytest.mark.parametrize("name", ["map.svg", "map"])
 def test_another_ending_is_refused(tmp_path: Path, name: str):
-    with pytest.raises(OptionError, match=r"end the name in \.png or \.html"):
+    with pytest.raises(OptionError, match=r"end the name in \.png, \.html"):
         draw_words(made(), tmp_path / name)

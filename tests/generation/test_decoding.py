@@ -232,7 +232,7 @@ def test_memory_is_estimated_before_it_is_taken(monkeypatch):
     asked = []
     monkeypatch.setattr(machine, "free_memory", lambda device: asked.append(device) or 1_000_000)
     Decoding(model, [PROMPT], Sampling(max_tokens=10), vocabulary=257)
-    with pytest.raises(MemoryNeededError, match=r"generating 99 text\(s\) of up to 61 tokens .* 0\.0 GB are free"):
+    with pytest.raises(MemoryNeededError, match=r"generating 99 texts of up to 61 tokens .* 0\.0 GB are free"):
         Decoding(model, [PROMPT] * 99, Sampling(max_tokens=100), vocabulary=257)
     assert asked == [model.embedding.weight.device] * 2
 

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_is_as_it_began_the_best_and_the_last_as_they_were_saved(folder: Path):
     models, missing = runs.kept(folder)
     evaluated = [each for each in read_log(folder / runs.LOG) if isinstance(each, Evaluated)]
-    best, state = min(evaluated, key=lambda each: each.valid_loss), load_state(folder / runs.STATE)
+    best, state = [each for each in evaluated if each.best][-1], load_state(folder / runs.STATE)
     assert state is not None
     found = {each.step: each for each in models}
     assert sorted(found) == [each.step for each in models] == sorted({0, best.step, state.progress.step})

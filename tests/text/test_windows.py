@@ -156,9 +156,9 @@ def test_in_order_leaves_the_stream_as_it_is():
 def test_too_short_a_text_is_reported():
     with pytest.raises(TextError, match=r"has 4 tokens; a window needs 5, context 4 .* or a smaller context \(--set"):
         Windows(counting(4), context=4, batch=1, seed=0)
-    with pytest.raises(TextError, match=r"has 1 tokens; a window needs 65.* give more text$"):
+    with pytest.raises(TextError, match=r"has 1 token; a window needs 65.* give more text$"):
         Windows(counting(1), context=64, batch=1, seed=0)
-    with pytest.raises(TextError, match=r"has 1 token\(s\); at least 2 are needed"):
+    with pytest.raises(TextError, match=r"has 1 token; at least 2 are needed"):
         list(sequential(counting(1), context=4, batch=1))
 
 

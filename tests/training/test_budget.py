@@ -29,7 +29,7 @@ class Machine:
 
         patch.setattr(budget.time, "perf_counter", lambda: self.now)
         patch.setattr(budget, "tokens_per_second", tokens_per_second)
-        patch.setattr(budget, "fastest_threads", lambda model, say: (1, "1 thread(s), the fastest measured"))
+        patch.setattr(budget, "fastest_threads", lambda model, say: (1, "1 thread, the fastest measured"))
         patch.setattr(machine, "bfloat16_pays", lambda: False)
         patch.setattr(compiling, "refuses", lambda: "no C++ compiler")
 
@@ -98,10 +98,10 @@ def test_a_reason_is_given_for_every_choice(monkeypatch):
     model, train = found.model, found.train
     reasons = "\n".join(found.reasons)
     assert f"{model.layers} layers of width {model.width}, {model.inner_parameters():,} weights" in reasons
-    assert f"context {model.context}, {train.batch} texts a step" in reasons
+    assert f"context {model.context}, {train.batch} windows a step" in reasons
     assert "the text is read" in reasons
     assert "float32: bfloat16 products are not much faster" in reasons
-    assert "1 thread(s), the fastest measured" in reasons
+    assert "1 thread, the fastest measured" in reasons
     assert (
         f"{train.evaluation_tokens:,} are read {train.evaluations} times, {train.final_tokens:,} at the end" in reasons
     )
@@ -131,7 +131,7 @@ def test_the_number_of_threads_that_was_asked_for_is_taken(monkeypatch):
     monkeypatch.setattr(budget, "fastest_threads", None)
     found, _ = chosen(1, threads=3)
     assert found.train.threads == torch.get_num_threads() == 3
-    assert "3 thread(s), as asked" in found.reasons
+    assert "3 threads, as asked" in found.reasons
 
 
 def test_what_the_user_fixed_is_in_every_model_tried(monkeypatch):
@@ -139,7 +139,7 @@ def test_what_the_user_fixed_is_in_every_model_tried(monkeypatch):
     found, _ = chosen(5, adapt=lambda model: replace(model, context=64, dropout=0.25))
     assert {model.context for model in machine.tried} == {64}
     assert (found.model.context, found.model.dropout) == (64, 0.25)
-    assert f"context 64, {found.train.batch} texts a step" in "\n".join(found.reasons)
+    assert f"context 64, {found.train.batch} windows a step" in "\n".join(found.reasons)
 
     def impossible(model: ModelConfig) -> ModelConfig:
         return replace(model, attention=replace(model.attention, heads=7, kv_heads=2))
@@ -206,7 +206,7 @@ def test_long_runs_are_compiled_where_that_works(monkeypatch):
 def test_one_core_is_not_measured(monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 1)
     monkeypatch.setattr(budget, "stepper", None)
-    assert fastest_threads(shape(0, 257, 16), [].append) == (1, "1 thread(s), for one core")
+    assert fastest_threads(shape(0, 257, 16), [].append) == (1, "1 thread, for one core")
 
 
 def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypatch):
@@ -214,7 +214,7 @@ def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypa
     found, _ = chosen(5, batch=3, precision="bfloat16")
     assert (found.train.batch, found.train.precision) == (3, "bfloat16")
     assert "bfloat16, as asked" in found.reasons
-    assert any(f"context {found.model.context}, 3 texts a step" in reason for reason in found.reasons)
+    assert any(f"context {found.model.context}, 3 windows a step" in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize(("times", "best"), [({1: 0.1, 2: 1.0, 4: 2.0}, 1), ({1: 0.4, 2: 0.25, 4: 0.2}, 4)])
@@ -227,7 +227,7 @@ def test_the_fastest_number_of_threads(monkeypatch, times, best):
     before, said = torch.get_num_threads(), []
     count, reason = fastest_threads(shape(0, 257, 16), said.append)
     assert count == best
-    assert reason.startswith(f"{best} thread(s), the fastest measured for one step (1: ")
+    assert reason.startswith(f"{best} thread{'s' if best > 1 else ''}, the fastest measured for one step (1: ")
     assert [line.split()[0] for line in said] == ["1", "2", "4"]
     assert torch.get_num_threads() == before
 

@@ -11,7 +11,6 @@ from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
-from clearhead.text import Tokenizer
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
 
 
@@ -85,18 +84,5 @@ def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Seque
 
 def words_of(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> Words:
     """The ids, labels and pieces of a text's tokens."""
-    pieces = _pieces(model.tokenizer, ids) if model.has_tokenizer else []
+    pieces = model.pieces(ids) if model.has_tokenizer else []
     return Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
-
-
-def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """The characters each place completes; none for special tokens around the text."""
-    front, back = len(tokenizer.front), len(tokenizer.back)
-    front = front if tuple(ids[:front]) == tokenizer.front else 0
-    back = back if back and tuple(ids[-back:]) == tokenizer.back else 0
-    inside = ids[front : len(ids) - back]
-    stream = tokenizer.stream()
-    pieces = [stream.push(token) for token in inside]
-    if pieces:
-        pieces[-1] += stream.finish()
-    return [""] * front + pieces + [""] * back

@@ -46,9 +46,9 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
+    use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)
     sampling = resolved(loaded, options)
-    use_threads(threads)
     Talk(loaded, Conversation(loaded, system=system), sampling).run()

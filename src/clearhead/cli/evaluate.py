@@ -46,9 +46,9 @@ def evaluate(
     from clearhead.text import sources, tokenize
     from clearhead.training.loop import EVALUATED_AT_ONCE
 
+    use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     needs(loaded.network, "next tokens", "eval")
-    use_threads(threads)
     texts = sources(text, field=field, encoding=encoding)
     runs.check_field(field, texts)
     window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window

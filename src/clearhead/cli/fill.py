@@ -33,8 +33,8 @@ def fill(
     from clearhead.cli.threads import use_threads
     from clearhead.encoding import fill
 
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)
         if as_json:

@@ -88,9 +88,9 @@ def generate(
         stop=tuple(stop) if stop else None,
         seed=seed,
     )
+    use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     sampling = resolved(loaded, options)
-    use_threads(threads)
     began = time.perf_counter()
     pieces = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
     completions: list[Completion] = []

@@ -81,8 +81,8 @@ def look(
         (check_attribution if by is By.gradient else check)(out)
     if text == "-":
         text = read_text("-")
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     if by is By.gradient:
         show_gradient(loaded, text, query=query, out=out)
     else:

@@ -46,8 +46,8 @@ def next_words(
         check_next_path(out)
     if text == "-":
         text = read_text("-")
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     found = analysis.next_words(loaded, text, top=top, temperature=temperature, top_k=top_k, top_p=top_p, layers=layers)
     if out is None:
         Screen().print(NextTable(found))

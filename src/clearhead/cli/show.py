@@ -19,7 +19,7 @@ def show(model: Model) -> None:
     from clearhead import hub, recipes
     from clearhead.errors import many
     from clearhead.runs import LOG, RECIPE
-    from clearhead.training import Evaluated, read_log
+    from clearhead.training import best_evaluation, read_log
 
     loaded = hub.outline(model)
     folder = loaded.folder
@@ -49,10 +49,9 @@ def show(model: Model) -> None:
             table["started from"] = recipe.origin
         steps, minutes = recipe.train.steps, recipe.train.minutes
         length = many(steps or 0, "step") if minutes is None else many(minutes, "minute")
-        table["training"] = f"{length}, {many(recipe.train.batch, 'text')} a step, {recipe.train.optimizer.kind}"
-        evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
-        if evaluated:
-            best = min(evaluated, key=lambda report: report.valid_loss)
+        table["training"] = f"{length}, {many(recipe.train.batch, 'window')} a step, {recipe.train.optimizer.kind}"
+        best = best_evaluation(read_log(folder / LOG))
+        if best is not None:
             table["validation"] = (
                 f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )

@@ -58,8 +58,8 @@ def steps(
         check_steps_path(out)
     if text == "-":
         text = read_text("-")
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     found = analysis.steps(loaded, text, layer=layer, head=head)
     if out is None:
         Screen().print(steps_reading(found, query, language=language or "en"))

@@ -83,8 +83,8 @@ def words(
         check_map(map_to)
         lexicon.check_maps()
     pools = _pools(questions) if asked == "score" else {}
-    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
     use_threads(threads)
+    models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
     counted = _counted(text or [], corpus, models[0][1], [*given, *_words_of(pools)])
     among = None if counted is None else counted.words
     tables = [(heading, lexicon.words(each, table=table, among=among)) for heading, each in models]

@@ -37,3 +37,8 @@ def paint(weights: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def dark(colour: str) -> bool:
+    """Whether text on this ``#rrggbb`` colour has to be light."""
+    return sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) < 384

@@ -11,15 +11,15 @@ from xml.etree import ElementTree
 from clearhead.analysis import Attribution
 from clearhead.drawing import export, gradient, page
 from clearhead.drawing.embed import OnHead
+from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
-from clearhead.errors import MissingExtraError, OptionError, many
+from clearhead.errors import many
 from clearhead.files import replacing
 from clearhead.watching import Record, TextRecord
 
 log = logging.getLogger(__name__)
 
-PLOTTED = (".png", ".svg")
 ENDINGS = (*PLOTTED, ".html", ".json")
 
 SVG = "http://www.w3.org/2000/svg"
@@ -84,9 +84,7 @@ def draw_attribution(found: Attribution, path: str | Path) -> None:
 
 def check_attribution(path: Path) -> None:
     """Raises what ``draw_attribution`` would raise for this path, before any work is done."""
-    check(path)
-    if path.suffix.lower() not in gradient.WRITERS:
-        raise OptionError(f"{path}: gradients are drawn as {', '.join(gradient.WRITERS)}; end the name in one of them")
+    check_ending(path, gradient.WRITERS)
 
 
 def _ignore(done: int, heads: int) -> None: ...
@@ -94,17 +92,7 @@ def _ignore(done: int, heads: int) -> None: ...
 
 def check(path: Path) -> None:
     """Raises what ``draw`` would raise for this path, before any work is done."""
-    if path.is_dir():
-        raise OptionError(f"{path}: it is a folder; give a file name ending in {', '.join(ENDINGS)}")
-    if path.suffix.lower() not in ENDINGS:
-        raise OptionError(f"{path}: the ending {path.suffix!r} is not known; end the name in {', '.join(ENDINGS)}")
-    if path.suffix.lower() in PLOTTED:
-        try:
-            import matplotlib.figure  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        except ImportError:
-            raise MissingExtraError(
-                f"{path}: .png and .svg need matplotlib: pip install 'clearhead[plot]'; .html and .json do not"
-            ) from None
+    check_ending(path, ENDINGS)
 
 
 def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: OnHead) -> bytes:

@@ -8,9 +8,10 @@ from typing import Any
 
 from clearhead.analysis import NextWords
 from clearhead.drawing import colours
+from clearhead.drawing.endings import check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.next_table import encoded, named, told
-from clearhead.errors import MissingExtraError, OptionError, many
+from clearhead.errors import many
 from clearhead.files import replacing
 
 NEXT_ENDINGS = (".png", ".json")
@@ -40,19 +41,7 @@ def draw_next(found: NextWords, path: str | Path) -> None:
 
 def check_next_path(path: Path) -> None:
     """Raises what ``draw_next`` would raise for this path, before any work is done."""
-    if path.is_dir():
-        raise OptionError(f"{path}: it is a folder; give a file name ending in {' or '.join(NEXT_ENDINGS)}")
-    if path.suffix.lower() not in NEXT_ENDINGS:
-        raise OptionError(
-            f"{path}: the ending {path.suffix!r} is not known; end the name in {' or '.join(NEXT_ENDINGS)}"
-        )
-    if path.suffix.lower() == ".png":
-        try:
-            import matplotlib.figure  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        except ImportError:
-            raise MissingExtraError(
-                f"{path}: .png needs matplotlib: pip install 'clearhead[plot]'; .json does not"
-            ) from None
+    check_ending(path, NEXT_ENDINGS)
 
 
 def _picture(found: NextWords) -> bytes:

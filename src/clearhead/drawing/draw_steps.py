@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clearhead.analysis import Steps
 from clearhead.drawing import steps_export, steps_page
+from clearhead.drawing.endings import check_ending
 from clearhead.drawing.focus import query_row
 from clearhead.drawing.steps_table import StepsTable
 from clearhead.errors import OptionError
@@ -41,12 +42,7 @@ def steps_reading(steps: Steps, query: int | str | None = None, *, language: str
 
 def check_steps_path(path: Path) -> None:
     """Raises what ``draw_steps`` would raise for this path, before any work is done."""
-    if path.is_dir():
-        raise OptionError(f"{path}: it is a folder; give a file name ending in {' or '.join(STEPS_ENDINGS)}")
-    if path.suffix.lower() not in STEPS_ENDINGS:
-        raise OptionError(
-            f"{path}: the ending {path.suffix!r} is not known; end the name in {' or '.join(STEPS_ENDINGS)}"
-        )
+    check_ending(path, STEPS_ENDINGS)
 
 
 def check_language(language: str | None) -> None:

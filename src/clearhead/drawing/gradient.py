@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import textwrap
@@ -14,7 +12,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Attribution
-from clearhead.drawing.colours import paint
+from clearhead.drawing.colours import dark, paint
+from clearhead.drawing.inline import page_file, policy
 from clearhead.drawing.legible import legible, short, shortened
 from clearhead.drawing.terminal import bar
 
@@ -42,8 +41,7 @@ class Table:
         yield Text()
         line = Text()
         for label, colour in zip(_labels(found), _colours(found), strict=True):
-            dark = sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) < 384
-            line.append(label, f"{'white' if dark else 'black'} on {colour}")
+            line.append(label, f"{'white' if dark(colour) else 'black'} on {colour}")
         yield line
         yield Text()
         reaching = [place for place, share in enumerate(shares) if share or place <= found.place]
@@ -102,21 +100,12 @@ def figure(found: Attribution) -> bytes:
     return buffer.getvalue()
 
 
-STYLE = """
-body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; background: #fff; color: #16202e;
-  font: 16px/1.6 system-ui, "Noto Sans", "PingFang SC", "Microsoft YaHei", sans-serif; }
-h1 { font-size: 1.2rem; } p { overflow-wrap: anywhere; } .about { color: #4b5563; font-size: .875rem; }
-.token { padding: .1rem .15rem; border-radius: 3px; white-space: pre; }
-td, th { padding: 0 .6rem; text-align: right; } td:nth-child(2), th:nth-child(2) { text-align: left; white-space: pre; }
-"""
-
-
 def page(found: Attribution) -> bytes:
     """A self-contained page without scripts: the tokens coloured by share, and the table."""
-    rules, tokens, rows = [STYLE], list[str](), list[str]()
+    rules, tokens, rows = [page_file("gradient.css")], list[str](), list[str]()
     values = zip(_labels(found), found.shares, found.norms, found.products, _colours(found), strict=True)
     for place, (label, share, norm, product, colour) in enumerate(values):
-        ink = "#fff" if sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) < 384 else "#16202e"
+        ink = "#fff" if dark(colour) else "#16202e"
         rules.append(f"#t{place} {{ background: {colour}; color: {ink}; }}")
         shown = html.escape(label)
         tokens.append(f'<span class="token" id="t{place}" title="{place}: {share:.4f}, {product:+.4f}">{shown}</span>')
@@ -124,11 +113,10 @@ def page(found: Attribution) -> bytes:
             f"<tr><td>{place}</td><td>{shown}</td><td>{share:.4f}</td><td>{norm:.4g}</td><td>{product:+.4g}</td></tr>"
         )
     style = "\n".join(rules)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     title = html.escape(heading(found))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style)}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{''.join(tokens)}</p>\n"
         "<table><tr><th></th><th>token</th><th>share</th><th>norm</th><th>x input</th></tr>\n"

@@ -18,9 +18,10 @@ def inert_json(value: Any) -> str:
     return text
 
 
-def policy(script: str, style: str) -> str:
-    """A content security policy that allows this script and this style, by hash, and nothing else."""
-    return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'"
+def policy(*, style: str, script: str | None = None) -> str:
+    """A content security policy that allows this style and this script, by hash, and nothing else."""
+    scripts = "" if script is None else f"script-src '{_hash(script)}'; "
+    return f"default-src 'none'; {scripts}style-src '{_hash(style)}'; base-uri 'none'"
 
 
 def _hash(code: str) -> str:

@@ -38,7 +38,11 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
     named = legible(f"{model}: {title[:80]}" if model else title[:80])
     before, after = page_file("page.html").split("{{data}}")
     # The title last: it is untrusted text that may contain such a name.
-    for name, value in (("policy", policy(script, style)), ("style", style), ("title", html.escape(named))):
+    for name, value in (
+        ("policy", policy(script=script, style=style)),
+        ("style", style),
+        ("title", html.escape(named)),
+    ):
         before = before.replace("{{" + name + "}}", value)
     yield before.encode()
     yield from _data(record, focus, model, progress)

@@ -63,6 +63,10 @@ def encoded(steps: Steps, query: int, language: str | None) -> bytes:
     }
     before, after = page_file("steps.html").split("{{data}}")
     # The title last: it is untrusted text that may contain such a name.
-    for name, value in (("policy", policy(script, style)), ("style", style), ("title", html.escape(named))):
+    for name, value in (
+        ("policy", policy(script=script, style=style)),
+        ("style", style),
+        ("title", html.escape(named)),
+    ):
         before = before.replace("{{" + name + "}}", value)
     return (before + inert_json(data) + after.replace("{{script}}", script)).encode()

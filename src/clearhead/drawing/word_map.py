@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import logging
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
@@ -16,8 +13,10 @@ import numpy.typing as npt
 from rich.cells import cell_len
 
 from clearhead.analysis.lexicon import Panel, WordMap
+from clearhead.drawing.endings import check_ending
+from clearhead.drawing.inline import page_file, policy
 from clearhead.drawing.legible import code_point, legible, spelled
-from clearhead.errors import MissingExtraError, OptionError, many
+from clearhead.errors import many
 from clearhead.files import replacing
 
 log = logging.getLogger(__name__)
@@ -39,20 +38,7 @@ Places = npt.NDArray[np.float64]
 
 def check_map(path: Path) -> None:
     """Raises what ``draw_words`` would raise for this path, before any work is done."""
-    ending = path.suffix.lower()
-    if ending not in MAP_ENDINGS:
-        raise OptionError(
-            f"{path}: the ending {path.suffix!r} is not known; end the name in {' or '.join(MAP_ENDINGS)}"
-        )
-    if path.is_dir():
-        raise OptionError(f"{path}: it is a folder; give a file name ending in {' or '.join(MAP_ENDINGS)}")
-    if ending == ".png":
-        try:
-            import matplotlib.figure  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        except ImportError:
-            raise MissingExtraError(
-                f"{path}: a .png needs matplotlib: pip install 'clearhead[plot]'; .html does not"
-            ) from None
+    check_ending(path, MAP_ENDINGS)
 
 
 def draw_words(drawn: WordMap, path: str | Path) -> None:
@@ -154,8 +140,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
 
 
 def _page(drawn: WordMap) -> str:
-    style = (resources.files("clearhead.drawing") / "page_files" / "word_map.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style = page_file("word_map.css")
     title = html.escape(legible(drawn.title))
     looks = _looks(drawn)
     legend = "".join(
@@ -167,7 +152,7 @@ def _page(drawn: WordMap) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style)}">'
         f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>\n"
         + (f"<ul>{legend}</ul>\n" if legend else "")
         + f"<main>{''.join(_section(drawn, panel, looks) for panel in drawn.panels)}</main>\n</body></html>\n"

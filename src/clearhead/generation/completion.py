@@ -118,7 +118,7 @@ def _recorded(model: LanguageModel, completions: Sequence[Completion], record: R
     found: list[Completion] = []
     for number, completion in zip(record.texts, completions, strict=True):
         ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # the last id has not been through the model
-        record.words[number] = Words(tokens=model.labels(ids), ids=ids)
+        record.words[number] = Words(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids))
         found.append(replace(completion, record=TextRecord(record, number)))
     return found
 

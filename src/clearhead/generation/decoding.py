@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding, wide
-from clearhead.errors import NotFiniteError
+from clearhead.errors import NotFiniteError, many
 from clearhead.generation.filters import next_ids
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
@@ -236,6 +236,6 @@ def _check_memory(network: Network, sequences: int, longest: int, capacity: int)
     check_free(
         need,
         network.device,
-        f"generating {sequences} text(s) of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
+        f"generating {many(sequences, 'text')} of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
         "ask for fewer tokens or fewer texts at once",
     )

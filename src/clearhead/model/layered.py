@@ -129,15 +129,6 @@ class Layered(Network):
         """The final norm."""
         return self.norm(x_BTE)
 
-    @property
-    def output(self) -> Embedding | Linear:
-        """The output layer, which is the embedding if tied (Press and Wolf 2017)."""
-        return self.embedding if self.head is None else self.head
-
-    def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer."""
-        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
-
     def sites(self) -> dict[Site, int]:
         """Every site a pass shows, with its number of query heads, or 0."""
         sites = {Site(0, "embedding", STACK): 0}

@@ -43,9 +43,10 @@ def needs(model: Able, ability: str, what: str) -> None:
 class Network(nn.Module, ABC):
     """A model: ids -> logits. Use ``build`` or ``skeleton`` to make one; the constructor does not initialise weights.
 
-    embedding: of the tokens, the first layer. border: the first place from which all places of a text are rotated
-    differently (LongRoPE), which a state cannot cross; None = no such place. rewinds: whether a state can forget its
-    last places; recurrent ones cannot. types: number of token types (``types_BT``).
+    embedding: of the tokens, the first layer. head: the output layer; None if it is the embedding. border: the first
+    place from which all places of a text are rotated differently (LongRoPE), which a state cannot cross; None = no such
+    place. rewinds: whether a state can forget its last places; recurrent ones cannot. types: number of token types
+    (``types_BT``).
     """
 
     rewinds: ClassVar[bool] = True
@@ -56,6 +57,7 @@ class Network(nn.Module, ABC):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config: ModelConfig = config
+        self.head: Linear | None = None
 
     def forward(
         self,
@@ -115,16 +117,16 @@ class Network(nn.Module, ABC):
 
     @property
     def output(self) -> Embedding | Linear:
-        """The output layer, whose ``weight`` is weight_VE; here the embedding."""
-        return self.embedding
+        """The output layer, whose ``weight`` is weight_VE; the embedding if tied (Press and Wolf 2017)."""
+        return self.embedding if self.head is None else self.head
 
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The residual stream after the last layer -> what ``hidden`` gives: its final norm, if there is one."""
         return x_BTE
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV of every place."""
-        return self.embedding.logits(x_BTE)
+        """logits_BTV: each place's product with the output layer."""
+        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Cross-entropy summed over all targets >= 0, in nats, float32 or wider."""

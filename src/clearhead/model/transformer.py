@@ -164,15 +164,6 @@ class Transformer(Network):
             )
         return last + 1
 
-    @property
-    def output(self) -> Embedding | Linear:
-        """The output layer, which is the embedding if tied (Press and Wolf 2017)."""
-        return self.embedding if self.head is None else self.head
-
-    def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer."""
-        return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
-
     def _places(self, config: TransformerConfig) -> list[Site]:
         return [Site(layer, stack=self.stack) for layer in range(config.layers)]
 

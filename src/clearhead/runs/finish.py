@@ -15,7 +15,7 @@ from clearhead.runs.curve import draw_curve
 from clearhead.runs.events import Events
 from clearhead.runs.folder import CURVE, LOG
 from clearhead.text import Tokens
-from clearhead.training import Evaluated, Evaluation, Report, evaluate, read_log
+from clearhead.training import Evaluated, Evaluation, Report, best_evaluation, evaluate, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -42,7 +42,9 @@ class Run:
     @property
     def best(self) -> Evaluated:
         """The evaluation with the lowest validation loss, at which the model was saved."""
-        return min((each for each in self.reports if isinstance(each, Evaluated)), key=lambda each: each.valid_loss)
+        found = best_evaluation(self.reports)
+        assert found is not None, "a run that has finished was evaluated"
+        return found
 
 
 def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:

@@ -11,7 +11,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.runs.begin import begun, reopened
 from clearhead.runs.changes import check_changes
 from clearhead.runs.folder import LOG, reopen
-from clearhead.training import Evaluated, read_log
+from clearhead.training import Evaluated, best_evaluation, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,11 +34,12 @@ def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     if state is not None:
         check_changes(folder, recipe, state, accept=False, say=lambda change: None)
     best = hub.load(folder, dtype="float32", text=True)
-    evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
-    losses = {report.step: report.valid_loss for report in evaluated}
-    if not losses:
+    reports = read_log(folder / LOG)
+    losses = {report.step: report.valid_loss for report in reports if isinstance(report, Evaluated)}
+    lowest = best_evaluation(reports)
+    if lowest is None:
         raise FolderError(f"{folder / LOG}: there is no evaluation in it; copy the run folder again from the original")
-    found = {0: begun(recipe, best.tokenizer), min(losses, key=lambda step: losses[step]): best}
+    found = {0: begun(recipe, best.tokenizer), lowest.step: best}
     if state is not None and state.progress.step not in found:
         last = reopened(folder, recipe, best.tokenizer)
         last.network.load_state_dict(state.weights)

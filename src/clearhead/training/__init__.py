@@ -5,7 +5,7 @@ from clearhead.training.config import OptimizerConfig, TrainConfig
 from clearhead.training.loop import Hooks, Outcome, evaluate, fit
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import Evaluation, next_token_loss
-from clearhead.training.report import Evaluated, Report, Stepped, read_log
+from clearhead.training.report import Evaluated, Report, Stepped, best_evaluation, read_log
 
 __all__ = [
     "Evaluated",
@@ -18,6 +18,7 @@ __all__ = [
     "State",
     "Stepped",
     "TrainConfig",
+    "best_evaluation",
     "check_memory",
     "evaluate",
     "fit",

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from clearhead import machine
+from clearhead.errors import many
 from clearhead.model import DecoderConfig, ModelConfig, build
 from clearhead.text import Batch
 from clearhead.training import compiling
@@ -81,7 +82,7 @@ def plan_model(
     if threads is None:
         threads, threads_reason = fastest_threads(ladder[0], say)
     else:
-        threads_reason = f"{threads} thread(s), as asked"
+        threads_reason = f"{many(threads, 'thread')}, as asked"
     torch.set_num_threads(threads)
     precisions: tuple[Precision, ...] = worth_trying() if precision is None else (precision,)
     chosen, speeds, began = 0, dict[Precision, float](), time.perf_counter()
@@ -129,7 +130,7 @@ def plan_model(
     reasons = (
         f"{model.layers} layers of width {model.width}, {inner:,} weights without the embeddings: "
         f"there is time for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} per weight",
-        f"context {context}, {batch} texts a step: about {shown / batch / context:,.0f} steps",
+        f"context {context}, {many(batch, 'window')} a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so it trains with dropout 0.1" if model.dropout else again,
         f"of {valid:,} validation tokens {evaluated[0]:,} are read {EVALUATIONS} times, {evaluated[1]:,} at the end",
         _why(speeds, asked=precision is not None),
@@ -210,7 +211,7 @@ def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
     """
     operations = 6 * model.inner_parameters() * batch * model.context
     count = min(machine.cores(), max(1, round(operations / THREAD_WORTH)))
-    return count, f"{count} thread(s), for {operations / 1e9:.2g} billion operations a step"
+    return count, f"{many(count, 'thread')}, for {operations / 1e9:.2g} billion operations a step"
 
 
 def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
@@ -220,7 +221,7 @@ def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int
     """
     counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
     if len(counts) == 1:
-        return 1, "1 thread(s), for one core"
+        return 1, "1 thread, for one core"
     before = torch.get_num_threads()
     step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
     step()
@@ -231,8 +232,8 @@ def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int
         # Three times slower than the best at the first try: not worth measuring well.
         hopeless = bool(times) and first > 3 * min(times.values())
         times[count] = first if hopeless else machine.median_seconds(step, 5)
-        say(f"{count} thread(s): {times[count] * 1e3:.1f} ms a step")
+        say(f"{many(count, 'thread')}: {times[count] * 1e3:.1f} ms a step")
     torch.set_num_threads(before)
     best = min(times, key=lambda count: times[count])
     compared = ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in times.items())
-    return best, f"{best} thread(s), the fastest measured for one step ({compared})"
+    return best, f"{many(best, 'thread')}, the fastest measured for one step ({compared})"

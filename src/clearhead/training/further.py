@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from clearhead import machine
+from clearhead.errors import many
 from clearhead.model import ModelConfig
 from clearhead.training.budget import (
     BATCH_TOKENS,
@@ -91,8 +92,9 @@ def plan_further(
         f"{speed:,.0f} tokens/s: there is time for about {shown:,.0f} tokens, {shown / tokens:.1f} epochs",
         f"windows of {window} tokens, {train.batch} a step: about {shown / train.batch / window:,.0f} steps",
         f"AdamW with a learning rate of {train.optimizer.adamw_lr:g}, set by the model's width of {model.width}",
-        f"of {valid:,} validation tokens {evaluated[0]:,} are read {evaluations} time(s), {evaluated[1]:,} at the end",
-        f"{precision}, {threads} thread(s), the fastest measured for one window ({compared})",
+        f"of {valid:,} validation tokens {evaluated[0]:,} are read {many(evaluations, 'time')}, "
+        f"{evaluated[1]:,} at the end",
+        f"{precision}, {many(threads, 'thread')}, the fastest measured for one window ({compared})",
     )
     return Plan(model=model, train=train, reasons=reasons)
 
@@ -106,6 +108,6 @@ def _times(model: ModelConfig, precision: str, threads: int | None, say: Callabl
         torch.set_num_threads(count)
         step()
         times[count] = machine.seconds(step, 2)
-        say(f"{count} thread(s): {1e3 * times[count]:.0f} ms a window of {model.context} tokens")
+        say(f"{many(count, 'thread')}: {1e3 * times[count]:.0f} ms a window of {model.context} tokens")
     torch.set_num_threads(before)
     return times

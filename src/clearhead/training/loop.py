@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from clearhead.errors import OptionError, TextError, TrainingError
+from clearhead.errors import OptionError, TextError, TrainingError, many
 from clearhead.model import Network, needs
 from clearhead.text import Tokens, Windows, sequential
 from clearhead.training.checkpoint import Progress, State, random_states, restore_random_states, save_state
@@ -230,8 +230,8 @@ def evaluate(model: Network, tokens: Tokens, *, window: int | None = None, strid
 def _check_length(tokens: Tokens) -> None:
     if len(tokens) < 2 or not tokens.text_bytes(1):
         raise TextError(
-            f"the text to evaluate on has {len(tokens)} token(s); the first is not predicted, and separators do not "
-            "count as text; give more, or name another with --valid"
+            f"the text to evaluate on has {many(len(tokens), 'token')}; the first is not predicted, and separators do "
+            "not count as text; give more, or name another with --valid"
         )
 
 

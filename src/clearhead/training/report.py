@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,12 @@ class Evaluated:
 
 
 Report = Stepped | Evaluated
+
+
+def best_evaluation(reports: Iterable[Report]) -> Evaluated | None:
+    """The evaluation with the lowest validation loss, at which the model was saved; None without any."""
+    evaluated = [each for each in reports if isinstance(each, Evaluated)]
+    return min(evaluated, key=lambda each: each.valid_loss) if evaluated else None
 
 
 class Log:

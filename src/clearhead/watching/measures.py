@@ -5,6 +5,7 @@ w is the weight of the query at place i on the key at place j.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from operator import index
@@ -57,9 +58,9 @@ class _On(RowReducer):
         self._keys_Q = torch.tensor(self.keys(extent), device=extent.sunk_HQ.device)
         self._reach: dict[int, tuple[int, int]] = {}  # first and last key of a block of rows, by its first row
 
+    @abstractmethod
     def keys(self, extent: Extent) -> Sequence[int]:
         """The key of each row."""
-        raise NotImplementedError
 
     def part(self, tile: Tile) -> Tensor | None:
         left, right, start = tile.columns.start, tile.columns.stop, tile.rows.start

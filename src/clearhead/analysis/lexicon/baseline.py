@@ -41,6 +41,8 @@ def ppmi(counted: Counted, *, width: int = WIDTH, window: int = WINDOW, name: st
     entries = near_WC.tocoo()
     gain = entries.data * smooth.sum() / (of_words[entries.row] * smooth[entries.col])
     entries.data = np.log(np.maximum(gain, 1.0))
+    if not entries.data.any():
+        raise TextError("no two words of the text are near each other more often than by chance; give a longer one")
     # a fixed start, since the default one is random
     u_WK, s_K, _ = svds(csr_array(entries), k=min(width, size - 1), v0=np.full(size, size**-0.5))
     vectors_WE = torch.from_numpy(np.ascontiguousarray(u_WK * np.sqrt(s_K))).float()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -68,6 +70,17 @@ def pieces(begins_BT: Tensor | None, places: int) -> list[Piece]:
     ]
 
 
+@cache
+def _autocasts(dtype: torch.dtype) -> bool:
+    """Whether a fused LSTM runs on this processor under autocast, which calls oneDNN; its kernel needs AVX-512."""
+    try:
+        with torch.autocast("cpu", dtype):
+            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
+
+
 class Recurrence(nn.Module):
     """x_BTE -> h_BTH: one fused layer of a kind in ``CELLS``."""
 
@@ -108,7 +121,15 @@ class Recurrence(nn.Module):
             return carried[0].unsqueeze(1), carried
         # cuDNN computes gradients only in training mode; there is no dropout in here that the mode would change
         self.fused.train(torch.is_grad_enabled())
-        h_BTH, after = self.fused(x_BTE, self._given(tuple(s_BH.unsqueeze(0) for s_BH in carried)))
+        wide = (
+            x_BTE.device.type == "cpu"
+            and torch.is_autocast_enabled("cpu")
+            and not _autocasts(torch.get_autocast_dtype("cpu"))
+        )
+        if wide:
+            x_BTE, carried = x_BTE.float(), tuple(s_BH.float() for s_BH in carried)
+        with torch.autocast("cpu", enabled=False) if wide else nullcontext():
+            h_BTH, after = self.fused(x_BTE, self._given(tuple(s_BH.unsqueeze(0) for s_BH in carried)))
         return h_BTH, tuple(s_1BH[0] for s_1BH in (after if isinstance(after, tuple) else (after,)))
 
     def _weights(self) -> list[Tensor]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.errors import FolderError, OptionError, TextError, many
 from clearhead.files import reading
 from clearhead.text.data.textfile import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import Block
@@ -254,7 +254,7 @@ def _text_files(folder: Path) -> list[Path]:
         raise TextError(f"{folder}: no text files in this folder; looked for {wanted}")
     if others:
         shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        log.warning("%s: skipped %d file(s) that are not %s: %s", folder, len(others), wanted, shown)
+        log.warning("%s: skipped %s, not %s: %s", folder, many(len(others), "file"), wanted, shown)
     if links:
         log.warning(
             "%s: skipped the linked folder(s) %s; name them too if you want their text", folder, ", ".join(links)

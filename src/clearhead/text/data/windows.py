@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError, TextError, many
 from clearhead.text.data.tokens import Tokens
 
 Int64 = npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ class Windows:
             raise OptionError(f"seed {seed}: must be 0 or more")
         if len(tokens) < context + 1:
             raise TextError(
-                f"the text has {len(tokens)} tokens; a window needs {context + 1}, context {context} plus one; "
+                f"the text has {many(len(tokens), 'token')}; a window needs {context + 1}, context {context} plus one; "
                 "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
             )
         self.context = context
@@ -90,7 +90,7 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
         raise OptionError(f"stride {stride}: must be 1 or more, and at most the window's {context} tokens")
     targets = len(tokens) - 1
     if targets < 1:
-        raise TextError(f"the text has {len(tokens)} token(s); at least 2 are needed; give more text")
+        raise TextError(f"the text has {many(len(tokens), 'token')}; at least 2 are needed; give more text")
     count = 1 + max(0, -(-(targets - context) // stride))
     whole = count if targets == (count - 1) * stride + context else count - 1
     full = whole // batch * batch  # windows in batches without padding
