@@ -2,7 +2,7 @@
 
     python benchmarks/rivals.py
 
-The peer is what one would write by hand: nn.Embedding, and in each layer nn.RMSNorm, nn.LSTM, nn.GRU or nn.Conv1d,
+The peer is what you would write by hand: nn.Embedding, and in each layer nn.RMSNorm, nn.LSTM, nn.GRU or nn.Conv1d,
 nn.Linear and a sum; cross-entropy, clipping, torch.optim.AdamW; to generate, a loop that keeps the state and samples
 with torch.multinomial. Both have the same weights, and their losses and greedy ids must be equal before anything is
 timed. They take turns in one process. Shapes are the dial's, with as many weights as a Transformer of 3 layers x 160.

@@ -53,7 +53,7 @@ class TestRooms:
         assert found.layers[-1].rank == 1
         assert found.layers[-1].probability == pytest.approx(found.candidates[0].probability, rel=1e-12)
 
-    def test_watched_text_is_unwatched_text(self, kind: str) -> None:
+    def test_watched_text_equals_unwatched_text(self, kind: str) -> None:
         model = speaking(kind)
         expected = generation.generate(model, "abcd", temperature=1.0, max_tokens=9, seed=3)
         with ch.watch(model, keep="residual") as record:
@@ -108,7 +108,7 @@ class TestAsked:
         return resolve(Asked(given=given, **options)).table["model"]  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("recipe", [None, "tiny", "small"])
-    def test_a_recipe_gives_a_model_of_as_many_weights(self, recipe: str | None) -> None:
+    def test_a_recipe_gives_a_model_with_as_many_weights(self, recipe: str | None) -> None:
         from clearhead.plain import from_dict
 
         peer = from_dict(ModelConfig, {"vocabulary": 500, **self.model(recipe=recipe)})
@@ -118,9 +118,9 @@ class TestAsked:
             assert found.parameters() == pytest.approx(peer.parameters(), rel=0.02)
             assert found.context == peer.context
 
-    def test_a_transformer_is_what_comes_without_asking(self) -> None:
+    def test_a_transformer_is_the_default(self) -> None:
         assert self.model(model="transformer")["kind"] == "decoder"
 
-    def test_an_unknown_one_is_told_with_the_nearest(self) -> None:
+    def test_the_error_for_an_unknown_kind_suggests_the_nearest(self) -> None:
         with pytest.raises(OptionError, match=r"^model: there is no 'lstn'; did you mean 'lstm'\?$"):
             self.model(model="lstn")

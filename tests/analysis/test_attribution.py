@@ -69,7 +69,7 @@ def test_it_is_the_slope_of_the_log_probability(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_later_tokens_have_exactly_none(kind: str) -> None:
+def test_later_tokens_have_a_gradient_of_exactly_zero(kind: str) -> None:
     found = attribution(model(KINDS[kind]), TEXT, query=3)
     assert found.norms[4:] == found.products[4:] == (0.0,) * (len(found.norms) - 4)
     assert min(found.norms[1:4]) > 0
@@ -107,7 +107,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not lm.network.embedding(lm.ids(TEXT)).is_leaf
 
 
-def test_the_likeliest_is_a_token_that_there_is() -> None:
+def test_the_likeliest_token_is_one_that_the_tokenizer_has() -> None:
     """A matrix may have more rows than the tokenizer has tokens; the last row here is the likeliest by far."""
     lm = LanguageModel(build(replace(QWEN3, vocabulary=264, tied=False), seed=0), BYTES)
     with torch.no_grad():

@@ -100,7 +100,7 @@ def test_a_score_counts_what_the_definition_counts():
     assert (found.questions, found.covered, found.asked) == (20, 12, asked)
     assert (found.degenerate, found.correct, found.free, found.neighbour) == (degenerate, right, free, neighbour)
     assert degenerate == 2
-    assert 0 < free < right < neighbour < asked  # else the counts could be mixed up unseen
+    assert 0 < free < right < neighbour < asked  # otherwise mixed-up counts would go unnoticed
     vectors_WE = lexicon.vectors_WE.double().numpy()
     assert found.agreement == pytest.approx(mean_cosine([vectors_WE[b] - vectors_WE[a] for a, b in rows]), abs=1e-6)
     moved = [vectors_WE[rows[(n + 1) % 4][1]] - vectors_WE[a] for n, (a, _) in enumerate(rows)]
@@ -111,8 +111,8 @@ def mean_cosine(differences: list[np.ndarray]) -> float:
     return float(np.mean([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in combinations(differences, 2)]))
 
 
-def test_couples_that_are_alike_are_answered_by_the_neighbour_without_any_common_difference():
-    """The trap: all questions right, and the differences at right angles."""
+def test_similar_pairs_are_answered_by_the_neighbour_without_any_common_difference():
+    """The trap: all answers are right, yet the differences are at right angles."""
     places_CE, ways_CE = 10 * torch.eye(3, 6), torch.eye(6)[3:]
     vectors_WE = torch.cat([places_CE, places_CE + ways_CE])
     lexicon = Lexicon(["a", "b", "c", "A", "B", "C"], vectors_WE, name="couples", among="")
@@ -134,7 +134,7 @@ def test_the_agreement_of_differences_by_hand(rows: list[list[float]], expected:
     assert agreement(torch.tensor(rows)) == (None if expected is None else pytest.approx(expected))
 
 
-def test_a_word_that_is_not_there_names_the_nearest_spellings(royal: Lexicon):
+def test_the_error_for_an_unknown_word_names_the_nearest_spellings(royal: Lexicon):
     with pytest.raises(TextError, match=r"'quen' is not among .*nearest spellings: queen"):
         royal.nearest("quen")
     with pytest.raises(TextError, match="no word there is spelled like it"):
@@ -158,7 +158,7 @@ def test_questions_of_a_file(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(": family\nman woman king\n", "line 2: 'man woman king' is no question"), (": x\n", "no questions")],
+    [(": family\nman woman king\n", "line 2: 'man woman king' is not a question"), (": x\n", "no questions")],
 )
 def test_a_file_without_questions_is_refused(tmp_path: Path, text: str, message: str):
     (tmp_path / "questions.txt").write_text(text)

@@ -37,7 +37,7 @@ def characters() -> LanguageModel:
     return model_of(Tokenizer.characters([TEXT]))
 
 
-def test_a_word_is_read_as_after_a_space(pieces: LanguageModel):
+def test_a_word_is_read_as_if_after_a_space(pieces: LanguageModel):
     found = ch.words(pieces).find("king")
     (token,) = pieces.tokenizer.encode(" king")
     assert found.pieces == ("·king",)
@@ -66,7 +66,7 @@ def test_only_whole_words_are_answers(pieces: LanguageModel):
 def test_a_chinese_word_is_the_mean_of_its_characters(characters: LanguageModel):
     king, queen = (characters.tokenizer.encode(word) for word in ("国王", "女王"))
     lexicon = ch.words(characters, among=["国王", "女王", "看见", "龙"])
-    assert lexicon.words == ("国王", "女王", "看见")  # 龙 is no character of this tokenizer
+    assert lexicon.words == ("国王", "女王", "看见")  # this tokenizer has no 龙
     assert lexicon.find("国王").pieces == ("国", "王")
     torch.testing.assert_close(lexicon.find("国王").vector_E, table(characters)[king].mean(0))
     cosine = torch.cosine_similarity(table(characters)[king].mean(0), table(characters)[queen].mean(0), dim=0)
@@ -81,7 +81,7 @@ def test_characters_that_a_tokenizer_lacks_name_near_spellings(characters: Langu
         lexicon.nearest("kingß")
 
 
-def test_an_unknown_token_is_no_word():
+def test_an_unknown_token_is_not_a_word():
     library = Library.from_str(llama_like().to_str().replace('"byte_fallback":true', '"byte_fallback":false'))
     model = model_of(Tokenizer(library))
     assert ch.words(model).find("the").pieces == ("·the",)
@@ -103,7 +103,7 @@ def test_the_output_table_is_that_of_the_logits():
     assert not torch.equal(lexicon.find("国").vector_E, table(model)[token])
 
 
-def test_tied_tables_are_one(characters: LanguageModel):
+def test_tied_tables_are_the_same(characters: LanguageModel):
     both = [ch.words(characters, table=name).vectors_WE for name in ("input", "output")]
     assert torch.equal(*both)
 

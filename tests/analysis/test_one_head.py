@@ -110,7 +110,7 @@ def test_grouped_heads_name_the_key_head_they_read():
     assert not torch.equal(of_heads[1].taken["value"], of_heads[2].taken["value"])
 
 
-def test_what_hides_a_key_is_said():
+def test_the_reason_for_hiding_a_key_is_given():
     window = steps(lively("window"), TEXT)
     assert window.rules == ("causal", "window 4")
     assert window.hidden[5] == ["window", "window", None, None, None, None, *["later"] * (len(window.hidden) - 6)]
@@ -126,7 +126,7 @@ def test_what_hides_a_key_is_said():
     assert steps(model, "abc", mask=knockout([(3, 1)])).hidden[3] == [None, "other", None, None]
 
 
-def test_a_pass_gone_through_leaves_the_model_as_it_was():
+def test_steps_leave_the_model_as_it_was():
     model = speaking()
     before = model.logits(TEXT)
     steps(model, TEXT, layer=1)
@@ -135,7 +135,7 @@ def test_a_pass_gone_through_leaves_the_model_as_it_was():
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
 
 
-def test_half_precision_is_shown_with_what_it_rounds():
+def test_half_precision_is_shown_with_its_rounding():
     found = steps(lively("grouped, normed, rotated", torch.bfloat16), TEXT)
     assert found.dtype == "bfloat16"
     assert 1e-4 < found.differences["mixed"] < 0.1
@@ -149,12 +149,12 @@ def test_half_precision_is_shown_with_what_it_rounds():
         ({"head": 6}, "head 6: the model has heads 0 to 5 in layer 0"),
     ],
 )
-def test_a_layer_or_head_that_is_not_there(options: dict[str, int], message: str):
+def test_a_missing_layer_or_head_is_refused(options: dict[str, int], message: str):
     with pytest.raises(OptionError, match=message):
         steps(speaking(), "ab", **options)
 
 
-def test_texts_that_do_not_fit():
+def test_texts_that_do_not_fit_are_refused():
     with pytest.raises(TextError, match="the text is empty"):
         steps(speaking(), "")
     with pytest.raises(TextError, match="200 tokens; a page of every number takes at most 128; shorten the text"):

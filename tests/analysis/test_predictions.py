@@ -121,7 +121,7 @@ def test_the_last_layer_is_the_model_itself():
 
 
 def test_a_byte_of_a_character_is_shown_as_part_of_it():
-    """After 的's first two bytes its third is shown as 的₃; where a character cannot end, the byte by its number."""
+    """After 的's first two bytes its third is shown as 的₃; a byte that cannot end a character, by its number."""
     model = speaking()
     ids = [*model.encode("ab"), *"的".encode()[:2]]
     found = next_words(model, "ab", top=257)
@@ -146,12 +146,12 @@ def test_masked_models_are_refused_with_the_way_out():
         ({"top_p": 1.5}, "top_p is 1.5"),
     ],
 )
-def test_numbers_out_of_range(options: dict[str, Any], message: str):
+def test_numbers_out_of_range_are_refused(options: dict[str, Any], message: str):
     with pytest.raises(OptionError, match=message):
         next_words(speaking(), "ab", **options)
 
 
-def test_texts_that_do_not_fit_and_logits_that_are_not_finite():
+def test_texts_that_do_not_fit_and_logits_that_are_not_finite_are_refused():
     with pytest.raises(TextError, match="the model's context is 101"):
         next_words(speaking(), "a" * 101)
     model = lively("window")

@@ -1,4 +1,4 @@
-"""A page of steps: its numbers, what it works out itself (run in node), both languages, no text can act."""
+"""A page of steps: its numbers, what it works out itself (run in node), both languages, and text that stays inert."""
 
 import io
 import json
@@ -91,7 +91,7 @@ def test_the_page_works_the_steps_out_with_the_mask_and_without_it(tmp_path: Pat
     assert (off["weights"] != on["weights"]) == hides
 
 
-def test_numbers_are_written_to_be_read(tmp_path: Path):
+def test_numbers_are_readable(tmp_path: Path):
     _, data = written(tmp_path / "x.html")
     shown = asked(tmp_path, data, "[0, 1.23456, -0.5, 0.00001, -20000, -Infinity].map(number)")
     assert shown == ["0", "1.235", "−0.500", "1.0e-5", "−2.0e+4", "−∞"]

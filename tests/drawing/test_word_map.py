@@ -1,4 +1,4 @@
-"""Maps of words in files: whole, escaped, every word there, labels that do not cover one another."""
+"""Maps of words in files: whole, escaped, every word there, labels that do not overlap."""
 
 import logging
 import re
@@ -45,7 +45,7 @@ def sorted_by_label(drawn: WordMap) -> list[str]:
 def test_a_picture_is_whole_and_has_the_chinese_characters(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO):
         draw_words(made(), tmp_path / "map.png")
-    assert caplog.text == ""  # no character is without a font
+    assert caplog.text == ""  # every character has a font
     height, width = matplotlib.image.imread(tmp_path / "map.png").shape[:2]
     assert width > 1.5 * height > 1000
 
@@ -64,7 +64,7 @@ def test_words_keep_their_directions_and_stay_inside():
     assert places_N2[1, 0] - places_N2[0, 0] == pytest.approx(2 * (places_N2[2, 1] - places_N2[0, 1]))
 
 
-def test_labels_do_not_cover_one_another():
+def test_labels_do_not_overlap():
     places_N2 = np.random.default_rng(1).uniform(0, SIDE, size=(200, 2))
     words = ["国王", "queen"] * 100
     shown = labelled(places_N2, words)

@@ -143,8 +143,8 @@ class TestEveryKind:
         assert inside_BT.tolist() == [[max(8, 12 - reach) < t <= 12 for t in range(T)], [False] * T]
 
     @torch.inference_mode()
-    def test_a_padded_batch_is_each_text_alone_and_goes_on_so(self, kind: str) -> None:
-        """Also after the longer text has left, and its padding with it."""
+    def test_a_padded_batch_equals_each_text_alone_and_stays_so(self, kind: str) -> None:
+        """Also after the longer text is dropped, and the padding with it."""
         model, ids_BT = lively(kind), text()
         start_B = torch.tensor([0, 6])
         state = model.state(2, T + 4)
@@ -157,7 +157,7 @@ class TestEveryKind:
         torch.testing.assert_close(found, model(ids_BT[1:, 6:])[:, 5:], rtol=1e-10, atol=1e-10)
 
     @torch.inference_mode()
-    def test_a_state_is_copied_whole_and_rewound_to_nothing(self, kind: str) -> None:
+    def test_a_state_is_copied_whole_and_rewound_only_to_the_start(self, kind: str) -> None:
         model, ids_BT = lively(kind), text()
         state, other = model.state(2, T), model.state(2, T)
         model(ids_BT[:, :9], state=state)
@@ -191,13 +191,13 @@ class TestEveryKind:
             assert torch.equal(model(text()), alone)
         assert len(record) == 2
 
-    def test_dropout_acts_in_training_alone(self, kind: str) -> None:
+    def test_dropout_acts_only_in_training(self, kind: str) -> None:
         model = lively(kind, torch.float32, dropout=0.5)
         assert torch.equal(model(text()), model(text()))
         model.train()
         assert not torch.equal(model(text()), model(text()))
 
-    def test_every_inner_matrix_is_muons_and_each_gate_a_matrix_of_its_own(self, kind: str) -> None:
+    def test_muon_trains_every_inner_matrix_and_each_gate_separately(self, kind: str) -> None:
         model = build(RIVALS[kind], seed=0)
         optimizer = Optimizer(model, OptimizerConfig())
         slabs = list(matrices(model))
@@ -209,7 +209,7 @@ class TestEveryKind:
         heights = {slab.rows for slab in slabs if any(p is slab.parameter for p in _recurrent(model))}
         assert heights == ({11} if "convolution" not in kind else set())
 
-    def test_a_mask_that_it_cannot_obey_is_refused(self, kind: str) -> None:
+    def test_an_unsupported_mask_is_refused(self, kind: str) -> None:
         with pytest.raises(RequestError, match=rf"^model: the mask has a Window, but models of kind '{kind}' can only"):
             lively(kind)(text(), mask=window(3))
 
@@ -240,7 +240,7 @@ def test_forget_gates_start_open_and_recurrent_matrices_orthogonal() -> None:
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True))
 
 
-def test_the_reach_of_a_convolution_is_told() -> None:
+def test_the_reach_of_a_convolution_is_reported() -> None:
     config = RIVALS["convolution"]
     assert isinstance(config, ConvolutionConfig)
     assert config.reach == 1 + 2 * 1 + 2 * 2 + 2 * 1

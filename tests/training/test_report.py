@@ -136,7 +136,7 @@ def test_a_full_disk_is_reported(tmp_path, file_limit, when):
 
 
 @pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000], ids=["digits", "brackets"])
-def test_numbers_and_nesting_beyond_measure_are_told(tmp_path, value):
+def test_huge_numbers_and_deep_nesting_are_reported(tmp_path, value):
     (tmp_path / "log.jsonl").write_text(f'{{"kind": "stepped", "step": {value}}}\n')
     with pytest.raises(FolderError, match=r"log\.jsonl: line 1 was altered"):
         read_log(tmp_path / "log.jsonl")

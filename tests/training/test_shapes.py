@@ -23,7 +23,7 @@ def test_weights_are_equal_within_a_fiftieth_with_and_without_the_embedding(kind
         assert found.inner_parameters() == pytest.approx(peer.inner_parameters(), rel=0.02)
 
 
-def test_what_is_not_a_size_is_kept() -> None:
+def test_settings_that_are_not_sizes_are_kept() -> None:
     peer: Any = replace(shape(0, 65, 64), dropout=0.1, tied=False)
     found: Any = equal(peer, "lstm-attention")
     for name in ("vocabulary", "context", "width", "dropout", "tied", "norm", "attention"):

@@ -48,7 +48,7 @@ def test_one_edit_needs_no_list() -> None:
 
 
 @pytest.mark.parametrize("edits", ["ablate", 3, [Ablate(layer=3), "x"], [(3, 1)]])
-def test_what_is_no_edit_is_told(edits: object) -> None:
+def test_anything_but_an_edit_is_an_error(edits: object) -> None:
     with pytest.raises(WatchError, match=r"^edits: .* was given; an edit is an Ablate, a Scale or a Knockout$"):
         watch(MODEL, edits).__enter__()  # pyright: ignore[reportArgumentType]
 

@@ -105,7 +105,7 @@ def test_a_long_text_in_float32_is_exact(scale: float) -> None:
 
 
 class TestOnlyWhatIsAsked:
-    """Products are counted, one for each weight."""
+    """Counts products, one for each weight."""
 
     class Products(TorchDispatchMode):
         def __init__(self) -> None:
@@ -141,11 +141,11 @@ class TestOnlyWhatIsAsked:
         four = self.count(self.record(causal()), lambda r: r.measure("entropy", "first", "previous", "distance"))
         assert four <= self.H * self.T * (self.T + 16) / 2
 
-    def test_of_a_window_only_its_keys_are(self) -> None:
+    def test_only_the_keys_of_a_window_are_computed(self) -> None:
         found = self.count(self.record(causal() & window(20)), lambda r: r.measure("entropy"))
         assert found <= self.H * self.T * (20 + 16)
 
-    def test_of_packed_documents_only_their_own_keys_are(self) -> None:
+    def test_only_a_documents_own_keys_are_computed(self) -> None:
         mask = causal() & documents(torch.arange(self.T)[None] // 32)
         assert self.count(self.record(mask), lambda r: r.measure("entropy")) <= self.H * self.T * 32
 
@@ -155,7 +155,7 @@ class TestOnlyWhatIsAsked:
         assert self.count(record, lambda r: r.map(SITE, 1)[:, 5]) <= half + self.T
         assert self.count(record, lambda r: r.map(SITE, 1)[:, 9]) <= self.T
         assert self.count(record.record.only(), lambda r: r.map(SITE, 1)[:, 9]) <= self.T  # the record keeps them
-        assert self.count(record, lambda r: r.map(SITE, 2)[:, 5]) > half  # of another head nothing is known
+        assert self.count(record, lambda r: r.map(SITE, 2)[:, 5]) > half  # nothing is known about another head
 
     def test_a_row_or_a_tile_costs_its_own_rows(self) -> None:
         record = self.record(causal())
@@ -180,13 +180,13 @@ class TestThreads:
         for name in NAMES:
             torch.testing.assert_close(shared[name], alone[name], rtol=0, atol=1e-14)
 
-    def test_not_finite_logits_name_the_head(self) -> None:
+    def test_the_error_for_logits_that_are_not_finite_names_the_head(self) -> None:
         q, k, _ = tensors(6, 3, KEYS)
         k[0, 2] = math.nan
         with pytest.raises(WatchError, match=r"head 4, .*the logits are not finite"):
             text(q, k, causal()).measure("entropy")
 
-    def test_modes_of_the_caller_change_nothing(self) -> None:
+    def test_the_callers_modes_change_nothing(self) -> None:
         q, k, _ = (t.float().requires_grad_() for t in tensors(6, 3, KEYS))
         record = text(q, k, causal())
         wanted = record.measure("entropy", "received")[SITE]
@@ -203,7 +203,7 @@ class TestThreads:
 
 
 class TestExtremes:
-    def test_what_is_far_below_the_largest_weighs_nothing(self) -> None:
+    def test_keys_far_below_the_largest_have_no_weight(self) -> None:
         k = torch.tensor([0.0, -60.0, -90.0, -1e30]).view(1, 1, 4, 1)
         record = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0))
         assert record.map(SITE, 0)[0].tolist() == [1.0, pytest.approx(math.exp(-60), rel=1e-5), 0.0, 0.0]
@@ -218,7 +218,7 @@ class TestExtremes:
         assert record.map(SITE, 0)[0].tolist() == [0, 0, 0, 0, 1]
         assert [each.item() for each in record.measure("entropy", "first", "distance")[SITE].values()] == [0, 0, 0]
 
-    def test_top_keys_that_are_not_seen_are_named_once(self) -> None:
+    def test_hidden_top_keys_are_named_once(self) -> None:
         q, k, _ = tensors(6, 3, KEYS)
         largest = Largest(7)
         (weights_HQN,) = text(q, k, causal() & window(3)).sweep(SITE, largest)
@@ -244,7 +244,7 @@ class TestAsking:
         with pytest.raises(WatchError, match=r"nothing was seen at decoder\.7\.self"):
             found.measure("entropy", sites=[Site(7)])
 
-    def test_for_a_measure_that_there_is_not(self) -> None:
+    def test_an_unknown_measure_is_an_error(self) -> None:
         q, k, _ = tensors(6, 3, KEYS)
         with pytest.raises(WatchError, match="measure: there is no 'entropie'; did you mean 'entropy'"):
             text(q, k, causal()).measure("entropie")

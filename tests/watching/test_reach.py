@@ -1,4 +1,4 @@
-"""What is known of a mask without evaluating cells, against its rule in every cell."""
+"""What is known about a mask without evaluating cells, against its rule in every cell."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def visible(mask: Mask, row: int, heads: range, queries: range, keys: range) -> 
 
 
 @given(parts, parts, st.integers(0, ROWS - 1), spans, spans)
-def test_no_query_sees_a_key_outside_of_the_reach(one: Mask, two: Mask, row: int, queries: range, keys: range) -> None:
+def test_no_query_sees_a_key_outside_the_reach(one: Mask, two: Mask, row: int, queries: range, keys: range) -> None:
     found = reach(one & two, row, queries, keys)
     seen_K = visible(one & two, row, range(HEADS), queries, keys).any(1).any(0)
     assert all(key in found for key, seen in zip(keys, seen_K.tolist(), strict=True) if seen)

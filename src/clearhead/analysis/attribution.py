@@ -58,7 +58,7 @@ def attribution(
 
     Takes one forward and one backward pass over the text, with the tokenizer's special tokens around it. Raises
     TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token or predicts
-    none, MemoryNeededError if the pass does not fit in the free memory.
+    no tokens, MemoryNeededError if the pass does not fit in the free memory.
     """
     if not text:
         raise TextError("look: the text is empty; give at least one character")

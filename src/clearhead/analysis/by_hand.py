@@ -2,7 +2,7 @@
 
     python by_hand.py x.json
 
-computes every step anew and prints the largest difference from the file's own numbers.
+recomputes every step and prints the largest difference from the numbers in the file.
 """
 
 import json
@@ -30,7 +30,7 @@ def normed(rows: Rows, weight: list[float], eps: float, squares: list[float] | N
 
 
 def turned(rows: Rows, cos: Rows, sin: Rows) -> Rows:
-    """The pairs of numbers i and i + width/2 turned by the angle of the row's place; what lies behind them stays."""
+    """The pairs of numbers i and i + width/2 turned by the angle of the row's place; any after them stay."""
     width = len(cos[0])
     return [
         [row[i] * cos[place][i] + row[(i + width // 2) % width] * sin[place][i] for i in range(width)] + row[width:]
@@ -74,7 +74,7 @@ def added(share: Rows, others: Rows) -> Rows:
 
 
 def attention(head: dict[str, Any]) -> dict[str, Any]:
-    """Every step of the head, under the names that the file has for them."""
+    """Every step of the head, under its name in the file."""
     rules, weights, norm, turn = head["rules"], head["weights"], head["norm"], head["turn"]
     made: dict[str, Any] = {}
     for name in ("query", "key", "value"):

@@ -50,13 +50,13 @@ class Steps:
     """What ``steps`` found in one head. E is the model's width, D the head's, F = heads x D; matrices are as in W x.
 
     taken: what the pass itself computed, (T, D) each: query, key and value; normed_query, normed_key, turned_query and
-        turned_key where the model norms and turns; mixed, the head's output
-    products_TT, scores_TT (scaled and capped), weights_TT: what a fused kernel never keeps: the door's rule, applied to
-        ``taken`` in float64
+        turned_key if the model normalises and rotates them; mixed, the head's output
+    products_TT, scores_TT (scaled and capped), weights_TT: what a fused kernel never stores: the door's rule, applied
+        to ``taken`` in float64
     share_TE, others_TE: this head's part of the output, and that of the other heads and the bias, in float64
     hidden: why each key is hidden from each query, or None
-    differences: the largest distances between what follows from the step before, in float64, and what the pass
-        computed, of query, key, value, mixed and output
+    differences: for query, key, value, mixed and output, the largest distance between what the pass computed and what
+        follows from the step before in float64
     """
 
     record: TextRecord
@@ -198,7 +198,7 @@ class _Seen:
 
 @contextmanager
 def _seen(part: Attention) -> Generator[_Seen]:
-    """Keeps what passes the door at one attention, and what enters and leaves its projections."""
+    """Collects one attention's request and output at the door, and what enters and leaves its projections."""
     seen = _Seen(part.site)
 
     def entered(module: object, given: tuple[Any, ...], named: dict[str, Any]) -> None:

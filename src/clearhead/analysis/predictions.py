@@ -1,4 +1,4 @@
-"""What comes next: the distribution of the next token, what sampling settings make of it, and how it forms by layer."""
+"""The distribution of the next token, what sampling settings do to it, and how it forms layer by layer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from clearhead.watching import watch
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A token that may come next. ``label`` shows it in the place after the text: a byte of a character as 都₂.
+    """A token that may come next. ``label`` shows it as it stands after the text: a byte of a character as 都₂.
 
-    probability: of the model itself; sampled: after temperature and filters, 0 where they remove it, None without any
+    probability: of the model itself; sampled: after temperature and filters, 0 if they remove it, None without any
     """
 
     id: int
@@ -49,7 +49,7 @@ class Reading:
 class NextWords:
     """The ``top`` likeliest next tokens of a text, best first.
 
-    settings: the sampling settings that were given; kept: how many tokens they leave, the vocabulary without any
+    settings: the sampling settings that were given; kept: how many tokens they leave; without any, all
     rest: probability of all other tokens together; sampled_rest: the same after the settings, None without any
     entropy: of the model's distribution, in nats; layers: before the first layer and after each, if asked for
     """
@@ -79,14 +79,14 @@ def next_words(
 ) -> NextWords:
     """The ``top`` likeliest tokens after ``text``, from one pass.
 
-    temperature, top_k, top_p: shown as what they make of the distribution, by the sampler's own rules; a temperature of
-        0 leaves the likeliest
+    temperature, top_k, top_p: also give the probabilities under these, by the sampler's own rules; a temperature of 0
+        leaves only the likeliest
     layers: also read the stream before the first layer and after each with the final norm and the output layer, at the
         last place (logit lens: nostalgebraist 2020)
 
-    Raises OptionError if the model does not predict next tokens, if ``top`` or a setting is out of range, or for layers
-    of a model without a residual stream; TextError if the text cannot be encoded or is longer than the context;
-    ClearheadError if a logit is not finite.
+    Raises OptionError if the model does not predict next tokens, if ``top`` or a setting is out of range, or if
+    ``layers`` is set for a model without a residual stream; TextError if the text cannot be encoded
+    or is longer than the context; ClearheadError if a logit is not finite.
     """
     needs(model.network, "next tokens", "next")
     vocabulary = min(model.tokenizer.vocab_size, model.config.vocabulary)
@@ -126,7 +126,7 @@ def next_words(
 
 
 class _Allowed:
-    """Logits of the tokens that the tokenizer has, in float32 or wider, and candidates with labels in their place."""
+    """Logits of the tokenizer's tokens, in float32 or wider, and candidates labelled as they stand after the text."""
 
     def __init__(self, model: LanguageModel, ids: Sequence[int], vocabulary: int, gaps: Sequence[int]) -> None:
         self._model, self._ids, self._vocabulary = model, list(ids), vocabulary

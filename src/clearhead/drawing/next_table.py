@@ -16,7 +16,7 @@ from clearhead.drawing.terminal import bar
 from clearhead.errors import many
 from clearhead.tap import Site
 
-# Cells of a token's label at most, and of a bar; of a label beside others in a layer's line.
+# In terminal cells: the widest label of a token; the narrowest and widest bar; a label in a layer's line.
 LABEL, BAR, NARROW = 20, (8, 24), 10
 
 

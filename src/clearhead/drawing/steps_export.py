@@ -1,4 +1,4 @@
-"""The steps of one attention head as JSON, for the page, for ``by_hand.py`` and for any other program.
+"""The steps of one attention head as JSON, for the page, ``by_hand.py`` and any other program.
 
 One object. E is the model's width, D the head's, T the number of tokens, F = heads x D.
 
@@ -21,7 +21,7 @@ One object. E is the model's width, D the head's, T the number of tokens, F = he
     joined       T x F: all heads' outputs side by side
     others       T x E: what the other heads and the bias add
     steps        query, key, value, mixed: T x D, as the pass computed them; normed_query, normed_key, turned_query and
-                 turned_key where there are such; products (q.k), scores (scaled and capped), weights: T x T;
+                 turned_key if the model has them; products (q.k), scores (scaled and capped), weights: T x T;
                  share: T x E, what this head adds; output: T x E, as the pass computed it
     differences  largest distances between what the pass computed and what follows from the step before, in float64
 """
@@ -37,7 +37,7 @@ from clearhead.analysis import Steps
 
 SCHEMA = "clearhead.steps/1"
 
-# 9 significant digits name a float32 number exactly.
+# 9 significant digits identify a float32 number.
 DIGITS = 9
 
 
@@ -90,7 +90,7 @@ def numbers(steps: Steps, query: int) -> dict[str, Any]:
 
 
 def encoded(steps: Steps, query: int) -> bytes:
-    """The file, in UTF-8, an entry a line."""
+    """The file in UTF-8, one entry per line."""
     entries = (f"{json.dumps(name)}: {_line(value)}" for name, value in numbers(steps, query).items())
     return ("{\n" + ",\n".join(entries) + "\n}\n").encode()
 

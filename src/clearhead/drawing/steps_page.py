@@ -18,7 +18,7 @@ LANGUAGES = ("en", "zh")
 SCRIPTS = ("steps_data.js", "steps_parts.js", "steps.js")
 STYLES = ("page.css", "steps.css")
 
-# Beside each step of the page stand the lines of ``by_hand.attention`` with these words, and these functions.
+# Next to each step, the page shows the lines of ``by_hand.attention`` that contain these words, and these functions.
 BESIDE: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
     "project": (("for name in", "made[name]"), (by_hand.product,)),
     "norm": ((" normed(",), (by_hand.normed,)),
@@ -39,14 +39,14 @@ def words(language: str) -> dict[str, Any]:
 
 
 def code(step: str) -> str:
-    """The Python of one step: how it is called, then the functions."""
+    """The Python code of one step: the calls, then the functions."""
     marks, functions = BESIDE[step]
     lines = [line for line in inspect.getsource(by_hand.attention).splitlines() if any(mark in line for mark in marks)]
     return "\n\n".join([dedent("\n".join(lines)), *(inspect.getsource(function).rstrip() for function in functions)])
 
 
 def encoded(steps: Steps, query: int, language: str | None) -> bytes:
-    """The page in UTF-8, in a language of LANGUAGES, or in the reader's own for None.
+    """The page in UTF-8, in one of LANGUAGES; None means the reader's own.
 
     As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
     """

@@ -15,12 +15,12 @@ from clearhead.drawing.legible import legible, scientific, shortened
 from clearhead.drawing.steps_page import words
 from clearhead.drawing.terminal import bar
 
-# Cells of a number, of a token's label at most, and of a bar.
+# In terminal cells: a number, the widest label of a token, a bar.
 NUMBER, LABEL, BAR = 9, 16, 12
 
 
 class StepsTable:
-    """A rich renderable. Numbers of a vector as many as fit in a line; keys all, one below another."""
+    """A rich renderable: as many numbers of each vector as fit on a line, and one line for every key."""
 
     def __init__(self, steps: Steps, query: int, language: str) -> None:
         self._steps, self._query, self._words = steps, query, words(language)
@@ -72,7 +72,7 @@ class StepsTable:
         return f"{facts} · {shared}"
 
     def _vectors(self) -> list[tuple[str, str, list[tuple[str, Tensor]]]]:
-        """Each step: its name in the words, its shapes, and the query's rows that it makes."""
+        """Each step: its name in the words, its shapes, and the rows it computes for the query."""
         steps, taken, says = self._steps, self._steps.taken, self._words
         made: list[tuple[str, str, list[tuple[str, Tensor]]]] = [
             ("x", "X ({T} × {E})", [("x", steps.x_TE)]),
@@ -117,7 +117,7 @@ class StepsTable:
         )
 
     def _scoring(self) -> list[str]:
-        """From products to weights, a sentence each."""
+        """From products to weights, one sentence per step."""
         steps, says, D = self._steps, self._words, self._steps.head_width
         plain = math.isclose(steps.scale * math.sqrt(D), 1)
         why = {why for row in steps.hidden for why in row if why is not None}

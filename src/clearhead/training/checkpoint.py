@@ -38,7 +38,7 @@ class Progress:
 class State:
     """Weights, optimizer state, random states and progress.
 
-    settings: what the run was set to, as nested plain values; a resumed run is held to them
+    settings: the run's settings, as nested plain values; a resumed run must match them
     """
 
     progress: Progress
@@ -132,7 +132,7 @@ def _progress(values: Any) -> Progress:
 
 
 def _table(values: Any) -> Mapping[str, Any]:
-    """Raises ValueError if the values are no table."""
+    """Raises ValueError if the values are not a table."""
     if not isinstance(values, dict):
-        raise ValueError("settings are a table")
+        raise ValueError("settings must be a table")
     return cast(Mapping[str, Any], values)

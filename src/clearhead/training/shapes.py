@@ -20,7 +20,7 @@ from clearhead.model import (
 # (layers, width). Each rung has about twice the weights of the one below.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
-STEP = 2  # hidden widths are multiples of this; on the ladder, numbers of weights then differ by at most 1.2 %
+STEP = 2  # hidden widths are multiples of this; on the ladder, weight counts then differ by at most 1.2 %
 
 # Values of `train --model`, with the kind of config of each.
 MODELS = {
@@ -30,7 +30,7 @@ MODELS = {
 
 
 def sized_as(model: Mapping[str, Any]) -> str:
-    """The kind that sizes are chosen by for a table: its own kind, or a Transformer if its kind has no rule."""
+    """The kind by which a model table's sizes are chosen: its own, or a Transformer if its own has no rule."""
     kind = model.get("kind", DecoderConfig.kind)
     return kind if kind in MODELS.values() else DecoderConfig.kind
 
@@ -74,7 +74,7 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
 
 
 def _nearest(make: Callable[[int], ModelConfig], weights: int) -> ModelConfig:
-    """Of the models made with multiples of STEP, the one with the nearest number of weights. It must grow with them."""
+    """Of the models made with multiples of STEP, the one with the nearest weight count, which must grow with them."""
     low, high = 1, 2
     while make(high * STEP).parameters() < weights:
         low, high = high, 2 * high

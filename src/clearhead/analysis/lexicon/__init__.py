@@ -1,4 +1,4 @@
-"""Words as vectors: the rows of a model's tables, or vectors counted from a text, and what their geometry answers."""
+"""Words as vectors: the rows of a model's tables, or vectors counted from a text, and what their geometry shows."""
 
 from clearhead.analysis.lexicon.baseline import ppmi
 from clearhead.analysis.lexicon.counting import Counted, count, split_words

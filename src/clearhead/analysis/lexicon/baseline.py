@@ -1,4 +1,4 @@
-"""Word vectors counted from a text: what a language model's table is compared with."""
+"""Word vectors counted from a text: the baseline for a language model's table."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def ppmi(counted: Counted, *, width: int = WIDTH, window: int = WINDOW, name: st
 
 
 def _ahead(counted: Counted, window: int) -> Iterator[tuple[Ids, Ids]]:
-    """For each distance up to ``window``: words with one so far ahead in their document, and that one."""
-    # window numbers of no word between documents: no pair reaches across
+    """For each distance up to ``window``: the pairs of words that far apart in a document, left and right."""
+    # ``window`` places without a word between documents, so that no pair spans two
     gap = np.full(window, -1, dtype=np.int64)
     text = np.concatenate([part for ids in counted.documents for part in (ids, gap)])
     for distance in range(1, window + 1):

@@ -18,7 +18,7 @@ _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 HAN = re.compile(f"[{_CHINESE}]+")
 _RUNS = re.compile(f"[{_CHINESE}]+|[^\\W\\d_{_CHINESE}]+")
 
-AT_LEAST = 5  # occurrences of a word that is counted (word2vec's default)
+AT_LEAST = 5  # fewest occurrences of a word that is kept (word2vec's default)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

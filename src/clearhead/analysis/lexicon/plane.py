@@ -18,7 +18,7 @@ PERPLEXITY = 30.0  # scikit-learn's default
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """One way of laying the words on a plane: places_N2, and what a reader must know of it."""
+    """One way of laying the words on a plane: places_N2, and what a reader must know about it."""
 
     method: str
     places_N2: npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ class WordMap:
     """Words on a plane, in several ways.
 
     groups: the group of each word; "" for none
-    lines: pairs of words that are joined, by their numbers
+    lines: pairs of words to join, by index
     """
 
     title: str
@@ -53,7 +53,7 @@ def spread(
 ) -> WordMap:
     """The words' vectors, all of length 1, by PCA and by t-SNE (van der Maaten and Hinton 2008).
 
-    Raises TextError below three words or if one is not in the lexicon, MissingExtraError without scikit-learn.
+    Raises TextError for fewer than three words or one that the lexicon lacks, MissingExtraError without scikit-learn.
     """
     check_maps()
     if len(words) < 3:

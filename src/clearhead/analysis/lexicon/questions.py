@@ -22,9 +22,9 @@ def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Q
 
 
 def read_questions(path: str | Path) -> dict[str, list[Question]]:
-    """The questions of a file as Google publishes them: four words a line, ``: relation`` before those of a relation.
+    """Reads questions in Google's format: four words per line, after a line ``: relation`` that names their relation.
 
-    (Mikolov et al. 2013, arXiv 1301.3781.) Raises TextError for a line of another kind, with its number.
+    Mikolov et al. 2013, arXiv 1301.3781. Raises TextError, with the line number, for any other line.
     """
     found: dict[str, list[Question]] = {}
     relation = "questions"
@@ -37,9 +37,9 @@ def read_questions(path: str | Path) -> dict[str, list[Question]]:
             found.setdefault(relation, []).append((a, b, c, d))
         elif words:
             raise TextError(
-                f"{path}: line {number}: {shown(line)} is no question; a line has four words (man woman king queen), "
-                "or a colon and the name of a relation (: family)"
+                f"{path}: line {number}: {shown(line)} is not a question; a line has four words (man woman king "
+                "queen), or a colon and the name of a relation (: family)"
             )
     if not found:
-        raise TextError(f"{path}: there are no questions in it; one is a line of four words: man woman king queen")
+        raise TextError(f"{path}: it has no questions; a question is a line of four words: man woman king queen")
     return found

@@ -1,4 +1,4 @@
-"""How many analogy questions the vectors answer, beside a control that knows only the third word."""
+"""How many analogy questions the vectors answer, next to a control that knows only the third word."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Tally:
     correct: answered by 3CosAdd, the question's own words barred as answers
     free: answered by 3CosAdd with every word allowed
     neighbour: answered by the nearest neighbour of the third word alone, own words barred (Linzen 2016, "only-b")
-    agreement: mean cosine between the differences b - a of any two pairs; None below two pairs
-    shuffled: the same where each first word gets the second word of the next pair
+    agreement: mean cosine between the differences b - a of any two pairs; None for fewer than two pairs
+    shuffled: the same with each first word paired with the next pair's second word
     """
 
     relation: str
@@ -48,7 +48,7 @@ class Score:
 
     lexicon: its name
     words: the number of candidate answers
-    pieced: words of the questions that the lexicon has in several tokens
+    pieced: number of question words that are several tokens in the lexicon
     """
 
     lexicon: str
@@ -74,7 +74,7 @@ class Score:
 
 
 def tally(relation: str, questions: int, rows: Sequence[tuple[int, int, int, int]], vectors_WE: Tensor) -> Tally:
-    """Asks the covered questions, given as rows of the four words among the vectors.
+    """Asks the covered questions, each given as the rows of its four words.
 
     3CosAdd: the word whose vector has the largest cosine with b - a + c, all of length 1 (Mikolov et al. 2013, NAACL;
     Levy and Goldberg 2014, eq. 1).
@@ -108,7 +108,7 @@ def tally(relation: str, questions: int, rows: Sequence[tuple[int, int, int, int
 
 
 def agreement(differences_PE: Tensor) -> float | None:
-    """Mean cosine over all pairs of different rows, those of length 0 left out; None below two rows."""
+    """Mean cosine over all pairs of different rows, without those of length 0; None for fewer than two rows."""
     lengths_P = differences_PE.norm(dim=1)
     units_PE = F.normalize(differences_PE[lengths_P > 0].double(), dim=1)
     count = len(units_PE)

@@ -1,4 +1,4 @@
-"""A lexicon: words with vectors, and the questions one asks of them."""
+"""A lexicon: words with vectors, and the questions it answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPELLINGS = 5  # near spellings that an error names
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Word:
-    """A word as a lexicon has it.
+    """A word found in a lexicon.
 
     row: its place in the lexicon; None if it is not listed there, and its vector was made from its pieces
     pieces: what its tokens stand for; its vector is the mean of theirs
@@ -45,7 +45,7 @@ class Analogy:
 
     answers: best first, the question's own words barred
     free: the same with every word allowed
-    neighbours: of c alone, own words barred: what answers without any analogy
+    neighbours: the nearest to c alone, own words barred: the answers without any analogy
     agreement: cosine between the differences b - a and answer - c, for the first of ``answers``
     """
 
@@ -62,7 +62,7 @@ class Lexicon:
     """Words with vectors_WE, float32 on the CPU.
 
     name: where the vectors come from
-    among: which words these are, for whoever reads the answers
+    among: which words these are, for display
     look_up: finds a word that may not be listed; raises TextError if it cannot
     """
 
@@ -99,14 +99,14 @@ class Lexicon:
         return found
 
     def nearest(self, word: str, top: int = 10) -> list[Neighbour]:
-        """The ``top`` words with the largest cosines, itself left out. Raises TextError if the word is not there."""
+        """The ``top`` words with the largest cosines, without itself. Raises TextError if there is no such word."""
         found = self.find(word)
         return self._ranked(F.normalize(found.vector_E, dim=0), [found], top)
 
     def analogy(self, a: str, b: str, c: str, top: int = 10) -> Analogy:
         """a is to b as c is to ...: man, woman, king. By 3CosAdd, as in ``score``.
 
-        Raises TextError if a word is not there.
+        Raises TextError if there is no such word.
         """
         own = [self.find(word) for word in (a, b, c)]
         a_E, b_E, c_E = (F.normalize(word.vector_E, dim=0) for word in own)

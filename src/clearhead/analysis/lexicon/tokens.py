@@ -25,7 +25,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
         first counts. Words that the tokenizer cannot write are left out.
 
     A word is read as it stands inside a text, after a space where its script has spaces. The vector of a word of
-    several tokens is the mean of theirs, without those that are spaces alone.
+    several tokens is the mean of theirs, leaving out tokens that are only spaces.
     Raises OptionError for an output table of a model that predicts no tokens, TextError if no words are left.
     """
     reader = _Reader(model, _table(model, table))
@@ -39,7 +39,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
             if ids is not None:
                 listed.setdefault(ids, word)
     if not listed:
-        raise TextError(f"{where}: there are no {which}; name other words, or take another model")
+        raise TextError(f"{where}: there are no {which}; name other words, or use another model")
     rows = {ids: row for row, ids in enumerate(listed)}
     vectors_WE = torch.stack([reader.vector(ids) for ids in listed])
 
@@ -63,7 +63,7 @@ def _table(model: LanguageModel, table: str) -> Tensor:
     elif network.abilities & {"next tokens", "masked tokens"}:
         weight_VE = network.output.weight
     else:
-        raise OptionError("table 'output': this model predicts no tokens and has none; take the input table")
+        raise OptionError("table 'output': this model predicts no tokens, so it has none; use the input table")
     return weight_VE.detach().float().cpu()
 
 
@@ -104,6 +104,6 @@ class _Reader:
     def _encoded(self, text: str) -> list[int] | None:
         try:
             ids = self.tokenizer.encode(text)
-        except TextError:  # a character that it never learned
+        except TextError:  # a character the tokenizer never learned
             return None
         return None if any(token == self.tokenizer.unknown or token not in self.labels for token in ids) else ids

@@ -15,7 +15,7 @@ function change(values) {
   show();
 }
 
-// The key that the query reads most, itself apart where it reads another.
+// The key that the query reads most.
 function mostRead(query) {
   const row = head.steps.weights[query];
   return row.indexOf(Math.max(...row));
@@ -123,7 +123,7 @@ function pair(at, id, query, key) {
   table(at, `${id}-k`, "K", key);
 }
 
-// A trained matrix, as it is stored: a row for each number that it makes.
+// A trained matrix as stored: one row for each number it computes.
 function matrix(at, name, rows, bias, from = null) {
   const title = filled(words.show_matrix, { name: bias ? `${name}, b` : name, shape: shape(rows) });
   details(at, `matrix-${name}`, title, (inside) => {

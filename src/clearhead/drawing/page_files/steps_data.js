@@ -1,5 +1,5 @@
 "use strict";
-// The numbers, and what this page works out itself: softmax, weights times V and W_O, with the mask and without it.
+// The numbers, and what this page computes itself: softmax, weights times V and W_O, with the mask and without it.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const head = data.head;
@@ -44,7 +44,7 @@ function workedOut(masked) {
   return { scores, weights, mixed, joined, share, output };
 }
 
-// With the mask, what the pass computed stands on the page; without it, what this page works out.
+// With the mask, the page shows what the pass computed; without it, what this page computes.
 function shownSteps(masked) {
   const made = workedOut(masked);
   if (!masked) return made;
@@ -58,7 +58,7 @@ function largestDifference(one, other) {
 
 const hidesSomething = head.hidden.some((row) => row.some((why) => why !== null));
 
-// Three decimals; powers of ten where they would say nothing.
+// Three decimals, or a power of ten where those would say nothing.
 function number(value) {
   if (value === -Infinity) return "−∞";
   const size = Math.abs(value);

@@ -1,10 +1,10 @@
 
-// What a page of steps is put together from: elements, tables of numbers that open out, chips.
+// The building blocks of a page of steps: elements, expandable tables of numbers, chips.
 
 const find = (id) => document.getElementById(id);
 const COLUMNS = 4; // of a vector, at first
 const PLACES = 12; // columns and rows of tokens, at first
-const open = new Set(); // ids of tables and details that are opened out
+const open = new Set(); // ids of the expanded tables and details
 
 function put(parent, tag, text = "", name = "") {
   const made = parent.appendChild(document.createElement(tag));
@@ -17,7 +17,7 @@ function shape(rows) {
   return `${rows.length} × ${rows[0].length}`;
 }
 
-// `most` numbers around one that is to be seen.
+// `most` numbers around the one that must be visible.
 function around(wanted, count, most) {
   const start = Math.max(0, Math.min(wanted - Math.floor(most / 2), count - most));
   return Array.from({ length: Math.min(most, count) }, (_, n) => start + n);

@@ -20,7 +20,7 @@ def is_text(mask: Mask, batch: int, places: int, device: torch.device) -> Tensor
 def goes_on(mask: Mask, batch: int, start: int, places: int, device: torch.device) -> Tensor:
     """on_BT: True where a token sees the one before it; False for the first of a text or of a packed document.
 
-    ``places`` tokens come after ``start`` that were read before.
+    The ``places`` tokens follow ``start`` tokens that were read before.
     """
     place_T = torch.arange(start, start + places, device=device)
     return _sees(mask, batch, place_T, back=1) & (place_T > 0)
@@ -29,7 +29,7 @@ def goes_on(mask: Mask, batch: int, start: int, places: int, device: torch.devic
 def begins(mask: Mask, batch: int, start: int, places: int, device: torch.device) -> Tensor:
     """begins_BT: True for the first token of a text or of a packed document; False for padding.
 
-    ``places`` tokens come after ``start`` that were read before.
+    The ``places`` tokens follow ``start`` tokens that were read before.
     """
     place_T = torch.arange(start, start + places, device=device)
     return _sees(mask, batch, place_T, back=0) & ~goes_on(mask, batch, start, places, device)
