@@ -121,7 +121,11 @@ def test_a_picture_in_json_holds_what_was_asked(run: Path, tmp_path: Path):
         (("{run}", "a", "--layer", "2", "--out", "x.json"), 2, "the model has layers 0 to 1"),
         (("{run}", "a", "--out", "x.gif"), 2, r"end the name in \.png, \.svg, \.html, \.json"),
         (("nowhere", "a", "--out", "x.gif"), 2, "the ending '.gif' is not known"),  # before anything is loaded
-        (("nowhere", "a", "--by", "gradient", "--out", "x.svg"), 2, r"the ending .\.svg. is not known; end the name in \.png, \.html, \.json"),
+        (
+            ("nowhere", "a", "--by", "gradient", "--out", "x.svg"),
+            2,
+            r"the ending .\.svg. is not known; end the name in \.png, \.html, \.json",
+        ),
         (("nowhere", "a"), 1, "nowhere"),
     ],
 )
