@@ -1,4 +1,4 @@
-"""A few mutations of each kind (``make fuzz`` runs thousands), and that the fuzzer sees what it looks for."""
+"""A few mutations of each kind; ``make fuzz`` runs thousands."""
 
 from __future__ import annotations
 

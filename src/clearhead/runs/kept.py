@@ -24,9 +24,9 @@ class Kept:
 
 
 def kept(folder: Path) -> tuple[list[Kept], list[int]]:
-    """The run's models in order: as it began, with the lowest validation loss, and the last one saved.
+    """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved.
 
-    Beside them, the steps of those evaluations whose models are not there: a run keeps no others.
+    Also returns the steps of all other evaluations, whose models a run does not keep.
     Raises FolderError if ``folder`` is not a run folder, its recipe was changed after the last state was saved, or
     something in it is missing, truncated or altered.
     """
@@ -37,7 +37,7 @@ def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     evaluated = [report for report in read_log(folder / LOG) if isinstance(report, Evaluated)]
     losses = {report.step: report.valid_loss for report in evaluated}
     if not losses:
-        raise FolderError(f"{folder / LOG}: there is no evaluation in it; copy the run folder again from the original")
+        raise FolderError(f"{folder / LOG}: has no evaluation; copy the run folder again from the original")
     found = {0: begun(recipe, best.tokenizer), min(losses, key=lambda step: losses[step]): best}
     if state is not None and state.progress.step not in found:
         last = reopened(folder, recipe, best.tokenizer)
