@@ -135,7 +135,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def check_name(path: Path) -> None:
-    """Raises FolderError for a name that is not UTF-8: safetensors and the files that name others cannot hold it."""
+    """Raises FolderError for a name that is not UTF-8, which safetensors and recipes cannot hold."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -38,7 +38,7 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """The processor's name, as Linux or Python knows it."""
+    """The processor's name, as Linux or Python reports it."""
     if CPUINFO.is_file():
         for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

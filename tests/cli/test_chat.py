@@ -268,7 +268,7 @@ def terminal(folder: Path, tmp_path: Path) -> Iterator[Terminal]:
 def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.until("a context of 400 tokens; /help lists the commands")
     terminal.until(">>> ")
-    terminal.type("/nothing\n")  # an error is told, and the chat goes on
+    terminal.type("/nothing\n")  # an error is printed, and the chat goes on
     terminal.until(r"error: /nothing: no such command")
     terminal.until(">>> ")
     asleep(terminal.process)

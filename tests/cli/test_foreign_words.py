@@ -1,4 +1,4 @@
-"""Words of somebody else's folder are shown, and the terminal obeys none of them."""
+"""Text from someone else's folder is shown, and the terminal obeys none of it."""
 
 import ast
 import io
@@ -22,13 +22,13 @@ from clearhead.tensorfile import read_tensors, write_tensors
 from clearhead.text import Tokenizer
 from little_configs import QWEN3
 
-# Clear the screen, a title, a C1 control, writing turned round, a byte that is no character, a line separator.
+# Clear the screen, a title, a C1 control, reversed writing, a byte that is not a character, a line separator.
 EVIL = "a\x1b[2J\x1b]0;x\x07\r\x7f\x9b1m\u202eb\udcff\u2028c\u2066"
 SHOWN = "a␛[2J␛]0;x␇␍␡<U+009B>1m<U+202E>b<0xFF><U+2028>c<U+2066>"
 
 
 def obeyed(text: str) -> set[str]:
-    """What a terminal would obey, and not show."""
+    """The characters that a terminal would obey instead of showing."""
     return {each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp")} - {"\n"}
 
 
@@ -38,11 +38,11 @@ def test_what_a_terminal_would_obey_is_spelled_out():
 
 
 @pytest.mark.parametrize("text", ["", "two\nlines\tand a tab", "你好 ,ñ", "می\u200cخواهم", "👩\u200d👧"])
-def test_what_is_written_stays(text: str):
+def test_ordinary_text_is_unchanged(text: str):
     assert visible(text) == text
 
 
-def test_every_control_character_of_unicode_is_seen():
+def test_every_control_character_of_unicode_is_made_visible():
     every = "".join(map(chr, range(sys.maxunicode + 1)))
     assert obeyed(visible(every)) == {"\t", "\u200c", "\u200d"}
 
@@ -60,7 +60,7 @@ def test_a_row_is_one_line(capsys: pytest.CaptureFixture[str]):
 def test_a_rich_console_shows_them_too():
     screen = Screen()
     screen.file = io.StringIO()
-    screen.print("[bold]" + EVIL.replace("\r", "").replace("\x07", ""))  # which rich takes out
+    screen.print("[bold]" + EVIL.replace("\r", "").replace("\x07", ""))  # rich removes these two
     assert obeyed(screen.file.getvalue()) == set()
     assert screen.file.getvalue().startswith("[bold]a␛[2J")
 
@@ -70,14 +70,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_texts_are_exact_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+def test_texts_are_exact_except_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     for stream, expected in ((io.StringIO(), EVIL), (Terminal(), SHOWN)):
         monkeypatch.setattr(sys, "stdout", stream)
         write(EVIL)
         assert stream.getvalue() == expected
 
 
-def test_json_reads_back_and_commands_nothing(capsys: pytest.CaptureFixture[str]):
+def test_json_reads_back_and_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
     values = {"text": f'{EVIL}\n\t"\\ 你', EVIL: [1, None]}
     write_json(values)
     line = capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_json_reads_back_and_commands_nothing(capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model whose special tokens, templates and generation settings are not words."""
+    """A model whose templates and generation settings contain control characters."""
     place = tmp_path / "foreign"
     evil = "x\x1b[2J\x9b\u202e\ny"
     tokenizer = Tokenizer.characters(["abc"])
@@ -104,14 +104,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", [["show"], ["generate", "--threads", "1"], ["chat", "--threads", "1"]], ids=" ".join)
-def test_a_foreign_folder_commands_nothing(command: Command, folder: Path, verb: list[str]):
+def test_a_foreign_folder_cannot_control_the_terminal(command: Command, folder: Path, verb: list[str]):
     done = command(verb[0], folder, *verb[1:], stdin=b"abc\n")
     assert "x␛[2J<U+009B><U+202E>" in done.out + done.err
     assert obeyed(done.err) == set()
     assert verb[0] != "show" or obeyed(done.out) == set()
 
 
-def test_tensors_with_odd_names_command_nothing(command: Command, folder: Path):
+def test_tensors_with_odd_names_cannot_control_the_terminal(command: Command, folder: Path):
     tensors, notes = read_tensors(folder / "model.safetensors")
     first = next(iter(tensors))
     write_tensors(folder / "model.safetensors", {**tensors, EVIL.replace("\udcff", ""): tensors[first]}, notes)
@@ -120,7 +120,7 @@ def test_tensors_with_odd_names_command_nothing(command: Command, folder: Path):
     assert obeyed(done.err) == set()
 
 
-def test_a_recipe_with_odd_names_commands_nothing(command: Command, tmp_path: Path, trained):
+def test_a_recipe_with_odd_names_cannot_control_the_terminal(command: Command, tmp_path: Path, trained):
     shutil.copytree(trained[0], tmp_path / "run")
     (tmp_path / "run" / "recipe.toml").write_text('"\\u001b[2J\\u202e" = 1\n')
     done = command("show", "run")
@@ -129,7 +129,7 @@ def test_a_recipe_with_odd_names_commands_nothing(command: Command, tmp_path: Pa
     assert obeyed(done.err) == set()
 
 
-def test_files_with_odd_names_command_nothing(command: Command, tmp_path: Path):
+def test_files_with_odd_names_cannot_control_the_terminal(command: Command, tmp_path: Path):
     for name in ("a\x1b[2J.png", "b\u202e\n.txt"):
         (tmp_path / "texts").mkdir(exist_ok=True)
         (tmp_path / "texts" / name).write_bytes(b"\xff")
@@ -140,7 +140,7 @@ def test_files_with_odd_names_command_nothing(command: Command, tmp_path: Path):
     assert obeyed(done.err) == set()
 
 
-def test_all_that_the_verbs_print_passes_there():
+def test_all_output_of_the_verbs_goes_through_printing():
     """No print, typer.echo, rich Console or write to a stream elsewhere in the command."""
     found: list[str] = []
     for path in sorted(Path(cli.__file__).parent.glob("*.py")):
@@ -154,7 +154,7 @@ def test_all_that_the_verbs_print_passes_there():
 
 
 @pytest.mark.parametrize("verb", ["show", "generate"])
-def test_a_name_that_is_not_utf8_is_told(command: Command, trained, tmp_path: Path, verb: str):
+def test_a_name_that_is_not_utf8_is_reported(command: Command, trained, tmp_path: Path, verb: str):
     name = os.fsdecode(b"run\xff")
     shutil.copytree(trained[0], tmp_path / name)
     done = command(verb, name)
@@ -162,7 +162,7 @@ def test_a_name_that_is_not_utf8_is_told(command: Command, trained, tmp_path: Pa
     assert "error: run<0xFF>/model.safetensors: this name is not UTF-8; rename it, or choose another" in done.err
 
 
-def test_a_run_is_refused_a_name_that_is_not_utf8_before_it_trains(command: Command, tmp_path: Path):
+def test_a_name_that_is_not_utf8_is_refused_before_training(command: Command, tmp_path: Path):
     done = command("train", "text.txt", "--steps", 1, "--out", os.fsdecode(b"o\xff"))
     assert (done.code, done.err) == (1, "error: o<0xFF>: this name is not UTF-8; rename it, or choose another\n")
     text = os.fsdecode(b"t\xff.txt")
@@ -173,7 +173,7 @@ def test_a_run_is_refused_a_name_that_is_not_utf8_before_it_trains(command: Comm
     assert {path.name for path in tmp_path.iterdir()} == {text, "text.txt"}
 
 
-def test_a_text_below_a_folder_may_have_any_name(command: Command, trained, tmp_path: Path):
+def test_a_text_in_a_folder_may_have_any_name(command: Command, trained, tmp_path: Path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / os.fsdecode(b"\xff.txt")).write_text("The dog sleeps on.")
     assert command("eval", trained[0], "texts", "--threads", 1).code == 0

@@ -178,7 +178,7 @@ def released(folder, tmp_path):
     return copied
 
 
-def test_settings_of_the_folder_are_reported_and_options_go_before_them(released, tmp_path):
+def test_settings_of_the_folder_are_reported_and_options_override_them(released, tmp_path):
     got = call("generate", released, "ab", "--seed", 3, "--json", "--threads", 1, folder=tmp_path)
     line = json.loads(got.out)
     model = hub.load(released)
@@ -203,8 +203,8 @@ def test_the_same_settings_hold_from_python(released):
 
 
 @pytest.mark.usefixtures("at_once")
-def test_what_does_not_end_is_not_read_for_ever(folder, tmp_path, monkeypatch):
-    """A device is refused; of a pipe, a file or standard input a bounded part is read."""
+def test_endless_input_is_not_read_forever(folder, tmp_path, monkeypatch):
+    """A device is refused; a pipe, a file and standard input are read up to a limit."""
     with pytest.raises(TextError, match=r"^/dev/zero: is a device, and should be a file"):
         utf8.read_text("/dev/zero")
     with pytest.raises(TextError, match=r"is a folder, and should be a file"):

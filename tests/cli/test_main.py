@@ -94,8 +94,8 @@ GENERATE, TRAIN = ["generate", "run", "a", "--seed", "1"], ["train", "text.txt",
 @pytest.mark.parametrize(
     ("closed", "words"), [(">&-", GENERATE), ("2>&-", TRAIN), ("<&- >&- 2>&-", TRAIN)], ids=["out", "err", "all"]
 )
-def test_output_that_is_closed_is_dropped(closed: str, words: list[str], tmp_path: Path):
-    """None of it gets into a file, which would have the number of the stream otherwise."""
+def test_output_to_a_closed_stream_is_dropped(closed: str, words: list[str], tmp_path: Path):
+    """None of it ends up in a file that was given the number of the closed stream."""
     hub.save(tmp_path / "run", LanguageModel(build(replace(QWEN3, vocabulary=257), seed=0), Tokenizer.bytes()))
     (tmp_path / "text.txt").write_text(TEXT)
     more = [*SMALL, "--out", "new"] if words[0] == "train" else ["--threads", "1"]
@@ -122,7 +122,7 @@ main()
 
 
 @pytest.mark.parametrize("module", ["clearhead.cli", "typer", "torch"])
-def test_ctrl_c_while_it_starts_ends_it_quietly(module: str):
+def test_ctrl_c_during_startup_exits_quietly(module: str):
     program = [sys.executable, "-c", INTERRUPTED.format(module=module)]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 130, done.stderr
@@ -205,7 +205,7 @@ def test_texts_that_begin_with_a_dash_are_texts(command: Command, arguments: lis
     assert "error: nowhere: there is no such folder" in done.err
 
 
-def test_debug_behind_two_dashes_is_a_text(command: Command):
+def test_debug_after_two_dashes_is_a_text(command: Command):
     done = command("generate", "nowhere", "--", "--debug")
     assert "error: nowhere: there is no such folder" in done.err
 
@@ -225,7 +225,7 @@ class TestTerminalsThatLackCharacters:
         assert shown in self.out(encoding, "look", trained[0], "你好", "--threads", "1")
 
     def test_json_reads_it_back(self, trained: tuple[Path, object]):
-        prompt = "你\U0001f600\x9b"  # Python's own escapes of the last two, \U0001f600 and \x9b, are no JSON
+        prompt = "你\U0001f600\x9b"  # Python's own escapes of the last two, \U0001f600 and \x9b, are not JSON
         words = ["generate", trained[0], prompt, "--max-tokens", "5", "--threads", "1", "--json"]
         assert json.loads(self.out("ascii", *words))["prompt"] == prompt
 

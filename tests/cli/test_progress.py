@@ -98,7 +98,7 @@ def test_a_resumed_run_counts_its_own_time(plain):
     assert out.getvalue().endswith("50 tokens/s\n")
 
 
-def test_nothing_in_a_sample_commands_the_terminal():
+def test_a_sample_cannot_control_the_terminal():
     assert visible("a\x1b[2J\x07\r\x7f\x9b1m\n\tb你") == "a␛[2J␇␍␡<U+009B>1m\n\tb你"
 
 

@@ -18,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
-def test_the_steps_stand_on_standard_output(folder: Path):
+def test_the_steps_go_to_standard_output(folder: Path):
     done = call("steps", "book", "我爱你", "--layer", 1, "--head", 2, "--query", "爱", folder=folder)
     assert (done.code, done.err) == (0, "")
     assert "layer 1, head 2: what 爱₃ (place 6) reads" in " ".join(done.out.split())
@@ -55,7 +55,7 @@ def test_steps_refuses_with_the_rule(folder: Path, words: list[str], message: st
     assert done.out == ""
 
 
-def test_the_next_tokens_stand_on_standard_output(folder: Path):
+def test_the_next_tokens_go_to_standard_output(folder: Path):
     done = call("next", "book", "法国", "--top", 3, "--temperature", 0.5, "--layers", folder=folder)
     assert (done.code, done.err) == (0, "")
     assert "what comes after 法国" in done.out

@@ -79,7 +79,7 @@ CASES = {
     "no size": (["--corpus", "world-en", "--megabytes", "0", *FEW], 2, "world-en: megabytes is 0"),
     "size of nothing": ([*T, "--megabytes", "3", *FEW], 2, "megabytes 3: sets the size of a built-in corpus"),
     "no valid": ([*T, "--valid", "vlid.txt", *FEW], 1, "vlid.txt: no such file"),
-    "valid is the text": ([*T, "--valid", "text.txt", *FEW], 2, "text.txt: is both text to train on and text to valid"),
+    "valid is the text": ([*T, "--valid", "text.txt", *FEW], 2, "text.txt: is both training text and validation text"),
     "empty valid": ([*T, "--valid", "empty.txt", *FEW], 1, "empty.txt: is empty"),
     "no recipe": ([*T, "--recipe", "tinny"], 2, "recipe: there is no 'tinny'; did you mean 'tiny'?"),
     "no config": ([*T, "--config", "c.toml"], 2, "config: there is no file c.toml"),
@@ -338,7 +338,7 @@ class TestResuming:
         done = command("train", "text.txt", "--steps", 1, "--accept-changes")
         one_error(done, 2, "--accept-changes applies to --resume", "give --resume FOLDER")
 
-    def test_another_shape_is_refused_although_changes_are_accepted(self, command: Command, stopped: Path):
+    def test_another_shape_is_refused_even_if_changes_are_accepted(self, command: Command, stopped: Path):
         replace(stopped / "recipe.toml", "layers = 1", "layers = 2")
         one_error(command("train", "--resume", "run", "--accept-changes"), 1, "do not fit the recipe's model")
 

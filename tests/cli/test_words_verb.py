@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_nearest_words_stand_on_standard_output(command: Command, model: Path):
+def test_the_nearest_words_go_to_standard_output(command: Command, model: Path):
     done = command("words", model, "nearest", "king", "--top", 3)
     assert done.code == 0, done.err
     heading, *rows = done.out.splitlines()
@@ -43,14 +43,14 @@ def test_the_nearest_words_stand_on_standard_output(command: Command, model: Pat
     assert "words that are one token" in done.err
 
 
-def test_a_word_of_several_tokens_is_said(command: Command, model: Path):
+def test_a_word_of_several_tokens_is_reported(command: Command, model: Path):
     done = command("words", model, "nearest", "kingqueen")
     assert re.search(
         r"^kingqueen: [23] tokens \(·king qu ?een\); its vector is the mean of theirs$", done.err, re.MULTILINE
     )
 
 
-def test_an_analogy_has_its_controls_beside_it(command: Command, model: Path):
+def test_an_analogy_is_printed_with_its_controls(command: Command, model: Path):
     done = command("words", model, "analogy", "man", "woman", "king", "--top", 2)
     assert done.code == 0, done.err
     assert "man : woman = king : ?" in done.out
@@ -74,7 +74,7 @@ def test_the_score_in_json_is_what_the_table_prints(command: Command, model: Pat
     assert found["total"]["questions"] == sum(each["questions"] for each in found["relations"])
 
 
-def test_questions_of_a_file_and_none_covered(command: Command, model: Path, tmp_path: Path):
+def test_questions_from_a_file_that_the_model_does_not_cover(command: Command, model: Path, tmp_path: Path):
     (tmp_path / "mine.txt").write_text(": mine\nParis France Rome Italy\n")
     done = command("words", model, "score", "--questions", "mine.txt")
     assert done.code == 0, done.err
@@ -82,7 +82,7 @@ def test_questions_of_a_file_and_none_covered(command: Command, model: Path, tmp
     assert "no question is covered" in done.err
 
 
-def test_a_text_gives_the_words_and_vectors_beside(command: Command, model: Path, tmp_path: Path):
+def test_a_text_gives_the_candidates_and_counted_vectors(command: Command, model: Path, tmp_path: Path):
     pytest.importorskip("scipy")
     (tmp_path / "couples.txt").write_text("the king saw the queen. a man saw a woman. 国王看见女王。 " * 9)
     done = command("words", model, "nearest", "国王", "--text", "couples.txt", "--json")
@@ -109,7 +109,7 @@ def test_a_map_is_drawn(command: Command, model: Path, tmp_path: Path, name: str
     assert (tmp_path / name).stat().st_size > 1000
 
 
-def test_a_run_is_asked_at_every_step_that_it_keeps(command: Command, trained: tuple[Path, Done]):
+def test_every_kept_model_of_a_run_is_asked(command: Command, trained: tuple[Path, Done]):
     done = command("words", trained[0], "nearest", "a", "--top", 1, "--run")
     assert done.code == 0, done.err
     headings = [line for line in done.out.splitlines() if line.startswith("step ")]
@@ -124,7 +124,7 @@ def test_a_run_is_asked_at_every_step_that_it_keeps(command: Command, trained: t
         (["analogy", "man", "woman"], "it takes three words: man woman king"),
         (["score", "king"], "it takes no words"),
         (["nearst", "king"], "there is no question 'nearst'; did you mean 'nearest'?"),
-        (["nearest", "king", "--questions", "world-en"], "--questions: only score asks them"),
+        (["nearest", "king", "--questions", "world-en"], "--questions applies only to score"),
         (["nearest", "king", "--table", "middle"], "table 'middle': there is no such table"),
         (["nearest", "king", "--map", "x.svg"], "end the name in .png, .html"),
         (["nearest", "king", "--map", "x.html", "--run"], "leave out one of --run and --map"),
@@ -132,7 +132,7 @@ def test_a_run_is_asked_at_every_step_that_it_keeps(command: Command, trained: t
         (["nearest", "king", "--top", "0"], "top is 0; it must be at least 1"),
     ],
 )
-def test_wrong_use_is_told(command: Command, model: Path, words: list[str], message: str):
+def test_wrong_usage_is_reported(command: Command, model: Path, words: list[str], message: str):
     done = command("words", model, *words)
     assert done.code == 2
     assert message in done.err

@@ -1,8 +1,8 @@
 """Mutates what clearhead reads, thousands of times: ``make fuzz``, or ``python tests/fuzz/fuzz.py KINDS``.
 
-Each kind runs in a process of its own with bounded memory, in a temporary folder of its own; a case that takes more
-than 10 seconds ends the process. The mutations are hypothesis's, from seeds that are kept in seeds.json, so the same
-seed gives the same mutations. What is found is printed with the mutation that shows it.
+Each kind runs in its own process, with bounded memory and its own temporary folder; a case that takes more than 10
+seconds kills the process. hypothesis draws the mutations from the seeds in seeds.json, so the same seed gives the same
+mutations. Each finding is printed with the mutation that caused it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HANG = 10  # seconds
-MEMORY = 2 << 30  # bytes beyond what the process has when it begins
+MEMORY = 2 << 30  # bytes beyond what the process holds at the start
 SHARES = {"saved": 2000, "released": 2000, "tokenizers": 1200, "states": 1500, "runs": 1000, "texts": 1300}
 SHARES["arguments"] = 1000
 
 
 def outside_of(folder: Path) -> Path:
-    """The files that must stay as they are; links lead to them."""
+    """Creates the files that must not change; links lead to them."""
     folder.mkdir()
     for name in ("letter.txt", "000000007.safetensors", "one.jinja"):
         (folder / name).write_bytes(b"dear friend,\r\n" * 1000)
@@ -41,7 +41,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None:
-    """Runs the mutations of one kind. Writes each finding, and at the end the numbers, as a line of JSON."""
+    """Runs the mutations of one kind. Writes a line of JSON for each finding, and one with the totals at the end."""
     os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=str(folder / "hub"), CLEARHEAD_CACHE=str(folder / "cache"))
     import hypothesis
     from hypothesis import strategies as st
@@ -71,7 +71,7 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         kind.told, start = "", time.monotonic()
-        signal.alarm(HANG)  # by default it kills, whatever the process is at
+        signal.alarm(HANG)  # by default it kills the process, whatever that is doing
         try:
             ends[kind.case(data.draw)] += 1
         except (hypothesis.errors.HypothesisException, hypothesis.errors.StopTest):
@@ -85,7 +85,9 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
         done, slowest = done + 1, max(slowest, time.monotonic() - start)
         (folder / "last").write_text(str(done))
         if snapshot(outside) != before:
-            report.write(json.dumps({"kind": name, "fault": "touched what lies outside", "mutation": kind.told}) + "\n")
+            report.write(
+                json.dumps({"kind": name, "fault": "changed a file outside the folder", "mutation": kind.told}) + "\n"
+            )
             shutil.rmtree(outside)
             before = snapshot(outside_of(outside))
 
@@ -101,7 +103,7 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
 
 
 def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, object], list[dict[str, str]]]:
-    """The numbers of one kind, and what was found."""
+    """Fuzzes one kind; returns its totals and its findings."""
     with tempfile.TemporaryDirectory(prefix="clearhead-fuzz-") as made:
         folder = Path(made)
         command = [sys.executable, __file__, "--child", str(folder), "--mutations", str(count), "--seed", str(seed)]
@@ -125,10 +127,10 @@ def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, ob
 def main() -> int:
     """Exit code 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(SHARES)}; all by default")
-    parser.add_argument("--mutations", type=int, help="of each kind; 10,000 in all by default")
-    parser.add_argument("--seconds", type=float, default=600.0, help="at most, for each kind")
-    parser.add_argument("--seed", type=int, help="another than the one in seeds.json")
+    parser.add_argument("kinds", nargs="*", help=f"any of {', '.join(SHARES)}; all by default")
+    parser.add_argument("--mutations", type=int, help="number for each kind; 10,000 in total by default")
+    parser.add_argument("--seconds", type=float, default=600.0, help="time limit for each kind")
+    parser.add_argument("--seed", type=int, help="used instead of those in seeds.json")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:

@@ -1,10 +1,11 @@
-"""The kinds of things that are mutated, and what must hold for each: the same as before, or one error."""
+"""What is mutated, and what must hold for each kind: the same result as before, or one error."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import lzma
+import os
 import shutil
 import string
 import sys
@@ -31,11 +32,11 @@ from little_tokenizers import llama3_like, llama_like, save  # noqa: E402
 
 
 class Kind(ABC):
-    """Made once; ``case`` is one mutation. ``place`` is emptied before each; ``outside`` must never change."""
+    """Made once; each ``case`` is one mutation. ``place`` is emptied before it; ``outside`` must never change."""
 
     def __init__(self, base: Path, place: Path, outside: Path) -> None:
         self.base, self.place, self.outside = base, place, outside
-        self.told = ""  # what the last mutation was
+        self.told = ""  # describes the last mutation
         base.mkdir()
         self.make()
 
@@ -44,7 +45,7 @@ class Kind(ABC):
 
     @abstractmethod
     def case(self, draw: Draw) -> str:
-        """Mutates and uses it. Returns how it ended. Raises what should not have been raised."""
+        """Mutates a copy, uses it and returns how that ended. Any exception is a finding."""
 
     def mutate(self, draw: Draw, folder: Path, name: str) -> None:
         path = folder / name
@@ -56,11 +57,11 @@ class Kind(ABC):
             path.unlink()  # an earlier mutation may have made it a link
             path.write_bytes((damaged if how == "bytes" else altered)(draw, content))
         self.told = f"{name}: {how}"
-        (self.base / "mutation").write_text(self.told)  # for whoever finds this process dead
+        (self.base / "mutation").write_text(self.told)  # in case this process dies
 
 
 class Saved(Kind):
-    """Models that were saved here: the same numbers, or one error."""
+    """Models with checksums: the same numbers, or one error."""
 
     def make(self) -> None:
         for name, config in CONFIGS.items():
@@ -232,7 +233,7 @@ class Texts(Kind):
         if how == "other":
             path.write_bytes(content)
             how = replaced(draw, path, self.outside) if name != "bomb.txt.gz" else "whole"
-            if how == "pipe":  # a pipe that is named is read, and nobody writes to this one
+            if how == "pipe":  # a named pipe is read, and nothing writes to this one
                 path.unlink()
         encoding = draw(st.sampled_from(["utf-8", "utf-8", "gb18030", "latin-1", "utf-16", "no such", ""]))
         field = draw(st.sampled_from([None, None, "text", "n", ""]))
@@ -306,7 +307,7 @@ class Arguments(Kind):
             if draw(st.booleans()):
                 words.append(draw(st.sampled_from(self.OPTIONS)))
             words.append(draw(value))
-        if verb == "train":  # it may not train for minutes
+        if verb == "train":  # or it could train for minutes
             words = ["text.txt", "--steps", "1", *SMALL, *words]
         if verb in ("generate", "chat"):
             words += ["--max-tokens", "3"]
@@ -316,7 +317,26 @@ class Arguments(Kind):
         return f"exit {done.code}"
 
 
+class Planted(Kind):
+    """Faults on purpose: the fuzzer must find each. Not part of ``make fuzz``."""
+
+    def make(self) -> None:
+        self.planted: set[str] = set()
+
+    def case(self, draw: Draw) -> str:
+        self.told = draw(st.sampled_from(["a traceback", "a file outside", "an end", "nothing"]))
+        self.planted.add(self.told)
+        if self.told == "a traceback":
+            raise ValueError(self.told)
+        if self.told == "a file outside":
+            (self.outside / "letter.txt").write_bytes(b"")
+        if self.told == "an end" and self.planted >= {"a traceback", "a file outside"}:
+            os.abort()
+        return self.told
+
+
 KINDS: dict[str, type[Kind]] = {
+    "planted": Planted,
     "saved": Saved,
     "released": Released,
     "tokenizers": Tokenizers,

@@ -1,4 +1,4 @@
-"""What may happen to a file: bytes changed, JSON changed, something else in its place."""
+"""Mutations of a file: bytes changed, JSON changed, something else in its place."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def altered(draw: Draw, content: bytes) -> bytes:
-    """Valid JSON (mostly) with one value changed, removed, doubled, or with a hostile part in its place."""
+    """JSON, mostly valid, with one value removed, or replaced by an odd value or by one or many hostile parts."""
     try:
         value = json.loads(content)
-    except (ValueError, RecursionError):  # an earlier mutation
+    except (ValueError, RecursionError):  # an earlier mutation broke it
         return damaged(draw, content)
     found = places(value)
     if not found:
@@ -113,7 +113,7 @@ def altered(draw: Draw, content: bytes) -> bytes:
 
 
 def replaced(draw: Draw, path: Path, outside: Path) -> str:
-    """Puts something that is no file of the folder's own in the place of a file. Everything it leads to is ours."""
+    """Removes a file or puts something else in its place. Links lead only to the fuzzer's own files."""
     what = draw(
         st.sampled_from(["missing", "empty", "folder", "pipe", "link", "link to a folder", "hard link", "loop"])
     )

@@ -1,4 +1,4 @@
-"""A few mutations of each kind (``make fuzz`` runs thousands), and that the fuzzer sees what it looks for."""
+"""A few mutations of each kind; ``make fuzz`` runs thousands."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ def test_a_few_mutations_find_nothing(kind: str) -> None:
     numbers, found = fuzz(kind, 12, 60, seed=1)
     assert found == []
     assert numbers["mutations"] == 12
+
+
+def test_planted_faults_are_found() -> None:
+    _, found = fuzz("planted", 40, 60, seed=1)
+    faults = "\n".join(fault["fault"] for fault in found)
+    assert "ValueError: a traceback" in faults
+    assert "changed a file outside the folder" in faults
+    assert "the process ended with -6" in faults

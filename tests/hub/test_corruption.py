@@ -419,7 +419,7 @@ def test_a_line_that_vocab_txt_lacks_is_told(
     (place / "vocab.txt").write_text("\n".join([*WORDS[:5], *WORDS[6:]]) + "\n")
     said = rf"vocab.txt: has {len(WORDS) - 1} tokens, the model {rows}"
     if refused:
-        with pytest.raises(FolderError, match=f"{said}; without a line all later ids are shifted; copy it again"):
+        with pytest.raises(FolderError, match=f"{said}; with a line missing, all later ids are shifted; copy it again"):
             hub.load(place)
     else:
         hub.load(place)

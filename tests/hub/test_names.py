@@ -253,7 +253,7 @@ class TestRefusals:
         """huggingface_hub names files by them: nothing may appear outside its cache."""
         value = value.format(here=tmp_path)  # a folder of the test's own, should the refusal ever fail
         server.forged[name] = f'"{value}"' if name.endswith("ETag") else value
-        with pytest.raises(FolderError, match=rf"127.0.0.1: its answer is not one of a hub: {name} is .*, not a hash"):
+        with pytest.raises(FolderError, match=rf"127.0.0.1: its answer is not that of a hub: {name} is .*, not a hash"):
             find("little")
         assert [
             path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(tmp_path / "home")

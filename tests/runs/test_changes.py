@@ -1,4 +1,4 @@
-"""A recipe that was changed between two sessions of a run: named, refused, or taken on purpose."""
+"""A recipe changed between two sessions of a run: changes are named, and refused unless accepted."""
 
 import re
 import shutil
@@ -98,7 +98,7 @@ def test_a_changed_entry_is_named_with_both_values_and_nothing_is_written(run: P
     assert contents(run) == before
 
 
-def test_an_entry_that_came_or_went_is_called_left_out(run: Path):
+def test_a_missing_entry_is_called_left_out(run: Path):
     text = (run / "recipe.toml").read_text()
     (run / "recipe.toml").write_text(text.replace("threads = 1\n", ""))
     with pytest.raises(FolderError, match=r"train\.threads was 1 and is now left out; a run"):
@@ -124,7 +124,7 @@ def test_comments_order_and_the_way_a_number_is_written_may_change(run: Path, cu
     assert (run / "model.safetensors").read_bytes() == (again.folder / "model.safetensors").read_bytes()
 
 
-def test_accepted_changes_are_told_and_are_what_the_state_is_saved_under(run: Path):
+def test_accepted_changes_are_reported_and_saved_with_the_state(run: Path):
     change(run, "train.optimizer.lr", 0.02)
     lines: list[str] = []
     ch.resume(run, accept_changes=True, say=lines.append)
@@ -140,7 +140,7 @@ def test_a_state_with_settings_of_another_kind_is_one_error(run: Path):
     assert state is not None
     shutil.rmtree(run / "state")
     save_state(run / "state", replace(state, settings={"model": 3}))
-    with pytest.raises(FolderError, match="the saved state is not of this version"):
+    with pytest.raises(FolderError, match="the saved state is from another version: in its recipe, model"):
         ch.resume(run)
 
 

@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.folder
 
 
-def test_the_first_is_as_it_began_the_best_and_the_last_as_they_were_saved(folder: Path):
+def test_the_first_model_is_as_initialised_and_the_best_and_last_are_as_saved(folder: Path):
     models, missing = runs.kept(folder)
     evaluated = [each for each in read_log(folder / runs.LOG) if isinstance(each, Evaluated)]
     best, state = [each for each in evaluated if each.best][-1], load_state(folder / runs.STATE)

@@ -29,7 +29,7 @@ feed_forward = { width = 32 }
 batch = 4
 """
 
-# A learning rate that each process has of its own: what a run that is not deterministic looks like.
+# Each process has its own learning rate, as in a run that is not deterministic.
 UNSTEADY = """
 import os
 from clearhead.training import loop
@@ -42,7 +42,7 @@ serve(train)
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A recipe; temporary folders lie in ``tmp_path / "temporary"``."""
+    """A recipe; temporary folders are created in ``tmp_path / "temporary"``."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "small.toml").write_text(RECIPE)
@@ -70,7 +70,7 @@ def test_a_run_folder_is_proved_with_its_own_text_and_is_left_alone(small: str, 
     assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
 
 
-def test_what_is_not_deterministic_is_found_and_the_first_tensor_named(small: str, tmp_path: Path):
+def test_a_run_that_is_not_deterministic_is_found_and_the_first_tensor_named(small: str, tmp_path: Path):
     with pytest.raises(
         TrainingError, match=r"not proved: run 1, killed \d times .*: model.safetensors, \S+: [\d,]+ of"
     ):
@@ -145,7 +145,7 @@ class TestDifference:
         assert found is not None
         assert found.startswith(f"state, {part[:-1]} {name.removeprefix(part)}: 1 of ")
 
-    def test_the_log_counts_but_for_its_seconds(self, two: tuple[Path, Path]):
+    def test_the_log_is_compared_except_for_its_seconds(self, two: tuple[Path, Path]):
         lines = [json.loads(line) for line in (two[1] / "log.jsonl").read_text().splitlines()]
         for change, message in (({"seconds": 0.125}, None), ({"loss": 0.125}, "log.jsonl, line 2")):
             lines[1] |= change
@@ -153,7 +153,7 @@ class TestDifference:
             found = difference(*two)
             assert (found is None) if message is None else (found or "").startswith(message)
 
-    def test_a_log_that_lacks_its_end_is_seen(self, two: tuple[Path, Path]):
+    def test_a_log_without_its_end_is_seen(self, two: tuple[Path, Path]):
         lines = (two[1] / "log.jsonl").read_text().splitlines(keepends=True)
         (two[1] / "log.jsonl").write_text("".join(lines[:-1]))
         assert (difference(*two) or "").startswith(f"log.jsonl, line {len(lines)}")
@@ -161,7 +161,7 @@ class TestDifference:
 
     def test_a_missing_file_is_seen(self, two: tuple[Path, Path]):
         (two[1] / "config.json").unlink()
-        assert difference(*two) == "config.json: is in one of the two folders only"
+        assert difference(*two) == "config.json: is in only one of the two folders"
 
 
 class TestTheCommand:

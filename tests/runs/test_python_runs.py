@@ -133,7 +133,7 @@ def test_twice_it_stops_at_once_at_the_last_saved_state(texts: Path):
         ch.train("a.txt", **SMALL, report=stopping_at(14, signal.SIGINT, signal.SIGINT))
 
 
-def test_an_error_of_the_listener_s_own_comes_through_and_the_run_can_continue(whole: ch.Run, texts: Path):
+def test_an_error_in_the_listener_is_raised_and_the_run_can_continue(whole: ch.Run, texts: Path):
     def fail(report) -> None:
         if report.step == 12:
             raise ZeroDivisionError("mine")
@@ -217,7 +217,7 @@ def test_a_run_by_steps_measures_nothing(texts: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 33)])
-def test_its_threads_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
+def test_the_threads_of_a_run_by_steps_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
     """6 layers of width 320: 4 * 320**2 + 3 * 320 * 832 + 704 weights each, 7,254,464 with the last norm.
 
     6 operations for each weight and token, 1,536 tokens: 66.9 billion; for 256 tokens 11.1.

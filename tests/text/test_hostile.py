@@ -1,4 +1,4 @@
-"""Tokenizers made to crash, hang or fill the memory of who opens them: one error within seconds that names the part."""
+"""Tokenizers made to crash, hang or exhaust memory when opened: one error within seconds that names the part."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ HOSTILE = {
     "doubled in decoding": ("decoder", {"type": "Sequence", "decoders": [replace("q", "qq")] * 30}),
     "a pattern without end": ("pre_tokenizer", split("(a+)+$")),
     "a pattern without end, of its own letter": ("pre_tokenizer", split("(ξ+)+$")),
-    "a pattern that is none": ("pre_tokenizer", split("(a")),
+    "an invalid pattern": ("pre_tokenizer", split("(a")),
     "pieces of no length": ("pre_tokenizer", {"type": "FixedLength", "length": 0}),
     "more stripped than there is": ("decoder", {"type": "Strip", "content": " ", "start": 0, "stop": 5}),
     "an unknown type": ("normalizer", {"type": "Shell", "command": "ls"}),
@@ -55,7 +55,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_it_is_one_error_that_names_the_part(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_hostile_tokenizer_is_one_error_that_names_the_part(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     part, value = HOSTILE[name]
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({**PLAIN, part: value}))
@@ -68,14 +70,14 @@ def test_it_is_one_error_that_names_the_part(name: str, tmp_path: Path, capfd: p
 
 
 @pytest.mark.parametrize("twice", ['"normalizer": null, "normalizer": null', '"version": "1.0", "version": "1.0"'])
-def test_an_entry_that_stands_there_twice_is_told(twice: str, tmp_path: Path) -> None:
-    """The library may take the other one than was looked at."""
+def test_a_repeated_entry_is_an_error(twice: str, tmp_path: Path) -> None:
+    """The library might use another one than the one that was checked."""
     (tmp_path / "tokenizer.json").write_text(json.dumps(PLAIN)[:-1] + f", {twice}}}")
-    with pytest.raises(FolderError, match=r"not a tokenizer.json: an entry stands there twice"):
+    with pytest.raises(FolderError, match=r"not a tokenizer.json: an entry appears twice"):
         Tokenizer.load(tmp_path)
 
 
-def test_a_harmless_one_of_unknown_shape_opens_and_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_harmless_tokenizer_of_unknown_shape_opens_unchanged(tmp_path: Path) -> None:
     state = {**PLAIN, "normalizer": {"type": "Prepend", "prepend": ""}, "pre_tokenizer": split("b")}
     assert not in_use(state)
     (tmp_path / "tokenizer.json").write_text(json.dumps(state))
@@ -87,7 +89,7 @@ def test_a_panic_while_decoding_is_an_error() -> None:
     state = {**json.loads(library.to_str()), "decoder": HOSTILE["more stripped than there is"][1]}
     state["decoder"] = {**state["decoder"], "content": "▁"}
     made = Tokenizer(type(library).from_str(json.dumps(state)))
-    with pytest.raises(TextError, match="the tokenizers library panics"):
+    with pytest.raises(TextError, match="the tokenizers library panicked"):
         made.decode([library.token_to_id("▁")])
 
 
@@ -101,10 +103,10 @@ def test_shapes_in_use_open_without_a_process(tmp_path: Path, monkeypatch: pytes
         Tokenizer.load(tmp_path)
 
 
-def test_ctrl_c_is_heard_while_the_library_works() -> None:
+def test_ctrl_c_interrupts_the_library() -> None:
     """The main thread waits in Python, not in the library."""
     main = threading.get_ident()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs tests in parallel ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # parallel test runners ignore it
     timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     began = time.monotonic()

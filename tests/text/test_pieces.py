@@ -66,7 +66,7 @@ RUN = st.tuples(st.sampled_from(PARTS), st.sampled_from([1, 1, 255, 256, 257, 51
 
 @given(text=st.lists(RUN, max_size=8).map("".join))
 @settings(max_examples=200)
-def test_pieces_beside_long_runs_give_the_ids_of_the_whole(text: str):
+def test_pieces_with_long_runs_give_the_ids_of_the_whole(text: str):
     """A run is cut after 256 characters, counted from its start, so a piece must not begin within one."""
     tokenizer, rule = TOKENIZERS["bpe"]
     pieces = [piece.text for piece in cut([Block(text, True)], rule, size=1)]

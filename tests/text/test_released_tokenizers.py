@@ -279,8 +279,11 @@ VOCABULARY = {"vocab": {"a": 0}, "merges": ""}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "neither vocab.json with merges.txt nor vocab.txt"),
     ({"vocab": {"a": 0}}, "merges.txt missing; without a tokenizer.json, a GPT2Tokenizer needs it"),
-    ({"vocab": {"a": 0, "Ġ": 1, "Ġa": 2}, "merges": ""}, "no merge makes 'Ġa', nor 0 others"),
-    ({"vocab": {"a": 0, "Ġ": 1, "Ġa": 2, "Ġaa": 3}, "merges": "Ġ a\n"}, "no merge makes 'Ġaa'"),
+    ({"vocab": {"a": 0, "Ġ": 1, "Ġa": 2}, "merges": ""}, "no merge makes 1 of its tokens, such as 'Ġa'"),
+    (
+        {"vocab": {"a": 0, "Ġ": 1, "Ġa": 2, "Ġaa": 3}, "merges": "Ġ a\n"},
+        "no merge makes 1 of its tokens, such as 'Ġaa'",
+    ),
     ({"vocab": [1], "merges": ""}, "truncated, altered or of two tokenizers"),
     ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or of two tokenizers"),
     (

@@ -78,7 +78,7 @@ def test_a_pattern_gives_files_only(tmp_path: Path):
 
 @contextmanager
 def not_root() -> Iterator[None]:
-    """Whoever runs the tests: permissions bind inside the block."""
+    """Drops root, if the tests run as root, so that permissions apply inside the block."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -90,8 +90,8 @@ def not_root() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("given", [".", "**/*.txt", "*/*.txt", "deep/*.txt", "deep/**"])
-def test_a_folder_that_cannot_be_read_is_told(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Without its text the run would be another one."""
+def test_a_folder_that_cannot_be_read_is_an_error(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Skipping it would train on less text without a word."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "a.txt").write_text("a")
     (tmp_path / "deep").mkdir()
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_read_is_told(given: str, tmp_path: Path, monkey
         (tmp_path / "deep").chmod(0o755)
 
 
-def test_what_is_no_file_in_a_folder_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_links_and_pipes_in_a_folder_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("a")
     (tmp_path / "other").mkdir()
@@ -297,13 +297,13 @@ def test_the_encoding_is_the_users(tmp_path: Path):
         FileSource(path, encoding="gb")
 
 
-def test_a_name_with_a_nul_is_told():
-    """As a recipe can hold it."""
-    with pytest.raises(TextError, match=r"no such file: names have no NUL"):
+def test_a_name_with_a_nul_is_an_error():
+    """A recipe can contain one."""
+    with pytest.raises(TextError, match=r"no such file: a name cannot contain NUL"):
         sources(["a\0b"])
 
 
-def test_a_link_to_itself_is_told(tmp_path: Path):
+def test_a_link_to_itself_is_an_error(tmp_path: Path):
     (tmp_path / "a.txt").symlink_to("a.txt")
     with pytest.raises(TextError, match=r"a.txt: cannot be read: Too many levels of symbolic links"):
         sources([tmp_path / "a.txt"])

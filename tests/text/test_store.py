@@ -137,8 +137,8 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch):
     assert cache_folder(Path("given")) == Path("given")
 
 
-def test_a_user_without_a_home_is_reported_to_name_a_folder(monkeypatch: pytest.MonkeyPatch):
-    """As one of a container that stands in no list of users."""
+def test_a_user_without_a_home_is_asked_to_name_a_folder(monkeypatch: pytest.MonkeyPatch):
+    """As in a container, where the user may be in no list of users."""
 
     def unknown(number: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {number}")
@@ -152,7 +152,7 @@ def test_a_user_without_a_home_is_reported_to_name_a_folder(monkeypatch: pytest.
     assert cache_folder(None) == Path("/cache")
 
 
-def test_a_home_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_home_is_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLEARHEAD_CACHE", "~no-such-user/x")
     with pytest.raises(WriteError, match=r"^~no-such-user/x: there is no such home folder; set CLEARHEAD_CACHE"):
         cache_folder(None)

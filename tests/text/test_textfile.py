@@ -142,7 +142,7 @@ def test_little_that_becomes_much_comes_in_pieces(suffix: str):
 
 
 def wide(suffix: str) -> bytes:
-    """A small file whose header says that all of the last 1 GB of text must be kept."""
+    """A small file whose header says that the last 1 GB of text must be kept."""
     if suffix == ".zst":
         parameters = zstandard.ZstdCompressionParameters(window_log=30)
         packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
@@ -155,7 +155,7 @@ def wide(suffix: str) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".xz", ".zst"])
-def test_what_takes_much_memory_to_unpack_is_refused(suffix: str):
+def test_a_file_that_takes_much_memory_to_unpack_is_refused(suffix: str):
     with pytest.raises(TextError, match=r"^f: unpacking it takes more than 256 MB of memory; unpack it yourself"):
         list(unpacked([wide(suffix)], suffix, "f"))
 
@@ -164,7 +164,7 @@ def test_what_takes_much_memory_to_unpack_is_refused(suffix: str):
     (".xz", lzma.compress(b"text", preset=9 | lzma.PRESET_EXTREME)),
     (".zst", zstandard.ZstdCompressor(level=22).compress(b"text" * 2**20)),
 ])  # fmt: skip
-def test_what_the_highest_levels_make_is_unpacked(suffix: str, packed: bytes):
+def test_files_of_the_highest_levels_are_unpacked(suffix: str, packed: bytes):
     assert b"".join(unpacked([packed], suffix, "f")).startswith(b"text")
 
 

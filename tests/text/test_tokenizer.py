@@ -180,7 +180,7 @@ def test_bpe_is_the_same_in_every_process():
 
 
 @pytest.mark.parametrize("size", [0, 256, -5, 2**20 + 1, 10**9, 2**63 - 1, 2**64])
-def test_a_size_that_no_vocabulary_has_is_refused(size: int):
+def test_a_size_out_of_range_is_refused(size: int):
     with pytest.raises(OptionError, match=rf"vocabulary size {size}: .* at least 257 tokens .* at most 1,048,576"):
         Tokenizer.train_bpe(["text"], size)
 
@@ -271,13 +271,13 @@ def test_chinese_books_come_back(kind: str):
 
 
 @pytest.mark.parametrize("text", [["a"], b"a", None, 3])
-def test_what_is_no_text_is_told(text: object) -> None:
+def test_anything_but_a_string_is_an_error(text: object) -> None:
     for tokenizer in (Tokenizer.bytes(), Tokenizer.characters(["a"])):
         with pytest.raises(TextError, match=r"was given; a text is one string, such as 'It was'$"):
             tokenizer.encode(text)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_word_is_cut_after_256_characters_and_learned_and_used_alike():
+def test_words_are_cut_after_256_characters_in_learning_and_encoding():
     """A million letters without a space: learned within seconds, and no token crosses the places where it is cut."""
     dna = "".join(random.Random(1).choices("ACGT", k=1_000_000))
     began = time.monotonic()
@@ -289,8 +289,8 @@ def test_a_word_is_cut_after_256_characters_and_learned_and_used_alike():
     assert max(map(len, same.labels(range(same.vocab_size - 1)))) <= 257
 
 
-def test_what_stops_the_caller_stops_the_learner():
-    """Progress comes token by token, and what is raised meanwhile ends the learner's process."""
+def test_an_exception_in_the_caller_stops_the_learner():
+    """Progress comes token by token, and an exception raised meanwhile ends the learner's process."""
     seen: list[tuple[int, int]] = []
 
     def stop(done: int, total: int) -> None:

@@ -62,7 +62,7 @@ VERBS = {
 for name, verb in VERBS.items():
     app.command(name)(verb)
 
-# What to do when memory runs out, whichever the verb.
+# What to do when memory runs out, whatever the verb.
 ROOM = "close other programs, or ask for less at once: fewer or shorter texts, fewer tokens, a smaller train.batch"
 
 
@@ -134,11 +134,11 @@ def _end(text: str, code: int) -> NoReturn:
 
 
 def _open_streams() -> None:
-    """Opens what the shell closed (``<&-``, ``>&-``) on /dev/null: read as empty, written and dropped.
+    """Opens streams that the shell closed (``<&-``, ``>&-``) on /dev/null: input is empty, output is dropped.
 
-    Otherwise the next file that is opened would get the number of the closed stream, and the output in it.
+    Otherwise the next file opened would get the number of the closed stream, and the output with it.
     """
-    for name in ("stdin", "stdout", "stderr"):  # by number: the lowest free one is given
+    for name in ("stdin", "stdout", "stderr"):  # in order, since open takes the lowest free number
         if getattr(sys, f"__{name}__") is None:
             stream = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: PTH123, SIM115
             setattr(sys, name, stream)

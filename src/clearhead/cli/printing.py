@@ -1,7 +1,7 @@
-"""What the verbs print. Words that come from elsewhere are shown, never obeyed by the terminal.
+"""Prints for the verbs, so that the terminal shows text from elsewhere and never obeys it.
 
-Names, tensors, templates and messages of a foreign folder may hold escape sequences, marks that turn the direction of
-writing, or line breaks. Everything the verbs print passes here; a contract test holds it.
+Names, tensors, templates and messages in someone else's folder may contain escape sequences, marks that reverse the
+direction of writing, or line breaks. All output of the verbs goes through this module; a test checks that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ JOINERS = "\u200c\u200d"  # invisible, but part of Persian words and of emoji
 
 
 def visible(text: str) -> str:
-    """The text with what a terminal would obey spelled out: controls, direction marks, bytes that are not UTF-8.
+    """Spells out what a terminal would obey: control characters, direction marks, bytes that are not UTF-8.
 
     Newlines and tabs stay. A control character becomes its picture or its code point, ␛ or <U+009B>; a byte <0xFF>.
     """
@@ -34,7 +34,7 @@ def _shown(character: str) -> str:
         return character
     if code < 0x20 or code == 0x7F:
         return "\u2421" if code == 0x7F else chr(0x2400 + code)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python passes on a byte of a name or an argument that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte of a name or an argument that is not UTF-8
         return f"<0x{code - 0xDC00:02X}>"
     obeyed = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in JOINERS
     return f"<U+{code:04X}>" if obeyed else character
@@ -47,7 +47,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None =
 
 
 def message(text: str, *, fg: str | None = None) -> None:
-    """Prints an error or a note to standard error. Further lines are indented, so that none passes for another one."""
+    """Prints an error or a note to standard error. Further lines are indented, so that none looks like a message."""
     echo(text.replace("\n", "\n  "), err=True, fg=fg)
 
 
@@ -59,7 +59,7 @@ def rows(table: dict[str, str]) -> None:
 
 
 def write(text: str) -> None:
-    """Writes what a program may read, a text or a path, to standard output: as it is, but visible on a terminal."""
+    """Writes text that a program may read to standard output: unchanged, except that a terminal gets it visible."""
     sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
@@ -67,7 +67,7 @@ def write(text: str) -> None:
 def write_json(values: Any) -> None:
     """Writes one line of JSON to standard output. What a terminal would obey is escaped, which reads back the same.
 
-    So is everything but ASCII if standard output is not UTF-8: Python's own escapes, such as ``\\x9b``, are no JSON.
+    If standard output is not UTF-8, so is everything but ASCII: Python's own escapes, such as ``\\x9b``, are not JSON.
     """
     line = json.dumps(values, ensure_ascii=codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8")
     write("".join(json.dumps(each)[1:-1] if _shown(each) != each else each for each in line) + "\n")
@@ -80,6 +80,6 @@ class Screen(Console):
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of what is printed; rich's own control codes stay."""
+        """The segments to print, made visible; rich's own control codes stay."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))

@@ -1,4 +1,4 @@
-"""Input that a verb reads as a whole: bounded, from no device, and UTF-8."""
+"""Reads input as a whole: of bounded size, not from a device, and UTF-8."""
 
 from __future__ import annotations
 

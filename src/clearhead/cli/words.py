@@ -59,8 +59,8 @@ def words(
     """Ask a model's word vectors: which are near, man is to woman as king is to ...?
 
     Candidates are the words that are one token or, with --text, those of a
-    text. The score stands beside what the nearest neighbour
-    answers without any analogy.
+    text. The score is shown next to that of the nearest neighbour,
+    which uses no analogy.
     """
     from clearhead import hub
     from clearhead.analysis import lexicon
@@ -74,7 +74,7 @@ def words(
     if len(given) != ASKED[asked][0]:
         raise OptionError(f"words {asked}: {len(given)} words were given; it takes {ASKED[asked][1]}")
     if questions is not None and asked != "score":
-        raise OptionError("--questions: only score asks them")
+        raise OptionError("--questions applies only to score")
     if text and corpus is not None:
         raise OptionError(f"--corpus {corpus}: a text is given too; leave out one of them")
     if run and map_to is not None:
@@ -95,7 +95,7 @@ def words(
     pool = _covered(pools, tables[0][1]) if asked == "score" else {}
     for _, each in tables:
         for each_word in given:
-            each.find(each_word)  # all are there before anything is printed
+            each.find(each_word)  # fail before anything is printed
     _tell(tables[0][1], given)
     for heading, each in tables:
         _answer(heading, each, asked, given, pool, top, as_json)
@@ -104,7 +104,7 @@ def words(
 
 
 def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
-    """The models of a run, each with a heading; tells which are missing."""
+    """The models of a run, each with a heading; reports which are missing."""
     from clearhead import runs
     from clearhead.errors import many
 
@@ -112,7 +112,7 @@ def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
     if missing:
         message(
             f"{folder} keeps the model with the lowest validation loss and the last one; those of "
-            f"{many(len(missing), 'other evaluation')} are not there, steps {', '.join(map(str, missing))}"
+            f"{many(len(missing), 'other evaluation')} were not kept, steps {', '.join(map(str, missing))}"
         )
     return [
         (f"step {each.step:,}" + ("" if each.loss is None else f", {each.loss:.4f} nats a token"), each.model)
@@ -133,10 +133,10 @@ def _pools(questions: str | None) -> dict[str, Questions]:
 
 
 def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
-    """The pool of which the table covers the largest share."""
+    """The pool with the largest share of questions that the table covers."""
     best = max(pools, key=lambda name: table.coverage(pools[name]))
     if len(pools) > 1:
-        message(f"questions: {best} (--questions names others)")
+        message(f"questions: {best} (--questions chooses others)")
     return pools[best]
 
 
@@ -145,7 +145,7 @@ def _words_of(pools: dict[str, Questions]) -> list[str]:
 
 
 def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]) -> Counted | None:
-    """The words of the text, if one is given. Chinese is cut by the words asked for and the tokenizer's."""
+    """The words of the text, if one is given. Chinese is cut into the words asked for and the tokenizer's."""
     from clearhead import corpora
     from clearhead.analysis import lexicon
     from clearhead.text import sources
@@ -158,7 +158,7 @@ def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, aske
 
 
 def _tell(table: Lexicon, given: Sequence[str]) -> None:
-    """Says how the words are made, and which words can be answers."""
+    """Reports the tokens of each word, and which words can be answers."""
     for word in given:
         pieces = table.find(word).pieces
         if len(pieces) > 1:
@@ -207,7 +207,7 @@ def _show_score(score: Score) -> None:
             "share tokens are close for that reason alone"
         )
     if not score.total.covered:
-        message("no question is covered; --text gives words of several tokens, --questions other questions")
+        message("no question is covered; --text adds words of several tokens, --questions chooses other questions")
 
 
 def _rows(near: Sequence[Neighbour]) -> None:

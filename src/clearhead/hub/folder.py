@@ -210,14 +210,14 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
 
 
 def _check_lines(folder: Path, tokens: int, rows: int) -> None:
-    """Raises FolderError if vocab.txt lacks lines, which would shift all later ids; logs it where that is not certain.
+    """Raises FolderError if vocab.txt lacks lines, which would shift all later ids; logs it if that is uncertain.
 
-    A model may have more rows than there are tokens: they are padded to multiples of 8 at least.
+    A model may have more rows than tokens, since padding rounds them up to a multiple of 8 or more.
     """
     if tokens < rows:
         said = f"{folder / VOCABULARY}: has {tokens:,} tokens, the model {rows:,}"
         if rows % 8:
-            raise FolderError(f"{said}; without a line all later ids are shifted; copy it again")
+            raise FolderError(f"{said}; with a line missing, all later ids are shifted; copy it again")
         log.warning("%s; if that is not padding, a line is missing and all later ids are shifted", said)
 
 

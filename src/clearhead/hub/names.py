@@ -46,7 +46,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them make
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 # Pasted from a browser; a Path has one slash after the colon.
 _ADDRESS = re.compile(r"https?:/{1,2}[^/]+/(?P<model>\w[\w.-]*(/(?!(tree|blob|resolve)/)\w[\w.-]*)?)(/.*)?", re.ASCII)
-_NAMING = ("ETag", "X-Linked-ETag", "X-Repo-Commit")  # headers by which huggingface_hub names files in its cache
+_NAMING = ("ETag", "X-Linked-ETag", "X-Repo-Commit")  # headers from which huggingface_hub names the files in its cache
 SHOWN_AFTER = 1.0  # seconds before a progress bar appears: files in the cache take less
 
 
@@ -141,9 +141,9 @@ def _snapshot(model: str, revision: str | None, files: Iterable[str]) -> Path:
 
 
 def _check_answer(response: Any) -> None:
-    """Raises FolderError for a hash that is no plain name, in an answer of the hub (httpx's response hook).
+    """Raises FolderError if a hash in the hub's answer is not a plain name. A response hook of httpx.
 
-    huggingface_hub names files in its cache by them as they come: an ETag of ../../x was written outside of it.
+    huggingface_hub uses hashes unchecked as file names in its cache: an ETag of ../../x was written outside it.
     """
     found = [(name, response.headers[name]) for name in _NAMING if name in response.headers]
     if response.request.method == "GET" and "/api/" in response.url.path:
@@ -153,13 +153,13 @@ def _check_answer(response: Any) -> None:
     for name, value in found:
         if re.fullmatch(r"(W/)?\"?\w[\w.:+=-]*\"?", str(value), re.ASCII) is None:
             raise FolderError(
-                f"{response.url.host}: its answer is not one of a hub: {name} is {shown(value)}, not a hash; nothing "
+                f"{response.url.host}: its answer is not that of a hub: {name} is {shown(value)}, not a hash; nothing "
                 "was written"
             )
 
 
 def _hashes(values: Any) -> list[tuple[str, Any]]:
-    """The hashes in a JSON answer: the commit, and what identifies the content of each file."""
+    """The hashes in a JSON answer: that of the commit, and those of each file's content."""
     if isinstance(values, list):
         return [each for value in cast(list[Any], values) for each in _hashes(value)]
     if not isinstance(values, dict):

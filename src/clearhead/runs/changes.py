@@ -1,4 +1,4 @@
-"""The recipe of a run to resume, held to the one its state was saved under."""
+"""Checks the recipe of a run to resume against the one its state was saved with."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from clearhead.recipes import Recipe, resolved
 from clearhead.runs.folder import RECIPE
 from clearhead.training import State
 
-NAMED = 5  # changes written out in an error
+NAMED = 5  # changes listed in an error
 
 
 def check_changes(folder: Path, recipe: Recipe, state: State, *, accept: bool, say: Callable[[str], None]) -> None:
-    """Raises FolderError naming each entry of the recipe that differs from the state's; says them if accepted."""
+    """Raises FolderError naming the entries of the recipe that differ from the state's; reports them if accepted."""
     try:
         before = resolved(state.settings)
     except ConfigError as fault:
         raise FolderError(
-            f"{folder}: the saved state is not of this version: its recipe has {fault}; start a new run"
+            f"{folder}: the saved state is from another version: in its recipe, {fault}; start a new run"
         ) from None
     changed = [
         f"{name} was {_value(old)} and is now {_value(new)}"
@@ -41,7 +41,7 @@ def check_changes(folder: Path, recipe: Recipe, state: State, *, accept: bool, s
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Entries of nested tables that differ: the full name, and both values, None where there is none."""
+    """The entries in which nested tables differ: full name and both values, None for a missing one."""
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):

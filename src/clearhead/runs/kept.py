@@ -24,9 +24,9 @@ class Kept:
 
 
 def kept(folder: Path) -> tuple[list[Kept], list[int]]:
-    """The run's models in order: as it began, with the lowest validation loss, and the last one saved.
+    """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved.
 
-    Beside them, the steps of those evaluations whose models are not there: a run keeps no others.
+    Also returns the steps of all other evaluations, whose models a run does not keep.
     Raises FolderError if ``folder`` is not a run folder, its recipe was changed after the last state was saved, or
     something in it is missing, truncated or altered.
     """

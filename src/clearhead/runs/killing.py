@@ -1,9 +1,10 @@
-"""Work done in forks of one process, which are killed at chosen moments.
+"""Runs jobs in forks of one process and kills them at chosen moments.
 
-``serve``, in a process of its own, reads a job from each line of standard input: JSON with the work's arguments and
-when to kill it, after so many seconds or before so many of its touches of files below ``BELOW``; or never. The first
-job runs in the process itself: what is slow the first time (imports, fonts, kernels) is done once, and a fork takes a
-fifth of a new start's time. Answers a line of JSON: the end (exit code, or signal below 0), seconds, touches, output.
+``serve`` runs in a separate process and reads one job per line of standard input: JSON with the arguments and when to
+kill the job, which is after some seconds, before its n-th touch of a file below ``BELOW``, or never. The first job runs
+in the process itself, so that what is slow the first time (imports, fonts, kernels) is done once; a fork then takes a
+fifth of the time of a new process. The answer is a line of JSON: end (exit code, or minus the signal), seconds,
+touches, output.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ SERVER = ("-c", "from clearhead.runs import killing; killing.serve(killing.train
 class Answer:
     """How a job ended.
 
-    end: exit code, or minus the signal. touches: of files, 0 if it was killed. output: of both streams.
+    end: exit code, or minus the signal. touches: file accesses, 0 if it was killed. output: of both
+    streams.
     """
 
     end: int
@@ -50,7 +52,7 @@ class Answer:
 class Killer:
     """A process that does one job at a time in ``folder``. Leaving the block ends it and whatever it started.
 
-    server: arguments of Python; what they run calls ``serve``
+    server: arguments for Python; the program they run calls ``serve``
     """
 
     def __init__(self, folder: Path, server: Sequence[str] = SERVER, environment: dict[str, str] | None = None) -> None:
@@ -66,7 +68,7 @@ class Killer:
         )
 
     def do(self, arguments: Sequence[str], **when: float) -> Answer:
-        """Does a job; ``seconds`` or ``touches`` say when to kill it.
+        """Runs a job; ``seconds`` or ``touches`` say when to kill it.
 
         Raises ClearheadError if the process has ended.
         """
@@ -98,7 +100,7 @@ class Killer:
 
 
 def serve(work: Callable[[list[str]], int]) -> None:
-    """Does the jobs on standard input; ``work`` gives the exit code."""
+    """Runs the jobs on standard input; ``work`` returns the exit code."""
     first = True
     for line in sys.stdin:
         job = json.loads(line)
@@ -117,7 +119,7 @@ def serve(work: Callable[[list[str]], int]) -> None:
 def _forked(
     work: Callable[[list[str]], int], arguments: list[str], seconds: float | None, touches: int | None
 ) -> tuple[int, int]:
-    """The end and the touches of the work in a fork of this process."""
+    """Runs the work in a fork of this process; returns its end and its touches."""
     inlet, outlet = os.pipe()
     child = os.fork()
     if not child:
@@ -141,7 +143,7 @@ def _forked(
 
 
 def _count_touches(limit: int | None, count: list[int]) -> None:
-    """Counts what this process is about to do to files of a run, and dies before number ``limit``."""
+    """Counts this process's touches of a run's files; kills the process just before number ``limit``."""
 
     def touch(event: str, values: tuple[object, ...]) -> None:
         if event in TOUCHES and values and BELOW in str(values[0]):
@@ -153,7 +155,7 @@ def _count_touches(limit: int | None, count: list[int]) -> None:
 
 
 def _captured(work: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit code; standard output and error go to the file ``OUTPUT``."""
+    """Runs the work and returns its exit code; standard output and error go to the file ``OUTPUT``."""
     file = os.open(OUTPUT, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     before = os.dup(1), os.dup(2)
     os.dup2(file, 1)

@@ -95,11 +95,11 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
 
 
 def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:
-    """Raises OptionError if a file is both trained and validated on, which would measure memory."""
+    """Raises OptionError if a file is both trained and validated on, which would measure memorisation."""
     trained = {os.path.realpath(each.path) for each in texts if isinstance(each, FileSource)}
     for each in validation:
         if isinstance(each, FileSource) and os.path.realpath(each.path) in trained:
-            raise OptionError(f"{each.path}: is both text to train on and text to validate on; name it in one of them")
+            raise OptionError(f"{each.path}: is both training text and validation text; name it as only one of them")
 
 
 def keep_stdin(folder: Path, config: TextConfig) -> None:

@@ -1,4 +1,4 @@
-"""What a recipe leaves open. By minutes this machine is measured; by steps everything follows from what is given."""
+"""Chooses what a recipe leaves open: with minutes by measuring this machine, with steps from what is given."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from clearhead.training.shapes import sized_as
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
-    """The table's recipe, with anything it leaves open chosen: for a run by minutes by measuring.
+    """The table's recipe, with everything it leaves open chosen, by measuring if the run is by minutes.
 
     ``used`` seconds of the run have passed. ``say`` receives each choice with its reason.
     """
@@ -109,7 +109,7 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
     began = time.perf_counter()
     if train.threads is None:
         read = replace(recipe.model, context=window_of(train, recipe.model))
-        # A run by steps gives the same bits whatever the clock says, so nothing in it is measured.
+        # A run by steps must give the same bits whatever the clock says, so nothing is measured.
         threads, reason = threads_by_size(read, train.batch) if train.minutes is None else fastest_threads(read, say)
         say(f"chosen: {reason}")
         train = replace(train, threads=threads)
@@ -120,7 +120,7 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
         if half:
             say("chosen: bfloat16, as this runs on CUDA")
     if train.optimizer.kind == "muon" and train.optimizer.precision is None:
-        measured = train.minutes is not None or machine.device() == "cuda"  # where it is a property of the device
+        measured = train.minutes is not None or machine.device() == "cuda"  # on CUDA the device alone decides
         precision = "bfloat16" if measured and machine.bfloat16_pays() else "float32"
         train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():

@@ -1,4 +1,4 @@
-"""Proof, on this machine, that a run which is killed and resumed ends with the bits of one that never was."""
+"""Proves, on this machine, that a run killed and resumed ends with the same bits as one never killed."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from clearhead.tensorfile import read_tensors
 from clearhead.text import LEARNED
 from clearhead.training import load_state
 
-CORPUS, MEGABYTES = "world-en", 0.1  # the text where a recipe names none
-EVALUATIONS, EVALUATED = 4, 1_000  # the state is saved at each
-KILLS_OF_A_RUN = (1, 1, 2, 3)  # drawn from; afterwards the run is left to end
+CORPUS, MEGABYTES = "world-en", 0.1  # the text if a recipe names none
+EVALUATIONS, EVALUATED = 4, 1_000  # evaluations, each of which saves the state, and tokens in one
+KILLS_OF_A_RUN = (1, 1, 2, 3)  # drawn at random; after its last kill a run goes on to its end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What was proved, where.
+    """What was proved, and on what machine.
 
-    runs: that were killed. bits: of tensors compared with those of the run never killed, over all runs
+    runs: number of killed runs. bits: of their tensors, each compared with the run that was never killed
     """
 
     steps: int
@@ -59,13 +59,14 @@ def prove(
     say: Callable[[str], None] = lambda line: None,
     server: Sequence[str] = SERVER,
 ) -> Proof:
-    """Kills (SIGKILL) shortened runs at random moments, resumes them, and compares each with one that never was.
+    """Kills (SIGKILL) shortened runs at random moments, resumes them, and compares each with one never killed.
 
-    what: a run folder, whose recipe and text are used; or a shipped recipe or a TOML file, on a built-in text
-    kills: at least 1; seed: draws the moments; threads: OpenMP threads of the runs, on the processor
+    what: a run folder, whose recipe and text are used; or a shipped recipe or a TOML file, on a built-in text unless it
+    names one
+    kills: at least 1; seed: for drawing the moments; threads: OpenMP threads of the runs, which use the CPU
 
     Everything happens in a temporary folder, which is removed. Raises TrainingError naming the first tensor that
-    differs, OptionError or FolderError for what cannot be run.
+    differs, OptionError or FolderError for invalid arguments.
     """
     for name, value in (("kills", kills), ("steps", steps), ("threads", threads)):
         if value < 1:
@@ -91,7 +92,7 @@ def prove(
                     runs, killed = runs + 1, killed + done
                     bits += _compared(folder / f"{BELOW}whole", folder / here, f"run {runs}, killed {done} times")
                     say(f"{many(killed, 'kill')} of {kills:,}, {many(runs, 'run')}: no bit differs")
-                else:  # over before the moment came: faster than the one that was timed
+                else:  # it ended before the kill, faster than the timed run
                     took = replace(took, seconds=0.9 * took.seconds)
                 shutil.rmtree(folder / here)
     return Proof(
@@ -106,7 +107,7 @@ def prove(
 
 
 def shortened(what: str, steps: int, threads: int) -> Table:
-    """The recipe of a run, or that a file or a name gives, cut to ``steps`` steps, as nested tables."""
+    """The recipe of a run folder, a file or a name, cut to ``steps`` steps, as nested tables."""
     path = Path(what)
     if path.is_dir():
         table = _of_run(path)
@@ -117,16 +118,16 @@ def shortened(what: str, steps: int, threads: int) -> Table:
         if not (text.get("sources") or text.get("corpus")):
             text = {"tokenizer": "bytes", **text, "corpus": CORPUS, "megabytes": MEGABYTES}
         if "-" in (*text.get("sources", ()), *text.get("valid", ())):
-            raise OptionError(f"{what}: its text is standard input, which can be read only once; name a file in it")
+            raise OptionError(f"{what}: its text is standard input, which can be read only once; name a file instead")
         table = _placed({**table, "text": text})
     train = {name: value for name, value in table.get("train", {}).items() if name != "minutes"}
-    optimizer = {"precision": "float32", **train.get("optimizer", {})}  # else measured, by each run for itself
+    optimizer = {"precision": "float32", **train.get("optimizer", {})}  # otherwise each run would measure it
     short = {"steps": steps, "threads": threads, "evaluations": min(EVALUATIONS, steps), "optimizer": optimizer}
     return {**table, "train": {**train, **short, "evaluation_tokens": EVALUATED, "final_tokens": EVALUATED}}
 
 
 def _of_run(folder: Path) -> Table:
-    """A run's recipe, with the text and the tokenizer where they are."""
+    """A run's recipe, with paths to its text and tokenizer."""
     if not (folder / RECIPE).exists():
         raise FolderError(f"{folder / RECIPE}: there is no such file; {folder} is not a run folder")
     recipe: Recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
@@ -137,7 +138,7 @@ def _of_run(folder: Path) -> Table:
     }
     whole = to_dict(replace(recipe, text=replace(text, **names)))
     if recipe.origin is not None:
-        del whole["text"]["tokenizer"]  # the origin's
+        del whole["text"]["tokenizer"]  # the origin's is used
     return _placed(whole)
 
 
@@ -166,7 +167,7 @@ def _checked(answer: Answer) -> Answer:
 
 
 def _killed(killer: Killer, run: str, kills: int, draw: random.Random, took: Answer) -> int:
-    """Begins a run, kills and resumes it up to ``kills`` times, and lets it end. The number of kills."""
+    """Begins a run, kills and resumes it up to ``kills`` times, and lets it end. Returns the number of kills."""
     killed = 0
     while killed < kills:
         done = killer.do(["prove.toml", run], **moment(draw, took))
@@ -179,21 +180,21 @@ def _killed(killer: Killer, run: str, kills: int, draw: random.Random, took: Ans
 
 
 def moment(draw: random.Random, took: Answer) -> dict[str, float]:
-    """When to kill: half of them anywhere in time, half at a touch of the disk, most of which are of saving."""
+    """When to kill: half the time after random seconds, half at a random touch of a file, which is mostly saving."""
     if draw.random() < 0.5:
         return {"seconds": draw.uniform(0, took.seconds)}
     return {"touches": draw.randrange(1, took.touches + 1)}
 
 
 def difference(one: Path, other: Path) -> str | None:
-    """The first difference between two run folders but for times: a tensor, a line of the log, or a file."""
+    """The first difference between two run folders, times aside: a tensor, a line of the log, or a file."""
     names, others = ({str(p.relative_to(each)) for p in each.rglob("*") if p.is_file()} for each in (one, other))
     if names != others:
-        return f"{sorted(names ^ others)[0]}: is in one of the two folders only"
+        return f"{sorted(names ^ others)[0]}: is in only one of the two folders"
     mine, theirs = _tensors(one), _tensors(other)
     for name in dict.fromkeys([*mine, *theirs]):
         if name not in mine or name not in theirs:
-            return f"{name}: is in one of the two only"
+            return f"{name}: is in only one of the two"
         if why := _unlike(mine[name], theirs[name]):
             return f"{name}: {why}"
     for number, (a, b) in enumerate(zip_longest(_lines(one), _lines(other)), start=1):
@@ -203,7 +204,7 @@ def difference(one: Path, other: Path) -> str | None:
 
 
 def _compared(one: Path, other: Path, which: str) -> int:
-    """Bits of the tensors compared. Raises TrainingError naming the first that differs."""
+    """Compares two run folders and returns the bits of their tensors. Raises TrainingError for the first difference."""
     found = difference(one, other)
     if found is not None:
         raise TrainingError(
@@ -214,7 +215,7 @@ def _compared(one: Path, other: Path, which: str) -> int:
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
-    """Weights kept, and weights, optimizer and random numbers of the state, by name."""
+    """The kept weights, and the state's weights, optimizer and random numbers, by name."""
     found = {f"{hub.WEIGHTS}, {name}": tensor for name, tensor in read_tensors(folder / hub.WEIGHTS)[0].items()}
     state = load_state(folder / STATE)
     if state is None:

@@ -87,7 +87,7 @@ def resume(
 ) -> Run:
     """Resumes the run in a folder from its last saved state; otherwise as ``train``.
 
-    accept_changes: go on although ``recipe.toml`` has changed since that state was saved (``--accept-changes``)
+    accept_changes: continue even if ``recipe.toml`` has changed since that state was saved (``--accept-changes``)
     """
     return go_on(Path(folder), _Called(report, say), started=time.perf_counter(), accept_changes=accept_changes)
 

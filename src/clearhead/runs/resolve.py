@@ -96,7 +96,7 @@ def _kind(name: str | None) -> str | None:
 
 
 def _of_kind(kind: str | None, table: Table) -> Table:
-    """The table; if it has a complete Transformer, with a model of this kind and as many weights in its place."""
+    """The table, with a complete Transformer in it replaced by a model of this kind with as many weights."""
     model = table.get("model", {})
     if kind in (None, ModelConfig.default) or model.get("kind", ModelConfig.default) != ModelConfig.default:
         return table

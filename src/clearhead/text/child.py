@@ -1,9 +1,8 @@
-"""Work in a process of its own, which can be limited, stopped and killed, whatever it does.
+"""Runs work in a separate process, which can be limited, stopped and killed whatever it does.
 
-``ask`` starts this file as a program with the path of a worker: a file of Python with a function
-``answer(request, note)``. What goes in is one line of JSON: limits and request. What comes out is JSON, too: any number
-of notes, then {"answer": ..., "short": whether memory ran out}. A worker imports nothing of this package, so that it
-starts quickly.
+``ask`` runs this file with the path of a worker, a Python file that defines ``answer(request, note)``. The input is one
+line of JSON: limits and request. The output is one line of JSON per note, then {"answer": ..., "short": whether memory
+ran out}. A worker imports nothing from this package, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-SHORT = "memory allocation of "  # how Rust says that there is none left, before it aborts
+SHORT = "memory allocation of "  # what Rust prints before it aborts for lack of memory
 
 Note = Callable[[Any], None]
 
@@ -31,7 +30,7 @@ class LateError(Exception):
 
 
 class ShortError(Exception):
-    """The worker needed more memory than it may have."""
+    """The worker needed more memory than its limit."""
 
 
 class DiedError(Exception):
@@ -46,10 +45,10 @@ def ask(
     memory: int | None = None,
     note: Note | None = None,
 ) -> Any:
-    """The worker's answer; ``note`` gets its notes as they come. Whatever is raised here ends the worker.
+    """Returns the worker's answer; calls ``note`` with each note as it comes. An exception here kills the worker.
 
-    seconds: of processor time, and twice as many by the clock, since a busy machine gives it late
-    memory: bytes of address space, Python's included
+    seconds: limit on processor time; the limit on wall-clock time is twice that, for busy machines
+    memory: limit on address space in bytes, Python's own included
 
     Raises LateError, ShortError or DiedError.
     """
@@ -60,7 +59,7 @@ def ask(
         [sys.executable, "-P", __file__, str(worker)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,  # a library written in Rust reports its progress and its end there
+        stderr=subprocess.STDOUT,  # where libraries written in Rust report progress and aborts
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -75,7 +74,7 @@ def ask(
     if seconds is not None:
         clock.start()
     try:
-        with contextlib.suppress(BrokenPipeError):  # it died; why is in what it wrote
+        with contextlib.suppress(BrokenPipeError):  # it died; its output says why
             process.stdin.write(json.dumps([limits, request]).encode() + b"\n")
             process.stdin.close()
         found, last = _heard(process.stdout, note)
@@ -85,7 +84,7 @@ def ask(
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(BrokenPipeError):  # what it had not read is not needed
+            with contextlib.suppress(BrokenPipeError):  # input that it never read
                 stream.close()
     if found is not None and not found["short"]:
         return found["answer"]
@@ -97,7 +96,7 @@ def ask(
 
 
 def _heard(lines: IO[bytes], note: Note | None) -> tuple[dict[str, Any] | None, str]:
-    """The answer, if it came, and the last line that was neither answer nor note."""
+    """Returns the answer, if any, and the last line that was neither answer nor note."""
     last = ""
     for line in lines:
         try:

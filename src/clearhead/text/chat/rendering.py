@@ -1,11 +1,10 @@
-"""Renders one chat template. A worker (child.py), which can be killed whatever it does.
+"""Renders one chat template, in a worker process (child.py) that can be killed at any time.
 
 Templates are as untrusted as the models they come with. They run in jinja2's immutable sandbox, which keeps them from
 Python's internals; kernel limits bound time and memory, even inside one long operation such as 9**9**9. The
 environment is that of transformers' chat templates, so the same template gives the same text.
 
-The request is a table: template, variables (null: compile only), most (characters). The answer is another: text, or
-error.
+The request has template, variables (null: compile only) and most (characters). The answer has text or error.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def render(template: str, variables: dict[str, Any] | None, most: int) -> str:
 
 
 def answer(request: dict[str, Any], note: Callable[[Any], None]) -> dict[str, str]:
-    """The text of the request's template, or what is wrong with it."""
+    """Renders the template of the request; returns its text, or the error."""
     try:
         return {"text": render(**request)}
     except jinja2.TemplateSyntaxError as error:

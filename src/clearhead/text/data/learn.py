@@ -37,9 +37,9 @@ def learn(
 ) -> Tokenizer:
     """A tokenizer of a kind in LEARNED for these sources; Tokenizer's constructors describe each kind.
 
-    The cache is keyed by the sources' content, kind and size. ``progress`` gets the bytes of text read, ``merging``
-    the tokens of bpe learned. Raises OptionError for an unknown kind, for a size that no vocabulary has, or for one
-    with a kind other than bpe.
+    The cache is keyed by the sources' content, kind and size. ``progress`` is called with the bytes of text read,
+    ``merging`` with the bpe tokens learned. Raises OptionError for an unknown kind, a size out of range, or a size with
+    a kind other than bpe.
     """
     if kind not in LEARNED:
         raise OptionError(f"tokenizer {kind!r}: not a kind that can be learned{nearest(kind, LEARNED)}")

@@ -181,13 +181,13 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     for given in paths:
         path = Path(given)
         if "\0" in str(given):
-            raise TextError(f"{str(given)!r}: no such file: names have no NUL; check the name")
+            raise TextError(f"{str(given)!r}: no such file: a name cannot contain NUL; check the name")
         try:
             files = _files(str(given))
-        except OSError as fault:  # a folder on the way that may not be entered
+        except OSError as fault:  # a folder on the path that cannot be entered
             raise _unreadable(path, fault) from fault
         for file in files:
-            # Validating on a text that was also trained on would measure memory.
+            # Validating on a text that was also trained on would measure memorisation.
             place = os.path.realpath(file)  # Path.resolve raises RuntimeError for a link to itself
             if place in seen:
                 raise OptionError(f"{file}: given more than once; name each text once")
@@ -201,7 +201,7 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
 
 
 def _files(given: str) -> list[Path]:
-    """The files that one name, folder or pattern stands for."""
+    """The files that a name, folder or pattern stands for."""
     path = Path(given)
     if given == "-":
         return [path]
@@ -244,7 +244,7 @@ def _text_files(folder: Path) -> list[Path]:
     links: list[str] = []
     for place, inner, names in os.walk(folder, onerror=_refuse):
         inner[:] = [name for name in inner if not name.startswith(".")]
-        links += [name for name in inner if Path(place, name).is_symlink()]  # which os.walk does not follow
+        links += [name for name in inner if Path(place, name).is_symlink()]  # os.walk does not follow them
         files += [Path(place, name) for name in names if not name.startswith(".")]
     files.sort()
     texts = [path for path in files if _suffix(path) in SUFFIXES]
@@ -268,10 +268,10 @@ def _text_files(folder: Path) -> list[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """The files that a pattern matches, sorted. Raises TextError for a folder in its way that cannot be read."""
+    """The files that a pattern matches, sorted. Raises TextError if it covers a folder that cannot be read."""
     parts = Path(pattern).parts
     for number, part in enumerate(parts):
-        if glob.has_magic(part):  # glob lists these folders, and takes those it cannot read for empty
+        if glob.has_magic(part):  # glob lists these folders, and treats unreadable ones as empty
             for name in glob.glob(os.path.join(*parts[:number], ""), recursive=True) if number else ["."]:  # noqa: PTH118, PTH207
                 next(os.walk(name, onerror=_refuse), None)
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute one

@@ -17,13 +17,13 @@ PACKINGS = (".gz", ".xz", ".zst")
 # Packed bytes that are unpacked at a time: 4 bytes of .zst can become 131,072, these 17 million.
 SLICE = 512
 
-# Bytes that unpacking may take, most of them for the window of past text that the packed file refers to. xz -9 and
-# zstd -19 take 65 and 8 MB; up to 1.5 and 2 GB can be asked for in a few bytes.
+# Bytes of memory that unpacking may take, most of it for the window of earlier text that packed data refers back to.
+# xz -9 and zstd -19 need 65 and 8 MB; a header of a few bytes can ask for up to 1.5 and 2 GB.
 MEMORY_AT_MOST = 2**28
 
 LINE_AT_MOST = 2**27  # characters; a line is kept whole until its end
 
-TOO_MUCH = re.compile("Memory usage limit|too much memory")  # as lzma and zstandard say it
+TOO_MUCH = re.compile("Memory usage limit|too much memory")  # how lzma and zstandard word it
 
 # Bytes kept from before a block to explain a fault in it: UTF-8 read as GBK may fail only at the very end.
 TAIL = 64
@@ -84,7 +84,7 @@ def unpacked(blocks: Iterable[bytes], suffix: str, name: str) -> Iterator[bytes]
                 if TOO_MUCH.search(str(fault)):
                     raise TextError(
                         f"{name}: unpacking it takes more than {MEMORY_AT_MOST >> 20} MB of memory; unpack it "
-                        "yourself, or compress it again without a longer window"
+                        "yourself, or compress it again with a smaller window"
                     ) from fault
                 raise TextError(
                     f"{name}: the {suffix} data is damaged after byte {at} of the file ({fault}); "

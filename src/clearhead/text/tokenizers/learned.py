@@ -27,9 +27,9 @@ QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# The words of the bpe learned here: Qwen 2's, but each run in them has at most 256 characters. The time to learn grows
-# with the square of the longest word: 100,000 letters without a space (DNA, base64) took 4.6 s, 400,000 took 30 s. Cut
-# up, a million take 1 s. The pattern stands in the tokenizer.json, so encoding cuts words at the same places.
+# The words of a vocabulary learned here: Qwen 2's, with runs of at most 256 characters. Learning time grows with the
+# square of the longest word: 100,000 letters without a space (DNA, base64) took 4.6 s, 400,000 took 30 s. With this
+# limit a million take 1 s. The pattern is stored in tokenizer.json, so encoding cuts words at the same places.
 OWN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}{1,256}|\p{N}| ?[^\s\p{L}\p{N}]{1,256}[\r\n]{0,256}"
     r"|\s{0,256}[\r\n]{1,256}|\s{1,256}(?!\S)|\s{1,256}"
@@ -42,10 +42,10 @@ LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
 
-LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner takes memory for all of it at the start
+LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner allocates memory for all of it up front
 LEARNER = Path(__file__).with_name("learning.py")
 
-OnMerges = Callable[[int, int], None]  # called with tokens so far, tokens in all
+OnMerges = Callable[[int, int], None]  # called with tokens so far and in total
 
 
 def vocabulary_size(text_bytes: int) -> int:
@@ -112,8 +112,8 @@ def bpe_tokenizer(texts: Iterable[str], size: int | None, progress: OnMerges | N
         learned = ask(LEARNER, request, note=note)
     except (DiedError, ShortError) as fault:
         raise TextError(
-            f"the vocabulary was not learned: the learner's process ended ({fault or 'out of memory'}); it needs about "
-            "90 bytes of memory per byte of text, so close other programs, or choose --tokenizer bytes"
+            f"the vocabulary was not learned: the learner's process ended ({str(fault) or 'out of memory'}); it needs "
+            "about 90 bytes of memory per byte of text, so close other programs, or choose --tokenizer bytes"
         ) from None
     return _with_separator(tokenizers.Tokenizer.from_str(learned))
 

@@ -29,7 +29,7 @@ EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
 TRIAL = Path(__file__).with_name("trial.py")
-TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # and 0.5 s and 60 MB more per MB of the file
+TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # plus 0.5 s and 60 MB per MB of the file
 LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB; parsed, it takes 20 times that
 
 
@@ -126,10 +126,10 @@ def _library(file: Path) -> tokenizers.Tokenizer:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError if it names something twice: the library might take the other one."""
+    """Builds a JSON object. Raises ValueError for a repeated key: the library might take the other value."""
     table = dict(pairs)
     if len(table) < len(pairs):
-        raise ValueError("an entry stands there twice")
+        raise ValueError("an entry appears twice")
     return table
 
 
@@ -150,7 +150,7 @@ def _try(text: str, file: Path) -> None:
     except ShortError:
         fault = f"{part}: it takes more than {memory >> 20:,} MB"
     except DiedError as reason:
-        fault = f"{part}: the library ends with {reason}"
+        fault = f"{part}: the library crashed: {reason}"
     if fault is not None:
         raise FolderError(
             f"{file}: the tokenizer failed a trial, {fault}; it is damaged or hostile, so it is not opened; copy it "

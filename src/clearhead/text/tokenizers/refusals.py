@@ -11,13 +11,13 @@ from clearhead.errors import TextError, shown
 
 @contextmanager
 def panics_as(kind: type[Exception]) -> Generator[None]:
-    """Raises ``kind`` if the library panics, which is no Exception otherwise."""
+    """Raises ``kind`` if the library panics; its own PanicException is not a subclass of Exception."""
     try:
         yield
     except BaseException as fault:
         if type(fault).__name__ != "PanicException":  # pyo3's; it cannot be imported
             raise
-        raise kind(f"the tokenizers library panics: {fault}") from fault
+        raise kind(f"the tokenizers library panicked: {fault}") from fault
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def encoding_errors() -> Generator[None]:
 
 
 def check_whole(text: str) -> None:
-    """Raises TextError for anything but a string, and for a lone surrogate, half of a character."""
+    """Raises TextError for anything but a string, and for a lone surrogate (half a character)."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TextError(f"{shown(text)} was given; a text is one string, such as 'It was'")
     try:
@@ -46,7 +46,7 @@ def check_whole(text: str) -> None:
 
 
 def row_of_ids(ids: Iterable[int]) -> list[int]:
-    """A row of ids as Python integers: of a list, an array or a tensor. Raises TextError for anything else."""
+    """The ids in a list, an array or a tensor, as Python integers. Raises TextError for anything else."""
     try:
         return [operator.index(token) for token in ids]  # the library rejects numpy integers
     except TypeError:

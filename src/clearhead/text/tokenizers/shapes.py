@@ -1,4 +1,4 @@
-"""Which tokenizers are like those in use, so that they may be opened at once; others are tried first (trial.py)."""
+"""Recognises tokenizers made of parts in use, which are opened at once; others are tried first (trial.py)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _METASPACE = {"replacement": _one_of("▁"), "prepend_scheme": _any, "split": _f
 _BYTES = {"add_prefix_space": _flag, "trim_offsets": _flag, "use_regex": _flag}
 _REPLACE = {"pattern": _pattern, "content": _one_of(" ", "▁", '"')}
 
-# By part and type, what each entry may be. What decides over time or memory is bound to what is in use.
+# What each entry may be, by part and type. Entries that affect time or memory are limited to the values in use.
 PARTS: Mapping[str, Mapping[str, Mapping[str, Test]]] = {
     "normalizer": {
         "BertNormalizer": {

@@ -127,7 +127,7 @@ class Tokenizer:
 
         The size is learned.vocabulary_size(bytes of text) unless given, and smaller if the text has no more pairs to
         merge. Of more than learned.LEARN_BYTES, a part spread evenly over the text is used (and logged). No token is
-        longer than 257 characters (learned.OWN_WORDS). ``progress`` gets the tokens so far and the tokens in all.
+        longer than 257 characters (learned.OWN_WORDS). ``progress`` is called with tokens so far and in total.
         """
         return cls(bpe_tokenizer(texts, vocab_size, progress))
 

@@ -1,8 +1,8 @@
-"""Opens a tokenizer.json and uses it. A worker (child.py): what the library does with hostile ones cannot be caught.
+"""Opens and uses a tokenizer.json, in a worker process (child.py).
 
-It may abort, take gigabytes, or never end. Each part is first tried alone, with a small vocabulary, so that the fault
-has a name; then the whole. The request: text (of the file). The notes name the part that is being tried. The answer
-says what is wrong, or is null.
+With a hostile one the library may abort, take gigabytes or never return, which cannot be caught. Each part is first
+tried alone, with a small vocabulary, so that the error can name it; then the whole. The request has text (the file's
+content). Each note names the part being tried. The answer says what is wrong, or is null.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import tokenizers
 
 PARTS = ("normalizer", "pre_tokenizer", "decoder")
-RUN = 4096  # characters of a run: a pattern whose time grows with the cube of its text does not end
-STRINGS = 200  # of the file that are tried, and as many single characters
-GROWTH = 32  # times as long; NFKD makes 18 characters of one
+RUN = 4096  # characters of a run, long enough that a pattern of cubic time does not finish
+STRINGS = 200  # strings of the file to try, and as many single characters
+GROWTH = 32  # times as long as the text; NFKD makes 18 characters out of one
 
 
 def answer(request: dict[str, Any], note: Callable[[Any], None]) -> str | None:
@@ -30,22 +30,22 @@ def answer(request: dict[str, Any], note: Callable[[Any], None]) -> str | None:
             return f"{name}: {fault}"
     note("model")
     fault = _fault(lambda: _whole(request["text"], texts), refused=True)
-    return None if fault is None else f"it: {fault}"
+    return None if fault is None else f"as a whole: {fault}"
 
 
 def _fault(work: Callable[[], str | None], *, refused: bool) -> str | None:
     try:
         return work()
-    except Exception as error:  # the library raises Exception itself; to refuse a text is no fault
+    except Exception as error:  # the library raises Exception itself; refusing a text is not a fault
         return None if refused else str(error)[:200]
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of pyo3; it cannot be imported
+        if type(error).__name__ != "PanicException":  # pyo3's; it cannot be imported
             raise
         return str(error)[:200]
 
 
 def _texts(state: dict[str, Any]) -> list[str]:
-    """What the parts may react to: every string in them, and long runs of each of their characters."""
+    """Texts the parts may react to: every string in them, and long runs of each of their characters."""
     model = {name: value for name, value in state.get("model", {}).items() if name not in ("vocab", "merges")}
     found = list(dict.fromkeys(text[:1000] for text in _strings([{**state, "model": model}])))[:STRINGS]
     characters = list(dict.fromkeys("".join([" a1.\n\té▁你", *found])))[:STRINGS]
@@ -74,7 +74,7 @@ def _alone(name: str, part: Any, texts: list[str]) -> str | None:
         else:
             result = len(made.encode(text).ids)
         if result > GROWTH * (len(text) + 1):
-            return f"it makes {result:,} of {len(text):,} characters"
+            return f"it turns {len(text):,} characters into {result:,}"
     return None
 
 
@@ -86,10 +86,10 @@ def _whole(text: str, texts: list[str]) -> str | None:
     for each in texts:
         try:
             ids = made.encode(each, add_special_tokens=False).ids
-        except Exception:  # a vocabulary without a token for what is unknown; used so, it is told
+        except Exception:  # no token for unknown text: encoding reports that later
             continue
         if len(ids) > GROWTH * (len(each.encode()) + 1):
-            return f"it makes {len(ids):,} tokens of {len(each):,} characters"
+            return f"it turns {len(each):,} characters into {len(ids):,} tokens"
         made.decode(ids, skip_special_tokens=False)
     for token in list(made.get_vocab(with_added_tokens=True).values())[:RUN]:
         made.decode([token], skip_special_tokens=False)

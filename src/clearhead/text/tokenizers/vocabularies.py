@@ -19,7 +19,7 @@ from clearhead.text.tokenizers.special import put_around, role_tokens
 
 TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
 ENDOFTEXT = "<|endoftext|>"
-SPACE = "Ġ"  # the byte of a space in a byte-level vocabulary
+SPACE = "Ġ"  # how byte-level vocabularies write a space
 BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_ROLES = {
     "bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "cls": "<s>", "mask": "<mask>"
@@ -82,7 +82,7 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
         made_of_pairs = {"".join(pair) for pair in pairs}
         unmade = [token for token in ids if token[:1] == SPACE and token[1:] and token not in made_of_pairs]
         if unmade:  # special tokens are in no merge, but none of them begins with a space
-            raise ValueError(f"no merge makes {unmade[0]!r}, nor {len(unmade) - 1:,} others")
+            raise ValueError(f"no merge makes {len(unmade):,} of its tokens, such as {unmade[0]!r}")
         model = models.BPE(vocab=ids, merges=pairs, continuing_subword_prefix="", end_of_word_suffix="")  # pyright: ignore[reportArgumentType]
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise FolderError(

@@ -1,4 +1,4 @@
-"""Long work of the tokenizers library, left when Ctrl-C comes."""
+"""Lets Ctrl-C interrupt long calls into the tokenizers library."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TypeVar
 
 from tokenizers import Encoding
 
-LONG = 1 << 18  # characters that take a tenth of a second and more to encode
+LONG = 1 << 18  # characters; encoding as many takes a tenth of a second or more
 
 T = TypeVar("T")
 
 
 def encoded(encode: Callable[..., list[Encoding]], texts: Sequence[str]) -> list[Encoding]:
-    """What the library's encode_batch makes of the texts, without special tokens around them."""
+    """Encodes the texts with the library's ``encode``, a batch method, without special tokens around them."""
     work = partial(encode, list(texts), add_special_tokens=False)
     return work() if sum(map(len, texts)) < LONG else left_on_interrupt(work)
 
 
 def left_on_interrupt(work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises. A signal is handled while it goes on, which a call into Rust would keep waiting.
+    """Returns or raises what ``work`` does. It runs in a thread, since a call into Rust would hold up signals.
 
-    What is then left behind ends with the process.
+    Interrupted work goes on in its thread, which ends with the process at the latest.
     """
     found: list[T] = []
     raised: list[BaseException] = []
