@@ -98,6 +98,17 @@ def test_unsupported_processors_are_reported_with_the_way_out_if_any(monkeypatch
             machine.check_free(10**9 + 1, "cpu", "x", way)
 
 
+@pytest.mark.parametrize(
+    ("asked", "limit"), [(None, 4), ("", 4), ("1", 1), ("3,2", 3), (" 2 ", 2), ("9", 4), ("0", 1), ("many", 4)]
+)
+def test_omp_num_threads_lowers_the_limit(monkeypatch: pytest.MonkeyPatch, asked: str | None, limit: int) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert machine.thread_limit() == limit
+
+
 def test_this_machine() -> None:
     assert 0 < machine.free_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)

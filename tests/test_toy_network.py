@@ -175,7 +175,7 @@ class TestGeneration:
             assert int(by_hand(model, ids)[-1].argmax()) == token
             ids.append(token)
 
-    @settings(deadline=None)
+    @settings(deadline=None, max_examples=30)
     @given(prompts=st.lists(st.text("abcd", min_size=1, max_size=9), min_size=2, max_size=5), seed=st.integers(0, 3))
     def test_a_batch_of_different_lengths_equals_each_alone(self, prompts: list[str], seed: int) -> None:
         model = lively(seed)

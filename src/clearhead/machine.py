@@ -37,6 +37,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def thread_limit() -> int:
+    """The most threads worth trying: one per core, or OMP_NUM_THREADS if that is lower."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list has one entry per nesting level
+    return max(1, min(cores(), int(asked))) if asked.isdecimal() else cores()
+
+
 def processor() -> str:
     """The processor's name, as Linux or Python reports it."""
     if CPUINFO.is_file():

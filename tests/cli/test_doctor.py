@@ -40,7 +40,7 @@ def test_it_says_which_threads_it_chose_and_why(command: Command):
     chosen = re.match(r"(\d+), the fastest just now \((.*)\)", rows(command("doctor").out)["threads"])
     assert chosen is not None
     times = {int(count): float(time) for count, time in re.findall(r"(\d+): ([\d.]+) ms", chosen[2])}
-    assert set(times) == {1, machine.cores()}
+    assert set(times) == {1, machine.thread_limit()}
     assert times[int(chosen[1])] == min(times.values())
 
 
@@ -55,7 +55,7 @@ def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
 def test_threads_are_measured_unless_given(monkeypatch):
     before = torch.get_num_threads()
     try:
-        monkeypatch.setattr(machine, "cores", lambda: 2)
+        monkeypatch.setattr(machine, "thread_limit", lambda: 2)
         monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: {1: 0.1, 2: 1.0}[torch.get_num_threads()])
         assert threads.measured() == {1: 0.1, 2: 1.0}
         assert threads.use_threads(None) == torch.get_num_threads() == 1

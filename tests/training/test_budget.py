@@ -204,9 +204,12 @@ def test_long_runs_are_compiled_where_that_works(monkeypatch):
 
 
 def test_one_core_is_not_measured(monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 1)
+    monkeypatch.setattr(machine, "thread_limit", lambda: 1)
     monkeypatch.setattr(budget, "stepper", None)
-    assert fastest_threads(shape(0, 257, 16), [].append) == (1, "1 thread, for one core")
+    assert fastest_threads(shape(0, 257, 16), [].append) == (
+        1,
+        "1 thread, since there is one core or OMP_NUM_THREADS is 1",
+    )
 
 
 def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypatch):
@@ -220,7 +223,7 @@ def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypa
 @pytest.mark.parametrize(("times", "best"), [({1: 0.1, 2: 1.0, 4: 2.0}, 1), ({1: 0.4, 2: 0.25, 4: 0.2}, 4)])
 def test_the_fastest_number_of_threads(monkeypatch, times, best):
     """Two threads that share a busy machine can be ten times slower than one."""
-    monkeypatch.setattr(machine, "cores", lambda: 4)
+    monkeypatch.setattr(machine, "thread_limit", lambda: 4)
     monkeypatch.setattr(budget, "stepper", lambda model, batch, precision: lambda: None)
     monkeypatch.setattr(machine, "seconds", lambda work, repeats: times[torch.get_num_threads()])
     monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: times[torch.get_num_threads()])

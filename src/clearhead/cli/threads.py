@@ -29,7 +29,7 @@ def measured() -> dict[int, float]:
     """
     weight, x = torch.ones(2048, 512), torch.ones(512)
     times: dict[int, float] = {}
-    for count in sorted({1, machine.cores()}):
+    for count in sorted({1, machine.thread_limit()}):
         torch.set_num_threads(count)
         times[count] = machine.median_seconds(lambda: [weight @ x for _ in range(8)], 9)
     return times

@@ -210,7 +210,7 @@ def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
     It depends on nothing measured, as the number of threads can change the bits of sums.
     """
     operations = 6 * model.inner_parameters() * batch * model.context
-    count = min(machine.cores(), max(1, round(operations / THREAD_WORTH)))
+    count = min(machine.thread_limit(), max(1, round(operations / THREAD_WORTH)))
     return count, f"{many(count, 'thread')}, for {operations / 1e9:.2g} billion operations a step"
 
 
@@ -219,9 +219,10 @@ def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int
 
     It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.
     """
-    counts = sorted({1, machine.cores()} | {2**power for power in range(1, 8) if 2**power < machine.cores()})
-    if len(counts) == 1:
-        return 1, "1 thread, for one core"
+    most = machine.thread_limit()
+    counts = sorted({1, most, *(2**power for power in range(1, 8) if 2**power < most)})
+    if most == 1:
+        return 1, "1 thread, since there is one core or OMP_NUM_THREADS is 1"
     before = torch.get_num_threads()
     step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
     step()

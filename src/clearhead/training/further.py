@@ -104,7 +104,7 @@ def _times(model: ModelConfig, precision: str, threads: int | None, say: Callabl
     step = stepper(model, 1, precision, beginning(model).optimizer)
     times: dict[int, float] = {}
     before = torch.get_num_threads()
-    for count in sorted({1, machine.cores()}) if threads is None else [threads]:
+    for count in sorted({1, machine.thread_limit()}) if threads is None else [threads]:
         torch.set_num_threads(count)
         step()
         times[count] = machine.seconds(step, 2)
