@@ -197,3 +197,16 @@ def test_freed_memory_is_reused_unless_the_user_has_tuned_malloc() -> None:
         return int(done.stdout)
 
     assert 100 * faults() < faults(MALLOC_TRIM_THRESHOLD_="131072")
+
+
+def test_threads_are_measured_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setattr(machine, "cores", lambda: 2)
+        monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: {1: 0.1, 2: 1.0}[torch.get_num_threads()])
+        assert machine.seconds_by_threads() == {1: 0.1, 2: 1.0}
+        assert torch.get_num_threads() == before
+        assert machine.use_threads(None) == torch.get_num_threads() == 1
+        assert machine.use_threads(2) == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -121,10 +121,10 @@ def test_a_model_that_knows_nothing_by_hand():
 
 
 def test_figures_by_hand():
-    evaluation = Evaluation(nats=6 * math.log(2), tokens=3, text_bytes=12)
+    evaluation = Evaluation(nats=6 * math.log(2), tokens=3, text_bytes=12, window=3)
     assert (evaluation.loss, evaluation.bits_per_byte) == pytest.approx((2 * math.log(2), 0.5))
     assert evaluation.perplexity == pytest.approx(4)
-    assert Evaluation(nats=1e6, tokens=1, text_bytes=1).perplexity == math.inf
+    assert Evaluation(nats=1e6, tokens=1, text_bytes=1, window=1).perplexity == math.inf
 
 
 def test_dropout_is_off_while_measuring_and_on_again_after():

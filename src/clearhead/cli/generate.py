@@ -73,7 +73,6 @@ def generate(
     defaults of these options, which is reported too.
     """
     from clearhead import hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.generation import complete, resolved, stream
     from clearhead.generation.completion import TOGETHER
 
@@ -88,7 +87,7 @@ def generate(
         stop=tuple(stop) if stop else None,
         seed=seed,
     )
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     sampling = resolved(loaded, options)
     began = time.perf_counter()

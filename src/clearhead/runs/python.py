@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from clearhead import recipes
+from clearhead.runs.evaluation import Paths
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run
 from clearhead.runs.resolve import Asked
 from clearhead.runs.session import go_on, start
 from clearhead.training import Report
-
-Paths = str | Path | Sequence[str | Path]
 
 
 def train(

@@ -224,7 +224,7 @@ def evaluate(model: Network, tokens: Tokens, *, window: int | None = None, strid
     if not 1 <= context <= model.config.context:
         raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
     batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context), stride=stride)
-    return evaluate_batches(model, batches, tokens.text_bytes(1))
+    return evaluate_batches(model, batches, text_bytes=tokens.text_bytes(1), window=context)
 
 
 def _check_length(tokens: Tokens) -> None:
