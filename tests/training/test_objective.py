@@ -100,7 +100,9 @@ def test_the_score_counts_every_token_once(texts):
 def test_the_score_does_not_depend_on_how_many_windows_are_read_at_once():
     model, tokens = sharp(), stream("the quick brown fox jumps over the lazy dog " * 5)
     found = {
-        batch: evaluate_batches(model, sequential(tokens, context=11, batch=batch), tokens.text_bytes(1)).nats
+        batch: evaluate_batches(
+            model, sequential(tokens, context=11, batch=batch), text_bytes=tokens.text_bytes(1), window=11
+        ).nats
         for batch in (1, 2, 3, 100)
     }
     assert list(found.values()) == pytest.approx([found[1]] * 4, rel=1e-6)
@@ -145,7 +147,7 @@ def test_a_model_continues_training_after_a_measurement_that_was_interrupted():
 
     model = sharp(dropout=0.5).train()
     with pytest.raises(KeyboardInterrupt):
-        evaluate_batches(model, batches(), 1)
+        evaluate_batches(model, batches(), text_bytes=1, window=1)
     assert model.training
 
 

@@ -18,6 +18,7 @@ from clearhead.tap import Site
 
 # In terminal cells: the widest label of a token; the narrowest and widest bar; a label in a layer's line.
 LABEL, BAR, NARROW = 20, (8, 24), 10
+SEEN = 5e-5  # the smallest probability that four decimals show
 
 
 def named(site: Site) -> str:
@@ -73,6 +74,8 @@ class NextTable:
         note = f"Entropy {found.entropy:.2f} nats."
         if found.settings:
             note += f" With {told(found.settings)}, {found.kept:,} of {many(found.vocabulary, 'token')} can come next."
+        if found.tokenless >= SEEN:
+            note += f" {found.tokenless:.4f} of the probability is of ids that the tokenizer has no token for."
         if any("<0x" in each.label for each in found.candidates):
             note += " <0xE4> is one byte of a character: this tokenizer cuts some characters into bytes."
         yield Text(note, "dim")

@@ -32,7 +32,7 @@ class Piece:
     prompt: int  # index of the prompt
     text: str
     id: int
-    logprob: float  # natural log of the model's probability, before temperature and filters
+    logprob: float  # by the model, before temperature and filters (model.log_probabilities)
     finish: Finish | None  # set on the last piece of each text
 
 
@@ -48,7 +48,7 @@ class Completion:
     text: str
     ids: tuple[int, ...]
     tokens: tuple[str, ...]  # one display string per id
-    logprobs: tuple[float, ...]  # natural logs of the model's probabilities, before temperature and filters
+    logprobs: tuple[float, ...]  # by the model, before temperature and filters (model.log_probabilities)
     finish: Finish
     record: TextRecord | None = field(default=None, compare=False, repr=False)  # set when generated under edits
 

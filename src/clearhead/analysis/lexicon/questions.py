@@ -23,7 +23,7 @@ def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Q
 
 
 def question_sets(name: str | None = None) -> dict[str, Questions]:
-    """Sets of questions by name: ``world-en`` and ``world-zh``, one of these, or those of a file (``read_questions``)."""
+    """Questions by name: those of ``world-en`` and ``world-zh``, of one of these, or of a file (``read_questions``)."""
     worlds = {f"world-{language}": language for language in ("en", "zh")}
     if name is not None and name not in worlds:
         return {name: read_questions(name)}
