@@ -6,13 +6,15 @@ import fcntl
 import glob
 import os
 import shlex
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from clearhead import hub
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import check_name, leftovers, remove_leftovers
+from clearhead.files import check_name, leftovers, remove_leftovers, replacing, writing
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
 from clearhead.training import State, load_state, saved
 
@@ -73,32 +75,79 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
     return resolved(table), state
 
 
-@contextmanager
-def claimed(folder: Path) -> Generator[None]:
-    """Creates the run folder and locks it during the block. Removes it if the block fails before saving anything.
+class Claim:
+    """A run folder in which nothing has been saved yet, and the files and folders that this process made in it."""
 
-    Raises FolderError if the folder exists and is not empty, or if another process has locked it.
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[Path, tuple[int, int]] = {}  # device and inode, which a file that replaces ours does not have
+
+    @contextmanager
+    def writing(self, name: str) -> Generator[BinaryIO]:
+        """``files.replacing`` for a new file. Raises FolderError if somebody else has put one there meanwhile."""
+        path = self._new(name)
+        with replacing(path) as file:
+            self._made[path] = _identity(os.fstat(file.fileno()))
+            yield file
+
+    def make(self) -> None:
+        """Makes what training writes in place before it saves anything: the empty log and the folder of the state."""
+        log, state = self._new(LOG), self._new(STATE)
+        with writing(log):
+            log.touch(exist_ok=False)
+            self._made[log] = _identity(log.lstat())
+        with writing(state):
+            state.mkdir()
+            self._made[state] = _identity(state.lstat())
+
+    def undo(self) -> None:
+        """Removes what this process made, except what is no longer the same file and folders that are not empty."""
+        for path, identity in self._made.items():
+            with suppress(OSError):  # gone, or somebody else has put files there
+                found = path.lstat()
+                if _identity(found) == identity:
+                    path.rmdir() if stat.S_ISDIR(found.st_mode) else path.unlink()
+
+    def _new(self, name: str) -> Path:
+        path = self.folder / name
+        if os.path.lexists(path):
+            raise FolderError(f"{path}: was put there while the run was starting; choose another folder with --out")
+        return path
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def claimed(folder: Path) -> Generator[Claim]:
+    """Creates the run folder and locks it during the block. If the block fails before saving anything, it is undone.
+
+    Then everything that this process made is removed, and nothing else. Raises FolderError if the folder exists and is
+    not empty, or if another process has locked it.
     """
     check_name(folder)
-    made = not folder.exists()
+    made = True
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
     except OSError as fault:
-        raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another with --out") from None
+        if not folder.is_dir():
+            raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another with --out") from None
+        made = False
     with held(folder):
         if set(folder.iterdir()) - set(leftovers(folder)):  # leftovers: of a command killed before its run began
             way = f"resume it with `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
         remove_leftovers(folder)
+        claim = Claim(folder)
         try:
-            yield
+            yield claim
         except BaseException:
             if saved(folder / STATE) is None:
-                for name in (RECIPE, LOG, *STDIN):
-                    (folder / name).unlink(missing_ok=True)
-                for place in (folder / STATE, *([folder] if made else [])):
-                    with suppress(OSError):  # never created, or someone else has put files there
-                        place.rmdir()
+                claim.undo()
+                if made:
+                    with suppress(OSError):  # somebody else has put files there
+                        folder.rmdir()
             raise
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from clearhead import corpora
 from clearhead.errors import FolderError, OptionError, TextError, nearest, shown
-from clearhead.files import replacing
 from clearhead.recipes import TextConfig
-from clearhead.runs.folder import STDIN
+from clearhead.runs.folder import STDIN, Claim
 from clearhead.text import LEARNED, FileSource, Source, Tokenizer, Tokens, check_size, learn, sources, split, tokenize
 
 TOLD_EVERY = 5.0  # seconds between progress lines while text is read
@@ -102,11 +101,18 @@ def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:
             raise OptionError(f"{each.path}: is both training text and validation text; name it as only one of them")
 
 
-def keep_stdin(folder: Path, config: TextConfig) -> None:
-    """Copies standard input into the run folder if the text comes from it, so that the run can be resumed."""
-    if "-" in (*config.sources, *config.valid):
-        with replacing(_stdin(folder, config)) as file:
+def keep_stdin(claim: Claim, config: TextConfig) -> None:
+    """Copies standard input into the run folder if the text comes from it, so that the run can be resumed.
+
+    Raises TextError if it cannot be read, WriteError if the copy cannot be written.
+    """
+    if "-" not in (*config.sources, *config.valid):
+        return
+    with claim.writing(_stdin(claim.folder, config).name) as file:
+        try:
             shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as fault:
+            raise TextError(f"standard input: cannot be read: {fault.strerror}; name a file instead of -") from None
 
 
 def _told(say: Say, what: str, unit: int = 1_000_000, name: str = "MB") -> Callable[[int, int | None], None]:
