@@ -36,8 +36,7 @@ def demo(
     from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # fail before two minutes of training
-    given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
-    asked = runs.Asked(given=given, out=_free(out))
+    asked = runs.Asked(corpus=corpus, minutes=minutes, out=_free(out))
     try:
         run = runs.start(asked, Display(), started=time.perf_counter())
     except runs.Interrupted as stopped:

@@ -9,7 +9,7 @@ from clearhead.runs.kept import Kept, kept
 from clearhead.runs.material import Material, prepare
 from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
-from clearhead.runs.resolve import Asked, present
+from clearhead.runs.resolve import Asked
 from clearhead.runs.session import go_on, start
 from clearhead.runs.steps import keeper
 
@@ -32,7 +32,6 @@ __all__ = [
     "keeper",
     "kept",
     "prepare",
-    "present",
     "prove",
     "resume",
     "resuming",

@@ -52,21 +52,19 @@ def train(
     a KeyboardInterrupt whose ``folder`` can be resumed. Raises ClearheadError where the command prints an error.
     """
     started = time.perf_counter()
-    given = {
-        "text": {
-            "sources": _names(text),
-            "corpus": corpus,
-            "megabytes": megabytes,
-            "valid": _names(valid),
-            "tokenizer": None if tokenizer is None else str(tokenizer),
-            "vocabulary": vocabulary,
-            "field": field,
-            "encoding": encoding,
-        },
-        "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
-    }
     asked = Asked(
-        given=given,
+        sources=_names(text),
+        corpus=corpus,
+        megabytes=megabytes,
+        valid=_names(valid),
+        tokenizer=None if tokenizer is None else str(tokenizer),
+        vocabulary=vocabulary,
+        field=field,
+        encoding=encoding,
+        minutes=minutes,
+        steps=steps,
+        seed=seed,
+        threads=threads,
         model=model,
         recipe=recipe,
         config=None if config is None else Path(config),
