@@ -66,7 +66,7 @@ def trained(folder: Path, *, stop: Callable[[int], bool] = lambda step: False, r
     model, steps = build(CONFIG, seed=0), list[int]()
     hooks = Hooks(
         report=lambda report: steps.append(report.step),
-        keep=lambda: None,
+        keep=lambda step: None,
         sample=lambda: "",
         stop=lambda: stop(steps[-1]),
     )

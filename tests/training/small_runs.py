@@ -74,7 +74,7 @@ class Watcher:
         self._call()
         self.reports.append(report)
 
-    def _keep(self) -> None:
+    def _keep(self, step: int) -> None:
         self._call()
         self.kept += 1
 

@@ -12,7 +12,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.recipes import Recipe
 from clearhead.runs.folder import LOG, RECIPE
 from clearhead.text.chat.templates import check
-from clearhead.training import Evaluated, best_evaluation, read_log
+from clearhead.training import Evaluated, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class Description:
     generation: the folder's generation settings; None without a tokenizer
     unusable_template: why ``clearhead chat`` cannot use the default chat template; None if it can or there is none
     recipe: the recipe of the run in the folder; None if there is no run
-    best: the run's evaluation with the lowest validation loss; None without any
+    best: the evaluation at which the run saved this model; None if there is no run or it was not logged
     """
 
     model: LanguageModel
@@ -53,7 +53,8 @@ def describe(name: str | Path) -> Description:
     recipe, best = None, None
     if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
-        best = best_evaluation(read_log(folder / LOG))
+        reports, step = read_log(folder / LOG), hub.saved_step(folder)
+        best = next((each for each in reports if isinstance(each, Evaluated) and each.step == step), None)
     return Description(
         model=model,
         family=model.metadata.family or hub.family(config),

@@ -60,16 +60,16 @@ def train_in(
         raise KeyboardInterrupt
 
 
-def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
-    """A function that saves the model in the run folder: everything at the first call, then only the weights."""
+def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
+    """A function that saves the model after a step in the run folder: everything at first, then only the weights."""
     whole = False
 
-    def keep() -> None:
+    def keep(step: int) -> None:
         nonlocal whole
         if whole:
-            hub.save_weights(folder, model)
+            hub.save_weights(folder, model, step=step)
         else:
-            hub.save(folder, model)
+            hub.save(folder, model, step=step)
             whole = True
 
     return keep

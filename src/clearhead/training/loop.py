@@ -33,7 +33,7 @@ class Hooks:
     """Callbacks for what the loop leaves to its caller: saving the model, sampling, display, stopping."""
 
     report: Callable[[Report], None]
-    keep: Callable[[], None]  # saves the model; called when the validation loss is the lowest so far
+    keep: Callable[[int], None]  # saves the model after this step; called when the validation loss is the lowest so far
     sample: Callable[[], str]  # a text to show at each evaluation
     stop: Callable[[], bool]  # True saves the state and stops after the current step
 
@@ -141,7 +141,7 @@ def fit(
         best = found.loss < progress.best_loss
         if best:
             progress = replace(progress, best_loss=found.loss, best_step=progress.step)
-            hooks.keep()
+            hooks.keep(progress.step)
         report = Evaluated(
             step=progress.step,
             valid_loss=found.loss,
