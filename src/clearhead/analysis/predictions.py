@@ -33,7 +33,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class LayerPrediction:
     """The likeliest tokens read from the residual stream at a site, through the final norm and the output layer.
 
     entropy: in nats; rank: of the model's own likeliest token here, from 1; probability: of that token here
@@ -68,7 +68,7 @@ class NextWords:
     vocabulary: int
     settings: dict[str, float]
     kept: int
-    layers: tuple[Reading, ...] = ()
+    layers: tuple[LayerPrediction, ...] = ()
 
 
 def next_words(
@@ -129,7 +129,7 @@ def next_words(
         vocabulary=vocabulary,
         settings=settings,
         kept=vocabulary if sampled_V is None else int((sampled_V > 0).sum()),
-        layers=tuple(_reading(reader, site, each_V, candidates[0].id) for site, each_V in found),
+        layers=tuple(_layer_prediction(reader, site, each_V, candidates[0].id) for site, each_V in found),
     )
 
 
@@ -174,8 +174,8 @@ def _sampled(logits_V: Tensor, tokenless: Tensor, sampling: Sampling) -> Tensor:
     return filtered(logits_V[None], sampling)[0].softmax(-1)
 
 
-def _reading(reader: _Reader, site: Site, p_V: Tensor, likeliest: int) -> Reading:
-    return Reading(
+def _layer_prediction(reader: _Reader, site: Site, p_V: Tensor, likeliest: int) -> LayerPrediction:
+    return LayerPrediction(
         site=site,
         candidates=reader.candidates(p_V),
         entropy=_entropy(p_V),

@@ -32,7 +32,7 @@ def demo(
     machine.share_cores()
     from clearhead import draw, generate, observe, runs
     from clearhead.cli.progress import Display
-    from clearhead.cli.train import told_interrupted
+    from clearhead.cli.train import exit_interrupted
     from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # fail before two minutes of training
@@ -40,7 +40,7 @@ def demo(
     try:
         run = runs.start(asked, Display(), started=time.perf_counter())
     except runs.Interrupted as stopped:
-        told_interrupted(stopped)
+        exit_interrupted(stopped)
     folder, model = run.folder, run.model
     write(f"{folder}\n")
     echo("\nA story by the model:\n")

@@ -161,11 +161,11 @@ def train(
         else:
             run = runs.go_on(resume, Display(), started=started, accept_changes=accept_changes)
     except runs.Interrupted as stopped:
-        told_interrupted(stopped)
+        exit_interrupted(stopped)
     write(f"{run.folder}\n")
 
 
-def told_interrupted(stopped: Interrupted) -> NoReturn:
+def exit_interrupted(stopped: Interrupted) -> NoReturn:
     """Says how to continue, and exits with code 130."""
     from clearhead import runs
 

@@ -201,7 +201,7 @@ class Decoding:
         left = [row for row, sequence in enumerate(self._sequences) if sequence in self._live]
         first = min(self._starts[row] for row in left)
         rows_R = torch.tensor(left, device=self._device)
-        self._state.keep(rows_R, first)
+        self._state.select(rows_R, first)
         self._sequences = [self._sequences[row] for row in left]
         self._starts = [self._starts[row] - first for row in left]
         self._generators = [self._generators[row] for row in left]

@@ -16,7 +16,7 @@ from clearhead import hub
 from clearhead.errors import FolderError, WriteError
 from clearhead.files import check_name, leftovers, remove_leftovers, replacing, writing
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
-from clearhead.training import State, load_state, saved
+from clearhead.training import TrainingState, load_state, saved
 
 RECIPE = "recipe.toml"
 STATE = "state"
@@ -53,7 +53,7 @@ def name_of(config: TextConfig) -> str:
     return unpacked.stem.lstrip(".") or "run"
 
 
-def reopen(folder: Path) -> tuple[Recipe, State | None]:
+def reopen(folder: Path) -> tuple[Recipe, TrainingState | None]:
     """The recipe and newest state of a run folder. The state is None if the run stopped before saving one.
 
     Removes half-written files that a killed process left. Raises FolderError naming what is missing, truncated or

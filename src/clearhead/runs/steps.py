@@ -16,7 +16,7 @@ from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
 from clearhead.text import Tokens
-from clearhead.training import Hooks, State, fit
+from clearhead.training import Hooks, TrainingState, fit
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
@@ -29,7 +29,7 @@ def train_in(
     model: LanguageModel,
     events: Events,
     *,
-    state: State | None,
+    state: TrainingState | None,
     used: float,
 ) -> None:
     """Trains the model, from scratch or from ``state``, and saves the best one in the folder.

@@ -14,7 +14,7 @@ import torch
 from clearhead.errors import OptionError, TextError, TrainingError, many
 from clearhead.model import Network, needs
 from clearhead.text import Tokens, Windows, sequential
-from clearhead.training.checkpoint import Progress, State, random_states, restore_random_states, save_state
+from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
 from clearhead.training.objective import Evaluation, evaluate_batches, next_token_loss
@@ -78,7 +78,7 @@ def fit(
     *,
     folder: Path,
     hooks: Hooks,
-    state: State | None = None,
+    state: TrainingState | None = None,
     used: float = 0.0,
     settings: Mapping[str, Any] | None = None,
 ) -> Outcome:
@@ -123,7 +123,7 @@ def fit(
         progress = replace(
             progress, seconds=clock.seconds(), begun=clock.begun, reserve=clock.reserve, log_bytes=log.flush()
         )
-        whole = State(
+        whole = TrainingState(
             progress=progress,
             weights=model.state_dict(),
             optimizer=optimizer.state(),
@@ -244,7 +244,7 @@ def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
         )
 
 
-def _restore(model: Network, optimizer: Optimizer, state: State) -> None:
+def _restore(model: Network, optimizer: Optimizer, state: TrainingState) -> None:
     if differing := unlike(model.state_dict(), state.weights):
         raise TrainingError(f"the saved weights do not fit the recipe's model: {', '.join(differing[:5])} differ")
     model.load_state_dict(state.weights)
