@@ -139,7 +139,7 @@ class TestFolders:
         (texts / "run" / ".model.safetensors.0123456789abcdef.tmp").write_text("half")
         (texts / "run" / ".mine").write_text("mine")
         reopen(texts / "run")
-        assert sorted(path.name for path in (texts / "run").iterdir()) == [".mine", "recipe.toml"]
+        assert sorted(path.name for path in (texts / "run").iterdir()) == [".mine", "log.jsonl", "recipe.toml", "state"]
 
     def test_keeping_writes_the_layout_then_the_weights(self, texts: Path):
         model = build(MODEL, seed=0)

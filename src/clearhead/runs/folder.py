@@ -80,43 +80,44 @@ class Claim:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: dict[Path, tuple[int, int]] = {}  # device and inode, which a file that replaces ours does not have
+        self._made: dict[Path, int] = {}  # open descriptors, since the inode of an open file is given to no other
 
     @contextmanager
     def writing(self, name: str) -> Generator[BinaryIO]:
         """``files.replacing`` for a new file. Raises FolderError if somebody else has put one there meanwhile."""
         path = self._new(name)
         with replacing(path) as file:
-            self._made[path] = _identity(os.fstat(file.fileno()))
+            self._made[path] = os.dup(file.fileno())
             yield file
 
     def make(self) -> None:
         """Makes what training writes in place before it saves anything: the empty log and the folder of the state."""
         log, state = self._new(LOG), self._new(STATE)
         with writing(log):
-            log.touch(exist_ok=False)
-            self._made[log] = _identity(log.lstat())
+            self._made[log] = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with writing(state):
             state.mkdir()
-            self._made[state] = _identity(state.lstat())
+            self._made[state] = os.open(state, os.O_RDONLY)
 
     def undo(self) -> None:
         """Removes what this process made, except what is no longer the same file and folders that are not empty."""
-        for path, identity in self._made.items():
+        for path, handle in self._made.items():
             with suppress(OSError):  # gone, or somebody else has put files there
-                found = path.lstat()
-                if _identity(found) == identity:
-                    path.rmdir() if stat.S_ISDIR(found.st_mode) else path.unlink()
+                ours = os.fstat(handle)
+                if os.path.samestat(path.lstat(), ours):
+                    path.rmdir() if stat.S_ISDIR(ours.st_mode) else path.unlink()
+
+    def close(self) -> None:
+        """Closes what is open. Nothing can be undone any more."""
+        for handle in self._made.values():
+            os.close(handle)
+        self._made.clear()
 
     def _new(self, name: str) -> Path:
         path = self.folder / name
         if os.path.lexists(path):
             raise FolderError(f"{path}: was put there while the run was starting; choose another folder with --out")
         return path
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -149,6 +150,8 @@ def claimed(folder: Path) -> Generator[Claim]:
                     with suppress(OSError):  # somebody else has put files there
                         folder.rmdir()
             raise
+        finally:
+            claim.close()
 
 
 @contextmanager
