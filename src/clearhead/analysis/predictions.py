@@ -36,7 +36,7 @@ class Candidate:
 class LayerPrediction:
     """The likeliest tokens read from the residual stream at a site, through the final norm and the output layer.
 
-    entropy: in nats; rank: of the model's own likeliest token here, from 1; probability: of that token here
+    entropy: in nats; rank: of the model's own likeliest token among the tokens here, from 1; probability: of that token
     """
 
     site: Site
@@ -144,8 +144,11 @@ class _Reader:
             raise NotFiniteError(len(self._ids))
         return log_probabilities(logits_V).exp()
 
+    def of_tokens(self, p_V: Tensor) -> Tensor:
+        return p_V.index_fill(0, self._tokenless, -1.0)
+
     def candidates(self, p_V: Tensor, sampled_V: Tensor | None = None) -> tuple[Candidate, ...]:
-        most = p_V.index_fill(0, self._tokenless, -1.0).topk(self._top)
+        most = self.of_tokens(p_V).topk(self._top)
         return tuple(
             Candidate(
                 id=token,
@@ -179,7 +182,7 @@ def _layer_prediction(reader: _Reader, site: Site, p_V: Tensor, likeliest: int) 
         site=site,
         candidates=reader.candidates(p_V),
         entropy=_entropy(p_V),
-        rank=1 + int((p_V > p_V[likeliest]).sum()),
+        rank=1 + int((reader.of_tokens(p_V) > p_V[likeliest]).sum()),
         probability=float(p_V[likeliest]),
     )
 
