@@ -60,7 +60,7 @@ def main() -> None:
         torch.set_num_threads(plan.train.threads or cores())
         kept: dict[str, torch.Tensor] = {}
 
-        def keep() -> None:
+        def keep(step: int) -> None:
             kept.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
         hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)

@@ -147,6 +147,15 @@ def test_a_full_disk(size: int, tmp_path: Path, file_limit: Callable[[int], Abst
     assert names(tmp_path) == ["a", "b"]
 
 
+def test_what_the_block_fails_to_read_is_no_write_error(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "old")
+    with pytest.raises(IsADirectoryError), replacing(tmp_path / "a") as file:  # noqa: PT012
+        file.write(b"half")
+        file.write(tmp_path.read_bytes())
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
 class TestPlacesThatCannotBeWritten:
     def test_under_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")

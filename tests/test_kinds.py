@@ -104,8 +104,7 @@ class TestRooms:
 class TestAsked:
     @staticmethod
     def model(**options: object) -> dict[str, object]:
-        given = {"text": {"corpus": "world-en"}, "train": {"steps": 3}}
-        return resolve(Asked(given=given, **options)).table["model"]  # type: ignore[arg-type]
+        return resolve(Asked(corpus="world-en", steps=3, **options)).table["model"]  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("recipe", [None, "tiny", "small"])
     def test_a_recipe_gives_a_model_with_as_many_weights(self, recipe: str | None) -> None:

@@ -184,7 +184,10 @@ def test_training_says_how_long_threads_wait_before_torch_reads_it(tmp_path: Pat
 
 
 def test_freed_memory_is_reused_unless_the_user_has_tuned_malloc() -> None:
-    """Counted in page faults: with pages of 4,096 bytes, 408,960 where memory is taken anew."""
+    """Counted in page faults: with pages of 4,096 bytes, 408,960 or more where memory is taken anew.
+
+    The second time the freed blocks may fit less well, and the heap grows once more: up to 10,240 were seen.
+    """
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library is not glibc")
     program = (
@@ -207,4 +210,17 @@ def test_freed_memory_is_reused_unless_the_user_has_tuned_malloc() -> None:
         )
         return int(done.stdout)
 
-    assert 100 * faults() < faults(MALLOC_TRIM_THRESHOLD_="131072")
+    assert 20 * faults() < faults(MALLOC_TRIM_THRESHOLD_="131072")
+
+
+def test_threads_are_measured_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        monkeypatch.setattr(machine, "thread_limit", lambda: 2)
+        monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: {1: 0.1, 2: 1.0}[torch.get_num_threads()])
+        assert machine.seconds_by_threads() == {1: 0.1, 2: 1.0}
+        assert torch.get_num_threads() == before
+        assert machine.use_threads(None) == torch.get_num_threads() == 1
+        assert machine.use_threads(2) == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

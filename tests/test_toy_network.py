@@ -66,7 +66,7 @@ def trained(folder: Path, *, stop: Callable[[int], bool] = lambda step: False, r
     model, steps = build(CONFIG, seed=0), list[int]()
     hooks = Hooks(
         report=lambda report: steps.append(report.step),
-        keep=lambda: None,
+        keep=lambda step: None,
         sample=lambda: "",
         stop=lambda: stop(steps[-1]),
     )
@@ -197,9 +197,9 @@ class TestGeneration:
         model, memory = lively(), generation.decoding.Memory()
         sampling = Sampling(temperature=0, max_tokens=4)
         for text in (b"abcab", b"abcd"):
-            pieces = generation.stream_ids(LanguageModel(model, BYTES), [[256, *text]], sampling, memory=memory)
+            chunks = generation.stream_ids(LanguageModel(model, BYTES), [[256, *text]], sampling, memory=memory)
             whole = generation.generate(LanguageModel(model, BYTES), text.decode(), temperature=0, max_tokens=4)
-            assert tuple(piece.id for piece in pieces) == whole.ids
+            assert tuple(chunk.id for chunk in chunks) == whole.ids
         assert memory.state is None
 
 

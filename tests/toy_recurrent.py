@@ -34,8 +34,8 @@ class ToyConfig(ModelConfig):
 class ToyState(Cache):
     h_BE: Tensor
 
-    def keep(self, rows_R: Tensor, first: int) -> None:
-        super().keep(rows_R, first)
+    def select(self, rows_R: Tensor, first: int) -> None:
+        super().select(rows_R, first)
         self.h_BE = self.h_BE[rows_R]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clearhead.generation import generate
     from clearhead.hub import load
     from clearhead.language_model import LanguageModel
-    from clearhead.runs import Run, resume, train
+    from clearhead.runs import Run, describe, evaluate, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
 
 __version__ = "0.1.0"
@@ -36,10 +36,12 @@ __all__ = [
     "Scale",
     "__version__",
     "attribution",
+    "describe",
     "draw",
     "draw_attribution",
     "draw_next",
     "draw_steps",
+    "evaluate",
     "fill",
     "generate",
     "load",
@@ -60,7 +62,7 @@ _HOMES = {
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
     "clearhead.language_model": ("LanguageModel",),
-    "clearhead.runs": ("Run", "resume", "train"),
+    "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
 }
 

@@ -13,10 +13,10 @@ import secrets
 import shutil
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from io import BufferedRandom, BufferedReader
+from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from clearhead.errors import FolderError, WriteError
 
@@ -31,27 +31,50 @@ def replacing(path: Path) -> Generator[BinaryIO]:
 
     It is written under a temporary name in the same folder, flushed to disk and renamed. A link at ``path`` is
     replaced; its target stays. Removes what earlier, killed writes of ``path`` left behind. Raises WriteError if the
-    file cannot be written (full disk, file-size limit, missing permission).
+    file cannot be written (full disk, file-size limit, missing permission). Other errors of the block pass unchanged.
     """
-    replaced = False
-    try:
-        with suppress(FileExistsError):  # if it is not a folder, opening the file fails
-            path.parent.mkdir(parents=True)
-        remove_leftovers(path.parent, path.name)
-        with _temporary_file(path) as (temporary, file):
-            yield file
+    with ExitStack() as stack:
+        with writing(path):
+            with suppress(FileExistsError):  # if it is not a folder, opening the file fails
+                path.parent.mkdir(parents=True)
+            remove_leftovers(path.parent, path.name)
+            temporary, file = stack.enter_context(_temporary_file(path))
+        yield file
+        with writing(path):
             file.flush()
             # By name, not by handle: a library given the name may have replaced the file.
             temporary.chmod(os.fstat(file.fileno()).st_mode)
             flush(temporary)
             temporary.replace(path)
-            replaced = True
+    with writing(path, replaced=True):
         flush(path.parent)
+
+
+@contextmanager
+def writing(path: Path, *, replaced: bool = False) -> Generator[None]:
+    """Raises WriteError about ``path`` for an OSError in the block. ``replaced``: the new file is there already."""
+    try:
+        yield
     except OSError as fault:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
         before = "; the old file is unchanged" if stands and not replaced else ""
         way = "free some space or choose another place" if fault.errno in FULL else "choose a place that can be written"
         raise WriteError(f"{path}: cannot be written: {fault.strerror or fault}{before}; {way}") from fault
+
+
+class _Written(FileIO):
+    """A new file without a buffer. A failed write raises WriteError about the file it will replace.
+
+    So a block can tell it from an OSError of what it reads.
+    """
+
+    def __init__(self, temporary: Path, path: Path) -> None:
+        super().__init__(temporary, "x")
+        self._path = path
+
+    def write(self, data: Any, /) -> int:
+        with writing(self._path):
+            return super().write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -204,7 +227,7 @@ def _temporary_file(path: Path) -> Generator[tuple[Path, BinaryIO]]:
     while True:
         temporary = _temporary_name(path)
         try:
-            with temporary.open("xb") as file:
+            with BufferedWriter(_Written(temporary, path)) as file:
                 if _locked(file.fileno()):
                     yield temporary, file
                     return

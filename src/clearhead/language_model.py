@@ -108,6 +108,13 @@ class LanguageModel:
             raise no_tokenizer(self.name or "this model")
         return self._tokenizer
 
+    @property
+    def tokenless(self) -> Tensor:
+        """ids_N of the model that the tokenizer has no token for: gaps, and rows that pad the output layer."""
+        known, size = self.tokenizer.vocab_size, self.config.vocabulary
+        gaps = [token for token in self.tokenizer.gaps if token < min(known, size)]
+        return torch.tensor([*gaps, *range(known, size)], dtype=torch.long, device=self.device)
+
     def sites(self) -> dict[Site, int]:
         """Every site with its number of query heads, or 0. Lets ``watch`` take this object."""
         return self.network.sites()

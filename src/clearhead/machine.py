@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clearhead.errors import MemoryNeededError
+from clearhead.errors import MemoryNeededError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -173,6 +173,39 @@ def bfloat16_pays() -> bool:
     import torch
 
     return torch.cuda.is_bf16_supported() if device() == "cuda" else half_pays(torch.bfloat16)
+
+
+def use_threads(asked: int | None) -> int:
+    """Sets the number of OpenMP threads to ``asked``, or to the fastest of ``seconds_by_threads``, and returns it.
+
+    Raises OptionError unless it is between 1 and THREADS_AT_MOST.
+    """
+    import torch
+
+    if asked is not None and not 1 <= asked <= THREADS_AT_MOST:
+        raise OptionError(f"--threads {asked}: must be between 1 and {THREADS_AT_MOST}")
+    if asked is None:
+        times = seconds_by_threads()
+        asked = min(times, key=lambda count: times[count])
+    torch.set_num_threads(asked)
+    return asked
+
+
+def seconds_by_threads() -> dict[int, float]:
+    """Seconds for matrix-vector products of the size decoding needs, with one thread and with ``thread_limit``.
+
+    On a busy machine two threads can be far slower than one, hence the measurement. It takes about 20 ms.
+    """
+    import torch
+
+    weight, x = torch.ones(2048, 512), torch.ones(512)
+    before = torch.get_num_threads()
+    times: dict[int, float] = {}
+    for count in sorted({1, thread_limit()}):
+        torch.set_num_threads(count)
+        times[count] = median_seconds(lambda: [weight @ x for _ in range(8)], 9)
+    torch.set_num_threads(before)
+    return times
 
 
 def share_cores() -> None:

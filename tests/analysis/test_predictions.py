@@ -1,5 +1,6 @@
 """The next token's distribution: transformers' probabilities and warpers, the logit lens, and the errors."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from clearhead import hub
-from clearhead.analysis import next_words
+from clearhead.analysis import attribution, next_words
 from clearhead.errors import ClearheadError, OptionError, TextError
+from clearhead.generation import generate
 from clearhead.language_model import LanguageModel
+from clearhead.model import build
 from clearhead.text import Tokenizer
 from heads import TEXT, lively
+from little_configs import QWEN3
 from looked import BYTES, speaking
 from toy_recurrent import Toy, ToyConfig
 
@@ -118,6 +122,26 @@ def test_the_last_layer_is_the_model_itself():
         found = next_words(model, TEXT, layers=True)
         assert found.layers[-1].candidates == found.candidates
         assert (found.layers[-1].rank, found.layers[-1].entropy) == (1, found.entropy)
+
+
+def test_the_models_probability_is_the_same_everywhere():
+    """Log softmax over all rows of the output layer, though the tokenizer has fewer tokens; only drawing differs."""
+    model = LanguageModel(build(replace(QWEN3, vocabulary=300, tied=False), seed=0), BYTES)
+    logp_TV = model.logits(TEXT).double().log_softmax(-1)
+    found = next_words(model, TEXT, top=257, temperature=1.0)
+    assert [each.probability for each in found.candidates] == pytest.approx(
+        [float(logp_TV[-1, each.id].exp()) for each in found.candidates]
+    )
+    assert found.tokenless == pytest.approx(float(logp_TV[-1, 257:].exp().sum()))
+    assert (found.rest, found.sampled_rest) == (pytest.approx(0), pytest.approx(0))
+    assert sum(each.sampled or 0.0 for each in found.candidates) == pytest.approx(1)
+    best = found.candidates[0]
+    written = generate(model, TEXT, max_tokens=1, temperature=0)
+    assert (written.ids, written.logprobs[0]) == ((best.id,), pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
+    assert attribution(model, TEXT).logprob == pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5)
+    ids_1T = model.ids(TEXT)
+    nats = model(ids_1T[:, :-1], targets_BT=ids_1T[:, 1:])
+    assert float(nats.detach()) == pytest.approx(-float(logp_TV[:-1].gather(1, ids_1T[0, 1:, None]).sum()), rel=1e-5)
 
 
 def test_a_byte_of_a_character_is_shown_as_part_of_it():

@@ -21,13 +21,13 @@ def test_it_trains_writes_and_draws(
     shape = {"context": 64, "layers": 1, "width": 32, "attention": {"heads": 2, "kv_heads": 2, "head_width": 16}}
 
     def short(asked: runs.Asked, events: runs.Events, **options: float) -> runs.Run:
-        assert asked.given["train"] == {"minutes": 2.0}
+        assert asked.table() == {"text": {"corpus": corpus}, "train": {"minutes": 2.0}}
         table = {
-            "text": {**asked.given["text"], "megabytes": 0.2, "tokenizer": "bytes"},
             "model": {**shape, "feed_forward": {"width": 64}},
-            "train": {"steps": 2, "batch": 2, "evaluations": 1, "evaluation_tokens": 200, "final_tokens": 200},
+            "train": {"batch": 2, "evaluations": 1, "evaluation_tokens": 200, "final_tokens": 200},
         }
-        return start(replace(asked, given=table), events, **options)
+        little = replace(asked, minutes=None, steps=2, megabytes=0.2, tokenizer="bytes", settings=[table])
+        return start(little, events, **options)
 
     monkeypatch.setattr(runs, "start", short)
     (tmp_path / "runs" / "demo").mkdir(parents=True)

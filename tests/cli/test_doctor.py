@@ -7,7 +7,6 @@ import torch
 from calling import Command
 
 from clearhead import __version__, machine
-from clearhead.cli import threads
 
 
 def rows(out: str) -> dict[str, str]:
@@ -50,15 +49,3 @@ def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
         assert found["attention, causal"].startswith("sdpa  (flex: it runs on CUDA")
         assert found["attention, soft cap"].startswith("reference  (")
         assert "sdpa: soft caps are not in this kernel" in found["attention, soft cap"]
-
-
-def test_threads_are_measured_unless_given(monkeypatch):
-    before = torch.get_num_threads()
-    try:
-        monkeypatch.setattr(machine, "thread_limit", lambda: 2)
-        monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: {1: 0.1, 2: 1.0}[torch.get_num_threads()])
-        assert threads.measured() == {1: 0.1, 2: 1.0}
-        assert threads.use_threads(None) == torch.get_num_threads() == 1
-        assert threads.use_threads(2) == torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)

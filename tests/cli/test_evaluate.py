@@ -9,7 +9,9 @@ import torch
 from calling import TEXT, Command
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
+import clearhead as ch
 from clearhead import hub
+from clearhead.errors import ClearheadError, TextError
 from clearhead.text import Tokenizer
 
 OTHER = "A quick dog jumps over the fox, and the lazy fox sleeps on.\n" * 3
@@ -87,6 +89,27 @@ def test_json_has_the_same_in_full(command: Command, tmp_path, trained):
         "bytes": size,
     }
     assert done.out.count("\n") == 1
+
+
+def test_from_python_it_is_a_value(tmp_path, trained):
+    (tmp_path / "other.txt").write_text(OTHER)
+    model = hub.load(trained[0])
+    found = ch.evaluate(model, tmp_path / "other.txt")
+    nats, tokens, size = by_hand(trained[0], OTHER)
+    assert (found.tokens, found.text_bytes, found.window) == (tokens, size, 16)
+    assert found.nats == pytest.approx(nats, rel=1e-5)
+    assert ch.evaluate(model, [tmp_path / "other.txt"], window=9).window == 9
+    with pytest.raises(TextError, match=r"nothing\.txt: no such file"):
+        ch.evaluate(model, "nothing.txt")
+
+
+def test_a_loss_that_overflows_is_an_error(tmp_path, trained):
+    (tmp_path / "other.txt").write_text(OTHER)
+    model = hub.load(trained[0])
+    with torch.no_grad():
+        model.network.norm.weight.fill_(math.inf)
+    with pytest.raises(ClearheadError, match=r"the loss is (nan|inf): the computation overflowed"):
+        ch.evaluate(model, tmp_path / "other.txt")
 
 
 def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from clearhead import hub
 from clearhead.cli import app, generate, utf8
 from clearhead.errors import TextError
-from clearhead.generation import Piece, Sampling, complete, stream
+from clearhead.generation import Chunk, Sampling, complete, stream
 from clearhead.generation import generate as write
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
@@ -150,16 +150,16 @@ def test_the_settings_are_checked_before_the_model_is_loaded(tmp_path):
 
 
 def test_what_comes_early_waits():
-    def piece(prompt, text, finish=None):
-        return Piece(prompt=prompt, text=text, id=0, logprob=0.0, finish=finish)
+    def chunk(prompt, text, finish=None):
+        return Chunk(prompt=prompt, text=text, id=0, logprob=0.0, finish=finish)
 
     coming = [
-        piece(0, "a"),
-        piece(1, "x"),
-        piece(2, "q", "end"),
-        piece(1, "y", "end"),
-        piece(0, "b"),
-        piece(0, "c", "end"),
+        chunk(0, "a"),
+        chunk(1, "x"),
+        chunk(2, "q", "end"),
+        chunk(1, "y", "end"),
+        chunk(0, "b"),
+        chunk(0, "c", "end"),
     ]
     seen = []
     out = []

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from calling import Command
 
+import clearhead as ch
 from clearhead import hub
 from clearhead.language_model import LanguageModel
 from clearhead.training import Evaluated, read_log
@@ -21,6 +22,9 @@ def test_a_run(command: Command, trained):
     count = sum(p.numel() for p in model.network.parameters())
     inner = sum(p.numel() for name, p in model.network.named_parameters() if name != "embedding.weight")
     best = min((r for r in read_log(folder / "log.jsonl") if isinstance(r, Evaluated)), key=lambda r: r.valid_loss)
+    described = ch.describe(folder)
+    assert (described.weights, described.inner, described.weight_bytes) == (count, inner, 4 * count)
+    assert described.best == best
     done = command("show", folder)
     assert done.code == 0
     assert done.err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_probabilities_by_hand(tmp_path: Path) -> None:
     assert mask.place == 1
     assert mask.guesses[0].token == "france"
     assert [guess.probability for guess in mask.guesses] == pytest.approx([3 / 22] + [1 / 22] * 19)
+
+
+def test_probabilities_count_the_ids_that_have_no_token(tmp_path: Path) -> None:
+    """Softmax over all 32 rows, as in transformers, though the tokenizer has 20 tokens."""
+    words = saved(tmp_path, "BERT")
+    model = LanguageModel(build(replace(words.config, vocabulary=32), seed=1), words.tokenizer)
+    (mask,) = fill(model, "[MASK] of paris", top=20)
+    p_V = model.logits("[MASK] of paris")[mask.place].double().softmax(-1)
+    assert [guess.probability for guess in mask.guesses] == pytest.approx([float(p_V[g.id]) for g in mask.guesses])
+    assert sorted(guess.id for guess in mask.guesses) == list(range(20))
+    with pytest.raises(OptionError, match="top is 21; it must be at least 1 and at most 20"):
+        fill(model, "[MASK]", top=21)
 
 
 def test_places_are_those_of_the_tokens(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from little import BYTES, SEPARATOR, little, scripted
 from tokenizers import models
 
 from clearhead.errors import OptionError, TextError
-from clearhead.generation import Completion, Piece, Sampling, complete, generate, stream
+from clearhead.generation import Chunk, Completion, Sampling, complete, generate, stream
 from clearhead.language_model import LanguageModel, Metadata
 from clearhead.text import Tokenizer
 
@@ -30,7 +30,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_lengths():
     assert len(encode(BYTES, "a" * 8, 9)) == 9
     with pytest.raises(TextError, match=r"'aaaaaaaaa' has 10 tokens with the separator in front; .* context is 9"):
         encode(BYTES, "a" * 9, 9)
-    with pytest.raises(TextError, match="62 tokens"):  # at once, not at the first piece
+    with pytest.raises(TextError, match="62 tokens"):  # at once, not at the first chunk
         stream(LanguageModel(little(), BYTES), ["ab", "a" * 61])
 
 
@@ -121,12 +121,12 @@ def test_a_character_that_a_limit_cuts_is_left_out_of_the_text_but_not_of_the_id
 
 def test_pieces_come_token_by_token_and_make_the_completion():
     model = scripted("é你 fin".encode())
-    pieces = list(stream(LanguageModel(model, BYTES), [""], Sampling(temperature=0, max_tokens=9, stop=("nx",))))
-    assert [piece.text for piece in pieces] == ["", "é", "", "", "你", " ", "f", "i", "n"]
-    assert [piece.finish for piece in pieces] == [None] * 8 + ["length"]
-    assert complete(LanguageModel(model, BYTES), "", pieces) == one(model, "", temperature=0, max_tokens=9)
-    with pytest.raises(OptionError, match="but not the last one; pass all the pieces"):
-        complete(LanguageModel(model, BYTES), "", pieces[:-1])
+    chunks = list(stream(LanguageModel(model, BYTES), [""], Sampling(temperature=0, max_tokens=9, stop=("nx",))))
+    assert [chunk.text for chunk in chunks] == ["", "é", "", "", "你", " ", "f", "i", "n"]
+    assert [chunk.finish for chunk in chunks] == [None] * 8 + ["length"]
+    assert complete(LanguageModel(model, BYTES), "", chunks) == one(model, "", temperature=0, max_tokens=9)
+    with pytest.raises(OptionError, match="but not the last one; pass all the chunks"):
+        complete(LanguageModel(model, BYTES), "", chunks[:-1])
 
 
 def test_guesses_beyond_the_end_of_a_text_are_not_in_it():
@@ -182,6 +182,6 @@ def test_the_repetition_penalty_counts_the_text_but_not_the_separator_in_front()
 
 
 def test_pieces_are_values():
-    piece = Piece(prompt=0, text="a", id=1, logprob=-0.5, finish=None)
+    chunk = Chunk(prompt=0, text="a", id=1, logprob=-0.5, finish=None)
     with pytest.raises(AttributeError):
-        piece.text = "b"
+        chunk.text = "b"

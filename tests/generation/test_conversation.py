@@ -24,7 +24,7 @@ def begun(model, **options) -> Conversation:
 
 
 def said(conversation: Conversation, text: str, sampling: Sampling = GREEDY) -> str:
-    return "".join(piece.text for piece in conversation.ask(text, sampling))
+    return "".join(chunk.text for chunk in conversation.ask(text, sampling))
 
 
 @pytest.mark.parametrize("shape", ["qwen3", "gpt2"])
@@ -77,9 +77,9 @@ def test_a_template_that_changes_what_was_said_is_read_from_there() -> None:
 
 def test_a_stopped_answer_stays_as_far_as_it_came() -> None:
     conversation = begun(scripted(b"abcdef", context=200))
-    pieces = conversation.ask("hi", GREEDY)
-    text = next(pieces).text + next(pieces).text
-    pieces.close()
+    chunks = conversation.ask("hi", GREEDY)
+    text = next(chunks).text + next(chunks).text
+    chunks.close()
     assert (conversation.messages[-1]["content"], conversation.finish) == (text, None)
     assert len(conversation.ids) == conversation.answer + 2
     said(conversation, "go on")

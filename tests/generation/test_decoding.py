@@ -255,7 +255,7 @@ def test_a_cache_continues_from_an_earlier_place_and_with_some_of_its_texts():
     with torch.no_grad():
         model(ids_BT, state=cache)
         k_LBGKD = cache.k_LBGKD.clone()
-        cache.keep(torch.tensor([2, 1]), 1)
+        cache.select(torch.tensor([2, 1]), 1)
         assert (cache.length, cache.capacity) == (3, 9)
         assert torch.equal(cache.k_LBGKD[:, :, :, :3], k_LBGKD[:, [2, 1], :, 1:4])
         cache.rewind(2)

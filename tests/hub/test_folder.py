@@ -178,7 +178,7 @@ def test_a_crash_between_the_files_is_seen(tmp_path: Path, monkeypatch: pytest.M
     """Another model of the same shape is being saved over this one; the process dies before the weights are."""
     saved(tmp_path, QWEN3)
     with monkeypatch.context() as patch:
-        patch.setattr(folder_module, "save_weights", lambda *_: None)
+        patch.setattr(folder_module, "save_weights", lambda *_, **options: None)
         hub.save(tmp_path, LanguageModel(lively(replace(QWEN3, norm=replace(QWEN3.norm, eps=0.5))), TOKENIZER))
     with pytest.raises(FolderError, match=r"config.json and .* were not saved together: one was altered"):
         hub.load(tmp_path)

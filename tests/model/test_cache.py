@@ -143,7 +143,7 @@ def test_going_on_with_some_texts(name: str, starts: list[int], kept: list[int],
     with torch.no_grad():
         model(ids_BT[:, :written], mask=left_padding(starts_B), places_BT=places_BT[:, :written], state=cache)
         first = min(starts[row] for row in kept)
-        cache.keep(kept_R, first)
+        cache.select(kept_R, first)
         assert (cache.length, cache.capacity) == (written - first, written + 3)
         on = model(
             ids_BT[kept_R, written:],

@@ -151,7 +151,7 @@ class TestEveryKind:
         read = [model(ids_BT[:, :9], mask=left_padding(start_B), state=state)]
         read += [model(ids_BT[:, t : t + 1], mask=left_padding(start_B), state=state) for t in range(9, 11)]
         torch.testing.assert_close(torch.cat(read, dim=1)[1:, 6:], model(ids_BT[1:, 6:11]), rtol=1e-10, atol=1e-10)
-        state.keep(torch.tensor([1]), 6)
+        state.select(torch.tensor([1]), 6)
         assert state.length == 5
         found = torch.cat([model(ids_BT[1:, t : t + 1], state=state) for t in range(11, T)], dim=1)
         torch.testing.assert_close(found, model(ids_BT[1:, 6:])[:, 5:], rtol=1e-10, atol=1e-10)

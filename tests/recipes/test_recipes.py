@@ -124,7 +124,7 @@ class TestSettings:
     def test_a_table_deeper_than_python_writes_is_refused(self, name):
         table = read_setting(f"{name}.{'.'.join('a' * 3_000)}=1")
         with pytest.raises(ConfigError):
-            resolve(Asked(given={"text": {"corpus": "world-en"}, "train": {"steps": 1}}, settings=[table]))
+            resolve(Asked(corpus="world-en", steps=1, settings=[table]))
 
 
 class TestTables:

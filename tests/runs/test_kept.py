@@ -1,26 +1,36 @@
 """The models that a run folder keeps."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+import clearhead as ch
 from clearhead import hub, runs
 from clearhead.errors import FolderError
+from clearhead.language_model import LanguageModel
 from clearhead.model import build
+from clearhead.runs import steps
 from clearhead.training import Evaluated, load_state, read_log
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("kept")
+    return begin(tmp_path_factory.mktemp("kept"), "run")
+
+
+def begin(place: Path, name: str, origin: Path | None = None) -> Path:
+    """Trains a small model for 8 steps with 4 evaluations after the first."""
     (place / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
-    settings = {
-        "model.layers": 1, "model.width": 16, "model.context": 16, "train.batch": 4, "train.evaluations": 4,
-        "model.attention": {"heads": 2, "kv_heads": 2, "head_width": 8}, "model.feed_forward": {"width": 32},
-    }  # fmt: skip
-    run = runs.train(place / "text.txt", steps=8, out=place / "run", tokenizer="bytes", threads=1, settings=settings)
+    settings = {"train.batch": 4, "train.evaluations": 4}
+    if origin is None:
+        settings |= {
+            "text.tokenizer": "bytes", "model.layers": 1, "model.width": 16, "model.context": 16,
+            "model.attention": {"heads": 2, "kv_heads": 2, "head_width": 8}, "model.feed_forward": {"width": 32},
+        }  # fmt: skip
+    run = runs.train(place / "text.txt", steps=8, out=place / name, origin=origin, threads=1, settings=settings)
     return run.folder
 
 
@@ -40,6 +50,45 @@ def test_the_first_model_is_as_initialised_and_the_best_and_last_are_as_saved(fo
         ours = found[step].model.network.state_dict()
         assert all(torch.equal(ours[name], weights[name]) for name in ours)
     assert found[best.step].loss == best.valid_loss
+
+
+def test_a_model_saved_just_before_a_kill_is_named_by_its_own_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The run ends after it saved the model of step 2 and before it logged that; state and log are of step 0."""
+    saved: dict[str, torch.Tensor] = {}
+    real = steps.keeper
+
+    def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
+        keep = real(folder, model)
+
+        def kept(step: int) -> None:
+            keep(step)
+            if step:
+                saved.update({name: tensor.clone() for name, tensor in model.network.state_dict().items()})
+                raise SystemExit
+
+        return kept
+
+    monkeypatch.setattr(steps, "keeper", keeper)
+    with pytest.raises(SystemExit):
+        begin(tmp_path, "run")
+    models, missing = runs.kept(tmp_path / "run")
+    assert [(each.step, each.loss is None) for each in models] == [(0, False), (2, True)]
+    assert missing == []
+    ours = models[1].model.network.state_dict()
+    assert all(torch.equal(ours[name], saved[name]) for name in saved)
+    assert ch.describe(tmp_path / "run").best is None  # no evaluation of this model was logged
+
+
+def test_without_its_origin_a_run_has_all_models_but_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    begin(tmp_path, "first")
+    begin(tmp_path, "second", origin=tmp_path / "first")
+    with_it, _ = runs.kept(tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    without_it, missing = runs.kept(tmp_path / "second")
+    assert with_it[0].step == missing[0] == 0
+    assert [each.step for each in without_it] == [each.step for each in with_it[1:]]
+    assert "the model that the run started from is left out: " in caplog.text
+    assert "there is no such folder" in caplog.text
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):

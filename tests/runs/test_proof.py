@@ -159,6 +159,27 @@ class TestDifference:
         assert (difference(*two) or "").startswith(f"log.jsonl, line {len(lines)}")
         assert (difference(*reversed(two)) or "").startswith(f"log.jsonl, line {len(lines)}")
 
+    @pytest.mark.parametrize(
+        "name",
+        ["config.json", "generation_config.json", "recipe.toml", "tokenizer.json", "model.safetensors", "loss.svg"],
+    )
+    def test_one_byte_of_any_other_file_is_seen(self, two: tuple[Path, Path], name: str):
+        if name == "model.safetensors":  # the same tensors, saved after another step
+            tensors, notes = read_tensors(two[1] / name)
+            write_tensors(two[1] / name, tensors, notes | {"clearhead.step": "2"})
+        else:
+            with (two[1] / name).open("ab") as file:
+                file.write(b" ")
+        assert difference(*two) == f"{name}: its bytes differ"
+
+    def test_the_progress_of_a_state_is_compared_except_for_its_times(self, two: tuple[Path, Path]):
+        path = two[1] / "state" / "000000003.safetensors"
+        tensors, notes = read_tensors(path)
+        for change, same in (({"seconds": 9.5, "log_bytes": 7, "begun": 1.5}, True), ({"best_step": 1}, False)):
+            progress = json.loads(notes["progress"]) | change
+            write_tensors(path, tensors, notes | {"progress": json.dumps(progress)})
+            assert (difference(*two) is None) == same
+
     def test_a_missing_file_is_seen(self, two: tuple[Path, Path]):
         (two[1] / "config.json").unlink()
         assert difference(*two) == "config.json: is in only one of the two folders"

@@ -17,8 +17,15 @@ from clearhead.model import build
 from clearhead.recipes import Recipe, TextConfig
 from clearhead.runs import interruptible, keeper
 from clearhead.runs.begin import create
-from clearhead.runs.folder import claimed, held, name_of, reopen
+from clearhead.runs.folder import Claim, claimed, held, name_of, reopen
 from clearhead.text import Tokenizer
+
+
+def begin(claim: Claim) -> None:
+    """What a start writes before it saves a state."""
+    with claim.writing("recipe.toml") as file:
+        file.write(b"ours")
+    claim.make()
 
 
 class TestNames:
@@ -53,15 +60,14 @@ class TestNames:
 class TestFolders:
     def test_a_recipe_comes_back(self, texts: Path):
         recipe = Recipe(text=config("a.txt", fingerprint="abc"), model=MODEL, train=TRAIN)
-        model = create(texts / "run", recipe, Tokenizer.bytes())
+        model = create(Claim(texts / "run"), recipe, Tokenizer.bytes())
         assert model.config == MODEL
         assert reopen(texts / "run") == (recipe, None)
 
     def test_one_that_fails_before_anything_is_saved_is_removed(self, texts: Path):
         def fail() -> None:
-            with claimed(texts / "deep" / "run"):
-                (texts / "deep" / "run" / "state").mkdir()
-                (texts / "deep" / "run" / "recipe.toml").write_text("")
+            with claimed(texts / "deep" / "run") as claim:
+                begin(claim)
                 raise ConfigError("whatever")
 
         with pytest.raises(ConfigError, match="whatever"):
@@ -70,21 +76,37 @@ class TestFolders:
 
     def test_what_others_put_into_it_meanwhile_stays(self, texts: Path):
         def fail() -> None:
-            with claimed(texts / "run"):
-                (texts / "run" / "state").mkdir()
-                for name in ("recipe.toml", "log.jsonl", "stdin.txt", "notes.txt", "state/notes.txt"):
-                    (texts / "run" / name).write_text("")
+            with claimed(texts / "run") as claim:
+                begin(claim)
+                for name in ("notes.txt", "state/notes.txt", "stdin.jsonl"):
+                    (texts / "run" / name).write_text("theirs")
+                for name in ("recipe.toml", "log.jsonl"):  # under a run's own name, as an editor saves a file
+                    (texts / "theirs").write_text("theirs")
+                    (texts / "theirs").replace(texts / "run" / name)
                 raise ConfigError("whatever")
 
         with pytest.raises(ConfigError, match="whatever"):
             fail()
-        left = sorted(str(path.relative_to(texts / "run")) for path in (texts / "run").rglob("*"))
-        assert left == ["notes.txt", "state", "state/notes.txt"]
+        left = sorted(str(path.relative_to(texts / "run")) for path in (texts / "run").rglob("*") if path.is_file())
+        assert left == ["log.jsonl", "notes.txt", "recipe.toml", "state/notes.txt", "stdin.jsonl"]
+        assert {(texts / "run" / name).read_text() for name in left} == {"theirs"}
+
+    @pytest.mark.parametrize("name", ["recipe.toml", "log.jsonl", "state"])
+    def test_what_others_put_there_first_is_not_overwritten(self, texts: Path, name: str):
+        def start() -> None:
+            with claimed(texts / "run") as claim:
+                (texts / "run" / name).write_text("theirs")
+                begin(claim)
+
+        with pytest.raises(FolderError, match=rf"run/{name}: was put there while the run was starting"):
+            start()
+        assert [path.name for path in (texts / "run").iterdir()] == [name]
+        assert (texts / "run" / name).read_text() == "theirs"
 
     def test_one_with_a_state_is_kept_whatever_happens(self, texts: Path):
         def fail() -> None:
-            with claimed(texts / "run"):
-                (texts / "run" / "state").mkdir()
+            with claimed(texts / "run") as claim:
+                begin(claim)
                 (texts / "run" / "state" / "000000003.safetensors").write_text("")
                 raise KeyboardInterrupt
 
@@ -113,16 +135,16 @@ class TestFolders:
             pass
 
     def test_what_a_kill_left_half_written_is_removed_and_nothing_else(self, texts: Path):
-        create(texts / "run", Recipe(text=config("a.txt"), model=MODEL, train=TRAIN), Tokenizer.bytes())
+        create(Claim(texts / "run"), Recipe(text=config("a.txt"), model=MODEL, train=TRAIN), Tokenizer.bytes())
         (texts / "run" / ".model.safetensors.0123456789abcdef.tmp").write_text("half")
         (texts / "run" / ".mine").write_text("mine")
         reopen(texts / "run")
-        assert sorted(path.name for path in (texts / "run").iterdir()) == [".mine", "recipe.toml"]
+        assert sorted(path.name for path in (texts / "run").iterdir()) == [".mine", "log.jsonl", "recipe.toml", "state"]
 
     def test_keeping_writes_the_layout_then_the_weights(self, texts: Path):
         model = build(MODEL, seed=0)
         keep = keeper(texts / "run", LanguageModel(model, Tokenizer.bytes()))
-        keep()
+        keep(3)
         names = sorted(path.name for path in (texts / "run").iterdir())
         assert names == [
             "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -131,7 +153,7 @@ class TestFolders:
         with torch.no_grad():
             model.embedding.weight.add_(1)
         (texts / "run" / "generation_config.json").unlink()
-        keep()
+        keep(3)
         assert (texts / "run" / "model.safetensors").read_bytes() != before
         assert not (texts / "run" / "generation_config.json").exists()
 

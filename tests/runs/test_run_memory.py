@@ -15,6 +15,7 @@ from clearhead.errors import MemoryNeededError
 from clearhead.model import ModelConfig, build
 from clearhead.recipes import Recipe
 from clearhead.runs.begin import create
+from clearhead.runs.folder import Claim
 from clearhead.text import Tokenizer
 from clearhead.training import check_memory, memory_needed
 from clearhead.training.objective import next_token_loss
@@ -29,7 +30,7 @@ class TestMemory:
         check_memory(MODEL, TRAIN)
         monkeypatch.setattr(machine, "free_memory", lambda device: need - 1)
         with pytest.raises(MemoryNeededError, match=r"on 2 texts of 8 tokens needs about .* GB are free; lower"):
-            create(texts, Recipe(text=config("a.txt"), model=MODEL, train=TRAIN), Tokenizer.bytes())
+            create(Claim(texts), Recipe(text=config("a.txt"), model=MODEL, train=TRAIN), Tokenizer.bytes())
         assert not (texts / "recipe.toml").exists()
 
     def test_on_a_gpu_its_own_counts(self, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,7 @@
 """Texts made ready for a run: both parts, fingerprints, what is refused."""
 
+import errno
+import io
 import os
 from pathlib import Path
 
@@ -8,8 +10,29 @@ from little_runs import TEXT, config, quiet
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.recipes import TextConfig
-from clearhead.runs.material import check_text, prepare
+from clearhead.runs.folder import Claim
+from clearhead.runs.material import check_text, keep_stdin, prepare
 from clearhead.text import Tokenizer
+
+
+class Unreadable(io.RawIOBase):
+    """Standard input of ``clearhead train - < folder``."""
+
+    @property
+    def buffer(self) -> "Unreadable":
+        return self
+
+    def read(self, size: int = -1) -> bytes:
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")
+
+
+def test_standard_input_that_cannot_be_read_is_not_a_file_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sys.stdin", Unreadable())
+    with pytest.raises(TextError, match=r"^standard input: cannot be read: Is a directory; name a file instead of -$"):
+        keep_stdin(Claim(tmp_path / "run"), config("-"))
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 class TestText:

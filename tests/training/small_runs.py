@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer, Tokens, split, tokenize
-from clearhead.training import Evaluated, Hooks, Outcome, Report, State, Stepped, TrainConfig, fit
+from clearhead.training import Evaluated, Hooks, Outcome, Report, Stepped, TrainConfig, TrainingState, fit
 from clearhead.training.checkpoint import load_state
 from little_configs import QWEN3
 
@@ -74,7 +74,7 @@ class Watcher:
         self._call()
         self.reports.append(report)
 
-    def _keep(self) -> None:
+    def _keep(self, step: int) -> None:
         self._call()
         self.kept += 1
 
@@ -99,7 +99,7 @@ def run(
     *,
     model: Network | None = None,
     dropout: float = 0.0,
-    state: State | None = None,
+    state: TrainingState | None = None,
 ) -> tuple[Outcome, Network]:
     """A session of training in ``folder``, from the beginning or from ``state``."""
     folder.mkdir(exist_ok=True, parents=True)
@@ -108,7 +108,7 @@ def run(
     return fit(model, config, *texts, folder=folder, hooks=hooks, state=state), model
 
 
-def whole_state(folder: Path) -> State:
+def whole_state(folder: Path) -> TrainingState:
     state = load_state(folder / "state")
     assert state is not None
     return state

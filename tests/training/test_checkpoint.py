@@ -13,7 +13,7 @@ from clearhead.tensorfile import write_tensors
 from clearhead.training import checkpoint
 from clearhead.training.checkpoint import (
     Progress,
-    State,
+    TrainingState,
     load_state,
     random_states,
     restore_random_states,
@@ -21,7 +21,7 @@ from clearhead.training.checkpoint import (
     saved,
 )
 
-STATE = State(
+STATE = TrainingState(
     progress=Progress(
         step=3, seconds=1.25, best_loss=0.1 + 0.2, best_step=2, log_bytes=77, loss_sum=1 / 3, loss_steps=2
     ),
@@ -31,7 +31,7 @@ STATE = State(
 )
 
 
-def at(step: int) -> State:
+def at(step: int) -> TrainingState:
     return replace(STATE, progress=replace(STATE.progress, step=step))
 
 

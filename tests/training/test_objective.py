@@ -100,7 +100,9 @@ def test_the_score_counts_every_token_once(texts):
 def test_the_score_does_not_depend_on_how_many_windows_are_read_at_once():
     model, tokens = sharp(), stream("the quick brown fox jumps over the lazy dog " * 5)
     found = {
-        batch: evaluate_batches(model, sequential(tokens, context=11, batch=batch), tokens.text_bytes(1)).nats
+        batch: evaluate_batches(
+            model, sequential(tokens, context=11, batch=batch), text_bytes=tokens.text_bytes(1), window=11
+        ).nats
         for batch in (1, 2, 3, 100)
     }
     assert list(found.values()) == pytest.approx([found[1]] * 4, rel=1e-6)
@@ -121,10 +123,10 @@ def test_a_model_that_knows_nothing_by_hand():
 
 
 def test_figures_by_hand():
-    evaluation = Evaluation(nats=6 * math.log(2), tokens=3, text_bytes=12)
+    evaluation = Evaluation(nats=6 * math.log(2), tokens=3, text_bytes=12, window=3)
     assert (evaluation.loss, evaluation.bits_per_byte) == pytest.approx((2 * math.log(2), 0.5))
     assert evaluation.perplexity == pytest.approx(4)
-    assert Evaluation(nats=1e6, tokens=1, text_bytes=1).perplexity == math.inf
+    assert Evaluation(nats=1e6, tokens=1, text_bytes=1, window=1).perplexity == math.inf
 
 
 def test_dropout_is_off_while_measuring_and_on_again_after():
@@ -145,7 +147,7 @@ def test_a_model_continues_training_after_a_measurement_that_was_interrupted():
 
     model = sharp(dropout=0.5).train()
     with pytest.raises(KeyboardInterrupt):
-        evaluate_batches(model, batches(), 1)
+        evaluate_batches(model, batches(), text_bytes=1, window=1)
     assert model.training
 
 

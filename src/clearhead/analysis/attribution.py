@@ -12,7 +12,7 @@ from clearhead.attend import wide
 from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
-from clearhead.model import evaluating, needs
+from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.watching import Words
 
 
@@ -24,7 +24,7 @@ class Attribution:
     place: the place of the prediction
     target, token: id and label of the predicted token
     given: True if it is the text's own next token
-    logprob: its log-probability, in nats
+    logprob: its log-probability by the model (``model.log_probabilities``), in nats
     norms: |d logprob / d embedding| of each place, >= 0
     products: gradient . embedding of each place, in nats: the first-order change of ``logprob`` per unit of relative
         scaling of the embedding (Denil et al. 2014, "Extraction of salient sentences from labelled documents")
@@ -104,8 +104,7 @@ def _gradient(
             x_BTE = network.hidden(torch.tensor([ids], device=network.device))
             logits_V = network.unembed(x_BTE[:, place : place + 1])[0, 0]
             target = _likeliest(model, logits_V) if target is None else target
-            logits_V = logits_V.to(wide(logits_V.dtype))
-            logprob = logits_V[target] - logits_V.logsumexp(dim=0)
+            logprob = log_probabilities(logits_V)[target]
             (g_BTE,) = torch.autograd.grad(logprob, leaves)
     finally:
         hook.remove()
@@ -114,10 +113,8 @@ def _gradient(
 
 
 def _likeliest(model: LanguageModel, logits_V: Tensor) -> int:
-    """The likeliest id that is a token: a matrix may have more rows than the tokenizer has tokens."""
-    known = min(model.tokenizer.vocab_size, len(logits_V))
-    gaps = torch.tensor([gap for gap in model.tokenizer.gaps if gap < known], dtype=torch.long, device=logits_V.device)
-    return int(logits_V[:known].index_fill(0, gaps, -torch.inf).argmax())
+    """The likeliest id that is a token."""
+    return int(logits_V.index_fill(0, model.tokenless, -torch.inf).argmax())
 
 
 def _place(query: int | None, places: int) -> int:

@@ -13,7 +13,7 @@ from clearhead.errors import NotFiniteError, OptionError
 from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
 from clearhead.language_model import LanguageModel
-from clearhead.model import evaluating, needs
+from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site
 from clearhead.watching import watch
 
@@ -22,7 +22,8 @@ from clearhead.watching import watch
 class Candidate:
     """A token that may come next. ``label`` shows it as it stands after the text: a byte of a character as 都₂.
 
-    probability: of the model itself; sampled: after temperature and filters, 0 if they remove it, None without any
+    probability: of the model itself (``model.log_probabilities``)
+    sampled: after temperature and filters, among the tokenizer's tokens; 0 if they remove it, None without any
     """
 
     id: int
@@ -32,10 +33,10 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class LayerPrediction:
     """The likeliest tokens read from the residual stream at a site, through the final norm and the output layer.
 
-    entropy: in nats; rank: of the model's own likeliest token here, from 1; probability: of that token here
+    entropy: in nats; rank: of the model's own likeliest token among the tokens here, from 1; probability: of that token
     """
 
     site: Site
@@ -51,7 +52,9 @@ class NextWords:
 
     settings: the sampling settings that were given; kept: how many tokens they leave; without any, all
     rest: probability of all other tokens together; sampled_rest: the same after the settings, None without any
-    entropy: of the model's distribution, in nats; layers: before the first layer and after each, if asked for
+    tokenless: probability of the ids that the tokenizer has no token for, together
+    entropy: of the model's distribution over all ids, in nats
+    layers: before the first layer and after each, if asked for
     """
 
     model: str | None
@@ -60,11 +63,12 @@ class NextWords:
     candidates: tuple[Candidate, ...]
     rest: float
     sampled_rest: float | None
+    tokenless: float
     entropy: float
     vocabulary: int
     settings: dict[str, float]
     kept: int
-    layers: tuple[Reading, ...] = ()
+    layers: tuple[LayerPrediction, ...] = ()
 
 
 def next_words(
@@ -89,10 +93,10 @@ def next_words(
     or is longer than the context; ClearheadError if a logit is not finite.
     """
     needs(model.network, "next tokens", "next")
-    vocabulary = min(model.tokenizer.vocab_size, model.config.vocabulary)
-    gaps = [token for token in model.tokenizer.gaps if token < vocabulary]
-    if not 1 <= top <= vocabulary - len(gaps):
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {vocabulary - len(gaps):,}")
+    tokenless = model.tokenless
+    vocabulary = model.config.vocabulary - len(tokenless)
+    if not 1 <= top <= vocabulary:
+        raise OptionError(f"top is {top}; it must be at least 1 and at most {vocabulary:,}")
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     settings = {name: value for name, value in given.items() if value is not None}
     sampling = Sampling(temperature=1.0 if temperature is None else temperature, top_k=top_k, top_p=top_p)
@@ -101,45 +105,50 @@ def next_words(
         raise OptionError("next: this model has no residual stream to read at each layer; leave --layers out")
     ids = model.encode(text, "next: the text")
     model.tokenizer.note_unknown(ids)
-    allowed = _Allowed(model, ids, vocabulary, gaps)
+    reader = _Reader(model, ids, tokenless, top)
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
     with torch.inference_mode(), evaluating(network):
-        raw_V, streams = _passed(model, ids_1T, sites if layers else [])
-        logits_V = allowed(raw_V)
-        found = [(site, allowed(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1])) for site, x_1TE in streams]
-        p_V = logits_V.softmax(-1)
-        sampled_V = _sampled(logits_V, sampling) if settings else None
-    candidates = allowed.candidates(p_V, top, sampled_V)
+        logits_V, streams = _passed(model, ids_1T, sites if layers else [])
+        p_V = reader.probabilities(logits_V)
+        found = [
+            (site, reader.probabilities(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1]))
+            for site, x_1TE in streams
+        ]
+        sampled_V = _sampled(logits_V, tokenless, sampling) if settings else None
+    candidates = reader.candidates(p_V, sampled_V)
+    named = [*(each.id for each in candidates), *tokenless.tolist()]
     return NextWords(
         model=model.name or None,
         text=text,
         tokens=tuple(model.labels(ids)),
         candidates=candidates,
-        rest=_rest(p_V, candidates),
-        sampled_rest=None if sampled_V is None else _rest(sampled_V, candidates),
+        rest=_rest(p_V, named),
+        sampled_rest=None if sampled_V is None else _rest(sampled_V, named),
+        tokenless=float(p_V[tokenless].sum()),
         entropy=_entropy(p_V),
-        vocabulary=vocabulary - len(gaps),
+        vocabulary=vocabulary,
         settings=settings,
-        kept=vocabulary - len(gaps) if sampled_V is None else int((sampled_V > 0).sum()),
-        layers=tuple(_reading(allowed, site, each_V, top, candidates[0].id) for site, each_V in found),
+        kept=vocabulary if sampled_V is None else int((sampled_V > 0).sum()),
+        layers=tuple(_layer_prediction(reader, site, each_V, candidates[0].id) for site, each_V in found),
     )
 
 
-class _Allowed:
-    """Logits of the tokenizer's tokens, in float32 or wider, and candidates labelled as they stand after the text."""
+class _Reader:
+    """Turns logits into probabilities, and these into candidates labelled as they stand after the text."""
 
-    def __init__(self, model: LanguageModel, ids: Sequence[int], vocabulary: int, gaps: Sequence[int]) -> None:
-        self._model, self._ids, self._vocabulary = model, list(ids), vocabulary
-        self._gaps = torch.tensor(list(gaps), dtype=torch.long, device=model.device)
+    def __init__(self, model: LanguageModel, ids: Sequence[int], tokenless: Tensor, top: int) -> None:
+        self._model, self._ids, self._tokenless, self._top = model, list(ids), tokenless, top
 
-    def __call__(self, logits_V: Tensor) -> Tensor:
+    def probabilities(self, logits_V: Tensor) -> Tensor:
         if not bool(logits_V.isfinite().all()):
             raise NotFiniteError(len(self._ids))
-        allowed_V = logits_V[: self._vocabulary].to(wide(logits_V.dtype))
-        return allowed_V.index_fill(0, self._gaps, -torch.inf)
+        return log_probabilities(logits_V).exp()
 
-    def candidates(self, p_V: Tensor, top: int, sampled_V: Tensor | None = None) -> tuple[Candidate, ...]:
-        most = p_V.topk(top)
+    def of_tokens(self, p_V: Tensor) -> Tensor:
+        return p_V.index_fill(0, self._tokenless, -1.0)
+
+    def candidates(self, p_V: Tensor, sampled_V: Tensor | None = None) -> tuple[Candidate, ...]:
+        most = self.of_tokens(p_V).topk(self._top)
         return tuple(
             Candidate(
                 id=token,
@@ -160,28 +169,27 @@ def _passed(model: LanguageModel, ids_1T: Tensor, sites: Sequence[Site]) -> tupl
     return logits_V, [(site, record.only().output(site)[None]) for site in sites]
 
 
-def _sampled(logits_V: Tensor, sampling: Sampling) -> Tensor:
+def _sampled(logits_V: Tensor, tokenless: Tensor, sampling: Sampling) -> Tensor:
     """The probabilities that the sampler draws from."""
+    logits_V = logits_V.to(wide(logits_V.dtype)).index_fill(0, tokenless, -torch.inf)
     if sampling.greedy:
         return torch.nn.functional.one_hot(logits_V.argmax(), len(logits_V)).to(logits_V.dtype)
     return filtered(logits_V[None], sampling)[0].softmax(-1)
 
 
-def _reading(allowed: _Allowed, site: Site, logits_V: Tensor, top: int, likeliest: int) -> Reading:
-    p_V = logits_V.softmax(-1)
-    return Reading(
+def _layer_prediction(reader: _Reader, site: Site, p_V: Tensor, likeliest: int) -> LayerPrediction:
+    return LayerPrediction(
         site=site,
-        candidates=allowed.candidates(p_V, top),
+        candidates=reader.candidates(p_V),
         entropy=_entropy(p_V),
-        rank=1 + int((p_V > p_V[likeliest]).sum()),
+        rank=1 + int((reader.of_tokens(p_V) > p_V[likeliest]).sum()),
         probability=float(p_V[likeliest]),
     )
 
 
-def _rest(p_V: Tensor, candidates: Sequence[Candidate]) -> float:
-    """The probability of all tokens but the candidates."""
-    own_N = torch.tensor([each.id for each in candidates], device=p_V.device)
-    return float(p_V.index_fill(0, own_N, 0.0).sum())
+def _rest(p_V: Tensor, named: Sequence[int]) -> float:
+    """The probability of all other ids."""
+    return float(p_V.index_fill(0, torch.tensor(named, device=p_V.device), 0.0).sum())
 
 
 def _entropy(p_V: Tensor) -> float:

@@ -5,6 +5,7 @@ from clearhead.attend.door import attend, backend_for, explain
 from clearhead.attend.mask import FULL, Mask, band, causal, documents, knockout, left_padding, padding, window
 from clearhead.attend.request import Request, wide
 from clearhead.attend.score import Score
+from clearhead.attend.survey import survey
 
 __all__ = [
     "FULL",
@@ -21,6 +22,7 @@ __all__ = [
     "knockout",
     "left_padding",
     "padding",
+    "survey",
     "wide",
     "window",
 ]

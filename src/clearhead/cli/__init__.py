@@ -107,7 +107,7 @@ def main() -> None:
     except (ClearheadError, OSError) as error:
         if debug:
             raise
-        _end(_told(error), error.exit_code if isinstance(error, ClearheadError) else 1)
+        _end(_message_of(error), error.exit_code if isinstance(error, ClearheadError) else 1)
     except MemoryError:
         if debug:
             raise
@@ -121,7 +121,7 @@ def main() -> None:
         log.removeHandler(notes)
 
 
-def _told(error: ClearheadError | OSError) -> str:
+def _message_of(error: ClearheadError | OSError) -> str:
     """The message of an error; for an OSError, the file or stream and what went wrong."""
     if isinstance(error, ClearheadError):
         return str(error)

@@ -34,7 +34,6 @@ def chat(
     """
     from clearhead import hub, machine
     from clearhead.cli.talking import TOKENS, Talk
-    from clearhead.cli.threads import use_threads
     from clearhead.generation import Conversation, resolved
 
     options = chosen(
@@ -46,7 +45,7 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)

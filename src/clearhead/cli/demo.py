@@ -32,16 +32,15 @@ def demo(
     machine.share_cores()
     from clearhead import draw, generate, observe, runs
     from clearhead.cli.progress import Display
-    from clearhead.cli.train import told_interrupted
+    from clearhead.cli.train import exit_interrupted
     from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # fail before two minutes of training
-    given = {"text": {"corpus": corpus}, "train": {"minutes": minutes}}
-    asked = runs.Asked(given=given, out=_free(out))
+    asked = runs.Asked(corpus=corpus, minutes=minutes, out=_free(out))
     try:
         run = runs.start(asked, Display(), started=time.perf_counter())
     except runs.Interrupted as stopped:
-        told_interrupted(stopped)
+        exit_interrupted(stopped)
     folder, model = run.folder, run.model
     write(f"{folder}\n")
     echo("\nA story by the model:\n")

@@ -39,42 +39,25 @@ def evaluate(
     """
     import math
 
-    from clearhead import hub, machine, runs, training
-    from clearhead.cli.threads import use_threads
-    from clearhead.errors import ClearheadError, many
-    from clearhead.model import needs
-    from clearhead.text import sources, tokenize
-    from clearhead.training.loop import EVALUATED_AT_ONCE
+    from clearhead import hub, machine, runs
+    from clearhead.errors import many
 
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    needs(loaded.network, "next tokens", "eval")
-    texts = sources(text, field=field, encoding=encoding)
-    runs.check_field(field, texts)
-    window = min(loaded.config.context, EVALUATED_AT_ONCE) if window is None else window
-    tokens = tokenize(texts, loaded.tokenizer)
-    loaded.tokenizer.note_unknown(tokens.ids)
-    evaluation = training.evaluate(loaded.network, tokens, window=window, stride=stride)
-    if not math.isfinite(evaluation.loss):
-        raise ClearheadError(
-            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
-            "(--dtype float32)"
-        )
+    found = runs.evaluate(loaded, text, field=field, encoding=encoding, window=window, stride=stride)
     if as_json:
         figures = {
-            "nats_per_token": evaluation.loss,
-            "bits_per_byte": evaluation.bits_per_byte,
-            "perplexity": evaluation.perplexity
-            if math.isfinite(evaluation.perplexity)
-            else None,  # JSON has no infinity
-            "tokens": evaluation.tokens,
-            "bytes": evaluation.text_bytes,
+            "nats_per_token": found.loss,
+            "bits_per_byte": found.bits_per_byte,
+            "perplexity": found.perplexity if math.isfinite(found.perplexity) else None,  # JSON has no infinity
+            "tokens": found.tokens,
+            "bytes": found.text_bytes,
         }
         write_json(figures)
         return
-    echo(f"{evaluation.loss:.4f} nats a token")
-    echo(f"{evaluation.bits_per_byte:.4f} bits a byte")
-    echo(f"{evaluation.perplexity:.2f} perplexity a token")
+    echo(f"{found.loss:.4f} nats a token")
+    echo(f"{found.bits_per_byte:.4f} bits a byte")
+    echo(f"{found.perplexity:.2f} perplexity a token")
     apart = "" if stride is None else f", {stride} apart"
-    read = f"{many(evaluation.tokens, 'token')}, {many(evaluation.text_bytes, 'byte')}"
-    echo(f"over {read}, in windows of {many(window, 'token')}{apart}")
+    read = f"{many(found.tokens, 'token')}, {many(found.text_bytes, 'byte')}"
+    echo(f"over {read}, in windows of {many(found.window, 'token')}{apart}")

@@ -30,10 +30,9 @@ def fill(
     from dataclasses import asdict
 
     from clearhead import hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.encoding import fill
 
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)

@@ -15,7 +15,7 @@ from clearhead.cli.utf8 import read_text
 from clearhead.errors import TextError, many
 
 if TYPE_CHECKING:
-    from clearhead.generation import Completion, Piece
+    from clearhead.generation import Chunk, Completion
 
 FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # fields of a completion in the JSON output
 
@@ -73,7 +73,6 @@ def generate(
     defaults of these options, which is reported too.
     """
     from clearhead import hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.generation import complete, resolved, stream
     from clearhead.generation.completion import TOGETHER
 
@@ -88,14 +87,14 @@ def generate(
         stop=tuple(stop) if stop else None,
         seed=seed,
     )
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     sampling = resolved(loaded, options)
     began = time.perf_counter()
-    pieces = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
+    chunks = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
     completions: list[Completion] = []
-    for prompt_pieces in _by_prompt(pieces, prompts, quiet=as_json):
-        completion = complete(loaded, prompts[len(completions)], prompt_pieces)
+    for prompt_chunks in _by_prompt(chunks, prompts, quiet=as_json):
+        completion = complete(loaded, prompts[len(completions)], prompt_chunks)
         completions.append(completion)
         if as_json:
             figures = {name: getattr(completion, name) for name in FIGURES}
@@ -110,12 +109,12 @@ def generate(
     echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
 
 
-def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Streams the pieces of the first prompt, then those of the second, ...; pieces that come early wait."""
-    waiting: dict[int, list[Piece]] = {}
+def in_order(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Streams the chunks of the first prompt, then those of the second, ...; chunks that come early wait."""
+    waiting: dict[int, list[Chunk]] = {}
     front = 0
-    for piece in pieces:
-        waiting.setdefault(piece.prompt, []).append(piece)
+    for chunk in chunks:
+        waiting.setdefault(chunk.prompt, []).append(chunk)
         while ready := waiting.pop(front, []):
             yield from ready
             if ready[-1].finish is None:
@@ -123,15 +122,15 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
             front += 1
 
 
-def _by_prompt(pieces: Iterable[Piece], prompts: Sequence[str], *, quiet: bool) -> Iterator[list[Piece]]:
-    """Yields all pieces of the first prompt, then of the second, ...; prints their text as it comes, unless quiet."""
-    held: list[Piece] = []
-    for piece in pieces:
+def _by_prompt(chunks: Iterable[Chunk], prompts: Sequence[str], *, quiet: bool) -> Iterator[list[Chunk]]:
+    """Yields all chunks of the first prompt, then of the second, ...; prints their text as it comes, unless quiet."""
+    held: list[Chunk] = []
+    for chunk in chunks:
         if not quiet:
-            begins = "" if held else ("\n" if piece.prompt else "") + prompts[piece.prompt]
-            write(begins + piece.text + ("" if piece.finish is None else "\n"))
-        held.append(piece)
-        if piece.finish is not None:
+            begins = "" if held else ("\n" if chunk.prompt else "") + prompts[chunk.prompt]
+            write(begins + chunk.text + ("" if chunk.finish is None else "\n"))
+        held.append(chunk)
+        if chunk.finish is not None:
             yield held
             held = []
 

@@ -71,7 +71,6 @@ def look(
     pick one.
     """
     from clearhead import hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.drawing.draw import check, check_attribution
     from clearhead.errors import OptionError
 
@@ -81,7 +80,7 @@ def look(
         (check_attribution if by is By.gradient else check)(out)
     if text == "-":
         text = read_text("-")
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     if by is By.gradient:
         show_gradient(loaded, text, query=query, out=out)

@@ -38,7 +38,6 @@ def next_words(
 ) -> None:
     """Show which tokens are likeliest to come next, with their probabilities."""
     from clearhead import analysis, hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.drawing import NextTable, draw_next
     from clearhead.drawing.draw_next import check_next_path
 
@@ -46,7 +45,7 @@ def next_words(
         check_next_path(out)
     if text == "-":
         text = read_text("-")
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     found = analysis.next_words(loaded, text, top=top, temperature=temperature, top_k=top_k, top_p=top_p, layers=layers)
     if out is None:

@@ -49,7 +49,6 @@ def steps(
     a switch that takes the mask off, and the same steps in plain Python.
     """
     from clearhead import analysis, hub, machine
-    from clearhead.cli.threads import use_threads
     from clearhead.drawing import draw_steps, steps_reading
     from clearhead.drawing.draw_steps import check_language, check_steps_path
 
@@ -58,7 +57,7 @@ def steps(
         check_steps_path(out)
     if text == "-":
         text = read_text("-")
-    use_threads(threads)
+    machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     found = analysis.steps(loaded, text, layer=layer, head=head)
     if out is None:

@@ -106,10 +106,10 @@ class Talk:
 
     def _answer(self, text: str) -> None:
         began, number = time.perf_counter(), 0
-        with closing(self._conversation.ask(text, self._sampling)) as pieces:
-            for piece in pieces:
+        with closing(self._conversation.ask(text, self._sampling)) as chunks:
+            for chunk in chunks:
                 number += 1
-                write(piece.text)
+                write(chunk.text)
         write("\n")
         seconds, finish = time.perf_counter() - began, self._conversation.finish
         context = self._model.config.context

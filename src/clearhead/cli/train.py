@@ -129,46 +129,43 @@ def train(
     from clearhead.cli.progress import Display
     from clearhead.errors import OptionError
 
-    given = {
-        "text": {
-            "sources": text or None,
-            "corpus": corpus,
-            "megabytes": megabytes,
-            "valid": valid,
-            "tokenizer": tokenizer,
-            "vocabulary": vocabulary,
-            "field": field,
-            "encoding": encoding,
-        },
-        "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
-    }
+    asked = runs.Asked(
+        sources=text or None,
+        corpus=corpus,
+        megabytes=megabytes,
+        valid=valid,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        field=field,
+        encoding=encoding,
+        minutes=minutes,
+        steps=steps,
+        seed=seed,
+        threads=threads,
+        model=model,
+        recipe=recipe,
+        config=config,
+        settings=tuple(map(recipes.read_setting, setting or ())),
+        origin=origin,
+        out=out,
+    )
     try:
         if resume is None:
             if accept_changes:
                 raise OptionError("--accept-changes applies to --resume, and no run was named; give --resume FOLDER")
-            settings = [recipes.read_setting(each) for each in setting or []]
-            asked = runs.Asked(
-                given=given,
-                model=model,
-                recipe=recipe,
-                config=config,
-                settings=settings,
-                origin=origin,
-                out=out,
-            )
             run = runs.start(asked, Display(), started=started)
-        elif runs.present(given) or any(other is not None for other in (origin, model, recipe, config, setting, out)):
+        elif asked != runs.Asked():
             raise OptionError(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )
         else:
             run = runs.go_on(resume, Display(), started=started, accept_changes=accept_changes)
     except runs.Interrupted as stopped:
-        told_interrupted(stopped)
+        exit_interrupted(stopped)
     write(f"{run.folder}\n")
 
 
-def told_interrupted(stopped: Interrupted) -> NoReturn:
+def exit_interrupted(stopped: Interrupted) -> NoReturn:
     """Says how to continue, and exits with code 130."""
     from clearhead import runs
 

@@ -12,7 +12,7 @@ from clearhead.cli.models import Model, Threads
 from clearhead.cli.printing import echo, message, write_json
 
 if TYPE_CHECKING:
-    from clearhead.analysis.lexicon import Analogy, Counted, Lexicon, Neighbour, Questions, Score, Tally
+    from clearhead.analysis.lexicon import Analogy, Lexicon, Neighbour, Questions, Score, Tally
     from clearhead.language_model import LanguageModel
 
 ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
@@ -62,11 +62,11 @@ def words(
     text. The score is shown next to that of the nearest neighbour,
     which uses no analogy.
     """
-    from clearhead import hub
+    from clearhead import corpora, hub, machine
     from clearhead.analysis import lexicon
-    from clearhead.cli.threads import use_threads
     from clearhead.drawing import check_map
     from clearhead.errors import OptionError, nearest
+    from clearhead.text import Source, sources
 
     given = word or []
     if asked not in ASKED:
@@ -82,10 +82,13 @@ def words(
     if map_to is not None:
         check_map(map_to)
         lexicon.check_maps()
-    pools = _pools(questions) if asked == "score" else {}
-    use_threads(threads)
+    pools = lexicon.question_sets(questions) if asked == "score" else {}
+    machine.use_threads(threads)
     models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
-    counted = _counted(text or [], corpus, models[0][1], [*given, *_words_of(pools)])
+    texts: list[Source] = [*sources(text)] if text else []
+    if corpus is not None:
+        texts.append(corpora.get(corpus).source())
+    counted = lexicon.count_words(models[0][1], texts, [*given, *_words_of(pools)]) if texts else None
     among = None if counted is None else counted.words
     tables = [(heading, lexicon.words(each, table=table, among=among)) for heading, each in models]
     if counted is not None:
@@ -120,21 +123,9 @@ def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
     ]
 
 
-def _pools(questions: str | None) -> dict[str, Questions]:
-    """The questions to choose from, by name: those asked for, or those of both built-in worlds."""
-    from clearhead import corpora
-    from clearhead.analysis import lexicon
-
-    worlds = {f"world-{language}": language for language in ("en", "zh")}
-    if questions is not None and questions not in worlds:
-        return {questions: lexicon.read_questions(questions)}
-    names = worlds if questions is None else [questions]
-    return {name: lexicon.of_pairs(corpora.analogies(worlds[name])) for name in names}
-
-
 def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
     """The pool with the largest share of questions that the table covers."""
-    best = max(pools, key=lambda name: table.coverage(pools[name]))
+    best = table.best_covered(pools)
     if len(pools) > 1:
         message(f"questions: {best} (--questions chooses others)")
     return pools[best]
@@ -142,19 +133,6 @@ def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
 
 def _words_of(pools: dict[str, Questions]) -> list[str]:
     return [word for pool in pools.values() for each in pool.values() for four in each for word in four]
-
-
-def _counted(text: Sequence[str], corpus: str | None, model: LanguageModel, asked: Sequence[str]) -> Counted | None:
-    """The words of the text, if one is given. Chinese is cut into the words asked for and the tokenizer's."""
-    from clearhead import corpora
-    from clearhead.analysis import lexicon
-    from clearhead.text import sources
-
-    if not text and corpus is None:
-        return None
-    found = sources(text) if corpus is None else [corpora.get(corpus).source()]
-    tokens = lexicon.words(model).words
-    return lexicon.count((document for each in found for document in each.documents()), {*asked, *tokens})
 
 
 def _tell(table: Lexicon, given: Sequence[str]) -> None:

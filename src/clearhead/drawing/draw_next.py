@@ -10,7 +10,7 @@ from clearhead.analysis import NextWords
 from clearhead.drawing import colours
 from clearhead.drawing.endings import check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
-from clearhead.drawing.next_table import encoded, named, told
+from clearhead.drawing.next_table import described, encoded, named
 from clearhead.errors import many
 from clearhead.files import replacing
 
@@ -78,7 +78,7 @@ def _bars(axes: Any, found: NextWords, labels: list[str]) -> None:
     sets = [(model, -shift, colours.LIGHT[3], "the model")]
     if both:
         sampled = [each.sampled or 0.0 for each in found.candidates]
-        sets.append((sampled, shift, colours.QUERY_LIGHT, f"with {told(found.settings)}: {found.kept:,} left"))
+        sets.append((sampled, shift, colours.QUERY_LIGHT, f"with {described(found.settings)}: {found.kept:,} left"))
     for values, offset, colour, name in sets:
         axes.barh([place + offset for place in places], values, height, color=colour, label=name)
         for place, value in zip(places, values, strict=True):

@@ -18,6 +18,7 @@ from clearhead.tap import Site
 
 # In terminal cells: the widest label of a token; the narrowest and widest bar; a label in a layer's line.
 LABEL, BAR, NARROW = 20, (8, 24), 10
+SEEN = 5e-5  # the smallest probability that four decimals show
 
 
 def named(site: Site) -> str:
@@ -25,7 +26,7 @@ def named(site: Site) -> str:
     return "embedding" if site.kind == "embedding" else f"layer {site.layer}"
 
 
-def told(settings: dict[str, float]) -> str:
+def described(settings: dict[str, float]) -> str:
     """``temperature 0.7, top_k 40``."""
     return ", ".join(f"{name} {value:g}" for name, value in settings.items())
 
@@ -57,7 +58,7 @@ class NextTable:
         columns = 1 if found.sampled_rest is None else 2
         cells = max(BAR[0], min(BAR[1], (width - label - 9 * columns) // columns - 3))
         if columns == 2:
-            head = f"{'':<{label}}  {'the model':<{cells + 9}}  with {told(found.settings)}"
+            head = f"{'':<{label}}  {'the model':<{cells + 9}}  with {described(found.settings)}"
             yield Text(head, "dim")
         for name, probability, sampled in lines:
             short = shortened(name, label)
@@ -72,7 +73,11 @@ class NextTable:
         found = self._found
         note = f"Entropy {found.entropy:.2f} nats."
         if found.settings:
-            note += f" With {told(found.settings)}, {found.kept:,} of {many(found.vocabulary, 'token')} can come next."
+            note += (
+                f" With {described(found.settings)}, {found.kept:,} of {many(found.vocabulary, 'token')} can come next."
+            )
+        if found.tokenless >= SEEN:
+            note += f" {found.tokenless:.4f} of the probability is of ids that the tokenizer has no token for."
         if any("<0x" in each.label for each in found.candidates):
             note += " <0xE4> is one byte of a character: this tokenizer cuts some characters into bytes."
         yield Text(note, "dim")

@@ -100,8 +100,8 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
     words = [legible(word) for word in drawn.words]
     lacking = fonts.lacking([drawn.title, *words])
     if lacking:
-        told = ", ".join(map(code_point, sorted(lacking)))
-        log.info("%s: no font here has %s, so code points are drawn; .html uses the reader's own fonts", path, told)
+        missing = ", ".join(map(code_point, sorted(lacking)))
+        log.info("%s: no font here has %s, so code points are drawn; .html uses the reader's own fonts", path, missing)
     words, title = [spelled(word, lacking) for word in words], spelled(legible(drawn.title), lacking)
     looks = _looks(drawn)
     named = [group for group in looks if group]

@@ -8,7 +8,7 @@ import torch
 
 from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
-from clearhead.model import evaluating, needs
+from clearhead.model import evaluating, log_probabilities, needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Filling:
 def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in text order (Devlin et al. 2019, 3.1).
 
-    Probabilities come from a softmax over the vocabulary. Each mask is filled independently of the others.
+    Probabilities are the model's own (``model.log_probabilities``). Each mask is filled independently of the others.
     Raises OptionError if the model does not predict masked tokens, TextError if the text has no mask or is longer than
     the model's context length.
     """
@@ -40,7 +40,8 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; set mask_token in tokenizer_config.json")
-    known = min(tokenizer.vocab_size, config.vocabulary)  # the last added tokens may have no embedding
+    tokenless = model.tokenless
+    known = config.vocabulary - len(tokenless)
     if not 1 <= top <= known:
         raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
     ids = model.encode(text)
@@ -50,12 +51,10 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(model.network):
         x_BTE = model.network.hidden(torch.tensor([ids], device=model.device))
-        logits_MV = model.network.unembed(x_BTE[:, places])[0].float()
+        logits_MV = model.network.unembed(x_BTE[:, places])[0]
     if not bool(logits_MV.isfinite().all()):
         raise NotFiniteError(len(ids))
-    gaps = [token for token in tokenizer.gaps if token < known]
-    logits_MV = logits_MV.index_fill(1, torch.tensor(gaps, dtype=torch.long, device=x_BTE.device), -torch.inf)
-    most = torch.topk(logits_MV[:, :known].softmax(dim=-1), top)
+    most = log_probabilities(logits_MV).exp().index_fill(1, tokenless, -1.0).topk(top)
     return [
         Filling(
             place=place,

@@ -2,9 +2,9 @@
 
 from clearhead.generation.completion import (
     TOGETHER,
+    Chunk,
     Completion,
     Finish,
-    Piece,
     complete,
     generate,
     stream,
@@ -16,11 +16,11 @@ from clearhead.generation.sampling import Sampling
 
 __all__ = [
     "TOGETHER",
+    "Chunk",
     "Completion",
     "Conversation",
     "Defaults",
     "Finish",
-    "Piece",
     "Sampling",
     "complete",
     "defaults",

@@ -1,4 +1,4 @@
-"""Prompts in, text out: all at once, or streamed piece by piece."""
+"""Prompts in, text out: all at once, or streamed chunk by chunk."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TOGETHER = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class Chunk:
     """What one new token adds to one text. ``text`` is "" while a character or a possible stop string is incomplete."""
 
     prompt: int  # index of the prompt
     text: str
     id: int
-    logprob: float  # natural log of the model's probability, before temperature and filters
-    finish: Finish | None  # set on the last piece of each text
+    logprob: float  # by the model, before temperature and filters (model.log_probabilities)
+    finish: Finish | None  # set on the last chunk of each text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Completion:
     text: str
     ids: tuple[int, ...]
     tokens: tuple[str, ...]  # one display string per id
-    logprobs: tuple[float, ...]  # natural logs of the model's probabilities, before temperature and filters
+    logprobs: tuple[float, ...]  # by the model, before temperature and filters (model.log_probabilities)
     finish: Finish
     record: TextRecord | None = field(default=None, compare=False, repr=False)  # set when generated under edits
 
@@ -106,10 +106,10 @@ def generate(
 
 
 def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:
-    texts: list[list[Piece]] = [[] for _ in prompts]
-    for piece in stream(model, prompts, sampling, together=together):
-        texts[piece.prompt].append(piece)
-    return [complete(model, prompt, pieces) for prompt, pieces in zip(prompts, texts, strict=True)]
+    texts: list[list[Chunk]] = [[] for _ in prompts]
+    for chunk in stream(model, prompts, sampling, together=together):
+        texts[chunk.prompt].append(chunk)
+    return [complete(model, prompt, chunks) for prompt, chunks in zip(prompts, texts, strict=True)]
 
 
 def _recorded(model: LanguageModel, completions: Sequence[Completion], record: Record) -> list[Completion]:
@@ -123,26 +123,26 @@ def _recorded(model: LanguageModel, completions: Sequence[Completion], record: R
     return found
 
 
-def complete(model: LanguageModel, prompt: str, pieces: Sequence[Piece]) -> Completion:
-    """Joins all the pieces of one prompt into a completion."""
-    ids = tuple(piece.id for piece in pieces)
-    finish = pieces[-1].finish
+def complete(model: LanguageModel, prompt: str, chunks: Sequence[Chunk]) -> Completion:
+    """Joins all the chunks of one prompt into a completion."""
+    ids = tuple(chunk.id for chunk in chunks)
+    finish = chunks[-1].finish
     if finish is None:
-        raise OptionError(f"got {len(pieces)} pieces for {prompt!r}, but not the last one; pass all the pieces")
+        raise OptionError(f"got {len(chunks)} chunks for {prompt!r}, but not the last one; pass all the chunks")
     return Completion(
         prompt=prompt,
-        text="".join(piece.text for piece in pieces),
+        text="".join(chunk.text for chunk in chunks),
         ids=ids,
         tokens=tuple(model.labels(ids)),
-        logprobs=tuple(piece.logprob for piece in pieces),
+        logprobs=tuple(chunk.logprob for chunk in chunks),
         finish=finish,
     )
 
 
 def stream(
     model: LanguageModel, prompts: Sequence[str], sampling: Sampling | None = None, *, together: int = TOGETHER
-) -> Iterator[Piece]:
-    """Streams the texts, one piece per token; ``together`` prompts share a batch.
+) -> Iterator[Chunk]:
+    """Streams the texts, one chunk per token; ``together`` prompts share a batch.
 
     The tokenizer adds its special tokens to each prompt, as it does in training; an empty prompt is just those. A text
     ends at one of the end tokens named in the model's folder, or else at the tokenizer's. Each text is what it would be
@@ -163,7 +163,7 @@ def stream_ids(
     *,
     together: int = TOGETHER,
     memory: Memory | None = None,
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """``stream`` for prompts that are already ids; no special tokens are added.
 
     memory: the KV cache of an earlier prompt, to reuse the part both share (single prompt only)
@@ -184,7 +184,7 @@ def _stream(
     together: int,
     ends: frozenset[int],
     memory: Memory | None,
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     network, tokenizer, numbers = model.network, model.tokenizer, reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
     for first in range(0, len(encoded), together):
@@ -204,10 +204,10 @@ def _stream(
             for drawn in decoding.step():
                 if drawn.sequence not in decoding.live:
                     continue  # correct guesses past the end of the text
-                piece = _piece(texts[drawn.sequence], drawn, first, ends, sampling, model.config.context)
-                if piece.finish is not None:
+                chunk = _chunk(texts[drawn.sequence], drawn, first, ends, sampling, model.config.context)
+                if chunk.finish is not None:
                     decoding.drop(drawn.sequence)
-                yield piece
+                yield chunk
 
 
 def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text:
@@ -217,8 +217,8 @@ def _text(tokenizer: Tokenizer, ids: Sequence[int], sampling: Sampling) -> _Text
     return _Text(writer=Writer(stream, sampling.stop), length=len(ids))
 
 
-def _piece(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, context: int) -> Piece:
-    """Turns a drawn token into a piece, and decides whether it ends the text."""
+def _chunk(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling: Sampling, context: int) -> Chunk:
+    """Turns a drawn token into a chunk, and decides whether it ends the text."""
     text.new += 1
     text.length += 1
     finish: Finish | None = None
@@ -233,7 +233,7 @@ def _piece(text: _Text, drawn: Drawn, first: int, ends: frozenset[int], sampling
         written += text.writer.finish(cut=finish != "end")
     if text.writer.stopped:
         finish = "stop"
-    return Piece(prompt=first + drawn.sequence, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
+    return Chunk(prompt=first + drawn.sequence, text=written, id=drawn.id, logprob=drawn.logprob, finish=finish)
 
 
 def _called(prompt: str) -> str:

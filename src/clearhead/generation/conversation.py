@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator
 
 from clearhead.errors import TextError
-from clearhead.generation.completion import Finish, Piece, stream_ids
+from clearhead.generation.completion import Chunk, Finish, stream_ids
 from clearhead.generation.decoding import Memory
 from clearhead.generation.defaults import defaults
 from clearhead.generation.sampling import Sampling
@@ -44,7 +44,7 @@ class Conversation:
         self.messages, self.ids, self.answer, self._memory = list(self._first), [], 0, Memory()
         self.finish = None
 
-    def ask(self, text: str, sampling: Sampling) -> Generator[Piece]:
+    def ask(self, text: str, sampling: Sampling) -> Generator[Chunk]:
         """Streams the answer to one more message. An interrupted answer stays in the conversation as far as it got.
 
         Raises TextError, leaving the conversation unchanged, if the message does not fit in the context or the chat
@@ -64,17 +64,17 @@ class Conversation:
             )
         return self._answer(messages, ids, sampling)
 
-    def _answer(self, messages: list[Message], ids: list[int], sampling: Sampling) -> Generator[Piece]:
+    def _answer(self, messages: list[Message], ids: list[int], sampling: Sampling) -> Generator[Chunk]:
         written: list[str] = []
         chosen: list[int] = []
         self.finish = None
         try:
-            for piece in stream_ids(self._model, [ids], sampling, memory=self._memory):
-                written.append(piece.text)
-                if piece.id not in self._ends:
-                    chosen.append(piece.id)
-                self.finish = piece.finish
-                yield piece
+            for chunk in stream_ids(self._model, [ids], sampling, memory=self._memory):
+                written.append(chunk.text)
+                if chunk.id not in self._ends:
+                    chosen.append(chunk.id)
+                self.finish = chunk.finish
+                yield chunk
         finally:
             if written:
                 answer = _message("".join(written), self._model.tokenizer.templates["default"])

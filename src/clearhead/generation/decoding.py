@@ -16,7 +16,7 @@ from clearhead.generation.filters import next_ids
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
 from clearhead.machine import check_free
-from clearhead.model import Network, State, evaluating
+from clearhead.model import Network, State, evaluating, log_probabilities
 from clearhead.tap import reserve, rows
 
 
@@ -26,7 +26,7 @@ class Drawn:
 
     sequence: int  # index among the sequences given
     id: int
-    logprob: float  # natural log of the model's probability, before temperature and filters
+    logprob: float  # by the model, before temperature and filters (model.log_probabilities)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -175,8 +175,8 @@ class Decoding:
         if self._seen_BV is not None:
             self._seen_BV.scatter_(1, ids_B1, True)
         self._next_BT = ids_B1
-        logprobs_B = logits_BV.gather(1, ids_B1).squeeze(1) - logits_BV.logsumexp(dim=-1)
-        return ids_B1.squeeze(1).tolist(), logprobs_B.tolist()
+        logprobs_B1 = log_probabilities(logits_BV).gather(1, ids_B1)
+        return ids_B1.squeeze(1).tolist(), logprobs_B1.squeeze(1).tolist()
 
     def _drawn(self, ids: list[int], logprobs: list[float]) -> list[Drawn]:
         drawn = [
@@ -201,7 +201,7 @@ class Decoding:
         left = [row for row, sequence in enumerate(self._sequences) if sequence in self._live]
         first = min(self._starts[row] for row in left)
         rows_R = torch.tensor(left, device=self._device)
-        self._state.keep(rows_R, first)
+        self._state.select(rows_R, first)
         self._sequences = [self._sequences[row] for row in left]
         self._starts = [self._starts[row] - first for row in left]
         self._generators = [self._generators[row] for row in left]

@@ -10,6 +10,7 @@ from clearhead.hub.folder import (
     read_metadata,
     save,
     save_weights,
+    saved_step,
 )
 from clearhead.hub.names import find, pinned
 from clearhead.hub.weights import WEIGHTS
@@ -27,4 +28,5 @@ __all__ = [
     "read_metadata",
     "save",
     "save_weights",
+    "saved_step",
 ]

@@ -26,7 +26,7 @@ from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, co
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
 from clearhead.model import ModelConfig, skeleton
-from clearhead.tensorfile import write_tensors
+from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
@@ -36,14 +36,16 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"  # BERT's: the number of a line is the id of its token
 GENERATION = "generation_config.json"
+STEP, STEP_DIGITS = "clearhead.step", 19  # the note that holds the step, and more digits than one has
 FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 
-def save(folder: Path, model: LanguageModel) -> None:
+def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
     """Writes a model folder: tokenizer and configs first, then the weights, each file atomically.
 
     The layout is the metadata's family or, if that cannot express the config, the first released family that can, so
-    that other tools can open it. Raises FolderError if the folder cannot be written.
+    that other tools can open it. ``step`` is stored with the weights; see ``saved_step``. Raises FolderError if the
+    folder cannot be written.
     """
     metadata, config = model.metadata, model.config
     ids, generation = metadata.ids, metadata.generation
@@ -66,15 +68,27 @@ def save(folder: Path, model: LanguageModel) -> None:
         _write_json(folder / PROMPTS, metadata.prompts)
     if metadata.unpooled is not None:
         log.info("%s: the pooling of sentence vectors is not kept: %s", folder, metadata.unpooled)
-    save_weights(folder, model)
+    save_weights(folder, model, step=step)
 
 
-def save_weights(folder: Path, model: LanguageModel) -> None:
+def save_weights(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
     """Atomically writes only the weights, into a folder that ``save`` wrote. Raises FolderError if it cannot."""
     layout = _layout(model.config, model.metadata)
     theirs = to_theirs(layout.table(model.config), model.network.state_dict())
-    checksums = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
-    write_tensors(folder / WEIGHTS, theirs, checksums)
+    notes = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
+    if step is not None:
+        notes[STEP] = str(step)
+    write_tensors(folder / WEIGHTS, theirs, notes)
+
+
+def saved_step(folder: Path) -> int | None:
+    """The training step after which a run saved the model in its folder; None if the weights do not say.
+
+    Raises FolderError if the weights are missing or damaged.
+    """
+    with opened(folder / WEIGHTS) as file:
+        step = file.notes.get(STEP)
+    return int(step) if step is not None and step.isdecimal() and len(step) < STEP_DIGITS else None
 
 
 def export(folder: Path, model: LanguageModel) -> None:

@@ -154,7 +154,7 @@ def _check_answer(response: Any) -> None:
         if re.fullmatch(r"(W/)?\"?\w[\w.:+=-]*\"?", str(value), re.ASCII) is None:
             raise FolderError(
                 f"{response.url.host}: its answer is not that of a hub: {name} is {shown(value)}, not a hash; nothing "
-                "was written"
+                "was written; check HF_ENDPOINT and the proxy, or give the folder of a model downloaded by other means"
             )
 
 

@@ -18,6 +18,7 @@ from clearhead.model.parts.config import (
     PredictionConfig,
     ScalingConfig,
 )
+from clearhead.model.parts.cross_entropy import log_probabilities
 from clearhead.model.protocol import ABILITIES, Network, needs
 from clearhead.model.recurrent import (
     AttentiveConfig,
@@ -63,6 +64,7 @@ __all__ = [
     "TransformerConfig",
     "build",
     "evaluating",
+    "log_probabilities",
     "needs",
     "register",
     "skeleton",

@@ -78,7 +78,7 @@ class Cache(State):
             mine_LBGKD[:, :, :, :length] = theirs_LBGKD[:, :, :, :length]
         self.length = length
 
-    def keep(self, rows_R: Tensor, first: int) -> None:
+    def select(self, rows_R: Tensor, first: int) -> None:
         """Keeps some rows of the batch, in the given order, and drops the places before ``first``.
 
         The capacity stays, so ``first`` more places are free. Views returned before do not change.

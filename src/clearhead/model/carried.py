@@ -58,7 +58,7 @@ class Carried(Cache):
         if length:
             self.layers = [tuple(t.clone() for t in carry) for carry in other.layers]
 
-    def keep(self, rows_R: Tensor, first: int) -> None:
+    def select(self, rows_R: Tensor, first: int) -> None:
         """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""
-        super().keep(rows_R, first)
+        super().select(rows_R, first)
         self.layers = [tuple(t[rows_R] for t in carry) for carry in self.layers]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from clearhead import tap
 from clearhead.attend import FULL, Mask
@@ -16,6 +15,7 @@ from clearhead.errors import RequestError
 from clearhead.model.carried import Carried
 from clearhead.model.config import ModelConfig
 from clearhead.model.parts.config import NormConfig, check_sizes
+from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import check_texts
@@ -52,7 +52,7 @@ class LayeredConfig(ModelConfig):
         return self.vocabulary * self.width * self.matrices + self.layers * self.layer_parameters() + norms
 
 
-class Layer(nn.Module):
+class Layer(Dropping):
     """One layer of a ``Layered`` model: (x_BTE, result of ``prepared``, state) -> x_BTE.
 
     heads: number of query heads; 0 without attention
@@ -63,10 +63,6 @@ class Layer(nn.Module):
     def __init__(self, config: LayeredConfig, number: int) -> None:
         super().__init__()
         self.number, self.dropout = number, config.dropout
-
-    def dropped(self, x_BTE: Tensor) -> Tensor:
-        """Dropout on what the layer adds to the residual stream."""
-        return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
 
 
 class Layered(Network):

@@ -26,5 +26,5 @@ class State(ABC):
         """Copies the first ``length`` places of another state of this network. This one must be empty."""
 
     @abstractmethod
-    def keep(self, rows_R: Tensor, first: int) -> None:
-        """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""
+    def select(self, rows_R: Tensor, first: int) -> None:
+        """Selects rows of the batch, in the given order, and drops the places before ``first``."""

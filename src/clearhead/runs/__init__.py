@@ -1,13 +1,15 @@
 """Training runs from resolving options to the finished model. No console: progress goes to ``Events``."""
 
+from clearhead.runs.description import Description, describe
+from clearhead.runs.evaluation import evaluate
 from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
 from clearhead.runs.kept import Kept, kept
-from clearhead.runs.material import Material, check_field, prepare
+from clearhead.runs.material import Material, prepare
 from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
-from clearhead.runs.resolve import Asked, present
+from clearhead.runs.resolve import Asked
 from clearhead.runs.session import go_on, start
 from clearhead.runs.steps import keeper
 
@@ -16,19 +18,20 @@ __all__ = [
     "RECIPE",
     "STATE",
     "Asked",
+    "Description",
     "Events",
     "Interrupted",
     "Kept",
     "Material",
     "Proof",
     "Run",
-    "check_field",
+    "describe",
+    "evaluate",
     "go_on",
     "interruptible",
     "keeper",
     "kept",
     "prepare",
-    "present",
     "prove",
     "resume",
     "resuming",

@@ -9,23 +9,24 @@ import tomli_w
 
 from clearhead import hub, machine
 from clearhead.errors import FolderError
-from clearhead.files import write_text
 from clearhead.language_model import LanguageModel
 from clearhead.model import build, skeleton
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe
-from clearhead.runs.folder import RECIPE
+from clearhead.runs.folder import RECIPE, Claim
 from clearhead.text import Tokenizer
 from clearhead.training import check_memory
 
 
-def create(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
+def create(claim: Claim, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
     """Writes the recipe into the run folder and returns the model to train.
 
     Raises MemoryNeededError if training would not fit in memory.
     """
     check_memory(recipe.model, recipe.train)
-    write_text(folder / RECIPE, tomli_w.dumps(to_dict(recipe)))
+    with claim.writing(RECIPE) as file:
+        file.write(tomli_w.dumps(to_dict(recipe)).encode())
+    claim.make()
     return begun(recipe, tokenizer)
 
 

@@ -10,12 +10,14 @@ from clearhead.errors import ConfigError, FolderError, shown
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, resolved
 from clearhead.runs.folder import RECIPE
-from clearhead.training import State
+from clearhead.training import TrainingState
 
 NAMED = 5  # changes listed in an error
 
 
-def check_changes(folder: Path, recipe: Recipe, state: State, *, accept: bool, say: Callable[[str], None]) -> None:
+def check_changes(
+    folder: Path, recipe: Recipe, state: TrainingState, *, accept: bool, say: Callable[[str], None]
+) -> None:
     """Raises FolderError naming the entries of the recipe that differ from the state's; reports them if accepted."""
     try:
         before = resolved(state.settings)

@@ -11,11 +11,12 @@ from clearhead.training import Evaluated, Report, Stepped
 
 
 def draw_curve(reports: Sequence[Report], path: Path) -> None:
-    """Plots training and validation loss by step to an .svg or .png file.
+    """Plots training and validation loss by step to an .svg file. The same reports give the same bytes.
 
     Raises MissingExtraError without matplotlib, FolderError if the file cannot be written.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("the loss curve needs matplotlib: pip install 'clearhead[plot]'") from None
@@ -30,5 +31,6 @@ def draw_curve(reports: Sequence[Report], path: Path) -> None:
     axes.set_ylabel("nats a token")
     axes.grid(alpha=0.3)
     axes.legend()
-    with replacing(path) as file:
-        figure.savefig(file, format=path.suffix.removeprefix("."))
+    # Without these, matplotlib writes the time and random ids into the file.
+    with replacing(path) as file, rc_context({"svg.hashsalt": "clearhead"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})

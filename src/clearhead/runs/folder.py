@@ -6,15 +6,17 @@ import fcntl
 import glob
 import os
 import shlex
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from clearhead import hub
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import check_name, leftovers, remove_leftovers
+from clearhead.files import check_name, leftovers, remove_leftovers, replacing, writing
 from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
-from clearhead.training import State, load_state, saved
+from clearhead.training import TrainingState, load_state, saved
 
 RECIPE = "recipe.toml"
 STATE = "state"
@@ -51,7 +53,7 @@ def name_of(config: TextConfig) -> str:
     return unpacked.stem.lstrip(".") or "run"
 
 
-def reopen(folder: Path) -> tuple[Recipe, State | None]:
+def reopen(folder: Path) -> tuple[Recipe, TrainingState | None]:
     """The recipe and newest state of a run folder. The state is None if the run stopped before saving one.
 
     Removes half-written files that a killed process left. Raises FolderError naming what is missing, truncated or
@@ -73,33 +75,83 @@ def reopen(folder: Path) -> tuple[Recipe, State | None]:
     return resolved(table), state
 
 
-@contextmanager
-def claimed(folder: Path) -> Generator[None]:
-    """Creates the run folder and locks it during the block. Removes it if the block fails before saving anything.
+class Claim:
+    """A run folder in which nothing has been saved yet, and the files and folders that this process made in it."""
 
-    Raises FolderError if the folder exists and is not empty, or if another process has locked it.
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[Path, int] = {}  # open descriptors, since the inode of an open file is given to no other
+
+    @contextmanager
+    def writing(self, name: str) -> Generator[BinaryIO]:
+        """``files.replacing`` for a new file. Raises FolderError if somebody else has put one there meanwhile."""
+        path = self._new(name)
+        with replacing(path) as file:
+            self._made[path] = os.dup(file.fileno())
+            yield file
+
+    def make(self) -> None:
+        """Makes what training writes in place before it saves anything: the empty log and the folder of the state."""
+        log, state = self._new(LOG), self._new(STATE)
+        with writing(log):
+            self._made[log] = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with writing(state):
+            state.mkdir()
+            self._made[state] = os.open(state, os.O_RDONLY)
+
+    def undo(self) -> None:
+        """Removes what this process made, except what is no longer the same file and folders that are not empty."""
+        for path, handle in self._made.items():
+            with suppress(OSError):  # gone, or somebody else has put files there
+                ours = os.fstat(handle)
+                if os.path.samestat(path.lstat(), ours):
+                    path.rmdir() if stat.S_ISDIR(ours.st_mode) else path.unlink()
+
+    def close(self) -> None:
+        """Closes what is open. Nothing can be undone any more."""
+        for handle in self._made.values():
+            os.close(handle)
+        self._made.clear()
+
+    def _new(self, name: str) -> Path:
+        path = self.folder / name
+        if os.path.lexists(path):
+            raise FolderError(f"{path}: was put there while the run was starting; choose another folder with --out")
+        return path
+
+
+@contextmanager
+def claimed(folder: Path) -> Generator[Claim]:
+    """Creates the run folder and locks it during the block. If the block fails before saving anything, it is undone.
+
+    Then everything that this process made is removed, and nothing else. Raises FolderError if the folder exists and is
+    not empty, or if another process has locked it.
     """
     check_name(folder)
-    made = not folder.exists()
+    made = True
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True)
     except OSError as fault:
-        raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another with --out") from None
+        if not folder.is_dir():
+            raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another with --out") from None
+        made = False
     with held(folder):
         if set(folder.iterdir()) - set(leftovers(folder)):  # leftovers: of a command killed before its run began
             way = f"resume it with `clearhead train --resume {folder}`, " if (folder / RECIPE).exists() else ""
             raise FolderError(f"{folder}: exists already; {way}choose another with --out, or remove it")
         remove_leftovers(folder)
+        claim = Claim(folder)
         try:
-            yield
+            yield claim
         except BaseException:
             if saved(folder / STATE) is None:
-                for name in (RECIPE, LOG, *STDIN):
-                    (folder / name).unlink(missing_ok=True)
-                for place in (folder / STATE, *([folder] if made else [])):
-                    with suppress(OSError):  # never created, or someone else has put files there
-                        place.rmdir()
+                claim.undo()
+                if made:
+                    with suppress(OSError):  # somebody else has put files there
+                        folder.rmdir()
             raise
+        finally:
+            claim.close()
 
 
 @contextmanager

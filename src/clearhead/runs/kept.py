@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from clearhead.language_model import LanguageModel
 from clearhead.runs.begin import begun, reopened
 from clearhead.runs.changes import check_changes
 from clearhead.runs.folder import LOG, reopen
-from clearhead.training import Evaluated, best_evaluation, read_log
+from clearhead.training import Evaluated, read_log
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +29,9 @@ class Kept:
 def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved.
 
-    Also returns the steps of all other evaluations, whose models a run does not keep.
+    Also returns the steps of all other evaluations, whose models a run does not keep. The initial model of a run that
+    started from another is not in the folder: it is read from there, and if that fails, the log says why and step 0 is
+    among the others.
     Raises FolderError if ``folder`` is not a run folder, its recipe was changed after the last state was saved, or
     something in it is missing, truncated or altered.
     """
@@ -34,12 +39,17 @@ def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     if state is not None:
         check_changes(folder, recipe, state, accept=False, say=lambda change: None)
     best = hub.load(folder, dtype="float32", text=True)
-    reports = read_log(folder / LOG)
-    losses = {report.step: report.valid_loss for report in reports if isinstance(report, Evaluated)}
-    lowest = best_evaluation(reports)
-    if lowest is None:
-        raise FolderError(f"{folder / LOG}: there is no evaluation in it; copy the run folder again from the original")
-    found = {0: begun(recipe, best.tokenizer), lowest.step: best}
+    losses = {report.step: report.valid_loss for report in read_log(folder / LOG) if isinstance(report, Evaluated)}
+    # Not the best step of the log: a run may have been killed after it saved a model and before it logged that.
+    step = hub.saved_step(folder)
+    if step is None:
+        raise FolderError(f"{folder / hub.WEIGHTS}: no run saved it; copy the run folder again from the original")
+    found = {step: best}
+    if step > 0:
+        try:
+            found[0] = begun(recipe, best.tokenizer)
+        except FolderError as gone:
+            log.warning("the model that the run started from is left out: %s", gone)
     if state is not None and state.progress.step not in found:
         last = reopened(folder, recipe, best.tokenizer)
         last.network.load_state_dict(state.weights)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO, cast
 
 from clearhead.errors import ClearheadError
 
@@ -66,18 +68,17 @@ class Killer:
             env=os.environ | (environment or {}),
             start_new_session=True,  # so that Ctrl-C reaches only the parent, and the whole group can be killed
         )
+        self._stdin, self._stdout = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)  # pipes
 
     def do(self, arguments: Sequence[str], **when: float) -> Answer:
         """Runs a job; ``seconds`` or ``touches`` say when to kill it.
 
         Raises ClearheadError if the process has ended.
         """
-        if self._process.stdin is None or self._process.stdout is None:
-            raise ClearheadError("the process that runs the jobs has no pipes")
         try:
-            self._process.stdin.write(json.dumps({"arguments": list(arguments), **when}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            self._stdin.write(json.dumps({"arguments": list(arguments), **when}) + "\n")
+            self._stdin.flush()
+            line = self._stdout.readline()
         except BrokenPipeError:
             line = ""
         if not line:
@@ -92,10 +93,9 @@ class Killer:
     ) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):  # the ended process had not read its last job
-                    pipe.close()
+        for pipe in (self._stdin, self._stdout):
+            with suppress(BrokenPipeError):  # the ended process had not read its last job
+                pipe.close()
         self._process.wait()
 
 
@@ -134,8 +134,9 @@ def _forked(
             os._exit(70)
     os.close(outlet)
     if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
+        ended, _, _ = select.select([inlet], [], [], seconds)  # it has written its touches, or died
+        if not ended:
+            os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     count = int(os.read(inlet, 20) or 0)
     os.close(inlet)
@@ -182,7 +183,7 @@ def train(arguments: list[str]) -> int:
         if (folder / RECIPE).exists():
             go_on(folder, Events(), started=time.perf_counter())
         else:
-            start(Asked(given={}, config=config, out=folder), Events(), started=time.perf_counter())
+            start(Asked(config=config, out=folder), Events(), started=time.perf_counter())
     except ClearheadError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from clearhead import corpora
 from clearhead.errors import FolderError, OptionError, TextError, nearest, shown
-from clearhead.files import replacing
 from clearhead.recipes import TextConfig
-from clearhead.runs.folder import STDIN
+from clearhead.runs.folder import STDIN, Claim
 from clearhead.text import LEARNED, FileSource, Source, Tokenizer, Tokens, check_size, learn, sources, split, tokenize
 
-TOLD_EVERY = 5.0  # seconds between progress lines while text is read
+PROGRESS_EVERY = 5.0  # seconds between progress lines while text is read
 
 Say = Callable[[str], None]
 
@@ -76,9 +75,9 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     _check_apart(texts, validation)
     check_field(config.field, every)
     tokenizer = _tokenizer(config, folder, texts, validation, say)
-    told = _told(say, "tokenising")
-    tokens = tokenize(texts, tokenizer, progress=told)
-    train, valid = (tokens, tokenize(validation, tokenizer, progress=told)) if validation else split(tokens)
+    progress = _progress(say, "tokenising")
+    tokens = tokenize(texts, tokenizer, progress=progress)
+    train, valid = (tokens, tokenize(validation, tokenizer, progress=progress)) if validation else split(tokens)
     named = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in every)}"
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
     if config.fingerprint is not None and config.fingerprint != fingerprint:
@@ -102,20 +101,27 @@ def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:
             raise OptionError(f"{each.path}: is both training text and validation text; name it as only one of them")
 
 
-def keep_stdin(folder: Path, config: TextConfig) -> None:
-    """Copies standard input into the run folder if the text comes from it, so that the run can be resumed."""
-    if "-" in (*config.sources, *config.valid):
-        with replacing(_stdin(folder, config)) as file:
+def keep_stdin(claim: Claim, config: TextConfig) -> None:
+    """Copies standard input into the run folder if the text comes from it, so that the run can be resumed.
+
+    Raises TextError if it cannot be read, WriteError if the copy cannot be written.
+    """
+    if "-" not in (*config.sources, *config.valid):
+        return
+    with claim.writing(_stdin(claim.folder, config).name) as file:
+        try:
             shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as fault:
+            raise TextError(f"standard input: cannot be read: {fault.strerror}; name a file instead of -") from None
 
 
-def _told(say: Say, what: str, unit: int = 1_000_000, name: str = "MB") -> Callable[[int, int | None], None]:
+def _progress(say: Say, what: str, unit: int = 1_000_000, name: str = "MB") -> Callable[[int, int | None], None]:
     """Reports every few seconds how much is done. A large text takes a while the first time."""
     last = time.perf_counter()
 
     def tell(done: int, total: int | None) -> None:
         nonlocal last
-        if time.perf_counter() - last >= TOLD_EVERY:
+        if time.perf_counter() - last >= PROGRESS_EVERY:
             last = time.perf_counter()
             of = "" if total is None else f" of {total / unit:,.0f}"
             say(f"{what}: {done / unit:,.0f}{of} {name}")
@@ -133,7 +139,7 @@ def _tokenizer(
     # Characters must cover the validation text too, or it could not be encoded.
     seen = [*texts, *validation] if config.tokenizer == "characters" else texts
     what = "learning the tokenizer"
-    read, merging = _told(say, what), _told(say, what, 1, "tokens")
+    read, merging = _progress(say, what), _progress(say, what, 1, "tokens")
     return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=read, merging=merging)
 
 

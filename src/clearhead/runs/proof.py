@@ -9,9 +9,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 import torch
@@ -29,6 +30,7 @@ from clearhead.training import load_state
 
 CORPUS, MEGABYTES = "world-en", 0.1  # the text if a recipe names none
 EVALUATIONS, EVALUATED = 4, 1_000  # evaluations, each of which saves the state, and tokens in one
+TIMES = ("seconds", "begun", "reserve", "log_bytes")  # of a state's progress
 KILLS_OF_A_RUN = (1, 1, 2, 3)  # drawn at random; after its last kill a run goes on to its end
 
 
@@ -187,7 +189,11 @@ def moment(draw: random.Random, took: Answer) -> dict[str, float]:
 
 
 def difference(one: Path, other: Path) -> str | None:
-    """The first difference between two run folders, times aside: a tensor, a line of the log, or a file."""
+    """The first difference between two run folders: a tensor, a line of the log, or a byte of another file.
+
+    Only times may differ: the log is compared without its ``seconds``, and a state without the clocks of its progress
+    and the length of the log, which counts the digits of those seconds.
+    """
     names, others = ({str(p.relative_to(each)) for p in each.rglob("*") if p.is_file()} for each in (one, other))
     if names != others:
         return f"{sorted(names ^ others)[0]}: is in only one of the two folders"
@@ -200,6 +206,13 @@ def difference(one: Path, other: Path) -> str | None:
     for number, (a, b) in enumerate(zip_longest(_lines(one), _lines(other)), start=1):
         if a != b:
             return f"{LOG}, line {number}: {a} and {b}"
+    if (a := _untimed(one)) != (b := _untimed(other)):
+        return f"{STATE}: {a} and {b}"
+    for name in sorted(names):
+        if name == LOG or Path(name).parts[0] == STATE:
+            continue
+        if (one / name).read_bytes() != (other / name).read_bytes():
+            return f"{name}: its bytes differ"
     return None
 
 
@@ -223,6 +236,15 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     for part in ("weights", "optimizer", "random"):
         found |= {f"{STATE}, {part} {name}": tensor for name, tensor in getattr(state, part).items()}
     return found
+
+
+def _untimed(folder: Path) -> dict[str, Any]:
+    """The progress in a state, without times, and its settings."""
+    state = load_state(folder / STATE)
+    if state is None:
+        raise FolderError(f"{folder / STATE}: there is no saved state")
+    progress = {name: value for name, value in asdict(state.progress).items() if name not in TIMES}
+    return {"progress": progress, "settings": state.settings}
 
 
 def _unlike(a: Tensor, b: Tensor) -> str | None:

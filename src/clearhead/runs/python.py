@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from clearhead import recipes
+from clearhead.runs.evaluation import Paths
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run
 from clearhead.runs.resolve import Asked
 from clearhead.runs.session import go_on, start
 from clearhead.training import Report
-
-Paths = str | Path | Sequence[str | Path]
 
 
 def train(
@@ -53,21 +52,19 @@ def train(
     a KeyboardInterrupt whose ``folder`` can be resumed. Raises ClearheadError where the command prints an error.
     """
     started = time.perf_counter()
-    given = {
-        "text": {
-            "sources": _names(text),
-            "corpus": corpus,
-            "megabytes": megabytes,
-            "valid": _names(valid),
-            "tokenizer": None if tokenizer is None else str(tokenizer),
-            "vocabulary": vocabulary,
-            "field": field,
-            "encoding": encoding,
-        },
-        "train": {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads},
-    }
     asked = Asked(
-        given=given,
+        sources=_names(text),
+        corpus=corpus,
+        megabytes=megabytes,
+        valid=_names(valid),
+        tokenizer=None if tokenizer is None else str(tokenizer),
+        vocabulary=vocabulary,
+        field=field,
+        encoding=encoding,
+        minutes=minutes,
+        steps=steps,
+        seed=seed,
+        threads=threads,
         model=model,
         recipe=recipe,
         config=None if config is None else Path(config),

@@ -18,27 +18,50 @@ from clearhead.training import TrainConfig
 from clearhead.training.config import window_of
 from clearhead.training.shapes import MODELS, equal, shape, sized_as
 
+ENTRIES = {
+    "text": ("sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
+    "train": ("minutes", "steps", "seed", "threads"),
+}
 MINUTES = 5.0
 BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not depend on the machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the user asked for.
+    """What the user asked for; None where nothing was given.
 
-    given: options by table (text, train), None where not given
+    sources to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
     model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
     """
 
-    given: Table
+    sources: Sequence[str] | None = None
+    corpus: str | None = None
+    megabytes: float | None = None
+    valid: Sequence[str] | None = None
+    tokenizer: str | None = None
+    vocabulary: int | None = None
+    field: str | None = None
+    encoding: str | None = None
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    threads: int | None = None
     model: str | None = None
     recipe: str | None = None
     config: Path | None = None
     settings: Sequence[Table] = ()
     origin: str | None = None
     out: Path | None = None
+
+    def table(self) -> Table:
+        """The options that are entries of a recipe, as its tables."""
+        parts = {
+            part: {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+            for part, names in ENTRIES.items()
+        }
+        return {part: values for part, values in parts.items() if values}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +81,7 @@ def resolve(asked: Asked) -> Resolved:
     tables = [recipes.read(asked.recipe)] if asked.recipe else []
     tables += [recipes.read_file(asked.config)] if asked.config else []
     kind = _kind(asked.model)
-    later = [present(asked.given), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
+    later = [asked.table(), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
     for each in (*tables, *later):
         recipes.check_names(each)
     tables = [*(_of_kind(kind, table) for table in tables), *later]
@@ -73,14 +96,6 @@ def resolve(asked: Asked) -> Resolved:
     if complete(table["model"]):
         window_of(train, model)
     return Resolved(table=table, text=text)
-
-
-def present(given: Table) -> Table:
-    """Only the options that were given."""
-    parts = {
-        part: {name: value for name, value in values.items() if value is not None} for part, values in given.items()
-    }
-    return {part: values for part, values in parts.items() if values}
 
 
 def complete(model: Mapping[str, Any]) -> bool:

@@ -28,11 +28,11 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
     """
     request = resolve(asked)
     folder = asked.out or Path("runs") / name_of(request.text)
-    with claimed(folder), resumable(folder), _threads_of_its_own():
-        keep_stdin(folder, request.text)
+    with claimed(folder) as claim, resumable(folder), _threads_of_its_own():
+        keep_stdin(claim, request.text)
         material = prepare(request.text, folder, events.say)
         recipe = measured(request.table, material, events.say, time.perf_counter() - started)
-        model = create(folder, recipe, material.tokenizer)
+        model = create(claim, recipe, material.tokenizer)
         after = "" if recipe.origin is None else f", as they are in {recipe.origin}"
         events.say(f"model: {recipe.model.parameters():,} weights{after}; it will be kept in {folder}")
         train_in(folder, recipe, material, model, events, state=None, used=time.perf_counter() - started)

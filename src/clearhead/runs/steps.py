@@ -16,7 +16,7 @@ from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
 from clearhead.text import Tokens
-from clearhead.training import Hooks, State, fit
+from clearhead.training import Hooks, TrainingState, fit
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
@@ -29,7 +29,7 @@ def train_in(
     model: LanguageModel,
     events: Events,
     *,
-    state: State | None,
+    state: TrainingState | None,
     used: float,
 ) -> None:
     """Trains the model, from scratch or from ``state``, and saves the best one in the folder.
@@ -60,16 +60,16 @@ def train_in(
         raise KeyboardInterrupt
 
 
-def keeper(folder: Path, model: LanguageModel) -> Callable[[], None]:
-    """A function that saves the model in the run folder: everything at the first call, then only the weights."""
+def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
+    """A function that saves the model after a step in the run folder: everything at first, then only the weights."""
     whole = False
 
-    def keep() -> None:
+    def keep(step: int) -> None:
         nonlocal whole
         if whole:
-            hub.save_weights(folder, model)
+            hub.save_weights(folder, model, step=step)
         else:
-            hub.save(folder, model)
+            hub.save(folder, model, step=step)
             whole = True
 
     return keep

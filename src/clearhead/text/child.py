@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 SHORT = "memory allocation of "  # what Rust prints before it aborts for lack of memory
 
@@ -62,8 +62,7 @@ def ask(
         stderr=subprocess.STDOUT,  # where libraries written in Rust report progress and aborts
         start_new_session=True,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    stdin, stdout = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)  # as both are pipes
     late = threading.Event()
 
     def stop() -> None:
@@ -75,15 +74,15 @@ def ask(
         clock.start()
     try:
         with contextlib.suppress(BrokenPipeError):  # it died; its output says why
-            process.stdin.write(json.dumps([limits, request]).encode() + b"\n")
-            process.stdin.close()
-        found, last = _heard(process.stdout, note)
+            stdin.write(json.dumps([limits, request]).encode() + b"\n")
+            stdin.close()
+        found, last = _heard(stdout, note)
         code = process.wait()
     finally:
         clock.cancel()
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
+        for stream in (stdin, stdout):
             with contextlib.suppress(BrokenPipeError):  # input that it never read
                 stream.close()
     if found is not None and not found["short"]:

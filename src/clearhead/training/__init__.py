@@ -1,6 +1,6 @@
 """Training: one loop, one optimizer, one saved state."""
 
-from clearhead.training.checkpoint import Progress, State, load_state, saved
+from clearhead.training.checkpoint import Progress, TrainingState, load_state, saved
 from clearhead.training.config import OptimizerConfig, TrainConfig
 from clearhead.training.loop import Hooks, Outcome, evaluate, fit
 from clearhead.training.memory import check_memory, memory_needed
@@ -15,9 +15,9 @@ __all__ = [
     "Outcome",
     "Progress",
     "Report",
-    "State",
     "Stepped",
     "TrainConfig",
+    "TrainingState",
     "best_evaluation",
     "check_memory",
     "evaluate",

@@ -35,7 +35,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class State:
+class TrainingState:
     """Weights, optimizer state, random states and progress.
 
     settings: the run's settings, as nested plain values; a resumed run must match them
@@ -66,7 +66,7 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
         raise TrainingError(f"this version of torch rejects the saved random state: {fault}") from None
 
 
-def save_state(folder: Path, state: State) -> None:
+def save_state(folder: Path, state: TrainingState) -> None:
     """Atomically writes ``folder/<step>.safetensors`` unless it exists, then removes older states.
 
     A crash at any moment leaves at least one complete state. Other files stay. Raises FolderError if the folder is a
@@ -95,7 +95,7 @@ def _states(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.safetensors") if re.fullmatch("[0-9]{9,}", path.stem)]
 
 
-def load_state(folder: Path) -> State | None:
+def load_state(folder: Path) -> TrainingState | None:
     """Loads the newest state, or returns None if nothing was saved.
 
     Raises FolderError if the file is truncated or altered or has no checksum, or if the folder is a link.
@@ -111,7 +111,7 @@ def load_state(folder: Path) -> State | None:
         parts.setdefault(part, {})[rest] = tensor
     try:
         _ = parts["random"]["cpu"]
-        return State(
+        return TrainingState(
             progress=_progress(json.loads(notes["progress"])), settings=_table(json.loads(notes["settings"])), **parts
         )
     except (KeyError, TypeError, ValueError, RecursionError, ConfigError):

@@ -14,7 +14,7 @@ import torch
 from clearhead.errors import OptionError, TextError, TrainingError, many
 from clearhead.model import Network, needs
 from clearhead.text import Tokens, Windows, sequential
-from clearhead.training.checkpoint import Progress, State, random_states, restore_random_states, save_state
+from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
 from clearhead.training.objective import Evaluation, evaluate_batches, next_token_loss
@@ -33,7 +33,7 @@ class Hooks:
     """Callbacks for what the loop leaves to its caller: saving the model, sampling, display, stopping."""
 
     report: Callable[[Report], None]
-    keep: Callable[[], None]  # saves the model; called when the validation loss is the lowest so far
+    keep: Callable[[int], None]  # saves the model after this step; called when the validation loss is the lowest so far
     sample: Callable[[], str]  # a text to show at each evaluation
     stop: Callable[[], bool]  # True saves the state and stops after the current step
 
@@ -78,7 +78,7 @@ def fit(
     *,
     folder: Path,
     hooks: Hooks,
-    state: State | None = None,
+    state: TrainingState | None = None,
     used: float = 0.0,
     settings: Mapping[str, Any] | None = None,
 ) -> Outcome:
@@ -123,7 +123,7 @@ def fit(
         progress = replace(
             progress, seconds=clock.seconds(), begun=clock.begun, reserve=clock.reserve, log_bytes=log.flush()
         )
-        whole = State(
+        whole = TrainingState(
             progress=progress,
             weights=model.state_dict(),
             optimizer=optimizer.state(),
@@ -141,7 +141,7 @@ def fit(
         best = found.loss < progress.best_loss
         if best:
             progress = replace(progress, best_loss=found.loss, best_step=progress.step)
-            hooks.keep()
+            hooks.keep(progress.step)
         report = Evaluated(
             step=progress.step,
             valid_loss=found.loss,
@@ -224,7 +224,7 @@ def evaluate(model: Network, tokens: Tokens, *, window: int | None = None, strid
     if not 1 <= context <= model.config.context:
         raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
     batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context), stride=stride)
-    return evaluate_batches(model, batches, tokens.text_bytes(1))
+    return evaluate_batches(model, batches, text_bytes=tokens.text_bytes(1), window=context)
 
 
 def _check_length(tokens: Tokens) -> None:
@@ -244,7 +244,7 @@ def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:
         )
 
 
-def _restore(model: Network, optimizer: Optimizer, state: State) -> None:
+def _restore(model: Network, optimizer: Optimizer, state: TrainingState) -> None:
     if differing := unlike(model.state_dict(), state.weights):
         raise TrainingError(f"the saved weights do not fit the recipe's model: {', '.join(differing[:5])} differ")
     model.load_state_dict(state.weights)

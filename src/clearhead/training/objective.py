@@ -21,6 +21,7 @@ class Evaluation:
     nats: float  # summed over all tokens
     tokens: int
     text_bytes: int
+    window: int  # tokens read at once
 
     @property
     def loss(self) -> float:
@@ -57,11 +58,11 @@ def next_token_loss(
 
 
 @torch.no_grad()
-def evaluate_batches(model: Network, batches: Iterable[Batch], text_bytes: int) -> Evaluation:
-    """Evaluates the model, without dropout, on batches that cover ``text_bytes`` bytes of text."""
+def evaluate_batches(model: Network, batches: Iterable[Batch], *, text_bytes: int, window: int) -> Evaluation:
+    """Evaluates the model, without dropout, on batches of windows that cover ``text_bytes`` bytes of text."""
     nats, tokens = 0.0, 0
     with evaluating(model):
         for batch in batches:
             nats += float(next_token_loss(model, batch, reduction="sum"))
             tokens += int((batch.targets_BT != NOT_COUNTED).sum())
-    return Evaluation(nats=nats, tokens=tokens, text_bytes=text_bytes)
+    return Evaluation(nats=nats, tokens=tokens, text_bytes=text_bytes, window=window)

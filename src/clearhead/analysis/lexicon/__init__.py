@@ -3,10 +3,10 @@
 from clearhead.analysis.lexicon.baseline import ppmi
 from clearhead.analysis.lexicon.counting import Counted, count, split_words
 from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, spread
-from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, read_questions
+from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, question_sets, read_questions
 from clearhead.analysis.lexicon.scoring import Score, Tally
 from clearhead.analysis.lexicon.table import Analogy, Lexicon, Neighbour, Word
-from clearhead.analysis.lexicon.tokens import TABLES, words
+from clearhead.analysis.lexicon.tokens import TABLES, count_words, words
 
 __all__ = [
     "TABLES",
@@ -23,10 +23,12 @@ __all__ = [
     "WordMap",
     "check_maps",
     "count",
+    "count_words",
     "map_of_answers",
     "map_of_pairs",
     "of_pairs",
     "ppmi",
+    "question_sets",
     "read_questions",
     "split_words",
     "spread",

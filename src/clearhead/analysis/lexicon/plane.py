@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from clearhead.analysis.lexicon.questions import Questions
 from clearhead.analysis.lexicon.table import Lexicon
-from clearhead.errors import MissingExtraError, TextError
+from clearhead.errors import MissingExtraError, TextError, many
 
 PERPLEXITY = 30.0  # scikit-learn's default
 
@@ -49,15 +49,21 @@ def check_maps() -> None:
 
 
 def spread(
-    lexicon: Lexicon, words: Sequence[str], *, groups: Sequence[str] = (), lines: Sequence[tuple[int, int]] = ()
+    lexicon: Lexicon,
+    words: Sequence[str],
+    *,
+    groups: Sequence[str] = (),
+    lines: Sequence[tuple[int, int]] = (),
+    way: str = "name more words",
 ) -> WordMap:
     """The words' vectors, all of length 1, by PCA and by t-SNE (van der Maaten and Hinton 2008).
 
-    Raises TextError for fewer than three words or one that the lexicon lacks, MissingExtraError without scikit-learn.
+    Raises TextError for fewer than three words (``way`` is the way out) or one that the lexicon lacks,
+    MissingExtraError without scikit-learn.
     """
     check_maps()
     if len(words) < 3:
-        raise TextError(f"a map of {len(words)} words: there must be at least 3; ask for more with --top")
+        raise TextError(f"a map of {many(len(words), 'word')}: there must be at least 3; {way}")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -92,7 +98,7 @@ def map_of_answers(lexicon: Lexicon, asked: Sequence[str], answers: Sequence[str
     words = list(dict.fromkeys([*asked, *answers]))
     groups = ["asked" if word in asked else "answers" for word in words]
     lines = [(0, 1), (2, words.index(answers[0]))] if len(set(asked)) == 3 else []
-    return spread(lexicon, words, groups=groups, lines=lines)
+    return spread(lexicon, words, groups=groups, lines=lines, way="ask for more answers (--top)")
 
 
 def map_of_pairs(lexicon: Lexicon, questions: Questions) -> WordMap:
@@ -112,4 +118,5 @@ def map_of_pairs(lexicon: Lexicon, questions: Questions) -> WordMap:
     words = list(groups)
     place = {word: number for number, word in enumerate(words)}
     lines = [(place[one], place[other]) for one, other in pairs]
-    return spread(lexicon, words, groups=list(groups.values()), lines=lines)
+    way = "ask questions whose words the lexicon has (--questions), or count those of a text (--text)"
+    return spread(lexicon, words, groups=list(groups.values()), lines=lines, way=way)

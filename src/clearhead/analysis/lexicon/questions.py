@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from clearhead import corpora
 from clearhead.errors import TextError, shown
 from clearhead.text import FileSource
 
@@ -19,6 +20,14 @@ def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Q
         relation: [(*first, *second) for first in each for second in each if first != second]
         for relation, each in ((relation, list(each)) for relation, each in pairs.items())
     }
+
+
+def question_sets(name: str | None = None) -> dict[str, Questions]:
+    """Questions by name: those of ``world-en`` and ``world-zh``, of one of these, or of a file (``read_questions``)."""
+    worlds = {f"world-{language}": language for language in ("en", "zh")}
+    if name is not None and name not in worlds:
+        return {name: read_questions(name)}
+    return {each: of_pairs(corpora.analogies(worlds[each])) for each in (worlds if name is None else [name])}
 
 
 def read_questions(path: str | Path) -> dict[str, list[Question]]:

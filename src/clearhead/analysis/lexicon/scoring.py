@@ -73,12 +73,16 @@ class Score:
         )
 
 
-def tally(relation: str, questions: int, rows: Sequence[tuple[int, int, int, int]], vectors_WE: Tensor) -> Tally:
-    """Asks the covered questions, each given as the rows of its four words.
+def three_cos_add(a_QE: Tensor, b_QE: Tensor, c_QE: Tensor) -> Tensor:
+    """The unit vectors of b - a + c, from vectors of length 1: the answer has the largest cosine with it (3CosAdd).
 
-    3CosAdd: the word whose vector has the largest cosine with b - a + c, all of length 1 (Mikolov et al. 2013, NAACL;
-    Levy and Goldberg 2014, eq. 1).
+    Mikolov et al. 2013, NAACL; Levy and Goldberg 2014, eq. 1.
     """
+    return F.normalize(b_QE - a_QE + c_QE, dim=-1)
+
+
+def tally(relation: str, questions: int, rows: Sequence[tuple[int, int, int, int]], vectors_WE: Tensor) -> Tally:
+    """Asks the covered questions, each given as the rows of its four words, by ``three_cos_add``."""
     asked = [each for each in rows if each[3] not in each[:3]]
     units_WE = F.normalize(vectors_WE, dim=1)
     correct = free = neighbour = 0
@@ -86,7 +90,7 @@ def tally(relation: str, questions: int, rows: Sequence[tuple[int, int, int, int
     for start in range(0, len(asked), step):
         rows_Q4 = torch.tensor(asked[start : start + step])
         a_Q, b_Q, c_Q, d_Q = rows_Q4.unbind(1)
-        cosines_QW = (units_WE[b_Q] - units_WE[a_Q] + units_WE[c_Q]) @ units_WE.T
+        cosines_QW = three_cos_add(units_WE[a_Q], units_WE[b_Q], units_WE[c_Q]) @ units_WE.T
         free += int((cosines_QW.argmax(1) == d_Q).sum())
         cosines_QW.scatter_(1, rows_Q4[:, :3], -torch.inf)
         correct += int((cosines_QW.argmax(1) == d_Q).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clearhead.analysis.lexicon.questions import Questions
-from clearhead.analysis.lexicon.scoring import Score, tally
+from clearhead.analysis.lexicon.scoring import Score, tally, three_cos_add
 from clearhead.errors import OptionError, TextError
 
 SPELLINGS = 5  # near spellings that an error names
@@ -104,13 +104,13 @@ class Lexicon:
         return self._ranked(F.normalize(found.vector_E, dim=0), [found], top)
 
     def analogy(self, a: str, b: str, c: str, top: int = 10) -> Analogy:
-        """a is to b as c is to ...: man, woman, king. By 3CosAdd, as in ``score``.
+        """a is to b as c is to ...: man, woman, king. By ``three_cos_add``, as in ``score``.
 
         Raises TextError if there is no such word.
         """
         own = [self.find(word) for word in (a, b, c)]
         a_E, b_E, c_E = (F.normalize(word.vector_E, dim=0) for word in own)
-        goal_E = F.normalize(b_E - a_E + c_E, dim=0)
+        goal_E = three_cos_add(a_E, b_E, c_E)
         answers = self._ranked(goal_E, own, top)
         made_E = self.find(answers[0].word).vector_E - own[2].vector_E
         return Analogy(
@@ -133,6 +133,10 @@ class Lexicon:
         every = [four for each in questions.values() for four in each]
         listed = self.listed(word for four in every for word in four)
         return sum(all(word in listed for word in four) for four in every) / len(every)
+
+    def best_covered(self, sets: Mapping[str, Questions]) -> str:
+        """The name of the set of questions whose words the lexicon covers best; the first of equals."""
+        return max(sets, key=lambda name: self.coverage(sets[name]))
 
     def score(self, questions: Questions) -> Score:
         """Asks all questions whose words the lexicon lists, by relation. Words made from pieces are not listed."""

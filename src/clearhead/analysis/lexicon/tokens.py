@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from clearhead.analysis.lexicon.counting import HAN
+from clearhead.analysis.lexicon.counting import HAN, Counted, count
 from clearhead.analysis.lexicon.table import Lexicon, Word
 from clearhead.errors import OptionError, TextError, nearest
 from clearhead.language_model import LanguageModel
+from clearhead.text import Source
 
 TABLES = ("input", "output")
 
@@ -52,6 +53,15 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
         return Word(text=word, row=row, vector_E=vector_E, pieces=tuple(reader.tokenizer.labels(ids)))
 
     return Lexicon(tuple(listed.values()), vectors_WE, name=where, among=f"{len(listed):,} {which}", look_up=look_up)
+
+
+def count_words(model: LanguageModel, texts: Iterable[Source], known: Iterable[str] = ()) -> Counted:
+    """Counts the words of texts; Chinese is cut into the longest words that are known or are tokens of the model.
+
+    Raises as ``count`` does.
+    """
+    tokens = words(model).words
+    return count((document for text in texts for document in text.documents()), {*known, *tokens})
 
 
 def _table(model: LanguageModel, table: str) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from clearhead.attend import Mask
 from clearhead.model.cache import Cache
 from clearhead.model.config import TransformerConfig
 from clearhead.model.parts.attention import Attention
+from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
@@ -28,7 +28,7 @@ class BlockInputs:
     loads: Loads | None = None
 
 
-class Block(nn.Module):
+class Block(Dropping):
     """x + attention(norm x), then x + feed_forward(norm x) (pre-norm: Radford et al. 2019, 2.3)."""
 
     def __init__(self, config: TransformerConfig, site: Site) -> None:
@@ -58,15 +58,11 @@ class Block(nn.Module):
 
     def _attended(self, x_BTE: Tensor) -> Tensor:
         """What attention adds to the stream."""
-        return self._dropped(shown(self.site, x_BTE))
+        return self.dropped(shown(self.site, x_BTE))
 
     def _fed(self, x_BTE: Tensor) -> Tensor:
         """What the feed-forward adds to the stream."""
-        return self._dropped(shown(self.fed_site, x_BTE))
-
-    def _dropped(self, x_BTE: Tensor) -> Tensor:
-        # skips nn.Dropout when idle: two calls a layer were 5 % of a decoding step's overhead
-        return F.dropout(x_BTE, self.dropout) if self.training and self.dropout else x_BTE
+        return self.dropped(shown(self.fed_site, x_BTE))
 
 
 class PostBlock(Block):

@@ -13,7 +13,7 @@ import tokenizers
 from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
-from clearhead.text.data.store import cache_folder, writing
+from clearhead.text.data.store import cache_folder, caching
 from clearhead.text.tokenizers.learned import OnMerges, check_size
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
@@ -64,7 +64,7 @@ def learn(
             "the text yields a vocabulary of %s tokens; you asked for %s", f"{made.vocab_size:,}", f"{vocab_size:,}"
         )
     text = made.to_json()
-    with writing(), replacing(path) as file:
+    with caching(), replacing(path) as file:
         file.write(json.dumps({"checksum": _checksum(text), "tokenizer": text}).encode())
     return made
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import reading, replacing
+from clearhead.files import reading, replacing, writing
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def cache_folder(given: Path | None) -> Path:
 
 
 @contextlib.contextmanager
-def writing() -> Generator[None]:
+def caching() -> Generator[None]:
     """Wrap whatever writes to the cache in this: a WriteError then says how to move the cache."""
     try:
         yield
@@ -74,16 +74,19 @@ def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:
             for name, values in part.items():
                 raw = values.tobytes()
                 if name not in into:
-                    into[name] = stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) if into else file
+                    with writing(path):
+                        into[name] = stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) if into else file
                     codes[name] = _CODES[values.dtype.name]
                 if into[name] is file:
                     data.update(raw)
-                into[name].write(raw)
+                with writing(path):
+                    into[name].write(raw)
         header: dict[str, Any] = {}
         begin = 0
         for name, spool in into.items():
             if spool is not file:
-                spool.seek(0)
+                with writing(path):  # what the buffer still holds
+                    spool.seek(0)
                 while raw := spool.read(BLOCK):
                     data.update(raw)
                     file.write(raw)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
-from clearhead.text.data.store import FORMAT, cache_folder, read_columns, write_columns, writing
+from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
 from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
@@ -98,7 +98,7 @@ def tokenize(
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)
     if columns is None:
-        with writing():
+        with caching():
             write_columns(path, _encoded(sources, tokenizer, progress))
         columns = read_columns(path)
     if columns is None:

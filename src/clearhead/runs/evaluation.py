@@ -1,0 +1,50 @@
+"""How well a model predicts a text: ``clearhead.evaluate``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from clearhead import training
+from clearhead.errors import ClearheadError
+from clearhead.language_model import LanguageModel
+from clearhead.model import needs
+from clearhead.runs.material import check_field
+from clearhead.text import sources, tokenize
+from clearhead.training import Evaluation
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def evaluate(
+    model: LanguageModel,
+    text: Paths,
+    *,
+    field: str | None = None,
+    encoding: str = "utf-8",
+    window: int | None = None,
+    stride: int | None = None,
+) -> Evaluation:
+    """Evaluates a model on text, as ``clearhead eval`` does: each token is predicted once, in nats.
+
+    text: one or more files, folders or patterns
+    field: the field of ``.jsonl`` lines that holds the text; "text" by default
+    window: tokens read at once; by default the context length, at most 4,096
+    stride: tokens from the start of one window to the start of the next; ``window`` by default
+
+    Raises OptionError if the model does not predict next tokens or a value is out of range, TextError for text that
+    cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
+    """
+    needs(model.network, "next tokens", "eval")
+    texts = sources([text] if isinstance(text, str | Path) else text, field=field, encoding=encoding)
+    check_field(field, texts)
+    tokens = tokenize(texts, model.tokenizer)
+    model.tokenizer.note_unknown(tokens.ids)
+    evaluation = training.evaluate(model.network, tokens, window=window, stride=stride)
+    if not math.isfinite(evaluation.loss):
+        raise ClearheadError(
+            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
+            "(--dtype float32)"
+        )
+    return evaluation
