@@ -88,7 +88,10 @@ class TestText:
             (TextConfig(corpus="world"), "no corpus 'world'; did you mean 'world-"),
             (config("a.txt", megabytes=2.0), "megabytes 2: sets the size of a built-in corpus"),
             (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
-            (config("a.txt", vocabulary=300), "vocabulary 300: applies to tokenizer 'bpe'; 'bytes' has its own size"),
+            (
+                config("a.txt", vocabulary=300),
+                "vocabulary 300: applies to the tokenizers auto, bpe, character-bpe; 'bytes'",
+            ),
         ],
     )
     def test_what_nothing_would_read_is_refused(self, texts: Path, wrong: TextConfig, message: str):
