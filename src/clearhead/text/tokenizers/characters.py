@@ -25,7 +25,7 @@ LARGE_SCRIPTS = (
     (0x1B000, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
-# Of the characters that are not white space. Chinese with its English translation beside it has about a quarter.
+# Of the characters that are not white space. Chinese sentences beside their English (Tatoeba) have 0.24, Lu Xun 0.86.
 LARGE_SHARE = 0.2
 SEEN = 2  # times that a character or a pair must occur to become a token; once may be an accident
 
