@@ -11,7 +11,7 @@ LEARNED = {
     "characters": Tokenizer.characters([ODD]),
     "bpe": Tokenizer.train_bpe([ODD * 3], 320),
     "character-bpe": Tokenizer.train_bpe([ODD * 3], 320, units="characters"),
-    "characters and bytes": Tokenizer.fitting_characters([ODD]),
+    "characters and bytes": Tokenizer.train_characters([ODD]),
 }
 
 

@@ -19,7 +19,7 @@ def test_the_second_time_nothing_is_learned(tmp_path: Path, kind: str, size: int
     again = learn(kind, [source], vocab_size=size, cache=tmp_path)
     assert source.read == 1
     assert (again.kind, again.fingerprint) == (kind, first.fingerprint)
-    assert first.vocab_size == {"characters": 22, "bpe": size or 512}[kind]
+    assert first.vocab_size == {"characters": 22, "bpe": size or 512, "character-bpe": size}[kind]
 
 
 def test_bytes_need_no_text(tmp_path: Path):

@@ -15,7 +15,7 @@ from clearhead.text.tokenizers.pieces import PIECE
 ENGLISH = "The king bowed to the queen. " * 40
 CHINESE = "国王向女王鞠了一躬。女王笑了。" * 40
 TOKENIZERS = {
-    "characters": Tokenizer.fitting_characters([CHINESE]),
+    "characters": Tokenizer.train_characters([CHINESE]),
     "character-bpe": Tokenizer.train_bpe([CHINESE], units="characters"),
 }
 
@@ -106,3 +106,10 @@ def test_characters_are_counted_as_they_pass():
     assert found.frequent() == ["国", "b"]
     assert found.frequent(1) == ["国"]
     assert found.has_large_script()
+
+
+def test_neighbours_without_a_token_do_no_harm():
+    text = "".join(f"国。{chr(0x4E00 + n)}{chr(0x5200 + n)}。国[]-^" for n in range(50))
+    tokenizer = Tokenizer.train_bpe([text], units="characters")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert not any("\n" in label for label in tokenizer.labels(range(256, tokenizer.vocab_size)))

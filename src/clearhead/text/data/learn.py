@@ -61,7 +61,7 @@ def learn(
         return cached
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
     if kind == "characters":
-        made = Tokenizer.fitting_characters(texts)
+        made = Tokenizer.train_characters(texts)
     else:
         made = Tokenizer.train_bpe(texts, vocab_size, units=_UNITS[kind], progress=merging)
     if vocab_size is not None and made.vocab_size < vocab_size:

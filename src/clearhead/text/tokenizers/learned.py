@@ -98,16 +98,15 @@ def characters_and_bytes_tokenizer(characters: Iterable[str]) -> tokenizers.Toke
     return _with_separator(made)
 
 
-def fitting_characters_tokenizer(texts: Iterable[str]) -> tokenizers.Tokenizer:
-    """The characters of the texts; with the bytes behind them if some are of a script that no text has all of."""
+def characters_of(texts: Iterable[str]) -> Characters:
+    """The characters of the texts without their separators. Raises TextError if there are none."""
     found = Characters()
     for text in texts:
         for part in text.split(SEPARATOR):
             found.add(part)
-    known = found.all()
-    if not known:
+    if not found.all():
         raise TextError("the text is empty: there are no characters to learn")
-    return characters_and_bytes_tokenizer(found.frequent()) if found.has_large_script() else characters_tokenizer(known)
+    return found
 
 
 def check_size(size: int | None) -> None:
@@ -141,9 +140,9 @@ def bpe_tokenizer(
         )
     alphabet = sorted(found.frequent(None if size is None else size - 257))
     room = len(alphabet) + merges if size is None else size - 257
-    # a newline ends a word, so nothing is merged across a character without a token
-    others = {ord(character): "\n" for character in set(found.all()) - set(alphabet)}
-    kept = [text.translate(others) for text in kept] if others else kept
+    others = "".join(re.escape(character) for character in sorted(set(found.all()) - set(alphabet)))
+    if others:  # nothing is merged across a character without a token
+        kept = [part for text in kept for part in re.split(f"[{others}]+", text)]
     learned = _learned(_character_bpe_untrained(), kept, room, alphabet, progress)
     return _character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
 

@@ -27,8 +27,9 @@ from clearhead.text.tokenizers.learned import (
     bpe_tokenizer,
     byte_characters,
     bytes_tokenizer,
+    characters_and_bytes_tokenizer,
+    characters_of,
     characters_tokenizer,
-    fitting_characters_tokenizer,
     recognise,
     state_of,
 )
@@ -112,21 +113,18 @@ class Tokenizer:
     @classmethod
     def characters(cls, texts: Iterable[str]) -> Tokenizer:
         """The characters of the texts in code point order (nanoGPT's ids), then the separator."""
-        found: set[str] = set()
-        for text in texts:
-            for part in text.split(SEPARATOR):
-                found.update(part)
-        if not found:
-            raise TextError("the text is empty: there are no characters to learn")
-        return cls(characters_tokenizer(found))
+        return cls(characters_tokenizer(characters_of(texts).all()))
 
     @classmethod
-    def fitting_characters(cls, texts: Iterable[str]) -> Tokenizer:
-        """As ``characters``, but the ids 0 to 255 are bytes if the texts have Chinese, Japanese or Korean characters.
+    def train_characters(cls, texts: Iterable[str]) -> Tokenizer:
+        """As ``characters``, but with the bytes in front if some characters are Chinese, Japanese or Korean.
 
-        Characters that occur only once are then bytes, as are all others: no text is unknown.
+        Then bytes stand for characters that occur only once, and for all others: no text is unknown.
         """
-        return cls(fitting_characters_tokenizer(texts))
+        found = characters_of(texts)
+        if not found.has_large_script():
+            return cls(characters_tokenizer(found.all()))
+        return cls(characters_and_bytes_tokenizer(found.frequent()))
 
     @classmethod
     def train_bpe(
