@@ -22,6 +22,14 @@ class TestText:
         assert said == [f"text: {len(material.train)} tokens to train on, {len(material.valid)} to validate on; "
                         f"vocabulary 257 (bytes); ready in {said[0].split()[-2]} s"]  # fmt: skip
 
+    @pytest.mark.parametrize(("line", "kind"), [("国王向女王鞠了一躬。", "character-bpe"), ("The king bowed. ", "bpe")])
+    def test_the_text_decides_the_tokenizer(self, texts: Path, line: str, kind: str):
+        (texts / "t.txt").write_text(line * 40, encoding="utf-8")
+        said: list[str] = []
+        material = prepare(TextConfig(sources=("t.txt",)), texts / "run", said.append)
+        assert material.tokenizer.kind == kind
+        assert f"({kind})" in said[0]
+
     def test_a_text_of_its_own_to_validate_on(self, texts: Path):
         (texts / "v.txt").write_text("other")
         material = prepare(config("a.txt", valid=("v.txt",)), texts / "run", quiet)
