@@ -51,7 +51,7 @@ const WORDS = {
     pinned: "已固定；再次点击或按 Esc 取消",
     columns: ["位置", "词元", "", "权重"],
     nothing: "这个查询看不到任何键。",
-    entropy: "熵", nats: "nats", first: "首个词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均回看距离",
+    entropy: "熵", nats: "nats", first: "首词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均回看距离",
     tokens: "个词元",
     scale: "权重；颜色按权重的平方根变化，所有头的范围都是 0 到 1。",
     hidden: "对查询不可见",
