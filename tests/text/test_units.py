@@ -1,6 +1,7 @@
 """The text decides the units of its tokens, and bytes stand for the characters that it lacks."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_as_many_merges_as_bytes_would_have_tokens():
     text = "".join(chr(0x4E00 + n * n % 997) for n in range(60_000))
     characters = len(set(text))
     assert Tokenizer.train_bpe([text], units="characters").vocab_size == 257 + characters + vocabulary_size(180_000)
+
+
+def test_merges_that_save_too_little_are_dropped(tmp_path: Path):
+    text = "".join(random.Random(1).choices([chr(0x4E00 + n) for n in range(100)], k=4000))
+    tokenizer = learned("auto", text, tmp_path)
+    assert (tokenizer.kind, tokenizer.vocab_size) == ("characters", 357)
+    assert learned("auto", text, tmp_path, size=400).kind == "character-bpe"  # asked for
+    assert learned("character-bpe", text, tmp_path).vocab_size > 700
+
+
+def test_a_rare_character_of_a_long_text_is_written_in_bytes():
+    found = Characters()
+    found.add("国" * 999_993 + "王" * 3 + "女" * 4)
+    assert found.frequent() == ["国", "女"]  # of a million characters, four are enough
 
 
 def test_a_small_vocabulary_has_the_most_frequent_characters(tmp_path: Path):

@@ -77,8 +77,8 @@ def train(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="`auto` (the default: `character-bpe` for Chinese, Japanese and Korean text, else `bpe`), `bpe`, "
-            "`character-bpe`, `characters`, `bytes`, or the path of a `tokenizer.json`."
+            help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
+            "path of a `tokenizer.json`."
         ),
     ] = None,
     vocabulary: Annotated[

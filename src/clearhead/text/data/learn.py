@@ -40,9 +40,10 @@ def learn(
 ) -> Tokenizer:
     """A tokenizer of a kind in LEARNED for these sources; Tokenizer's constructors describe each kind.
 
-    "auto" is bpe, or character-bpe if the text is Chinese, Japanese or Korean (Tokenizer.train_bpe). The cache is keyed
-    by the sources' content, kind and size. ``progress`` is called with the bytes of text read, ``merging`` with the bpe
-    tokens learned. Raises OptionError for an unknown kind, a size out of range, or a size with a kind not in SIZED.
+    "auto" is bpe, or for Chinese, Japanese or Korean character-bpe or characters (Tokenizer.train_bpe). The cache is
+    keyed by the sources' content, kind and size. ``progress`` is called with the bytes of text read, ``merging`` with
+    the bpe tokens learned. Raises OptionError for an unknown kind, a size out of range, or a size with a kind not in
+    SIZED.
     """
     if kind not in LEARNED:
         raise OptionError(f"tokenizer {kind!r}: not a kind that can be learned{nearest(kind, LEARNED)}")

@@ -28,6 +28,9 @@ LARGE_SCRIPTS = (
 # Of the characters that are not white space. Chinese sentences beside their English (Tatoeba) have 0.24, Lu Xun 0.86.
 LARGE_SHARE = 0.2
 SEEN = 2  # times that a character or a pair must occur to become a token; once may be an accident
+# Least share of the text for a character to become a token: each token costs time at every step, and a rare one learns
+# little. Of 13 MB of novels 3,400 characters of 7,400 remain, 99.3 % of the text.
+RARE = 4e-6
 
 
 class Characters:
@@ -65,9 +68,9 @@ class Characters:
         return [chr(code) for code in np.flatnonzero(self._count())]
 
     def frequent(self, most: int | None = None) -> list[str]:
-        """Those that occur at least SEEN times, at most ``most`` of them, the most frequent first."""
+        """Those that occur at least SEEN times and are not RARE, at most ``most`` of them, the most frequent first."""
         counts = self._count()
-        codes = np.flatnonzero(counts >= SEEN)
+        codes = np.flatnonzero(counts >= max(SEEN, RARE * counts.sum()))
         return [chr(code) for code in codes[np.argsort(-counts[codes], kind="stable")][:most]]
 
     def _large(self) -> int:

@@ -43,6 +43,9 @@ LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
 
+# Merges of characters are kept if they make a third of the tokens or more unnecessary (docs/LOG.md).
+WORTH = 1 / 3
+
 LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner allocates memory for all of it up front
 LEARNER = Path(__file__).with_name("learning.py")
 
@@ -124,7 +127,7 @@ def bpe_tokenizer(
     """BPE over OWN_WORDS, at most ``size`` tokens; ``units``: what is merged, None for what suits the text.
 
     Over bytes: 256 bytes, merges, the separator. Over characters: 256 bytes for characters without a token, the
-    characters that occur at least twice, merges, the separator.
+    frequent characters, merges, the separator; without the merges if the text decides on both and they save too little.
     """
     check_size(size)
     documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
@@ -144,7 +147,16 @@ def bpe_tokenizer(
     if others:  # nothing is merged across a character without a token
         kept = [part for text in kept for part in re.split(f"[{others}]+", text)]
     learned = _learned(_character_bpe_untrained(), kept, room, alphabet, progress)
-    return _character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
+    made = _character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
+    if units is None and size is None and _saved(made, kept) < WORTH:
+        return characters_and_bytes_tokenizer(alphabet)
+    return made
+
+
+def _saved(made: tokenizers.Tokenizer, texts: list[str]) -> float:
+    """The share of the characters of some of the texts that are no tokens of their own."""
+    some = texts[:: max(1, len(texts) // 64)]
+    return 1 - sum(len(made.encode(text).ids) for text in some) / max(1, sum(map(len, some)))
 
 
 def _learned(

@@ -119,7 +119,7 @@ class Tokenizer:
     def train_characters(cls, texts: Iterable[str]) -> Tokenizer:
         """As ``characters``, but with the bytes in front if some characters are Chinese, Japanese or Korean.
 
-        Then bytes stand for characters that occur only once, and for all others: no text is unknown.
+        Then bytes stand for rare characters, and for all others: no text is unknown.
         """
         found = characters_of(texts)
         if not found.has_large_script():
@@ -138,7 +138,8 @@ class Tokenizer:
         """BPE learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
 
         units: whether bytes or characters are merged; None: characters if a fifth of the text or more is Chinese,
-            Japanese or Korean (characters.py). Bytes stand for characters without a token: no text is unknown.
+            Japanese or Korean (characters.py), and without merges (kind "characters") unless they save a third of the
+            tokens. Bytes stand for characters without a token: no text is unknown.
 
         Unless given, the size over bytes is learned.vocabulary_size(bytes of text); over characters there are as many
         merges. It is smaller if the text has no more pairs to merge. Of more than learned.LEARN_BYTES, a part spread
