@@ -68,7 +68,7 @@ def table_of(kind: str, library: tokenizers.Tokenizer) -> Table | None:
     if kind not in ("bytes", "characters"):
         return None
     ids = library.get_vocab(with_added_tokens=False)
-    separator = library.token_to_id(SEPARATOR)
+    separator = library.get_vocab(with_added_tokens=True)[SEPARATOR]
     if kind == "bytes":
         known = byte_characters()
         by_byte = _table(256, {known[token]: each for token, each in ids.items()})
