@@ -76,7 +76,7 @@ def test_a_plane_is_numpys_principal_components_and_keeps_neighbours():
     centred_NE = units_NE - units_NE.mean(0)
     _, s_K, v_KE = np.linalg.svd(centred_NE, full_matrices=False)
     assert np.abs(pca.places_N2) == pytest.approx(np.abs(centred_NE @ v_KE[:2].T), abs=1e-5)
-    assert pca.note.startswith(f"{(s_K[:2] ** 2).sum() / (s_K**2).sum():.0%} of the variance")
+    assert pca.figure == pytest.approx((s_K[:2] ** 2).sum() / (s_K**2).sum())
     assert manifold.trustworthiness(units_NE, tsne.places_N2, n_neighbors=5) > 0.8
     again = spread(lexicon, lexicon.words).panels[1]
     assert (again.places_N2 == tsne.places_N2).all()

@@ -96,7 +96,7 @@ CASES = {
     "tokenizer": ([*T, "--tokenizer", "bite", *FEW], 2, "tokenizer 'bite': neither", "did you mean 'bytes'?"),
     "half a tokenizer": ([*T, "--tokenizer", "half.json", *FEW], 1, "half.json: truncated, altered or not a tokenizer"),
     "vocabulary": ([*T, "--vocabulary", "99", "--tokenizer", "bpe", *FEW], 2, "vocabulary size 99", "at least 257"),
-    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to tokenizer 'bpe'; '"),
+    "vocabulary of bytes": ([*T, "--vocabulary", "300", *FEW], 2, "vocabulary 300: applies to the tokenizers auto, "),
     "no equals": ([*T, "--set", "model.layers"], 2, "--set model.layers: write it as name=value"),
     "no name": ([*T, "--set", "=3"], 2, "--set =3: write it as name=value, such as model.layers=6"),
     "key": ([*T, "--set", "model.layrs=3", *FEW], 2, "model.layrs: unknown; did you mean 'layers'?"),

@@ -107,7 +107,8 @@ def test_the_text_says_what_is_seen():
     found = " ".join(texts(drawn(record, query="bytes")))
     assert "a text of 25 bytes, no less" in found
     assert f"runs/book · {LAYERS} layers, {LAYERS * HEADS} heads · 28 tokens" in found
-    assert re.search(r"among all heads, the one with the least weight on the first token at the query \(\S+\)", found)
+    far = r"among all heads, the one with the most weight \(\S+\) beyond the first token, the query and"
+    assert re.search(far, found)
     assert "the query (18 s)" in found
     assert re.search(r"rows sum to 1 within \de-[78]", found)
     assert "the colour follows its square root, from 0 to 1" in found

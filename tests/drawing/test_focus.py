@@ -19,7 +19,7 @@ def words(*tokens: str) -> TextRecord:
 @pytest.mark.parametrize(
     ("query", "row"),
     [
-        (None, 5),
+        (None, 4),  # a full stop is no word
         (0, 0),
         (-1, 5),
         ("2", 2),
@@ -97,20 +97,47 @@ def test_a_query_before_the_first_watched_place_is_refused():
         query_row(record.only(), 1)
 
 
-def test_the_head_with_the_least_weight_on_the_first_token_is_chosen():
+def test_the_head_that_reads_furthest_is_chosen():
     record = looked_at("abcdefg")
-    first = {(layer, head): float(record[layer, head][4, 0]) for layer in range(LAYERS) for head in range(HEADS)}
+    near = [0, 3, 4, 5]  # the first token, the query and its neighbours
+    far = {
+        (layer, head): 1 - float(record[layer, head][4][near].sum()) for layer in range(LAYERS) for head in range(HEADS)
+    }
     focus = focus_on(record, layer=None, head=None, query=4)
-    assert (focus.site.layer, focus.head) == min(first, key=first.__getitem__)
-    assert (focus.row, focus.among, focus.first) == (4, "all", pytest.approx(min(first.values())))
+    assert (focus.site.layer, focus.head) == max(far, key=far.__getitem__)
+    assert (focus.row, focus.among, focus.far) == (4, "all", pytest.approx(max(far.values())))
     in_layer = focus_on(record, layer=1, head=None, query=4)
-    assert in_layer.head == min(range(HEADS), key=lambda head: first[1, head])
+    assert in_layer.head == max(range(HEADS), key=lambda head: far[1, head])
     assert in_layer.among == "layer 1"
     of_number = focus_on(record, layer=None, head=3, query=4)
-    assert of_number.site.layer == min(range(LAYERS), key=lambda layer: first[layer, 3])
+    assert of_number.site.layer == max(range(LAYERS), key=lambda layer: far[layer, 3])
     assert of_number.among == "head 3"
     asked = focus_on(record, layer=1, head=2, query=None)
     assert (asked.site, asked.head, asked.row, asked.among) == (Site(1), 2, 7, None)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "row"),
+    [
+        (["", "国王", "鞠了", "一躬", "。"], 3),
+        (["", "it", " cra", "shed", ".", "\n"], 3),
+        (["", "“好", "！”", "", ""], 1),  # special tokens behind
+        (["", "1", " +", " 1", " =", " "], 4),  # a sign is no punctuation
+        (["", "नमस", "\u094d", "ते", "।"], 3),
+        (["", "。", "”", ""], 2),  # nothing but punctuation: the text's last token
+    ],
+)
+def test_by_default_the_query_is_the_last_word(pieces: list[str], row: int):
+    record = words(*(piece or "<s>" for piece in pieces))
+    record.pieces = pieces
+    assert query_row(record, None) == row
+
+
+def test_weight_on_special_tokens_after_the_text_is_not_far():
+    """Idle heads of BERT read [SEP]."""
+    record = words("[CLS]", "it", "is", "so", "far", ".", "[SEP]", "[SEP]", "[SEP]")
+    record.pieces = ["", "it", " is", " so", " far", ".", "", "", ""]
+    assert focus_on(record, layer=None, head=None, query=-1).far == pytest.approx(5 / 9)  # "it" to "."
 
 
 def test_heads_and_layers_that_are_not_there():

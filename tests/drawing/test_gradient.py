@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from clearhead.analysis import Attribution
 from clearhead.drawing import AttributionTable, draw_attribution
+from clearhead.drawing.inline import page_file
 from clearhead.errors import OptionError
 from clearhead.watching import Words
 
@@ -48,10 +50,13 @@ def test_the_numbers_are_in_the_json(tmp_path: Path) -> None:
     assert table["products"] == [0.0, -0.25, 0.5, 0.0]
 
 
-def test_the_page_has_no_script_and_no_markup_of_the_text(tmp_path: Path) -> None:
+def test_the_page_has_both_languages_and_no_markup_of_the_text(tmp_path: Path) -> None:
     draw_attribution(FOUND, tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
+    for name in ("en", "zh"):
+        assert page.count(f'<span lang="{name}">') == 6  # the heading, four columns, the note
+    assert "在位置 2（·&lt;b&gt;）预测下一个词元 $a（概率 0.607），依据的是什么" in page
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     assert "0.7500" in page

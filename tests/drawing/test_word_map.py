@@ -12,6 +12,7 @@ import pytest
 
 from clearhead.analysis.lexicon import Panel, WordMap
 from clearhead.drawing import draw_words
+from clearhead.drawing.inline import page_file
 from clearhead.drawing.word_map import LABEL, MARGIN, SIDE, labelled, laid
 from clearhead.errors import OptionError
 
@@ -20,21 +21,30 @@ WORDS = ("king", "queen", "国王", "女王", "<b>&", "$x$")
 
 def made(words: tuple[str, ...] = WORDS, groups: int = 2) -> WordMap:
     places_N2 = np.random.default_rng(0).normal(size=(len(words), 2))
-    panels = tuple(Panel(method=name, places_N2=places_N2, note=f"note of {name}") for name in ("PCA", "t-SNE"))
+    panels = (
+        Panel(method="PCA", places_N2=places_N2, figure=0.25),
+        Panel(method="t-SNE", places_N2=places_N2, figure=5.0),
+    )
     named = tuple(f"group {n % groups}" for n in range(len(words)))
     return WordMap(title="runs/x, input <table>", words=words, groups=named, lines=((0, 1), (2, 3)), panels=panels)
 
 
-def test_a_page_holds_every_word_and_runs_nothing(tmp_path: Path):
+def test_a_page_holds_every_word_and_runs_nothing_of_the_text(tmp_path: Path):
     draw_words(made(), tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
-    assert "<script" not in page
+    assert scripts(page) == [page_file("languages.js")]
+    assert "25% of the variance lies in these two directions" in page
+    assert "这两个方向占全部方差的 25%" in page
     assert "input &lt;table&gt;" in page
     drawings = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg viewBox.*?</svg>", page, re.DOTALL)]
     assert [[text.text for text in each.iter("text")] for each in drawings] == [sorted_by_label(made())] * 2
     assert all(len(list(each.iter("line"))) == 2 for each in drawings)
     assert page.rstrip().endswith("</html>")
+
+
+def scripts(page: str) -> list[str]:
+    return re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
 
 
 def sorted_by_label(drawn: WordMap) -> list[str]:
@@ -57,7 +67,7 @@ def test_a_picture_with_many_groups_tells_them_apart(tmp_path: Path):
 
 
 def test_words_keep_their_directions_and_stay_inside():
-    panel = Panel(method="PCA", places_N2=np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), note="")
+    panel = Panel(method="PCA", places_N2=np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), figure=1.0)
     places_N2 = laid(panel)
     assert places_N2.min() >= MARGIN
     assert places_N2.max() <= SIDE - MARGIN

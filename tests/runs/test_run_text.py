@@ -45,6 +45,14 @@ class TestText:
         assert said == [f"text: {len(material.train)} tokens to train on, {len(material.valid)} to validate on; "
                         f"vocabulary 257 (bytes); ready in {said[0].split()[-2]} s"]  # fmt: skip
 
+    @pytest.mark.parametrize(("line", "kind"), [("国王向女王鞠了一躬。", "character-bpe"), ("The king bowed. ", "bpe")])
+    def test_the_text_decides_the_tokenizer(self, texts: Path, line: str, kind: str):
+        (texts / "t.txt").write_text(line * 40, encoding="utf-8")
+        said: list[str] = []
+        material = prepare(TextConfig(sources=("t.txt",)), texts / "run", said.append)
+        assert material.tokenizer.kind == kind
+        assert f"({kind})" in said[0]
+
     def test_a_text_of_its_own_to_validate_on(self, texts: Path):
         (texts / "v.txt").write_text("other")
         material = prepare(config("a.txt", valid=("v.txt",)), texts / "run", quiet)
@@ -111,7 +119,10 @@ class TestText:
             (TextConfig(corpus="world"), "no corpus 'world'; did you mean 'world-"),
             (config("a.txt", megabytes=2.0), "megabytes 2: sets the size of a built-in corpus"),
             (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
-            (config("a.txt", vocabulary=300), "vocabulary 300: applies to tokenizer 'bpe'; 'bytes' has its own size"),
+            (
+                config("a.txt", vocabulary=300),
+                "vocabulary 300: applies to the tokenizers auto, bpe, character-bpe; 'bytes'",
+            ),
         ],
     )
     def test_what_nothing_would_read_is_refused(self, texts: Path, wrong: TextConfig, message: str):

@@ -10,6 +10,8 @@ LEARNED = {
     "bytes": Tokenizer.bytes(),
     "characters": Tokenizer.characters([ODD]),
     "bpe": Tokenizer.train_bpe([ODD * 3], 320),
+    "character-bpe": Tokenizer.train_bpe([ODD * 3], 320, units="characters"),
+    "characters and bytes": Tokenizer.train_characters([ODD]),
 }
 
 

@@ -12,14 +12,14 @@ from clearhead.text import learn
 WORDS = "".join(f"{a}{b}{c} " for a in "abcdefg" for b in "hijklm" for c in "nopqrst") * 3
 
 
-@pytest.mark.parametrize(("kind", "size"), [("characters", None), ("bpe", None), ("bpe", 300)])
+@pytest.mark.parametrize(("kind", "size"), [("characters", None), ("bpe", None), ("bpe", 300), ("character-bpe", 300)])
 def test_the_second_time_nothing_is_learned(tmp_path: Path, kind: str, size: int | None):
     source = Texts(WORDS, "end")
     first = learn(kind, [source], vocab_size=size, cache=tmp_path)
     again = learn(kind, [source], vocab_size=size, cache=tmp_path)
     assert source.read == 1
     assert (again.kind, again.fingerprint) == (kind, first.fingerprint)
-    assert first.vocab_size == {"characters": 22, "bpe": size or 512}[kind]
+    assert first.vocab_size == {"characters": 22, "bpe": size or 512, "character-bpe": size}[kind]
 
 
 def test_bytes_need_no_text(tmp_path: Path):
@@ -78,5 +78,7 @@ def test_an_altered_letter_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureF
 def test_what_cannot_be_learned_is_an_error(tmp_path: Path):
     with pytest.raises(OptionError, match="'character': not a kind that can be learned; did you mean 'characters'"):
         learn("character", [Texts("x")], cache=tmp_path)
-    with pytest.raises(OptionError, match=r"a vocabulary size \(99\) is only for bpe; the text sets the size of bytes"):
+    with pytest.raises(
+        OptionError, match=r"size \(99\) is for auto, bpe, character-bpe; the text sets the size of bytes"
+    ):
         learn("bytes", [Texts("x")], vocab_size=99, cache=tmp_path)

@@ -38,6 +38,8 @@ TOKENIZERS = {
     "bytes": (Tokenizer.bytes(), CUT_SINGLE),
     "characters": (Tokenizer.characters([SAMPLE + "你a1.!?'rex"]), CUT_SINGLE),
     "bpe": (Tokenizer.train_bpe([SAMPLE], 400), CUT_QWEN2),
+    "character-bpe": (Tokenizer.train_bpe([SAMPLE], 400, units="characters"), CUT_QWEN2),
+    "characters and bytes": (Tokenizer.train_characters([SAMPLE]), CUT_SINGLE),
     "gpt2": (trained(pre_tokenizers.ByteLevel(add_prefix_space=False)), CUT_GPT2),
     "llama3": (trained(words(LLAMA3_WORDS)), CUT_QWEN2),
 }

@@ -29,7 +29,7 @@ ANY = st.text() | st.lists(st.sampled_from([SEPARATOR, "<|", "endoftext|>", "a",
 
 @given(text=ANY)
 @example(text=ODD)
-@pytest.mark.parametrize("kind", ["bytes", "bpe"])
+@pytest.mark.parametrize("kind", [kind for kind in LEARNED if kind != "characters"])
 def test_any_text_comes_back(kind: str, text: str):
     assert LEARNED[kind].decode(LEARNED[kind].encode(text)) == text
 
@@ -93,7 +93,7 @@ def test_saved_and_loaded_it_is_the_same(kind: str, tmp_path: Path):
     LEARNED[kind].save(tmp_path / "deep" / "run")
     for path in (tmp_path / "deep" / "run", tmp_path / "deep" / "run" / "tokenizer.json"):
         loaded = Tokenizer.load(path)
-        assert (loaded.kind, loaded.fingerprint) == (kind, LEARNED[kind].fingerprint)
+        assert (loaded.kind, loaded.fingerprint) == (LEARNED[kind].kind, LEARNED[kind].fingerprint)
         assert loaded.encode(ODD) == LEARNED[kind].encode(ODD)
     assert sorted(file.name for file in path.parent.iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
 

@@ -35,7 +35,7 @@ def look(
             "--query",
             "-q",
             help="The token whose attention is shown: its place (from 0; -1 is the last) or a word of the "
-            "text. The last token by default.",
+            "text. By default the last word; with `--by gradient`, the last token.",
         ),
     ] = None,
     layer: Annotated[
@@ -66,8 +66,8 @@ def look(
 ) -> None:
     """Show what each head attends to at one token of a text, as a table or as a picture of all heads.
 
-    The default query is the last token. A picture enlarges the head with the
-    least weight on the first token at the query, unless --layer and --head
+    The default query is the last word. A picture enlarges the head that reads
+    most of the text beyond the query's neighbours, unless --layer and --head
     pick one.
     """
     from clearhead import hub, machine
@@ -91,10 +91,11 @@ def look(
 def show_gradient(model: LanguageModel, text: str, *, query: str | None, out: Path | None) -> None:
     """``look --by gradient``, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
     from clearhead.analysis import attribution, words_of
-    from clearhead.drawing import AttributionTable, draw_attribution, query_place
+    from clearhead.drawing import AttributionTable, draw_attribution, end_place, query_place
 
     words = words_of(model, model.encode(text, "look: the text"), text)
-    found = attribution(model, text, query=query_place(words, query))
+    place = end_place(words) if query is None else query_place(words, query)
+    found = attribution(model, text, query=place)
     if out is None:
         Screen().print(AttributionTable(found))
         return

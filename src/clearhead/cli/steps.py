@@ -22,8 +22,7 @@ def steps(
         typer.Option(
             "--query",
             "-q",
-            help="The query token: its place (from 0; -1 is the last) or a word of the text. The last token by "
-            "default.",
+            help="The query token: its place (from 0; -1 is the last) or a word of the text. The last word by default.",
         ),
     ] = None,
     out: Annotated[

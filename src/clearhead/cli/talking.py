@@ -27,7 +27,7 @@ HELP = """\
 /set temperature 0.7   change a setting; "off" turns it off
 /set                   show all settings
 /clear                 start over; keeps the system message
-/look                  what each head attended to at the last token of the answer
+/look                  what each head attended to at the last word of the answer
 /look 3.1              what layer 3, head 1 (counted from 0) attended to at each token of the answer
 /bye                   end the chat (or Ctrl-D)
 Ctrl-C stops an answer. To send a message that starts with a slash, type two.

@@ -75,12 +75,17 @@ def train(
         list[str] | None, typer.Option(help="Text to validate on; the last tenth of the text by default.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="`bpe` (the default), `characters`, `bytes`, or the path of a `tokenizer.json`.")
+        str | None,
+        typer.Option(
+            help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
+            "path of a `tokenizer.json`."
+        ),
     ] = None,
     vocabulary: Annotated[
         int | None,
         typer.Option(
-            help="Number of tokens for `bpe`, at most 1,048,576; by default it follows from the size of the text."
+            help="Number of tokens for `auto`, `bpe` and `character-bpe`, at most 1,048,576; by default it follows "
+            "from the size of the text."
         ),
     ] = None,
     megabytes: Annotated[

@@ -3,7 +3,7 @@
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
-from clearhead.drawing.focus import Focus, query_place
+from clearhead.drawing.focus import Focus, end_place, query_place
 from clearhead.drawing.gradient import Table as AttributionTable
 from clearhead.drawing.next_table import NextTable
 from clearhead.drawing.terminal import answer_reading, reading
@@ -22,6 +22,7 @@ __all__ = [
     "draw_next",
     "draw_steps",
     "draw_words",
+    "end_place",
     "query_place",
     "reading",
     "steps_reading",

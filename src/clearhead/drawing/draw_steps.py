@@ -18,7 +18,7 @@ STEPS_ENDINGS = (".html", ".json")
 def draw_steps(steps: Steps, path: str | Path, *, query: int | str | None = None, language: str | None = None) -> None:
     """Writes every number of the steps to ``path``: .html is a self-contained page, .json the numbers.
 
-    query: the token to begin with: a place (negative: from the end), a word of the text, or None for the last token
+    query: the token to begin with: a place (negative: from the end), a word of the text, or None for the last word
     language: en or zh for the page; None for the reader's own
 
     The file is written whole or not at all. Raises OptionError for an unknown file extension, query or language,

@@ -191,7 +191,8 @@ def _notes(
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
         chosen = (
-            f"among {group}, the one with the least weight on the first token at the query ({short(focus.first, 3)})"
+            f"among {group}, the one with the most weight ({short(focus.far, 3)}) beyond the first token, the query "
+            "and its neighbours"
         )
     query = shortened(drawn.labels[place], panels.LABEL)
     sums = f"in all heads, rows sum to 1 within {scientific(error)}."

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
+import torch
+
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import First
+from clearhead.watching.measures import Cells
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -39,25 +42,29 @@ class Focus:
     head: int
     row: int  # query row; its place is row + first_place
     among: str | None  # the group it was picked from ("all", "layer 2", "head 1"); None if asked for
-    first: float  # its weight on the first token at the query
+    far: float  # its weight at the query beyond the first token, the query and its neighbours
 
 
 def focus_on(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
-    """The head at ``layer`` and ``head``; if several match, the one with least weight on the first token.
+    """The head at ``layer`` and ``head``; if several match, the one that reads most of the text beyond the query.
 
-    Measured at the query: idle heads put nearly all their weight there (Xiao et al. 2023). Raises OptionError if no
+    That is the one with the most weight at the query on other tokens than the first, on which idle heads put nearly all
+    of it (Xiao et al. 2023), the query, its neighbours, and special tokens after the text. Raises OptionError if no
     head or query matches.
     """
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
-    first: list[float] = []
+    place, keys, rows = row + record.first_place, len(record.tokens), slice(row, row + 1)
+    near = {0, place - 1, place, place + 1, *range(end_place(record) + 1, keys)}
+    beyond = torch.tensor([key not in near for key in range(keys)])
+    far: list[float] = []
     for site, of_site in groupby(among, key=lambda each: each[0]):
-        (first_HQ,) = record.sweep(site, First(), rows=slice(row, row + 1))
-        first += [float(first_HQ[index, row]) for _, index in of_site]
-    least = min(range(len(among)), key=first.__getitem__)
-    site, index = among[least]
+        (weights_HQK,) = record.sweep(site, Cells(rows, slice(0, keys)), rows=rows)
+        far += [float(weights_HQK[index, 0, beyond].sum()) for _, index in of_site]
+    most = max(range(len(among)), key=far.__getitem__)
+    site, index = among[most]
     group = f"layer {layer}" if layer is not None else f"head {head}" if head is not None else "all"
-    return Focus(site=site, head=index, row=row, among=group if len(among) > 1 else None, first=first[least])
+    return Focus(site=site, head=index, row=row, among=group if len(among) > 1 else None, far=far[most])
 
 
 def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list[tuple[Site, int]]:
@@ -85,14 +92,15 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
 
 
 def query_place(words: Labelled, query: int | str | None) -> int:
-    """The place for a place (negative: from the end), a word (its last token), or None (the text's last token).
+    """The place for a place (negative: from the end), a word (its last token), or None (the text's last word).
 
-    Special tokens after the text, such as BERT's [SEP], are not the text's last token. A word is looked up in the text,
-    then among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.
+    Punctuation is not a word; a text of nothing else has its last token instead. A word is looked up in the text, then
+    among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.
     """
     places = len(words.tokens)
     if query is None:
-        return next((place for place in reversed(range(len(words.pieces))) if words.pieces[place]), places - 1)
+        ends = (place for place in reversed(range(len(words.pieces))) if _in_word(words.pieces[place]))
+        return next(ends, end_place(words))
     if isinstance(query, str) and not re.fullmatch(r"[+-]?\d{1,18}", query.strip()):
         return _place_of(words, query)
     asked = int(query)
@@ -100,6 +108,12 @@ def query_place(words: Labelled, query: int | str | None) -> int:
     if not 0 <= place < places:
         raise OptionError(f"query {asked}: the places are 0 to {places - 1}: {listed(words)}")
     return place
+
+
+def end_place(words: Labelled) -> int:
+    """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], are none of its own."""
+    ends = (place for place in reversed(range(len(words.pieces))) if words.pieces[place])
+    return next(ends, len(words.tokens) - 1)
 
 
 def listed(words: Labelled, places: Sequence[int] | None = None) -> str:
@@ -144,6 +158,11 @@ def _ends(pieces: Sequence[str], word: str) -> list[int]:
             found.append(place_of[stop - 1])
         start = text.find(word, start + 1)
     return found
+
+
+def _in_word(piece: str) -> bool:
+    """True if a token has anything but punctuation, white space and control characters."""
+    return any(unicodedata.category(char)[0] not in "PZC" for char in piece)
 
 
 def _joined(left: str, right: str) -> bool:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, paint
-from clearhead.drawing.inline import page_file, policy
+from clearhead.drawing.inline import both, page_file, policy
 from clearhead.drawing.legible import legible, short, shortened
 from clearhead.drawing.terminal import bar
 
@@ -27,6 +27,10 @@ NAMED, LEAST = 8, 0.005
 
 SHARE = "share: norm of the gradient with respect to the token's embedding, divided by the sum over all tokens"
 ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 if the token favours the prediction"
+ABOUT_ZH = (
+    "占比：对词元嵌入的梯度的范数，除以全部词元的范数之和；梯度 × 嵌入：单位是 nats，大于 0 表示这个词元有利于这个预测"
+)
+COLUMNS = (("token", "词元"), ("share", "占比"), ("norm", "范数"), ("x input", "梯度 × 嵌入"))
 
 
 class Table:
@@ -68,6 +72,14 @@ def heading(found: Attribution) -> str:
     return f"{named}what {which} {legible(found.token)} depends on ({chance}), predicted at place {found.place} {here}"
 
 
+def _heading_zh(found: Attribution) -> str:
+    named = f"{legible(found.model)}：" if found.model else ""
+    which = "下一个词元" if found.given else "词元"
+    chance = short(float(np.exp(found.logprob)), 3)
+    where = f"在位置 {found.place}（{legible(found.words.tokens[found.place])}）"
+    return f"{named}{where}预测{which} {legible(found.token)}（概率 {chance}），依据的是什么"
+
+
 def figure(found: Attribution) -> bytes:
     """A .png with the shares as bars; names the largest."""
     from io import BytesIO
@@ -101,8 +113,8 @@ def figure(found: Attribution) -> bytes:
 
 
 def page(found: Attribution) -> bytes:
-    """A self-contained page without scripts: the tokens coloured by share, and the table."""
-    rules, tokens, rows = [page_file("gradient.css")], list[str](), list[str]()
+    """A self-contained page: the tokens coloured by share, and the table. Its script only picks the language."""
+    rules, tokens, rows = [page_file("languages.css"), page_file("gradient.css")], list[str](), list[str]()
     values = zip(_labels(found), found.shares, found.norms, found.products, _colours(found), strict=True)
     for place, (label, share, norm, product, colour) in enumerate(values):
         ink = "#fff" if dark(colour) else "#16202e"
@@ -112,16 +124,18 @@ def page(found: Attribution) -> bytes:
         rows.append(
             f"<tr><td>{place}</td><td>{shown}</td><td>{share:.4f}</td><td>{norm:.4g}</td><td>{product:+.4g}</td></tr>"
         )
-    style = "\n".join(rules)
+    style, script = "\n".join(rules), page_file("languages.js")
     title = html.escape(heading(found))
+    columns = "".join(f"<th>{both(*names)}</th>" for names in COLUMNS)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style)}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{''.join(tokens)}</p>\n"
-        "<table><tr><th></th><th>token</th><th>share</th><th>norm</th><th>x input</th></tr>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n<h1>{both(heading(found), _heading_zh(found))}</h1>\n"
+        f"<p>{''.join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n"
         + "\n".join(rows)
-        + f'</table>\n<p class="about">{html.escape(ABOUT)}.</p>\n</body>\n</html>\n'
+        + f'</table>\n<p class="about">{both(f"{ABOUT}.", f"{ABOUT_ZH}。")}</p>\n'
+        + f"<script>{script}</script>\n</body>\n</html>\n"
     ).encode()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 from functools import cache
 from importlib import resources
@@ -16,6 +17,11 @@ def inert_json(value: Any) -> str:
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
+
+
+def both(english: str, chinese: str) -> str:
+    """Markup for a text in two languages, on a page that has languages.css and, at its end, languages.js."""
+    return f'<span lang="en">{html.escape(english)}</span><span lang="zh">{html.escape(chinese)}</span>'
 
 
 def policy(*, style: str, script: str | None = None) -> str:

@@ -63,7 +63,7 @@ def _data(record: TextRecord, focus: Focus, model: str | None, progress: OnHead)
         "first": record.first_place,
         "chosen": heads.index((focus.site, focus.head)),
         "among": focus.among,
-        "firstWeight": focus.first,
+        "farWeight": focus.far,
         "query": focus.row + record.first_place,
         "kind": "full" if full else "top",
         "image": [shrinker.height, shrinker.width],

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from clearhead.analysis.lexicon import Panel, WordMap
 from clearhead.drawing.endings import check_ending
-from clearhead.drawing.inline import page_file, policy
+from clearhead.drawing.inline import both, page_file, policy
 from clearhead.drawing.legible import code_point, legible, spelled
 from clearhead.errors import many
 from clearhead.files import replacing
@@ -32,6 +32,9 @@ SHAPES = ("o", "s", "^", "D")
 SIDE, MARGIN, LABEL = 660.0, 40.0, 10.0
 DPI = 110
 INK = "#16202e"  # of labels, since light colours are hard to read
+
+# The groups of a map of answers; other groups are named by the user's questions.
+GROUPS_ZH = {"asked": "问的词", "answers": "回答"}
 
 Places = npt.NDArray[np.float64]
 
@@ -85,10 +88,23 @@ def _looks(drawn: WordMap) -> dict[str, tuple[str, str]]:
     }
 
 
-def _note(panel: Panel, shown: int, count: int, rest: str) -> str:
-    if shown == count:
-        return panel.note
-    return f"{panel.note}; {shown} of {many(count, 'word')} are labelled; the other labels would cover them{rest}"
+def _note(panel: Panel, shown: int, count: int, rest: str = "") -> str:
+    """What a reader must know about a panel."""
+    notes = {
+        "PCA": f"{panel.figure:.0%} of the variance lies in these two directions",
+        "t-SNE": f"near words stay near; far distances and directions mean nothing (perplexity {panel.figure:.3g})",
+    }
+    labels = f"; {shown} of {many(count, 'word')} are labelled; the other labels would cover them{rest}"
+    return notes[panel.method] + (labels if shown < count else "")
+
+
+def _note_zh(panel: Panel, shown: int, count: int) -> str:
+    notes = {
+        "PCA": f"这两个方向占全部方差的 {panel.figure:.0%}",
+        "t-SNE": f"相近的词仍在一起；较远的距离和方向没有意义（perplexity {panel.figure:.3g}）",
+    }
+    labels = f"；{count} 个词中标出了 {shown} 个，其余的会盖住它们，指针移上去才显示"
+    return notes[panel.method] + (labels if shown < count else "")
 
 
 def _picture(drawn: WordMap, path: Path) -> bytes:
@@ -127,7 +143,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
         shown = labelled(places_N2, words)
         for number in shown:
             axes.text(places_N2[number, 0] + 4, places_N2[number, 1], words[number], size=LABEL, va="center", color=INK)
-        note = _note(panel, len(shown), len(words), "")
+        note = _note(panel, len(shown), len(words))
         figure.text((place * side + 0.1) / width, (band + 0.3) / height, note, size=9, va="center", color="#4b5563")
         if place == 0 and named:
             figure.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=5, frameon=False, fontsize=10)
@@ -140,22 +156,24 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
 
 
 def _page(drawn: WordMap) -> str:
-    style = page_file("word_map.css")
-    title = html.escape(legible(drawn.title))
+    style, script = f"{page_file('languages.css')}\n{page_file('word_map.css')}", page_file("languages.js")
+    heading = legible(drawn.title)
+    title = html.escape(heading)
     looks = _looks(drawn)
     legend = "".join(
         f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{_mark(0, 0, *look)}</svg> '
-        f"{html.escape(legible(group))}</li>"
+        f"{both(legible(group), GROUPS_ZH.get(group, legible(group)))}</li>"
         for group, look in looks.items()
         if group
     ).replace("<svg ", '<svg class="key" ')
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style)}">'
-        f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
+        f"<title>{title}</title><style>{style}</style></head><body><h1>{both(heading, heading)}</h1>\n"
         + (f"<ul>{legend}</ul>\n" if legend else "")
-        + f"<main>{''.join(_section(drawn, panel, looks) for panel in drawn.panels)}</main>\n</body></html>\n"
+        + f"<main>{''.join(_section(drawn, panel, looks) for panel in drawn.panels)}</main>\n"
+        + f"<script>{script}</script>\n</body></html>\n"
     )
 
 
@@ -163,7 +181,9 @@ def _section(drawn: WordMap, panel: Panel, looks: dict[str, tuple[str, str]]) ->
     words = [legible(word) for word in drawn.words]
     places_N2 = laid(panel)
     shown = labelled(places_N2, words)
-    note = html.escape(_note(panel, len(shown), len(words), " and appear under the pointer"))
+    note = both(
+        _note(panel, len(shown), len(words), " and appear under the pointer"), _note_zh(panel, len(shown), len(words))
+    )
     parts = "\n".join(_parts(drawn, words, places_N2, set(shown), looks))
     return (
         f'<section><h2>{html.escape(panel.method)}</h2><p>{note}</p>\n<svg viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" '

@@ -28,8 +28,8 @@ class TextConfig:
     corpus: str | None = None  # name of a built-in text, instead of sources
     megabytes: float | None = None  # size of the built-in text; None = its default
     valid: tuple[str, ...] = ()  # files to validate on; empty = the last tenth of the text
-    tokenizer: str = "bpe"  # bpe, characters, bytes, or the path of a tokenizer.json
-    vocabulary: int | None = None  # number of tokens for bpe; None = chosen from the size of the text
+    tokenizer: str = "auto"  # auto (by the text), bpe, character-bpe, characters, bytes, or a tokenizer.json's path
+    vocabulary: int | None = None  # number of tokens for auto, bpe, character-bpe; None = by the size of the text
     field: str | None = None  # the field of .jsonl lines that holds the text; None = text
     encoding: str = "utf-8"  # encoding of the files
     fingerprint: str | None = None  # hash of the token stream; a resumed run must match it

@@ -15,7 +15,19 @@ from clearhead import corpora
 from clearhead.errors import FolderError, OptionError, TextError, nearest, shown
 from clearhead.recipes import TextConfig
 from clearhead.runs.folder import STDIN, Claim
-from clearhead.text import LEARNED, FileSource, Source, Tokenizer, Tokens, check_size, learn, sources, split, tokenize
+from clearhead.text import (
+    LEARNED,
+    SIZED,
+    FileSource,
+    Source,
+    Tokenizer,
+    Tokens,
+    check_size,
+    learn,
+    sources,
+    split,
+    tokenize,
+)
 
 PROGRESS_EVERY = 5.0  # seconds between progress lines while text is read
 
@@ -46,9 +58,10 @@ def check_text(config: TextConfig) -> None:
         raise OptionError(
             f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, LEARNED)}"
         )
-    if config.tokenizer != "bpe" and config.vocabulary is not None:
+    if config.tokenizer not in SIZED and config.vocabulary is not None:
         raise OptionError(
-            f"vocabulary {shown(config.vocabulary)}: applies to tokenizer 'bpe'; {config.tokenizer!r} has its own size"
+            f"vocabulary {shown(config.vocabulary)}: applies to the tokenizers {', '.join(SIZED)}; "
+            f"{config.tokenizer!r} has its own size"
         )
     check_size(config.vocabulary)
 

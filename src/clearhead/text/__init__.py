@@ -1,6 +1,6 @@
 """Text to batches of ids: sources, tokenizers, the token stream on disk, windows. Does not import torch."""
 
-from clearhead.text.data.learn import LEARNED, learn
+from clearhead.text.data.learn import LEARNED, SIZED, learn
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
@@ -13,6 +13,7 @@ __all__ = [
     "NOT_COUNTED",
     "PADDING",
     "SEPARATOR",
+    "SIZED",
     "Batch",
     "FileSource",
     "OnProgress",

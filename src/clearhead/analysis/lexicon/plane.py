@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,20 @@ from clearhead.errors import MissingExtraError, TextError, many
 
 PERPLEXITY = 30.0  # scikit-learn's default
 
+Method = Literal["PCA", "t-SNE"]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """One way of laying the words on a plane: places_N2, and what a reader must know about it."""
+    """One way of laying the words on a plane.
 
-    method: str
+    method: "PCA" or "t-SNE"
+    figure: for PCA, the share of the variance that lies in the two directions; for t-SNE, the perplexity
+    """
+
+    method: Method
     places_N2: npt.NDArray[np.float64]
-    note: str
+    figure: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,12 +89,12 @@ def spread(
             Panel(
                 method="PCA",
                 places_N2=flat_N2,
-                note=f"{pca.explained_variance_ratio_.sum():.0%} of the variance lies in these two directions",
+                figure=float(pca.explained_variance_ratio_.sum()),
             ),
             Panel(
                 method="t-SNE",
                 places_N2=placed_N2.fit_transform(units_NE).astype(np.float64),
-                note=f"near words stay near; far distances and directions mean nothing (perplexity {perplexity:.3g})",
+                figure=perplexity,
             ),
         ),
     )

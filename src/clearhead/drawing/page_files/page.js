@@ -81,7 +81,7 @@ function setUpNotes() {
   const sums = heads.some((head) => head.packed.sink !== null) ? words.noteSink(error) : words.noteSum(error);
   const notes = [sums, data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
   if (data.among !== null) {
-    notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), exact(data.firstWeight)));
+    notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), exact(data.farWeight)));
   }
   for (const note of notes) put(find("notes"), "li", note);
   put(find("notes"), "li", words.noteShrunk).id = "note-shrunk";

@@ -32,7 +32,7 @@ const WORDS = {
     noteTop: (tall, wide, top) => `The text is long: each cell of a picture shows the largest of up to ${tall} × ${wide} weights, in 254 colour steps. For each query this page holds the weights of the top ${top} keys as 32-bit floats, and no others.`,
     noteShrunk: "Where a small picture has fewer dots than its map has cells, each dot shows the largest weight it covers.",
     noteLabels: "Beside the large map only some tokens are labelled, so that they stay legible; point at a cell to see its tokens.",
-    noteChosen: (name, among, first) => `Shown first: ${name}, among ${among} the one with the least weight on the first token at the query (${first}).`,
+    noteChosen: (name, among, far) => `Shown first: ${name}, among ${among} the one with the most weight (${far}) beyond the first token, the query and its neighbours.`,
     among: (group) => group === "all" ? "all heads" : `the heads of ${group}`,
   },
   zh: {
@@ -51,7 +51,7 @@ const WORDS = {
     pinned: "已固定；再次点击或按 Esc 取消",
     columns: ["位置", "词元", "", "权重"],
     nothing: "这个查询看不到任何键。",
-    entropy: "熵", nats: "奈特", first: "首个词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均回看距离",
+    entropy: "熵", nats: "nats", first: "首词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均回看距离",
     tokens: "个词元",
     scale: "权重；颜色按权重的平方根变化，所有头的范围都是 0 到 1。",
     hidden: "对查询不可见",
@@ -64,7 +64,7 @@ const WORDS = {
     noteTop: (tall, wide, top) => `文本较长：图中每格显示至多 ${tall} × ${wide} 个权重中的最大值，颜色分 254 级。对每个查询，本页以 32 位浮点数保存权重最大的 ${top} 个键，不含其余权重。`,
     noteShrunk: "当缩略图的点数少于注意力图的格数时，每个点显示其覆盖范围内的最大权重。",
     noteLabels: "为保持清晰，大图旁只标出部分词元；将指针移到格子上可查看对应的词元。",
-    noteChosen: (name, among, first) => `初始显示${name}：在${among}中，它在该查询处对首个词元的权重最小（${first}）。`,
+    noteChosen: (name, among, far) => `先显示${name}：在${among}中，它看得最远，除首词元、查询本身和相邻词元以外的权重最大（${far}）。`,
     among: (group) => group === "all" ? "所有头" : group.replace(/^layer (\d+)$/, "第 $1 层的头").replace(/^head (\d+)$/, "各层第 $1 头"),
   },
 };

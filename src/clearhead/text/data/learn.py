@@ -14,6 +14,7 @@ from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, caching
+from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.learned import OnMerges, check_size
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
@@ -21,9 +22,11 @@ from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
-LEARNED = ("bytes", "characters", "bpe")
+LEARNED = ("auto", "bpe", "character-bpe", "characters", "bytes")
+SIZED = ("auto", "bpe", "character-bpe")  # those with a vocabulary of any size
+_UNITS: dict[str, Units | None] = {"auto": None, "bpe": "bytes", "character-bpe": "characters"}
 KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
-_FORMAT = "clearhead tokenizer 2"  # raise it when the same text would give another tokenizer
+_FORMAT = "clearhead tokenizer 3"  # raise it when the same text would give another tokenizer
 
 
 def learn(
@@ -37,14 +40,17 @@ def learn(
 ) -> Tokenizer:
     """A tokenizer of a kind in LEARNED for these sources; Tokenizer's constructors describe each kind.
 
-    The cache is keyed by the sources' content, kind and size. ``progress`` is called with the bytes of text read,
-    ``merging`` with the bpe tokens learned. Raises OptionError for an unknown kind, a size out of range, or a size with
-    a kind other than bpe.
+    "auto" is bpe, or for Chinese, Japanese or Korean character-bpe or characters (Tokenizer.train_bpe). The cache is
+    keyed by the sources' content, kind and size. ``progress`` is called with the bytes of text read, ``merging`` with
+    the bpe tokens learned. Raises OptionError for an unknown kind, a size out of range, or a size with a kind not in
+    SIZED.
     """
     if kind not in LEARNED:
         raise OptionError(f"tokenizer {kind!r}: not a kind that can be learned{nearest(kind, LEARNED)}")
-    if vocab_size is not None and kind != "bpe":
-        raise OptionError(f"a vocabulary size ({shown(vocab_size)}) is only for bpe; the text sets the size of {kind}")
+    if vocab_size is not None and kind not in SIZED:
+        raise OptionError(
+            f"a vocabulary size ({shown(vocab_size)}) is for {', '.join(SIZED)}; the text sets the size of {kind}"
+        )
     check_size(vocab_size)
     if kind == "bytes":
         return Tokenizer.bytes()
@@ -56,9 +62,9 @@ def learn(
         return cached
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
     if kind == "characters":
-        made = Tokenizer.characters(texts)
+        made = Tokenizer.train_characters(texts)
     else:
-        made = Tokenizer.train_bpe(texts, vocab_size, progress=merging)
+        made = Tokenizer.train_bpe(texts, vocab_size, units=_UNITS[kind], progress=merging)
     if vocab_size is not None and made.vocab_size < vocab_size:
         log.info(
             "the text yields a vocabulary of %s tokens; you asked for %s", f"{made.vocab_size:,}", f"{vocab_size:,}"

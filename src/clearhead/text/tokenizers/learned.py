@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
 from clearhead.errors import OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
+from clearhead.text.tokenizers.characters import SEEN, Characters, Units
 from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, cut
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,14 @@ LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
 
+# Merges of characters are kept if they make a third of the tokens or more unnecessary (docs/LOG.md).
+WORTH = 1 / 3
+
 LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner allocates memory for all of it up front
 LEARNER = Path(__file__).with_name("learning.py")
+
+# How SentencePiece writes the tokens that are bytes; the tokenizers library knows them by these names (byte_fallback).
+BYTE_TOKENS = {f"<0x{byte:02X}>": byte for byte in range(256)}
 
 OnMerges = Callable[[int, int], None]  # called with tokens so far and in total
 
@@ -81,41 +88,95 @@ def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
     return _with_separator(made)
 
 
+def characters_and_bytes_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
+    """Ids 0 to 255 are the bytes, then come the characters in code point order, then the separator.
+
+    Any other character is the bytes of its UTF-8, as in SentencePiece's byte fallback. Bytes that are not UTF-8 decode
+    to one U+FFFD each in the library, to one for each run here.
+    """
+    vocabulary = {token: n for n, token in enumerate([*BYTE_TOKENS, *sorted(characters)])}
+    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return _with_separator(made)
+
+
+def characters_of(texts: Iterable[str]) -> Characters:
+    """The characters of the texts without their separators. Raises TextError if there are none."""
+    found = Characters()
+    for text in texts:
+        for part in text.split(SEPARATOR):
+            found.add(part)
+    if not found.all():
+        raise TextError("the text is empty: there are no characters to learn")
+    return found
+
+
 def check_size(size: int | None) -> None:
     """Raises OptionError for a size that a BPE vocabulary cannot have."""
     if size is not None and not 257 <= size <= LARGEST_SIZE:
         raise OptionError(
-            f"vocabulary size {shown(size)}: byte-level BPE has at least 257 tokens (256 bytes and the separator) and "
-            f"at most {LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text it is learned from yield no more"
+            f"vocabulary size {shown(size)}: BPE has at least 257 tokens (256 bytes and the separator) and at most "
+            f"{LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text it is learned from yield no more"
         )
 
 
-def bpe_tokenizer(texts: Iterable[str], size: int | None, progress: OnMerges | None = None) -> tokenizers.Tokenizer:
-    """Byte-level BPE over OWN_WORDS: 256 bytes, at most ``size`` - 257 merges, the separator last."""
+def bpe_tokenizer(
+    texts: Iterable[str], size: int | None, units: Units | None, progress: OnMerges | None = None
+) -> tokenizers.Tokenizer:
+    """BPE over OWN_WORDS, at most ``size`` tokens; ``units``: what is merged, None for what suits the text.
+
+    Over bytes: 256 bytes, merges, the separator. Over characters: 256 bytes for characters without a token, the
+    frequent characters, merges, the separator; without the merges if the text decides on both and they save too little.
+    """
     check_size(size)
     documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
-    kept, text_bytes = _spread(cut(documents, CUT_QWEN2), LEARN_BYTES)
+    blocks, found = cut(documents, CUT_QWEN2), Characters()
+    kept, text_bytes = _spread(blocks if units == "bytes" else found.passing(blocks), LEARN_BYTES)
     if not text_bytes:
         raise TextError("the text is empty: there is nothing to learn a vocabulary from")
-    options = {
-        "vocab_size": (size or vocabulary_size(text_bytes)) - 1,  # the separator is added below
-        "min_frequency": 2,  # a pair seen only once is an accident, not a word
-        "initial_alphabet": sorted(byte_characters()),
-    }
+    merges = vocabulary_size(text_bytes)
+    if (units or found.units()) == "bytes":
+        # the separator is added below
+        return _with_separator(
+            _learned(_bpe_untrained(), kept, (size or merges) - 1, sorted(byte_characters()), progress)
+        )
+    alphabet = sorted(found.frequent(None if size is None else size - 257))
+    room = len(alphabet) + merges if size is None else size - 257
+    others = "".join(re.escape(character) for character in sorted(set(found.all()) - set(alphabet)))
+    if others:  # nothing is merged across a character without a token
+        kept = [part for text in kept for part in re.split(f"[{others}]+", text)]
+    learned = _learned(_character_bpe_untrained(), kept, room, alphabet, progress)
+    made = _character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
+    if units is None and size is None and _saved(made, kept) < WORTH:
+        return characters_and_bytes_tokenizer(alphabet)
+    return made
+
+
+def _saved(made: tokenizers.Tokenizer, texts: list[str]) -> float:
+    """The share of the characters of some of the texts that are no tokens of their own."""
+    some = texts[:: max(1, len(texts) // 64)]
+    return 1 - sum(len(made.encode(text).ids) for text in some) / max(1, sum(map(len, some)))
+
+
+def _learned(
+    untrained: tokenizers.Tokenizer, texts: list[str], size: int, alphabet: list[str], progress: OnMerges | None
+) -> tokenizers.Tokenizer:
+    """The tokenizer with merges, at most ``size`` tokens in all."""
+    options = {"vocab_size": size, "min_frequency": SEEN, "initial_alphabet": alphabet}
 
     def note(stage: Mapping[str, Any]) -> None:
         if progress is not None and stage.get("stage") == "Compute merges":
             progress(stage["current"], stage["total"])
 
-    request = {"tokenizer": _bpe_untrained().to_str(), "texts": kept, "options": options}
+    request = {"tokenizer": untrained.to_str(), "texts": texts, "options": options}
     try:
-        learned = ask(LEARNER, request, note=note)
+        return tokenizers.Tokenizer.from_str(ask(LEARNER, request, note=note))
     except (DiedError, ShortError) as fault:
         raise TextError(
             f"the vocabulary was not learned: the learner's process ended ({str(fault) or 'out of memory'}); it needs "
             "about 90 bytes of memory per byte of text, so close other programs, or choose --tokenizer bytes"
         ) from None
-    return _with_separator(tokenizers.Tokenizer.from_str(learned))
 
 
 def _bpe_untrained() -> tokenizers.Tokenizer:
@@ -126,6 +187,25 @@ def _bpe_untrained() -> tokenizers.Tokenizer:
     )
     made.decoder = decoders.ByteLevel()
     return made
+
+
+def _character_bpe_untrained() -> tokenizers.Tokenizer:
+    made = tokenizers.Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
+    return made
+
+
+def _character_bpe(alphabet: list[str], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
+    """Ids 0 to 255 are the bytes, then come the alphabet, the merges and the separator.
+
+    No merge spells the name of a byte, "<0xE4>", since OWN_WORDS cuts around digits.
+    """
+    tokens = dict.fromkeys([*BYTE_TOKENS, *alphabet, *(a + b for a, b in merges)])
+    vocabulary = {token: n for n, token in enumerate(tokens)}
+    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
+    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return _with_separator(made)
 
 
 def _spread(blocks: Iterable[Block], limit: int) -> tuple[list[str], int]:
@@ -165,27 +245,40 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
     If there is a rule, an id stands for the same text everywhere, so bytes can be counted per id. That holds only
     without a normalizer and for the patterns in pieces.py.
     """
-    singles = {"bytes": bytes_tokenizer(), "characters": characters_tokenizer("a")}
-    for kind, known in singles.items():
-        if _habits(state) == _habits(state_of(known)) and _holds_singles(state):
+    habits = _habits(state)
+    known = bytes_tokenizer(), characters_tokenizer("a"), characters_and_bytes_tokenizer("a")
+    for kind, each in zip(("bytes", "characters", "characters"), known, strict=True):
+        if habits == _habits(state_of(each)) and _holds_singles(state):
             return kind, CUT_SINGLE
     rule = _rule(state)
-    added = [token["content"] for token in state["added_tokens"]]
-    own = rule is not None and added == [SEPARATOR] and not state["post_processor"]
-    own = own and _habits(state) == _habits(state_of(_bpe_untrained()))
-    return ("bpe" if own else "file"), rule
+    own = [token["content"] for token in state["added_tokens"]] == [SEPARATOR] and not state["post_processor"]
+    if own and rule is not None and habits == _habits(state_of(_bpe_untrained())):
+        return "bpe", rule
+    if own and habits == _habits(state_of(_character_bpe([], []))) and _holds_bytes(state):
+        return "character-bpe", CUT_QWEN2
+    return "file", rule
 
 
 def _holds_singles(state: dict[str, Any]) -> bool:
-    """Whether every token but the separator is one character (for bytes: one that stands for a byte)."""
+    """Whether every token but the separator and the bytes behind is one character, or one that stands for a byte."""
     model, added = state["model"], [token["content"] for token in state["added_tokens"]]
-    if added != [SEPARATOR] or any(len(token) != 1 for token in model["vocab"]):
+    tokens: set[str] = set(model["vocab"])
+    if model.get("byte_fallback"):
+        tokens -= BYTE_TOKENS.keys()
+    if added != [SEPARATOR] or any(len(token) != 1 for token in tokens) or model.get("merges"):
         return False
-    return model["type"] == "WordLevel" or (not model["merges"] and set(model["vocab"]) == set(byte_characters()))
+    return model["type"] == "WordLevel" or _holds_bytes(state) or tokens == byte_characters().keys()
+
+
+def _holds_bytes(state: dict[str, Any]) -> bool:
+    """Whether the bytes behind are all there, so that no text is unknown."""
+    return bool(state["model"].get("byte_fallback")) and BYTE_TOKENS.keys() <= state["model"]["vocab"].keys()
 
 
 def _habits(state: dict[str, Any]) -> tuple[Any, ...]:
-    return (state["normalizer"], state["pre_tokenizer"], state["decoder"], state["model"]["type"])
+    """Everything that decides how text is cut and joined, but the vocabulary."""
+    model = {name: value for name, value in state["model"].items() if name not in ("vocab", "merges")}
+    return (state["normalizer"], state["pre_tokenizer"], state["decoder"], model)
 
 
 def _rule(state: dict[str, Any]) -> re.Pattern[str] | None:

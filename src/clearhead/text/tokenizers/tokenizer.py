@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import re
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -20,6 +19,7 @@ import tokenizers
 from clearhead.errors import TextError, many
 from clearhead.files import refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
+from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
     SEPARATOR,
@@ -27,10 +27,13 @@ from clearhead.text.tokenizers.learned import (
     bpe_tokenizer,
     byte_characters,
     bytes_tokenizer,
+    characters_and_bytes_tokenizer,
+    characters_of,
     characters_tokenizer,
     recognise,
     state_of,
 )
+from clearhead.text.tokenizers.lookup import table_of
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
@@ -41,12 +44,11 @@ Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = 2**32 - 1  # no vocabulary is that large
 _Bytes = bytes  # the class below has a constructor of that name
 
 
 class Tokenizer:
-    """A tokenizer of kind "bytes", "characters", "bpe" (learned here) or "file" (any other).
+    """A tokenizer of kind "bytes", "characters", "bpe", "character-bpe" (learned here) or "file" (any other).
 
     vocab_size: above every id; the ids in ``gaps`` are not used
     front, back: ids before and after a text: <|endoftext|> in front for the kinds learned here, for others what the
@@ -98,9 +100,9 @@ class Tokenizer:
         self.document_end = self.back
         # whether the text of ids is that of their joined bytes
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
-        self._joins = self._bytewise or self.kind == "characters"
+        self._joins = self._bytewise or self.kind in ("characters", "character-bpe")
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
-        self._codes = self._code_table()
+        self._table = table_of(self.kind, library)
         self.unknown = self._unknown_id(state["model"])
 
     @classmethod
@@ -111,25 +113,40 @@ class Tokenizer:
     @classmethod
     def characters(cls, texts: Iterable[str]) -> Tokenizer:
         """The characters of the texts in code point order (nanoGPT's ids), then the separator."""
-        found: set[str] = set()
-        for text in texts:
-            for part in text.split(SEPARATOR):
-                found.update(part)
-        if not found:
-            raise TextError("the text is empty: there are no characters to learn")
-        return cls(characters_tokenizer(found))
+        return cls(characters_tokenizer(characters_of(texts).all()))
+
+    @classmethod
+    def train_characters(cls, texts: Iterable[str]) -> Tokenizer:
+        """As ``characters``, but with the bytes in front if some characters are Chinese, Japanese or Korean.
+
+        Then bytes stand for rare characters, and for all others: no text is unknown.
+        """
+        found = characters_of(texts)
+        if not found.has_large_script():
+            return cls(characters_tokenizer(found.all()))
+        return cls(characters_and_bytes_tokenizer(found.frequent()))
 
     @classmethod
     def train_bpe(
-        cls, texts: Iterable[str], vocab_size: int | None = None, *, progress: OnMerges | None = None
+        cls,
+        texts: Iterable[str],
+        vocab_size: int | None = None,
+        *,
+        units: Units | None = "bytes",
+        progress: OnMerges | None = None,
     ) -> Tokenizer:
-        """Byte-level BPE learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
+        """BPE learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
 
-        The size is learned.vocabulary_size(bytes of text) unless given, and smaller if the text has no more pairs to
-        merge. Of more than learned.LEARN_BYTES, a part spread evenly over the text is used (and logged). No token is
-        longer than 257 characters (learned.OWN_WORDS). ``progress`` is called with tokens so far and in total.
+        units: whether bytes or characters are merged; None: characters if a fifth of the text or more is Chinese,
+            Japanese or Korean (characters.py), and without merges (kind "characters") unless they save a third of the
+            tokens. Bytes stand for characters without a token: no text is unknown.
+
+        Unless given, the size over bytes is learned.vocabulary_size(bytes of text); over characters there are as many
+        merges. It is smaller if the text has no more pairs to merge. Of more than learned.LEARN_BYTES, a part spread
+        evenly over the text is used (and logged). No token is longer than 257 characters (learned.OWN_WORDS).
+        ``progress`` is called with tokens so far and in total.
         """
-        return cls(bpe_tokenizer(texts, vocab_size, progress))
+        return cls(bpe_tokenizer(texts, vocab_size, units, progress))
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -236,8 +253,8 @@ class Tokenizer:
         """Ids of many texts, on all cores, in ``dtype``."""
         for text in texts:
             check_whole(text)
-        if self._codes is not None:
-            return [self._look_up(text, self._codes) for text in texts]
+        if self._table is not None:
+            return [self._table.encode(text).astype(self.dtype) for text in texts]
         with encoding_errors():
             found = encoded(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
@@ -350,46 +367,12 @@ class Tokenizer:
                 parts[token] = (text if self._joins else text.replace("▁", " ")).encode()
         return parts
 
-    def _code_table(self) -> npt.NDArray[np.uint32] | None:
-        """Ids by byte or code point, for the two kinds that are a table lookup: 50 to 120 times the library's speed."""
-        if self.kind == "bytes":
-            codes = {part[0]: token for token, part in self._parts.items() if token != self.separator}
-            table = np.zeros(256, dtype=np.uint32)
-        elif self.kind == "characters":
-            codes = {ord(part.decode()): token for token, part in self._parts.items() if token != self.separator}
-            table = np.full(sys.maxunicode + 1, _UNKNOWN, dtype=np.uint32)
-        else:
-            return None
-        table[list(codes)] = list(codes.values())
-        return table
-
     def _unknown_id(self, model: Mapping[str, Any]) -> int | None:
         if self._bytewise or self._byte_fallback:
             return None
         token = model.get("unk_token")
         found = model.get("unk_id") if token is None else self._library.token_to_id(token)
         return None if found in self.front else found  # GPT-2's files name <|endoftext|>
-
-    def _look_up(self, text: str, table: npt.NDArray[np.uint32]) -> Ids:
-        found: list[npt.NDArray[np.uint32]] = []
-        for part in text.split(SEPARATOR):
-            if self.kind == "bytes":
-                ids = table[np.frombuffer(part.encode(), dtype=np.uint8)]
-            else:
-                ids = table[np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)]
-                unknown = np.flatnonzero(ids == _UNKNOWN)
-                if unknown.size:
-                    raise self._unknown(part, int(unknown[0]))
-            found += [np.array([self.separator], dtype=np.uint32), ids]
-        return np.concatenate(found[1:]).astype(self.dtype)
-
-    def _unknown(self, text: str, place: int) -> TextError:
-        around = text[max(0, place - 10) : place + 10]
-        return TextError(
-            f"the character {text[place]!r} (U+{ord(text[place]):04X}) in {around!r} is not among the "
-            f"{self.vocab_size - 1} this tokenizer learned; remove it, or learn a bpe or bytes tokenizer, "
-            "which know every character"
-        )
 
 
 def _plain_config(has_separator: bool) -> dict[str, Any]:
