@@ -53,7 +53,7 @@ def show(model: Model) -> None:
         best = best_evaluation(read_log(folder / LOG))
         if best is not None:
             table["validation"] = (
-                f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
+                f"{best.valid_loss:.4f} nats a {best.unit}, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
             )
     rows(table)
 

@@ -53,6 +53,14 @@ def train(
             "`convolution`. All have about as many weights, within 2 %."
         ),
     ] = None,
+    masked: Annotated[
+        bool,
+        typer.Option(
+            "--masked",
+            help="Train an encoder, which sees both sides of the text, to predict masked tokens. "
+            "`--set train.masks.rate=0.15` sets how many are masked.",
+        ),
+    ] = False,
     recipe: Annotated[
         str | None, typer.Option(help="A named configuration: `nanogpt-cpu`, `shakespeare`, `small` or `tiny`.")
     ] = None,
@@ -150,6 +158,7 @@ def train(
             asked = runs.Asked(
                 given=given,
                 model=model,
+                masked=masked,
                 recipe=recipe,
                 config=config,
                 settings=settings,
@@ -157,7 +166,11 @@ def train(
                 out=out,
             )
             run = runs.start(asked, Display(), started=started)
-        elif runs.present(given) or any(other is not None for other in (origin, model, recipe, config, setting, out)):
+        elif (
+            runs.present(given)
+            or masked
+            or any(other is not None for other in (origin, model, recipe, config, setting, out))
+        ):
             raise OptionError(
                 f"--resume {resume} continues with the run's own settings; drop the text and all other options"
             )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from clearhead.attend import FULL, Mask, band, wide
+from clearhead.attend import FULL, Mask, band
 from clearhead.errors import RequestError
 from clearhead.model.config import EncoderConfig
+from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.heads import Pooler, Prediction
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
@@ -64,20 +64,24 @@ class Encoder(Transformer):
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV. Raises RequestError if the model has no prediction head."""
-        if self.prediction is None:
-            raise RequestError(
-                "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
-            )
-        x_BTE, bias = self.prediction(x_BTE), self.prediction.bias
+        head = self._prediction()
+        x_BTE, bias = head(x_BTE), head.bias
         if self.head is None:
             return self.embedding.logits(x_BTE, bias)
         return self.head(x_BTE) if bias is None else self.head(x_BTE) + bias
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
-        counted_BT = targets_BT >= 0
-        logits_MV = self.unembed(x_BTE[counted_BT])
-        return F.cross_entropy(logits_MV.to(wide(logits_MV.dtype)), targets_BT[counted_BT], reduction="sum")
+        head, counted_BT = self._prediction(), targets_BT >= 0
+        x_ME = head(x_BTE[counted_BT])
+        return linear_cross_entropy(x_ME, self.output.weight, targets_BT[counted_BT], bias_V=head.bias)
+
+    def _prediction(self) -> Prediction:
+        if self.prediction is None:
+            raise RequestError(
+                "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
+            )
+        return self.prediction
 
     def pool(self, x_BTE: Tensor) -> Tensor:
         """pooled_BE from the first token. Raises RequestError if the model has no pooler."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -22,26 +20,30 @@ from clearhead.files import refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
+    MASK,
     SEPARATOR,
     OnMerges,
     bpe_tokenizer,
-    byte_characters,
     bytes_tokenizer,
     characters_tokenizer,
+    plain_config,
     recognise,
     state_of,
+    with_mask,
+    without_mask,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
+from clearhead.text.tokenizers.singles import Singles
 from clearhead.text.tokenizers.special import edges, put_around, role_tokens
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 from clearhead.text.tokenizers.waiting import encoded
+from clearhead.text.tokenizers.words import Bools, parts_of, word_edges
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = 2**32 - 1  # no vocabulary is that large
 _Bytes = bytes  # the class below has a constructor of that name
 
 
@@ -88,7 +90,7 @@ class Tokenizer:
         self.separator = self.front[0] if len(self.front) == 1 else None
         # the smallest type for the ids: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
-        self._config = config if config is not None else _plain_config(marker is not None)
+        self._config = config if config is not None else plain_config(marker is not None)
         library.encode_special_tokens = self._config.get("split_special_tokens") is True
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
@@ -100,7 +102,8 @@ class Tokenizer:
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
         self._joins = self._bytewise or self.kind == "characters"
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
-        self._codes = self._code_table()
+        self._prefix: str | None = state["model"].get("continuing_subword_prefix") or None  # WordPiece's ##
+        self._singles = self._single_tokens()
         self.unknown = self._unknown_id(state["model"])
 
     @classmethod
@@ -163,6 +166,41 @@ class Tokenizer:
         made = Tokenizer(made._library, config, self._template_files, ends=self._ends)
         made.document_end = (*made.back, end)
         return made
+
+    def with_mask(self) -> Tokenizer:
+        """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token."""
+        if self.role("mask") is not None:
+            return self
+        library = with_mask(self._library, words=self.kind not in ("bytes", "characters"))
+        padding = self.roles.get("pad") or self.roles.get("eos") or MASK
+        named = {"pad_token": padding, "mask_token": MASK}
+        return self._remade(library, {**self._config, **named})
+
+    def of_text(self) -> Tokenizer:
+        """This tokenizer for texts in which the mask token of a tokenizer learned here is text like any other."""
+        if self.kind == "file" or self._library.token_to_id(MASK) is None:
+            return self
+        return self._remade(without_mask(self._library), self._config)
+
+    def _remade(self, library: tokenizers.Tokenizer, config: dict[str, Any]) -> Tokenizer:
+        made = Tokenizer(library, config, self._template_files, ends=self._ends)
+        made.document_end = self.document_end
+        return made
+
+    @cached_property
+    def ordinary(self) -> Bools:
+        """Which ids stand for text, [V]: all but special tokens and gaps."""
+        found = np.ones(self.vocab_size, dtype=np.bool_)
+        added = self._library.get_added_tokens_decoder()
+        special = [number for number, token in added.items() if token.special]
+        roles = [token for name in self.roles if (token := self.role(name)) is not None]
+        found[[*self.gaps, *special, *roles, *self.front, *self.document_end]] = False
+        return found
+
+    @cached_property
+    def word_edges(self) -> tuple[Bools, Bools]:
+        """Which ids can continue the word before them, and which can be continued, [V] each (words.py)."""
+        return word_edges(self._parts, self.vocab_size, self._prefix)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -236,8 +274,8 @@ class Tokenizer:
         """Ids of many texts, on all cores, in ``dtype``."""
         for text in texts:
             check_whole(text)
-        if self._codes is not None:
-            return [self._look_up(text, self._codes) for text in texts]
+        if self._singles is not None:
+            return [self._singles.encode(text) for text in texts]
         with encoding_errors():
             found = encoded(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
@@ -339,29 +377,19 @@ class Tokenizer:
     @cached_property
     def _parts(self) -> dict[int, _Bytes]:
         """What each id adds to the text: exact if ids are joined as bytes, else for display."""
-        characters = byte_characters()
-        parts: dict[int, _Bytes] = {}
-        for text, token in self._library.get_vocab(with_added_tokens=True).items():
-            if self._bytewise and all(character in characters for character in text):
-                parts[token] = _Bytes(characters[character] for character in text)
-            elif self._byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", text):
-                parts[token] = _Bytes.fromhex(text[3:5])
-            else:
-                parts[token] = (text if self._joins else text.replace("▁", " ")).encode()
-        return parts
+        return parts_of(
+            self._library.get_vocab(with_added_tokens=True),
+            bytewise=self._bytewise,
+            fallback=self._byte_fallback,
+            joins=self._joins,
+        )
 
-    def _code_table(self) -> npt.NDArray[np.uint32] | None:
-        """Ids by byte or code point, for the two kinds that are a table lookup: 50 to 120 times the library's speed."""
-        if self.kind == "bytes":
-            codes = {part[0]: token for token, part in self._parts.items() if token != self.separator}
-            table = np.zeros(256, dtype=np.uint32)
-        elif self.kind == "characters":
-            codes = {ord(part.decode()): token for token, part in self._parts.items() if token != self.separator}
-            table = np.full(sys.maxunicode + 1, _UNKNOWN, dtype=np.uint32)
-        else:
+    def _single_tokens(self) -> Singles | None:
+        """A faster encoder for the two kinds whose tokens are single bytes or characters."""
+        if self.kind not in ("bytes", "characters"):
             return None
-        table[list(codes)] = list(codes.values())
-        return table
+        added: dict[str, int] = {token.content: n for n, token in self._library.get_added_tokens_decoder().items()}
+        return Singles(self._parts, added, self.dtype, characters=self.kind == "characters")
 
     def _unknown_id(self, model: Mapping[str, Any]) -> int | None:
         if self._bytewise or self._byte_fallback:
@@ -369,30 +397,3 @@ class Tokenizer:
         token = model.get("unk_token")
         found = model.get("unk_id") if token is None else self._library.token_to_id(token)
         return None if found in self.front else found  # GPT-2's files name <|endoftext|>
-
-    def _look_up(self, text: str, table: npt.NDArray[np.uint32]) -> Ids:
-        found: list[npt.NDArray[np.uint32]] = []
-        for part in text.split(SEPARATOR):
-            if self.kind == "bytes":
-                ids = table[np.frombuffer(part.encode(), dtype=np.uint8)]
-            else:
-                ids = table[np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)]
-                unknown = np.flatnonzero(ids == _UNKNOWN)
-                if unknown.size:
-                    raise self._unknown(part, int(unknown[0]))
-            found += [np.array([self.separator], dtype=np.uint32), ids]
-        return np.concatenate(found[1:]).astype(self.dtype)
-
-    def _unknown(self, text: str, place: int) -> TextError:
-        around = text[max(0, place - 10) : place + 10]
-        return TextError(
-            f"the character {text[place]!r} (U+{ord(text[place]):04X}) in {around!r} is not among the "
-            f"{self.vocab_size - 1} this tokenizer learned; remove it, or learn a bpe or bytes tokenizer, "
-            "which know every character"
-        )
-
-
-def _plain_config(has_separator: bool) -> dict[str, Any]:
-    """What transformers needs to open the folder; by default it would also remove spaces from decoded text."""
-    special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}
