@@ -50,12 +50,13 @@ def save(folder: Path, model: LanguageModel) -> None:
     if model.has_tokenizer:
         tokenizer = model.tokenizer
         tokenizer.save(folder)
-        if metadata.family is None:  # trained here
-            marker, padding = tokenizer.separator, tokenizer.role("pad")
+        if metadata.family is None and "next tokens" in model.network.abilities:  # trained here, and it generates
+            marker = tokenizer.separator
             end = marker if tokenizer.end is None else tokenizer.end
-            ids = {"bos_token_id": marker, "eos_token_id": end}
-            generation = ids if "next tokens" in model.network.abilities else {}
-            ids |= {} if padding is None else {"pad_token_id": padding}
+            ids = generation = {"bos_token_id": marker, "eos_token_id": end}
+        elif metadata.family is None:  # without them, transformers takes the family's own, beyond a small vocabulary
+            known = {f"{role}_token_id": tokenizer.role(role) for role in ("bos", "eos", "sep", "pad")}
+            ids = {name: token for name, token in known.items() if token is not None}
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")
