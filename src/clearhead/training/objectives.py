@@ -19,7 +19,8 @@ def default_masks(model: Able, masks: MaskConfig | None, what: str) -> MaskConfi
         return masks or MaskConfig()
     if masks is not None and NextTokens.ability in model.abilities:
         raise ConfigError(
-            "train.masks: was given, but the model predicts next tokens; leave it out, or train an encoder (--masked)"
+            f"{what}: masks were set (train.masks, --mask-rate), but the model predicts next tokens; leave them out, "
+            "or take an encoder (train --masked)"
         )
     needs(model, NextTokens.ability, what, MaskedTokens.ability)
     return None
