@@ -141,7 +141,8 @@ def bert(kind: type, folder: Path) -> Path:
     return folder
 
 
-def test_a_released_bert_trains_further_and_stays_one(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_released_bert_trains_further_and_stays_one(tmp_path: Path, kind: str):
     (tmp_path / "b.txt").write_text(TEXT)
     origin = bert(BertForPreTraining, tmp_path / "bert")
     run = ch.train(
@@ -150,10 +151,12 @@ def test_a_released_bert_trains_further_and_stays_one(tmp_path: Path):
         origin=origin,
         steps=40,
         threads=1,
-        settings={"train.optimizer.adamw_lr": 0.01, "train.evaluations": 2},
+        settings={"train.optimizer.kind": kind, "train.optimizer.adamw_lr": 0.01, "train.evaluations": 2},
     )
     losses = [report.valid_loss for report in run.reports if isinstance(report, Evaluated)]
     assert losses[-1] < losses[0] - 0.2
+    before, after = ch.load(origin).network.pooler, run.model.network.pooler
+    assert torch.equal(before.weight, after.weight)  # masked tokens do not train it
     peer = AutoModelForMaskedLM.from_pretrained(run.folder)
     assert type(peer).__name__ == "BertForMaskedLM"
     ids = run.model.encode("the [MASK] brown fox")

@@ -31,7 +31,7 @@ class Encoder(Transformer):
         self.embedding_norm = norm(config.norm, E)
         head = config.prediction
         self.prediction = None if head is None else Prediction(head, config.vocabulary, E, config.norm)
-        self.pooler = Pooler(E) if config.pooler else None
+        self.pooler = Pooler(E).requires_grad_(False) if config.pooler else None  # no loss here reaches it
         if config.arrangement == "pre":
             self.blocks[0].attention_norm = nn.Identity()  # replaced by the embedding's norm
 
