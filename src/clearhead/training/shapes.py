@@ -84,7 +84,7 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     return _nearest(lambda hidden: found(**given, hidden=hidden), decoder.parameters())
 
 
-def _encoder(decoder: DecoderConfig) -> EncoderConfig:
+def _encoder(decoder: DecoderConfig) -> ModelConfig:
     """ModernBERT's shape (Warner et al. 2024), as near to the decoder's as it allows: its layers see all tokens.
 
     Its heads fill the width. The layer that predicts masked tokens is paid for by narrower feed-forwards.
