@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from clearhead.attend import FULL, Mask, band
@@ -72,9 +73,8 @@ class Encoder(Transformer):
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
-        head, counted_BT = self._prediction(), targets_BT >= 0
-        x_ME = head(x_BTE[counted_BT])
-        return linear_cross_entropy(x_ME, self.output.weight, targets_BT[counted_BT], bias_V=head.bias)
+        head, weight_VE = self._prediction(), self.output.weight
+        return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT))  # pyright: ignore[reportCallIssue] (decorated)
 
     def _prediction(self) -> Prediction:
         if self.prediction is None:
@@ -88,6 +88,12 @@ class Encoder(Transformer):
         if self.pooler is None:
             raise RequestError("model: these weights have no pooler; take the mean of `hidden` over the text")
         return self.pooler(x_BTE[:, 0])
+
+
+@torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
+def _masked_loss(head: Prediction, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+    counted_BT = targets_BT >= 0
+    return linear_cross_entropy(head(x_BTE[counted_BT]), weight_VE, targets_BT[counted_BT], bias_V=head.bias)
 
 
 register(EncoderConfig, Encoder)
