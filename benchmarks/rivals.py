@@ -27,7 +27,7 @@ from clearhead.generation.sampling import Sampling
 from clearhead.machine import cores
 from clearhead.model import ConvolutionConfig, build
 from clearhead.text import Batch
-from clearhead.training import OptimizerConfig, next_token_loss
+from clearhead.training import OptimizerConfig, batch_loss
 from clearhead.training.optimizer import Optimizer
 from clearhead.training.shapes import shape
 from measure import ratios, seconds, spread
@@ -123,14 +123,14 @@ def compare(kind: str, config: Any, chosen: argparse.Namespace) -> None:
     def loss() -> Tensor:
         return F.cross_entropy(peer(x_BT)[0].flatten(0, 1), y_BT.flatten())
 
-    mine, theirs = float(next_token_loss(ours, batch).detach()), float(loss().detach())
+    mine, theirs = float(batch_loss(ours, batch).detach()), float(loss().detach())
     if abs(mine - theirs) > 1e-4 or written(0) != peer.generate(prompt, n, greedy=True):
         sys.exit(f"{kind}: the losses ({mine}, {theirs}) or the greedy ids differ; nothing was timed")
     updates = Optimizer(ours, OptimizerConfig(kind="adamw", adamw_lr=1e-4))
     adamw = torch.optim.AdamW(peer.parameters(), lr=1e-4)
 
     def our_step() -> None:
-        next_token_loss(ours, batch).backward()
+        batch_loss(ours, batch).backward()
         updates.step(1.0)
 
     def their_step() -> None:

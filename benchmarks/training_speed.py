@@ -30,7 +30,7 @@ from clearhead.model import (
     build,
 )
 from clearhead.text import Batch
-from clearhead.training import OptimizerConfig, next_token_loss
+from clearhead.training import OptimizerConfig, batch_loss
 from clearhead.training.optimizer import Optimizer
 from measure import NanoGPT, seconds, spread
 
@@ -97,7 +97,7 @@ def check_equal(peer: NanoGPT, text: torch.Tensor) -> None:
     part = text[: CONTEXT * BATCH + 1]
     ids = part.numpy()
     windows = Batch(ids_BT=ids[:-1].reshape(BATCH, -1), targets_BT=ids[1:].reshape(BATCH, -1), documents_BT=None)
-    loss, expected = float(next_token_loss(ours, windows).detach()), peer.nats(part) / (CONTEXT * BATCH)
+    loss, expected = float(batch_loss(ours, windows).detach()), peer.nats(part) / (CONTEXT * BATCH)
     if abs(loss - expected) > 1e-5:
         sys.exit(f"the losses differ: {loss}, the peer's {expected}; nothing was timed")
 
@@ -115,7 +115,7 @@ def stepper(
         places = random.integers(len(stream) - CONTEXT, size=BATCH)
         windows = np.lib.stride_tricks.sliding_window_view(stream, CONTEXT + 1)[places]
         batch = Batch(ids_BT=windows[:, :-1].copy(), targets_BT=windows[:, 1:].copy(), documents_BT=None)
-        loss = next_token_loss(network, batch, run=run)
+        loss = batch_loss(network, batch, run=run)
         loss.backward()
         updates.step(1.0)
 

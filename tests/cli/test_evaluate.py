@@ -82,6 +82,7 @@ def test_json_has_the_same_in_full(command: Command, tmp_path, trained):
     done = command("eval", trained[0], "a.txt", "b.txt", "--json", "--threads", 1)
     nats, tokens, size = by_hand(trained[0], OTHER, "你好,世界")
     assert json.loads(done.out) == {
+        "predicted": "token",
         "nats_per_token": pytest.approx(nats / tokens, rel=1e-5),
         "bits_per_byte": pytest.approx(nats / math.log(2) / size, rel=1e-5),
         "perplexity": pytest.approx(math.exp(nats / tokens), rel=1e-4),
@@ -203,6 +204,7 @@ def test_a_released_tokenizer_with_gaps_and_without_a_separator(command: Command
     done = command("eval", "model", "cab.txt", "--json", "--threads", 1)
     assert done.code == 0, done.err
     assert json.loads(done.out) == {
+        "predicted": "token",
         "nats_per_token": pytest.approx(expected, rel=1e-5),
         "bits_per_byte": pytest.approx(expected * 11 / math.log(2) / 15, rel=1e-5),
         "perplexity": pytest.approx(math.exp(expected), rel=1e-4),

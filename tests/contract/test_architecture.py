@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "analysis": {"corpora", "language_model", "model", "text", "attend", "watching", "generation"},
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},
-    "runs": {"corpora", "recipes", "hub", "training", "generation", "language_model", "model", "text"},
+    "runs": {"corpora", "recipes", "hub", "training", "generation", "encoding", "language_model", "model", "text"},
 }
 ABOVE = {"cli", "__main__"}  # joins the rooms; no room imports it
 KERNELS = {

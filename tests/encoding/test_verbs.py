@@ -93,7 +93,7 @@ def test_look_at_a_pair(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert called(monkeypatch, "look", folder, "paris", "--pair", "berlin .", "--out", out, "--threads", "1") == 0
     record = json.loads(out.read_text(encoding="utf-8"))
     assert record["tokens"] == ["[CLS]", "paris", "[SEP]", "berlin", ".", "[SEP]"]
-    assert "place 4" in capsys.readouterr().err
+    assert "place 3" in capsys.readouterr().err  # the last word, not the full stop
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,10 @@ def test_unknown_tokens_are_reported(
             "generate needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
         ),
         (
-            ["eval", "text.txt"],
-            "eval needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or",
+            ["eval", "text.txt", "--stride", "3"],
+            "stride 3: gives next tokens more of the text before them; masked tokens see both sides of their window",
         ),
+        (["eval", "text.txt", "--mask-rate", "1"], "train.masks: rate is 1.0; it must be above 0 and below 1"),
         (["fill", "paris"], "the text has no mask; write [MASK] where a token is missing"),
         (["look", "paris", "--pair", ""], "look: the text is empty"),
     ],
@@ -140,18 +141,20 @@ def test_refused(
     assert said in capsys.readouterr().err
 
 
-def test_an_encoder_is_not_trained_here(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_eval(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of masked tokens, always the same ones: 3 of 10 tokens by default, or as many as asked."""
     monkeypatch.chdir(folder.parent)
-    Path("text.txt").write_text("paris is the capital of france . " * 500, encoding="utf-8")
-    assert called(monkeypatch, "train", "text.txt", "--from", folder, "--steps", "2", "--threads", "1") == 2
-    assert (
-        "train --from needs a model that predicts the next token; with this one you can fill masks (clearhead fill) or"
-        in capsys.readouterr().err
-    )
-    shape = ["--set", "model.kind=encoder", "--set", "model.token_types=2"]
-    options = ["--steps", "2", "--threads", "1", "--tokenizer", "bytes", *shape, "--out", "runs/none"]
-    assert called(monkeypatch, "train", "text.txt", *options) == 2
-    assert "training here needs a model that predicts the next token" in capsys.readouterr().err
-    assert not Path("runs/none").exists()
+    Path("ten.txt").write_text("paris is the capital of france . " * 10, encoding="utf-8")
+    found = []
+    for options in ([], [], ["--mask-rate", "0.1"]):
+        assert called(monkeypatch, "eval", folder, "ten.txt", "--threads", "1", "--json", *options) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+    assert [figures["predicted"] for figures in found] == ["masked token"] * 3
+    assert [figures["tokens"] / 70 for figures in found] == [pytest.approx(0.3, abs=0.03)] * 2 + [
+        pytest.approx(0.1, abs=0.03)
+    ]
+    assert called(monkeypatch, "eval", folder, "ten.txt", "--threads", "1") == 0
+    out = capsys.readouterr().out
+    assert f"{found[0]['nats_per_token']:.4f} nats a masked token\n" in out
+    assert f"over {found[0]['tokens']} masked tokens, " in out

@@ -18,20 +18,27 @@ def given(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     return x_NE.to(dtype).requires_grad_(), weight_VE.to(dtype).requires_grad_()
 
 
-def plain(x_NE: torch.Tensor, weight_VE: torch.Tensor, cap: float | None = None) -> torch.Tensor:
-    logits_NV = x_NE @ weight_VE.T
+def plain(
+    x_NE: torch.Tensor, weight_VE: torch.Tensor, cap: float | None = None, bias_V: torch.Tensor | None = None
+) -> torch.Tensor:
+    logits_NV = x_NE @ weight_VE.T if bias_V is None else x_NE @ weight_VE.T + bias_V
     logits_NV = logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
     counted = TARGETS >= 0
     return -logits_NV.log_softmax(dim=1)[counted, TARGETS[counted]].sum()
 
 
+@pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("cap", [None, 1.7])
 @pytest.mark.parametrize("at_once", [1, 23, 10_000])  # a place at a time, two, all
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_value_and_gradients(monkeypatch, dtype, tolerance, at_once, cap):
+def test_value_and_gradients(monkeypatch, dtype, tolerance, at_once, cap, biased):
     monkeypatch.setitem(cross_entropy.LOGITS_AT_ONCE, "cpu", at_once)
     ours, theirs = given(dtype), given(torch.float64)
-    value, expected = linear_cross_entropy(*ours, TARGETS, cap), plain(*theirs, cap)
+    bias_V = torch.linspace(-2, 3, 11, dtype=torch.float64) if biased else None
+    if bias_V is not None:
+        ours, theirs = (*ours, bias_V.to(dtype, copy=True).requires_grad_()), (*theirs, bias_V.clone().requires_grad_())
+    value = linear_cross_entropy(*ours[:2], TARGETS, cap, *ours[2:])
+    expected = plain(*theirs[:2], cap, *theirs[2:])
     (3 * value).backward()
     (3 * expected).backward()
     assert value.dtype == dtype

@@ -18,7 +18,7 @@ from clearhead.runs.begin import create
 from clearhead.runs.folder import Claim
 from clearhead.text import Tokenizer
 from clearhead.training import check_memory, memory_needed
-from clearhead.training.objective import next_token_loss
+from clearhead.training.objective import batch_loss
 from clearhead.training.optimizer import Optimizer
 from clearhead.training.shapes import shape
 
@@ -94,7 +94,7 @@ def one_step(config: ModelConfig, batch: int) -> None:
 
     network = build(config, seed=0).train()
     ids_BT = np.zeros((batch, 256), dtype=np.int64)
-    loss = next_token_loss(network, Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None))
+    loss = batch_loss(network, Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None))
     loss.backward()
     Optimizer(network, TRAIN.optimizer).step(1.0)
 

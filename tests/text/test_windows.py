@@ -15,7 +15,7 @@ def stream(ids: list[int] | np.ndarray, starts: list[int]) -> Tokens:
         starts=np.array(starts, dtype=np.int64),
         separator=None,
         begin_only=(),
-        lengths=np.ones(1, dtype=np.int32),
+        lengths=np.ones(1 + int(np.max(ids, initial=0)), dtype=np.int32),
         by_place=False,
     )
 

@@ -22,14 +22,14 @@ class Machine:
     def __init__(self, patch: pytest.MonkeyPatch, speed: float) -> None:
         self.now, self.tried = 0.0, list[ModelConfig]()
 
-        def tokens_per_second(model: ModelConfig, batch: int, precision: str) -> float:
+        def tokens_per_second(model: ModelConfig, batch: int, precision: str, **rest: object) -> float:
             self.tried.append(model)
             self.now += 4 * batch * model.context * model.parameters() / speed
             return speed / model.parameters()
 
         patch.setattr(budget.time, "perf_counter", lambda: self.now)
         patch.setattr(budget, "tokens_per_second", tokens_per_second)
-        patch.setattr(budget, "fastest_threads", lambda model, say: (1, "1 thread, the fastest measured"))
+        patch.setattr(budget, "fastest_threads", lambda model, say, objective: (1, "1 thread, the fastest measured"))
         patch.setattr(machine, "bfloat16_pays", lambda: False)
         patch.setattr(compiling, "refuses", lambda: "no C++ compiler")
 
@@ -155,7 +155,7 @@ def test_the_precision_is_the_one_that_trains_the_chosen_model_fastest(monkeypat
     monkeypatch.setattr(machine, "bfloat16_pays", lambda: True)
     in_float32 = budget.tokens_per_second
 
-    def tokens_per_second(model: ModelConfig, batch: int, precision: str) -> float:
+    def tokens_per_second(model: ModelConfig, batch: int, precision: str, **rest: object) -> float:
         return in_float32(model, batch, precision) * (factor if precision == "bfloat16" else 1.0)
 
     monkeypatch.setattr(budget, "tokens_per_second", tokens_per_second)
@@ -224,7 +224,7 @@ def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypa
 def test_the_fastest_number_of_threads(monkeypatch, times, best):
     """Two threads that share a busy machine can be ten times slower than one."""
     monkeypatch.setattr(machine, "thread_limit", lambda: 4)
-    monkeypatch.setattr(budget, "stepper", lambda model, batch, precision: lambda: None)
+    monkeypatch.setattr(budget, "stepper", lambda model, batch, precision, **rest: lambda: None)
     monkeypatch.setattr(machine, "seconds", lambda work, repeats: times[torch.get_num_threads()])
     monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: times[torch.get_num_threads()])
     before, said = torch.get_num_threads(), []

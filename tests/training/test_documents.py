@@ -9,7 +9,7 @@ import torch
 
 from clearhead.model import AttentionConfig, Decoder, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import NOT_COUNTED, Batch, Tokenizer, tokenize
-from clearhead.training import evaluate, next_token_loss
+from clearhead.training import batch_loss, evaluate
 from little_tokenizers import BOS, EOS, llama3_like, llama_like, save
 
 DOCUMENTS = ("a cat sat on the mat", "on", "", "the hat, the mat, 你好 and the cat", "a")
@@ -102,7 +102,7 @@ def test_a_batch_without_a_target_has_no_loss(tokenizer: Tokenizer):
     batch = Batch(
         ids_BT=torch.tensor([[EOS]]).numpy(), targets_BT=torch.tensor([[NOT_COUNTED]]).numpy(), documents_BT=None
     )
-    loss = next_token_loss(model, batch)
+    loss = batch_loss(model, batch)
     loss.backward()
     assert float(loss.detach()) == 0
     assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in model.parameters())

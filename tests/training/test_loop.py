@@ -272,7 +272,7 @@ class TestMinutes:
     def test_the_clock_ends_the_run_with_time_for_what_comes_after(self, tmp_path, monkeypatch):
         """A step takes 3 s, an evaluation 4 s; the caller reads the whole validation text, five times as much: 20 s."""
         clock = FakeClock(monkeypatch)
-        clock.slow(monkeypatch, "next_token_loss", 3.0)
+        clock.slow(monkeypatch, "batch_loss", 3.0)
         clock.slow(monkeypatch, "evaluate", 4.0)
         watcher = Watcher()
         config = replace(self.CONFIG, evaluation_tokens=len(TEXTS[1]) // 5)
@@ -286,7 +286,7 @@ class TestMinutes:
 
     def test_what_was_used_before_counts(self, tmp_path, monkeypatch):
         clock = FakeClock(monkeypatch)
-        clock.slow(monkeypatch, "next_token_loss", 1.0)
+        clock.slow(monkeypatch, "batch_loss", 1.0)
         watcher = Watcher()
         model = build(shape(), seed=0)
         loop.fit(model, self.CONFIG, *TEXTS, folder=tmp_path, hooks=watcher.hooks(), used=100.0)
@@ -295,7 +295,7 @@ class TestMinutes:
 
     def test_all_sessions_count_together(self, tmp_path, monkeypatch):
         clock = FakeClock(monkeypatch)
-        clock.slow(monkeypatch, "next_token_loss", 1.0)
+        clock.slow(monkeypatch, "batch_loss", 1.0)
         outcome, _ = run(tmp_path, self.CONFIG, TEXTS, Watcher(stop_after=50))
         assert outcome.progress.seconds == pytest.approx(50)
         clock.now += 5000

@@ -11,7 +11,7 @@ from small_runs import BYTES, shape, stream
 from clearhead.errors import TextError
 from clearhead.model import build
 from clearhead.text import Batch, sequential
-from clearhead.training import Evaluation, evaluate, next_token_loss
+from clearhead.training import Evaluation, batch_loss, evaluate
 from clearhead.training.objective import evaluate_batches
 
 
@@ -41,8 +41,8 @@ def test_the_loss_is_the_mean_over_counted_targets():
     each = [nats(logits_BTV[b, t], targets_BT[b, t]) for b, t in [(0, 0), (0, 1), (1, 1), (1, 2)]]
 
     model.norm.register_forward_hook(lambda *_: x_BTE)
-    assert next_token_loss(model, batch).item() == pytest.approx(sum(each) / 4, rel=1e-6)
-    summed = next_token_loss(model, batch, reduction="sum")
+    assert batch_loss(model, batch).item() == pytest.approx(sum(each) / 4, rel=1e-6)
+    summed = batch_loss(model, batch, reduction="sum")
     assert summed.item() == pytest.approx(sum(each), rel=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_the_model_it_trains_is_the_model_that_answers(tied):
     batch = Batch(ids_BT=ids_BT, targets_BT=targets_BT, documents_BT=None)
     logits_TV = model(torch.from_numpy(ids_BT))[0].detach().numpy()
     each = [nats(logits_TV[t], targets_BT[0, t]) for t in range(4)]
-    assert next_token_loss(model, batch).item() == pytest.approx(sum(each) / 4, rel=1e-6)
+    assert batch_loss(model, batch).item() == pytest.approx(sum(each) / 4, rel=1e-6)
 
 
 def test_no_token_is_predicted_from_another_document():
@@ -73,10 +73,10 @@ def test_no_token_is_predicted_from_another_document():
     total = 0.0
     for i, t in alone:
         batch = Batch(ids_BT=np.array([i]), targets_BT=np.array([t]), documents_BT=None)
-        total += next_token_loss(model, batch, reduction="sum").item()
-    assert next_token_loss(model, window, reduction="sum").item() == pytest.approx(total, rel=1e-5)
+        total += batch_loss(model, batch, reduction="sum").item()
+    assert batch_loss(model, window, reduction="sum").item() == pytest.approx(total, rel=1e-5)
     blind = Batch(ids_BT=window.ids_BT, targets_BT=window.targets_BT, documents_BT=None)
-    assert next_token_loss(model, blind, reduction="sum").item() != pytest.approx(total, rel=1e-3)
+    assert batch_loss(model, blind, reduction="sum").item() != pytest.approx(total, rel=1e-3)
 
 
 @pytest.mark.parametrize("texts", [("the quick brown fox " * 9,), ("ab", "", "the quick brown fox jumps", "over")])
@@ -100,9 +100,7 @@ def test_the_score_counts_every_token_once(texts):
 def test_the_score_does_not_depend_on_how_many_windows_are_read_at_once():
     model, tokens = sharp(), stream("the quick brown fox jumps over the lazy dog " * 5)
     found = {
-        batch: evaluate_batches(
-            model, sequential(tokens, context=11, batch=batch), text_bytes=tokens.text_bytes(1), window=11
-        ).nats
+        batch: evaluate_batches(model, sequential(tokens, context=11, batch=batch), window=11).nats
         for batch in (1, 2, 3, 100)
     }
     assert list(found.values()) == pytest.approx([found[1]] * 4, rel=1e-6)
@@ -147,7 +145,7 @@ def test_a_model_continues_training_after_a_measurement_that_was_interrupted():
 
     model = sharp(dropout=0.5).train()
     with pytest.raises(KeyboardInterrupt):
-        evaluate_batches(model, batches(), text_bytes=1, window=1)
+        evaluate_batches(model, batches(), window=1)
     assert model.training
 
 
@@ -163,8 +161,8 @@ def test_the_loss_of_a_model_whose_logits_are_capped():
     capped = 0.5 * np.tanh(plain(torch.from_numpy(ids)).detach().double().numpy()[0] / 0.5)
     expected = np.mean([nats(capped[place], targets[0, place]) for place in range(11)])
     batch = Batch(ids_BT=ids, targets_BT=targets, documents_BT=None)
-    assert float(next_token_loss(model, batch).detach()) == pytest.approx(expected, abs=1e-5)
-    assert abs(expected - float(next_token_loss(plain, batch).detach())) > 0.1
+    assert float(batch_loss(model, batch).detach()) == pytest.approx(expected, abs=1e-5)
+    assert abs(expected - float(batch_loss(plain, batch).detach())) > 0.1
 
 
 def test_text_that_cannot_be_measured_is_refused():

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from clearhead.errors import OptionError
-from clearhead.model import DecoderConfig, skeleton
-from clearhead.training.shapes import LADDER, MODELS, equal, shape
+from clearhead.hub.families import family_for, modernbert
+from clearhead.model import DecoderConfig, EncoderConfig, skeleton
+from clearhead.training.shapes import LADDER, equal, kinds, shape
 
-RIVALS = [kind for kind in MODELS if kind != "transformer"]
+RIVALS = sorted(kinds() - {DecoderConfig.kind})
 
 
 @pytest.mark.parametrize("kind", RIVALS)
@@ -33,5 +34,18 @@ def test_settings_that_are_not_sizes_are_kept() -> None:
 def test_a_kind_without_a_rule_is_refused() -> None:
     peer = shape(0, 65, 64)
     assert isinstance(peer, DecoderConfig)
-    with pytest.raises(OptionError, match=r"^model.kind 'encoder': sizes can only be chosen for transformer, lstm,"):
-        equal(peer, "encoder")
+    with pytest.raises(OptionError, match=r"^model.kind 'toy': sizes can only be chosen for convolution, decoder, enc"):
+        equal(peer, "toy")
+
+
+def test_an_encoder_has_a_released_shape_with_the_decoder_s_layers_and_width() -> None:
+    for rung in range(len(LADDER)):
+        peer, found = shape(rung, 4096, 256), shape(rung, 4096, 256, "encoder")
+        assert isinstance(found, EncoderConfig)
+        assert isinstance(peer, DecoderConfig)
+        assert family_for(found) is modernbert
+        assert (found.layers, found.width, found.context) == (peer.layers, peer.width, peer.context)
+        assert found.attention.heads * found.attention.head_width == found.width
+        assert abs(found.attention.head_width - peer.attention.head_width) <= 12
+        assert found.feed_forward.kind == peer.feed_forward.kind
+        assert "masked tokens" in found.abilities

@@ -27,6 +27,13 @@ def evaluate(
             "smaller stride gives each token more context and takes longer."
         ),
     ] = None,
+    mask_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="For models that predict masked tokens: the fraction of tokens to mask, always the same ones; 0.3 by "
+            "default."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -35,7 +42,7 @@ def evaluate(
 
     The text is read in windows, and each token is predicted once. With
     --stride 512 and --window 1024, at least 512 tokens precede each one
-    after the first window.
+    after the first window. Encoders predict tokens that are masked.
     """
     import math
 
@@ -44,9 +51,12 @@ def evaluate(
 
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    found = runs.evaluate(loaded, text, field=field, encoding=encoding, window=window, stride=stride)
+    found = runs.evaluate(
+        loaded, text, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
+    )
     if as_json:
         figures = {
+            "predicted": found.unit,
             "nats_per_token": found.loss,
             "bits_per_byte": found.bits_per_byte,
             "perplexity": found.perplexity if math.isfinite(found.perplexity) else None,  # JSON has no infinity
@@ -55,9 +65,9 @@ def evaluate(
         }
         write_json(figures)
         return
-    echo(f"{found.loss:.4f} nats a token")
+    echo(f"{found.loss:.4f} nats a {found.unit}")
     echo(f"{found.bits_per_byte:.4f} bits a byte")
-    echo(f"{found.perplexity:.2f} perplexity a token")
+    echo(f"{found.perplexity:.2f} perplexity a {found.unit}")
     apart = "" if stride is None else f", {stride} apart"
-    read = f"{many(found.tokens, 'token')}, {many(found.text_bytes, 'byte')}"
+    read = f"{many(found.tokens, found.unit)}, {many(found.text_bytes, 'byte')}"
     echo(f"over {read}, in windows of {many(found.window, 'token')}{apart}")

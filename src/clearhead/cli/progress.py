@@ -74,7 +74,7 @@ class Display(Events):
         self._valid = report.valid_loss
         kept = "" if report.best else "  (not the lowest)"
         self._line(
-            f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a token, "
+            f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a {report.unit}, "
             f"{report.bits_per_byte:.4f} bits a byte{kept}"
         )
         if report.sample:

@@ -90,6 +90,6 @@ def _run(found: Description) -> dict[str, str]:
     if found.best is not None:
         best = found.best
         table["validation"] = (
-            f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
+            f"{best.valid_loss:.4f} nats a {best.unit}, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
         )
     return table

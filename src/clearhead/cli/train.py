@@ -53,6 +53,14 @@ def train(
             "`convolution`. All have about as many weights, within 2 %."
         ),
     ] = None,
+    masked: Annotated[
+        bool,
+        typer.Option(
+            "--masked",
+            help="Train an encoder, which sees both sides of the text, to predict masked tokens. "
+            "`--set train.masks.rate=0.15` sets how many are masked.",
+        ),
+    ] = False,
     recipe: Annotated[
         str | None, typer.Option(help="A named configuration: `nanogpt-cpu`, `shakespeare`, `small` or `tiny`.")
     ] = None,
@@ -148,6 +156,7 @@ def train(
         seed=seed,
         threads=threads,
         model=model,
+        masked=masked,
         recipe=recipe,
         config=config,
         settings=tuple(map(recipes.read_setting, setting or ())),

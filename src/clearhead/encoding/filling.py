@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
@@ -49,12 +51,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     if not places:
         raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is missing")
     tokenizer.note_unknown(ids)
-    with torch.inference_mode(), evaluating(model.network):
-        x_BTE = model.network.hidden(torch.tensor([ids], device=model.device))
-        logits_MV = model.network.unembed(x_BTE[:, places])[0]
-    if not bool(logits_MV.isfinite().all()):
-        raise NotFiniteError(len(ids))
-    most = log_probabilities(logits_MV).exp().index_fill(1, tokenless, -1.0).topk(top)
+    most = log_probabilities(_logits(model, ids, places)).exp().index_fill(1, tokenless, -1.0).topk(top)
     return [
         Filling(
             place=place,
@@ -65,3 +62,41 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
         )
         for place, tokens, probabilities in zip(places, most.indices.tolist(), most.values.tolist(), strict=True)
     ]
+
+
+# In a text whose masks are filled in again, one of this many tokens that stand for text is masked.
+EVERY = 6
+
+
+def refill(model: LanguageModel, ids: Sequence[int]) -> str:
+    """The text of ``ids`` with every ``EVERY``-th token masked and filled in: "[right], and [wrong/right]".
+
+    Raises OptionError and NotFiniteError as ``fill`` does. A text without such a token stays as it is.
+    """
+    needs(model.network, "masked tokens", "filling in")
+    tokenizer = model.tokenizer
+    ordinary = [place for place, token in enumerate(ids) if tokenizer.ordinary[token]]
+    places = ordinary[EVERY // 2 :: EVERY]
+    mask = tokenizer.role("mask")
+    if mask is None or not places:
+        return tokenizer.decode(ids)
+    masked = [mask if place in places else token for place, token in enumerate(ids)]
+    guesses = _logits(model, masked, places).index_fill(1, model.tokenless, -torch.inf).argmax(dim=-1).tolist()
+    text, last = "", 0
+    for place, guess in zip(places, guesses, strict=True):
+        text += tokenizer.decode(ids[last:place])
+        right, found = tokenizer.decode([ids[place]]), tokenizer.decode([guess])
+        space = found[: len(found) - len(found.lstrip())]
+        text += f"{space}[{found.lstrip()}]" if guess == ids[place] else f"{space}[{found.lstrip()}/{right.lstrip()}]"
+        last = place + 1
+    return text + tokenizer.decode(ids[last:])
+
+
+def _logits(model: LanguageModel, ids: Sequence[int], places: Sequence[int]) -> Tensor:
+    """logits_MV at these places. Raises NotFiniteError."""
+    with torch.inference_mode(), evaluating(model.network):
+        x_BTE = model.network.hidden(torch.tensor([list(ids)], device=model.device))
+        logits_MV = model.network.unembed(x_BTE[:, list(places)])[0]
+    if not bool(logits_MV.isfinite().all()):
+        raise NotFiniteError(len(ids))
+    return logits_MV

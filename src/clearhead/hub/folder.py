@@ -56,6 +56,9 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None
             marker = tokenizer.separator
             end = marker if tokenizer.end is None else tokenizer.end
             ids = generation = {"bos_token_id": marker, "eos_token_id": end}
+        elif metadata.family is None:  # without them, transformers takes the family's own, beyond a small vocabulary
+            known = {f"{role}_token_id": tokenizer.role(role) for role in ("bos", "eos", "sep", "pad")}
+            ids = {name: token for name, token in known.items() if token is not None}
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from clearhead.attend import FULL, Mask, band, wide
+from clearhead.attend import FULL, Mask, band
 from clearhead.errors import RequestError
 from clearhead.model.config import EncoderConfig
+from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.heads import Pooler, Prediction
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
@@ -31,7 +32,7 @@ class Encoder(Transformer):
         self.embedding_norm = norm(config.norm, E)
         head = config.prediction
         self.prediction = None if head is None else Prediction(head, config.vocabulary, E, config.norm)
-        self.pooler = Pooler(E) if config.pooler else None
+        self.pooler = Pooler(E).requires_grad_(False) if config.pooler else None  # no loss here reaches it
         if config.arrangement == "pre":
             self.blocks[0].attention_norm = nn.Identity()  # replaced by the embedding's norm
 
@@ -64,26 +65,35 @@ class Encoder(Transformer):
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV. Raises RequestError if the model has no prediction head."""
-        if self.prediction is None:
-            raise RequestError(
-                "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
-            )
-        x_BTE, bias = self.prediction(x_BTE), self.prediction.bias
+        head = self._prediction()
+        x_BTE, bias = head(x_BTE), head.bias
         if self.head is None:
             return self.embedding.logits(x_BTE, bias)
         return self.head(x_BTE) if bias is None else self.head(x_BTE) + bias
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
-        counted_BT = targets_BT >= 0
-        logits_MV = self.unembed(x_BTE[counted_BT])
-        return F.cross_entropy(logits_MV.to(wide(logits_MV.dtype)), targets_BT[counted_BT], reduction="sum")
+        head, weight_VE = self._prediction(), self.output.weight
+        return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT))  # pyright: ignore[reportCallIssue] (decorated)
+
+    def _prediction(self) -> Prediction:
+        if self.prediction is None:
+            raise RequestError(
+                "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
+            )
+        return self.prediction
 
     def pool(self, x_BTE: Tensor) -> Tensor:
         """pooled_BE from the first token. Raises RequestError if the model has no pooler."""
         if self.pooler is None:
             raise RequestError("model: these weights have no pooler; take the mean of `hidden` over the text")
         return self.pooler(x_BTE[:, 0])
+
+
+@torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
+def _masked_loss(head: Prediction, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+    counted_BT = targets_BT >= 0
+    return linear_cross_entropy(head(x_BTE[counted_BT]), weight_VE, targets_BT[counted_BT], bias_V=head.bias)
 
 
 register(EncoderConfig, Encoder)

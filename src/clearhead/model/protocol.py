@@ -32,12 +32,16 @@ class Able(Protocol):
     def abilities(self) -> frozenset[str]: ...
 
 
-def needs(model: Able, ability: str, what: str) -> None:
-    """Raises OptionError, saying what the model can do instead, if it lacks this ability (see ``ABILITIES``)."""
-    if ability not in model.abilities:
+def needs(model: Able, ability: str, what: str, *others: str) -> None:
+    """Raises OptionError, saying what the model can do instead, if it has neither this ability nor one of the others.
+
+    Abilities are names in ``ABILITIES``.
+    """
+    wanted = (ability, *others)
+    if not model.abilities & set(wanted):
         ways = [way for name, (_, way) in ABILITIES.items() if name in model.abilities]
         instead = f"; with this one you can {' or '.join(ways)}" if ways else ""
-        raise OptionError(f"{what} needs a model that {ABILITIES[ability][0]}{instead}")
+        raise OptionError(f"{what} needs a model that {' or '.join(ABILITIES[name][0] for name in wanted)}{instead}")
 
 
 class Network(nn.Module, ABC):

@@ -28,7 +28,7 @@ def draw_curve(reports: Sequence[Report], path: Path) -> None:
     axes.plot([each.step for each in stepped], [each.loss for each in stepped], linewidth=1, label="training")
     axes.plot(*zip(*losses, strict=True), marker="o", label="validation")
     axes.set_xlabel("step")
-    axes.set_ylabel("nats a token")
+    axes.set_ylabel(f"nats a {evaluated[0].unit if evaluated else 'token'}")
     axes.grid(alpha=0.3)
     axes.legend()
     # Without these, matplotlib writes the time and random ids into the file.

@@ -9,7 +9,6 @@ from pathlib import Path
 from clearhead import training
 from clearhead.errors import ClearheadError
 from clearhead.language_model import LanguageModel
-from clearhead.model import needs
 from clearhead.runs.material import check_field
 from clearhead.text import sources, tokenize
 from clearhead.training import Evaluation
@@ -25,23 +24,27 @@ def evaluate(
     encoding: str = "utf-8",
     window: int | None = None,
     stride: int | None = None,
+    mask_rate: float | None = None,
 ) -> Evaluation:
-    """Evaluates a model on text, as ``clearhead eval`` does: each token is predicted once, in nats.
+    """Evaluates a model on text, as ``clearhead eval`` does: each token, or each masked token, is predicted once.
 
     text: one or more files, folders or patterns
     field: the field of ``.jsonl`` lines that holds the text; "text" by default
     window: tokens read at once; by default the context length, at most 4,096
     stride: tokens from the start of one window to the start of the next; ``window`` by default
+    mask_rate: for models that predict masked tokens: the fraction of tokens to mask, always the same ones; by default
+        ``training.MaskConfig.rate``
 
-    Raises OptionError if the model does not predict next tokens or a value is out of range, TextError for text that
-    cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
+    Raises OptionError if the model predicts neither next nor masked tokens, or a value is out of range, TextError for
+    text that cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
     """
-    needs(model.network, "next tokens", "eval")
+    masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)
+    objective = training.objective_of(training.default_masks(model.network, masks, "eval"), model.tokenizer)
     texts = sources([text] if isinstance(text, str | Path) else text, field=field, encoding=encoding)
     check_field(field, texts)
     tokens = tokenize(texts, model.tokenizer)
     model.tokenizer.note_unknown(tokens.ids)
-    evaluation = training.evaluate(model.network, tokens, window=window, stride=stride)
+    evaluation = training.evaluate(model.network, tokens, window=window, stride=stride, objective=objective)
     if not math.isfinite(evaluation.loss):
         raise ClearheadError(
             f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "

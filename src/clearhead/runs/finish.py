@@ -15,7 +15,7 @@ from clearhead.runs.curve import draw_curve
 from clearhead.runs.events import Events
 from clearhead.runs.folder import CURVE, LOG
 from clearhead.text import Tokens
-from clearhead.training import Evaluated, Evaluation, Report, best_evaluation, evaluate, read_log
+from clearhead.training import Evaluated, Evaluation, Report, best_evaluation, evaluate, objective_of, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -35,8 +35,8 @@ class Run:
 
     def __repr__(self) -> str:
         return (
-            f"Run({str(self.folder)!r}, kept at step {self.best.step:,}: {self.evaluation.loss:.4f} nats a token, "
-            f"{self.evaluation.bits_per_byte:.4f} bits a byte)"
+            f"Run({str(self.folder)!r}, kept at step {self.best.step:,}: {self.evaluation.loss:.4f} nats a "
+            f"{self.evaluation.unit}, {self.evaluation.bits_per_byte:.4f} bits a byte)"
         )
 
     @property
@@ -53,12 +53,13 @@ def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
     read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
     model = hub.load(folder, device=machine.device(), dtype="float32", text=True)
     with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
-        evaluation = evaluate(model.network, read, window=config.window)
+        objective = objective_of(config.masks, model.tokenizer)
+        evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
-    share = "all" if len(read) == len(valid) else f"the first {evaluation.tokens:,} of"
+    share = "all" if len(read) == len(valid) else f"the first {len(read) - 1:,} of"
     events.say(
         f"kept the model of step {run.best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
-        f"{evaluation.loss:.4f} nats a token, {evaluation.bits_per_byte:.4f} bits a byte"
+        f"{evaluation.loss:.4f} nats a {evaluation.unit}, {evaluation.bits_per_byte:.4f} bits a byte"
     )
     try:
         draw_curve(run.reports, folder / CURVE)

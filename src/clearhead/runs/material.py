@@ -72,11 +72,12 @@ def check_field(field: str | None, texts: Sequence[Source]) -> None:
         raise OptionError(f"field {field!r}: applies to .jsonl files, and there are none in the text")
 
 
-def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
+def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) -> Material:
     """Reads, tokenises and splits the text of the run in ``folder``; from the cache the second time.
 
-    Uses the run's own tokenizer if the folder has one. Raises TextError or OptionError for text that cannot be used,
-    FolderError if the text does not match the config's fingerprint.
+    Uses the run's own tokenizer if the folder has one. With ``masks`` the tokenizer has a mask token.
+    Raises TextError or OptionError for text that cannot be used, FolderError if the text does not match the config's
+    fingerprint.
     """
     began = time.perf_counter()
     validation: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
@@ -88,6 +89,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
     _check_apart(texts, validation)
     check_field(config.field, every)
     tokenizer = _tokenizer(config, folder, texts, validation, say)
+    tokenizer = tokenizer.with_mask() if masks else tokenizer
     progress = _progress(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=progress)
     train, valid = (tokens, tokenize(validation, tokenizer, progress=progress)) if validation else split(tokens)

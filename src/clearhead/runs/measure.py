@@ -15,7 +15,7 @@ from clearhead.recipes import Recipe, Table
 from clearhead.runs.material import Material, Say
 from clearhead.runs.resolve import complete
 from clearhead.text import Windows
-from clearhead.training import TrainConfig, check_memory
+from clearhead.training import Objective, TrainConfig, check_memory, objective_of
 from clearhead.training.budget import (
     SHORTEST,
     fastest_threads,
@@ -44,16 +44,22 @@ def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
     # Fails now, before measuring, if the text is too short for one window.
     shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
     Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
+    config = from_dict(TrainConfig, train, "train.")
+    objective = objective_of(config.masks, material.tokenizer, config.seed)
+    if config.masks is not None:
+        say(f"objective: {config.masks}, predicted from both sides")
     if "origin" in table:
-        train = _further(table, material, say, used)
+        train = _further(table, material, objective, say, used)
     elif not complete(model):
-        model, train = _chosen(model, train, material, say, used)
+        model, train = _chosen(model, train, material, objective, say, used)
     recipe = recipes.resolved({**table, "text": to_dict(material.config), "model": model, "train": train})
     check_memory(recipe.model, recipe.train)
-    return replace(recipe, train=_fitted(recipe, train, say, used))
+    return replace(recipe, train=_fitted(recipe, train, objective, say, used))
 
 
-def _chosen(model: Table, train: Table, material: Material, say: Say, used: float) -> tuple[Table, Table]:
+def _chosen(
+    model: Table, train: Table, material: Material, objective: Objective, say: Say, used: float
+) -> tuple[Table, Table]:
     """Model and training for a run by minutes: the chosen ones, overridden by what was given."""
 
     def adapt(tried: ModelConfig) -> ModelConfig:
@@ -69,6 +75,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
         batch=train.get("batch"),
         precision=train.get("precision"),
         kind=sized_as(model),
+        objective=objective,
         say=say,
         adapt=adapt,
     )
@@ -77,7 +84,7 @@ def _chosen(model: Table, train: Table, material: Material, say: Say, used: floa
     return recipes.joined([to_dict(plan.model), model]), recipes.joined([to_dict(plan.train), train])
 
 
-def _further(table: Table, material: Material, say: Say, used: float) -> Table:
+def _further(table: Table, material: Material, objective: Objective, say: Say, used: float) -> Table:
     """Settings for training a model further: measured (by minutes) or default (by steps), overridden by the table's."""
     model = from_dict(ModelConfig, table["model"], "model.")
     first = beginning(model, len(material.train))
@@ -96,6 +103,7 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
         threads=config.threads,
         batch=train.get("batch"),
         precision=config.precision,
+        objective=objective,
         say=say,
     )
     for reason in plan.reasons:
@@ -103,14 +111,15 @@ def _further(table: Table, material: Material, say: Say, used: float) -> Table:
     return recipes.joined([to_dict(plan.train), train])
 
 
-def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
+def _fitted(recipe: Recipe, given: Table, objective: Objective, say: Say, used: float) -> TrainConfig:
     """The recipe's training config, with threads, precision and (by minutes) evaluation sizes filled in."""
     train = recipe.train
     began = time.perf_counter()
     if train.threads is None:
         read = replace(recipe.model, context=window_of(train, recipe.model))
         # A run by steps must give the same bits whatever the clock says, so nothing is measured.
-        threads, reason = threads_by_size(read, train.batch) if train.minutes is None else fastest_threads(read, say)
+        by_size = train.minutes is None
+        threads, reason = threads_by_size(read, train.batch) if by_size else fastest_threads(read, say, objective)
         say(f"chosen: {reason}")
         train = replace(train, threads=threads)
     torch.set_num_threads(train.threads or 1)
@@ -124,7 +133,8 @@ def _fitted(recipe: Recipe, given: Table, say: Say, used: float) -> TrainConfig:
         precision = "bfloat16" if measured and machine.bfloat16_pays() else "float32"
         train = replace(train, optimizer=replace(train.optimizer, precision=precision))
     if train.minutes is not None and not {"evaluation_tokens", "final_tokens"} & given.keys():
-        each, last = measured_evaluation_tokens(recipe.model, train, used=used + time.perf_counter() - began)
+        spent = used + time.perf_counter() - began
+        each, last = measured_evaluation_tokens(recipe.model, train, used=spent, objective=objective)
         train = replace(train, evaluation_tokens=each, final_tokens=last)
         say(f"chosen: {each:,} validation tokens are read {train.evaluations} times, at most {last:,} at the end")
     return train

@@ -13,7 +13,9 @@ from clearhead.language_model import no_tokenizer
 from clearhead.model import ModelConfig, needs
 from clearhead.plain import checked, to_dict
 from clearhead.recipes import Table
+from clearhead.training import MaskedTokens, default_masks
 from clearhead.training.further import beginning
+from clearhead.training.masked_tokens import no_mask
 
 OWN_TOKENIZER = ("tokenizer", "vocabulary")
 
@@ -27,20 +29,24 @@ class Origin:
     config: ModelConfig
 
 
-def find(tables: Sequence[Table], name: str | None) -> Origin | None:
+def find(tables: Sequence[Table], name: str | None, *, masked: bool = False) -> Origin | None:
     """Finds the origin named by ``name`` or in a table, downloading it if needed; None for a run from scratch.
 
-    Raises FolderError if there is no such model, TextError if it has no tokenizer, OptionError if it does not predict
-    next tokens.
+    Raises FolderError if there is no such model, TextError if it has no tokenizer, OptionError if it predicts neither
+    next nor masked tokens (not masked ones, with ``masked``), or its tokenizer has no mask token to predict with.
     """
     name = checked(str | None, name or recipes.joined(tables).get("origin"), "origin")
     if name is None:
         return None
     folder = hub.find(name, text=True)
-    config = hub.read_config(folder)
-    if not hub.has_tokenizer(folder):
+    model = hub.outline(folder)  # the weights decide which heads there are
+    if not model.has_tokenizer:
         raise no_tokenizer(name)
-    needs(config, "next tokens", "train --from")
+    config = model.config
+    if masked:
+        needs(config, MaskedTokens.ability, "train --masked --from")
+    if default_masks(config, None, "train --from") is not None and model.tokenizer.role("mask") is None:
+        raise OptionError(no_mask(f"--from {name}"))
     return Origin(name=hub.pinned(name, folder), folder=folder, config=config)
 
 

@@ -25,6 +25,7 @@ def train(
     megabytes: float | None = None,
     origin: str | Path | None = None,
     model: str | None = None,
+    masked: bool = False,
     recipe: str | None = None,
     config: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -44,6 +45,7 @@ def train(
     text, valid: one or more files, folders or patterns
     origin: the model to start from, a folder or a name on the hub (``--from``)
     model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution
+    masked: train an encoder to fill masks (``--masked``)
     settings: single values by name (``--set``): {"model.layers": 6}
     report: called after every step (Stepped) and every evaluation (Evaluated, with sample text from the model)
     say: called with each line that the command would print; ``say=print``
@@ -66,6 +68,7 @@ def train(
         seed=seed,
         threads=threads,
         model=model,
+        masked=masked,
         recipe=recipe,
         config=None if config is None else Path(config),
         settings=[recipes.setting_of(name, value) for name, value in (settings or {}).items()],

@@ -14,7 +14,7 @@ from clearhead.plain import from_dict, missing, to_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
-from clearhead.training import TrainConfig
+from clearhead.training import MaskedTokens, NextTokens, TrainConfig, default_masks
 from clearhead.training.config import window_of
 from clearhead.training.shapes import MODELS, equal, shape, sized_as
 
@@ -32,6 +32,7 @@ class Asked:
 
     sources to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
     model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
+    masked: whether it learns to predict masked tokens (``--masked``)
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
     """
@@ -49,6 +50,7 @@ class Asked:
     seed: int | None = None
     threads: int | None = None
     model: str | None = None
+    masked: bool = False
     recipe: str | None = None
     config: Path | None = None
     settings: Sequence[Table] = ()
@@ -66,10 +68,11 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """The merged table, with all values of text, model and train checked, and its text config."""
+    """The merged table, with all values of text, model and train checked, its text config, and whether it masks."""
 
     table: Table
     text: TextConfig = field(default_factory=TextConfig)
+    masks: bool = False
 
 
 def resolve(asked: Asked) -> Resolved:
@@ -80,12 +83,14 @@ def resolve(asked: Asked) -> Resolved:
     """
     tables = [recipes.read(asked.recipe)] if asked.recipe else []
     tables += [recipes.read_file(asked.config)] if asked.config else []
-    kind = _kind(asked.model)
+    kind = _kind(asked)
     later = [asked.table(), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
     for each in (*tables, *later):
         recipes.check_names(each)
-    tables = [*(_of_kind(kind, table) for table in tables), *later]
-    origin = origins.find(tables, asked.origin)
+    # For a whole Transformer in the settings: what the kind has besides, such as the head of an encoder.
+    bare = {name: value for name, value in recipes.joined(later).get("model", {}).items() if name != "kind"}
+    tables = [_of_kind(kind, {"model": bare}), *(_of_kind(kind, table) for table in tables), *later]
+    origin = origins.find(tables, asked.origin, masked=asked.masked)
     table = _whole(tables if origin is None else origins.laid_under(origin, tables))
     text = from_dict(TextConfig, table["text"], "text.")
     check_text(text)
@@ -95,7 +100,10 @@ def resolve(asked: Asked) -> Resolved:
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
-    return Resolved(table=table, text=text)
+    masks = default_masks(model, train.masks, "training here")
+    if masks is not None:
+        table["train"]["masks"] = to_dict(masks)
+    return Resolved(table=table, text=text, masks=masks is not None)
 
 
 def complete(model: Mapping[str, Any]) -> bool:
@@ -103,11 +111,22 @@ def complete(model: Mapping[str, Any]) -> bool:
     return set(missing(ModelConfig, model)) <= {"vocabulary"}
 
 
-def _kind(name: str | None) -> str | None:
-    """The kind of config for ``--model``. Raises OptionError, naming the nearest, for an unknown name."""
-    if name is not None and name not in MODELS:
-        raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
-    return None if name is None else MODELS[name]
+def _kind(asked: Asked) -> str | None:
+    """The kind of config for ``--model`` and ``--masked``; None if a recipe, a file or an origin decides.
+
+    Raises OptionError, naming the nearest, for an unknown name, and for a model that cannot fill masks.
+    """
+    if asked.model is not None and asked.model not in MODELS:
+        raise OptionError(f"model: there is no {asked.model!r}{nearest(asked.model, MODELS)}")
+    if asked.masked and asked.origin is None:
+        name = asked.model or "transformer"
+        if MaskedTokens.ability not in MODELS[name]:
+            raise OptionError(
+                f"--masked: a mask is filled from both sides of it, and {name!r} reads from left to right; leave out "
+                "--model, or --masked"
+            )
+        return MODELS[name][MaskedTokens.ability]
+    return None if asked.model is None else MODELS[asked.model][NextTokens.ability]
 
 
 def _of_kind(kind: str | None, table: Table) -> Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from clearhead import hub
+from clearhead.encoding import refill
 from clearhead.generation import Sampling, complete, stream
 from clearhead.language_model import LanguageModel
 from clearhead.plain import to_dict
@@ -16,9 +17,10 @@ from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
 from clearhead.text import Tokens
-from clearhead.training import Hooks, TrainingState, fit
+from clearhead.training import Hooks, MaskedTokens, NextTokens, TrainingState, fit, objective_of
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
+REFILLED = 64  # tokens
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -38,11 +40,12 @@ def train_in(
     """
     if recipe.train.threads is not None:
         torch.set_num_threads(recipe.train.threads)
+    objective = objective_of(recipe.train.masks, material.tokenizer, recipe.train.seed)
     with events.steps() as stop:
         hooks = Hooks(
             report=events.report,
             keep=keeper(folder, model),
-            sample=lambda: sample(model, material.valid),
+            sample=lambda: SAMPLES[objective.ability](model, material.valid),
             stop=stop,
         )
         outcome = fit(
@@ -52,6 +55,7 @@ def train_in(
             material.valid,
             folder=folder,
             hooks=hooks,
+            objective=objective,
             state=state,
             used=used,
             settings=to_dict(recipe),
@@ -75,7 +79,7 @@ def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
     return keep
 
 
-def sample(model: LanguageModel, valid: Tokens) -> str:
+def written(model: LanguageModel, valid: Tokens) -> str:
     """Text generated from scratch, or after a piece of the validation text if no token marks the start of a text."""
     tokenizer, context = model.tokenizer, model.config.context
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
@@ -83,3 +87,15 @@ def sample(model: LanguageModel, valid: Tokens) -> str:
         return complete(model, "", list(stream(model, [""], sampling))).text
     prompt = tokenizer.decode(valid.ids[: max(1, min(context, SAMPLED_FROM) // 2)])
     return str(complete(model, prompt, list(stream(model, [prompt], sampling))))
+
+
+def filled(model: LanguageModel, valid: Tokens) -> str:
+    """The beginning of the validation text with some of its tokens masked and filled in again."""
+    return refill(model, [int(token) for token in valid.ids[: min(model.config.context, REFILLED)]])
+
+
+# The sample of a report, by what the model predicts.
+SAMPLES: dict[str, Callable[[LanguageModel, Tokens], str]] = {
+    NextTokens.ability: written,
+    MaskedTokens.ability: filled,
+}

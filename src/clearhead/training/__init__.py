@@ -1,16 +1,23 @@
 """Training: one loop, one optimizer, one saved state."""
 
 from clearhead.training.checkpoint import Progress, TrainingState, load_state, saved
-from clearhead.training.config import OptimizerConfig, TrainConfig
+from clearhead.training.config import MaskConfig, OptimizerConfig, TrainConfig
 from clearhead.training.loop import Hooks, Outcome, evaluate, fit
+from clearhead.training.masked_tokens import MaskedTokens
 from clearhead.training.memory import check_memory, memory_needed
-from clearhead.training.objective import Evaluation, next_token_loss
+from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
+from clearhead.training.objectives import default_masks, objective_of
 from clearhead.training.report import Evaluated, Report, Stepped, best_evaluation, read_log
 
 __all__ = [
+    "NEXT_TOKENS",
     "Evaluated",
     "Evaluation",
     "Hooks",
+    "MaskConfig",
+    "MaskedTokens",
+    "NextTokens",
+    "Objective",
     "OptimizerConfig",
     "Outcome",
     "Progress",
@@ -18,13 +25,15 @@ __all__ = [
     "Stepped",
     "TrainConfig",
     "TrainingState",
+    "batch_loss",
     "best_evaluation",
     "check_memory",
+    "default_masks",
     "evaluate",
     "fit",
     "load_state",
     "memory_needed",
-    "next_token_loss",
+    "objective_of",
     "read_log",
     "saved",
 ]

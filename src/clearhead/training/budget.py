@@ -17,7 +17,7 @@ from clearhead.text import Batch
 from clearhead.training import compiling
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.training.memory import check_memory, memory_needed
-from clearhead.training.objective import next_token_loss
+from clearhead.training.objective import NEXT_TOKENS, Objective, batch_loss
 from clearhead.training.optimizer import Optimizer
 from clearhead.training.shapes import LADDER, shape
 
@@ -63,6 +63,7 @@ def plan_model(
     batch: int | None = None,
     precision: Precision | None = None,
     kind: str = DecoderConfig.kind,
+    objective: Objective = NEXT_TOKENS,
     adapt: Callable[[ModelConfig], ModelConfig] = lambda model: model,
 ) -> Plan:
     """Plans for the largest model on the ladder that can see ``TOKENS_PER_WEIGHT`` tokens per weight in the time left.
@@ -80,7 +81,7 @@ def plan_model(
     context = ladder[0].context
     measured = batch or max(1, (BATCH_TOKENS[0] if machine.device() == "cpu" else BATCH_TOKENS[1]) // context)
     if threads is None:
-        threads, threads_reason = fastest_threads(ladder[0], say)
+        threads, threads_reason = fastest_threads(ladder[0], say, objective)
     else:
         threads_reason = f"{many(threads, 'thread')}, as asked"
     torch.set_num_threads(threads)
@@ -94,7 +95,7 @@ def plan_model(
         by_precision: dict[Precision, float] = {}
         for name in precisions:
             if not by_precision or time.perf_counter() - began < MEASURED * left:
-                by_precision[name] = tokens_per_second(model, measured, name)
+                by_precision[name] = tokens_per_second(model, measured, name, objective=objective)
         seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
         say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens per weight")
@@ -151,11 +152,13 @@ def evaluation_tokens(trained: float, evaluations: int, context: int) -> tuple[i
     return max(context, int(readable / evaluations)), max(context, int(readable))
 
 
-def measured_evaluation_tokens(model: ModelConfig, config: TrainConfig, *, used: float) -> tuple[int, int]:
+def measured_evaluation_tokens(
+    model: ModelConfig, config: TrainConfig, *, used: float, objective: Objective = NEXT_TOKENS
+) -> tuple[int, int]:
     """``evaluation_tokens`` for a run by minutes whose model is given, from the measured time of a step."""
     check_time(config.minutes, used)
     model = replace(model, context=window_of(config, model))
-    speed = tokens_per_second(model, config.batch, config.precision or "float32", repeats=1)
+    speed = tokens_per_second(model, config.batch, config.precision or "float32", repeats=1, objective=objective)
     return evaluation_tokens(speed * (60 * (config.minutes or 0.0) - used), config.evaluations, model.context)
 
 
@@ -174,15 +177,21 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
     return f"{best}, the fastest measured for this model ({compared})"
 
 
-def tokens_per_second(model: ModelConfig, batch: int, precision: str, repeats: int = 3) -> float:
+def tokens_per_second(
+    model: ModelConfig, batch: int, precision: str, repeats: int = 3, objective: Objective = NEXT_TOKENS
+) -> float:
     """Training speed of a new model of this config: the fastest of ``repeats`` steps, after one to warm up."""
-    step = stepper(model, batch, precision)
+    step = stepper(model, batch, precision, objective=objective)
     step()
     return batch * model.context / machine.seconds(step, repeats)
 
 
 def stepper(
-    model: ModelConfig, batch: int, precision: str, optimizing: OptimizerConfig | None = None
+    model: ModelConfig,
+    batch: int,
+    precision: str,
+    optimizing: OptimizerConfig | None = None,
+    objective: Objective = NEXT_TOKENS,
 ) -> Callable[[], None]:
     """A function that does one training step on random ids, for timing."""
     device = machine.device()
@@ -191,11 +200,11 @@ def stepper(
     optimizer = Optimizer(network, optimizing or OptimizerConfig(precision=half))
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
-    data = Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None)
+    data = objective.batch(Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None), 0)
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = next_token_loss(network, data)
+            loss = batch_loss(network, data)
         loss.backward()
         optimizer.step(1.0)
         if device == "cuda":
@@ -214,7 +223,9 @@ def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
     return count, f"{many(count, 'thread')}, for {operations / 1e9:.2g} billion operations a step"
 
 
-def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int, str]:
+def fastest_threads(
+    model: ModelConfig, say: Callable[[str], None], objective: Objective = NEXT_TOKENS
+) -> tuple[int, str]:
     """Measures which number of OpenMP threads trains ``model`` fastest; returns it with the reason.
 
     It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.
@@ -224,7 +235,7 @@ def fastest_threads(model: ModelConfig, say: Callable[[str], None]) -> tuple[int
     if most == 1:
         return 1, "1 thread, since there is one core or OMP_NUM_THREADS is 1"
     before = torch.get_num_threads()
-    step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32")
+    step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32", objective=objective)
     step()
     times: dict[int, float] = {}
     for count in counts:

@@ -12,7 +12,7 @@ from clearhead import machine
 from clearhead.errors import ConfigError
 from clearhead.model import Network
 from clearhead.text import Batch
-from clearhead.training.objective import next_token_loss
+from clearhead.training.objective import batch_loss
 
 
 @cache
@@ -44,7 +44,7 @@ def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable
     training = model.training
     model.train()
     with autocast:
-        loss = next_token_loss(model, batch, run=run)
+        loss = batch_loss(model, batch, run=run)
     loss.backward()
     model.zero_grad(set_to_none=True)
     model.train(training)

@@ -22,6 +22,7 @@ from clearhead.training.budget import (
     stepper,
 )
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time
+from clearhead.training.objective import NEXT_TOKENS, Objective
 
 # AdamW's peak learning rate times the width: 6.5e-5 for GPT-2's 768, near transformers' default of 5e-5, scaled by
 # 1 / width (Yang et al. 2022). Muon would undo more of what AdamW had learned.
@@ -59,6 +60,7 @@ def plan_further(
     threads: int | None = None,
     batch: int | None = None,
     precision: Precision | None = None,
+    objective: Objective = NEXT_TOKENS,
 ) -> Plan:
     """Plans batch, threads and evaluations for training a model of this config further.
 
@@ -67,7 +69,7 @@ def plan_further(
     check_time(minutes, used)
     left = 60 * minutes - used
     precision = precision or ("bfloat16" if machine.bfloat16_pays() else "float32")
-    times = _times(replace(model, context=window), precision, threads, say)
+    times = _times(replace(model, context=window), precision, threads, objective, say)
     threads = min(times, key=lambda count: times[count])
     speed = window / times[threads]
     shown = speed * TRAINED * left
@@ -99,9 +101,11 @@ def plan_further(
     return Plan(model=model, train=train, reasons=reasons)
 
 
-def _times(model: ModelConfig, precision: str, threads: int | None, say: Callable[[str], None]) -> dict[int, float]:
+def _times(
+    model: ModelConfig, precision: str, threads: int | None, objective: Objective, say: Callable[[str], None]
+) -> dict[int, float]:
     """Seconds a step on one window takes, by number of threads."""
-    step = stepper(model, 1, precision, beginning(model).optimizer)
+    step = stepper(model, 1, precision, beginning(model).optimizer, objective)
     times: dict[int, float] = {}
     before = torch.get_num_threads()
     for count in sorted({1, machine.thread_limit()}) if threads is None else [threads]:

@@ -13,11 +13,11 @@ import torch
 
 from clearhead.errors import OptionError, TextError, TrainingError, many
 from clearhead.model import Network, needs
-from clearhead.text import Tokens, Windows, sequential
+from clearhead.text import Tokens, Windows
 from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
-from clearhead.training.objective import Evaluation, evaluate_batches, next_token_loss
+from clearhead.training.objective import NEXT_TOKENS, Evaluation, Objective, batch_loss, evaluate_batches
 from clearhead.training.optimizer import Optimizer, unlike
 from clearhead.training.report import Evaluated, Log, Report, Stepped
 
@@ -78,6 +78,7 @@ def fit(
     *,
     folder: Path,
     hooks: Hooks,
+    objective: Objective = NEXT_TOKENS,
     state: TrainingState | None = None,
     used: float = 0.0,
     settings: Mapping[str, Any] | None = None,
@@ -91,7 +92,7 @@ def fit(
     TextError if a text is too short, ConfigError if the model cannot be compiled as asked, and OptionError if no time
     is left for the first step.
     """
-    needs(model, "next tokens", "training here")
+    needs(model, objective.ability, "training here")
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
     context = window_of(config, model.config)
@@ -101,7 +102,7 @@ def fit(
     optimizer = Optimizer(model, config.optimizer)
     device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    run = compiled(model, windows.at(0), autocast) if config.compile else model
+    run = compiled(model, objective.batch(windows.at(0), 0), autocast) if config.compile else model
     if state is None:
         torch.manual_seed(config.seed)
     else:
@@ -111,7 +112,7 @@ def fit(
     def checked(tokens: Tokens) -> Evaluation:
         """Raises TrainingError if the loss is not finite, so that useless weights are never saved."""
         with autocast:
-            found = evaluate(model, tokens, window=config.window)
+            found = evaluate(model, tokens, window=config.window, objective=objective)
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 
@@ -146,6 +147,7 @@ def fit(
             step=progress.step,
             valid_loss=found.loss,
             bits_per_byte=found.bits_per_byte,
+            unit=found.unit,
             best=best,
             seconds=clock.seconds(),
             sample=hooks.sample(),
@@ -180,7 +182,8 @@ def fit(
         while done < 1:
             rate = learning_rate(config, done)
             with autocast:
-                loss = next_token_loss(model, windows.at(progress.step), run=run)
+                batch = objective.batch(windows.at(progress.step), progress.step)
+                loss = batch_loss(model, batch, run=run)
             value = float(loss.detach())
             _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()
@@ -213,18 +216,26 @@ def fit(
         return Outcome(progress=progress, finished=True)
 
 
-def evaluate(model: Network, tokens: Tokens, *, window: int | None = None, stride: int | None = None) -> Evaluation:
+def evaluate(
+    model: Network,
+    tokens: Tokens,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    objective: Objective = NEXT_TOKENS,
+) -> Evaluation:
     """Evaluates the model on a text, in windows of its context (at most EVALUATED_AT_ONCE) unless ``window`` is given.
 
     Raises TextError if the text is too short, OptionError if the window or stride is out of range.
     """
-    needs(model, "next tokens", "evaluating")
+    needs(model, objective.ability, "evaluating")
     _check_length(tokens)
     context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
     if not 1 <= context <= model.config.context:
         raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
-    batches = sequential(tokens, context=context, batch=max(1, EVALUATED_AT_ONCE // context), stride=stride)
-    return evaluate_batches(model, batches, text_bytes=tokens.text_bytes(1), window=context)
+    at_once = max(1, EVALUATED_AT_ONCE // context)
+    batches = objective.in_order(tokens, context=context, batch=at_once, stride=stride)
+    return evaluate_batches(model, batches, objective.unit, window=context)
 
 
 def _check_length(tokens: Tokens) -> None:

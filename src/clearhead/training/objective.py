@@ -1,36 +1,80 @@
-"""The training loss, and the evaluation of a model on a text."""
+"""What a model is trained to predict, its loss, and the evaluation of a model on a text."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, documents
 from clearhead.model import Network, evaluating
-from clearhead.text import NOT_COUNTED, Batch
+from clearhead.text import NOT_COUNTED, Batch, Tokens, sequential
+
+
+class Objective(Protocol):
+    """What a model is trained to predict: makes inputs and targets from windows of a text."""
+
+    @property
+    def ability(self) -> str:
+        """What the model must be able to do, a name in ``clearhead.model.ABILITIES``."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What is predicted, for figures: a loss is in nats per unit."""
+        ...
+
+    def batch(self, windows: Batch, step: int) -> Batch:
+        """Inputs and targets of a step. Depends on the windows and the step alone, so resuming needs no state."""
+        ...
+
+    def in_order(self, tokens: Tokens, *, context: int, batch: int, stride: int | None) -> Iterator[Batch]:
+        """The batches of an evaluation, with ``text_bytes``: the same each time, however many windows are in one.
+
+        Raises OptionError for a stride that the objective has no use for.
+        """
+        ...
+
+
+class NextTokens:
+    """Each token is predicted from the earlier ones of its document."""
+
+    ability, unit = "next tokens", "token"
+
+    def batch(self, windows: Batch, step: int) -> Batch:
+        """The windows as they are."""
+        return windows
+
+    def in_order(self, tokens: Tokens, *, context: int, batch: int, stride: int | None) -> Iterator[Batch]:
+        """``sequential``: each token after the first is a target once."""
+        return sequential(tokens, context=context, batch=batch, stride=stride)
+
+
+NEXT_TOKENS = NextTokens()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """How well a model predicts a text. Nats use the natural logarithm; bytes are the text's in UTF-8."""
 
-    nats: float  # summed over all tokens
-    tokens: int
-    text_bytes: int
+    nats: float  # summed over all predicted tokens
+    tokens: int  # predicted
+    text_bytes: int  # of the predicted tokens
     window: int  # tokens read at once
+    unit: str = NextTokens.unit  # the objective's
 
     @property
     def loss(self) -> float:
-        """Mean nats per token."""
+        """Mean nats per predicted token."""
         return self.nats / self.tokens
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits per byte of text, comparable across tokenizers."""
+        """Bits per byte of predicted text, comparable across tokenizers with the same objective."""
         return self.nats / math.log(2) / self.text_bytes
 
     @property
@@ -39,10 +83,10 @@ class Evaluation:
         return math.inf if self.loss > 709 else math.exp(self.loss)
 
 
-def next_token_loss(
+def batch_loss(
     model: Network, batch: Batch, *, run: Callable[..., Tensor] | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """Cross-entropy of each counted target given the earlier tokens of its document, in nats, float32 or wider.
+    """Cross-entropy of each counted target given the tokens of its document that it may see, in nats, at least float32.
 
     ``run`` is called instead of the model, for example its compiled version. ``reduction`` is "mean" (over the counted
     targets) or "sum".
@@ -58,11 +102,14 @@ def next_token_loss(
 
 
 @torch.no_grad()
-def evaluate_batches(model: Network, batches: Iterable[Batch], *, text_bytes: int, window: int) -> Evaluation:
-    """Evaluates the model, without dropout, on batches of windows that cover ``text_bytes`` bytes of text."""
-    nats, tokens = 0.0, 0
+def evaluate_batches(
+    model: Network, batches: Iterable[Batch], unit: str = NextTokens.unit, *, window: int
+) -> Evaluation:
+    """Evaluates the model, without dropout, on batches that count their ``text_bytes``."""
+    nats, tokens, text_bytes = 0.0, 0, 0
     with evaluating(model):
         for batch in batches:
-            nats += float(next_token_loss(model, batch, reduction="sum"))
+            nats += float(batch_loss(model, batch, reduction="sum"))
             tokens += int((batch.targets_BT != NOT_COUNTED).sum())
-    return Evaluation(nats=nats, tokens=tokens, text_bytes=text_bytes, window=window)
+            text_bytes += batch.text_bytes
+    return Evaluation(nats=nats, tokens=tokens, text_bytes=text_bytes, window=window, unit=unit)

@@ -16,14 +16,14 @@ from clearhead.training.muon import Muon, Slab
 
 
 class Optimizer:
-    """Muon on the inner matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all."""
+    """Muon on the inner matrices and AdamW on the rest (Jordan et al. 2024), or AdamW on all that require gradients."""
 
     def __init__(self, model: Network, config: OptimizerConfig) -> None:
         self.config = config
         self.model = model
         slabs = list(matrices(model)) if config.kind == "muon" else []
         taken = {id(slab.parameter) for slab in slabs}
-        named = [(name, p) for name, p in model.named_parameters() if id(p) not in taken]
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad and id(p) not in taken]
         rest = [p for _, p in named]
         decays = {
             id(p) for name, p in named if p.dim() > 1 and not name.endswith("bias")
@@ -93,11 +93,13 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
 
 
 def matrices(model: Network) -> Iterator[Slab]:
-    """All matrices between embedding and output layer, with fused ones split up and stacks split by expert."""
+    """All trained matrices between embedding and output layer, fused ones split up and stacks split by expert."""
     for module in model.modules():
         if not isinstance(module, Linear | Stack | Recurrence) or module is model.output:
             continue
         for weight, rows in module.stacks:
+            if not weight.requires_grad:
+                continue
             for expert in range(len(weight)) if weight.dim() == 3 else (None,):
                 start = 0
                 for count in rows:

@@ -12,27 +12,36 @@ from clearhead.model import (
     AttentiveConfig,
     ConvolutionConfig,
     DecoderConfig,
+    EncoderConfig,
     FeedForwardConfig,
     ModelConfig,
+    NormConfig,
+    PredictionConfig,
     RecurrentConfig,
 )
 
 # (layers, width). Each rung has about twice the weights of the one below.
 LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), (10, 640), (12, 768))
 
+GATED = ("geglu", "swiglu")  # the feed-forwards of ModernBERT's shape that a decoder may share
 STEP = 2  # hidden widths are multiples of this; on the ladder, weight counts then differ by at most 1.2 %
 
-# Values of `train --model`, with the kind of config of each.
-MODELS = {
-    "transformer": DecoderConfig.kind,
-    **{kind: kind for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
+# Values of `train --model`, with the kind of config of each, by what is predicted.
+MODELS: dict[str, dict[str, str]] = {
+    "transformer": {"next tokens": DecoderConfig.kind, "masked tokens": EncoderConfig.kind},
+    **{kind: {"next tokens": kind} for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
 }
+
+
+def kinds() -> set[str]:
+    """The kinds of config whose sizes can be chosen."""
+    return {kind for by_ability in MODELS.values() for kind in by_ability.values()}
 
 
 def sized_as(model: Mapping[str, Any]) -> str:
     """The kind by which a model table's sizes are chosen: its own, or a Transformer if its own has no rule."""
     kind = model.get("kind", DecoderConfig.kind)
-    return kind if kind in MODELS.values() else DecoderConfig.kind
+    return kind if kind in kinds() else DecoderConfig.kind
 
 
 def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.kind) -> ModelConfig:
@@ -55,9 +64,11 @@ def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.ki
 def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     """A model of this kind with the decoder's vocabulary, context and width, and as many weights, within 2 %.
 
-    Recurrences have half as many layers, convolutions twice as many; the hidden width makes the number of weights fit.
-    Raises OptionError for a kind without such a rule.
+    Recurrences have half as many layers, convolutions twice as many, encoders the same; a width inside the layers makes
+    the number of weights fit. Raises OptionError for a kind without such a rule.
     """
+    if kind == EncoderConfig.kind:
+        return _encoder(decoder)
     names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
     given: dict[str, Any] = {name: getattr(decoder, name) for name in names}
     found = ModelConfig.classes.get(kind, ModelConfig)
@@ -66,11 +77,38 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     elif issubclass(found, ConvolutionConfig):
         given["layers"] = 2 * decoder.layers
     else:
-        known = ", ".join(MODELS)
+        known = ", ".join(sorted(kinds()))
         raise OptionError(f"model.kind {kind!r}: sizes can only be chosen for {known}; set the whole shape of this one")
     if issubclass(found, AttentiveConfig):
         given["attention"] = replace(decoder.attention, window=None)
     return _nearest(lambda hidden: found(**given, hidden=hidden), decoder.parameters())
+
+
+def _encoder(decoder: DecoderConfig) -> ModelConfig:
+    """ModernBERT's shape (Warner et al. 2024), as near to the decoder's as it allows: its layers see all tokens.
+
+    Its heads fill the width. The layer that predicts masked tokens is paid for by narrower feed-forwards.
+    """
+    width, wanted = decoder.width, decoder.attention.head_width
+    fitting = [n for n in range(1, width + 1) if not width % (2 * n)] or [1]  # rotary positions need even heads
+    heads = min(fitting, key=lambda n: abs(width // n - wanted))
+    kind = decoder.feed_forward.kind
+
+    def made(inner: int) -> EncoderConfig:
+        return EncoderConfig(
+            vocabulary=decoder.vocabulary,
+            context=decoder.context,
+            layers=decoder.layers,
+            width=width,
+            attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=width // heads, head_norm="none"),
+            feed_forward=FeedForwardConfig(kind=kind if kind in GATED else "geglu", width=inner),
+            norm=NormConfig(kind="layer", eps=1e-5, bias=False),
+            prediction=PredictionConfig(bias=False),
+            tied=decoder.tied,
+            dropout=decoder.dropout,
+        )
+
+    return _nearest(made, decoder.parameters())
 
 
 def _nearest(make: Callable[[int], ModelConfig], weights: int) -> ModelConfig:

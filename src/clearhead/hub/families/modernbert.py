@@ -59,7 +59,7 @@ def refuses(config: EncoderConfig) -> list[str]:
     described = _config(settings(config), head is not None)
     if head is None:
         described = replace(described, tied=config.tied)
-    if described != replace(config, dropout=0.0):
+    if described != replace(config, dropout=0.0, pattern=config.kinds, attention=replace(a, window=None)):
         return ["its layers see all tokens or one band of them, each kind with its own theta, and it has nothing else"]
     return []
 

@@ -27,31 +27,44 @@ def log_probabilities(logits_BV: Tensor) -> Tensor:
     return logits_BV.to(wide(logits_BV.dtype)).log_softmax(dim=-1)
 
 
-def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap: float | None = None) -> Tensor:
-    """Sum of -log softmax(W x)[target] over all targets >= 0, in nats, float32 or wider.
+def linear_cross_entropy(
+    x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap: float | None = None, bias_V: Tensor | None = None
+) -> Tensor:
+    """Sum of -log softmax(W x + b)[target] over all targets >= 0, in nats, float32 or wider.
 
-    With ``cap`` the logits are cap tanh(W x / cap) (Gemma 2). Differentiable once, in x and W; forward computes the
+    With ``cap`` the logits l are cap tanh(l / cap) (Gemma 2). Differentiable once, in x, W and b; forward computes the
     gradient too. Products use autocast's dtype if it is on, sums float32 or wider.
     """
     # Checked here: inside forward, autograd is off, and ctx.needs_input_grad is true even under no_grad.
     train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
-    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap))  # pyright: ignore[reportCallIssue] (decorated)
+    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V))  # pyright: ignore[reportCallIssue] (decorated)
 
 
 @torch.compiler.disable  # it would unroll the blocks, and the gradient is hand-written anyway
-def _blockwise(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
-    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap)  # pyright: ignore[reportAssignmentType]
+def _blockwise(
+    x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None, bias_V: Tensor | None
+) -> Tensor:
+    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap, bias_V)  # pyright: ignore[reportAssignmentType]
     return total
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        x_NE: Tensor,
+        weight_VE: Tensor,
+        targets_N: Tensor,
+        train: bool,
+        cap: float | None,
+        bias_V: Tensor | None,
+    ) -> Tensor:
         device = x_NE.device.type
         products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_NE.dtype
         dtype = wide(products)
         total = torch.zeros((), dtype=dtype, device=x_NE.device)
         dx_NE, dw_VE = (torch.empty_like(x_NE), torch.zeros_like(weight_VE)) if train else (None, None)
+        db_V = torch.zeros_like(bias_V) if train and bias_V is not None else None
         step = max(1, LOGITS_AT_ONCE.get(device, LOGITS_AT_ONCE["cuda"]) // weight_VE.shape[0])
         with torch.autocast(device, enabled=False):
             w_VE = weight_VE.to(products)
@@ -60,6 +73,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 x, targets = x_NE[rows].to(products), targets_N[rows]
                 counted, targets = (targets >= 0).to(dtype), targets.clamp(min=0)
                 logits = (x @ w_VE.mT).to(dtype)
+                if bias_V is not None:
+                    logits = logits + bias_V
                 if cap is not None:
                     logits = cap * torch.tanh(logits / cap)
                 lse = logits.logsumexp(dim=1)
@@ -68,14 +83,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     slope = None if cap is None else 1 - (logits / cap) ** 2
                     d_logits = logits.sub_(lse[:, None]).exp_()
                     d_logits.scatter_add_(1, targets[:, None], torch.full_like(d_logits[:, :1], -1.0))
-                    d = (d_logits if slope is None else d_logits.mul_(slope)).mul_(counted[:, None]).to(products)
+                    d = (d_logits if slope is None else d_logits.mul_(slope)).mul_(counted[:, None])
+                    if db_V is not None:
+                        db_V += d.sum(dim=0)
+                    d = d.to(products)
                     dx_NE[rows] = d @ w_VE
                     dw_VE += d.mT @ x
-        ctx.save_for_backward(dx_NE, dw_VE)
+        ctx.save_for_backward(dx_NE, dw_VE, db_V)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, Tensor | None]:
         (g,) = grads
-        dx_NE, dw_VE = ctx.saved_tensors
-        return dx_NE * g, dw_VE * g, None, None, None
+        dx_NE, dw_VE, db_V = ctx.saved_tensors
+        return dx_NE * g, dw_VE * g, None, None, None, None if db_V is None else db_V * g

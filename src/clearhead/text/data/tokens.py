@@ -57,6 +57,10 @@ class Tokens:
             counts += np.bincount(ids[first : first + BATCH_CHARACTERS], minlength=len(counts))
         return int(counts @ self.lengths)
 
+    def bytes_at(self, places: npt.NDArray[np.int64]) -> int:
+        """``text_bytes`` of the tokens at these places."""
+        return int(self.lengths[places if self.by_place else self.ids[places]].sum(dtype=np.int64))
+
     def part(self, begin: int, end: int) -> Tokens:
         """A view of the tokens of [begin, end); places count from ``begin``."""
         first, last = np.searchsorted(self.starts, [begin, end])
@@ -88,10 +92,12 @@ def tokenize(
 ) -> Tokens:
     """The ids of all documents in order, memory-mapped from the cache; encoded on all cores the first time.
 
+    The mask token of a tokenizer learned here, written in a text, is text.
     The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` gets the bytes read
     and the bytes in all (None if unknown). Raises TextError for text that cannot be read or encoded, FolderError if
     the cache cannot be written.
     """
+    tokenizer = tokenizer.of_text()
     around = f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
     parts = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

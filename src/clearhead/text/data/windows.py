@@ -24,6 +24,7 @@ class Batch:
     ids_BT: Int64
     targets_BT: Int64  # NOT_COUNTED: no target (padding, or a token that only marks a beginning)
     documents_BT: Int64 | None  # 0, 1, 2, ... in each window, or PADDING; None: each window is one document
+    text_bytes: int = 0  # bytes of text that the targets stand for; only counted in order (``sequential``)
 
 
 class Windows:
@@ -95,7 +96,8 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
     whole = count if targets == (count - 1) * stride + context else count - 1
     full = whole // batch * batch  # windows in batches without padding
     for first in range(0, full, batch):
-        yield _counted_once(_batch(tokens, stride * np.arange(first, first + batch), context), first, stride)
+        windows = _batch(tokens, stride * np.arange(first, first + batch), context)
+        yield _counted_once(windows, tokens, first, stride)
     if full == count:
         return
     end = tokens.part(full * stride, len(tokens))
@@ -107,14 +109,16 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
         documents_BT[-1, context - padding :] = PADDING
         last.targets_BT[-1, context - padding :] = NOT_COUNTED
         last = replace(last, documents_BT=documents_BT)
-    yield _counted_once(last, full, stride)
+    yield _counted_once(last, tokens, full, stride)
 
 
-def _counted_once(batch: Batch, first: int, stride: int) -> Batch:
+def _counted_once(batch: Batch, tokens: Tokens, first: int, stride: int) -> Batch:
     """Drops the targets that the previous window has; ``first`` is the number of the first window."""
-    context = batch.targets_BT.shape[1]
+    count, context = batch.targets_BT.shape
     batch.targets_BT[0 if first else 1 :, : context - stride] = NOT_COUNTED
-    return batch
+    begin = (first - 1) * stride + context + 1 if first else 1
+    end = (first + count - 1) * stride + context + 1
+    return replace(batch, text_bytes=tokens.text_bytes(begin, min(end, len(tokens))))
 
 
 def _check(context: int, batch: int) -> None:

@@ -21,6 +21,8 @@ from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Bl
 log = logging.getLogger(__name__)
 
 SEPARATOR = "<|endoftext|>"
+MASK = "[MASK]"  # BERT's
+ADDED = ([SEPARATOR], [SEPARATOR, MASK])  # the tokens added to a vocabulary learned here, without a mask and with one
 
 # Words of Qwen 2 and 3: like GPT-2's, but a newline never joins what follows and each digit is a word. Models trained
 # here have Qwen 3's shape; and text can be cut at any line end (pieces.py), even between paragraphs.
@@ -234,6 +236,29 @@ def _with_separator(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     return made
 
 
+def plain_config(has_separator: bool) -> dict[str, Any]:
+    """What transformers needs to open the folder; by default it would also remove spaces from decoded text."""
+    special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}
+
+
+def with_mask(made: tokenizers.Tokenizer, *, words: bool) -> tokenizers.Tokenizer:
+    """A copy with the mask token.
+
+    words: tokens of words hold the space in front of them, so a mask takes it too, as in RoBERTa and ModernBERT
+    """
+    copy = tokenizers.Tokenizer.from_str(made.to_str())
+    copy.add_special_tokens([AddedToken(MASK, special=True, normalized=False, lstrip=words)])
+    return copy
+
+
+def without_mask(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """A copy without the mask token."""
+    state = state_of(made)
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] != MASK]
+    return tokenizers.Tokenizer.from_str(json.dumps(state))
+
+
 def state_of(made: tokenizers.Tokenizer) -> dict[str, Any]:
     """The content of the tokenizer.json as a dict."""
     return json.loads(made.to_str())
@@ -251,7 +276,7 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
         if habits == _habits(state_of(each)) and _holds_singles(state):
             return kind, CUT_SINGLE
     rule = _rule(state)
-    own = [token["content"] for token in state["added_tokens"]] == [SEPARATOR] and not state["post_processor"]
+    own = [token["content"] for token in state["added_tokens"]] in ADDED and not state["post_processor"]
     if own and rule is not None and habits == _habits(state_of(_bpe_untrained())):
         return "bpe", rule
     if own and habits == _habits(state_of(_character_bpe([], []))) and _holds_bytes(state):
@@ -260,12 +285,12 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
 
 
 def _holds_singles(state: dict[str, Any]) -> bool:
-    """Whether every token but the separator and the bytes behind is one character, or one that stands for a byte."""
+    """Whether every token but those added and the bytes behind is one character, or one that stands for a byte."""
     model, added = state["model"], [token["content"] for token in state["added_tokens"]]
     tokens: set[str] = set(model["vocab"])
     if model.get("byte_fallback"):
         tokens -= BYTE_TOKENS.keys()
-    if added != [SEPARATOR] or any(len(token) != 1 for token in tokens) or model.get("merges"):
+    if added not in ADDED or any(len(token) != 1 for token in tokens) or model.get("merges"):
         return False
     return model["type"] == "WordLevel" or _holds_bytes(state) or tokens == byte_characters().keys()
 
@@ -283,6 +308,8 @@ def _habits(state: dict[str, Any]) -> tuple[Any, ...]:
 
 def _rule(state: dict[str, Any]) -> re.Pattern[str] | None:
     model, words, added = state["model"], state["pre_tokenizer"] or {}, state["added_tokens"]
+    if [token["content"] for token in added] in ADDED:
+        added = added[:1]  # the mask takes the space before it, but texts to cut are encoded without it (of_text)
     plain_bpe = model["type"] == "BPE" and not any(
         model[option] for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import tokenizers
 
 from clearhead.errors import TextError
-from clearhead.text.tokenizers.learned import BYTE_TOKENS, SEPARATOR, byte_characters
+from clearhead.text.tokenizers.learned import BYTE_TOKENS, byte_characters
 
 Codes = npt.NDArray[np.uint32]
 
@@ -20,18 +21,23 @@ _NONE = 2**32 - 1  # no vocabulary is that large
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """Ids by byte, [256], or [0] if the bytes are no tokens; by code point, or None if only bytes are."""
+    """Ids by byte, [256], or [0] if the bytes are no tokens; by code point, or None if only bytes are.
+
+    added: ids of the tokens that are found in a text first
+    """
 
     by_byte: Codes
     by_character: Codes | None
-    separator: int
+    added: Mapping[str, int]
 
     def encode(self, text: str) -> Codes:
         """The ids of a text. Raises TextError for a character without an id if there are no bytes."""
         found: list[Codes] = []
-        for part in text.split(SEPARATOR):
-            found += [np.array([self.separator], dtype=np.uint32), self._ids(part)]
-        return np.concatenate(found[1:])
+        place = 0
+        for cut in re.finditer("|".join(map(re.escape, self.added)), text):
+            found += [self._ids(text[place : cut.start()]), np.array([self.added[cut[0]]], dtype=np.uint32)]
+            place = cut.end()
+        return np.concatenate([*found, self._ids(text[place:])])
 
     def _ids(self, text: str) -> Codes:
         if self.by_character is None:
@@ -68,17 +74,17 @@ def table_of(kind: str, library: tokenizers.Tokenizer) -> Table | None:
     if kind not in ("bytes", "characters"):
         return None
     ids = library.get_vocab(with_added_tokens=False)
-    separator = library.get_vocab(with_added_tokens=True)[SEPARATOR]
+    added = {token.content: each for each, token in library.get_added_tokens_decoder().items()}
     if kind == "bytes":
         known = byte_characters()
         by_byte = _table(256, {known[token]: each for token, each in ids.items()})
-        return Table(by_byte=by_byte, by_character=None, separator=separator)
+        return Table(by_byte=by_byte, by_character=None, added=added)
     bytes_ = {BYTE_TOKENS[token]: each for token, each in ids.items() if token in BYTE_TOKENS}
     others = {ord(token): each for token, each in ids.items() if token not in BYTE_TOKENS}
     return Table(
         by_byte=_table(256 if bytes_ else 0, bytes_),
         by_character=_table(sys.maxunicode + 1, others),
-        separator=separator,
+        added=added,
     )
 
 

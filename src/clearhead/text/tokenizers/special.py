@@ -88,6 +88,12 @@ def _template(step: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]
     return tuple(before), tuple(after)
 
 
+def unknown_id(library: tokenizers.Tokenizer, model: Mapping[str, Any]) -> int | None:
+    """The id for text outside the vocabulary, by the model's entries in tokenizer.json; None if there is none."""
+    token = model.get("unk_token")
+    return model.get("unk_id") if token is None else library.token_to_id(token)
+
+
 def put_around(
     library: tokenizers.Tokenizer,
     front: Iterable[str],

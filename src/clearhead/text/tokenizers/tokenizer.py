@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +20,27 @@ from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
+    MASK,
     SEPARATOR,
     OnMerges,
     bpe_tokenizer,
-    byte_characters,
     bytes_tokenizer,
     characters_and_bytes_tokenizer,
     characters_of,
     characters_tokenizer,
+    plain_config,
     recognise,
     state_of,
+    with_mask,
+    without_mask,
 )
 from clearhead.text.tokenizers.lookup import table_of
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
-from clearhead.text.tokenizers.special import edges, put_around, role_tokens
+from clearhead.text.tokenizers.special import edges, put_around, role_tokens, unknown_id
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
 from clearhead.text.tokenizers.waiting import encoded
+from clearhead.text.tokenizers.words import Bools, bytes_between, parts_of, word_edges
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
 
@@ -90,7 +92,7 @@ class Tokenizer:
         self.separator = self.front[0] if len(self.front) == 1 else None
         # the smallest type for the ids: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
-        self._config = config if config is not None else _plain_config(marker is not None)
+        self._config = config if config is not None else plain_config(marker is not None)
         library.encode_special_tokens = self._config.get("split_special_tokens") is True
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
@@ -103,7 +105,9 @@ class Tokenizer:
         self._joins = self._bytewise or self.kind in ("characters", "character-bpe")
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
         self._table = table_of(self.kind, library)
-        self.unknown = self._unknown_id(state["model"])
+        self._prefix: str | None = state["model"].get("continuing_subword_prefix") or None  # WordPiece's ##
+        found = None if self._bytewise or self._byte_fallback else unknown_id(library, state["model"])
+        self.unknown = None if found in self.front else found  # GPT-2's files name <|endoftext|>
 
     @classmethod
     def bytes(cls) -> Tokenizer:
@@ -180,6 +184,41 @@ class Tokenizer:
         made = Tokenizer(made._library, config, self._template_files, ends=self._ends)
         made.document_end = (*made.back, end)
         return made
+
+    def with_mask(self) -> Tokenizer:
+        """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token."""
+        if self.role("mask") is not None:
+            return self
+        library = with_mask(self._library, words=self.kind not in ("bytes", "characters"))
+        padding = self.roles.get("pad") or self.roles.get("eos") or MASK
+        named = {"pad_token": padding, "mask_token": MASK}
+        return self._remade(library, {**self._config, **named})
+
+    def of_text(self) -> Tokenizer:
+        """This tokenizer for texts in which the mask token of a tokenizer learned here is text like any other."""
+        if self.kind == "file" or self._library.token_to_id(MASK) is None:
+            return self
+        return self._remade(without_mask(self._library), self._config)
+
+    def _remade(self, library: tokenizers.Tokenizer, config: dict[str, Any]) -> Tokenizer:
+        made = Tokenizer(library, config, self._template_files, ends=self._ends)
+        made.document_end = self.document_end
+        return made
+
+    @cached_property
+    def ordinary(self) -> Bools:
+        """Which ids stand for text, [V]: all but special tokens and gaps."""
+        found = np.ones(self.vocab_size, dtype=np.bool_)
+        added = self._library.get_added_tokens_decoder()
+        special = [number for number, token in added.items() if token.special]
+        roles = [token for name in self.roles if (token := self.role(name)) is not None]
+        found[[*self.gaps, *special, *roles, *self.front, *self.document_end]] = False
+        return found
+
+    @cached_property
+    def word_edges(self) -> tuple[Bools, Bools]:
+        """Which ids can continue the word before them, and which can be continued, [V] each (words.py)."""
+        return word_edges(self._parts, self.vocab_size, self._prefix)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -260,21 +299,18 @@ class Tokenizer:
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
 
     def encode_measured(self, texts: Sequence[str]) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
-        """Ids of whole texts, each with the bytes of UTF-8 from the end of the previous id to its own end.
+        """Ids of whole texts, each with the bytes from the end of the previous id to its own end.
 
         For tokenizers whose ids do not stand for the same text everywhere. The last id gets the rest of the text.
         """
-        measured: list[tuple[Ids, npt.NDArray[np.int32]]] = []
         for text in texts:
             check_whole(text)
         with encoding_errors():
             encodings = encoded(self._library.encode_batch, texts)
-        for text, found in zip(texts, encodings, strict=True):
-            byte_at = np.fromiter(accumulate((len(c.encode()) for c in text), initial=0), dtype=np.int64)
-            ends = np.maximum.accumulate(np.array([end for _, end in found.offsets], dtype=np.int64))
-            ends[-1:] = len(text)
-            measured.append((np.array(found.ids, dtype=self.dtype), np.diff(byte_at[ends], prepend=0).astype(np.int32)))
-        return measured
+        return [
+            (np.array(found.ids, dtype=self.dtype), bytes_between(text, [end for _, end in found.offsets]))
+            for text, found in zip(texts, encodings, strict=True)
+        ]
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
         """Bytes of UTF-8 that each id stands for, [V], 0 for those around a document. Exact only if ``cuts`` is set."""
@@ -356,26 +392,9 @@ class Tokenizer:
     @cached_property
     def _parts(self) -> dict[int, _Bytes]:
         """What each id adds to the text: exact if ids are joined as bytes, else for display."""
-        characters = byte_characters()
-        parts: dict[int, _Bytes] = {}
-        for text, token in self._library.get_vocab(with_added_tokens=True).items():
-            if self._bytewise and all(character in characters for character in text):
-                parts[token] = _Bytes(characters[character] for character in text)
-            elif self._byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", text):
-                parts[token] = _Bytes.fromhex(text[3:5])
-            else:
-                parts[token] = (text if self._joins else text.replace("▁", " ")).encode()
-        return parts
-
-    def _unknown_id(self, model: Mapping[str, Any]) -> int | None:
-        if self._bytewise or self._byte_fallback:
-            return None
-        token = model.get("unk_token")
-        found = model.get("unk_id") if token is None else self._library.token_to_id(token)
-        return None if found in self.front else found  # GPT-2's files name <|endoftext|>
-
-
-def _plain_config(has_separator: bool) -> dict[str, Any]:
-    """What transformers needs to open the folder; by default it would also remove spaces from decoded text."""
-    special = {"bos_token": SEPARATOR, "eos_token": SEPARATOR} if has_separator else {}
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **special}
+        return parts_of(
+            self._library.get_vocab(with_added_tokens=True),
+            bytewise=self._bytewise,
+            fallback=self._byte_fallback,
+            joins=self._joins,
+        )
