@@ -216,13 +216,13 @@ def test_a_run_by_steps_measures_nothing(texts: Path, monkeypatch: pytest.Monkey
     assert train.optimizer.precision == "float32"
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 33)])
-def test_the_threads_of_a_run_by_steps_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
+@pytest.mark.parametrize(("limit", "threads"), [(1, 1), (2, 2), (64, 33)])
+def test_the_threads_of_a_run_by_steps_follow_from_its_size(monkeypatch: pytest.MonkeyPatch, limit: int, threads: int):
     """6 layers of width 320: 4 * 320**2 + 3 * 320 * 832 + 704 weights each, 7,254,464 with the last norm.
 
     6 operations for each weight and token, 1,536 tokens: 66.9 billion; for 256 tokens 11.1.
     """
-    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "thread_limit", lambda: limit)
     model = shape(4, vocabulary=1000, context=256)
     assert threads_by_size(model, 6)[0] == threads
-    assert threads_by_size(model, 1)[0] == min(cores, 6)
+    assert threads_by_size(model, 1)[0] == min(limit, 6)
