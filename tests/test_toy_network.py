@@ -32,6 +32,12 @@ CONFIG = ToyConfig(vocabulary=BYTES.vocab_size, context=31, layers=1, width=12, 
 TRAIN = TrainConfig(steps=40, batch=4, evaluations=2, threads=1, optimizer=OptimizerConfig(lr=0.03, adamw_lr=0.03))
 
 
+@pytest.mark.parametrize("other", [{"layers": 2}, {"tied": False}, {"dropout": 0.1}])
+def test_what_a_toy_has_not_is_refused(other: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="a toy has one layer, a tied output and no dropout"):
+        from_dict(ModelConfig, {**to_dict(CONFIG), **other}, "model.")
+
+
 def lively(seed: int = 0, dtype: torch.dtype = torch.float64) -> Toy:
     """Wide weights, so that what comes before matters."""
     model = build(CONFIG, seed=seed)
@@ -278,6 +284,15 @@ class TestOtherVerbs:
         assert found == ToyConfig(vocabulary=5, context=7, layers=1, width=4, heads=2)
         with pytest.raises(ConfigError, match=r"^model.head: unknown; did you mean 'heads'\?$"):
             recipes.check_names({"model": {"kind": "toy", "head": 2}})
+
+    @pytest.mark.parametrize("length", [["--minutes", "1"], ["--steps", "4"]])
+    def test_without_its_shape_it_is_not_trained(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], length: list[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("text.txt").write_text("the quick brown fox")
+        assert called(monkeypatch, "train", "text.txt", *length, "--set", "model.kind=toy") == 2
+        assert "model.kind 'toy': sizes can only be chosen for" in capsys.readouterr().err
 
     def test_the_command_trains_it_and_writes_with_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

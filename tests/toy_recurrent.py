@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import FULL, Mask, attend, causal
+from clearhead.errors import ConfigError
 from clearhead.model import Cache, ModelConfig, Network, register
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.places import goes_on
@@ -19,6 +20,13 @@ from clearhead.tap import Site
 class ToyConfig(ModelConfig):
     kind: ClassVar[str] = "toy"
     heads: int
+
+    def check(self) -> None:
+        if (self.layers, self.tied, self.dropout) != (1, True, 0.0):
+            raise ConfigError(
+                f"model: {self.layers} layers, tied {self.tied}, dropout {self.dropout}; a toy has one layer, a tied "
+                "output and no dropout"
+            )
 
     @property
     def abilities(self) -> frozenset[str]:

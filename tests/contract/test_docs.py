@@ -67,7 +67,9 @@ def test_the_guide_has_every_option_and_every_setting_once(page: Path) -> None:
     marked = [verb for verbs in re.findall(r"<!-- options: (.*) -->", text) for verb in verbs.split()]
     assert sorted(marked) == sorted(verb for verb, options in OPTIONS.items() if options)
     for verb in marked:
-        heading = next(line[3:] for line in text.splitlines() if re.match(rf"## .*\b{verb}\b", line))
+        headings = [line[3:] for line in text.splitlines() if re.match(rf"## .*\b{verb}\b", line)]
+        assert headings, f"{page.name}: no ## heading names {verb}"
+        heading = headings[0]
         found = re.findall(rf"`(?:{verb} )?(-[\w-]+)`", "\n".join(first_cells(section(page, heading))))
         assert OPTIONS[verb] <= set(found)
     for name in (*FEED_FORWARDS, *recipes.names()):

@@ -51,12 +51,12 @@ def test_every_pronoun_points_at_a_mention_of_the_one_it_means(stories: list[Sto
         }
         together = set(truth.label.split("+"))
         if len(together) == 1:
-            assert truth.label in names
+            assert truth.label in names, (story.text, truth)
         else:
             inside = [
                 o.label for o in story.truth if o.kind == "mention" and truth.source[0] <= o.start < truth.source[1]
             ]
-            assert together <= set(inside)
+            assert together <= set(inside), (story.text, truth)
 
 
 def test_everyone_keeps_one_gender(stories: list[Story]) -> None:

@@ -23,7 +23,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "cli"), str(TESTS / "hub")]
 from calling import SMALL, TEXT, call  # noqa: E402
 from little_models import CONFIGS, TOKENIZER, content_of, ids, lively, saved  # noqa: E402
 
-from clearhead import hub  # noqa: E402
+from clearhead import cli, hub  # noqa: E402
 from clearhead.errors import ClearheadError, TextError  # noqa: E402
 from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
 from clearhead.text import Tokenizer, sources, tokenize  # noqa: E402
@@ -250,7 +250,7 @@ class Texts(Kind):
 class Arguments(Kind):
     """The command's arguments: an answer, or one error and exit code 1 or 2."""
 
-    VERBS = ("train", "generate", "fill", "chat", "look", "eval", "show", "export", "corpora", "doctor")
+    VERBS = tuple(verb for verb in cli.VERBS if verb not in ("demo", "prove", "compare"))  # those take minutes
     OPTIONS = (
         "--steps", "--vocabulary", "--tokenizer", "--out", "--set", "--seed", "--device", "--dtype",
         "--temperature", "--top-k", "--top-p", "--max-tokens", "--layer", "--head", "--context", "--field",

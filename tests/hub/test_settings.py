@@ -30,7 +30,7 @@ REFUSED: dict[str, tuple[ModelConfig, Callable[[dict[str, Any]], None], str]] = 
     "unknown family": (
         QWEN3,
         having(model_type="qwen33"),
-        r"there is no model family 'qwen33'; known: bert, .*, smollm3; one file adds one \(docs/families.md\)$",
+        r"there is no model family 'qwen33'; known: bert, .*, smollm3\b.*; one file adds one \(docs/families.md\)$",
     ),
     "a far family": (
         QWEN3,

@@ -25,7 +25,7 @@ from clearhead.training.budget import (
 )
 from clearhead.training.config import window_of
 from clearhead.training.further import beginning, plan_further
-from clearhead.training.shapes import sized_as
+from clearhead.training.shapes import kind_of
 
 
 def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
@@ -74,7 +74,7 @@ def _chosen(
         threads=train.get("threads"),
         batch=train.get("batch"),
         precision=train.get("precision"),
-        kind=sized_as(model),
+        kind=kind_of(model),
         objective=objective,
         say=say,
         adapt=adapt,

@@ -16,7 +16,7 @@ from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
 from clearhead.training import MaskedTokens, NextTokens, TrainConfig, default_masks
 from clearhead.training.config import window_of
-from clearhead.training.shapes import MODELS, equal, shape, sized_as
+from clearhead.training.shapes import MODELS, equal, kind_of, shape
 
 ENTRIES = {
     "text": ("sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
@@ -96,7 +96,7 @@ def resolve(asked: Asked) -> Resolved:
     check_text(text)
     train = from_dict(TrainConfig, table["train"], "train.")
     # Placeholders for what measuring will choose.
-    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, 1, 16, sized_as(table["model"])))
+    chosen_later = {"vocabulary": 1} if complete(table["model"]) else to_dict(shape(0, 1, 16, kind_of(table["model"])))
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
@@ -160,7 +160,7 @@ def _whole(tables: Sequence[Table]) -> Table:
     if "steps" not in chosen:
         train.setdefault("minutes", MINUTES)
     elif not complete(whole["model"]):
-        chosen = _of_kind(sized_as(whole["model"]), recipes.read(BY_STEPS))["model"]
+        chosen = _of_kind(kind_of(whole["model"]), recipes.read(BY_STEPS))["model"]
         whole["model"] = recipes.joined([chosen, whole["model"]])
     return whole
 

@@ -38,10 +38,9 @@ def kinds() -> set[str]:
     return {kind for by_ability in MODELS.values() for kind in by_ability.values()}
 
 
-def sized_as(model: Mapping[str, Any]) -> str:
-    """The kind by which a model table's sizes are chosen: its own, or a Transformer if its own has no rule."""
-    kind = model.get("kind", DecoderConfig.kind)
-    return kind if kind in kinds() else DecoderConfig.kind
+def kind_of(model: Mapping[str, Any]) -> str:
+    """The kind that a model table names, or a Transformer."""
+    return model.get("kind", DecoderConfig.kind)
 
 
 def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.kind) -> ModelConfig:
