@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
+from clearhead.analysis.scripts import SPACELESS, occurrences
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
 from clearhead.watching.measures import First
 
-# Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
-SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 # A space these scripts would not write: between two of their characters or wide punctuation marks.
 _WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
 _APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
@@ -135,17 +134,4 @@ def _ends(pieces: Sequence[str], word: str) -> list[int]:
     text = "".join(char for at, char in enumerate(whole) if at not in apart)
     place_of = [place for at, place in enumerate(places) if at not in apart]
     word = _APART.sub("", word)
-    found: list[int] = []
-    start = text.find(word)
-    while start >= 0:
-        stop = start + len(word)
-        cut = (start > 0 and _joined(text[start - 1], word[0])) or (stop < len(text) and _joined(word[-1], text[stop]))
-        if not cut:
-            found.append(place_of[stop - 1])
-        start = text.find(word, start + 1)
-    return found
-
-
-def _joined(left: str, right: str) -> bool:
-    """True when both characters belong to the same word, in a script with spaces between words."""
-    return all((char.isalnum() or char == "_") and not SPACELESS.match(char) for char in (left, right))
+    return [place_of[start + len(word) - 1] for start in occurrences(text, word)]
