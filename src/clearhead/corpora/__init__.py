@@ -8,9 +8,9 @@ corpora.usages("world-en")              sentences whose words have known senses
 """
 
 from clearhead.corpora.corpus import Corpus, Source
+from clearhead.corpora.labelled import Usage, usages
 from clearhead.corpora.shelf import analogies, capitals, get, names, senses
 from clearhead.corpora.story import Story, Truth
-from clearhead.corpora.usages import Usage, usages
 
 __all__ = [
     "Corpus",

@@ -45,8 +45,8 @@ class Truth:
     recall     the words                 what kind of fact         where the fact was last told
     sum        the words                 the sum, as "3+4"         None
 
-    The source is an earlier span; None if there is none (the first mention of a name). ``scene`` is, for a sense, the file
-    and line of the text that was expanded: stories with the same scene tell the same thing in nearly the same words.
+    The source is an earlier span; None if there is none (the first mention of a name). ``scene`` is, for a sense, file
+    and line of the text that tells it: what two stories tell in the same scene is told in nearly the same words.
     """
 
     kind: Kind

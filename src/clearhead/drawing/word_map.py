@@ -144,7 +144,7 @@ def _page(drawn: WordMap) -> str:
     title = html.escape(legible(drawn.title))
     looks = _looks(drawn)
     legend = "".join(
-        f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{_mark(0, 0, *look)}</svg> '
+        f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{mark(0, 0, *look)}</svg> '
         f"{html.escape(legible(group))}</li>"
         for group, look in looks.items()
         if group
@@ -184,10 +184,11 @@ def _parts(
         covered = "" if number in shown else ' class="covered"'
         end = x + cell_len(words[number]) * 8.5 > SIDE  # in the size under the pointer
         aside = f'x="{x - 5:.1f}" text-anchor="end"' if end and number not in shown else f'x="{x + 5:.1f}"'
-        yield (f'<g{covered}>{_mark(x, y, *look)}<text {aside} y="{y:.1f}">{html.escape(words[number])}</text></g>')
+        yield (f'<g{covered}>{mark(x, y, *look)}<text {aside} y="{y:.1f}">{html.escape(words[number])}</text></g>')
 
 
-def _mark(x: float, y: float, colour: str, shape: str) -> str:
+def mark(x: float, y: float, colour: str, shape: str) -> str:
+    """A point in an SVG."""
     if shape == "o":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>'
     corners = {

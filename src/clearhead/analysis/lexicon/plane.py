@@ -58,12 +58,11 @@ def spread(
     check_maps()
     if len(words) < 3:
         raise TextError(f"a map of {len(words)} words: there must be at least 3; ask for more with --top")
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     units_NE = np.stack([F.normalize(lexicon.find(word).vector_E, dim=0).numpy() for word in words]).astype(np.float64)
-    pca = PCA(n_components=2, svd_solver="full")
-    flat_N2 = pca.fit_transform(units_NE)
+    flat = pca(units_NE)
+    flat_N2 = flat.places_N2
     perplexity = min(PERPLEXITY, (len(words) - 1) / 3)
     # from the principal components, so that the same words give the same picture
     placed_N2 = TSNE(perplexity=perplexity, init=flat_N2 / max(flat_N2[:, 0].std(), 1e-12) * 1e-4, random_state=0)
@@ -73,17 +72,25 @@ def spread(
         groups=tuple(groups) or ("",) * len(words),
         lines=tuple(lines),
         panels=(
-            Panel(
-                method="PCA",
-                places_N2=flat_N2,
-                note=f"{pca.explained_variance_ratio_.sum():.0%} of the variance lies in these two directions",
-            ),
+            flat,
             Panel(
                 method="t-SNE",
                 places_N2=placed_N2.fit_transform(units_NE).astype(np.float64),
                 note=f"near words stay near; far distances and directions mean nothing (perplexity {perplexity:.3g})",
             ),
         ),
+    )
+
+
+def pca(x_NE: npt.NDArray[np.float64]) -> Panel:
+    """The vectors by their first two principal components; they must differ. Needs scikit-learn (``check_maps``)."""
+    from sklearn.decomposition import PCA
+
+    made = PCA(n_components=2, svd_solver="full")
+    return Panel(
+        method="PCA",
+        places_N2=made.fit_transform(x_NE),
+        note=f"{made.explained_variance_ratio_.sum():.0%} of the variance lies in these two directions",
     )
 
 

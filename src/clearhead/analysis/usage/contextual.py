@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.senses.placing import Placed, place, word_places
-from clearhead.analysis.senses.uses import Labelled
+from clearhead.analysis.usage.placing import Placed, place, word_places
+from clearhead.analysis.usage.uses import Labelled
 from clearhead.attend import FULL, padding
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel
@@ -71,9 +71,7 @@ def contextual(model: LanguageModel, uses: Sequence[Labelled]) -> Contextual:
         static_NE=torch.stack(static),
         around_NE=torch.stack(around),
         first=tuple(not any(character.isalnum() for character in use.text[: use.start]) for use in uses),
-        tokens=tuple(
-            tuple(placed[use.text].labels[at] for at in own) for use, own in zip(uses, places, strict=True)
-        ),
+        tokens=tuple(tuple(placed[use.text].labels[at] for at in own) for use, own in zip(uses, places, strict=True)),
         causal=causal,
     )
 

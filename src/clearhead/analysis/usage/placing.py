@@ -14,7 +14,9 @@ from clearhead.language_model import LanguageModel
 
 Span = tuple[int, int]
 
-_WORDS = re.compile(rf"{SPACELESS.pattern}|(?:(?!{SPACELESS.pattern})[^\W_])+(?:['’](?:(?!{SPACELESS.pattern})[^\W_])+)*")
+_WORDS = re.compile(
+    rf"{SPACELESS.pattern}|(?:(?!{SPACELESS.pattern})[^\W_])+(?:['’](?:(?!{SPACELESS.pattern})[^\W_])+)*"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from clearhead.analysis.senses.contextual import Contextual, contextual
-from clearhead.analysis.senses.uses import Labelled
+from clearhead.analysis.usage.contextual import Contextual, contextual
+from clearhead.analysis.usage.uses import Labelled
 from clearhead.errors import TextError
 from clearhead.language_model import LanguageModel
 from clearhead.tap import Site
@@ -49,7 +49,7 @@ class Split:
     told: tuple[Told, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SenseScore:
     """Senses told by vectors, at every layer. All tuples of N are in the order of the uses.
 
@@ -58,6 +58,7 @@ class SenseScore:
     levels: the sites of ``Told``, besides "static" (the word's rows of the input table) and "around" (the mean of
         those of the other tokens that it sees)
     spread: by level, the largest cosine distance between two uses of one form that come first; None without two
+    vectors_LNE: the uses' vectors, float32 or wider
     pieced: how many uses have several tokens; their vectors are means
     """
 
@@ -71,6 +72,7 @@ class SenseScore:
     first: tuple[bool, ...]
     levels: tuple[str, ...]
     spread: tuple[float | None, ...]
+    vectors_LNE: Tensor
     pieced: int
     splits: tuple[Split, ...]
 
@@ -114,6 +116,7 @@ def sense_score(model: LanguageModel, uses: Sequence[Labelled]) -> SenseScore:
         first=found.first,
         levels=tuple(map(str, found.levels)),
         spread=_spread(uses, found),
+        vectors_LNE=found.x_LNE,
         pieced=sum(len(tokens) > 1 for tokens in found.tokens),
         splits=tuple(
             Split(
@@ -203,7 +206,7 @@ def _dealt(uses: Sequence[Labelled], kind: str) -> list[int]:
         if len(of_senses[sense]) == 1:
             raise TextError(
                 f"senses: the sense {sense!r} of {word!r} has uses in one {kind} only, so there is nothing to compare "
-                f"them with; label its uses in at least two, or leave the word out"
+                "them with; label its uses in at least two, or leave the word out"
             )
         count = min(FOLDS, len(of_senses[sense]))
         fold_of: dict[str, int] = {}
