@@ -39,7 +39,9 @@ SENTENCES = {
     ],
 }
 CONFIGS = {"causal": QWEN3, "encoder": BERT, "lstm": RIVALS["lstm"]}
-TOKENIZER = Tokenizer.train_bpe([" ".join([*SENTENCES["person"], *SENTENCES["computer"]]) * 9], 300)
+TOKENIZER = Tokenizer.train_bpe(
+    [" ".join([*SENTENCES["person"], *SENTENCES["computer"]]) * 9], 260
+)  # ·server is several
 
 
 def made(kind: str, tokenizer: Tokenizer = TOKENIZER) -> LanguageModel:
@@ -179,7 +181,7 @@ def test_what_a_word_reads_is_the_attention_of_its_tokens_summed_over_those_of_e
         ranked = [each.word.weight for each in use.ranked if each.word is not None]
         assert ranked == sorted(ranked, reverse=True)
     words = {read.label for read in found.uses[1].words if read.is_word}
-    assert words == {"I", "crashed", "the", "server"} | ({"."} & words)
+    assert words == {"I", "crashed", "the", "server"}
     assert [read.label for read in found.uses[1].words if read.own] == ["server"]
 
 
@@ -195,7 +197,9 @@ def test_words_of_several_tokens_and_chinese_words_have_their_places(tokenizer: 
     for use in (*find("服务器", text), *find("server", text)):
         placed = place(model, text)
         own = placed.of(use.start, use.end)
-        assert model.tokenizer.decode([placed.ids[at] for at in own]).strip() == use.text[use.start : use.end]
+        decoded = model.tokenizer.decode([placed.ids[at] for at in own]).strip()
+        assert use.text[use.start : use.end] in decoded
+        assert tokenizer == "bpe" or len(decoded) == use.end - use.start
     if tokenizer == "characters":
         assert [each.label for each in units(text, placed) if each.is_word] == [
             *"服务器又崩了",
@@ -246,7 +250,7 @@ def test_a_table_of_uses_is_read(tmp_path: Path):
     ("content", "message"),
     [
         ("word\tsentence\nring\tA ring.\n", r"line 1: the columns are \['word', 'sentence'\]; it lacks 'sense'"),
-        ("", r"line 1: the columns are \[\]; it lacks 'word' and 'sense' and 'sentence'"),
+        ("ring\n", r"line 1: the columns are \['ring'\]; it lacks 'word' and 'sense' and 'sentence'"),
         ("word\tsense\tsentence\tword\n", "line 1: .* a column is named twice"),
         (HEADER + "ring\tA ring.\n", "line 2: it has 2 cells, and the header 3: word, sense, sentence; put tabs"),
         (HEADER + "ring\t\tA ring.\n", "line 2: the cell 'sense' is empty"),

@@ -18,8 +18,9 @@ from clearhead.tap import Site
 
 FOLDS = 5
 
-# Squared distances of vectors of length 1 within this are equal: passes of other shapes differ by about as much.
-TIE = 1e-6
+# Squared distances of vectors of length 1 within this are equal: rounding in passes of other shapes moves a vector by
+# about 1e-6, so equal vectors are up to 1e-11 apart.
+TIE = 1e-9
 
 STATIC, AROUND = "static", "around"
 
