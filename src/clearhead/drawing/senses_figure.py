@@ -27,7 +27,7 @@ def drawn(shown: Picture, path: Path) -> bytes:
 
     from clearhead.drawing import fonts
 
-    lacking = fonts.lacking([shown.title, shown.heading, *shown.groups, *(chart.title for chart in shown.charts)])
+    lacking = fonts.lacking([shown.title, shown.heading, *shown.groups])
     if lacking:
         told = ", ".join(map(code_point, sorted(lacking)))
         log.info("%s: no font here has %s, so code points are drawn; .html uses the reader's own fonts", path, told)
@@ -85,6 +85,7 @@ def _chart(axes: object, chart: Chart, shown: Picture) -> None:
         )
     axes.set_title(legible(chart.title), fontsize=11, loc="left")
     axes.set_xticks(places, shown.ticks)
+    axes.set_xlabel(legible(shown.axis), fontsize=8)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, ncols=1 + len(chart.curves) // 8)
@@ -95,6 +96,7 @@ def _plane(axes: object, plane: Plane, shown: Picture) -> None:
 
     assert isinstance(axes, Axes)
     axes.set_title(legible(plane.level), fontsize=10, loc="left")
+    axes.set_xlabel(legible(plane.note), fontsize=8)
     axes.set(xticks=[], yticks=[])
     for group, (colour, shape) in looks(shown.groups).items():
         members = [number for number, its in enumerate(shown.groups) if its == group]

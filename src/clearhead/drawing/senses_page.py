@@ -46,17 +46,17 @@ def _body(found: Senses | SenseScore, shown: Picture, language: str) -> str:
     if isinstance(found, Senses):
         parts.append("<ol>" + "".join(f"<li>{_safe(each)}</li>" for each in shown.sentences) + "</ol>")
     parts += [f"<p>{_safe(note)}</p>" for note in shown.notes]
-    parts.append("<main>" + "".join(_chart(each, shown, says["axis"]) for each in shown.charts) + "</main>")
+    parts.append("<main>" + "".join(_chart(each, shown) for each in shown.charts) + "</main>")
     if shown.planes:
         parts.append(f"<h2>{_safe(shown.heading)}</h2>{_legend(shown)}")
-        planes = "".join(_plane(each, shown, says) for each in shown.planes)
+        planes = "".join(_plane(each, shown) for each in shown.planes)
         parts.append(f'<div class="planes">{planes}</div>')
     if isinstance(found, Senses) and found.uses[0].heads:
         parts.append(_reading(found, says))
     return "\n".join(parts)
 
 
-def _chart(chart: Chart, shown: Picture, axis: str) -> str:
+def _chart(chart: Chart, shown: Picture) -> str:
     values = [value for curve in chart.curves for value in curve.values if value is not None]
     top = max([1.0 if max(values) > 0.5 else 0.0, *values]) or 1.0
     step = WIDE / max(1, len(shown.ticks) - 1)
@@ -95,7 +95,7 @@ def _chart(chart: Chart, shown: Picture, axis: str) -> str:
     size = f"0 0 {LEFT + WIDE + 12:g} {HIGH + BELOW + 14:g}"
     return (
         f'<section><h2>{_safe(chart.title)}</h2><svg viewBox="{size}" role="img" aria-label="{_safe(chart.title)}">'
-        f"{''.join(drawn)}</svg><ul>{legend}</ul><p>{_safe(axis)}</p></section>"
+        f"{''.join(drawn)}</svg><ul>{legend}</ul><p>{_safe(shown.axis)}</p></section>"
     )
 
 
@@ -110,12 +110,11 @@ def _legend(shown: Picture) -> str:
     )
 
 
-def _plane(plane: Plane, shown: Picture, says: Mapping[str, str]) -> str:
-    note = f"<p>{_safe(says['equal'])}</p>" if plane.panel is None else ""
+def _plane(plane: Plane, shown: Picture) -> str:
     marks = "".join(_points(plane, shown.groups, shown.sentences))
     return (
-        f'<section><h3>{_safe(plane.level)}</h3>{note}<svg viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" '
-        f'aria-label="{_safe(plane.level)}">{marks}</svg></section>'
+        f"<section><h3>{_safe(plane.level)}</h3><p>{_safe(plane.note)}</p>"
+        f'<svg viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" aria-label="{_safe(plane.level)}">{marks}</svg></section>'
     )
 
 

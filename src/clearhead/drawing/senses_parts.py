@@ -39,10 +39,11 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """The uses at one layer; ``panel`` is None where they all have the same vector."""
+    """The uses at one layer, and a note for the reader; ``panel`` is None where they all have the same vector."""
 
     level: str
     panel: Panel | None
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Picture:
 
     title: str
     ticks: tuple[str, ...]
+    axis: str
     charts: tuple[Chart, ...]
     heading: str
     planes: tuple[Plane, ...]
@@ -86,6 +88,7 @@ def picture(found: Senses | SenseScore, language: str) -> Picture:
     return Picture(
         title=f"{found.model}: {title}" if found.model else title,
         ticks=tuple("e" if each.endswith("embedding") else each.split(".")[1] for each in found.levels),
+        axis=says["axis"],
         charts=charts,
         heading=says["points"].format(word=word),
         planes=planes,
@@ -141,5 +144,9 @@ def _planes(found: Senses | SenseScore, rows: Sequence[int], says: dict[str, Any
     for level in chosen:
         units_NE = F.normalize(found.vectors_LNE[level, list(rows)].double(), dim=-1).numpy()
         equal = bool(np.ptp(units_NE, axis=0).max() < 1e-6)
-        planes.append(Plane(level=named(found.levels[level], says), panel=None if equal else pca(units_NE)))
+        panel = None if equal else pca(units_NE)
+        note = says["equal"]
+        if panel is not None:
+            note = says["points_note"].format(share=f"{panel.places_N2.var(0).sum() / units_NE.var(0).sum():.0%}")
+        planes.append(Plane(level=named(found.levels[level], says), panel=panel, note=note))
     return tuple(planes)
