@@ -71,7 +71,7 @@ def senses(
     from clearhead import analysis, hub, machine
     from clearhead.cli.threads import use_threads
     from clearhead.drawing.draw_senses import check_senses_path, draw_senses
-    from clearhead.errors import OptionError
+    from clearhead.errors import OptionError, many
 
     labelled = file is not None or corpus is not None
     if file is not None and corpus is not None:
@@ -88,15 +88,16 @@ def senses(
     use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     if labelled:
-        found = analysis.sense_score(loaded, uses)
+        found, count = analysis.sense_score(loaded, uses), len(uses)
         _show_score(found)
     else:
         assert word is not None
         found = analysis.senses(loaded, word, sentence or [], control=control)
+        count = len(found.uses)
         _show(found, top)
     if out is not None:
         draw_senses(found, out, language=language)
-        message(f"{out}: {len(found.words) if labelled else len(found.uses):,} uses")
+        message(f"{out}: {many(count, 'use')}")
 
 
 def _labelled(
