@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
+    from clearhead.analysis import attribution, next_words, observe, sense_score, senses, steps, words
+    from clearhead.drawing import draw, draw_attribution, draw_next, draw_senses, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -40,6 +40,7 @@ __all__ = [
     "draw",
     "draw_attribution",
     "draw_next",
+    "draw_senses",
     "draw_steps",
     "evaluate",
     "fill",
@@ -48,6 +49,8 @@ __all__ = [
     "next_words",
     "observe",
     "resume",
+    "sense_score",
+    "senses",
     "steps",
     "train",
     "vectors",
@@ -56,8 +59,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.analysis": ("attribution", "next_words", "observe", "sense_score", "senses", "steps", "words"),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_senses", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
