@@ -23,6 +23,10 @@ def linear_cross_entropy(x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap
     With ``cap`` the logits are cap tanh(W x / cap) (Gemma 2). Differentiable once, in x and W; forward computes the
     gradient too. Products use autocast's dtype if it is on, sums float32 or wider.
     """
+    if x_NE.device.type == "cpu":  # on CUDA, choosing rows would wait for the device
+        counted_N = targets_N >= 0
+        if 2 * int(counted_N.sum()) < len(counted_N):
+            x_NE, targets_N = x_NE[counted_N], targets_N[counted_N]
     # Checked here: inside forward, autograd is off, and ctx.needs_input_grad is true even under no_grad.
     train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
     return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap))  # pyright: ignore[reportCallIssue] (decorated)

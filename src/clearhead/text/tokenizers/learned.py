@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,13 @@ def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     made.decoder = decoders.Fuse()
     return _with_separator(made)
+
+
+def words_tokenizer(words: Sequence[str]) -> tokenizers.Tokenizer:
+    """Ids are the words in the order given. The library raises for any other word."""
+    made = tokenizers.Tokenizer(models.WordLevel(vocab={word: n for n, word in enumerate(words)}))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return made
 
 
 def check_size(size: int | None) -> None:
