@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
+    from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
@@ -36,6 +37,7 @@ __all__ = [
     "Scale",
     "__version__",
     "attribution",
+    "compare",
     "draw",
     "draw_attribution",
     "draw_next",
@@ -59,6 +61,7 @@ _HOMES = {
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
+    "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),

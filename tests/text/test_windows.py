@@ -206,5 +206,5 @@ def test_other_windows_than_rows_are_refused_with_the_way_out() -> None:
         lambda: list(sequential(rows(5, 7), context=6, batch=1)),
         lambda: list(sequential(rows(5, 7), context=7, batch=1, stride=3)),
     ):
-        with pytest.raises(OptionError, match=r"rows of 7, .* --set model\.context=7"):
+        with pytest.raises(OptionError, match=r"rows of 7, .*--set model\.context=7"):
             read()

@@ -15,6 +15,7 @@ import typer
 from clearhead import __version__, machine
 from clearhead.cli import (
     chat,
+    compare,
     corpora,
     demo,
     doctor,
@@ -52,6 +53,7 @@ VERBS = {
     "steps": steps.steps,
     "words": words.words,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "show": show.show,
     "export": export.export,
     "corpora": corpora.corpora,
