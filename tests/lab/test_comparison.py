@@ -80,6 +80,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, C
         patch.setattr(
             comparison, "tokens_per_second", lambda config, batch, *_, **__: batch * config.context / each[config.kind]
         )
+        patch.setattr(plan, "TIMED", 0.25)
         patch.setattr(plan, "LEAST_STEPS", 1)  # later steps are timed, whatever this machine does meanwhile
         told = [Told(lambda steps: steps == 13), Told(), Told()]
         with pytest.raises(runs.Interrupted):

@@ -15,7 +15,7 @@ import torch
 from clearhead import __version__, machine, runs
 from clearhead.errors import ConfigError, FolderError, many
 from clearhead.files import check_name, read_bounded, write_text
-from clearhead.lab.plan import SWEPT, TRAINED, Budget, budget, sweep_steps
+from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
 from clearhead.lab.question import Question
 from clearhead.lab.speeds import Speed, speeds
 from clearhead.lab.trial import Result, Trial, carried_out
@@ -89,6 +89,7 @@ class Comparison:
         return budget(
             self.question.minutes,
             {name: known.get(name, slowest) for name in each},
+            len(self.question.rates),
             self.question.seeds,
             len(self.question.sizes),
         )
@@ -187,7 +188,9 @@ class _Work:
             for trial in found.swept(size)
             if found.result(trial) is None
         ]
-        for size, trial in self.announced(waiting, (1 - SWEPT) * TRAINED * 60 * found.question.minutes):
+        for size, trial in self.announced(
+            waiting, (1 - swept(len(found.question.rates))) * TRAINED * 60 * found.question.minutes
+        ):
             result = self.carry_out(size, trial, swept=True)
             self.keep(sweep=(*self.found.sweep, result))
             if result.failed is None:

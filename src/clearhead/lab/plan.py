@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from clearhead.errors import OptionError
 
 TRAINED = 0.75  # fraction of the minutes for training steps; the rest evaluates, saves and measures speeds
-SWEPT = 0.25  # fraction of the training time for the sweep
+SWEPT = 0.25  # fraction of the training time for a sweep of several rates
+TIMED = 0.05  # fraction of it for a sweep of one, which only times the steps
 LEAST_STEPS = 10  # a run with fewer tells nothing
 
 Seconds = Mapping[str, float]  # of a training step, by model
@@ -27,16 +28,21 @@ class Budget:
     seconds: float
 
 
+def swept(rates: int) -> float:
+    """Fraction of the training time for a sweep of so many rates."""
+    return SWEPT if rates > 1 else TIMED
+
+
 def sweep_steps(minutes: float, each: Seconds, rates: int, sizes: int) -> int:
     """Steps of each run of the sweep, the same for all models of one of ``sizes`` sizes.
 
     Raises OptionError if there are too few.
     """
-    steps = SWEPT * TRAINED * 60 * minutes / sizes / (rates * sum(each.values()))
+    steps = swept(rates) * TRAINED * 60 * minutes / sizes / (rates * sum(each.values()))
     return _enough(steps, minutes, "of the sweep")
 
 
-def budget(minutes: float, each: Seconds, seeds: int, sizes: int) -> Budget:
+def budget(minutes: float, each: Seconds, rates: int, seeds: int, sizes: int) -> Budget:
     """Splits the training time that the sweep leaves. Raises OptionError if a run would have too few steps.
 
     At equal time each model trains for T seconds, at equal tokens for its part of that; the slowest trains once for
@@ -44,7 +50,7 @@ def budget(minutes: float, each: Seconds, seeds: int, sizes: int) -> Budget:
     """
     slowest = max(each.values())
     shares = len(each) + sum(seconds / slowest for seconds in each.values()) - 1
-    seconds = (1 - SWEPT) * TRAINED * 60 * minutes / sizes / (seeds * shares)
+    seconds = (1 - swept(rates)) * TRAINED * 60 * minutes / sizes / (seeds * shares)
     tokens = _enough(seconds / slowest, minutes, "at equal tokens")
     return Budget(
         tokens=tokens,

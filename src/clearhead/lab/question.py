@@ -24,8 +24,9 @@ HELD_OUT = 1  # their seed; training reads those of seed 0
 EVALUATING: Table = {"train": {"evaluations": 5, "evaluation_tokens": 20_000, "final_tokens": 100_000}}
 RECIPE = "tiny"
 
-# Associative recall: two layers, as in Arora et al. 2023, and this many tokens a step.
-RECALL_LAYERS, RECALL_WIDTH, RECALL_TOKENS = 2, 64, 16_384
+# Associative recall: two layers, as in Arora et al. 2023. Rows of 64 tokens with 4 pairs, width 64, 51 seconds on two
+# cores: 99.8 % right with 4,096 tokens a step (569 steps), 21 % with 16,384 (41 steps).
+RECALL_LAYERS, RECALL_WIDTH, RECALL_TOKENS = 2, 64, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
