@@ -171,11 +171,11 @@ def test_a_folder_that_holds_another_comparison_is_refused_with_what_differs(
         ({"rates": [0.0]}, "above 0"),
         ({"minutes": 0.0}, "above 0"),
         ({"seeds": 0}, "at least 1"),
-        ({"widths": [33]}, "multiple of 32"),
         ({"text": {"corpus": "python-docs"}}, "facts 3: the facts of 'python-docs' are not known"),
         ({"text": {"sources": ["-"]}, "facts": None}, "standard input"),
         ({"text": {"corpus": "mqar-64-4"}, "facts": 5}, "the facts of 'mqar-64-4' are not known"),
         ({"text": {"corpus": "mqar-64-4", "tokenizer": "bytes"}, "facts": None}, "of its own; leave it out"),
+        ({"widths": [64]}, "both given"),
         ({"settings": {"train.steps": 7}}, "follow from --minutes"),
         ({"settings": {"model.kind": "lstm"}}, "model"),
     ],
@@ -199,16 +199,24 @@ def test_facts_are_asked_by_default_where_they_are_known() -> None:
     assert small(facts=None, text={"corpus": "python-docs"}).facts == 0
 
 
-def test_convolutions_read_the_whole_row_in_associative_recall() -> None:
-    question = small(text={"corpus": "mqar-64-4"}, facts=None, widths=[32, 64], models=["transformer", "convolution"])
-    assert [size.width for size in question.sizes] == [32, 64]
-    for length in (64, 256, 512):
-        config = question.config(replace(question.sizes[0], vocabulary=8192), "convolution")
-        assert isinstance(config, ConvolutionConfig)
-        assert config.reach >= 64
-        wider = reaching(config, length)
-        assert wider.reach >= length
-        assert wider.parameters() == config.parameters()
+def test_widths_have_heads_of_32_and_the_other_models_as_many_weights() -> None:
+    question = lab.asked(text={"corpus": "mqar-64-4"}, widths=[64, 128], minutes=1)
+    assert [size.width for size in question.sizes] == [64, 128]
+    for size in question.sizes:
+        weights = [question.config(replace(size, vocabulary=8192), name).parameters() for name in question.models]
+        assert max(weights) / min(weights) < 1.02
+        assert size.attention.heads == size.width // 32
+    with pytest.raises(OptionError, match="width 33: must be a multiple of 32"):
+        lab.asked(text={"corpus": "mqar-64-4"}, widths=[33], minutes=1)
+
+
+@pytest.mark.parametrize("length", [64, 256, 512])
+def test_convolutions_read_the_whole_row_in_associative_recall(length: int) -> None:
+    question = lab.asked(text={"corpus": f"mqar-{length}-4"}, minutes=1)
+    config = question.config(replace(question.sizes[0], vocabulary=8192), "convolution")
+    assert isinstance(config, ConvolutionConfig)
+    assert config.context == length <= config.reach
+    assert reaching(config, length) == config
 
 
 def test_the_best_rate_is_that_of_the_lowest_loss(finished: tuple[Path, Comparison, list[Told]]) -> None:

@@ -1,10 +1,10 @@
-"""Multi-query associative recall: rows of keys with values, then some of the keys again, to answer with their values.
+"""Multi-query associative recall: rows of keys with values, then each key again, to answer with its value.
 
 Arora et al. 2023, "Zoology: Measuring and Improving Recall in Efficient Language Models" (arXiv 2312.04927), section 4
 and appendix: of a vocabulary of C, ids 1 to C/2 - 1 are keys, C/2 to C - 1 values, 0 fills. A row begins with its
 pairs, key and value side by side, no key or value twice. Each key then comes once more, at an even distance behind the
-pairs, drawn without replacement with weights i^(a - 1) for the i-th such place (a = 0.01): recent pairs of a text
-recur sooner. Only there a target counts: the value.
+pairs. Those places are drawn without replacement, the i-th with weight i^(a - 1) (a = 0.01), so most are early. Only
+there a target counts: the value.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,9 @@ def _panels(found: Comparison) -> list[Panel]:
     recall = found.question.recall is not None
     panels: list[Panel] = []
     if recall and len(found.question.sizes) > 1:
-        panels += [lambda axes, at=at: _by_width(axes, rows, models, at) for at in BUDGETS]
+        panels += [partial(_by_width, rows=rows, models=models, at=at) for at in BUDGETS]
     else:
-        panels.append(lambda axes: _by_budget(axes, rows, models, recall=recall))
+        panels.append(partial(_by_budget, rows=rows, models=models, recall=recall))
     curves: list[tuple[str, str, Callable[[Line], Sequence[Bin]]]] = [
         ("Loss by tokens seen before", "nats a token", lambda line: line.places),
         ("Answers right by distance", "share right", lambda line: line.recalled),
@@ -78,12 +79,11 @@ def _panels(found: Comparison) -> list[Panel]:
         curves.append((f"Facts by distance: {kind}", "share predicted", lambda line, kind=kind: _distances(line, kind)))
     for title, unit, bins in curves:
         if any(bins(line) for line in even):
-            panels.append(
-                lambda axes, title=title, unit=unit, bins=bins: _curves(axes, even, models, title, unit, bins)
-            )
+            panels.append(partial(_curves, rows=even, models=models, title=title, unit=unit, bins=bins))
     if found.speeds:
-        panels.append(lambda axes: _speeds(axes, found.speeds, models, "training"))
-        panels.append(lambda axes: _speeds(axes, found.speeds, models, "generating"))
+        panels += [
+            partial(_speeds, speeds=found.speeds, models=models, what=what) for what in ("training", "generating")
+        ]
     return panels
 
 

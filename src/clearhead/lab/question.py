@@ -26,7 +26,13 @@ RECIPE = "tiny"
 
 # Associative recall: two layers, as in Arora et al. 2023. Rows of 64 tokens with 4 pairs, width 64, 51 seconds on two
 # cores: 99.8 % right with 4,096 tokens a step (569 steps), 21 % with 16,384 (41 steps).
-RECALL_LAYERS, RECALL_WIDTH, RECALL_TOKENS = 2, 64, 4096
+RECALL_TOKENS = 4096
+RECALL: Table = {
+    "layers": 2,
+    "width": 64,
+    "attention": {"heads": 2, "kv_heads": 2, "head_width": 32},
+    "feed_forward": {"width": 160},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +127,10 @@ def asked(
     corpus = None if name is None else corpora.get(name)
     base = EVALUATING
     if isinstance(corpus, Recall):
-        shape = {"context": corpus.length, "layers": RECALL_LAYERS}
-        base = {"model": shape, "train": {**EVALUATING["train"], "batch": max(1, RECALL_TOKENS // corpus.length)}}
-        widths = widths or (RECALL_WIDTH,)
+        batch = max(1, RECALL_TOKENS // corpus.length)
+        base = {"model": {**RECALL, "context": corpus.length}, "train": {**EVALUATING["train"], "batch": batch}}
+    if widths is not None and any("width" in each.get("model", {}) for each in settings):
+        raise OptionError("width and model.width were both given; choose one")
     given = {"text": dict(text), "train": {"steps": 1, "threads": threads}}
     found = resolve(Asked(given=given, recipe=recipe or RECIPE, settings=[base, *settings]))
     if "origin" in found.table:

@@ -62,7 +62,7 @@ class Tokens:
         return int(counts @ self.lengths)
 
     def part(self, begin: int, end: int) -> Tokens:
-        """A view of the tokens of [begin, end); places count from ``begin``. Rows stay whole: those cut are in it."""
+        """A view of the tokens of [begin, end); places count from ``begin``. Rows are never cut: it has all of each."""
         if self.row is not None:
             begin, end = begin // self.row * self.row, min(len(self), -(-end // self.row) * self.row)
         first, last = np.searchsorted(self.starts, [begin, end])
