@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from clearhead import __version__, machine, runs
+from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, many
 from clearhead.files import check_name, read_bounded, write_text
 from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
@@ -43,7 +43,6 @@ class Comparison:
     """
 
     schema: str = SCHEMA
-    version: str = __version__
     question: Question
     vocabulary: int
     machine: str

@@ -28,6 +28,7 @@ from clearhead.text import (
     split,
     tokenize,
     tokens_of_rows,
+    words_tokenizer,
 )
 
 TOLD_EVERY = 5.0  # seconds between progress lines while text is read
@@ -112,7 +113,7 @@ def prepare(config: TextConfig, folder: Path, say: Say) -> Material:
 
 def _rows(task: corpora.Recall, config: TextConfig, folder: Path, say: Say) -> Material:
     """The rows of a task, whose tokens are its own."""
-    tokenizer = Tokenizer.words(task.words())
+    tokenizer = Tokenizer(words_tokenizer(task.words()))
     train, valid = (tokens_of_rows(*task.rows(part)) for part in ("train", "valid"))
     say(
         f"text: {task.name}, {len(train) // task.length:,} rows to train on, {len(valid) // task.length:,} to validate "

@@ -4,7 +4,7 @@ from clearhead.text.data.learn import LEARNED, learn
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
-from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size
+from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size, words_tokenizer
 from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 
@@ -29,4 +29,5 @@ __all__ = [
     "tokenize",
     "tokens_of_rows",
     "vocabulary_size",
+    "words_tokenizer",
 ]

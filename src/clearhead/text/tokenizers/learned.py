@@ -82,7 +82,10 @@ def characters_tokenizer(characters: Iterable[str]) -> tokenizers.Tokenizer:
 
 
 def words_tokenizer(words: Sequence[str]) -> tokenizers.Tokenizer:
-    """Ids are the words in the order given. The library raises for any other word."""
+    """Ids are the words in the order given; a text is words with white space between them. Nothing marks a document.
+
+    The library raises for any other word.
+    """
     made = tokenizers.Tokenizer(models.WordLevel(vocab={word: n for n, word in enumerate(words)}))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return made

@@ -30,7 +30,6 @@ from clearhead.text.tokenizers.learned import (
     characters_tokenizer,
     recognise,
     state_of,
-    words_tokenizer,
 )
 from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
@@ -131,14 +130,6 @@ class Tokenizer:
         longer than 257 characters (learned.OWN_WORDS). ``progress`` is called with tokens so far and in total.
         """
         return cls(bpe_tokenizer(texts, vocab_size, progress))
-
-    @classmethod
-    def words(cls, words: Sequence[str]) -> Tokenizer:
-        """Ids are the places of these words in the list; a text is words with white space between them.
-
-        Other words cannot be encoded, and nothing marks a document.
-        """
-        return cls(words_tokenizer(words))
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
