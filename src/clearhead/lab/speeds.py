@@ -32,7 +32,8 @@ class Speed:
     """A new model of one shape at one length.
 
     training: tokens a second; generating: new tokens a second, at the end of a text of that length
-    training_bytes: peak beyond what the process held before; state_bytes: what generation carries on, exactly
+    training_bytes: peak beyond what the process held before its first model: weights, optimizer, activations, libraries
+    state_bytes: what generation carries on, exactly
     """
 
     kind: str
@@ -44,11 +45,11 @@ class Speed:
 
 
 def speeds(name: str, config: ModelConfig, lengths: Sequence[int] = LENGTHS) -> tuple[Speed, ...]:
-    """Measures one model at each length, the shortest first. Raises ClearheadError if its process fails."""
+    """Measures one model at each length. Raises ClearheadError if its process fails."""
     table = {
         "name": name,
         "model": to_dict(config),
-        "lengths": sorted(lengths),
+        "lengths": list(lengths),
         "threads": torch.get_num_threads(),
     }
     done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(table)], capture_output=True, text=True)
@@ -63,15 +64,15 @@ def main() -> None:
     table: dict[str, Any] = json.loads(sys.argv[1])
     torch.set_num_threads(table["threads"])
     config = from_dict(ModelConfig, table["model"])
-    _measured(table["name"], config, 64)  # what a first pass allocates for good
-    found = [_measured(table["name"], config, length) for length in table["lengths"]]
+    before = _held()
+    # The shortest first: the peak of a process never falls.
+    found = [_measured(table["name"], config, length, before) for length in sorted(table["lengths"])]
     sys.stdout.write(json.dumps([to_dict(each) for each in found]))
 
 
-def _measured(name: str, config: ModelConfig, length: int) -> Speed:
+def _measured(name: str, config: ModelConfig, length: int, before: int) -> Speed:
     longer = replace(config, context=length)
     batch = max(1, BATCH_TOKENS // length)
-    before = _held()
     step = stepper(longer, batch, "float32")
     step()
     training = batch * length / machine.seconds(step, 2)
@@ -108,9 +109,8 @@ def _peak() -> int:
 
 
 def _held() -> int:
-    """The memory held now, before any model, in bytes. The peak of shorter lengths does not count."""
+    """The memory held now, in bytes."""
     if machine.device() == "cuda":
-        torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
     return _of_status("VmRSS:") if STATUS.exists() else _peak()
 
