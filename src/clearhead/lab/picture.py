@@ -148,14 +148,16 @@ def _curves(
     labels: dict[int, str] = {}
     for line in rows:
         found = bins(line)
-        labels |= {each.low: each.label for each in found}
+        labels |= {each.low: f"{each.label}\n({each.count:,})" for each in found}
         axes.plot([each.low for each in found], [each.mean for each in found], **_look(line.model, models))
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(labels), [labels[low] for low in sorted(labels)], fontsize=8)
     axes.minorticks_off()
     axes.set_title(f"{title}, at equal tokens", loc="left")
-    axes.set_xlabel("tokens")
+    axes.set_xlabel("tokens (cases)")
     axes.set_ylabel(unit)
+    if unit.startswith("share"):
+        axes.set_ylim(-0.03, 1.03)
 
 
 def _speeds(axes: Any, speeds: Sequence[Speed], models: list[str], what: str) -> None:

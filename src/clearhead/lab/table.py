@@ -137,6 +137,8 @@ def _recall(rows: Sequence[Line]) -> Table:
 def _binned(rows: Sequence[Line], bins: Callable[[Line], Sequence[Bin]], form: str) -> Table:
     labels = {each.low: each.label for line in rows for each in bins(line)}
     table = _table("model", *(labels[low] for low in sorted(labels)))
+    counts = {each.low: each.count for line in rows for each in bins(line)}
+    table.add_row("cases", *(f"{counts[low]:,}" for low in sorted(labels)), style="dim")
     for line in rows:
         means = {each.low: form.format(each.mean) for each in bins(line)}
         table.add_row(_named(line, rows), *(means.get(low, "-") for low in sorted(labels)))
