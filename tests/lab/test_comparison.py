@@ -195,7 +195,7 @@ def test_too_little_text_and_too_little_time_are_refused_before_any_run(tmp_path
 
 
 def test_facts_are_asked_by_default_where_they_are_known() -> None:
-    assert small(facts=None).facts == 300
+    assert small(facts=None).facts == 1000
     assert small(facts=None, text={"corpus": "python-docs"}).facts == 0
 
 

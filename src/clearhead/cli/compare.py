@@ -47,8 +47,8 @@ def compare(
     facts: Annotated[
         int | None,
         typer.Option(
-            help="Held-out stories whose facts are asked; 300 by default on `world-en` and `world-zh`, the only texts "
-            "with known facts."
+            help="Held-out stories whose facts are asked; 1,000 by default on `world-en` and `world-zh`, the only "
+            "texts with known facts."
         ),
     ] = None,
     no_speeds: Annotated[

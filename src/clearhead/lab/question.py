@@ -17,7 +17,7 @@ from clearhead.training import TrainConfig
 from clearhead.training.shapes import MODELS, equal
 
 RATES = (0.003, 0.01, 0.03)
-STORIES = 300  # held-out stories whose facts are asked
+STORIES = 1000  # held-out stories whose facts are asked
 HELD_OUT = 1  # their seed; training reads those of seed 0
 
 # Every run of a comparison evaluates briefly; the same tokens for all.
