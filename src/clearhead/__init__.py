@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
+    from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, describe, evaluate, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
@@ -36,6 +37,7 @@ __all__ = [
     "Scale",
     "__version__",
     "attribution",
+    "compare",
     "describe",
     "draw",
     "draw_attribution",
@@ -64,6 +66,7 @@ _HOMES = {
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
+    "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),

@@ -15,6 +15,7 @@ import typer
 from clearhead import __version__, machine
 from clearhead.cli import (
     chat,
+    compare,
     corpora,
     demo,
     doctor,
@@ -54,6 +55,7 @@ VERBS = {
     "words": words.words,
     "senses": senses.senses,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "show": show.show,
     "export": export.export,
     "corpora": corpora.corpora,

@@ -108,7 +108,7 @@ def _streams(
 
 def _around(placed: Placed, own: tuple[int, ...], table_VE: Tensor, causal: bool) -> Tensor:
     back = own[0] if causal else len(placed.ids)
-    others = [at for at in range(placed.front, back) if at not in own and placed.spans[at] != (0, 0)]
+    others = [at for at in range(back) if at not in own and placed.spans[at] != (0, 0)]
     if not others:
         return torch.zeros(table_VE.shape[1], dtype=table_VE.dtype)
     return table_VE[[placed.ids[at] for at in others]].mean(0)

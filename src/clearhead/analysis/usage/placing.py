@@ -6,13 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from clearhead.analysis.occurrences import SPACELESS
 from clearhead.errors import TextError
 from clearhead.language_model import LanguageModel
-
-Span = tuple[int, int]
+from clearhead.text import Span, covering, spans_of
 
 _WORDS = re.compile(
     rf"{SPACELESS.pattern}|(?:(?!{SPACELESS.pattern})[^\W_])+(?:['’](?:(?!{SPACELESS.pattern})[^\W_])+)*"
@@ -25,17 +22,15 @@ class Placed:
 
     ids, labels: of every place
     spans: the characters of the text that each place completes; (0, 0) for special tokens around it
-    front: number of special tokens before it
     """
 
     ids: tuple[int, ...]
     labels: tuple[str, ...]
     spans: tuple[Span, ...]
-    front: int
 
     def of(self, start: int, end: int) -> tuple[int, ...]:
         """The places that hold some of ``text[start:end]``."""
-        return tuple(place for place, (a, b) in enumerate(self.spans) if a < end and start < b)
+        return tuple(covering(self.spans, start, end))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +48,12 @@ class Unit:
 def place(model: LanguageModel, text: str) -> Placed:
     """The text's tokens, with those the tokenizer puts around it. Raises TextError as ``LanguageModel.encode`` does."""
     ids = model.encode(text, f"senses: the text {text[:40]!r}")
-    ((inner, sizes),) = model.tokenizer.encode_measured([text])
-    byte_at = np.cumsum([0, *(len(character.encode()) for character in text)])
-    ends = np.searchsorted(byte_at, np.cumsum(sizes)).tolist()
-    spans: list[Span] = []
-    start = 0
-    for end in ends:
-        # a token that completes no character shares one with the token before it
-        spans.append((start, end) if end > start or not spans else spans[-1])
-        start = end
-    front = len(model.tokenizer.front) if len(ids) > len(inner) else 0
-    around = len(ids) - len(inner) - front
+    _, spans = spans_of(model.tokenizer, text)
+    spans += [(0, 0)] * (len(ids) - len(spans))  # an empty text has the bos token
     return Placed(
         ids=tuple(ids),
         labels=tuple(model.labels(ids)),
-        spans=((0, 0),) * front + tuple(spans) + ((0, 0),) * around,
-        front=front,
+        spans=tuple(spans),
     )
 
 
