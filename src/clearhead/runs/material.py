@@ -92,7 +92,7 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
     task = None if config.corpus is None else corpora.get(config.corpus)
     if isinstance(task, corpora.Recall):
         if masks:
-            raise OptionError(f"{task.name} asks for answers, and masks nothing; leave out --masked")
+            raise OptionError(f"corpus {task.name}: what to predict is part of its rows; leave out --masked")
         return _rows(task, config, folder, say)
     validation: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
     if config.corpus is not None:
