@@ -16,11 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
+    from clearhead.analysis import attribution, next_words, observe, sense_score, senses, steps, words
+    from clearhead.drawing import draw, draw_attribution, draw_next, draw_senses, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
+    from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, describe, evaluate, resume, train
     from clearhead.watching import Ablate, Knockout, Record, Scale, watch
@@ -36,10 +37,12 @@ __all__ = [
     "Scale",
     "__version__",
     "attribution",
+    "compare",
     "describe",
     "draw",
     "draw_attribution",
     "draw_next",
+    "draw_senses",
     "draw_steps",
     "evaluate",
     "fill",
@@ -48,6 +51,8 @@ __all__ = [
     "next_words",
     "observe",
     "resume",
+    "sense_score",
+    "senses",
     "steps",
     "train",
     "vectors",
@@ -56,11 +61,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.analysis": ("attribution", "next_words", "observe", "sense_score", "senses", "steps", "words"),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_senses", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
+    "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
     "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),

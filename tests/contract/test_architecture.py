@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},
     "runs": {"corpora", "recipes", "hub", "training", "generation", "encoding", "language_model", "model", "text"},
+    "lab": {"runs", "drawing", "corpora", "recipes", "training", "language_model", "model", "text", "attend"},
 }
 ABOVE = {"cli", "__main__"}  # joins the rooms; no room imports it
 KERNELS = {

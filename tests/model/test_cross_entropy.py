@@ -48,6 +48,19 @@ def test_value_and_gradients(monkeypatch, dtype, tolerance, at_once, cap, biased
         assert torch.allclose(own.grad.double(), other.grad, rtol=tolerance, atol=tolerance)
 
 
+def test_places_that_do_not_count_are_left_out_of_the_products_where_most_do_not():
+    ours, theirs = given(torch.float64), given(torch.float64)
+    targets = torch.tensor([-100, -100, 4, -100, -100, 9, -1])
+    value = linear_cross_entropy(*ours, targets)
+    expected = F.cross_entropy(theirs[0] @ theirs[1].T, targets.clamp(min=-1), ignore_index=-1, reduction="sum")
+    value.backward()
+    expected.backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-12)
+    for own, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(own.grad, other.grad, rtol=1e-12, atol=1e-12)
+    assert linear_cross_entropy(*given(torch.float64), torch.full((7,), -100)).item() == 0
+
+
 def test_the_gradient_is_that_of_the_value():
     x_NE, weight_VE = given(torch.float64)
     assert torch.autograd.gradcheck(lambda x, w: linear_cross_entropy(x, w, TARGETS), (x_NE, weight_VE))

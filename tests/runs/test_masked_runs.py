@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertFo
 import clearhead as ch
 from clearhead import hub, runs
 from clearhead.encoding import refill
-from clearhead.errors import ClearheadError
+from clearhead.errors import ClearheadError, OptionError
 from clearhead.recipes import read_file, resolved
 from clearhead.runs import Interrupted
 from clearhead.runs.proof import difference
@@ -219,3 +219,9 @@ def test_killed_runs_end_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.
     proof = runs.prove("masked.toml", kills=1, steps=4, say=quiet)
     assert proof.kills == 1
     assert proof.bits > 0
+
+
+def test_rows_with_targets_of_their_own_are_not_masked(tmp_path: Path):
+    with pytest.raises(OptionError, match=r"corpus mqar-16-2: .*leave out --masked"):
+        ch.train(corpus="mqar-16-2", out=tmp_path / "run", **SMALL)
+    assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ from tokenizers import models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from clearhead.errors import FolderError, OptionError, TextError
-from clearhead.text import SEPARATOR, Tokenizer, vocabulary_size
+from clearhead.text import SEPARATOR, Tokenizer, covering, spans_of, vocabulary_size, words_tokenizer
 from clearhead.text.tokenizers.learned import _spread, byte_characters
 from clearhead.text.tokenizers.pieces import Block
 
@@ -305,3 +305,23 @@ def test_an_exception_in_the_caller_stops_the_learner():
     assert time.monotonic() - began < 20
     assert seen[-1][0] in range(5, 20)
     assert seen[-1][1] == 65_535
+
+
+def test_words_are_ids_by_their_place_in_the_list(tmp_path) -> None:
+    tokenizer = Tokenizer(words_tokenizer(["-", "k1", "v2"]))
+    assert list(tokenizer.encode("k1 v2\n- k1")) == [1, 2, 0, 1]
+    assert tokenizer.decode([2, 0, 1]) == "v2 - k1"
+    assert (tokenizer.vocab_size, tokenizer.front, tokenizer.unknown) == (3, (), None)
+    with pytest.raises(TextError):
+        tokenizer.encode("k3")
+    tokenizer.save(tmp_path)
+    assert Tokenizer.load(tmp_path).fingerprint == tokenizer.fingerprint
+
+
+def test_the_tokens_of_a_cut_character_share_its_span() -> None:
+    ids, spans = spans_of(Tokenizer.bytes(), "a你 b")
+    assert len(ids) == len(spans)
+    assert spans == [(0, 0), (0, 1), (1, 2), (1, 2), (1, 2), (2, 3), (3, 4)]
+    assert covering(spans, 1, 2) == [2, 3, 4]
+    assert covering(spans, 0, 2) == [1, 2, 3, 4]
+    assert covering([(0, 4), (4, 8)], 5, 8) == [1]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text import NOT_COUNTED, PADDING, Batch, Tokens, Windows, sequential
+from clearhead.text import NOT_COUNTED, PADDING, Batch, Tokens, Windows, sequential, tokens_of_rows
 
 
 def stream(ids: list[int] | np.ndarray, starts: list[int]) -> Tokens:
@@ -167,3 +167,44 @@ def test_options_out_of_range_are_reported(name: str, options: tuple[int, int, i
     context, batch, seed = options
     with pytest.raises(OptionError, match=rf"^{name} (0|-1): must be"):
         Windows(counting(9), context=context, batch=batch, seed=seed)
+
+
+def rows(count: int, length: int) -> Tokens:
+    """Rows of their own targets: ids count up, and every third place of a row is to be answered with its id + 1,000."""
+    ids_NT = np.arange(count * length, dtype=np.uint16).reshape(count, length)
+    asked = np.arange(length) % 3 == 2
+    return tokens_of_rows(ids_NT, np.where(asked, ids_NT.astype(np.int32) + 1000, NOT_COUNTED))
+
+
+def test_windows_of_rows_are_whole_rows_with_their_own_targets() -> None:
+    windows = Windows(rows(5, 7), context=7, batch=5, seed=3)
+    for epoch in range(3):
+        batch = windows.at(epoch)
+        assert sorted(batch.ids_BT[:, 0].tolist()) == [0, 7, 14, 21, 28]
+        assert batch.documents_BT is None
+        for ids, targets in zip(batch.ids_BT.tolist(), batch.targets_BT.tolist(), strict=True):
+            assert ids == list(range(ids[0], ids[0] + 7))
+            assert targets == [each + 1000 if place in (2, 5) else NOT_COUNTED for place, each in enumerate(ids)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 8])
+def test_rows_in_order_come_once_and_are_never_padded(batch: int) -> None:
+    found = list(sequential(rows(5, 7), context=7, batch=batch))
+    assert np.concatenate([each.ids_BT for each in found]).ravel().tolist() == list(range(35))
+    assert sum((each.targets_BT >= 0).sum() for each in found) == rows(5, 7).text_bytes(1) == 10
+    assert all(each.documents_BT is None for each in found)
+
+
+def test_a_part_of_rows_has_whole_rows() -> None:
+    assert rows(5, 7).part(0, 8).ids.tolist() == list(range(14))
+    assert rows(5, 7).part(9, 35).ids.tolist() == list(range(7, 35))
+
+
+def test_other_windows_than_rows_are_refused_with_the_way_out() -> None:
+    for read in (
+        lambda: Windows(rows(5, 7), context=8, batch=1, seed=0),
+        lambda: list(sequential(rows(5, 7), context=6, batch=1)),
+        lambda: list(sequential(rows(5, 7), context=7, batch=1, stride=3)),
+    ):
+        with pytest.raises(OptionError, match=r"rows of 7, .*--set model\.context=7"):
+            read()

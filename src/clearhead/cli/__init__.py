@@ -15,6 +15,7 @@ import typer
 from clearhead import __version__, machine
 from clearhead.cli import (
     chat,
+    compare,
     corpora,
     demo,
     doctor,
@@ -25,6 +26,7 @@ from clearhead.cli import (
     look,
     next_words,
     prove,
+    senses,
     show,
     steps,
     train,
@@ -51,7 +53,9 @@ VERBS = {
     "look": look.look,
     "steps": steps.steps,
     "words": words.words,
+    "senses": senses.senses,
     "eval": evaluate.evaluate,
+    "compare": compare.compare,
     "show": show.show,
     "export": export.export,
     "corpora": corpora.corpora,

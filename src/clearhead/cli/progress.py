@@ -39,10 +39,14 @@ class Display(Events):
             transient=True,
         )
         self._task: TaskID = self._bar.add_task("training", total=1.0, figures="")
+        self._printed = time.monotonic()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the run so far; another begins."""
         self._loss: float | None = None
         self._valid: float | None = None
         self._first: Stepped | None = None
-        self._printed = time.monotonic()
 
     @contextmanager
     def steps(self) -> Generator[Callable[[], bool]]:

@@ -48,6 +48,11 @@ class Corpus(ABC):
     description: str
     default_megabytes: float
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether ``stories`` gives stories with ground truth."""
+        return False
+
     @abstractmethod
     def source(self, seed: int = 0, megabytes: float | None = None) -> Source:
         """The corpus as text to train on. Raises OptionError for an unsupported seed or size."""

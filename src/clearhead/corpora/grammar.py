@@ -137,6 +137,7 @@ class Grammar:
     ) -> None:
         self._casters, self._lemmas, self._senses, self._space = casters, lemmas, senses, space
         self._origins: list[tuple[Block, int]] = []  # block and line of each alternative, by its number
+        self._scene = ""  # file and line of the alternative that is being compiled
         self.rules: dict[str, Rule] = {}
         self.plots: dict[str, Plot] = {}
         self._lots: list[Plot] = []  # each plot, repeated by its weight
@@ -217,6 +218,7 @@ class Grammar:
         pause = f"[{self._space}<pause>||]{self._space}"
         compiled: list[tuple[int, Parts]] = []
         for line, text in block.entries:
+            self._scene = f"{block.file}:{line}"
             tokens = _TOKEN.findall(_NEW_LINE.sub("\n", text).replace("~", pause))
             try:
                 parts = self._sequence(tokens)
@@ -262,7 +264,7 @@ class Grammar:
                 raise ValueError(
                     f"<{inside}> is not a known word and sense{nearest(form if word is None else sense, known)}"
                 )
-            return mark("s", f"{word}:{sense}", form)
+            return mark("s", f"{word}:{sense}:{self._scene}", form)
         if fact := _FACT.fullmatch(inside):
             key, sign, words = fact.groups()
             return mark("f" if sign == "=" else "r", key, words)

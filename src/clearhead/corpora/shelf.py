@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clearhead.corpora import chinese, english
+from clearhead.corpora import chinese, english, recall
 from clearhead.corpora.corpus import Corpus, Facts
 from clearhead.corpora.python_docs import PythonDocs
 from clearhead.corpora.world import World
@@ -45,7 +45,10 @@ def names() -> list[Corpus]:
 
 
 def get(name: str) -> Corpus:
-    """The corpus of this name. Raises OptionError, suggesting the nearest."""
+    """The corpus of this name, or the task ``mqar-LENGTH-PAIRS``. Raises OptionError, suggesting the nearest."""
+    task = recall.find(name)
+    if task is not None:
+        return task
     if name not in _CORPORA:
         raise OptionError(f"no corpus {name!r}{nearest(name, _CORPORA)}")
     return _CORPORA[name]

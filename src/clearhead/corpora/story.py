@@ -22,7 +22,7 @@ _PIECES = re.compile("(\x01[^\x02]*\x02|\x03)")
 def mark(kind: str, payload: str, words: str) -> str:
     """``words`` between marks: the letter of a kind of truth (or "f" for a fact) and its payload.
 
-    ``payload`` is who is meant, ``word:sense``, a gender, a country, a sum, or the key of a fact.
+    ``payload`` is who is meant, ``word:sense:scene``, a gender, a country, a sum, or the key of a fact.
     """
     return f"{OPEN}{kind}{payload}{BODY}{words}{CLOSE}"
 
@@ -45,7 +45,8 @@ class Truth:
     recall     the words                 what kind of fact         where the fact was last told
     sum        the words                 the sum, as "3+4"         None
 
-    The source is an earlier span; None if there is none (the first mention of a name).
+    The source is an earlier span; None if there is none (the first mention of a name). ``scene`` is, for a sense, file
+    and line of the text that tells it: what two stories tell in the same scene is told in nearly the same words.
     """
 
     kind: Kind
@@ -54,6 +55,7 @@ class Truth:
     word: str
     label: str
     source: Span | None = None
+    scene: str | None = None
 
     @property
     def distance(self) -> int | None:
@@ -102,7 +104,7 @@ def _read(marked: str) -> list[Truth]:
             if letter == "f":
                 told[about] = span
                 continue
-            word, label, source = text[start:], about, None
+            word, label, source, scene = text[start:], about, None, None
             if letter == "m":
                 source, mentions[about] = mentions.get(about), span
             elif letter == "p":
@@ -110,10 +112,13 @@ def _read(marked: str) -> list[Truth]:
             elif letter == "c":
                 source = mentions.get(about)
             elif letter == "s":
-                word, label = about.split(":")
+                word, label, scene = about.split(":", 2)
             elif letter == "r":
                 label, source = about.rstrip("0123456789"), told[about]
-            truths.append(Truth(kind=_KINDS[letter], start=start, end=len(text), word=word, label=label, source=source))
+            known = Truth(
+                kind=_KINDS[letter], start=start, end=len(text), word=word, label=label, source=source, scene=scene
+            )
+            truths.append(known)
     return truths
 
 

@@ -28,6 +28,11 @@ class World(Corpus):
     package: str
     grammar: Callable[[], Grammar]
 
+    @property
+    def has_truth(self) -> bool:
+        """Every story has its truth."""
+        return True
+
     def source(self, seed: int = 0, megabytes: float | None = None) -> WorldSource:
         """The first ``megabytes`` (10**6 bytes of UTF-8) of the stories of ``seed``; the last story is complete."""
         megabytes = self.default_megabytes if megabytes is None else megabytes

@@ -2,6 +2,7 @@
 
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
 from clearhead.drawing.draw_next import draw_next
+from clearhead.drawing.draw_senses import check_senses_path, draw_senses
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
 from clearhead.drawing.focus import Focus, end_place, query_place
 from clearhead.drawing.gradient import Table as AttributionTable
@@ -17,9 +18,11 @@ __all__ = [
     "NextTable",
     "answer_reading",
     "check_map",
+    "check_senses_path",
     "draw",
     "draw_attribution",
     "draw_next",
+    "draw_senses",
     "draw_steps",
     "draw_words",
     "end_place",

@@ -11,14 +11,13 @@ from typing import Protocol
 
 import torch
 
+from clearhead.analysis.occurrences import SPACELESS, occurrences
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
 from clearhead.watching.measures import Cells
 
-# Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
-SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 # A space these scripts would not write: between two of their characters or wide punctuation marks.
 _WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
 _APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
@@ -149,22 +148,9 @@ def _ends(pieces: Sequence[str], word: str) -> list[int]:
     text = "".join(char for at, char in enumerate(whole) if at not in apart)
     place_of = [place for at, place in enumerate(places) if at not in apart]
     word = _APART.sub("", word)
-    found: list[int] = []
-    start = text.find(word)
-    while start >= 0:
-        stop = start + len(word)
-        cut = (start > 0 and _joined(text[start - 1], word[0])) or (stop < len(text) and _joined(word[-1], text[stop]))
-        if not cut:
-            found.append(place_of[stop - 1])
-        start = text.find(word, start + 1)
-    return found
+    return [place_of[start + len(word) - 1] for start in occurrences(text, word)]
 
 
 def _in_word(piece: str) -> bool:
     """True if a token has anything but punctuation, white space and control characters."""
     return any(unicodedata.category(char)[0] not in "PZC" for char in piece)
-
-
-def _joined(left: str, right: str) -> bool:
-    """True when both characters belong to the same word, in a script with spaces between words."""
-    return all((char.isalnum() or char == "_") and not SPACELESS.match(char) for char in (left, right))

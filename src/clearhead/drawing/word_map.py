@@ -79,12 +79,11 @@ def labelled(places_N2: Places, words: Sequence[str]) -> list[int]:
     return kept
 
 
-def _looks(drawn: WordMap) -> dict[str, tuple[str, str]]:
+def looks_of(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
     """The colour and shape of each group."""
-    groups = list(dict.fromkeys(drawn.groups))
     return {
         group: (COLOURS[number % len(COLOURS)], SHAPES[number // len(COLOURS) % len(SHAPES)])
-        for number, group in enumerate(groups)
+        for number, group in enumerate(dict.fromkeys(groups))
     }
 
 
@@ -119,7 +118,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
         missing = ", ".join(map(code_point, sorted(lacking)))
         log.info("%s: no font here has %s, so code points are drawn; .html uses the reader's own fonts", path, missing)
     words, title = [spelled(word, lacking) for word in words], spelled(legible(drawn.title), lacking)
-    looks = _looks(drawn)
+    looks = looks_of(drawn.groups)
     named = [group for group in looks if group]
     band = 0.3 * (1 + len(named) // 5) if named else 0.0
     side, top, below = SIDE / 72, 0.9, 0.6
@@ -159,9 +158,9 @@ def _page(drawn: WordMap) -> str:
     style, script = f"{page_file('languages.css')}\n{page_file('word_map.css')}", page_file("languages.js")
     heading = legible(drawn.title)
     title = html.escape(heading)
-    looks = _looks(drawn)
+    looks = looks_of(drawn.groups)
     legend = "".join(
-        f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{_mark(0, 0, *look)}</svg> '
+        f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{mark(0, 0, *look)}</svg> '
         f"{both(legible(group), GROUPS_ZH.get(group, legible(group)))}</li>"
         for group, look in looks.items()
         if group
@@ -204,10 +203,11 @@ def _parts(
         covered = "" if number in shown else ' class="covered"'
         end = x + cell_len(words[number]) * 8.5 > SIDE  # in the size under the pointer
         aside = f'x="{x - 5:.1f}" text-anchor="end"' if end and number not in shown else f'x="{x + 5:.1f}"'
-        yield (f'<g{covered}>{_mark(x, y, *look)}<text {aside} y="{y:.1f}">{html.escape(words[number])}</text></g>')
+        yield (f'<g{covered}>{mark(x, y, *look)}<text {aside} y="{y:.1f}">{html.escape(words[number])}</text></g>')
 
 
-def _mark(x: float, y: float, colour: str, shape: str) -> str:
+def mark(x: float, y: float, colour: str, shape: str) -> str:
+    """A point in an SVG."""
     if shape == "o":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>'
     corners = {

@@ -27,6 +27,8 @@ from clearhead.text import (
     sources,
     split,
     tokenize,
+    tokens_of_rows,
+    words_tokenizer,
 )
 
 PROGRESS_EVERY = 5.0  # seconds between progress lines while text is read
@@ -49,7 +51,14 @@ def check_text(config: TextConfig) -> None:
     if config.corpus is not None:
         if config.sources:
             raise OptionError(f"text {config.sources[0]!r} and corpus {config.corpus!r} were both given; choose one")
-        corpora.get(config.corpus)
+        if isinstance(corpora.get(config.corpus), corpora.Recall):
+            own = {"valid": (), "tokenizer": "auto", "vocabulary": None, "megabytes": None, "field": None}
+            for name, default in own.items():
+                if getattr(config, name) != default:
+                    raise OptionError(
+                        f"{name} {shown(getattr(config, name))}: {config.corpus} has tokens and validation rows of "
+                        "its own; leave it out"
+                    )
     elif not config.sources:
         raise OptionError("no text: name a file, a folder or - for standard input, or use --corpus world-en")
     elif config.megabytes is not None:
@@ -80,6 +89,11 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
     fingerprint.
     """
     began = time.perf_counter()
+    task = None if config.corpus is None else corpora.get(config.corpus)
+    if isinstance(task, corpora.Recall):
+        if masks:
+            raise OptionError(f"corpus {task.name}: what to predict is part of its rows; leave out --masked")
+        return _rows(task, config, folder, say)
     validation: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
     if config.corpus is not None:
         texts: Sequence[Source] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
@@ -93,19 +107,37 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
     progress = _progress(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=progress)
     train, valid = (tokens, tokenize(validation, tokenizer, progress=progress)) if validation else split(tokens)
-    named = f"{tokenizer.fingerprint}:{'+'.join(source.key() for source in every)}"
-    fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
-    if config.fingerprint is not None and config.fingerprint != fingerprint:
-        raise FolderError(
-            f"{folder}: the text or the tokenizer has changed since the run began, and a run can only resume with the "
-            "same; restore them, or start a new run with another --out"
-        )
+    fingerprint = _fingerprint(config, folder, tokenizer, [source.key() for source in every])
     seconds = time.perf_counter() - began
     say(
         f"text: {len(train):,} tokens to train on, {len(valid):,} to validate on; vocabulary {tokenizer.vocab_size:,} "
         f"({tokenizer.kind}); ready in {seconds:.1f} s"
     )
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
+
+
+def _rows(task: corpora.Recall, config: TextConfig, folder: Path, say: Say) -> Material:
+    """The rows of a task, whose tokens are its own."""
+    tokenizer = Tokenizer(words_tokenizer(task.words()))
+    train, valid = (tokens_of_rows(*task.rows(part)) for part in ("train", "valid"))
+    say(
+        f"text: {task.name}, {len(train) // task.length:,} rows to train on, {len(valid) // task.length:,} to validate "
+        f"on, of {task.length} tokens with {task.pairs} pairs; vocabulary {tokenizer.vocab_size:,}"
+    )
+    fingerprint = _fingerprint(config, folder, tokenizer, [task.key()])
+    return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
+
+
+def _fingerprint(config: TextConfig, folder: Path, tokenizer: Tokenizer, keys: Sequence[str]) -> str:
+    """The hash of tokenizer and text. Raises FolderError if the config has another."""
+    named = f"{tokenizer.fingerprint}:{'+'.join(keys)}"
+    fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
+    if config.fingerprint is not None and config.fingerprint != fingerprint:
+        raise FolderError(
+            f"{folder}: the text or the tokenizer has changed since the run began, and a run can only resume with the "
+            "same; restore them, or start a new run with another --out"
+        )
+    return fingerprint
 
 
 def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:

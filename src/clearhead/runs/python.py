@@ -55,10 +55,10 @@ def train(
     """
     started = time.perf_counter()
     asked = Asked(
-        sources=_names(text),
+        sources=names(text),
         corpus=corpus,
         megabytes=megabytes,
-        valid=_names(valid),
+        valid=names(valid),
         tokenizer=None if tokenizer is None else str(tokenizer),
         vocabulary=vocabulary,
         field=field,
@@ -107,7 +107,7 @@ class _Called(Events):
             self._report(report)
 
 
-def _names(paths: Paths | None) -> list[str] | None:
+def names(paths: Paths | None) -> list[str] | None:
     """The names as a list, or None if there are none."""
     listed = [paths] if isinstance(paths, str | Path) else list(paths or [])
     return [str(path) for path in listed] or None

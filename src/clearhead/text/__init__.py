@@ -2,9 +2,10 @@
 
 from clearhead.text.data.learn import LEARNED, SIZED, learn
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
-from clearhead.text.data.tokens import Tokens, split, tokenize
+from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
-from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size
+from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size, words_tokenizer
+from clearhead.text.tokenizers.spans import Span, covering, spans_of
 from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 
@@ -18,15 +19,20 @@ __all__ = [
     "FileSource",
     "OnProgress",
     "Source",
+    "Span",
     "TextStream",
     "Tokenizer",
     "Tokens",
     "Windows",
     "check_size",
+    "covering",
     "learn",
     "sequential",
     "sources",
+    "spans_of",
     "split",
     "tokenize",
+    "tokens_of_rows",
     "vocabulary_size",
+    "words_tokenizer",
 ]

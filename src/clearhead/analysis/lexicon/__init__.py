@@ -2,7 +2,7 @@
 
 from clearhead.analysis.lexicon.baseline import ppmi
 from clearhead.analysis.lexicon.counting import Counted, count, split_words
-from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, spread
+from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, pca, spread
 from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, question_sets, read_questions
 from clearhead.analysis.lexicon.scoring import Score, Tally
 from clearhead.analysis.lexicon.table import Analogy, Lexicon, Neighbour, Word
@@ -27,6 +27,7 @@ __all__ = [
     "map_of_answers",
     "map_of_pairs",
     "of_pairs",
+    "pca",
     "ppmi",
     "question_sets",
     "read_questions",

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import TextError
+from clearhead.text import scripts
 
 Ids = npt.NDArray[np.int64]
 
-_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_CHINESE = scripts.set_of(scripts.HAN)
 HAN = re.compile(f"[{_CHINESE}]+")
 _RUNS = re.compile(f"[{_CHINESE}]+|[^\\W\\d_{_CHINESE}]+")
 

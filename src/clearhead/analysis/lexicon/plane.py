@@ -71,12 +71,11 @@ def spread(
     check_maps()
     if len(words) < 3:
         raise TextError(f"a map of {many(len(words), 'word')}: there must be at least 3; {way}")
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     units_NE = np.stack([F.normalize(lexicon.find(word).vector_E, dim=0).numpy() for word in words]).astype(np.float64)
-    pca = PCA(n_components=2, svd_solver="full")
-    flat_N2 = pca.fit_transform(units_NE)
+    flat = pca(units_NE)
+    flat_N2 = flat.places_N2
     perplexity = min(PERPLEXITY, (len(words) - 1) / 3)
     # from the principal components, so that the same words give the same picture
     placed_N2 = TSNE(perplexity=perplexity, init=flat_N2 / max(flat_N2[:, 0].std(), 1e-12) * 1e-4, random_state=0)
@@ -86,17 +85,25 @@ def spread(
         groups=tuple(groups) or ("",) * len(words),
         lines=tuple(lines),
         panels=(
-            Panel(
-                method="PCA",
-                places_N2=flat_N2,
-                figure=float(pca.explained_variance_ratio_.sum()),
-            ),
+            flat,
             Panel(
                 method="t-SNE",
                 places_N2=placed_N2.fit_transform(units_NE).astype(np.float64),
                 figure=perplexity,
             ),
         ),
+    )
+
+
+def pca(x_NE: npt.NDArray[np.float64]) -> Panel:
+    """The vectors by their first two principal components; they must differ. Needs scikit-learn (``check_maps``)."""
+    from sklearn.decomposition import PCA
+
+    made = PCA(n_components=2, svd_solver="full")
+    return Panel(
+        method="PCA",
+        places_N2=made.fit_transform(x_NE),
+        figure=float(made.explained_variance_ratio_.sum()),
     )
 
 

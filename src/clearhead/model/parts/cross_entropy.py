@@ -44,6 +44,10 @@ def linear_cross_entropy(
 def _blockwise(
     x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None, bias_V: Tensor | None
 ) -> Tensor:
+    if x_NE.device.type == "cpu":  # on CUDA, choosing rows would wait for the device
+        counted_N = targets_N >= 0
+        if 2 * int(counted_N.sum()) < len(counted_N):
+            x_NE, targets_N = x_NE[counted_N], targets_N[counted_N]
     total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap, bias_V)  # pyright: ignore[reportAssignmentType]
     return total
 

@@ -38,9 +38,18 @@ class Tokens:
         np.int32
     ]  # bytes of text: of each id [V], or at each place [N] if the id does not determine them
     by_place: bool  # whether lengths are [N]
+    # What to predict at each place [N], or NOT_COUNTED; None: the next token. Then the stream consists of rows of
+    # ``row`` tokens, each a text of its own; windows are whole rows.
+    targets: npt.NDArray[np.int32] | None = None
+    row: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def ahead(self) -> int:
+        """How many places behind a token its target is: 1, or 0 for rows, whose targets are their own."""
+        return int(self.targets is None)
 
     def text_bytes(self, begin: int = 0, end: int | None = None) -> int:
         """Bytes of UTF-8 text in the tokens of [begin, end); those around a document have none.
@@ -62,14 +71,31 @@ class Tokens:
         return int(self.lengths[places if self.by_place else self.ids[places]].sum(dtype=np.int64))
 
     def part(self, begin: int, end: int) -> Tokens:
-        """A view of the tokens of [begin, end); places count from ``begin``."""
+        """A view of the tokens of [begin, end); places count from ``begin``. Rows are never cut: it has all of each."""
+        if self.row is not None:
+            begin, end = begin // self.row * self.row, min(len(self), -(-end // self.row) * self.row)
         first, last = np.searchsorted(self.starts, [begin, end])
         return replace(
             self,
             ids=self.ids[begin:end],
             starts=self.starts[first:last] - begin,
             lengths=self.lengths[begin:end] if self.by_place else self.lengths,
+            targets=None if self.targets is None else self.targets[begin:end],
         )
+
+
+def tokens_of_rows(ids_NT: Ids, targets_NT: npt.NDArray[np.int32]) -> Tokens:
+    """Rows with their own targets as one stream. Each answer counts as a byte: bits per byte are bits per answer."""
+    return Tokens(
+        ids=ids_NT.ravel(),
+        starts=np.empty(0, dtype=np.int64),
+        separator=None,
+        begin_only=(),
+        lengths=(targets_NT.ravel() >= 0).astype(np.int32),
+        by_place=True,
+        targets=targets_NT.ravel(),
+        row=ids_NT.shape[1],
+    )
 
 
 def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:

@@ -41,7 +41,8 @@ class Windows:
         _check(context, batch)
         if seed < 0:
             raise OptionError(f"seed {seed}: must be 0 or more")
-        if len(tokens) < context + 1:
+        _check_rows(tokens, context)
+        if len(tokens) < context + tokens.ahead:
             raise TextError(
                 f"the text has {many(len(tokens), 'token')}; a window needs {context + 1}, context {context} plus one; "
                 "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
@@ -50,9 +51,12 @@ class Windows:
         self.batch = batch
         self._tokens = tokens
         self._seed = seed
-        # one fewer than fit, so that the offset can move by a whole context
-        self._count = max(1, (len(tokens) - 1) // context - 1)
-        self._slack = len(tokens) - 1 - self._count * context
+        if tokens.row is None:
+            # one fewer than fit, so that the offset can move by a whole context
+            self._count = max(1, (len(tokens) - 1) // context - 1)
+            self._slack = len(tokens) - 1 - self._count * context
+        else:
+            self._count, self._slack = len(tokens) // context, 0
         self._epoch = -1
         self._places: Int64 = np.empty(0, dtype=np.int64)
 
@@ -86,10 +90,11 @@ def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None =
     Raises TextError if there is nothing to predict, OptionError for a stride that would skip tokens.
     """
     _check(context, batch)
+    _check_rows(tokens, context if stride is None else min(stride, context))
     stride = context if stride is None else stride
     if not 1 <= stride <= context:
         raise OptionError(f"stride {stride}: must be 1 or more, and at most the window's {context} tokens")
-    targets = len(tokens) - 1
+    targets = len(tokens) - tokens.ahead
     if targets < 1:
         raise TextError(f"the text has {many(len(tokens), 'token')}; at least 2 are needed; give more text")
     count = 1 + max(0, -(-(targets - context) // stride))
@@ -116,8 +121,8 @@ def _counted_once(batch: Batch, tokens: Tokens, first: int, stride: int) -> Batc
     """Drops the targets that the previous window has; ``first`` is the number of the first window."""
     count, context = batch.targets_BT.shape
     batch.targets_BT[0 if first else 1 :, : context - stride] = NOT_COUNTED
-    begin = (first - 1) * stride + context + 1 if first else 1
-    end = (first + count - 1) * stride + context + 1
+    begin = tokens.ahead + ((first - 1) * stride + context if first else 0)
+    end = tokens.ahead + (first + count - 1) * stride + context
     return replace(batch, text_bytes=tokens.text_bytes(begin, min(end, len(tokens))))
 
 
@@ -127,7 +132,22 @@ def _check(context: int, batch: int) -> None:
             raise OptionError(f"{name} {value}: must be 1 or more")
 
 
+def _check_rows(tokens: Tokens, window: int) -> None:
+    if tokens.row is not None and window != tokens.row:
+        raise OptionError(
+            f"windows of {many(window, 'token')}, but the text consists of rows of {tokens.row}, which are read whole; "
+            f"set the context to that (--set model.context={tokens.row})"
+        )
+
+
 def _batch(tokens: Tokens, places: Int64, context: int) -> Batch:
+    if tokens.targets is not None:
+        ids_NT, targets_NT = (
+            np.lib.stride_tricks.sliding_window_view(each, context) for each in (tokens.ids, tokens.targets)
+        )
+        return Batch(
+            ids_BT=ids_NT[places].astype(np.int64), targets_BT=targets_NT[places].astype(np.int64), documents_BT=None
+        )
     windows = np.lib.stride_tricks.sliding_window_view(tokens.ids, context + 1)[places]
     targets_BT = windows[:, 1:].astype(np.int64)
     if tokens.begin_only:

@@ -9,22 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from clearhead.text.scripts import LARGE
 from clearhead.text.tokenizers.pieces import PIECE, Block
 
 Units = Literal["bytes", "characters"]
 
-# Scripts of thousands of characters, three or four bytes each: kana, Bopomofo, Chinese characters, Hangul syllables.
-LARGE_SCRIPTS = (
-    (0x3041, 0x312F),
-    (0x31A0, 0x31BF),
-    (0x31F0, 0x31FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xAC00, 0xD7A3),
-    (0xF900, 0xFAFF),
-    (0x1B000, 0x1B16F),
-    (0x20000, 0x3FFFF),
-)
 # Of the characters that are not white space. Chinese sentences beside their English (Tatoeba) have 0.24, Lu Xun 0.86.
 LARGE_SHARE = 0.2
 SEEN = 2  # times that a character or a pair must occur to become a token; once may be an accident
@@ -75,7 +64,7 @@ class Characters:
 
     def _large(self) -> int:
         counts = self._count()
-        return sum(int(counts[first : last + 1].sum()) for first, last in LARGE_SCRIPTS)
+        return sum(int(counts[first : last + 1].sum()) for first, last in LARGE)
 
     def _count(self) -> npt.NDArray[np.int64]:
         text = "".join(self._waiting)

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,16 @@ def characters_of(texts: Iterable[str]) -> Characters:
     if not found.all():
         raise TextError("the text is empty: there are no characters to learn")
     return found
+
+
+def words_tokenizer(words: Sequence[str]) -> tokenizers.Tokenizer:
+    """Ids are the words in the order given; a text is words with white space between them. Nothing marks a document.
+
+    The library raises for any other word.
+    """
+    made = tokenizers.Tokenizer(models.WordLevel(vocab={word: n for n, word in enumerate(words)}))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return made
 
 
 def check_size(size: int | None) -> None:

@@ -10,22 +10,10 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from clearhead.text.scripts import SPACELESS, within
 from clearhead.text.tokenizers.learned import byte_characters
 
 Bools = npt.NDArray[np.bool_]
-
-# Scripts written without spaces between words: Thai and Lao, Burmese, Khmer, kana, Chinese characters. Each of their
-# tokens is a word of its own (for Chinese see Devlin et al. 2019, whose code puts spaces around each character).
-SPACELESS = (
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x3040, 0x30FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
 
 
 def parts_of(vocabulary: Mapping[str, int], *, bytewise: bool, fallback: bool, joins: bool) -> dict[int, bytes]:
@@ -77,4 +65,6 @@ def word_edges(parts: Mapping[int, bytes], size: int, prefix: str | None) -> tup
 def _in_word(character: str) -> bool:
     if not character or unicodedata.category(character)[0] not in "LMN":
         return False
-    return not any(first <= ord(character) <= last for first, last in SPACELESS)
+    # Without spaces, each token is a word of its own (for Chinese see Devlin et al. 2019, whose code puts spaces around
+    # each character).
+    return not within(character, SPACELESS)

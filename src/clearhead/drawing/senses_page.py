@@ -1,0 +1,149 @@
+"""Senses as a self-contained page in both languages. It makes no network requests."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from clearhead.analysis import Senses, SenseScore
+from clearhead.drawing.inline import both, page_file, policy
+from clearhead.drawing.legible import legible
+from clearhead.drawing.senses_parts import Chart, Picture, Plane, words
+from clearhead.drawing.word_map import COLOURS, looks_of, mark
+
+# Points of the drawings: a chart's inside, its margins, and the side of a plane.
+WIDE, HIGH, LEFT, BELOW, SIDE = 400.0, 220.0, 40.0, 26.0, 240.0
+HEADS = 8  # heads listed for each use
+DASHED = ' stroke-dasharray="5 4"'
+
+
+def encoded(found: Senses | SenseScore, shown: Mapping[str, Picture], language: str | None) -> bytes:
+    """The page in UTF-8; ``language`` None means the reader's own. Without scripts, it is in English."""
+    style, script = f"{page_file('languages.css')}\n{page_file('senses.css')}", page_file("languages.js")
+    titles = [legible(shown[each].title) for each in ("en", "zh")]
+    bodies = "\n".join(f'<article lang="{each}">{_body(found, drawn, each)}</article>' for each, drawn in shown.items())
+    return (
+        f'<!doctype html>\n<html lang="{language or "en"}" data-chosen="{language or ""}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
+        f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"
+        '<nav><button type="button" data-language="en">English</button>'
+        '<button type="button" data-language="zh">中文</button></nav>\n'
+        f"<h1>{both(*titles)}</h1>\n{bodies}\n<script>{script}</script></body></html>\n"
+    ).encode()
+
+
+def _body(found: Senses | SenseScore, shown: Picture, language: str) -> str:
+    says = words(language)
+    parts: list[str] = []
+    if isinstance(found, Senses):
+        parts.append("<ol>" + "".join(f"<li>{_safe(each)}</li>" for each in shown.sentences) + "</ol>")
+    parts += [f"<p>{_safe(note)}</p>" for note in shown.notes]
+    parts.append("<main>" + "".join(_chart(each, shown) for each in shown.charts) + "</main>")
+    if shown.planes:
+        parts.append(f"<h2>{_safe(shown.heading)}</h2>{_legend(shown)}")
+        planes = "".join(_plane(each, shown) for each in shown.planes)
+        parts.append(f'<div class="planes">{planes}</div>')
+    if isinstance(found, Senses) and found.uses[0].heads:
+        parts.append(_reading(found, says))
+    return "\n".join(parts)
+
+
+def _chart(chart: Chart, shown: Picture) -> str:
+    values = [value for curve in chart.curves for value in curve.values if value is not None]
+    top = max([1.0 if max(values) > 0.5 else 0.0, *values]) or 1.0
+    step = WIDE / max(1, len(shown.ticks) - 1)
+    drawn: list[str] = []
+    for part in range(5):
+        y = HIGH * (1 - part / 4) + 8
+        drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + WIDE}" y2="{y:.1f}"/>')
+        drawn.append(f'<text x="{LEFT - 5}" y="{y:.1f}" text-anchor="end">{top * part / 4:.2g}</text>')
+    for number, tick in enumerate(shown.ticks):
+        x = LEFT + number * step
+        drawn.append(f'<text x="{x:.1f}" y="{HIGH + BELOW:.1f}" text-anchor="middle">{_safe(tick)}</text>')
+    for number, curve in enumerate(chart.curves):
+        colour = COLOURS[number % len(COLOURS)]
+        points = [
+            None if value is None else (LEFT + at * step, HIGH * (1 - value / top) + 8)
+            for at, value in enumerate(curve.values)
+        ]
+        dash = DASHED if curve.level else ""
+        for one, other in pairwise(points):
+            if one is not None and other is not None:
+                drawn.append(
+                    f'<path d="M{one[0]:.1f} {one[1]:.1f}L{other[0]:.1f} {other[1]:.1f}" stroke="{colour}"{dash}/>'
+                )
+        for tick, point, value in zip(shown.ticks, points, curve.values, strict=True):
+            if point is not None and not curve.level:
+                told = f"<title>{_safe(curve.name)}, {_safe(tick)}: {value:.4f}</title>"
+                drawn.append(f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5" fill="{colour}">{told}</circle>')
+    legend = "".join(
+        f'<li><svg class="key" viewBox="0 0 24 8"><path d="M0 4L24 4" stroke="{COLOURS[number % len(COLOURS)]}"'
+        + (DASHED if curve.level else "")
+        + f"/></svg> {_safe(curve.name)}"
+        + (f" {curve.values[0]:.3f}" if curve.level and curve.values[0] is not None else "")
+        + "</li>"
+        for number, curve in enumerate(chart.curves)
+    )
+    size = f"0 0 {LEFT + WIDE + 12:g} {HIGH + BELOW + 14:g}"
+    return (
+        f'<section><h2>{_safe(chart.title)}</h2><svg viewBox="{size}" role="img" aria-label="{_safe(chart.title)}">'
+        f"{''.join(drawn)}</svg><ul>{legend}</ul><p>{_safe(shown.axis)}</p></section>"
+    )
+
+
+def _legend(shown: Picture) -> str:
+    return (
+        "<ul>"
+        + "".join(
+            f'<li><svg class="key point" viewBox="-6 -6 12 12">{mark(0, 0, *look)}</svg> {_safe(group)}</li>'
+            for group, look in looks_of(shown.groups).items()
+        )
+        + "</ul>"
+    )
+
+
+def _plane(plane: Plane, shown: Picture) -> str:
+    marks = "".join(_points(plane, shown.groups, shown.sentences))
+    return (
+        f"<section><h3>{_safe(plane.level)}</h3><p>{_safe(plane.note)}</p>"
+        f'<svg viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" aria-label="{_safe(plane.level)}">{marks}</svg></section>'
+    )
+
+
+def _points(plane: Plane, groups: Sequence[str], sentences: Sequence[str]) -> Iterator[str]:
+    if plane.panel is None:
+        places_N2 = np.full((len(groups), 2), SIDE / 2)
+    else:
+        low_2, high_2 = plane.panel.places_N2.min(0), plane.panel.places_N2.max(0)
+        scale = (SIDE - 24) / max(float((high_2 - low_2).max()), 1e-12)
+        places_N2 = (plane.panel.places_N2 - (low_2 + high_2) / 2) * scale * np.array([1, -1]) + SIDE / 2
+    look = looks_of(groups)
+    for (x, y), group, sentence in zip(places_N2.tolist(), groups, sentences, strict=True):
+        yield f"<g>{mark(x, y, *look[group])}<title>{_safe(f'{group}: {sentence}')}</title></g>"
+
+
+def _reading(found: Senses, says: Mapping[str, str]) -> str:
+    control = {} if found.control is None else {(each.layer, each.head): each.word for each in found.control.heads}
+    rows: list[str] = []
+    for number, use in enumerate(found.uses, start=1):
+        for each in use.ranked[:HEADS]:
+            beside, word = control.get((each.layer, each.head)), each.word
+            assert word is not None
+            against = "" if beside is None else f"{beside.label} {beside.weight:.3f}"
+            cells = (str(number), f"{each.layer}.{each.head}", word.label, f"{word.weight:.3f}", against)
+            rows.append("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in cells) + "</tr>")
+    head = "".join(f"<th>{_safe(each)}</th>" for each in says["heads"])
+    note = says["control_note" if found.control is not None else "no_control"]
+    sentence = "" if found.control is None else f"<p>{_safe(found.control.text)}</p>"
+    return (
+        f"<h2>{_safe(says['reads'])}</h2><p>{_safe(note)}</p>{sentence}<table><thead><tr>{head}</tr></thead><tbody>"
+        f"{''.join(rows)}</tbody></table>"
+    )
+
+
+def _safe(text: str) -> str:
+    return html.escape(legible(text))

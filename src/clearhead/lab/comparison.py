@@ -1,0 +1,313 @@
+"""Compares kinds of models trained on the same tokens. What is finished is in comparison.json and not done again."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from clearhead import machine, runs
+from clearhead.errors import ConfigError, FolderError, many
+from clearhead.files import check_name, read_bounded, write_text
+from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
+from clearhead.lab.question import Question
+from clearhead.lab.speeds import Speed, speeds
+from clearhead.lab.trial import Result, Trial, carried_out
+from clearhead.model import DecoderConfig, ModelConfig
+from clearhead.plain import from_dict, to_dict
+from clearhead.runs import Events, Material
+from clearhead.runs.changes import differing
+from clearhead.runs.folder import held
+from clearhead.training import Report
+from clearhead.training.budget import fastest_threads, tokens_per_second
+
+FILE = "comparison.json"
+FILE_AT_MOST = 2**26
+SCHEMA = "clearhead.comparison/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is known so far; the content of comparison.json.
+
+    question: what was asked; vocabulary: of the text; machine: on what it was measured
+    threads: of every run; first: seconds of a step on random tokens, by size and model, which size the sweep
+    sweep, results: finished runs
+    speeds: of training and generating, by model and length
+    """
+
+    schema: str = SCHEMA
+    question: Question
+    vocabulary: int
+    machine: str
+    threads: int
+    first: tuple[float, ...]
+    sweep: tuple[Result, ...] = ()
+    results: tuple[Result, ...] = ()
+    speeds: tuple[Speed, ...] = ()
+
+    def config(self, size: DecoderConfig, name: str) -> ModelConfig:
+        """The model of this name beside this Transformer."""
+        return self.question.config(replace(size, vocabulary=self.vocabulary), name)
+
+    def first_seconds(self, size: DecoderConfig) -> dict[str, float]:
+        """Seconds of a step on random tokens, by model."""
+        number, count = self.question.sizes.index(size), len(self.question.models)
+        return dict(zip(self.question.models, self.first[number * count : (number + 1) * count], strict=True))
+
+    def swept(self, size: DecoderConfig) -> list[Trial]:
+        """The runs of the sweep at this size."""
+        question = self.question
+        steps = sweep_steps(question.minutes, self.first_seconds(size), len(question.rates), len(question.sizes))
+        return [
+            Trial(model=name, width=size.width, rate=rate, steps=steps, seed=0)
+            for name in question.models
+            for rate in question.rates
+        ]
+
+    def best_rate(self, size: DecoderConfig, name: str) -> float:
+        """The learning rate of the sweep with the lowest loss; the lowest rate if all diverged."""
+        found = [each for each in self.sweep if (each.trial.width, each.trial.model) == (size.width, name)]
+        lowest = min(found, key=lambda each: (math.inf if each.loss is None else each.loss, each.trial.rate))
+        return lowest.trial.rate
+
+    def budget(self, size: DecoderConfig) -> Budget:
+        """Steps at equal tokens and at equal time, from the time of the sweep's steps on the text itself."""
+        each: dict[str, float] = {}
+        for name in self.question.models:
+            found = [r.each for r in self.sweep if (r.trial.width, r.trial.model) == (size.width, name) and r.each]
+            each[name] = min(found) if found else math.nan
+        known = {name: seconds for name, seconds in each.items() if not math.isnan(seconds)}
+        slowest = max(known.values(), default=1.0)
+        return budget(
+            self.question.minutes,
+            {name: known.get(name, slowest) for name in each},
+            len(self.question.rates),
+            self.question.seeds,
+            len(self.question.sizes),
+        )
+
+    def trials(self, size: DecoderConfig, at: str) -> list[Trial]:
+        """The runs that are reported at equal "tokens" or "time"; a run may be both."""
+        plan = self.budget(size)
+        return [
+            Trial(
+                model=name,
+                width=size.width,
+                rate=self.best_rate(size, name),
+                steps=plan.tokens if at == "tokens" else plan.time[name],
+                seed=seed,
+            )
+            for seed in range(self.question.seeds)
+            for name in self.question.models
+        ]
+
+    def result(self, trial: Trial) -> Result | None:
+        """The result of a run of the sweep, if it is finished."""
+        return next((each for each in self.sweep if each.trial == trial), None)
+
+    def reported(self, trial: Trial) -> Result | None:
+        """The result of a run that is reported, if it is finished."""
+        return next((each for each in self.results if each.trial == trial), None)
+
+
+class Progress(Events):
+    """Callbacks of a comparison. By default ``say`` gets a line before each run, and the runs themselves say nothing.
+
+    ``report`` and ``steps`` are those of the run under way.
+    """
+
+    def trial(self, trial: Trial, number: int, count: int, left: float) -> None:
+        """Called before run ``number`` of ``count`` of a part. left: seconds until all is done, as planned."""
+        time = many(round(left / 60), "minute") if left >= 90 else many(round(left), "second")
+        self.say(
+            f"run {number} of {count}: {trial.model}, width {trial.width}, rate {trial.rate:g}, {trial.steps:,} steps, "
+            f"seed {trial.seed}; about {time} left in all"
+        )
+
+    def measuring(self, model: str) -> None:
+        """Called before the speed of a model is measured."""
+        self.say(f"measuring the speed of {model}")
+
+
+class _OfRun(Events):
+    """A run's events: its reports, and what stops it, but not its lines."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def report(self, report: Report) -> None:
+        self._progress.report(report)
+
+    def steps(self) -> AbstractContextManager[Callable[[], bool]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._progress.steps()
+
+
+def carry_out(question: Question, folder: Path, progress: Progress) -> Comparison:
+    """Runs the comparison in ``folder`` to its end, from where an earlier call stopped.
+
+    Raises FolderError if the folder holds anything but this comparison, Interrupted if asked to stop: the same call
+    continues.
+    """
+    check_name(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        found = _opened(folder, question)
+        material = runs.prepare(question.text, folder, progress.say)
+        if found is None:
+            found = _begun(question, material, progress)
+            _write(folder, found)
+        torch.set_num_threads(found.threads)
+        work = _Work(folder, found, material, progress)
+        work.sweep()
+        work.report()
+        if question.speeds:
+            work.measure()
+        return work.found
+
+
+class _Work:
+    """A comparison under way."""
+
+    def __init__(self, folder: Path, found: Comparison, material: Material, progress: Progress) -> None:
+        self.folder, self.found, self.material, self.progress = folder, found, material, progress
+
+    def sweep(self) -> None:
+        """Trains each model at each learning rate, briefly."""
+        found = self.found
+        waiting = [
+            (size, trial, found.first_seconds(size)[trial.model] * trial.steps)
+            for size in found.question.sizes
+            for trial in found.swept(size)
+            if found.result(trial) is None
+        ]
+        for size, trial in self.announced(
+            waiting, (1 - swept(len(found.question.rates))) * TRAINED * 60 * found.question.minutes
+        ):
+            result = self.carry_out(size, trial, swept=True)
+            self.keep(sweep=(*self.found.sweep, result))
+            if result.failed is None:
+                shutil.rmtree(self.folder / trial.name / runs.STATE)  # nobody resumes a finished run of a sweep
+
+    def report(self) -> None:
+        """Trains each model at its best learning rate, at equal tokens and at equal time, all seeds."""
+        waiting: list[tuple[DecoderConfig, Trial, float]] = []
+        for size in self.found.question.sizes:
+            plan = self.found.budget(size)
+            trials = dict.fromkeys([*self.found.trials(size, "tokens"), *self.found.trials(size, "time")])
+            waiting += [
+                (size, trial, plan.seconds * trial.steps / plan.time[trial.model])
+                for trial in trials
+                if self.found.reported(trial) is None
+            ]
+        waiting.sort(key=lambda each: each[1].seed)  # whatever stops it, all models have the same seeds
+        for size, trial in self.announced(waiting, 0.0):
+            result = self.carry_out(size, trial, swept=False)
+            self.keep(results=(*self.found.results, result))
+
+    def announced(
+        self, waiting: list[tuple[DecoderConfig, Trial, float]], after: float
+    ) -> Iterator[tuple[DecoderConfig, Trial]]:
+        """The trials, each announced. Training takes the seconds given, and ``after`` them the later parts theirs."""
+        for number, (size, trial, _) in enumerate(waiting, start=1):
+            left = after + sum(seconds for _, _, seconds in waiting[number - 1 :])
+            self.progress.trial(trial, number, len(waiting), left / TRAINED)
+            yield size, trial
+
+    def measure(self) -> None:
+        """Measures speed and memory of each model of the first size."""
+        size = self.found.question.sizes[0]
+        known = {each.kind for each in self.found.speeds}
+        for name in self.found.question.models:
+            if name not in known:
+                self.progress.measuring(name)
+                self.keep(speeds=(*self.found.speeds, *speeds(name, self.found.config(size, name))))
+
+    def carry_out(self, size: DecoderConfig, trial: Trial, *, swept: bool) -> Result:
+        return carried_out(
+            self.folder / trial.name,
+            self.found.question,
+            trial,
+            self.found.config(size, trial.model),
+            self.material,
+            self.found.threads,
+            _OfRun(self.progress),
+            swept=swept,
+        )
+
+    def keep(self, **values: tuple[object, ...]) -> None:
+        """Adds to what is known, and writes it."""
+        self.found = replace(self.found, **values)  # pyright: ignore[reportArgumentType]
+        _write(self.folder, self.found)
+
+
+def _begun(question: Question, material: Material, progress: Progress) -> Comparison:
+    """A new comparison: the text is long enough, the threads are chosen, a step of each model is timed."""
+    vocabulary = material.tokenizer.vocab_size
+    size = replace(question.sizes[0], vocabulary=vocabulary)
+    threads = question.train.threads
+    if threads is None:
+        threads, reason = fastest_threads(size, progress.say)
+        progress.say(f"chosen: {reason}")
+    torch.set_num_threads(threads)
+    found = Comparison(question=question, vocabulary=vocabulary, machine=_machine(), threads=threads, first=())
+    for size in question.sizes:
+        for name in question.models:
+            config = found.config(size, name)
+            speed = tokens_per_second(config, question.train.batch, "float32", repeats=2)
+            progress.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
+            found = replace(found, first=(*found.first, question.train.batch * config.context / speed))
+    for size in question.sizes:
+        found.swept(size)  # raises OptionError if the minutes are too few
+    return found
+
+
+def _machine() -> str:
+    device = torch.cuda.get_device_name() if machine.device() == "cuda" else machine.processor()
+    return f"{device}, {many(machine.cores(), 'core')}, torch {torch.__version__}"
+
+
+def _write(folder: Path, found: Comparison) -> None:
+    write_text(folder / FILE, json.dumps(to_dict(found), ensure_ascii=False, indent=1) + "\n")
+
+
+def read(folder: Path) -> Comparison:
+    """The comparison in a folder. Raises FolderError if there is none, or it was altered."""
+    try:
+        table = json.loads(read_bounded(folder / FILE, FILE_AT_MOST))
+        return from_dict(Comparison, table)
+    except OSError as fault:
+        raise FolderError(
+            f"{folder / FILE}: cannot be read: {fault.strerror}; it is no folder of a comparison"
+        ) from None
+    except (ValueError, TypeError, RecursionError, ConfigError) as fault:
+        raise FolderError(f"{folder / FILE}: was altered, or is from another version ({fault})") from None
+
+
+def _opened(folder: Path, question: Question) -> Comparison | None:
+    """The comparison to go on with; None in an empty folder."""
+    if not (folder / FILE).exists():
+        if any(path.name != FILE and not path.name.startswith(".") for path in folder.iterdir()):
+            raise FolderError(f"{folder}: exists already and holds no comparison; choose another with --out")
+        return None
+    found = read(folder)
+    changed = [
+        f"{name} was {old!r} and is now {new!r}"
+        for name, old, new in differing(to_dict(found.question), _plain(question))
+    ]
+    if changed:
+        raise FolderError(
+            f"{folder}: holds another comparison: {'; '.join(changed[:3])}; ask as before to continue it, or choose "
+            "another folder with --out"
+        )
+    return found
+
+
+def _plain(question: Question) -> Mapping[str, object]:
+    return json.loads(json.dumps(to_dict(question)))

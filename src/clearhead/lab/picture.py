@@ -1,0 +1,171 @@
+"""A comparison as a picture: a panel for each thing measured, a colour for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from clearhead.drawing.endings import PLOTTED, check_ending
+from clearhead.drawing.legible import legible, shortened, spelled
+from clearhead.drawing.word_map import COLOURS, SHAPES
+from clearhead.files import replacing
+from clearhead.lab.bins import Bin
+from clearhead.lab.comparison import Comparison
+from clearhead.lab.speeds import Speed
+from clearhead.lab.summary import BUDGETS, Line, lines
+
+PANEL = (5.2, 3.9)  # inches
+DPI = 110
+
+Panel = Callable[[Any], None]
+
+
+def check_picture(path: Path) -> None:
+    """Raises what ``draw_comparison`` would raise for this path."""
+    check_ending(path, PLOTTED)
+
+
+def draw_comparison(found: Comparison, path: str | Path) -> None:
+    """Draws a comparison to a .png or .svg file (extra ``plot``).
+
+    Raises OptionError for another ending, FolderError if the file cannot be written, MissingExtraError if matplotlib
+    is missing.
+    """
+    path = Path(path)
+    check_picture(path)
+    from matplotlib.figure import Figure
+
+    from clearhead.drawing import fonts
+
+    panels = _panels(found)
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 0.7), dpi=DPI, layout="constrained")
+    text = found.question.text
+    title = f"Models of equal size, trained on {shortened(legible(text.corpus or ', '.join(text.sources)), 60)}"
+    figure.suptitle(spelled(title, fonts.lacking([title])), fontsize=14, fontweight="bold", parse_math=False)
+    for number, draw in enumerate(panels):
+        axes = figure.add_subplot(down, across, number + 1)
+        draw(axes)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False)
+    fonts.dress(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format=path.suffix.lower().removeprefix("."), dpi=DPI)
+    with replacing(path) as file:
+        file.write(buffer.getvalue())
+
+
+def _panels(found: Comparison) -> list[Panel]:
+    rows = lines(found)
+    models = list(found.question.models)
+    even = [line for line in rows if line.at == "tokens" and line.width == found.question.sizes[-1].width]
+    recall = found.question.recall is not None
+    panels: list[Panel] = []
+    if recall and len(found.question.sizes) > 1:
+        panels += [partial(_by_width, rows=rows, models=models, at=at) for at in BUDGETS]
+    else:
+        panels.append(partial(_by_budget, rows=rows, models=models, recall=recall))
+    curves: list[tuple[str, str, Callable[[Line], Sequence[Bin]]]] = [
+        ("Loss by tokens seen before", "nats a token", lambda line: line.places),
+        ("Answers right by distance", "share right", lambda line: line.recalled),
+    ]
+    for kind in dict.fromkeys(each.kind for line in even for each in line.facts if each.distances):
+        curves.append((f"Facts by distance: {kind}", "share predicted", lambda line, kind=kind: _distances(line, kind)))
+    for title, unit, bins in curves:
+        if any(bins(line) for line in even):
+            panels.append(partial(_curves, rows=even, models=models, title=title, unit=unit, bins=bins))
+    if found.speeds:
+        panels += [
+            partial(_speeds, speeds=found.speeds, models=models, what=what) for what in ("training", "generating")
+        ]
+    return panels
+
+
+def _distances(line: Line, kind: str) -> Sequence[Bin]:
+    return next((each.distances for each in line.facts if each.kind == kind), ())
+
+
+def _look(model: str, models: list[str]) -> dict[str, Any]:
+    number = models.index(model)
+    return {"color": COLOURS[number % len(COLOURS)], "marker": SHAPES[number % len(SHAPES)], "label": model}
+
+
+def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], *, recall: bool) -> None:
+    """A point for each model and budget, with a bar from the lowest to the highest seed."""
+    for model in models:
+        for x, at in enumerate(BUDGETS):
+            for line in rows:
+                figure = line.accuracy if recall else line.loss
+                if (line.model, line.at) == (model, at) and figure is not None:
+                    place = x + 0.09 * (models.index(model) - (len(models) - 1) / 2)
+                    look = _look(model, models)
+                    if x:
+                        look["label"] = None
+                    axes.errorbar(place, figure.mean, yerr=figure.half, linestyle="", capsize=3, **look)
+    axes.set_xticks(range(len(BUDGETS)), list(BUDGETS.values()))
+    axes.set_xlim(-0.5, len(BUDGETS) - 0.5)
+    if recall:
+        axes.set_ylim(-0.03, 1.03)
+    axes.set_title("Answers right" if recall else "Loss (lower is better)", loc="left")
+    axes.set_ylabel("share right" if recall else "nats a token")
+
+
+def _by_width(axes: Any, rows: Sequence[Line], models: list[str], at: str) -> None:
+    for model in models:
+        points = [
+            (line.width, line.accuracy)
+            for line in rows
+            if (line.model, line.at) == (model, at) and line.accuracy is not None
+        ]
+        axes.errorbar(
+            [width for width, _ in points],
+            [figure.mean for _, figure in points],
+            yerr=[figure.half for _, figure in points],
+            capsize=3,
+            **_look(model, models),
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_title(f"Answers right at {BUDGETS[at]}", loc="left")
+    axes.set_xlabel("width")
+    axes.set_ylabel("share right")
+
+
+def _curves(
+    axes: Any,
+    rows: Sequence[Line],
+    models: list[str],
+    title: str,
+    unit: str,
+    bins: Callable[[Line], Sequence[Bin]],
+) -> None:
+    labels: dict[int, str] = {}
+    for line in rows:
+        found = bins(line)
+        labels |= {each.low: f"{each.label}\n({each.count:,})" for each in found}
+        axes.plot([each.low for each in found], [each.mean for each in found], **_look(line.model, models))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(labels), [labels[low] for low in sorted(labels)], fontsize=8)
+    axes.minorticks_off()
+    axes.set_title(f"{title}, at equal tokens", loc="left")
+    axes.set_xlabel("tokens (cases)")
+    axes.set_ylabel(unit)
+    if unit.startswith("share"):
+        axes.set_ylim(-0.03, 1.03)
+
+
+def _speeds(axes: Any, speeds: Sequence[Speed], models: list[str], what: str) -> None:
+    for model in models:
+        own = [each for each in speeds if each.kind == model]
+        axes.plot([each.length for each in own], [getattr(each, what) for each in own], **_look(model, models))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_title(f"Speed: {what}", loc="left")
+    axes.set_xlabel("tokens of a text" if what == "training" else "tokens before the new one")
+    axes.set_ylabel("tokens a second")

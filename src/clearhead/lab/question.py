@@ -1,0 +1,176 @@
+"""What a comparison compares: kinds of models, a text, sizes, learning rates, seeds, minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clearhead import corpora
+from clearhead.corpora import Recall
+from clearhead.errors import OptionError, nearest
+from clearhead.model import ConvolutionConfig, DecoderConfig, ModelConfig
+from clearhead.plain import from_dict
+from clearhead.recipes import Table, TextConfig
+from clearhead.runs.resolve import Asked, resolve
+from clearhead.training import NextTokens, TrainConfig
+from clearhead.training.shapes import MODELS, equal
+
+RATES = (0.003, 0.01, 0.03)
+STORIES = 1000  # held-out stories whose facts are asked
+HELD_OUT = 1  # their seed; training reads those of seed 0
+
+# Every run of a comparison evaluates briefly; the same tokens for all.
+EVALUATING: Table = {"train": {"evaluations": 5, "evaluation_tokens": 20_000, "final_tokens": 100_000}}
+RECIPE = "tiny"
+
+# Associative recall: two layers, as in Arora et al. 2023. Rows of 64 tokens with 4 pairs, width 64, 51 seconds on two
+# cores: 99.8 % right with 4,096 tokens a step (569 steps), 21 % with 16,384 (41 steps).
+RECALL_TOKENS = 4096
+RECALL: Table = {
+    "layers": 2,
+    "width": 64,
+    "attention": {"heads": 2, "kv_heads": 2, "head_width": 32},
+    "feed_forward": {"width": 160},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a comparison was asked. A folder holds one; it continues only with the same.
+
+    sizes: the Transformer's shapes, their vocabulary not yet known; the other kinds get as many weights
+    train: what all runs share; each has its own steps, seed and learning rate
+    rates: learning rates to try, of Muon and of AdamW
+    facts: held-out stories whose facts are asked; 0 = none
+    """
+
+    models: tuple[str, ...]
+    text: TextConfig
+    sizes: tuple[DecoderConfig, ...]
+    train: TrainConfig
+    rates: tuple[float, ...] = RATES
+    minutes: float
+    seeds: int = 1
+    facts: int = 0
+    speeds: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.models:
+            if name not in MODELS:
+                raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
+        for what, values in (("model", self.models), ("width", [size.width for size in self.sizes])):
+            twice = [value for value in values if list(values).count(value) > 1]
+            if twice:
+                raise OptionError(f"{what}: {twice[0]} was given twice; give each once")
+        if not self.models:
+            raise OptionError(f"model: none was given; choose among {', '.join(MODELS)}")
+        if not self.rates or min(self.rates) <= 0:
+            raise OptionError(f"rate: {list(self.rates)} were given; give one or more, each above 0")
+        if not self.minutes > 0:
+            raise OptionError(f"minutes is {self.minutes:g}; it must be above 0")
+        if self.seeds < 1:
+            raise OptionError(f"seeds is {self.seeds}; it must be at least 1")
+        if self.facts < 0:
+            raise OptionError(f"facts is {self.facts}; it must be 0 or more")
+        if "-" in (*self.text.sources, *self.text.valid):
+            raise OptionError("text -: several runs read the text, and standard input can be read once; give a file")
+
+    @property
+    def recall(self) -> Recall | None:
+        """The task of associative recall, if that is what is compared."""
+        found = None if self.text.corpus is None else corpora.get(self.text.corpus)
+        return found if isinstance(found, Recall) else None
+
+    def config(self, size: DecoderConfig, name: str) -> ModelConfig:
+        """The model of this name with as many weights as the Transformer of this size.
+
+        In associative recall a convolution is dilated so that its last layer reads the whole row: without, no width
+        could solve it.
+        """
+        kind = MODELS[name][NextTokens.ability]
+        config = size if kind == DecoderConfig.kind else equal(size, kind)
+        if self.recall is not None and isinstance(config, ConvolutionConfig):
+            return reaching(config, self.recall.length)
+        return config
+
+
+def reaching(config: ConvolutionConfig, length: int) -> ConvolutionConfig:
+    """The same convolutions, dilated by 1, b, b^2, ... with the smallest b that makes them reach ``length`` tokens."""
+    base = 1
+    while config.reach < length:
+        base += 1
+        config = replace(config, dilations=tuple(base**layer for layer in range(config.layers)))
+    return config
+
+
+def asked(
+    *,
+    text: Mapping[str, Any],
+    models: Sequence[str] | None = None,
+    widths: Sequence[int] | None = None,
+    rates: Sequence[float] | None = None,
+    recipe: str | None = None,
+    settings: Sequence[Table] = (),
+    minutes: float,
+    seeds: int = 1,
+    facts: int | None = None,
+    speeds: bool = True,
+    threads: int | None = None,
+) -> Question:
+    """The question that options ask. None takes the default; ``text`` has the options of a run's text, as ``Asked``.
+
+    Raises OptionError or ConfigError naming a wrong value, and OptionError if facts are asked of a text whose facts
+    are not known.
+    """
+    name = text.get("corpus")
+    corpus = None if name is None else corpora.get(name)
+    base = EVALUATING
+    if isinstance(corpus, Recall):
+        batch = max(1, RECALL_TOKENS // corpus.length)
+        base = {"model": {**RECALL, "context": corpus.length}, "train": {**EVALUATING["train"], "batch": batch}}
+    if widths is not None and any("width" in each.get("model", {}) for each in settings):
+        raise OptionError("width and model.width were both given; choose one")
+    found = resolve(Asked(**text, steps=1, threads=threads, recipe=recipe or RECIPE, settings=[base, *settings]))
+    if "origin" in found.table:
+        raise OptionError("origin: the models of a comparison start from random weights; leave it out")
+    size = from_dict(ModelConfig, {"vocabulary": 1, **found.table["model"]}, "model.")
+    if not isinstance(size, DecoderConfig):
+        raise OptionError(f"model.kind {size.kind!r}: give the Transformer's shape; --model chooses the kinds")
+    train = from_dict(TrainConfig, found.table["train"], "train.")
+    if train.steps != 1:
+        raise OptionError("train.steps and train.minutes follow from --minutes of the comparison; leave them out")
+    return Question(
+        models=tuple(MODELS if models is None else models),
+        text=found.text,
+        sizes=(size,) if widths is None else tuple(_as_wide(size, width) for width in widths),
+        train=train,
+        rates=RATES if rates is None else tuple(rates),
+        minutes=minutes,
+        seeds=seeds,
+        facts=_stories(corpus, facts),
+        speeds=speeds,
+    )
+
+
+def _stories(corpus: corpora.Corpus | None, facts: int | None) -> int:
+    """The number of stories to ask for facts: by default ``STORIES`` if the corpus has any."""
+    if facts is None:
+        return STORIES if corpus is not None and corpus.has_truth else 0
+    if facts and (corpus is None or not corpus.has_truth):
+        name = "files" if corpus is None else repr(corpus.name)
+        raise OptionError(
+            f"facts {facts}: the facts of {name} are not known; compare on --corpus world-en or world-zh, or leave out "
+            "--facts"
+        )
+    return facts
+
+
+def _as_wide(size: DecoderConfig, width: int) -> DecoderConfig:
+    """The Transformer at another width, with heads of 32 and a feed-forward of 8/3 of the width, as the dial has."""
+    if width < 32 or width % 32:
+        raise OptionError(f"width {width}: must be a multiple of 32, the width of a head")
+    heads = width // 32
+    attention = replace(size.attention, heads=heads, kv_heads=heads, head_width=32)
+    feed_forward = replace(size.feed_forward, width=width * 8 // 3 // 32 * 32)
+    return replace(size, width=width, attention=attention, feed_forward=feed_forward)
