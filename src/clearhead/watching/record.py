@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -18,10 +18,11 @@ from clearhead.watching import edits as editing
 from clearhead.watching.edits import Edit
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
+from clearhead.watching.sizes import factors
 from clearhead.watching.text_record import TextRecord, Words
 
 # What a record can keep besides queries and keys.
-KEPT = ("heads", "parts", "residual")
+KEPT = ("heads", "parts", "residual", "values")
 
 
 class Watchable(Protocol):
@@ -29,6 +30,15 @@ class Watchable(Protocol):
 
     def sites(self) -> dict[Site, int]:
         """Every site with its number of query heads, or 0."""
+        ...
+
+
+@runtime_checkable
+class Projecting(Protocol):
+    """A model that says how the values of its heads reach the residual stream."""
+
+    def projections(self) -> Mapping[Site, Tensor]:
+        """weight_EF of each attention's output projection, where F is heads x head width."""
         ...
 
 
@@ -46,6 +56,7 @@ class Record:
         self.keep = frozenset(keep)
         self.words: dict[int, Words] = {}
         self.model: str | None = None
+        self.factors: dict[Site, Tensor] = {}  # factors_HRD of the output projections, if values are kept (sizes.py)
         self._calls: dict[Site, list[Call]] = {}
         self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
         self._passes: list[Pass] = []
@@ -123,7 +134,8 @@ class Record:
 
     def nbytes(self) -> int:
         """Bytes the record keeps in memory, each storage counted once."""
-        held = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
+        calls = [call for calls in self._calls.values() for call in calls]
+        held = [each for call in calls for each in (call.q_BHQD, call.k_BGKD, call.v_BGKD) if each is not None]
         held += [x for shown in self._shown.values() for _, x in shown]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
         return sum(storages.values())
@@ -180,7 +192,7 @@ class Record:
     def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
         """Keeps the heads' outputs if asked to; returns them with this site's edits."""
         seen = self._at(request)
-        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
+        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen, values="values" in self.keep))
         self._sites_seen.add(request.site)
         o_BHQD = editing.after(self.edits, request.site, o_BHQD, seen)
         if "heads" in self.keep:
@@ -261,7 +273,8 @@ def watch(
 
     keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
     the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
-    the stream before the first layer and after each one.
+    the stream before the first layer and after each one; ``values``, the value of each key, for measures by the size of
+    what is moved.
 
     Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
@@ -276,6 +289,12 @@ def watch(
     sites, edits = model.sites(), editing.listed(edits)
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
+    if "values" in record.keep:
+        if not isinstance(model, Projecting):
+            raise WatchError(
+                "watch: values are to be kept, but the model does not say how it projects them (projections)"
+            )
+        record.factors = {site: factors(each, sites[site]) for site, each in model.projections().items()}
     with tap.watched_by(record):
         yield record
     editing.check_reached(edits, record.calls())

@@ -13,9 +13,10 @@ from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching.engine import sweep
 from clearhead.watching.map import BLOCK, AttentionMap
-from clearhead.watching.measures import named
+from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
+from clearhead.watching.sizes import sizes
 
 BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
 
@@ -39,6 +40,8 @@ class Holder(Protocol):
 
     words: dict[int, Words]
     model: str | None
+
+    factors: dict[Site, Tensor]
 
     def calls(self) -> Mapping[Site, Sequence[Call]]: ...
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
@@ -166,7 +169,8 @@ class TextRecord:
         """
         found: dict[Site, dict[str, Tensor]] = {}
         for site in self._segments if sites is None else sites:
-            measures = [named(name, self.ids) for name in names]
+            given = Given(self.ids, lambda site=site: self.sizes(site))
+            measures = [named(name, given) for name in names]
             found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
         return found
 
@@ -175,6 +179,14 @@ class TextRecord:
     ) -> list[Tensor]:
         """Each measure's result at a site, heads first, from one sweep over all heads and rows, or some."""
         return sweep(self._found(site), range(self.heads(site)) if heads is None else heads, measures, rows=rows)
+
+    def sizes(self, site: Site) -> Tensor:
+        """sizes_HK: the norm of each key's value, projected by its head to the residual stream, ||v_j W_O||.
+
+        A weight times the size is how much the edge moves (Kobayashi et al. 2020, eq. 7); norms of the model after
+        the projection are left out. Raises WatchError unless values were kept, ``watch(model, keep="values")``.
+        """
+        return sizes(self._found(site), self.record.factors.get(site))
 
     def output(self, site: Site) -> Tensor:
         """x_TE: a part's output at ``site``, or the residual stream there. Raises WatchError if it was not kept."""
