@@ -31,7 +31,7 @@ class Cache(State):
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
         self.length = 0  # places filled in every layer
-        self._watchers = WeakSet[Watcher]()  # watchers whose records refer to the keys, and perhaps the values
+        self._watchers = WeakSet[Watcher]()  # watchers whose records refer to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
         """Appends the new places and returns all filled ones: k_BGKD, v_BGKD.
@@ -55,20 +55,18 @@ class Cache(State):
     def rewind(self, length: int) -> None:
         """Forgets the places from ``length`` on, which will be overwritten.
 
-        Records still being filled forget them too. Closed records keep the old keys and values, and the cache continues
-        with copies.
+        Records still being filled forget them too. Closed records keep the old keys, and the cache continues with a
+        copy.
         """
         if not 0 <= length <= self.length:
             raise RequestError(f"cache: {self.length} places are filled; it cannot be rewound to {length}")
         if length == self.length:
             return
         if set(self._watchers) - set(watchers()):
-            for name in ("k_LBGKD", "v_LBGKD"):
-                old_LBGKD: Tensor = getattr(self, name)
-                with torch.inference_mode(old_LBGKD.is_inference()):  # so that it can be written wherever the old could
-                    new_LBGKD = torch.empty_like(old_LBGKD)
-                    new_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
-                setattr(self, name, new_LBGKD)
+            old_LBGKD = self.k_LBGKD
+            with torch.inference_mode(old_LBGKD.is_inference()):  # so that it can be written wherever the old one could
+                self.k_LBGKD = torch.empty_like(old_LBGKD)
+                self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
             self._watchers.clear()
         for watcher in watchers():
             watcher.rewound(self, length)

@@ -93,7 +93,10 @@ class Image(Reducer):
 
 @dataclass(frozen=True)
 class Edge:
-    """A query place, a key place, and the weight between them, or its weight times the size of the key's value."""
+    """A query, a key, and the weight between them, or the weight times the size of the key's value.
+
+    query: its place; between two texts, its row
+    """
 
     query: int
     key: int
@@ -104,7 +107,7 @@ class Edges(Reducer):
     """The ``n`` largest cells of each head's whole map: weights, or with ``sizes_HK`` weights times the keys' sizes.
 
     ``found`` has them in descending order, fewer where fewer are above 0; the result of the sweep is weights_HN, padded
-    with 0. Rows count from the map's first. Of a strip, only rows whose largest cell is among the n largest so far are
+    with 0. Of a strip, only rows whose largest cell is among the n largest so far are
     looked at.
     """
 
@@ -112,7 +115,7 @@ class Edges(Reducer):
         self._n, self._sizes_HK = n, sizes_HK
 
     def start(self, extent: Extent) -> None:
-        self._keys = extent.keys
+        self._keys, self._first = extent.keys, extent.first_place or 0
         self._cells_HN = extent.zeros(extent.heads, self._n)
         self._places_HN = extent.zeros(extent.heads, self._n, dtype=torch.int64)  # row * keys + key
         self._sizes_HK = None if self._sizes_HK is None else self._sizes_HK.to(extent.like)
@@ -133,7 +136,7 @@ class Edges(Reducer):
             cells_RK = cells_HQK[head, rows_R] / strip.totals_HQ[head, rows_R, None]
             new = cells_RK.flatten().topk(min(self._n, cells_RK.numel()))
             K = cells_RK.shape[1]
-            places_N = (rows_R[new.indices // K] + strip.rows.start) * self._keys
+            places_N = (rows_R[new.indices // K] + strip.rows.start + self._first) * self._keys
             places_N += new.indices % K + strip.columns.start
             kept_N, at_N = self._cells_HN[strip.heads][head], self._places_HN[strip.heads][head]
             both = torch.cat([kept_N, new.values]).topk(self._n)

@@ -58,7 +58,7 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of the door: references to its inputs, no copies. v_BGKD is None unless values are kept."""
+    """One call of the door: references to its inputs, no copies."""
 
     q_BHQD: Tensor
     k_BGKD: Tensor
@@ -68,17 +68,16 @@ class Call:
     backend: str
     seen: Pass
     spans: Spans  # cells of each batch row's keys, which in cross-attention are another text's
-    v_BGKD: Tensor | None = None
     # the engine's cache: largest logit and sum of each row, by head
     norms: dict[tuple[int, ...], Tensor] = field(default_factory=dict[tuple[int, ...], Tensor], init=False)
 
     @classmethod
-    def of(cls, request: Request, backend: str, seen: Pass, *, values: bool = False) -> Call:
-        """The call of a request; keeps nothing in memory but queries and keys, and ``values`` if asked to."""
-        q_BHQD, k_BGKD, v_BGKD = _references(request, values)
+    def of(cls, request: Request, backend: str, seen: Pass) -> Call:
+        """The call of a request; keeps nothing in memory but queries and keys."""
+        q_BHQD, k_BGKD = _references(request)
         mask = Mask(request.mask.parts)  # a new mask, without the rendering that the request's mask caches
         spans = mask.spans(q_BHQD.shape[0], k_BGKD.shape[2])
-        return cls(q_BHQD, k_BGKD, mask, request.score.copied(), request.site, backend, seen, spans, v_BGKD)
+        return cls(q_BHQD, k_BGKD, mask, request.score.copied(), request.site, backend, seen, spans)
 
     @property
     def first_cell(self) -> int:
@@ -143,24 +142,16 @@ def segments(calls: Sequence[Call], text: int) -> Iterator[Segment]:
                 yield segment
 
 
-def _references(request: Request, values: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """q_BHQD, k_BGKD and, if wanted, v_BGKD for the record: the tensors, or copies if they would keep more in memory.
+def _references(request: Request) -> tuple[Tensor, Tensor]:
+    """q_BHQD and k_BGKD for the record: the tensors themselves, or copies if they would keep more in memory.
 
     Views of one fused projection would keep its values too. Queries and keys rotated or normalised together have their
-    own memory. Keys stored elsewhere are a cache, which is shared, and so are the values then.
+    own memory. Keys stored elsewhere are a cache, which is shared.
     """
-    q_BHQD, k_BGKD, v_BGKD = (each.detach() for each in (request.q_BHQD, request.k_BGKD, request.v_BGKD))
-    cached = _storage(k_BGKD) != _storage(q_BHQD)
-    wanted = [q_BHQD, *([] if cached else [k_BGKD, *([v_BGKD] if values else [])])]
-    needed: dict[int, int] = {}
-    for each in wanted:
-        needed[_storage(each)] = needed.get(_storage(each), 0) + each.nbytes
-
-    def kept(x: Tensor) -> Tensor:
-        return x.clone() if x.untyped_storage().nbytes() > needed.get(_storage(x), x.untyped_storage().nbytes()) else x
-
-    return kept(q_BHQD), kept(k_BGKD), kept(v_BGKD) if values else None
-
-
-def _storage(x: Tensor) -> int:
-    return x.untyped_storage().data_ptr()
+    q_BHQD, k_BGKD = request.q_BHQD.detach(), request.k_BGKD.detach()
+    projection = q_BHQD.untyped_storage()
+    together = k_BGKD.untyped_storage().data_ptr() == projection.data_ptr()
+    if projection.nbytes() > q_BHQD.nbytes + (k_BGKD.nbytes if together else 0):
+        q_BHQD = q_BHQD.clone()
+        k_BGKD = k_BGKD.clone() if together else k_BGKD
+    return q_BHQD, k_BGKD

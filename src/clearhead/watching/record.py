@@ -15,6 +15,7 @@ from clearhead.attend.request import Request
 from clearhead.errors import OptionError, WatchError, nearest
 from clearhead.tap import Site, Spans
 from clearhead.watching import edits as editing
+from clearhead.watching.atlas import Atlas
 from clearhead.watching.edits import Edit
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
@@ -22,7 +23,7 @@ from clearhead.watching.sizes import factors
 from clearhead.watching.text_record import TextRecord, Words
 
 # What a record can keep besides queries and keys.
-KEPT = ("heads", "parts", "residual", "values")
+KEPT = ("heads", "values", "parts", "residual")
 
 
 class Watchable(Protocol):
@@ -119,6 +120,10 @@ class Record:
             for head in range(calls[0].q_BHQD.shape[1]):
                 yield site, head
 
+    def atlas(self) -> Atlas:
+        """Every head by every measure of the only text, as a table. Raises WatchError if there are several, or none."""
+        return self.only().atlas()
+
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
         return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
@@ -134,8 +139,7 @@ class Record:
 
     def nbytes(self) -> int:
         """Bytes the record keeps in memory, each storage counted once."""
-        calls = [call for calls in self._calls.values() for call in calls]
-        held = [each for call in calls for each in (call.q_BHQD, call.k_BGKD, call.v_BGKD) if each is not None]
+        held = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
         held += [x for shown in self._shown.values() for _, x in shown]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
         return sum(storages.values())
@@ -192,8 +196,12 @@ class Record:
     def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
         """Keeps the heads' outputs if asked to; returns them with this site's edits."""
         seen = self._at(request)
-        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen, values="values" in self.keep))
+        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
         self._sites_seen.add(request.site)
+        if "values" in self.keep:
+            new = slice(None) if request.site.kind == "cross" else slice(-request.q_BHQD.shape[2], None)
+            v_BGQD = request.v_BGKD[:, :, new].detach().clone()  # a cache, or a projection with queries and keys
+            self._shown.setdefault((request.site, "values"), []).append((seen, v_BGQD))
         o_BHQD = editing.after(self.edits, request.site, o_BHQD, seen)
         if "heads" in self.keep:
             self._shown.setdefault((request.site, "heads"), []).append((seen, o_BHQD.detach()))
@@ -272,9 +280,8 @@ def watch(
     """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
 
     keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
-    the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
-    the stream before the first layer and after each one; ``values``, the value of each key, for measures by the size of
-    what is moved.
+    the output projection; ``values``, the values of each attention; ``parts``, what each attention and feed-forward
+    adds to the residual stream; ``residual``, the stream before the first layer and after each one.
 
     Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
