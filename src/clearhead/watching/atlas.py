@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -82,21 +82,23 @@ class Atlas:
             raise WatchError(f"atlas: {fault} layer {place[0]}, head {place[1]}; see atlas.rows")
         return found[0].values
 
-    def by(self, column: str, *, top: int | None = None) -> Atlas:
-        """The same with rows in descending order of a column, or only the first ``top``; rows without a value last.
+    def by(self, column: str) -> Atlas:
+        """The same with rows in descending order of a column; rows without a value last.
 
-        Raises OptionError for an unknown column or a ``top`` below 1.
+        Raises OptionError for an unknown column.
         """
-        if column not in self.columns:
-            raise OptionError(f"atlas: there is no column {column!r}{nearest(column, self.columns)}")
-        if top is not None and top < 1:
-            raise OptionError(f"atlas: top is {top}; it must be at least 1")
+        check_order(column, None, self.columns)
 
         def order(row: AtlasRow) -> tuple[bool, float]:
             value = row.values[column]
             return value is None, -(value or 0.0)
 
-        return Atlas(self.model, self.text, self.tokens, self.columns, tuple(sorted(self.rows, key=order)[:top]))
+        return replace(self, rows=tuple(sorted(self.rows, key=order)))
+
+    def first(self, n: int | None) -> Atlas:
+        """The same with only the first ``n`` rows, or all. Raises OptionError if ``n`` is below 1."""
+        check_order(None, n)
+        return replace(self, rows=self.rows[:n])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -123,6 +125,14 @@ class Atlas:
 
     def _shown(self, row: AtlasRow) -> list[str]:
         return [written(row.values[name]) for name in self.columns]
+
+
+def check_order(column: str | None, n: int | None, columns: Sequence[str] = tuple(COLUMNS)) -> None:
+    """Raises OptionError unless the column is one of these, or None, and ``n`` at least 1, or None."""
+    if column is not None and column not in columns:
+        raise OptionError(f"atlas: there is no column {column!r}{nearest(column, columns)}")
+    if n is not None and n < 1:
+        raise OptionError(f"atlas: the first {n} heads were asked for; ask for at least 1")
 
 
 def written(value: float | None) -> str:

@@ -18,6 +18,7 @@ from clearhead.watching.map import BLOCK, AttentionMap
 from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
+from clearhead.watching.rollout import flow, rollout
 from clearhead.watching.sizes import sizes
 
 BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
@@ -180,6 +181,15 @@ class TextRecord:
     def atlas(self, progress: Callable[[int, int], None] | None = None) -> Atlas:
         """Every head by every measure, as a table (``atlas.py``). ``progress`` is called with (sites done, sites)."""
         return atlas(self, progress)
+
+    def rollout(self, place: int = -1) -> Tensor:
+        """r_LK: the share of each token (row 0), or of each place's state before layer l (row l), in what a place holds
+        after the last layer (``rollout.rollout``); negative places count from the end."""
+        return rollout(self, place + self.shape[1] if place < 0 else place)
+
+    def flow(self, place: int = -1) -> Tensor:
+        """f_K: the most attention that can flow from each token to a place (``rollout.flow``), in short texts."""
+        return flow(self, place + self.shape[1] if place < 0 else place)
 
     def edges(self, site: Site, n: int = 10, *, moved: bool = False) -> list[list[Edge]]:
         """The ``n`` largest weights of each head's whole map at a site, each with its query and key place.
