@@ -58,7 +58,9 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
         left = MARGIN + 0.3 + number % columns * (across + GAP)
         _grid(canvas, grid, left, top + number // columns * (down + ABOVE + 0.3), cell)
     note = "One row per layer, one column per head, counted from 0; dark is much. Weights and shares: the colour "
-    note += "follows the square root, from 0 to 1. The others: evenly over the range that stands above."
+    note += (
+        "follows the square root, from 0 to 1. The others: evenly, from 0, or the least value below it, to the most."
+    )
     for n, line in enumerate(textwrap.wrap(note, int((width - 2 * MARGIN) * 13))):
         canvas.text(MARGIN, height - 0.5 + 0.2 * n, line, size=9.5, color=QUIET)
     for text in canvas.figure.findobj(Text):

@@ -103,10 +103,10 @@ function showGrid(grid, words) {
 }
 
 function showTable(words) {
-  const columns = find("columns");
-  made(columns, "th", words.head, { scope: "col" });
+  const headings = find("headings");
+  made(headings, "th", words.head, { scope: "col" });
   for (const column of data.columns) {
-    const head = made(columns, "th", undefined, { scope: "col", title: words.columns[column][1] });
+    const head = made(headings, "th", undefined, { scope: "col", title: words.columns[column][1] });
     const sorted = state.column === column;
     head.setAttribute("aria-sort", sorted ? (state.down ? "descending" : "ascending") : "none");
     const press = made(head, "button", `${title(column)}${sorted ? (state.down ? " ▼" : " ▲") : ""}`, { id: `sort-${column}`, type: "button" });
@@ -126,7 +126,7 @@ function showTable(words) {
 function show() {
   const words = data.words[state.language];
   document.documentElement.lang = state.language === "zh" ? "zh-CN" : "en";
-  for (const id of ["languages", "grids", "columns", "rows", "meanings"]) find(id).replaceChildren();
+  for (const id of ["languages", "grids", "headings", "rows", "meanings"]) find(id).replaceChildren();
   for (const [language, name] of Object.entries(LANGUAGES)) {
     const press = made(find("languages"), "button", name, { type: "button", lang: language, id: `language-${language}` });
     press.setAttribute("aria-pressed", String(language === state.language));
