@@ -168,8 +168,9 @@ class Agreement(Reducer):
         self._products_HH = extent.zeros(extent.heads, extent.heads, dtype=torch.float64)
 
     def add(self, strip: Strip) -> None:
-        weights_HN = strip.weights_HQK.flatten(1)
-        self._products_HH += (weights_HN @ weights_HN.T).double()
+        # Row by row: one product of all rows at once would have too long a sum to be fast.
+        weights_QHK = strip.weights_HQK.transpose(0, 1)
+        self._products_HH += torch.bmm(weights_QHK, weights_QHK.transpose(1, 2)).double().sum(0)
 
     def done(self) -> Tensor:
         norms_H = self._products_HH.diagonal().sqrt()
