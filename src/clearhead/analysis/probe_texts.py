@@ -53,14 +53,14 @@ class Needles:
 def repeated(model: LanguageModel, texts: int, seed: int) -> Repeated:
     """``texts`` rows of up to REPEATS periods. Raises OptionError if the context or the vocabulary is too small."""
     front, ids_V = _front(model), _ordinary(model)
-    period = min(PERIOD, (model.config.context - len(front)) // REPEATS)
-    if period < 4:
+    period = min(PERIOD, len(ids_V), (model.config.context - len(front)) // REPEATS)
+    if (model.config.context - len(front)) // REPEATS < 4:
         raise OptionError(
             f"find_heads: the model's context is {many(model.config.context, 'token')}; {REPEATS * 4 + len(front)} are "
             "needed for a text that repeats itself"
         )
     generator = torch.Generator().manual_seed(seed)
-    rows = [_drawn(ids_V, period, generator).repeat(REPEATS) for _ in range(texts)]
+    rows = [_drawn(ids_V, max(4, period), generator).repeat(REPEATS) for _ in range(texts)]
     ids_BT = torch.stack([torch.cat([front, row]) for row in rows])
     return Repeated(ids_BT=ids_BT.to(model.device), front=len(front), period=period)
 
@@ -83,8 +83,9 @@ def needles(model: LanguageModel, texts: int, seed: int) -> Needles:
     rows: list[Tensor] = []
     held: list[Tensor] = []
     for text in range(texts):
-        drawn = _drawn(ids_V, hay + unit, generator)
-        around, needle = drawn[:hay], drawn[hay:]
+        drawn_V = _drawn(ids_V, max(len(ids_V), unit + 1), generator)
+        needle, others_V = drawn_V[:unit], drawn_V[unit:]
+        around = others_V[torch.randint(len(others_V), (hay,), generator=generator)]
         depth = hay * text // max(1, texts - 1)
         rows.append(torch.cat([front, around[:depth], needle, around[depth:], needle]))
         held.append(torch.arange(len(front) + depth + marker, len(front) + depth + unit))
@@ -113,5 +114,7 @@ def _ordinary(model: LanguageModel) -> Tensor:
 def _drawn(ids_V: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """``count`` different ids in random order."""
     if len(ids_V) < count:
-        raise OptionError(f"find_heads: {count} different tokens are needed; the vocabulary has {len(ids_V)}")
+        raise OptionError(
+            f"find_heads: {count} different ordinary tokens are needed; the model's vocabulary has {len(ids_V)}"
+        )
     return ids_V[torch.randperm(len(ids_V), generator=generator)[:count]]
