@@ -16,7 +16,7 @@ from clearhead.drawing.legible import legible
 from clearhead.watching import Atlas
 
 LANGUAGES = ("en", "zh")
-SCRIPTS = ("atlas.js",)
+SCRIPTS = ("atlas_data.js", "atlas.js")
 STYLES = ("page.css", "atlas.css")
 
 

@@ -1,41 +1,10 @@
-"use strict";
-// The atlas: one state, one function that shows it.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+// The page: one state, one function that shows it.
+
 const LANGUAGES = { en: "English", zh: "中文" };
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 const state = { column: null, down: true, picked: null, language: navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en" };
 const CELL = 14;
-
-function filled(text, values) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
-
-// As in the terminal: three decimals, or one from 100 on.
-function shown(value) {
-  if (value === null) return "–";
-  return (Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3)).replace("-", "−");
-}
-
-// Heads in the order of a column, those without a value last; by layer and head without a column.
-function ordered(column, down) {
-  if (column === null) return data.heads;
-  const at = data.columns.indexOf(column);
-  return [...data.heads].sort((a, b) => {
-    const [x, y] = [a.values[at], b.values[at]];
-    if (x === null || y === null) return (x === null) - (y === null);
-    return down ? y - x : x - y;
-  });
-}
-
-// A colour of the scale, [r, g, b], for a shade from 0 to 1; grey for none.
-function colourOf(shade, scale) {
-  if (shade === null) return [128, 128, 128];
-  const stops = scale.map((text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
-  const along = shade * (stops.length - 1);
-  const below = Math.min(Math.floor(along), stops.length - 2);
-  return stops[below].map((from, c) => Math.round(from + (stops[below + 1][c] - from) * (along - below)));
-}
 
 function find(id) {
   return document.getElementById(id);
@@ -146,7 +115,5 @@ function show() {
   showTable(words);
 }
 
-if (typeof document.createElement === "function") {
-  darkness.addEventListener("change", show);
-  show();
-}
+darkness.addEventListener("change", show);
+show();
