@@ -71,9 +71,9 @@ class Image(Reducer):
     def start(self, extent: Extent) -> None:
         Q, K = extent.queries, extent.keys
         height, width = min(self._size[0], Q), min(self._size[1], K)
-        self._bins, self._bin_K = [row * height // Q for row in range(Q)], _bins(K, width, extent.like.device)
+        self._bins, self._bin_K = [row * height // Q for row in range(Q)], _bins(K, width, extent.sums_HQ.device)
         cells = torch.bincount(_bins(Q, height))[:, None] * torch.bincount(_bins(K, width))
-        self._covered = cells.to(extent.like.device)
+        self._covered = cells.to(extent.sums_HQ.device)
         self._found_HYX = extent.zeros(extent.heads, height, width, dtype=torch.float32)
 
     def add(self, strip: Strip) -> None:
@@ -118,12 +118,12 @@ class Edges(Reducer):
         self._keys, self._first = extent.keys, extent.first_place or 0
         self._cells_HN = extent.zeros(extent.heads, self._n)
         self._places_HN = extent.zeros(extent.heads, self._n, dtype=torch.int64)  # row * keys + key
-        self._sizes_HK = None if self._sizes_HK is None else self._sizes_HK.to(extent.like)
+        self._sizes_HK = None if self._sizes_HK is None else self._sizes_HK.to(extent.sums_HQ)
 
     def add(self, strip: Strip) -> None:
         if self._sizes_HK is None:
-            cells_HQK, largest_HQ = strip.exps_HQK, strip.largest_HQ
-            assert largest_HQ is not None  # a sweep of whole rows
+            assert strip.largest_HQ is not None  # a sweep of whole rows
+            cells_HQK, largest_HQ = strip.exps_HQK, strip.largest_HQ / strip.totals_HQ
         else:
             sizes_H1K = self._sizes_HK[strip.heads, None, strip.columns]
             cells_HQK = torch.mul(strip.exps_HQK, sizes_H1K, out=strip.scratch_HQK)

@@ -61,11 +61,12 @@ def sweep(
             keys,
             None if call.two_texts else segments[0].first_place,
             not all(any(isinstance(part, Causal) for part in each.call.mask.parts) for each in segments),
-            torch.zeros(0, dtype=dtype, device=device),
+            torch.zeros(len(heads), queries, dtype=dtype, device=device),
+            torch.ones(len(heads), queries, dtype=dtype, device=device),
         )
         for measure in measures:
             measure.start(extent)
-        work = _Sweep(segments, heads, extent.like, together=any(measure.together for measure in measures))
+        work = _Sweep(segments, heads, extent, together=any(measure.together for measure in measures))
         for piece in _pieces(segments, rows or slice(0, queries)):
             for strip in work.strips(piece, None if columns is None else range(keys)[columns]):
                 for measure in measures:
@@ -110,11 +111,12 @@ class _Block:
 class _Sweep:
     """Computes rows of some heads, one strip at a time."""
 
-    def __init__(self, segments: Sequence[Segment], heads: range, like: Tensor, *, together: bool) -> None:
-        self._segments, self._heads, self._dtype, self._device = segments, heads, like.dtype, like.device
-        self._tile = TILE * torch.get_num_threads() if like.device.type == "cpu" else GPU_TILE
+    def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent, *, together: bool) -> None:
+        self._segments, self._heads, self._extent = segments, heads, extent
+        self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
+        self._tile = TILE * torch.get_num_threads() if self._device.type == "cpu" else GPU_TILE
         self._together = together
-        self._floor = math.log(torch.finfo(like.dtype).tiny) + ROOM
+        self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._room: dict[int, Tensor] = {}
         self._depths: dict[Segment, bool] = {}
 
@@ -123,34 +125,33 @@ class _Sweep:
 
         Raises WatchError, at the end, if a row's logits are not finite.
         """
-        kept, key = piece.segment.call.norms, _key(piece.segment)
-        if columns is not None:
-            known = all((*key, head) in kept for head in self._heads)
-            norms_2HQ = self._kept(piece) if known else self._measured(piece)
-            for block in self._blocks(piece, columns, whole=False):
-                yield self._strip(block, norms_2HQ, known=True)
+        if columns is None:
+            yield from self._whole(piece, self._empty(piece))
             return
-        norms_2HQ = self._empty(piece)
+        norms_2HQ = self._norms(piece)
+        for block in self._blocks(piece, columns, whole=False):
+            yield self._strip(block, norms_2HQ, known=True)
+
+    def _whole(self, piece: _Piece, norms_2HQ: Tensor) -> Iterator[Strip]:
+        """The strips over all keys, which write the rows' norms."""
         for block in self._blocks(piece, range(piece.segment.keys), whole=True):
             yield self._strip(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
 
-    def _measured(self, piece: _Piece) -> Tensor:
-        """norms_2HQ of a piece's rows, from a sweep of their own."""
+    def _norms(self, piece: _Piece) -> Tensor:
+        """norms_2HQ of a piece's rows: those cached in the call, or else from a sweep of their own."""
+        kept, key = piece.segment.call.norms, _key(piece.segment)
+        if all((*key, head) in kept for head in self._heads):
+            norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
+            return norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
         norms_2HQ = self._empty(piece)
-        for block in self._blocks(piece, range(piece.segment.keys), whole=True):
-            self._strip(block, norms_2HQ, known=False)
-        self._keep(piece, norms_2HQ)
+        for _ in self._whole(piece, norms_2HQ):
+            pass
         return norms_2HQ
 
     def _empty(self, piece: _Piece) -> Tensor:
         """norms_2HQ to be found: the peak of each row, which its strip subtracts, and its total."""
         return torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
-
-    def _kept(self, piece: _Piece) -> Tensor:
-        kept, key = piece.segment.call.norms, _key(piece.segment)
-        norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
-        return norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
 
     def _keep(self, piece: _Piece, norms_2HQ: Tensor) -> None:
         """Checks the norms, and caches them in the call if they are those of all its rows."""
@@ -179,8 +180,9 @@ class _Sweep:
             peak_HQ.copy_(most_HQ if sinks_H1 is None else torch.maximum(most_HQ, sinks_H1))
             peak_HQ.masked_fill_(peak_HQ == -math.inf, 0.0)
         logs_HQK.sub_(peak_HQ[:, :, None])
-        # Where nothing can be far below the peak, only hidden keys need the clamp.
-        ends = [slice(0, K)] if self._deep(block.segment) else [columns for columns, _ in block.hidden]
+        # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
+        deep = Q < LEAST or self._deep(block.segment)
+        ends = [slice(0, K)] if deep else [columns for columns, _ in block.hidden]
         for columns in ends:
             logs_HQK[:, :, columns].clamp_(min=self._floor)
         torch.exp(logs_HQK, out=exps_HQK)
@@ -191,6 +193,8 @@ class _Sweep:
         if not known:
             total_HQ.copy_(sums_HQ + sink_HQ)
             total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
+        self._extent.sums_HQ[block.of_heads, block.of_map] = sums_HQ
+        self._extent.totals_HQ[block.of_heads, block.of_map] = total_HQ
         return Strip(
             block.of_heads,
             block.of_map,
@@ -199,8 +203,8 @@ class _Sweep:
             logs_HQK=logs_HQK,
             sums_HQ=sums_HQ,
             totals_HQ=total_HQ,
-            sunk_HQ=sink_HQ / total_HQ,
-            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - peak_HQ) / total_HQ,
+            sinks_HQ=sink_HQ,
+            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - peak_HQ),
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )
 

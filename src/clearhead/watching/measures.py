@@ -5,6 +5,7 @@ w is the weight of the query at place i on the key at place j.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
@@ -16,16 +17,19 @@ from torch import Tensor
 from clearhead.errors import WatchError, nearest
 from clearhead.watching.reducers import Extent, Reducer, RowReducer, Strip
 
-# Keys that Reach sums at once, before it looks into one block of them.
-BLOCK = 128
+# The share of a row's weight within its reach, and the keys that Reach sums at once, before it looks into one block.
+HELD, BLOCK = 0.9, 128
 
 
 class Entropy(RowReducer):
     """H_HQ = -sum_j w ln w, in nats (Shannon 1948): 0 when one key takes all, ln n when n keys share evenly."""
 
     def row(self, strip: Strip) -> Tensor:
-        cross_HQ = torch.mul(strip.exps_HQK, strip.logs_HQK, out=strip.scratch_HQK).sum(2)
-        return (strip.totals_HQ.log() * strip.sums_HQ - cross_HQ) / strip.totals_HQ
+        return torch.mul(strip.exps_HQK, strip.logs_HQK, out=strip.scratch_HQK).sum(2)
+
+    def done(self) -> Tensor:
+        sums_HQ, totals_HQ = self.extent.sums_HQ, self.extent.totals_HQ
+        return (totals_HQ.log() * sums_HQ - self.found_HQ) / totals_HQ
 
 
 class Distance(RowReducer):
@@ -36,56 +40,63 @@ class Distance(RowReducer):
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
+        self._middles_Q = extent.zeros(extent.queries)
+        self._places_K = torch.arange(extent.keys).to(self._middles_Q)
         self._first = extent.first
 
     def row(self, strip: Strip) -> Tensor:
         # Relative to the middle of the rows: near keys have small numbers, which lose less to rounding.
-        places_Q = torch.arange(strip.rows.start, strip.rows.stop).to(strip.exps_HQK) + self._first
         middle = self._first + (strip.rows.start + strip.rows.stop) // 2
-        before_K = middle - torch.arange(strip.columns.start, strip.columns.stop).to(strip.exps_HQK)
-        return (strip.exps_HQK @ before_K).addcmul_(strip.sums_HQ, places_Q - middle) / strip.totals_HQ
+        self._middles_Q[strip.rows] = middle
+        return strip.exps_HQK @ (middle - self._places_K[strip.columns])
+
+    def done(self) -> Tensor:
+        places_Q = torch.arange(self._first, self._first + self.extent.queries).to(self._middles_Q)
+        return (self.found_HQ + self.extent.sums_HQ * (places_Q - self._middles_Q)) / self.extent.totals_HQ
 
 
 class Reach(RowReducer):
-    """r_HQ: the smallest distance r, in places, with sum_{|i - j| <= r} w >= share * sum_j w: 90 % by default.
+    """r_HQ: the smallest distance r, in places, with sum_{|i - j| <= r} w >= 0.9 sum_j w.
 
-    The distance that holds most of a row's weight; where the weight is on the sink, that of the rest. 0 in a row that
-    sees no key.
+    The distance that holds 90 % of a row's weight; where some is on the sink, of the rest. 0 in a row that sees no key.
     """
-
-    def __init__(self, share: float = 0.9) -> None:
-        self._share = share
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
-        self._first, self._ahead = extent.first, extent.ahead
+        self._places_Q = torch.arange(extent.queries, device=extent.sums_HQ.device) + extent.first
 
     def row(self, strip: Strip) -> Tensor:
-        places_Q = torch.arange(strip.rows.start, strip.rows.stop, device=strip.exps_HQK.device) + self._first
-        own_Q = places_Q - strip.columns.start
-        wanted_HQ = strip.sums_HQ * self._share
-        return (self._both if self._ahead else self._back)(strip.exps_HQK, own_Q, wanted_HQ).to(strip.exps_HQK.dtype)
+        own_Q = self._places_Q[strip.rows] - strip.columns.start
+        found_HQ = (self._both if self.extent.ahead else self._back)(strip.exps_HQK, own_Q, strip.sums_HQ)
+        return found_HQ.to(self.found_HQ.dtype)
+
+    def done(self) -> Tensor:
+        return self.found_HQ
 
     @staticmethod
-    def _back(exps_HQK: Tensor, own_Q: Tensor, wanted_HQ: Tensor) -> Tensor:
-        """For queries that see no key after their own place. Sums blocks of keys, and looks into one of them."""
+    def _back(exps_HQK: Tensor, own_Q: Tensor, sums_HQ: Tensor) -> Tensor:
+        """For queries that see no key after their own place: counts the first keys that hold no more than 10 %.
+
+        Sums blocks of keys, and looks into one of them.
+        """
         K = exps_HQK.shape[2]
         whole = K // BLOCK * BLOCK
         sums_HQN = exps_HQK[:, :, :whole].unflatten(2, (-1, BLOCK)).sum(3)
-        sums_HQN = torch.cat([sums_HQN, exps_HQK[:, :, whole:].sum(2, keepdim=True)], dim=2)
-        after_HQN = sums_HQN.flip(2).cumsum(2).flip(2)  # the weight from each block on
-        block_HQ1 = (after_HQN >= wanted_HQ[:, :, None]).sum(2, keepdim=True).clamp_(min=1) - 1
-        beyond_HQ1 = after_HQN.gather(2, block_HQ1) - sums_HQN.gather(2, block_HQ1)
+        upto_HQN = sums_HQN.cumsum(2)
+        left_HQ1 = (sums_HQ * (1 - HELD))[:, :, None]
+        block_HQ1 = torch.searchsorted(upto_HQN, left_HQ1, right=True)
+        upto_HQN = torch.nn.functional.pad(upto_HQN, (1, 0))
         keys_HQC = block_HQ1 * BLOCK + torch.arange(BLOCK, device=exps_HQK.device)
-        inside_HQC = exps_HQK.gather(2, keys_HQC.clamp(max=K - 1)) * (keys_HQC < K)
-        after_HQC = inside_HQC.flip(2).cumsum(2).flip(2) + beyond_HQ1
-        key_HQ = block_HQ1[:, :, 0] * BLOCK + (after_HQC >= wanted_HQ[:, :, None]).sum(2).clamp_(min=1) - 1
-        return (own_Q - key_HQ).clamp_(min=0).masked_fill_(wanted_HQ == 0, 0)
+        inside_HQC = exps_HQK.gather(2, keys_HQC.clamp(max=K - 1))
+        inside_HQC[keys_HQC >= K] = math.inf  # the rest of the last block
+        inside_HQC = inside_HQC.cumsum(2)
+        counted_HQ1 = torch.searchsorted(inside_HQC, left_HQ1 - upto_HQN.gather(2, block_HQ1), right=True)
+        return (own_Q - (block_HQ1 * BLOCK + counted_HQ1)[:, :, 0]).clamp_(min=0)
 
     @staticmethod
-    def _both(exps_HQK: Tensor, own_Q: Tensor, wanted_HQ: Tensor) -> Tensor:
+    def _both(exps_HQK: Tensor, own_Q: Tensor, sums_HQ: Tensor) -> Tensor:
         """For queries that see both sides: bisects the distance."""
-        K = exps_HQK.shape[2]
+        K, wanted_HQ = exps_HQK.shape[2], sums_HQ * HELD
         upto_HQK = torch.nn.functional.pad(exps_HQK.cumsum(2), (1, 0))
         low_HQ = torch.full_like(wanted_HQ, -1, dtype=torch.int64)
         high_HQ = torch.maximum(own_Q, K - 1 - own_Q).expand_as(low_HQ).clone()
@@ -103,18 +114,23 @@ class _On(RowReducer):
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
-        self._keys_Q = torch.tensor(self.keys(extent), device=extent.like.device)
+        self._keys_Q = torch.tensor(self.keys(extent), device=extent.sums_HQ.device)
+        self._last: tuple[tuple[slice, slice], Tensor, Tensor | None] | None = None
 
     @abstractmethod
     def keys(self, extent: Extent) -> Sequence[int]:
         """The key of each row."""
 
     def row(self, strip: Strip) -> Tensor:
-        H, _, K = strip.exps_HQK.shape
-        at_Q = self._keys_Q[strip.rows] - strip.columns.start
-        inside_Q = (at_Q >= 0) & (at_Q < K)
-        at_HQ1 = at_Q.clamp(0, K - 1)[None, :, None].expand(H, -1, 1)
-        return strip.exps_HQK.gather(2, at_HQ1)[:, :, 0] * inside_Q / strip.totals_HQ
+        if self._last is None or self._last[0] != (strip.rows, strip.columns):  # once for all heads
+            count = strip.columns.stop - strip.columns.start
+            at_Q = self._keys_Q[strip.rows] - strip.columns.start
+            inside_Q = (at_Q >= 0) & (at_Q < count)
+            outside = None if bool(inside_Q.all()) else inside_Q
+            self._last = (strip.rows, strip.columns), at_Q.clamp(0, count - 1)[None, :, None], outside
+        _, at_1Q1, inside_Q = self._last
+        found_HQ = strip.exps_HQK.gather(2, at_1Q1.expand(len(strip.exps_HQK), -1, 1))[:, :, 0]
+        return found_HQ if inside_Q is None else found_HQ * inside_Q
 
 
 class First(_On):
@@ -171,7 +187,7 @@ class Duplicate(RowReducer):
         super().start(extent)
         self._first = extent.first
         _check_ids(self._ids, extent)
-        self._device = extent.like.device
+        self._device = extent.sums_HQ.device
         # Places in the order of their tokens: the earlier copies of a place's token stand right before it.
         ids_K = torch.tensor(self._ids)
         self._order_K = ids_K.argsort(stable=True)
@@ -186,7 +202,7 @@ class Duplicate(RowReducer):
         rows_P, cells_P = self._pairs(strip)
         found_HQ = torch.zeros_like(strip.sums_HQ)
         found_HQ.index_add_(1, rows_P, strip.exps_HQK.view(H, Q * K).index_select(1, cells_P))
-        return found_HQ / strip.totals_HQ
+        return found_HQ
 
     def _pairs(self, strip: Strip) -> tuple[Tensor, Tensor]:
         """The strip's row and cell, row * K + column, of each pair of a query and an earlier copy of its token."""
@@ -210,7 +226,7 @@ class Top(RowReducer):
     """m_HQ = max_j w: the largest weight of each row on a key; 0 in a row that sees none."""
 
     def row(self, strip: Strip) -> Tensor:
-        assert strip.largest_HQ is not None
+        assert strip.largest_HQ is not None  # a sweep of whole rows
         return strip.largest_HQ
 
 
@@ -230,11 +246,11 @@ class Moved(RowReducer):
                 f"{extent.name}: sizes of {tuple(self._sizes_HK.shape)} heads and keys were given; there are "
                 f"{extent.heads} and {extent.keys}"
             )
-        self._sizes_HK = self._sizes_HK.to(extent.like)
+        self._sizes_HK = self._sizes_HK.to(extent.sums_HQ)
 
     def row(self, strip: Strip) -> Tensor:
         sizes_HK1 = self._sizes_HK[strip.heads, strip.columns, None]
-        return (strip.exps_HQK @ sizes_HK1)[:, :, 0] / strip.totals_HQ
+        return torch.bmm(strip.exps_HQK, sizes_HK1)[:, :, 0]
 
 
 class Sink(RowReducer):
@@ -244,7 +260,7 @@ class Sink(RowReducer):
     """
 
     def row(self, strip: Strip) -> Tensor:
-        return strip.sunk_HQ
+        return strip.sinks_HQ
 
 
 class Received(Reducer):
@@ -254,7 +270,7 @@ class Received(Reducer):
         self._found_HK = extent.zeros(extent.heads, extent.keys)
 
     def add(self, strip: Strip) -> None:
-        shares_H1Q = (1.0 / strip.totals_HQ)[:, None]
+        shares_H1Q = strip.totals_HQ.reciprocal()[:, None]
         self._found_HK[strip.heads, strip.columns] += torch.bmm(shares_H1Q, strip.exps_HQK)[:, 0]
 
     def done(self) -> Tensor:
@@ -269,7 +285,7 @@ class RowError(Reducer):
 
     def add(self, strip: Strip) -> None:
         sums_HQ = strip.weights_HQK.sum(2)
-        error_HQ = torch.where(sums_HQ != 0, sums_HQ + strip.sunk_HQ - 1, 0.0).abs()
+        error_HQ = torch.where(sums_HQ != 0, sums_HQ + strip.sinks_HQ / strip.totals_HQ - 1, 0.0).abs()
         self._found_H[strip.heads] = torch.maximum(self._found_H[strip.heads], error_HQ.amax(1))
 
     def done(self) -> Tensor:

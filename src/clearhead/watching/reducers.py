@@ -21,7 +21,7 @@ class Extent:
     heads: number of heads, which strips count from 0
     first_place: key place of query row 0; None if queries and keys belong to two texts
     ahead: whether a query may see keys after its own place
-    like: a tensor of the weights' dtype and device
+    sums_HQ, totals_HQ: those of the strips, complete when the sweep is done
     """
 
     name: str
@@ -30,11 +30,12 @@ class Extent:
     keys: int
     first_place: int | None
     ahead: bool
-    like: Tensor
+    sums_HQ: Tensor
+    totals_HQ: Tensor
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Zeros in the weights' dtype, on the strips' device."""
-        return torch.zeros(shape, dtype=dtype or self.like.dtype, device=self.like.device)
+        return torch.zeros(shape, dtype=dtype or self.sums_HQ.dtype, device=self.sums_HQ.device)
 
     @property
     def first(self) -> int:
@@ -53,8 +54,8 @@ class Strip:
     logs_HQK: logit - peak; finite where the weight is 0
     sums_HQ: sums of exps_HQK
     totals_HQ: the same over all keys and the sink; 1 where there is neither
-    sunk_HQ: weight on the attention sink
-    largest_HQ: the largest weight of each row; None if the sweep is limited to some columns
+    sinks_HQ: exp(logit - peak) of the sink; 0 without one
+    largest_HQ: the largest of exps_HQK in each row; None if the sweep is limited to some columns
     """
 
     def __init__(
@@ -67,13 +68,13 @@ class Strip:
         logs_HQK: Tensor,
         sums_HQ: Tensor,
         totals_HQ: Tensor,
-        sunk_HQ: Tensor,
+        sinks_HQ: Tensor,
         largest_HQ: Tensor | None,
         buffer: Callable[[int], Tensor],
     ) -> None:
         self.heads, self.rows, self.columns = heads, rows, columns
         self.exps_HQK, self.logs_HQK, self.sums_HQ = exps_HQK, logs_HQK, sums_HQ
-        self.totals_HQ, self.sunk_HQ, self.largest_HQ = totals_HQ, sunk_HQ, largest_HQ
+        self.totals_HQ, self.sinks_HQ, self.largest_HQ = totals_HQ, sinks_HQ, largest_HQ
         self._buffer = buffer
         self._weights_HQK: Tensor | None = None
 
@@ -82,7 +83,7 @@ class Strip:
         """The weights; computed once."""
         if self._weights_HQK is None:
             out_HQK = self._buffer(0)
-            self._weights_HQK = torch.mul(self.exps_HQK, 1.0 / self.totals_HQ[:, :, None], out=out_HQK)
+            self._weights_HQK = torch.mul(self.exps_HQK, self.totals_HQ.reciprocal()[:, :, None], out=out_HQK)
         return self._weights_HQK
 
     @property
@@ -113,19 +114,23 @@ class Reducer(ABC):
 
 
 class RowReducer(Reducer):
-    """A number for each row, (heads, queries)."""
+    """A number for each row, (heads, queries), that is linear in the weights.
+
+    Strips are added as they are: dividing by the totals once, at the end, saves an operation for each.
+    """
 
     found_HQ: Tensor
 
     def start(self, extent: Extent) -> None:
+        self.extent = extent
         self.found_HQ = extent.zeros(extent.heads, extent.queries)
 
     def add(self, strip: Strip) -> None:
         self.found_HQ[strip.heads, strip.rows] = self.row(strip)
 
     @abstractmethod
-    def row(self, strip: Strip) -> Tensor | float:
-        """found_HQ of the strip's rows."""
+    def row(self, strip: Strip) -> Tensor:
+        """The strip's rows, from ``exps_HQK`` in place of the weights."""
 
     def done(self) -> Tensor:
-        return self.found_HQ
+        return self.found_HQ / self.extent.totals_HQ

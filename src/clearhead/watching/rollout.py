@@ -45,7 +45,7 @@ class Weighted(Reducer):
         self._x_Q = x_Q
 
     def start(self, extent: Extent) -> None:
-        self._x_Q = self._x_Q.to(extent.like)
+        self._x_Q = self._x_Q.to(extent.sums_HQ)
         self._found_HK = extent.zeros(extent.heads, extent.keys)
 
     def add(self, strip: Strip) -> None:
