@@ -125,6 +125,7 @@ def test_every_measure_of_all_heads_is_the_definition(
         patch.setattr(engine, "TILE", tile)
         patch.setattr(engine, "ROWS", tall)
         patch.setattr(engine, "CHUNK", 4)
+        patch.setattr(engine, "ACROSS", 5)
         patch.setattr(measures, "BLOCK", 3)
         measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
         found.sweep(SITE, edges, sized)

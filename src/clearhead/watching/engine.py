@@ -29,8 +29,8 @@ TILE, GPU_TILE = 2**18, 2**24
 # keys along the border of a mask.
 LEAST, ROWS = 16, 512
 
-# Columns that are asked at once whether the mask hides any of them.
-CHUNK = 512
+# Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
+CHUNK, ACROSS = 512, 512
 
 # exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
@@ -66,11 +66,17 @@ def sweep(
         )
         for measure in measures:
             measure.start(extent)
-        work = _Sweep(segments, heads, extent, together=any(measure.together for measure in measures))
+        work = _Sweep(segments, heads, extent)
+        alone, together = ([each for each in measures if each.together == both] for both in (False, True))
         for piece in _pieces(segments, rows or slice(0, queries)):
-            for strip in work.strips(piece, None if columns is None else range(keys)[columns]):
-                for measure in measures:
-                    measure.add(strip)
+            if alone or not together:
+                for strip in work.strips(piece, None if columns is None else range(keys)[columns]):
+                    for measure in alone:
+                        measure.add(strip)
+            if together:
+                for strip in work.strips(piece, range(keys)[columns or slice(None)], together=True):
+                    for measure in together:
+                        measure.add(strip)
         return [measure.done().cpu() for measure in measures]
 
 
@@ -111,17 +117,18 @@ class _Block:
 class _Sweep:
     """Computes rows of some heads, one strip at a time."""
 
-    def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent, *, together: bool) -> None:
+    def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent) -> None:
         self._segments, self._heads, self._extent = segments, heads, extent
         self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
         self._tile = TILE * torch.get_num_threads() if self._device.type == "cpu" else GPU_TILE
-        self._together = together
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._room: dict[int, Tensor] = {}
         self._depths: dict[Segment, bool] = {}
 
-    def strips(self, piece: _Piece, columns: range | None) -> Iterator[Strip]:
+    def strips(self, piece: _Piece, columns: range | None, *, together: bool = False) -> Iterator[Strip]:
         """The strips of a piece over all keys, or over some ``columns``, for which the rows' norms must be known.
+
+        With ``together``, strips have all heads, and only as many columns as fit in the cache then.
 
         Raises WatchError, at the end, if a row's logits are not finite.
         """
@@ -129,12 +136,15 @@ class _Sweep:
             yield from self._whole(piece, self._empty(piece))
             return
         norms_2HQ = self._norms(piece)
-        for block in self._blocks(piece, columns, whole=False):
-            yield self._strip(block, norms_2HQ, known=True)
+        step = ACROSS if together else max(1, len(columns))
+        for start in range(columns.start, columns.stop, step):
+            some = range(start, min(start + step, columns.stop))
+            for block in self._blocks(piece, some, whole=False, together=together):
+                yield self._strip(block, norms_2HQ, known=True)
 
     def _whole(self, piece: _Piece, norms_2HQ: Tensor) -> Iterator[Strip]:
         """The strips over all keys, which write the rows' norms."""
-        for block in self._blocks(piece, range(piece.segment.keys), whole=True):
+        for block in self._blocks(piece, range(piece.segment.keys), whole=True, together=False):
             yield self._strip(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
 
@@ -237,7 +247,7 @@ class _Sweep:
             self._depths[segment] = not bound + max(bound, sink) < -self._floor
         return self._depths[segment]
 
-    def _blocks(self, piece: _Piece, columns: range, *, whole: bool) -> Iterator[_Block]:
+    def _blocks(self, piece: _Piece, columns: range, *, whole: bool, together: bool) -> Iterator[_Block]:
         """The blocks of a piece over the key places in ``columns`` that a query may see; if ``whole``, at least one."""
         segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
         cell, start = segment.call.first_cell + segment.queries.start, segment.start
@@ -250,7 +260,7 @@ class _Sweep:
         first = piece.rows.start
         while first < piece.rows.stop:
             short = range(first, min(first + LEAST, piece.rows.stop))
-            across = len(reached(short)) * (len(self._heads) if self._together else 1)
+            across = len(reached(short)) * (len(self._heads) if together else 1)
             tall = min(ROWS, max(LEAST, self._tile // max(1, across)))
             rows = range(first, min(first + tall, piece.rows.stop))
             first = rows.stop
@@ -259,7 +269,9 @@ class _Sweep:
                 continue
             hidden = list(self._hidden(mask, row, range(cell + rows.start, cell + rows.stop), seen))
             of_rows = slice(rows.start - piece.rows.start, rows.stop - piece.rows.start)
-            for heads in self._bands(self._tile // (len(rows) * len(seen))):
+            most = len(self._heads) if together else max(1, self._tile // (len(rows) * len(seen)))
+            for band in range(self._heads.start, self._heads.stop, most):
+                heads = range(band, min(band + most, self._heads.stop))
                 yield _Block(
                     segment,
                     heads,
@@ -270,12 +282,6 @@ class _Sweep:
                     of_rows,
                     slice(of_rows.start + piece.first, of_rows.stop + piece.first),
                 )
-
-    def _bands(self, most: int) -> Iterator[range]:
-        """Ranges of heads that fit in a strip, at least one each."""
-        step = len(self._heads) if self._together else max(1, most)
-        for start in range(self._heads.start, self._heads.stop, step):
-            yield range(start, min(start + step, self._heads.stop))
 
     def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Iterator[tuple[slice, Tensor]]:
         """The chunks of columns in which the mask hides any key, and hidden_HQK there, with H = 1 if all heads see the

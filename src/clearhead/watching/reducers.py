@@ -47,7 +47,7 @@ class Extent:
 
 class Strip:
     """Some heads and rows, with all keys that a row sees. Heads count from the sweep's first, rows and columns from the
-    map's. A sweep limited to some columns has only those.
+    map's. A sweep limited to some columns has only those, and one for measures that need all heads at once has a few.
 
     exps_HQK: exp(logit - peak), where peak is the row's largest logit, or the sink's if that is larger; 0 where hidden,
         and where below e**-75 (e**-696 in float64). The weights are exps_HQK / totals_HQ.
@@ -95,7 +95,7 @@ class Strip:
 class Reducer(ABC):
     """A measure. A sweep starts it, adds each strip once, and asks for the result.
 
-    together: whether a strip must have all heads
+    together: whether a strip must have all heads; it then has only some columns
     """
 
     together: ClassVar[bool] = False
