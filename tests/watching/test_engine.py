@@ -18,7 +18,7 @@ from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching import Record, TextRecord, engine, measures, watch
 from clearhead.watching.cells import Agreement, Edges, Largest
-from clearhead.watching.measures import NAMES, Received
+from clearhead.watching.measures import NAMES, Entropy, Received
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
 
 WIDTH_OUT = 5
@@ -128,8 +128,8 @@ def test_every_measure_of_all_heads_is_the_definition(
         patch.setattr(engine, "ACROSS", 5)
         patch.setattr(measures, "BLOCK", 3)
         measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
-        found.sweep(SITE, edges, sized)
-        (agreed_HH,) = found.sweep(SITE, agreement)
+        entropy_HQ, agreed_HH, *_ = found.sweep(SITE, Entropy(), agreement, edges, sized)
+    assert torch.equal(entropy_HQ, measured["entropy"])
     rounding = 1e-13 if dtype == torch.float64 else 1e-6
     assert_reach(measured["reach"].numpy(), p_HQK, 8 * rounding)
     wanted_ones = by_definition(p_HQK, ids, rules.sinks, sizes_HK)

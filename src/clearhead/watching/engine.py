@@ -203,8 +203,8 @@ class _Sweep:
         if not known:
             total_HQ.copy_(sums_HQ + sink_HQ)
             total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
-        self._extent.sums_HQ[block.of_heads, block.of_map] = sums_HQ
-        self._extent.totals_HQ[block.of_heads, block.of_map] = total_HQ
+            self._extent.sums_HQ[block.of_heads, block.of_map] = sums_HQ
+            self._extent.totals_HQ[block.of_heads, block.of_map] = total_HQ
         return Strip(
             block.of_heads,
             block.of_map,

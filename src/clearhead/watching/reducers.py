@@ -21,7 +21,7 @@ class Extent:
     heads: number of heads, which strips count from 0
     first_place: key place of query row 0; None if queries and keys belong to two texts
     ahead: whether a query may see keys after its own place
-    sums_HQ, totals_HQ: those of the strips, complete when the sweep is done
+    sums_HQ, totals_HQ: those of the strips with all keys, complete when the sweep is done
     """
 
     name: str
