@@ -72,8 +72,7 @@ def _grid(canvas: Canvas, grid: Grid, left: float, top: float, cell: float) -> N
     layers, heads = grid.values_LH.shape
     canvas.text(left, top, grid.column, size=12, weight="bold")
     low, high = grid.span
-    most = "" if grid.most is None else f"; most in {grid.most}"
-    canvas.text(left, top + 0.24, f"{low:.3g} to {high:.3g}{most}", size=9.5, color=QUIET)
+    canvas.text(left, top + 0.24, f"{low:.3g} to {high:.3g}; most in {grid.most}", size=9.5, color=QUIET)
     axes = canvas.axes((left, top + ABOVE, heads * cell, layers * cell))
     axes.imshow(_colours(grid), interpolation="nearest", extent=(0, heads, layers, 0), aspect="auto")
     for spine in axes.spines.values():

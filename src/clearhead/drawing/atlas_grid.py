@@ -21,7 +21,7 @@ class Grid:
     column: str
     layers: list[str]
     values_LH: npt.NDArray[np.float64]
-    most: str | None
+    most: str
 
     @property
     def span(self) -> tuple[float, float]:
@@ -54,6 +54,5 @@ def grids(atlas: Atlas) -> list[Grid]:
             value = row.values[column]
             if value is not None:
                 values_LH[sites.index(row.site), row.head] = value
-        largest = max(atlas.rows, key=lambda row: -np.inf if row.values[column] is None else row.values[column])
-        made.append(Grid(column=column, layers=layers, values_LH=values_LH, most=largest.name))
+        made.append(Grid(column=column, layers=layers, values_LH=values_LH, most=atlas.by(column).rows[0].name))
     return made

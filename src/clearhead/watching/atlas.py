@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -187,7 +188,7 @@ def _rows(record: Measured, site: Site) -> Iterator[AtlasRow]:
         *(("agreement",) if heads == 1 else ()),
     }
     names = [name for name in COLUMNS if name not in without]
-    given = Given(record.ids, lambda: record.sizes(site))
+    given = Given(record.ids, partial(record.sizes, site))
     measures = [Agreement() if name == "agreement" else named(name, given) for name in names]
     places = _Places(record, site)
     found = zip(names, record.sweep(site, *measures), strict=True)

@@ -297,11 +297,8 @@ def watch(
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
     if "values" in record.keep:
-        if not isinstance(model, Projecting):
-            raise WatchError(
-                "watch: values are to be kept, but the model does not say how it projects them (projections)"
-            )
-        record.factors = {site: factors(each, sites[site]) for site, each in model.projections().items()}
+        projections = model.projections() if isinstance(model, Projecting) else {}
+        record.factors = {site: factors(each, sites[site]) for site, each in projections.items()}
     with tap.watched_by(record):
         yield record
     editing.check_reached(edits, record.calls())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, SupportsIndex, cast
 
 import torch
@@ -173,7 +174,7 @@ class TextRecord:
         """
         found: dict[Site, dict[str, Tensor]] = {}
         for site in self._segments if sites is None else sites:
-            given = Given(self.ids, lambda site=site: self.sizes(site))
+            given = Given(self.ids, partial(self.sizes, site))
             measures = [named(name, given) for name in names]
             found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
         return found
