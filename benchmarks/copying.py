@@ -4,7 +4,7 @@
 
 The period changes from text to text, so that copying takes more than reading a fixed distance back. Prints the table
 of all heads, and the loss on new and on repeated random tokens: of the whole model, without the heads that find_heads
-names as copying, and without as many others.
+names as copying, without the induction heads, without both, and without all others.
 """
 
 from __future__ import annotations
@@ -59,11 +59,14 @@ def main() -> None:
     model = trained(chosen.steps, chosen.heads, chosen.seed)
     found = find_heads(model)
     print(found.table(found.heads))
-    named = found.named("copying")
-    others = [each for each in found if each not in named][-len(named) :] if named else []
+    by_loss, by_place = found.named("copying"), found.named("induction")
+    both = [each for each in found if each in by_loss or each in by_place]
+    others = [each for each in found if each not in both]
     told("the whole model", copying(model))
-    told(f"without the {len(named)} copying heads", copying(model, named))
-    told(f"without {len(others)} others", copying(model, others))
+    told(f"without {len(by_loss)} copying heads", copying(model, by_loss))
+    told(f"without {len(by_place)} induction heads", copying(model, by_place))
+    told(f"without both, {len(both)} heads", copying(model, both))
+    told(f"without the {len(others)} others", copying(model, others))
 
 
 if __name__ == "__main__":
