@@ -175,7 +175,7 @@ class Agreement(Reducer):
     def done(self) -> Tensor:
         norms_H = self._products_HH.diagonal().sqrt()
         norms_HH = norms_H[:, None] * norms_H
-        return torch.where(norms_HH > 0, self._products_HH / norms_HH, 0.0)
+        return (self._products_HH / norms_HH).masked_fill_(norms_HH == 0, 0.0)
 
 
 def _bins(places: int, bins: int, device: torch.device | None = None) -> Tensor:

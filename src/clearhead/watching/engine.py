@@ -25,9 +25,10 @@ from clearhead.watching.reducers import Extent, Reducer, Strip
 # operations is what costs.
 TILE, GPU_TILE = 2**18, 2**24
 
-# Fewest and most rows of a strip. Products of fewer rows take longer than their share; more rows compute more hidden
-# keys along the border of a mask.
-LEAST, ROWS = 16, 512
+# Products are computed for several strips at once: of few rows and many keys they take up to four times their share of
+# the time. At most so many numbers (16 MB in float32) and rows, since more rows compute more hidden keys along the
+# border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
+PRODUCT, ROWS, LEAST = 2**22, 256, 16
 
 # Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
 CHUNK, ACROSS = 512, 512
@@ -101,17 +102,26 @@ class _Piece:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """Rows of a block that make one strip, and the key places they may see."""
+
+    rows: slice  # in the block
+    keys: range
+    hidden: Sequence[tuple[slice, Tensor]]  # columns, from the first of ``keys``, and hidden_HQK there
+    of_rows: slice  # in the piece
+    of_map: slice  # in the map
+
+
+@dataclass(frozen=True)
 class _Block:
-    """Some heads and rows of a piece, and the key places they may see."""
+    """Some heads and rows of a piece, whose products are computed at once, and the key places they may see."""
 
     segment: Segment
     heads: range
     rows: range  # in the segment
     keys: range
-    hidden: Sequence[tuple[slice, Tensor]]  # columns, from the first of ``keys``, and hidden_HQK there
     of_heads: slice  # in the sweep
-    of_rows: slice  # in the piece
-    of_map: slice  # in the map
+    parts: Sequence[_Part]
 
 
 class _Sweep:
@@ -140,12 +150,12 @@ class _Sweep:
         for start in range(columns.start, columns.stop, step):
             some = range(start, min(start + step, columns.stop))
             for block in self._blocks(piece, some, whole=False, together=together):
-                yield self._strip(block, norms_2HQ, known=True)
+                yield from self._strips(block, norms_2HQ, known=True)
 
     def _whole(self, piece: _Piece, norms_2HQ: Tensor) -> Iterator[Strip]:
         """The strips over all keys, which write the rows' norms."""
         for block in self._blocks(piece, range(piece.segment.keys), whole=True, together=False):
-            yield self._strip(block, norms_2HQ, known=False)
+            yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
 
     def _norms(self, piece: _Piece) -> Tensor:
@@ -176,12 +186,24 @@ class _Sweep:
             key = _key(piece.segment)
             piece.segment.call.norms.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
 
-    def _strip(self, block: _Block, norms_2HQ: Tensor, *, known: bool) -> Strip:
-        """One strip. Without known norms, writes the peak and the total of each row (0 and 1 if it sees no key)."""
-        H, Q, K = len(block.heads), len(block.rows), len(block.keys)
-        logs_HQK, exps_HQK = self._buffer(0, H, Q, K), self._buffer(1, H, Q, K)
-        peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, block.of_rows]
-        self._logits(block, logs_HQK)
+    def _strips(self, block: _Block, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
+        logits_HQK = self._buffer(0, len(block.heads), len(block.rows), len(block.keys))
+        self._logits(block, logits_HQK)
+        for part in block.parts:
+            columns = slice(part.keys.start - block.keys.start, part.keys.stop - block.keys.start)
+            yield self._strip(block, part, logits_HQK[:, part.rows, columns], norms_2HQ, known=known)
+
+    def _strip(self, block: _Block, part: _Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
+        """One strip, from its logits, which it overwrites.
+
+        Without known norms, writes the peak and the total of each row (0 and 1 if it sees no key).
+        """
+        H, Q, K = logs_HQK.shape
+        exps_HQK = self._buffer(1, H, Q, K)
+        peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, part.of_rows]
+        for columns, hidden_HQK in part.hidden:
+            own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
+            logs_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
         sinks_H = block.segment.call.score.sinks_H
         sinks_H1 = None if sinks_H is None else sinks_H[block.heads.start : block.heads.stop, None].to(self._dtype)
         most_HQ = None
@@ -192,7 +214,7 @@ class _Sweep:
         logs_HQK.sub_(peak_HQ[:, :, None])
         # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
         deep = Q < LEAST or self._deep(block.segment)
-        ends = [slice(0, K)] if deep else [columns for columns, _ in block.hidden]
+        ends = [slice(0, K)] if deep else [columns for columns, _ in part.hidden]
         for columns in ends:
             logs_HQK[:, :, columns].clamp_(min=self._floor)
         torch.exp(logs_HQK, out=exps_HQK)
@@ -203,12 +225,12 @@ class _Sweep:
         if not known:
             total_HQ.copy_(sums_HQ + sink_HQ)
             total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
-            self._extent.sums_HQ[block.of_heads, block.of_map] = sums_HQ
-            self._extent.totals_HQ[block.of_heads, block.of_map] = total_HQ
+            self._extent.sums_HQ[block.of_heads, part.of_map] = sums_HQ
+            self._extent.totals_HQ[block.of_heads, part.of_map] = total_HQ
         return Strip(
             block.of_heads,
-            block.of_map,
-            slice(block.keys.start, block.keys.stop),
+            part.of_map,
+            slice(part.keys.start, part.keys.stop),
             exps_HQK=exps_HQK,
             logs_HQK=logs_HQK,
             sums_HQ=sums_HQ,
@@ -219,7 +241,7 @@ class _Sweep:
         )
 
     def _logits(self, block: _Block, out_HQK: Tensor) -> None:
-        """Writes the logits, -inf where hidden."""
+        """Writes the logits, of hidden keys too."""
         segment, heads, rows = block.segment, block.heads, block.rows
         call, row, group = segment.call, segment.row, _group(segment)
         first, start = segment.queries.start, segment.start
@@ -233,9 +255,6 @@ class _Sweep:
             torch.baddbmm(part_HQK, own_HQD, k_HDK, beta=0, alpha=factor, out=part_HQK)
         if call.score.softcap is not None:
             out_HQK.copy_(call.score.capped(out_HQK))
-        for columns, hidden_HQK in block.hidden:
-            own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
-            out_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
 
     def _deep(self, segment: Segment) -> bool:
         """Whether a logit may be so far below its row's peak that its exp is subnormal: |q| |k| bounds all logits."""
@@ -261,27 +280,36 @@ class _Sweep:
         while first < piece.rows.stop:
             short = range(first, min(first + LEAST, piece.rows.stop))
             across = len(reached(short)) * (len(self._heads) if together else 1)
-            tall = min(ROWS, max(LEAST, self._tile // max(1, across)))
+            tall = min(ROWS, max(LEAST, max(self._tile, PRODUCT) // max(1, across)))
             rows = range(first, min(first + tall, piece.rows.stop))
             first = rows.stop
             seen = reached(rows)
             if not seen:
                 continue
-            hidden = list(self._hidden(mask, row, range(cell + rows.start, cell + rows.stop), seen))
-            of_rows = slice(rows.start - piece.rows.start, rows.stop - piece.rows.start)
             most = len(self._heads) if together else max(1, self._tile // (len(rows) * len(seen)))
+            step = max(LEAST, self._tile // (min(most, len(self._heads)) * len(seen)))
+            parts: list[_Part] = []
+            for top in range(rows.start, rows.stop, step):
+                some = range(top, min(top + step, rows.stop))
+                keys = reach(mask, row, range(cell + some.start, cell + some.stop), seen) or seen[: int(whole)]
+                if not keys:
+                    continue
+                hidden = list(self._hidden(mask, row, range(cell + some.start, cell + some.stop), keys))
+                of_rows = slice(some.start - piece.rows.start, some.stop - piece.rows.start)
+                parts.append(
+                    _Part(
+                        slice(some.start - rows.start, some.stop - rows.start),
+                        range(keys.start - start, keys.stop - start),
+                        hidden,
+                        of_rows,
+                        slice(of_rows.start + piece.first, of_rows.stop + piece.first),
+                    )
+                )
             for band in range(self._heads.start, self._heads.stop, most):
                 heads = range(band, min(band + most, self._heads.stop))
-                yield _Block(
-                    segment,
-                    heads,
-                    rows,
-                    range(seen.start - start, seen.stop - start),
-                    hidden,
-                    slice(heads.start - self._heads.start, heads.stop - self._heads.start),
-                    of_rows,
-                    slice(of_rows.start + piece.first, of_rows.stop + piece.first),
-                )
+                of_heads = slice(heads.start - self._heads.start, heads.stop - self._heads.start)
+                keys = range(seen.start - start, seen.stop - start)
+                yield _Block(segment, heads, rows, keys, of_heads, parts)
 
     def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Iterator[tuple[slice, Tensor]]:
         """The chunks of columns in which the mask hides any key, and hidden_HQK there, with H = 1 if all heads see the

@@ -88,8 +88,7 @@ class Reach(RowReducer):
         upto_HQN = torch.nn.functional.pad(upto_HQN, (1, 0))
         keys_HQC = block_HQ1 * BLOCK + torch.arange(BLOCK, device=exps_HQK.device)
         inside_HQC = exps_HQK.gather(2, keys_HQC.clamp(max=K - 1))
-        inside_HQC[keys_HQC >= K] = math.inf  # the rest of the last block
-        inside_HQC = inside_HQC.cumsum(2)
+        inside_HQC = inside_HQC.masked_fill_(keys_HQC >= K, math.inf).cumsum(2)  # nothing follows the last key
         counted_HQ1 = torch.searchsorted(inside_HQC, left_HQ1 - upto_HQN.gather(2, block_HQ1), right=True)
         return (own_Q - (block_HQ1 * BLOCK + counted_HQ1)[:, :, 0]).clamp_(min=0)
 
