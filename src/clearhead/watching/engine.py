@@ -28,7 +28,7 @@ TILE, GPU_TILE = 2**18, 2**24
 # Products are computed for several strips at once: of few rows and many keys they take up to four times their share of
 # the time. At most so many numbers (16 MB in float32) and rows, since more rows compute more hidden keys along the
 # border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
-PRODUCT, ROWS, LEAST = 2**22, 256, 16
+PRODUCT, ROWS, LEAST = 2**22, 256, 32
 
 # Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
 CHUNK, ACROSS = 512, 512
