@@ -151,7 +151,7 @@ class Edges(Reducer):
         """The edges of each head."""
         pairs = zip(self._cells_HN.tolist(), self._places_HN.tolist(), strict=True)
         return [
-            [Edge(*divmod(at, self._keys), cell) for cell, at in zip(cells, places, strict=True) if cell > 0]
+            [Edge(at // self._keys, at % self._keys, cell) for cell, at in zip(cells, places, strict=True) if cell > 0]
             for cells, places in pairs
         ]
 
