@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
+    from clearhead.analysis import attribution, find_heads, next_words, observe, steps, words
+    from clearhead.drawing import draw, draw_atlas, draw_attribution, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -38,11 +38,13 @@ __all__ = [
     "attribution",
     "describe",
     "draw",
+    "draw_atlas",
     "draw_attribution",
     "draw_next",
     "draw_steps",
     "evaluate",
     "fill",
+    "find_heads",
     "generate",
     "load",
     "next_words",
@@ -56,8 +58,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.analysis": ("attribution", "find_heads", "next_words", "observe", "steps", "words"),
+    "clearhead.drawing": ("draw", "draw_atlas", "draw_attribution", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

@@ -14,6 +14,7 @@ import typer
 
 from clearhead import __version__, machine
 from clearhead.cli import (
+    atlas,
     chat,
     corpora,
     demo,
@@ -22,6 +23,7 @@ from clearhead.cli import (
     export,
     fill,
     generate,
+    heads,
     look,
     next_words,
     prove,
@@ -49,6 +51,8 @@ VERBS = {
     "fill": fill.fill,
     "chat": chat.chat,
     "look": look.look,
+    "atlas": atlas.atlas,
+    "heads": heads.heads,
     "steps": steps.steps,
     "words": words.words,
     "eval": evaluate.evaluate,

@@ -1,6 +1,7 @@
 """Pictures of records and gradients: terminal tables, figures and web pages."""
 
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
+from clearhead.drawing.draw_atlas import check_atlas, draw_atlas
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
 from clearhead.drawing.focus import Focus, end_place, query_place
@@ -16,8 +17,10 @@ __all__ = [
     "Focus",
     "NextTable",
     "answer_reading",
+    "check_atlas",
     "check_map",
     "draw",
+    "draw_atlas",
     "draw_attribution",
     "draw_next",
     "draw_steps",

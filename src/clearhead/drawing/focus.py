@@ -15,7 +15,7 @@ from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Cells
+from clearhead.watching.cells import Cells
 
 # Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
 SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, RequestError
 from clearhead.model.config import ModelConfig
+from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.state import State
@@ -102,6 +103,10 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def sites(self) -> dict[Site, int]:
         """Every attention site with its number of query heads."""
+
+    def projections(self) -> dict[Site, Tensor]:
+        """weight_EF of each attention's output projection, W_O, where F is heads x head width."""
+        return {part.site: part.out.weight for part in self.modules() if isinstance(part, Attention)}
 
     @abstractmethod
     def empty_state(self, batch: int, capacity: int) -> State:

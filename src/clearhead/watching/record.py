@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -15,13 +15,15 @@ from clearhead.attend.request import Request
 from clearhead.errors import OptionError, WatchError, nearest
 from clearhead.tap import Site, Spans
 from clearhead.watching import edits as editing
+from clearhead.watching.atlas import Atlas
 from clearhead.watching.edits import Edit
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
+from clearhead.watching.sizes import factors
 from clearhead.watching.text_record import TextRecord, Words
 
 # What a record can keep besides queries and keys.
-KEPT = ("heads", "parts", "residual")
+KEPT = ("heads", "values", "parts", "residual")
 
 
 class Watchable(Protocol):
@@ -29,6 +31,15 @@ class Watchable(Protocol):
 
     def sites(self) -> dict[Site, int]:
         """Every site with its number of query heads, or 0."""
+        ...
+
+
+@runtime_checkable
+class Projecting(Protocol):
+    """A model that says how the values of its heads reach the residual stream."""
+
+    def projections(self) -> Mapping[Site, Tensor]:
+        """weight_EF of each attention's output projection, where F is heads x head width."""
         ...
 
 
@@ -46,6 +57,7 @@ class Record:
         self.keep = frozenset(keep)
         self.words: dict[int, Words] = {}
         self.model: str | None = None
+        self.factors: dict[Site, Tensor] = {}  # factors_HRD of the output projections, if values are kept (sizes.py)
         self._calls: dict[Site, list[Call]] = {}
         self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
         self._passes: list[Pass] = []
@@ -107,6 +119,10 @@ class Record:
         for site, calls in self._calls.items():
             for head in range(calls[0].q_BHQD.shape[1]):
                 yield site, head
+
+    def atlas(self) -> Atlas:
+        """Every head by every measure of the only text, as a table. Raises WatchError if there are several, or none."""
+        return self.only().atlas()
 
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
@@ -182,6 +198,10 @@ class Record:
         seen = self._at(request)
         self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
         self._sites_seen.add(request.site)
+        if "values" in self.keep:
+            new = slice(None) if request.site.kind == "cross" else slice(-request.q_BHQD.shape[2], None)
+            v_BGQD = request.v_BGKD[:, :, new].detach().clone()  # a cache, or a projection with queries and keys
+            self._shown.setdefault((request.site, "values"), []).append((seen, v_BGQD))
         o_BHQD = editing.after(self.edits, request.site, o_BHQD, seen)
         if "heads" in self.keep:
             self._shown.setdefault((request.site, "heads"), []).append((seen, o_BHQD.detach()))
@@ -260,8 +280,8 @@ def watch(
     """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
 
     keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
-    the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
-    the stream before the first layer and after each one.
+    the output projection; ``values``, the values of each attention; ``parts``, what each attention and feed-forward
+    adds to the residual stream; ``residual``, the stream before the first layer and after each one.
 
     Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
@@ -276,6 +296,9 @@ def watch(
     sites, edits = model.sites(), editing.listed(edits)
     editing.check(edits, sites)
     record = Record(sites, edits=edits, keep=names)
+    if "values" in record.keep:
+        projections = model.projections() if isinstance(model, Projecting) else {}
+        record.factors = {site: factors(each, sites[site]) for site, each in projections.items()}
     with tap.watched_by(record):
         yield record
     editing.check_reached(edits, record.calls())
