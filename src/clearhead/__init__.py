@@ -16,37 +16,66 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, next_words, observe, steps, words
+    from clearhead.analysis import (
+        attribution,
+        diff,
+        direction,
+        edit,
+        effect,
+        every,
+        kl,
+        logprob,
+        next_words,
+        nll,
+        observe,
+        path,
+        steps,
+        sweep,
+        words,
+    )
     from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, resume, train
-    from clearhead.watching import Ablate, Knockout, Record, Scale, watch
+    from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, watch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ablate",
+    "Freeze",
     "Knockout",
     "LanguageModel",
+    "Patch",
     "Record",
     "Run",
     "Scale",
+    "Steer",
     "__version__",
     "attribution",
+    "diff",
+    "direction",
     "draw",
     "draw_attribution",
     "draw_next",
     "draw_steps",
+    "edit",
+    "effect",
+    "every",
     "fill",
     "generate",
+    "kl",
     "load",
+    "logprob",
     "next_words",
+    "nll",
     "observe",
+    "path",
     "resume",
     "steps",
+    "sweep",
     "train",
     "vectors",
     "watch",
@@ -54,14 +83,30 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
+    "clearhead.analysis": (
+        "attribution",
+        "diff",
+        "direction",
+        "edit",
+        "effect",
+        "every",
+        "kl",
+        "logprob",
+        "next_words",
+        "nll",
+        "observe",
+        "path",
+        "steps",
+        "sweep",
+        "words",
+    ),
     "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "resume", "train"),
-    "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
+    "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "watch"),
 }
 
 
