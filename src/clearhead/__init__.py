@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         sweep,
         words,
     )
-    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
+    from clearhead.drawing import draw, draw_attribution, draw_effect, draw_next, draw_steps, draw_sweep
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -59,8 +59,10 @@ __all__ = [
     "direction",
     "draw",
     "draw_attribution",
+    "draw_effect",
     "draw_next",
     "draw_steps",
+    "draw_sweep",
     "edit",
     "effect",
     "every",
@@ -100,7 +102,7 @@ _HOMES = {
         "sweep",
         "words",
     ),
-    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_effect", "draw_next", "draw_steps", "draw_sweep"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

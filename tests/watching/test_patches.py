@@ -169,16 +169,17 @@ def test_one_row_of_a_batch_is_edited_and_the_others_keep_their_bits() -> None:
     model, source = model_of(DECODER), source_of(DECODER)
     other = model.ids(OTHER)
     ids_BT = torch.cat((other, model.ids(CLEAN), torch.nn.functional.pad(other[:, 2:], (2, 0)), other))
-    mask = left_padding(torch.tensor([0, 0, 2, 0]))
+    starts_B = torch.tensor([0, 0, 2, 0])
+    given = {"mask": left_padding(starts_B), "places_BT": (torch.arange(8) - starts_B[:, None]).clamp(min=0)}
     edits = [
         Patch(layer=1, head=2, source=source, text=0),
         Patch(layer=1, head=0, what="key", at=(1, 4), source_at=(3, 5), source=source, text=2),
         Patch(layer=0, kind="residual", at=0, source_at=6, source=source, text=2),
     ]
     with torch.inference_mode(), watch(model):
-        plain_BTV = model.network(ids_BT, mask=mask)
+        plain_BTV = model.network(ids_BT, **given)
     with torch.inference_mode(), watch(model, edits):
-        edited_BTV = model.network(ids_BT, mask=mask)
+        edited_BTV = model.network(ids_BT, **given)
     assert torch.equal(edited_BTV[1], plain_BTV[1])
     assert torch.equal(edited_BTV[3], plain_BTV[3])
     close(edited_BTV[0], through(DECODER, Patch(layer=1, head=2, source=source)))
@@ -226,10 +227,10 @@ def test_words_are_places_of_each_text() -> None:
     assert two[1, 2][8].tolist()[2] == 0
     assert two[1, 1][8].tolist()[2] > 0
     for word, message in (("no", "the text has no such word"), ("", "the text has no such word")):
-        with pytest.raises(WatchError, match=f"key is '{word}': {message}; .*: 0 .*, 1 s, 2 e"):
+        with pytest.raises(WatchError, match=f"key is '{word}': {message}; .*, 1 s, 2 e"):
             observe(model, texts, edits=Knockout(layer=1, query=-1, key=word))
-    with pytest.raises(WatchError, match="at is 9; the places are 0 to 6"):
-        observe(model, texts, edits=Scale(layer=1, factor=2.0, at=9, text=0))
+    with pytest.raises(WatchError, match="at is -9; the places are 0 to 6"):
+        observe(model, texts, edits=Scale(layer=1, factor=2.0, at=-9, text=0))
 
 
 def refusals() -> list[tuple[str, Callable[[], Any], str]]:
@@ -253,8 +254,8 @@ def refusals() -> list[tuple[str, Callable[[], Any], str]]:
         ("place", lambda: Ablate(layer=1, at=(2, 8)), "the watched text has places 0 to 7; nothing was edited"),
         (
             "source",
-            lambda: Patch(layer=1, source=source, at=2, source_at=7),
-            "place 7 of the source; it has places 0 to",
+            lambda: Patch(layer=1, source=source, at=2, source_at=8),
+            "place 8 of the source; it has places 0 to",
         ),
         ("count", lambda: Patch(layer=1, source=source, at=2, source_at=(3, 4)), "1 places of the text and 2 of the"),
         ("what", lambda: Patch(layer=1, source=source, what="patern"), "no 'patern' to patch; did you mean 'pattern'?"),

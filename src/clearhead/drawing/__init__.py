@@ -3,9 +3,11 @@
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
+from clearhead.drawing.draw_sweep import draw_effect, draw_sweep
 from clearhead.drawing.focus import Focus, query_place
 from clearhead.drawing.gradient import Table as AttributionTable
 from clearhead.drawing.next_table import NextTable
+from clearhead.drawing.sweep_table import EffectTable, SweepTable
 from clearhead.drawing.terminal import answer_reading, reading
 from clearhead.drawing.word_map import MAP_ENDINGS, check_map, draw_words
 
@@ -13,14 +15,18 @@ __all__ = [
     "ENDINGS",
     "MAP_ENDINGS",
     "AttributionTable",
+    "EffectTable",
     "Focus",
     "NextTable",
+    "SweepTable",
     "answer_reading",
     "check_map",
     "draw",
     "draw_attribution",
+    "draw_effect",
     "draw_next",
     "draw_steps",
+    "draw_sweep",
     "draw_words",
     "query_place",
     "reading",

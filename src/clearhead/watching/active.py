@@ -130,8 +130,10 @@ def _check_source(edit: Edit, source: TextRecord, network: object | None) -> Non
 
 
 def _equal(one: object, other: object) -> bool:
-    """True for networks with the same weights, such as a folder loaded twice."""
+    """True for networks with the same config and weights, such as a folder loaded twice."""
     if not (isinstance(one, nn.Module) and isinstance(other, nn.Module)):
+        return False
+    if getattr(one, "config", None) != getattr(other, "config", None):
         return False
     ours, theirs = dict(one.named_parameters()), dict(other.named_parameters())
     return ours.keys() == theirs.keys() and all(

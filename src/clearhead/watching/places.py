@@ -53,7 +53,7 @@ def placed(edits: Sequence[Edit], words: Mapping[int, Labelled]) -> tuple[Edit, 
     for edit in edits:
         if isinstance(edit, Patch) and edit.source_at is not None:
             edit = replace(edit, source_at=_numbered(edit, "source_at", edit.source))
-        if not any(isinstance(place, str) or place < 0 for name in FIELDS for place in _given(edit, name)):
+        if not placed_by_word(edit):
             found.append(edit)
             continue
         for text in words if edit.text is None else [edit.text]:
@@ -65,6 +65,11 @@ def placed(edits: Sequence[Edit], words: Mapping[int, Labelled]) -> tuple[Edit, 
             fields |= {name: fields[name][0] for name in ("query", "key") if name in fields}
             found.append(replace(edit, **fields, text=text if len(words) > 1 else edit.text))
     return tuple(found)
+
+
+def placed_by_word(edit: Edit) -> bool:
+    """True if a place of the edit is a word, or counts from the end."""
+    return any(isinstance(place, str) or place < 0 for name in FIELDS for place in _given(edit, name))
 
 
 def _given(edit: Edit, name: str) -> tuple[Place, ...]:
