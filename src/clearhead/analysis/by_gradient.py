@@ -95,6 +95,7 @@ def _of(
     if seen is None or (site not in leaves.requests and site not in leaves.parts):
         raise WatchError(f"{edit}: nothing was seen at {site}")
     editor.begin(seen)
+    editor.check_lengths()
     change = 0.0
     if site in leaves.requests:
         given = leaves.requests[site]

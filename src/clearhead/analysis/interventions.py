@@ -8,15 +8,18 @@ from typing import Any, cast
 import torch
 
 from clearhead.analysis.observe import observe, observe_ids, words_of
-from clearhead.errors import OptionError, TextError, WatchError
+from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating
 from clearhead.tap import Site
-from clearhead.watching import Direction, Edit, Freeze, Patch, Record, TextRecord, watch
+from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, TextRecord, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.notation import from_dict, parse
 from clearhead.watching.places import placed
 from clearhead.watching.record import KEPT
+
+# What a sweep can go over, by name.
+EVERY = ("heads", "parts", "places", "edges")
 
 
 def edit(model: LanguageModel, form: str | Mapping[str, Any]) -> Edit:
@@ -159,12 +162,8 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
     each place of ``text``. ``edges``: knock-outs of every key of ``text`` from its last place, in all heads of a layer.
     Raises OptionError for another name, or without the text that places and edges need.
     """
-    from clearhead.watching import Ablate, Knockout
-
     sites = model.sites()
     if what not in EVERY:
-        from clearhead.errors import nearest
-
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")
 
     def made(site: Site, **where: Any) -> Edit:
@@ -189,6 +188,3 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
         if site.attends
         for key in range(count)
     ]
-
-
-EVERY = ("heads", "parts", "places", "edges")

@@ -12,15 +12,15 @@ from clearhead.analysis.by_gradient import predicted
 from clearhead.analysis.interventions import every
 from clearhead.analysis.observe import words_of
 from clearhead.analysis.outcomes import Measure, Outcome, measured_place, wide_logits
-from clearhead.errors import NotFiniteError, OptionError, many
+from clearhead.errors import NotFiniteError, OptionError, WatchError, many
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.tap import Site, watched_by
 from clearhead.watching import Edit, Record, TextRecord, Words, watch
-from clearhead.watching.edits import for_text, listed
+from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
-from clearhead.watching.places import placed
+from clearhead.watching.places import FIELDS, placed
 
 # Tokens in a batch of edited rows. On one core, GPT-2 124M's shape: enough for full speed, and small for its memory.
 TOGETHER = 1024
@@ -96,8 +96,8 @@ def sweep(
         raise OptionError(f"sweep: by is {by!r}; it is run or gradient")
     if by == "gradient" and measure.least:
         raise OptionError(
-            f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or nll, "
-            'or by="run"'
+            f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or "
+            'nll, or by="run"'
         )
     ids = model.encode(text, "sweep: the text")
     at = measured_place(model, ids, place)
@@ -129,19 +129,12 @@ def sweep(
 
 def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], words: Words) -> None:
     """Raises WatchError for an edit that names another text, or that no pass over this text could make."""
-    from clearhead.errors import WatchError
-
     count = len(words.tokens)
     for group in groups:
         for edit in group:
             if edit.text not in (None, 0):
                 raise WatchError(f"{edit}: a sweep is of one text, number 0")
-            places = [
-                place
-                for name in ("at", "query", "key")
-                if getattr(edit, name, None) is not None
-                for place in (lambda given: given if isinstance(given, tuple) else (given,))(getattr(edit, name))
-            ]
+            places = [place for name in FIELDS for place in numbered(edit, name) or ()]
             if places and max(places) >= count:
                 raise WatchError(f"{edit}: the text has places 0 to {count - 1}")
 
@@ -221,6 +214,7 @@ class Runs:
                 x_BTE = network.hidden(self._ids_1T.expand(B, -1))
             else:
                 x_BTE = network.onward(self._streams[start].expand(B, -1, -1), start)
+        record.check_lengths()
         if not bool(x_BTE.isfinite().all()):
             raise NotFiniteError(len(self._ids))
         if not self._measure.whole:

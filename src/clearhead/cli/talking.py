@@ -47,6 +47,7 @@ class Talk:
         self._model, self._conversation, self._sampling = model, conversation, sampling
         self._terminal = sys.stdin.isatty()
         self._edits: list[tuple[str, Edit]] = []
+        self._untried = False  # edits that no answer was written under yet
 
     def run(self) -> None:
         """Reads and answers lines until they end. Raises the error of a message or a command that came from a pipe."""
@@ -115,12 +116,13 @@ class Talk:
     def _answer(self, text: str) -> None:
         began, number = time.perf_counter(), 0
         edits = [edit for _, edit in self._edits]
-        under = edited(self._model, edits, checked=False) if edits else nullcontext()
+        under = edited(self._model, edits, checked=self._untried) if edits else nullcontext()
         with under, closing(self._conversation.ask(text, self._sampling)) as pieces:
             for piece in pieces:
                 number += 1
                 write(piece.text)
         write("\n")
+        self._untried = False
         seconds, finish = time.perf_counter() - began, self._conversation.finish
         context = self._model.config.context
         if finish == "length":
@@ -164,6 +166,7 @@ class Talk:
                 pass  # raises if the model lacks the site, or the source does not fit
             self._edits.append((form, found))
         self._conversation.forget()
+        self._untried = True
         echo(f"edits: {'; '.join(each for each, _ in self._edits) or 'none'}", err=True)
 
     def _clear(self, words: list[str]) -> None:

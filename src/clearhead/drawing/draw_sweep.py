@@ -16,9 +16,10 @@ from clearhead.files import replacing
 SWEEP_ENDINGS = (*PLOTTED, ".json")
 EFFECT_ENDINGS = (".json",)
 
-# Inches of a cell and around the grid; points; bars if there is no grid.
-CELL, EDGES, SIZE, TITLE, BARS = 0.34, 2.4, 9.0, 12.0, 20
-DPI = 150
+# Inches: a cell, a letter of a label, above and right of the grid, and the least width of a picture.
+CELL, LETTER, TOP, RIGHT, LEAST = 0.4, 0.085, 0.85, 1.2, 5.0
+# Points; bars if there is no grid; dots an inch.
+SIZE, TITLE, BARS, DPI = 9.0, 12.0, 20, 150
 
 # Cells are labelled with their numbers up to this many of them.
 NUMBERED = 400
@@ -65,18 +66,30 @@ def _picture(found: Sweep, form: str) -> bytes:
     text = legible(f"{found.model}: {found.text}" if found.model else found.text)
     about = f"{legible(found.measure)}: {found.base:.4g} without edits"
     about += ", changes predicted by the gradient" if found.by == "gradient" else ""
-    columns = () if cells is None else cells.columns
-    lacking = fonts.lacking((text, about, *columns))
-    wide = 6.0 if cells is None else max(5.0, EDGES + CELL * len(cells.columns))
-    tall = 1.6 + 0.28 * min(BARS, len(found.entries)) if cells is None else EDGES - 0.6 + CELL * len(cells.rows)
-    figure = Figure(figsize=(wide, tall), layout="constrained")
-    figure.suptitle(spelled(shortened(text, int(wide * 9)), lacking), fontsize=TITLE, fontweight="bold")
-    axes = figure.subplots()
-    axes.set_title(spelled(shortened(about, int(wide * 12)), lacking), fontsize=SIZE)
+    bars = found.top(BARS) if cells is None else []
+    labels = [shortened(legible(entry.name), 40) for entry in bars] if cells is None else list(cells.columns)
+    lacking = fonts.lacking((text, about, *labels))
+    labels = [spelled(label, lacking) for label in labels]
     if cells is None:
-        _bars(axes, found)
+        left, bottom, wide, tall = LETTER * max(map(len, labels)), 0.6, 4.0, 0.28 * len(bars)
     else:
-        _grid(figure, axes, cells, lacking)
+        turned = max(map(len, labels)) * LETTER > CELL
+        left, bottom = LETTER * max(map(len, cells.rows)), 0.5 + (LETTER * max(map(len, labels)) if turned else 0.1)
+        wide, tall = CELL * len(cells.columns), CELL * len(cells.rows)
+    left += 0.35
+    size = max(LEAST, left + wide + RIGHT), bottom + tall + TOP
+    figure = Figure(figsize=size)
+    heads = ((text, TITLE, "bold", 0.28, 9), (about, SIZE + 1, "normal", 0.58, 12))
+    for line, points, weight, down, letters in heads:
+        line = spelled(shortened(line, int(size[0] * letters)), lacking)
+        figure.text(0.2 / size[0], 1 - down / size[1], line, fontsize=points, fontweight=weight, va="center")
+    axes = figure.add_axes((left / size[0], bottom / size[1], wide / size[0], tall / size[1]))
+    if cells is None:
+        _bars(axes, [entry.change for entry in bars], labels)
+    else:
+        axes.set_xticks(range(len(labels)), labels, fontsize=SIZE, rotation=90 if turned else 0)
+        key = figure.add_axes(((left + wide + 0.25) / size[0], bottom / size[1], 0.14 / size[0], tall / size[1]))
+        _grid(axes, key, cells)
     fonts.dress(figure)
     buffer = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "clearhead"}):
@@ -84,8 +97,9 @@ def _picture(found: Sweep, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _grid(figure: Any, axes: Any, cells: Grid, lacking: set[str]) -> None:
+def _grid(axes: Any, key: Any, cells: Grid) -> None:
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import ListedColormap, Normalize
 
     most = largest(cells)
@@ -98,22 +112,17 @@ def _grid(figure: Any, axes: Any, cells: Grid, lacking: set[str]) -> None:
             axes.add_patch(_square(x, y, colour))
             if size <= NUMBERED and abs(value) >= most / 20:
                 shade = "white" if colours.dark(colour) else "black"
-                axes.text(x, y, _short(value), ha="center", va="center", fontsize=5.5, color=shade)
+                axes.text(x, y, _short(value), ha="center", va="center", fontsize=6.5, color=shade)
     axes.set_xlim(-0.5, len(cells.columns) - 0.5)
     axes.set_ylim(len(cells.rows) - 0.5, -0.5)
-    axes.set_aspect("equal")
-    turned = {"rotation": 90} if cells.across in ("place", "key") else {}
-    labels = [spelled(shortened(label, 14), lacking) for label in cells.columns]
-    axes.set_xticks(range(len(labels)), labels, fontsize=SIZE, **turned)
     axes.set_yticks(range(len(cells.rows)), cells.rows, fontsize=SIZE)
     axes.set_xlabel(cells.across, fontsize=SIZE)
     axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_color("#bbbbbb")
     steps = [colours.signed(n / 64) for n in range(-64, 65)]
-    shades = ScalarMappable(Normalize(-most, most), ListedColormap(steps))
-    bar = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=18)
-    bar.set_label("change of the measure", fontsize=SIZE)
-    bar.ax.tick_params(labelsize=SIZE - 1)
+    Colorbar(key, ScalarMappable(Normalize(-most, most), ListedColormap(steps)))
+    key.set_ylabel("change", fontsize=SIZE)
+    key.tick_params(labelsize=SIZE - 1)
 
 
 def _square(x: int, y: int, colour: str) -> Any:
@@ -122,12 +131,10 @@ def _square(x: int, y: int, colour: str) -> Any:
     return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="#ffffff", linewidth=0.6)
 
 
-def _bars(axes: Any, found: Sweep) -> None:
-    shown = found.top(BARS)
-    values = [entry.change for entry in shown]
+def _bars(axes: Any, values: list[float], labels: list[str]) -> None:
     most = max(map(abs, values)) or 1.0
-    axes.barh(range(len(shown)), values, 0.7, color=[colours.signed(0.7 * value / most) for value in values])
-    axes.set_yticks(range(len(shown)), [shortened(legible(entry.name), 40) for entry in shown], fontsize=SIZE)
+    axes.barh(range(len(values)), values, 0.7, color=[colours.signed(0.7 * value / most) for value in values])
+    axes.set_yticks(range(len(values)), labels, fontsize=SIZE)
     axes.invert_yaxis()
     axes.set_xlabel("change of the measure", fontsize=SIZE)
     axes.spines[["top", "right"]].set_visible(False)

@@ -46,12 +46,11 @@ def grid(found: Sweep) -> Grid | None:
     edits = [entry.edits[0] for entry in found.entries if len(entry.edits) == 1]
     if len(edits) < len(found.entries):
         return None
-    for across, column in COLUMNS.items():
-        columns = [column(edit) for edit in edits]
-        if all(each is not None for each in columns):
-            break
-    else:
+    by_name = {across: [column(edit) for edit in edits] for across, column in COLUMNS.items()}
+    across = next((name for name, columns in by_name.items() if all(each is not None for each in columns)), None)
+    if across is None:
         return None
+    columns = by_name[across]
     rows = [_row(edit, across) for edit in edits]
     cells = dict(zip(zip(rows, columns, strict=True), (entry.change for entry in found.entries), strict=True))
     if len(cells) < len(edits):

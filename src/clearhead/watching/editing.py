@@ -108,12 +108,21 @@ class Editor:
                 "name a key it sees"
             )
 
+    def check_lengths(self) -> None:
+        """Raises WatchError if a text has fewer places than the source of a patch that names none."""
+        for active in (each for found in self._active.values() for each in found if each.length and each.at is None):
+            for text in sorted(self._known):
+                if active.edit.text in (None, text) and self._places(text) < active.length:
+                    raise WatchError(f"{active.edit}: {_unequal(self._places(text), active.length, text)}")
+
     def check_reached(self) -> None:
         """Raises WatchError for an edit that changed nothing where its site was passed.
 
         It names a text or a place that was not there; a knock-out hid what the query could not see anyway; a patch put
-        in what was there, bit for bit. Otherwise it would look like an edit without effect.
+        in what was there, bit for bit. Otherwise it would look like an edit without effect. Also raises as
+        ``check_lengths`` does.
         """
+        self.check_lengths()
         for active in (each for found in self._active.values() for each in found if each.site in self._passed):
             edit, texts = active.edit, sorted(self._known)
             if edit.text is not None and edit.text not in self._known:
@@ -123,11 +132,6 @@ class Editor:
             beyond = active.at is not None and max(active.at) >= max(map(self._places, mine), default=0)
             if mine and (beyond or not active.reached):
                 raise WatchError(f"{edit}: {self._unreached(active, mine[0])}")
-            short = [
-                text for text in mine if active.length and active.at is None and self._places(text) < active.length
-            ]
-            if short:
-                raise WatchError(f"{edit}: {_unequal(self._places(short[0]), active.length, short[0])}")
             if isinstance(edit, Patch) and not isinstance(edit, Freeze) and not active.changed:
                 raise WatchError(
                     f"{edit}: the source has there what was there anyway, bit for bit, so nothing was patched; "

@@ -232,7 +232,7 @@ def places(at: Place | Iterable[Place] | None) -> tuple[Place, ...] | None:
 
 def numbered(edit: Edit, name: str) -> tuple[int, ...] | None:
     """The places in a field of an edit, all by number. Raises WatchError for a word, or a number from the end."""
-    given = getattr(edit, name)
+    given = getattr(edit, name, None)
     given = given if given is None or isinstance(given, tuple) else (given,)
     for place in cast("tuple[Place, ...]", given or ()):
         if isinstance(place, str) or place < 0:

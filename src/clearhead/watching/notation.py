@@ -132,7 +132,7 @@ def parse(text: str) -> dict[str, Any]:
     values: dict[str, Any] = {"layer": int(found["layer"]), "kind": kind, "stack": found["stack"]}
     if found["head"] is not None:
         values["head"] = int(found["head"])
-    if rest and rest[0] in WHATS:
+    if rest and rest[0] in WHATS and name in ("patch", "freeze"):
         values["what"] = rest.pop(0)
     for key, given in _pairs(text, rest):
         if KEYS[key] in values:

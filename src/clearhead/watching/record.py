@@ -221,6 +221,10 @@ class Record:
             self._shown.setdefault((site, "part"), []).append((seen, x_BTE.detach()))
         return x_BTE
 
+    def check_lengths(self) -> None:
+        """Raises WatchError if a text is shorter than the source of its patch; see ``Editor.check_lengths``."""
+        self._editor.check_lengths()
+
     def check_reached(self) -> None:
         """Raises WatchError for an edit that changed nothing; see ``Editor.check_reached``."""
         self._editor.check_reached()
