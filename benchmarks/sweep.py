@@ -2,10 +2,10 @@
 
     python benchmarks/sweep.py
 
-GPT-2 124M's shape with the same random weights in both, float32, one text of 64 tokens; measured is the difference of
-two logits at the last place. The peer is a plain loop: for each head a hook that zeroes its output, and a pass; once with
-the logits of every place, as TransformerLens computes them, and once with those of the last place alone. The sweep is also
-made by the gradient. All take turns in one process.
+GPT-2 124M's shape with the same random weights in both, float32, one text of 64 tokens. Measured is the difference of
+two logits at the last place. The peer is a plain loop: for each head a hook that zeroes its output, and a pass; once
+with the logits of every place, as TransformerLens computes them, and once with those of the last place alone. The sweep
+is also made by the gradient. All take turns in one process.
 """
 
 from __future__ import annotations
