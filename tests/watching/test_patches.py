@@ -233,6 +233,17 @@ def test_words_are_places_of_each_text() -> None:
         observe(model, texts, edits=Scale(layer=1, factor=2.0, at=-9, text=0))
 
 
+def from_the_middle() -> TextRecord:
+    """A record that begins at place 3 of a cached text."""
+    model = model_of(DECODER)
+    ids_BT, state = model.ids(CLEAN), model.state(1, 8)
+    with torch.inference_mode():
+        model.network(ids_BT[:, :3], state=state)
+        with watch(model, keep=KEPT) as record:
+            model.network(ids_BT[:, 3:], state=state)
+    return record.only()
+
+
 def refusals() -> list[tuple[str, Callable[[], Any], str]]:
     """What is refused: a name, an edit of the decoder, and the message."""
     source = source_of(DECODER)
@@ -262,6 +273,7 @@ def refusals() -> list[tuple[str, Callable[[], Any], str]]:
         ("kind", lambda: Patch(layer=1, kind="residual", what="key", source=source), "only attention has a key"),
         ("at", lambda: Patch(layer=1, source=source, what="pattern", at=2), "a pattern is that of the whole text"),
         ("knocked", lambda: Patch(layer=1, source=knocked, what="pattern"), "keys were knocked out there"),
+        ("cached", lambda: Patch(layer=1, source=from_the_middle()), "the source was watched from place 3 on"),
         ("factor", lambda: Scale(layer=1, factor=1.0), "the factor is 1, which changes nothing"),
         ("empty", lambda: Ablate(layer=1, at=()), "at is empty; name a place"),
         (

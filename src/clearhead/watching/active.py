@@ -100,8 +100,6 @@ def _taken(edit: Patch, site: Site) -> tuple[tuple[Tensor, ...], int]:
         new = source.values(site)
         return (_of_head(new, head, source.heads(site)),), new.shape[-2]
     q_HQD, k_GKD = source.queries(site), source.keys(site)
-    if edit.what != "key" and q_HQD.shape[1] != source.map(site, 0).shape[1] and site.kind == "self":
-        raise WatchError(f"it has {q_HQD.shape[1]} queries and {k_GKD.shape[1]} keys; watch the whole text")
     if edit.what == "query":
         return (_of_head(q_HQD, head, len(q_HQD)),), q_HQD.shape[1]
     if edit.what == "key":
@@ -122,7 +120,14 @@ def _of_head(x_GTD: Tensor, head: int | None, heads: int) -> Tensor:
 
 
 def _check_source(edit: Edit, source: TextRecord, network: object | None) -> None:
-    """Raises WatchError if the source is known to be a record of another model."""
+    """Raises WatchError if the source is known to be of another model, or if its first places were not watched."""
+    read = next((site for site in source.seen() if site.kind == "self"), None)
+    rows, keys = (0, 0) if read is None else source.map(read, 0).shape
+    if rows < keys:
+        raise WatchError(
+            f"{edit}: the source was watched from place {keys - rows} on, since earlier places were already in the "
+            "cache; watch the whole text"
+        )
     theirs = source.record.network
     if theirs is None or network is None or theirs is network or _equal(theirs, network):
         return
