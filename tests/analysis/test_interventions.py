@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 import clearhead as ch
+from clearhead import hub
 from clearhead.errors import OptionError, WatchError
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
@@ -219,3 +221,33 @@ def test_what_a_sweep_cannot_do_is_refused() -> None:
                 ch.sweep(model, TEXT, [edit], she, by=by)
     with pytest.raises(OptionError, match="the text has 0 masks; write one, or name the place"):
         ch.sweep(model_of(ENCODER), TEXT, "heads", she)
+
+
+def test_a_sweep_is_a_pass_with_a_hook_for_each_head_in_transformers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = lively("biases, learned places")
+    hub.save(tmp_path / "gpt2", model)
+    peer = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "gpt2").eval()
+    source = ch.observe(model, OTHER, keep="heads")
+    a, b = (BYTES.encode(letter)[0] for letter in "ab")
+
+    @torch.no_grad()
+    def by_hook(layer: int, head: int, new_TD: Tensor | float) -> float:
+        def change(module: object, given: tuple[Tensor]) -> tuple[Tensor]:
+            x_BTX = given[0].clone()
+            x_BTX[0, :, 7 * head : 7 * head + 7] = new_TD
+            return (x_BTX,)
+
+        hook = peer.transformer.h[layer].attn.c_proj.register_forward_pre_hook(change)
+        logits_V = peer(model.ids(TEXT)).logits[0, -1]
+        hook.remove()
+        return float(logits_V[a] - logits_V[b])
+
+    for entry in ch.sweep(model, TEXT, "heads", ch.diff("a", "b")).entries:
+        layer, head = entry.edits[0].layer, entry.edits[0].head
+        assert head is not None
+        assert entry.value == pytest.approx(by_hook(layer, head, 0.0), abs=1e-4)
+    for entry in ch.sweep(model, TEXT, "heads", ch.diff("a", "b"), source=source).entries:
+        layer, head = entry.edits[0].layer, entry.edits[0].head
+        assert head is not None
+        assert entry.value == pytest.approx(by_hook(layer, head, source.head_outputs(Site(layer))[head]), abs=1e-4)
