@@ -74,7 +74,8 @@ def predicted(
             x_1TE = network.hidden(torch.tensor([list(ids)], device=model.device))
         wanted = [*leaves.heads.values(), *leaves.parts.values()]
         found = torch.autograd.grad(value(x_1TE).sum(), wanted, allow_unused=True)
-    gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, found, strict=True)]
+    given: list[Tensor | None] = list(found)  # None: nothing that is measured depends on it
+    gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, given, strict=True)]
     of_heads = dict(zip(leaves.heads, gradients, strict=False))
     of_parts = dict(zip(leaves.parts, gradients[len(leaves.heads) :], strict=True))
     with torch.no_grad():

@@ -71,6 +71,7 @@ def _picture(found: Sweep, form: str) -> bytes:
     lacking = fonts.lacking((text, about, *labels))
     labels = [spelled(label, lacking) for label in labels]
     if cells is None:
+        turned = False
         left, bottom, wide, tall = LETTER * max(map(len, labels)), 0.6, 4.0, 0.28 * len(bars)
     else:
         turned = max(map(len, labels)) * LETTER > CELL
@@ -93,7 +94,8 @@ def _picture(found: Sweep, form: str) -> bytes:
     fonts.dress(figure)
     buffer = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "clearhead"}):
-        figure.savefig(buffer, format=form, dpi=DPI, **({"metadata": {"Date": None}} if form == "svg" else {}))
+        options: dict[str, Any] = {"metadata": {"Date": None}} if form == "svg" else {}
+        figure.savefig(buffer, format=form, dpi=DPI, **options)
     return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from clearhead.attend.mask import Knocked
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching.edits import Ablate, Edit, Knockout, Patch, Steer, numbered
+from clearhead.watching.edits import Ablate, Edit, Knockout, Patch, Steer, numbered, pair
 from clearhead.watching.passes import Pass
 from clearhead.watching.text_record import TextRecord
 
@@ -64,8 +64,7 @@ def site_of(edit: Edit, sites: dict[Site, int]) -> Site:
 def activated(edit: Edit, site: Site, network: object | None) -> Active:
     """The edit with what it puts there. Raises WatchError for a source that does not fit."""
     if isinstance(edit, Knockout):
-        numbered(edit, "query")
-        numbered(edit, "key")
+        pair(edit)
         return Active(edit, site)
     at = numbered(edit, "at")
     if isinstance(edit, Steer):

@@ -13,7 +13,7 @@ from clearhead.attend.request import Request
 from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching.active import Active, activated, site_of
-from clearhead.watching.edits import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, numbered
+from clearhead.watching.edits import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, numbered, pair
 from clearhead.watching.passes import Pass
 
 
@@ -80,7 +80,7 @@ class Editor:
         """Notes in which texts a knock-out hides something that this request's mask shows."""
         edit = active.edit
         assert isinstance(edit, Knockout)
-        (query,), (key,) = numbered(edit, "query") or (), numbered(edit, "key") or ()
+        query, key = pair(edit)
         K, Q = request.k_BGKD.shape[2], request.q_BHQD.shape[2]
         spans = request.mask.spans(len(seen.rows), K)
         heads = torch.arange(request.q_BHQD.shape[1], device=request.q_BHQD.device).view(1, -1, 1, 1)
@@ -281,5 +281,4 @@ def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
         starts = ()
     elif all(start is None for start in starts):
         return ()
-    (query,), (key,) = numbered(edit, "query") or (), numbered(edit, "key") or ()
-    return (Knocked(((query, key),), edit.head, starts),)
+    return (Knocked((pair(edit),), edit.head, starts),)

@@ -76,7 +76,7 @@ class Ablate:
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.mean is not None and not isinstance(self.mean, Texts):
+        if not isinstance(self.mean, Texts | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise WatchError(f"{self}: mean is {shown(self.mean)}; it must be a record, or one text of a record")
 
 
@@ -241,6 +241,12 @@ def numbered(edit: Edit, name: str) -> tuple[int, ...] | None:
                 "clearhead.observe, generate, effect or sweep, which know them"
             )
     return cast("tuple[int, ...] | None", given)
+
+
+def pair(edit: Knockout) -> tuple[int, int]:
+    """Query and key of a knock-out by number. Raises WatchError as ``numbered`` does."""
+    query, key = (place for name in ("query", "key") for place in numbered(edit, name) or ())
+    return query, key
 
 
 def for_text(edit: Edit, text: int | None) -> Edit:

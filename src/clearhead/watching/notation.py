@@ -257,10 +257,8 @@ def _spelled(edit: Edit, value: Any) -> str:
         if value is None:
             raise WatchError(f"{edit}: its source is known by ids alone, so it has no text form; use to_dict")
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float) and value == int(value):
-        return str(int(value))
     if isinstance(value, int | float):
-        return repr(value)
+        return str(int(value)) if float(value).is_integer() else repr(value)
     if not isinstance(value, str):
         raise WatchError(f"{edit}: {shown(value)} has no text form")
     plain = re.fullmatch(r'[^\s"]+', value) and not re.fullmatch(r"[+-]?\d{1,18}", value) and value not in KEYS
