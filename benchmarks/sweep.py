@@ -39,10 +39,6 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     keep_freed_memory()  # as the command does, for all of them
     model = LanguageModel(build(gpt2(), seed=0).eval(), Tokenizer.bytes())
-    with torch.no_grad():
-        for parameter in model.network.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(3)  # so that heads matter
     with tempfile.TemporaryDirectory() as folder:
         hub.save(Path(folder) / "gpt2", model)
         peer = transformers.GPT2LMHeadModel.from_pretrained(Path(folder) / "gpt2").eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, TextRecord, edited, watch
+from clearhead.watching.notation import spelled, to_dict
 from clearhead.watching.record import KEPT
 from heads import lively
 from little_configs import RIVALS
@@ -156,6 +158,8 @@ def test_only_the_reader_sees_a_change_that_travels_a_path() -> None:
     assert not torch.allclose(logits(model, found), logits(model, sender), atol=1e-3)
     with pytest.raises(OptionError, match="it must come before the reader"):
         ch.path(model, TEXT, sender, layer=0, head=3, what="query")
+    with pytest.raises(OptionError, match="a path begins at one site"):
+        ch.path(model, TEXT, [sender, Ablate(layer=1)], layer=2, head=3)
     with pytest.raises(OptionError, match="layer 0 has parts that are no sites"):
         ch.path(model_of("lstm-attention"), TEXT, Ablate(layer=0, kind="embedding"), layer=1, head=0, what="query")
 
@@ -251,3 +255,16 @@ def test_a_sweep_is_a_pass_with_a_hook_for_each_head_in_transformers(tmp_path: P
         layer, head = entry.edits[0].layer, entry.edits[0].head
         assert head is not None
         assert entry.value == pytest.approx(by_hook(layer, head, source.head_outputs(Site(layer))[head]), abs=1e-4)
+
+
+def test_an_edit_is_made_again_from_its_plain_values_or_its_text() -> None:
+    model = model_of(DECODER)
+    for form in (
+        'ablate 1.2 mean "see it!" "it is"',
+        'patch 1 pattern from "see it!"',
+        "scale 0.embedding by 2 at see",
+    ):
+        edit = ch.edit(model, form)
+        for again in (ch.edit(model, spelled(edit)), ch.edit(model, json.loads(json.dumps(to_dict(edit))))):
+            assert torch.equal(*(ch.observe(model, TEXT, edits=each, keep=KEPT).output(Site(2, "residual"))
+                                 for each in (edit, again)))  # fmt: skip

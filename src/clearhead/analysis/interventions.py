@@ -32,7 +32,12 @@ def edit(model: LanguageModel, form: str | Mapping[str, Any]) -> Edit:
     def recorded(source: Any) -> TextRecord | Record:
         if isinstance(source, Mapping):
             return _recorded(model, cast(Mapping[str, Any], source))
-        return observe(model, [str(each["text"]) for each in source], keep=KEPT)
+        if len(source) == 1:
+            return _recorded(model, source[0])
+        texts = [each["text"] for each in source]
+        if None in texts:
+            raise WatchError(f"edit: {form!r}: a text of the mean is known by ids alone; give the texts")
+        return observe(model, texts, keep=KEPT)
 
     def directed(toward: Sequence[str], away: Sequence[str], site: Mapping[str, Any]) -> Direction:
         if site["kind"] not in ("residual", "embedding"):
@@ -112,7 +117,7 @@ def path(
 ) -> Patch:
     """The edit under which only one reader sees a change (path patching: Wang et al. 2023, 3.1; Goldowsky-Dill 2023).
 
-    change: what happens at the sender: a patch, an ablation, any edit of an earlier site, or several
+    change: what happens at the sender: a patch, an ablation, any edit of an earlier site, or several of one site
     layer, head, what, kind, stack: the reader, as in ``Patch``: what a head reads (its ``query``, ``key``, ``value``,
         or ``pattern``), or what it or a part gives out (``output``)
 
@@ -126,10 +131,12 @@ def path(
     sites = list(model.sites())
     reader = _reader(sites, layer, kind, stack)
     senders = [_reader(sites, each.layer, each.kind, each.stack) for each in changes]
-    if not senders or max(map(sites.index, senders)) >= sites.index(reader):
-        held = ", ".join(map(str, senders)) or "nothing"
+    held = ", ".join(map(str, dict.fromkeys(senders))) or "nothing"
+    if len(set(senders)) != 1:
+        raise OptionError(f"path: the change is at {held}; a path begins at one site")
+    first = sites.index(senders[0])
+    if first >= sites.index(reader):
         raise OptionError(f"path: the change is at {held}, and the reader at {reader}; it must come before the reader")
-    first = min(map(sites.index, senders))
     between = [site for site in sites[first : sites.index(reader)] if site.kind in ("self", "cross", "feed_forward")]
     for site in sites[first : sites.index(reader)]:
         parts = {each.kind for each in sites if (each.layer, each.stack) == (site.layer, site.stack)}
