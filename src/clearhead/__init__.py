@@ -16,41 +16,81 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, find_heads, next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_atlas, draw_attribution, draw_next, draw_steps
+    from clearhead.analysis import (
+        attribution,
+        diff,
+        direction,
+        edit,
+        effect,
+        every,
+        find_heads,
+        kl,
+        logprob,
+        next_words,
+        nll,
+        observe,
+        path,
+        steps,
+        sweep,
+        words,
+    )
+    from clearhead.drawing import (
+        draw,
+        draw_atlas,
+        draw_attribution,
+        draw_effect,
+        draw_next,
+        draw_steps,
+        draw_sweep,
+    )
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, describe, evaluate, resume, train
-    from clearhead.watching import Ablate, Knockout, Record, Scale, watch
+    from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, watch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ablate",
+    "Freeze",
     "Knockout",
     "LanguageModel",
+    "Patch",
     "Record",
     "Run",
     "Scale",
+    "Steer",
     "__version__",
     "attribution",
     "describe",
+    "diff",
+    "direction",
     "draw",
     "draw_atlas",
     "draw_attribution",
+    "draw_effect",
     "draw_next",
     "draw_steps",
+    "draw_sweep",
+    "edit",
+    "effect",
     "evaluate",
+    "every",
     "fill",
     "find_heads",
     "generate",
+    "kl",
     "load",
+    "logprob",
     "next_words",
+    "nll",
     "observe",
+    "path",
     "resume",
     "steps",
+    "sweep",
     "train",
     "vectors",
     "watch",
@@ -58,14 +98,39 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "find_heads", "next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_atlas", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.analysis": (
+        "attribution",
+        "diff",
+        "direction",
+        "edit",
+        "effect",
+        "every",
+        "find_heads",
+        "kl",
+        "logprob",
+        "next_words",
+        "nll",
+        "observe",
+        "path",
+        "steps",
+        "sweep",
+        "words",
+    ),
+    "clearhead.drawing": (
+        "draw",
+        "draw_atlas",
+        "draw_attribution",
+        "draw_effect",
+        "draw_next",
+        "draw_steps",
+        "draw_sweep",
+    ),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
-    "clearhead.watching": ("Ablate", "Knockout", "Record", "Scale", "watch"),
+    "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "watch"),
 }
 
 

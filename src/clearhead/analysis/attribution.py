@@ -70,7 +70,7 @@ def attribution(
     words = words_of(model, ids, text)
     place = _place(query, len(ids))
     given = target is None and forward and place + 1 < len(ids)
-    chosen = ids[place + 1] if given else _target(model, target)
+    chosen = ids[place + 1] if given else target_id(model, target)
     _check_memory(model, len(ids))
     model.tokenizer.note_unknown(ids)
     logprob, chosen, x_TE, g_TE = _gradient(model, ids, place, chosen)
@@ -124,8 +124,8 @@ def _place(query: int | None, places: int) -> int:
     return place
 
 
-def _target(model: LanguageModel, target: int | str | None) -> int | None:
-    """The id of the target; None for the likeliest."""
+def target_id(model: LanguageModel, target: int | str | None) -> int | None:
+    """The id of a target token, given as an id or as a text of one token; None for None. Raises OptionError."""
     if isinstance(target, str):
         ids = model.tokenizer.encode(target)
         if len(ids) != 1:

@@ -14,7 +14,7 @@ from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site
-from clearhead.watching import Ablate, Record, TextRecord, watch
+from clearhead.watching import Ablate, Record, TextRecord, edited, watch
 from clearhead.watching.atlas import AtlasRow, written
 from clearhead.watching.cells import Cells, Largest
 
@@ -252,7 +252,7 @@ def _losses(model: LanguageModel, text: Repeated, without: Sequence[Collection[t
             for row, group in enumerate(groups)
             for site, head in group
         ]
-        with torch.inference_mode(), evaluating(model.network), watch(model, edits):
+        with torch.inference_mode(), evaluating(model.network), edited(model, edits, checked=False):
             x_BTE = model.network.hidden(text.ids_BT.expand(len(groups), -1))[:, :-1]
             for x_TE in x_BTE:
                 logp_TV = log_probabilities(model.network.unembed(x_TE[None])[0])

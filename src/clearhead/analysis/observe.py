@@ -12,6 +12,8 @@ from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
 
 class _Input(NamedTuple):
@@ -47,7 +49,8 @@ def observe(
 
     ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). Several texts are
     read one at a time, and ``record[text]`` is the part for one of them. ``pair`` is a second text for encoders that
-    read two. ``edits`` and ``keep`` are those of ``watch``. Computes no logits.
+    read two. ``edits`` and ``keep`` are those of ``watch``; places in edits may be words of the text. Computes no
+    logits.
 
     Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
     OptionError for a model without attention, or for a pair if the model does not read pairs.
@@ -60,10 +63,15 @@ def observe(
 
 
 def observe_ids(
-    model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = (), mask: Mask = FULL
+    model: LanguageModel,
+    ids: Sequence[int],
+    *,
+    edits: Edit | Sequence[Edit] = (),
+    keep: str | Collection[str] = (),
+    mask: Mask = FULL,
 ) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
-    return _watched(model, [_Input(ids)], edits, mask).only()
+    return _watched(model, [_Input(ids)], edits, mask, keep=keep).only()
 
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
@@ -91,12 +99,13 @@ def _watched(
         model.check(each.ids, "look: the text")
     if not any(site.attends for site in model.sites()):
         raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
+    words = {number: words_of(model, ids, text) for number, (ids, _, text) in enumerate(inputs)}
+    edits = placed(listed(edits), words)
     with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
         for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
-    for number, (ids, _, text) in enumerate(inputs):
-        record.words[number] = words_of(model, ids, text)
+    record.words.update(words)
     record.model = model.name or None
     return record
 

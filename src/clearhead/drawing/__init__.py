@@ -4,9 +4,11 @@ from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
 from clearhead.drawing.draw_atlas import check_atlas, draw_atlas
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
+from clearhead.drawing.draw_sweep import draw_effect, draw_sweep
 from clearhead.drawing.focus import Focus, end_place, query_place
 from clearhead.drawing.gradient import Table as AttributionTable
 from clearhead.drawing.next_table import NextTable
+from clearhead.drawing.sweep_table import EffectTable, SweepTable
 from clearhead.drawing.terminal import answer_reading, reading
 from clearhead.drawing.word_map import MAP_ENDINGS, check_map, draw_words
 
@@ -14,16 +16,20 @@ __all__ = [
     "ENDINGS",
     "MAP_ENDINGS",
     "AttributionTable",
+    "EffectTable",
     "Focus",
     "NextTable",
+    "SweepTable",
     "answer_reading",
     "check_atlas",
     "check_map",
     "draw",
     "draw_atlas",
     "draw_attribution",
+    "draw_effect",
     "draw_next",
     "draw_steps",
+    "draw_sweep",
     "draw_words",
     "end_place",
     "query_place",

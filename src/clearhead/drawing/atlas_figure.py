@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from clearhead.drawing import fonts, panels, saving
 from clearhead.drawing.atlas_grid import Grid, grids
@@ -63,8 +62,6 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
     )
     for n, line in enumerate(textwrap.wrap(note, int((width - 2 * MARGIN) * 13))):
         canvas.text(MARGIN, height - 0.5 + 0.2 * n, line, size=9.5, color=QUIET)
-    for text in canvas.figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign is a dollar sign
     return canvas.figure
 
 

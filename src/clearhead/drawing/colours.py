@@ -42,3 +42,17 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 def dark(colour: str) -> bool:
     """Whether text on this ``#rrggbb`` colour has to be light."""
     return sum(int(colour[n : n + 2], 16) for n in (1, 3, 5)) < 384
+
+
+# From a change of -1 over none to one of 1, for pictures of changes: orange is less, blue more.
+LESS = ("#ffffff", "#fbd0a8", "#ee8a3c", "#b8480b", "#5f2204")
+MORE = ("#ffffff", "#c3dcf2", "#6aa7dc", "#2464ac", "#0a2f63")
+
+
+def signed(share: float) -> str:
+    """The ``#rrggbb`` colour of a change, as a share in -1..1 of the largest."""
+    stops = [_rgb(stop) for stop in (MORE if share > 0 else LESS)]
+    along = min(abs(share), 1.0) * (len(stops) - 1)
+    low = min(int(along), len(stops) - 2)
+    mixed = (round(a + (b - a) * (along - low)) for a, b in zip(stops[low], stops[low + 1], strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)

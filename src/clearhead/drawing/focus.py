@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
 
 import torch
 
@@ -16,22 +15,10 @@ from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
 from clearhead.watching.cells import Cells
-
-# Scripts written without spaces between words: Thai, Lao, Khmer, kana, Chinese characters.
-SPACELESS = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# A space these scripts would not write: between two of their characters or wide punctuation marks.
-_WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
-_APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
+from clearhead.watching.places import Labelled, ends
 
 # How many tokens an error message lists.
 LISTED = 64
-
-
-class Labelled(Protocol):
-    """A text's token labels, and the characters each place completes."""
-
-    tokens: list[str]
-    pieces: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +113,7 @@ def listed(words: Labelled, places: Sequence[int] | None = None) -> str:
 def _place_of(words: Labelled, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
-    places = _ends(words.pieces, word.strip())
-    if not places:  # many encoders' tokenizers lower-case the text
-        places = _ends(words.pieces, word.strip().lower())
-    if not places:
-        places = [place for place, label in enumerate(words.tokens) if label == word]
+    places = ends(words, word)
     if not places:
         raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(words)}")
     if len(places) > 1:
@@ -138,33 +121,6 @@ def _place_of(words: Labelled, word: str) -> int:
     return places[0]
 
 
-def _ends(pieces: Sequence[str], word: str) -> list[int]:
-    """The places where an occurrence of the word ends; in scripts with spaces, only whole words count.
-
-    BERT's tokenizers put a space between any two Chinese characters; such spaces are ignored in text and word alike.
-    """
-    whole = "".join(pieces)
-    places = [place for place, piece in enumerate(pieces) for _ in piece]
-    apart = {found.start() for found in _APART.finditer(whole)}
-    text = "".join(char for at, char in enumerate(whole) if at not in apart)
-    place_of = [place for at, place in enumerate(places) if at not in apart]
-    word = _APART.sub("", word)
-    found: list[int] = []
-    start = text.find(word)
-    while start >= 0:
-        stop = start + len(word)
-        cut = (start > 0 and _joined(text[start - 1], word[0])) or (stop < len(text) and _joined(word[-1], text[stop]))
-        if not cut:
-            found.append(place_of[stop - 1])
-        start = text.find(word, start + 1)
-    return found
-
-
 def _in_word(piece: str) -> bool:
     """True if a token has anything but punctuation, white space and control characters."""
     return any(unicodedata.category(char)[0] not in "PZC" for char in piece)
-
-
-def _joined(left: str, right: str) -> bool:
-    """True when both characters belong to the same word, in a script with spaces between words."""
-    return all((char.isalnum() or char == "_") and not SPACELESS.match(char) for char in (left, right))

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from clearhead.drawing import fonts
 
@@ -15,7 +16,8 @@ SVG = "http://www.w3.org/2000/svg"
 
 
 def png(made: Figure, dpi: int) -> bytes:
-    """The figure with the package's own fonts."""
+    """The figure in fonts that have its characters."""
+    _verbatim(made)
     fonts.dress(made)
     buffer = BytesIO()
     made.savefig(buffer, format="png", dpi=dpi)
@@ -23,7 +25,8 @@ def png(made: Figure, dpi: int) -> bytes:
 
 
 def svg(made: Figure, dpi: int, title: str) -> bytes:
-    """The figure with the reader's own fonts for text, and a title for screen readers."""
+    """The figure with text as text, in the reader's own fonts, and a title for screen readers."""
+    _verbatim(made)
     buffer = BytesIO()
     # The SVG writer takes these two only from matplotlib's global settings. Without the salt, the ids in the file would
     # differ each time.
@@ -31,6 +34,11 @@ def svg(made: Figure, dpi: int, title: str) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         made.savefig(buffer, format="svg", dpi=dpi, metadata={"Date": None})
     return _for_readers(buffer.getvalue(), fonts.BASE, fonts.READER, title)
+
+
+def _verbatim(made: Figure) -> None:
+    for text in made.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign is a dollar sign
 
 
 def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:

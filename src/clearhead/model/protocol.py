@@ -50,11 +50,12 @@ class Network(nn.Module, ABC):
 
     embedding: of the tokens, the first layer. head: the output layer; None if it is the embedding. border: the first
     place from which all places of a text are rotated differently (LongRoPE), which a state cannot cross; None = no such
-    place. rewinds: whether a state can forget its last places; recurrent ones cannot. types: number of token types
-    (``types_BT``).
+    place. rewinds: whether a state can forget its last places; recurrent ones cannot. resumes: whether a pass can start
+    in the middle (``onward``). types: number of token types (``types_BT``).
     """
 
     rewinds: ClassVar[bool] = True
+    resumes: ClassVar[bool] = False
     border: int | None = None
     types: int = 0
     embedding: Embedding
@@ -99,6 +100,14 @@ class Network(nn.Module, ABC):
         state: State | None = None,
     ) -> Tensor:
         """x_BTE from which the logits are read; arguments and errors are those of ``forward``."""
+
+    def onward(self, x_BTE: Tensor, after: Site) -> Tensor:
+        """x_BTE as ``hidden`` gives it, from the residual stream at a site: ``residual`` of a layer, or ``embedding``.
+
+        The stream is shown at that site first. The texts are whole and unpadded. Raises NotImplementedError in a kind
+        of model without it (``resumes`` is False).
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def sites(self) -> dict[Site, int]:

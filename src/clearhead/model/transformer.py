@@ -28,6 +28,7 @@ from clearhead.tap import Site
 class Transformer(Network):
     """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window."""
 
+    resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
@@ -125,14 +126,37 @@ class Transformer(Network):
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state)
         x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
-        turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
-        masks = [self.own_mask(size) & mask for size in self._windows]
-        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
-        for layer, (turn, seen) in zip(self.blocks, self._kinds, strict=True):
-            x_BTE = layer(x_BTE, passes[turn][seen])
+        x_BTE = self._blocks(x_BTE, 0, mask, places_BT, reach, state, loads)
         if state is not None:
             state.advance(T)
         return self.finish(x_BTE)
+
+    def _blocks(
+        self,
+        x_BTE: Tensor,
+        first: int,
+        mask: Mask,
+        places_BT: Tensor,
+        reach: int,
+        state: Cache | None = None,
+        loads: Loads | None = None,
+    ) -> Tensor:
+        """x_BTE through the blocks from ``first`` on."""
+        turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
+        masks = [self.own_mask(size) & mask for size in self._windows]
+        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
+        for layer, (turn, seen) in list(zip(self.blocks, self._kinds, strict=True))[first:]:
+            x_BTE = layer(x_BTE, passes[turn][seen])
+        return x_BTE
+
+    def onward(self, x_BTE: Tensor, after: Site) -> Tensor:
+        """As ``Network.onward``."""
+        B, T, _ = x_BTE.shape
+        if tap.watchers():
+            tap.begin(T, 0, FULL.spans(B, T), None)
+        x_BTE = tap.shown(after, x_BTE)
+        first = 0 if after.kind == "embedding" else after.layer + 1
+        return self.finish(self._blocks(x_BTE, first, FULL, torch.arange(T, device=x_BTE.device)[None], T))
 
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The final norm."""

@@ -2,9 +2,9 @@
 
 from clearhead.watching.atlas import COLUMNS, Atlas, AtlasRow
 from clearhead.watching.cells import Edge
-from clearhead.watching.edits import Ablate, Edit, Knockout, Scale
+from clearhead.watching.edits import Ablate, Direction, Edit, Freeze, Knockout, Patch, Scale, Steer
 from clearhead.watching.map import AttentionMap, Top
-from clearhead.watching.record import Record, watch
+from clearhead.watching.record import Record, edited, watch
 from clearhead.watching.text_record import BY_GRADIENT, TextRecord, Words
 
 __all__ = [
@@ -14,13 +14,18 @@ __all__ = [
     "Atlas",
     "AtlasRow",
     "AttentionMap",
+    "Direction",
     "Edge",
     "Edit",
+    "Freeze",
     "Knockout",
+    "Patch",
     "Record",
     "Scale",
+    "Steer",
     "TextRecord",
     "Top",
     "Words",
+    "edited",
     "watch",
 ]

@@ -47,6 +47,8 @@ class Holder(Protocol):
 
     factors: dict[Site, Tensor]
 
+    @property
+    def network(self) -> object | None: ...
     def calls(self) -> Mapping[Site, Sequence[Call]]: ...
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
     def nbytes(self) -> int: ...
@@ -76,9 +78,19 @@ class TextRecord:
     def __repr__(self) -> str:
         return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextRecord) and self.record is other.record and self.number == other.number
+
+    def __hash__(self) -> int:
+        return hash((id(self.record), self.number))
+
     def only(self) -> TextRecord:
         """Itself, like ``Record.only``."""
         return self
+
+    def each(self) -> list[TextRecord]:
+        """Itself in a list, like ``Record.each``."""
+        return [self]
 
     @property
     def model(self) -> str | None:
@@ -244,6 +256,19 @@ class TextRecord:
     def head_outputs(self, site: Site) -> Tensor:
         """o_HTD: each head's output at ``site``, before the output projection. Raises WatchError if it was not kept."""
         return self._kept(site, "heads", "heads")
+
+    def values(self, site: Site) -> Tensor:
+        """v_GKD: the values at ``site``. Raises WatchError if they were not kept."""
+        return self._kept(site, "values", "values")
+
+    def queries(self, site: Site) -> Tensor:
+        """q_HQD: the queries at ``site``, positions applied."""
+        return torch.cat([each.call.q_BHQD[each.row, :, each.queries] for each in self.segments(site)], dim=1)
+
+    def keys(self, site: Site) -> Tensor:
+        """k_GKD: the keys at ``site``, positions applied."""
+        last = self.segments(site)[-1]
+        return last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
 
     def _kept(self, site: Site, what: str, name: str) -> Tensor:
         found = self.record.kept(site, what, self.number)
