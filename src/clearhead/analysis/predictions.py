@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.attend import wide
-from clearhead.errors import NotFiniteError, OptionError
+from clearhead.analysis.asked import Known
+from clearhead.errors import OptionError
 from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
 from clearhead.language_model import LanguageModel
@@ -89,10 +89,9 @@ def next_words(
     or is longer than the context; ClearheadError if a logit is not finite.
     """
     needs(model.network, "next tokens", "next")
-    vocabulary = min(model.tokenizer.vocab_size, model.config.vocabulary)
-    gaps = [token for token in model.tokenizer.gaps if token < vocabulary]
-    if not 1 <= top <= vocabulary - len(gaps):
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {vocabulary - len(gaps):,}")
+    known = Known(model)
+    if not 1 <= top <= known.tokens:
+        raise OptionError(f"top is {top}; it must be at least 1 and at most {known.tokens:,}")
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     settings = {name: value for name, value in given.items() if value is not None}
     sampling = Sampling(temperature=1.0 if temperature is None else temperature, top_k=top_k, top_p=top_p)
@@ -101,15 +100,15 @@ def next_words(
         raise OptionError("next: this model has no residual stream to read at each layer; leave --layers out")
     ids = model.encode(text, "next: the text")
     model.tokenizer.note_unknown(ids)
-    allowed = _Allowed(model, ids, vocabulary, gaps)
+    after = _After(model, ids, known)
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
     with torch.inference_mode(), evaluating(network):
         raw_V, streams = _passed(model, ids_1T, sites if layers else [])
-        logits_V = allowed(raw_V)
-        found = [(site, allowed(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1])) for site, x_1TE in streams]
+        logits_V = after.logits(raw_V)
+        found = [(site, after.logits(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1])) for site, x_1TE in streams]
         p_V = logits_V.softmax(-1)
         sampled_V = _sampled(logits_V, sampling) if settings else None
-    candidates = allowed.candidates(p_V, top, sampled_V)
+    candidates = after.candidates(p_V, top, sampled_V)
     return NextWords(
         model=model.name or None,
         text=text,
@@ -118,25 +117,21 @@ def next_words(
         rest=_rest(p_V, candidates),
         sampled_rest=None if sampled_V is None else _rest(sampled_V, candidates),
         entropy=_entropy(p_V),
-        vocabulary=vocabulary - len(gaps),
+        vocabulary=known.tokens,
         settings=settings,
-        kept=vocabulary - len(gaps) if sampled_V is None else int((sampled_V > 0).sum()),
-        layers=tuple(_reading(allowed, site, each_V, top, candidates[0].id) for site, each_V in found),
+        kept=known.tokens if sampled_V is None else int((sampled_V > 0).sum()),
+        layers=tuple(_reading(after, site, each_V, top, candidates[0].id) for site, each_V in found),
     )
 
 
-class _Allowed:
-    """Logits of the tokenizer's tokens, in float32 or wider, and candidates labelled as they stand after the text."""
+class _After:
+    """What may come after a text: logits of its tokenizer's tokens, and candidates labelled as they stand there."""
 
-    def __init__(self, model: LanguageModel, ids: Sequence[int], vocabulary: int, gaps: Sequence[int]) -> None:
-        self._model, self._ids, self._vocabulary = model, list(ids), vocabulary
-        self._gaps = torch.tensor(list(gaps), dtype=torch.long, device=model.device)
+    def __init__(self, model: LanguageModel, ids: Sequence[int], known: Known) -> None:
+        self._model, self._ids, self._known = model, list(ids), known
 
-    def __call__(self, logits_V: Tensor) -> Tensor:
-        if not bool(logits_V.isfinite().all()):
-            raise NotFiniteError(len(self._ids))
-        allowed_V = logits_V[: self._vocabulary].to(wide(logits_V.dtype))
-        return allowed_V.index_fill(0, self._gaps, -torch.inf)
+    def logits(self, logits_V: Tensor) -> Tensor:
+        return self._known(logits_V, len(self._ids))
 
     def candidates(self, p_V: Tensor, top: int, sampled_V: Tensor | None = None) -> tuple[Candidate, ...]:
         most = p_V.topk(top)
@@ -167,11 +162,11 @@ def _sampled(logits_V: Tensor, sampling: Sampling) -> Tensor:
     return filtered(logits_V[None], sampling)[0].softmax(-1)
 
 
-def _reading(allowed: _Allowed, site: Site, logits_V: Tensor, top: int, likeliest: int) -> Reading:
+def _reading(after: _After, site: Site, logits_V: Tensor, top: int, likeliest: int) -> Reading:
     p_V = logits_V.softmax(-1)
     return Reading(
         site=site,
-        candidates=allowed.candidates(p_V, top),
+        candidates=after.candidates(p_V, top),
         entropy=_entropy(p_V),
         rank=1 + int((p_V > p_V[likeliest]).sum()),
         probability=float(p_V[likeliest]),

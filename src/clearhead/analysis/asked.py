@@ -1,0 +1,54 @@
+"""What is asked of a model: a place of a text, a token by its id or its text, and which logits are tokens at all."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clearhead.attend import wide
+from clearhead.errors import NotFiniteError, OptionError, many
+from clearhead.language_model import LanguageModel
+
+
+def place_of(query: int | None, places: int) -> int:
+    """A place by its number, negative from the end; None for the last. Raises OptionError if there is no such place."""
+    place = places - 1 if query is None else query + places if query < 0 else query
+    if not 0 <= place < places:
+        raise OptionError(f"query {query}: the text has places 0 to {places - 1}")
+    return place
+
+
+def token_of(model: LanguageModel, token: int | str, what: str) -> int:
+    """The id of a token, given as an id or as a text of one token. Raises OptionError, naming it ``what``."""
+    if isinstance(token, str):
+        ids = model.tokenizer.encode(token)
+        if len(ids) != 1:
+            raise OptionError(
+                f"{what} {token!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"
+            )
+        return ids[0]
+    if not 0 <= token < model.config.vocabulary:
+        raise OptionError(f"{what} {token}: the model has ids 0 to {model.config.vocabulary - 1}")
+    return token
+
+
+class Known:
+    """The ids that are tokens: a matrix may have more rows than the tokenizer has tokens, and ids may have gaps.
+
+    count: V', one more than the highest of them
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.count = min(model.tokenizer.vocab_size, model.config.vocabulary)
+        gaps = [token for token in model.tokenizer.gaps if token < self.count]
+        self.tokens = self.count - len(gaps)
+        self._gaps = torch.tensor(gaps, dtype=torch.long, device=model.device)
+
+    def __call__(self, logits_XV: Tensor, places: int) -> Tensor:
+        """The logits (..., V') of the tokens in float32 or wider, -inf where there is none.
+
+        Raises NotFiniteError, after a text of ``places`` tokens.
+        """
+        if not bool(logits_XV.isfinite().all()):
+            raise NotFiniteError(places)
+        return logits_XV[..., : self.count].to(wide(logits_XV.dtype)).index_fill(-1, self._gaps, -torch.inf)
