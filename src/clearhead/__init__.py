@@ -16,8 +16,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clearhead.analysis import attribution, next_words, observe, steps, words
-    from clearhead.drawing import draw, draw_attribution, draw_next, draw_steps
+    from clearhead.analysis import (
+        attribution,
+        circuit,
+        composition,
+        lens,
+        logit_parts,
+        next_words,
+        observe,
+        read_lens,
+        steps,
+        tune_lens,
+        words,
+    )
+    from clearhead.drawing import draw, draw_attribution, draw_lens, draw_next, draw_parts, draw_steps
     from clearhead.encoding import fill, vectors
     from clearhead.generation import generate
     from clearhead.hub import load
@@ -36,26 +48,46 @@ __all__ = [
     "Scale",
     "__version__",
     "attribution",
+    "circuit",
+    "composition",
     "draw",
     "draw_attribution",
+    "draw_lens",
     "draw_next",
+    "draw_parts",
     "draw_steps",
     "fill",
     "generate",
+    "lens",
     "load",
+    "logit_parts",
     "next_words",
     "observe",
+    "read_lens",
     "resume",
     "steps",
     "train",
+    "tune_lens",
     "vectors",
     "watch",
     "words",
 ]
 
 _HOMES = {
-    "clearhead.analysis": ("attribution", "next_words", "observe", "steps", "words"),
-    "clearhead.drawing": ("draw", "draw_attribution", "draw_next", "draw_steps"),
+    "clearhead.analysis": (
+        "attribution",
+        "circuit",
+        "composition",
+        "lens",
+        "logit_parts",
+        "next_words",
+        "observe",
+        "read_lens",
+        "steps",
+        "tune_lens",
+        "words",
+    ),
+    "clearhead.drawing": ("draw", "draw_attribution", "draw_lens", "draw_next", "draw_parts", "draw_steps"),
     "clearhead.encoding": ("fill", "vectors"),
     "clearhead.generation": ("generate",),
     "clearhead.hub": ("load",),

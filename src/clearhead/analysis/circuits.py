@@ -153,7 +153,9 @@ def composition(model: LanguageModel, letter: str = "q") -> Composition:
     with torch.no_grad():
         for step in network.stream():
             if isinstance(step, Maps):
-                written = [(layer, factors.after(step.map, out_HED)) for layer, out_HED in written if step.layer is not None]
+                written = [
+                    (layer, factors.after(step.map, out_HED)) for layer, out_HED in written if step.layer is not None
+                ]
             elif isinstance(step.part, Attention):
                 part, heads = step.part, range(step.part.heads)
                 reads_HDE = torch.stack([_reads(network, part, step, head, letter) for head in heads])
@@ -180,7 +182,5 @@ def _scores(out_HED: Tensor, reads_HDE: Tensor) -> Tensor:
     """||reads out||_F / (||reads||_F ||out||_F) for every pair (H, H)."""
     H, E, D = out_HED.shape
     joined_XE = out_HED.mT.reshape(H * D, E)  # all columns of all heads
-    norms_HH = torch.stack(
-        [linear(joined_XE, reads_DE).view(H, -1).norm(dim=-1) for reads_DE in reads_HDE], dim=1
-    )
+    norms_HH = torch.stack([linear(joined_XE, reads_DE).view(H, -1).norm(dim=-1) for reads_DE in reads_HDE], dim=1)
     return norms_HH / out_HED.flatten(1).norm(dim=-1)[:, None] / reads_HDE.flatten(1).norm(dim=-1)

@@ -24,11 +24,13 @@ def value(part: Attention, step: Adds, head: int) -> Tensor:
 
 def out(part: Attention, step: Adds, head: int) -> Tensor:
     """W_O (E, D) of the head, as its output stands in the stream."""
-    out_ED = part.out.weight[:, columns_of(part, head)].double()
+    out_ED = part.out.weight.detach()[:, columns_of(part, head)].double()
     return out_ED if step.after is None else after(step.after, out_ED)
 
 
-def query_and_key(network: Network, part: Attention, step: Adds, head: int, distance: int) -> tuple[Tensor, Tensor, bool]:
+def query_and_key(
+    network: Network, part: Attention, step: Adds, head: int, distance: int
+) -> tuple[Tensor, Tensor, bool]:
     """W_Q and W_K (D, E), normed and rotated for a query ``distance`` places after its key; whether they are rotated."""
     matrices, _ = projections(part, head)
     query_DE, key_DE = (before(step.before, matrices[name].double()) for name in ("query", "key"))

@@ -210,7 +210,9 @@ class _Training:
                     loss.backward(inputs=[self.weight_SEE, self.bias_SE])
                 total += float(loss.detach())
         if not total < float("inf"):
-            raise TrainingError(f"tuned lens: the KL is {total}; take a smaller rate or a wider dtype (--dtype float32)")
+            raise TrainingError(
+                f"tuned lens: the KL is {total}; take a smaller rate or a wider dtype (--dtype float32)"
+            )
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()

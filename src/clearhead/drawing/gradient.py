@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Attribution
-from clearhead.drawing.colours import dark, paint
+from clearhead.drawing.colours import dark, hexed
 from clearhead.drawing.inline import page_file, policy
 from clearhead.drawing.legible import legible, short, shortened
 from clearhead.drawing.terminal import bar
@@ -154,4 +154,4 @@ def _labels(found: Attribution) -> list[str]:
 def _colours(found: Attribution) -> list[str]:
     """Colours of the scale for weights; the largest share gets its last colour."""
     shares_T = np.array(found.shares)
-    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in paint(shares_T / max(float(shares_T.max()), 1e-30)).tolist()]
+    return hexed(shares_T / max(float(shares_T.max()), 1e-30))
