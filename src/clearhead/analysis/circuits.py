@@ -74,7 +74,7 @@ def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance:
     Heads that share keys and values each get those of their group. What lies between the stream and the factors is
     folded in: the weights of the norm in front, its centring if it is a LayerNorm, the weights of a norm on queries and
     keys or on what the attention gives, the rotation, the factor on q.k. What depends on the token is left out: the
-    lengths the norms divide by, so the matrix is that of tokens of length 1 (root mean square). Biases are left out too.
+    lengths that norms divide by, so the matrix is that of tokens of root mean square 1. Biases are left out too.
 
     Raises OptionError for an unknown kind, layer or head, for a model without attention, or for a distance that has no
     meaning.
@@ -153,9 +153,7 @@ def composition(model: LanguageModel, letter: str = "q") -> Composition:
     with torch.no_grad():
         for step in network.stream():
             if isinstance(step, Maps):
-                written = [
-                    (layer, factors.after(step.map, out_HED)) for layer, out_HED in written if step.layer is not None
-                ]
+                written = [(layer, factors.after(step.map, out_HED)) for layer, out_HED in written]
             elif isinstance(step.part, Attention):
                 part, heads = step.part, range(step.part.heads)
                 reads_HDE = torch.stack([_reads(network, part, step, head, letter) for head in heads])

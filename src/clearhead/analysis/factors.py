@@ -31,7 +31,7 @@ def out(part: Attention, step: Adds, head: int) -> Tensor:
 def query_and_key(
     network: Network, part: Attention, step: Adds, head: int, distance: int
 ) -> tuple[Tensor, Tensor, bool]:
-    """W_Q and W_K (D, E), normed and rotated for a query ``distance`` places after its key; whether they are rotated."""
+    """W_Q and W_K (D, E), for a query ``distance`` places after its key, and whether they are rotated."""
     matrices, _ = projections(part, head)
     query_DE, key_DE = (before(step.before, matrices[name].double()) for name in ("query", "key"))
     query_D, key_D = _head_weights(part, head)

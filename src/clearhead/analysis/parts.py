@@ -211,7 +211,7 @@ def _in_order(biases: dict[int | None, float]) -> list[tuple[int | None, float]]
 
 
 def _added(network: Network, record: TextRecord, step: Adds, place: int, start: Site) -> Tensor:
-    """What a part adds to the stream at a place; for one that no watcher sees, what its layer adds beside the others."""
+    """What a part adds to the stream at a place; if no watcher sees it, what its layer adds beside the others."""
     if step.site is not None:
         return record.output(step.site)[place].double()
     before = replace(start, layer=step.layer - 1, kind="residual") if step.layer else start

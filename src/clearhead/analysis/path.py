@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def integrated(prediction: Prediction, target: int, path: Path, tolerance: float
     Raises ClearheadError if the function jumps, or if PASSES gradients are not enough.
     """
     cuts = torch.linspace(0, 1, FIRST + 1, dtype=torch.float64).tolist()
-    pieces = [_piece(prediction, target, path, *ends) for ends in zip(cuts[:-1], cuts[1:], strict=True)]
+    pieces = [_piece(prediction, target, path, *ends) for ends in pairwise(cuts)]
     passes = POINTS * FIRST
     while (error := sum(abs(each.error) for each in pieces)) > tolerance:
         if passes >= PASSES:

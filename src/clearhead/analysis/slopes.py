@@ -41,9 +41,9 @@ class Prediction:
 
     def logprobs(self, x_NTE: Tensor, target: int) -> Tensor:
         """log p(target)_N for N texts' embeddings."""
-        with torch.inference_mode(mode=False), torch.no_grad(), evaluating(self.network):
-            with _replaced(self.network.embedding, x_NTE.to(self.network.dtype)):
-                return self._logprobs(len(x_NTE), target)
+        replaced = _replaced(self.network.embedding, x_NTE.to(self.network.dtype))
+        with torch.inference_mode(mode=False), torch.no_grad(), evaluating(self.network), replaced:
+            return self._logprobs(len(x_NTE), target)
 
     def _logprobs(self, texts: int, target: int) -> Tensor:
         logits_NV = self._logits(self._ids_1T.expand(texts, -1))

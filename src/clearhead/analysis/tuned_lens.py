@@ -154,8 +154,8 @@ def tune_lens(
     length = min(model.config.context, LONGEST)
     if len(train) <= length or len(valid) < 2:
         raise TextError(
-            f"tuned lens: the text has {many(len(train) + len(valid), 'token')}; it takes more than {length * 10 // 9}, "
-            "of which the last tenth is held out"
+            f"tuned lens: the text has {many(len(train) + len(valid), 'token')}; it takes more than "
+            f"{length * 10 // 9:,}, of which the last tenth is held out"
         )
     _check_memory(model, batch * length, len(sites))
     generator = torch.Generator().manual_seed(seed)
@@ -196,7 +196,7 @@ class _Training:
         self._rows = max(1, AT_ONCE // model.config.vocabulary)
 
     def step(self, ids_BT: Tensor, rate: float) -> float:
-        """One step of all maps; the mean KL over sites and places, in nats. Raises TrainingError if it is not finite."""
+        """One step of all maps; the mean KL in nats. Raises TrainingError if it is not finite."""
         last_NE, x_SNE = self._streams(ids_BT)
         total = 0.0
         self._adam.zero_grad()
@@ -210,9 +210,7 @@ class _Training:
                     loss.backward(inputs=[self.weight_SEE, self.bias_SE])
                 total += float(loss.detach())
         if not total < float("inf"):
-            raise TrainingError(
-                f"tuned lens: the KL is {total}; take a smaller rate or a wider dtype (--dtype float32)"
-            )
+            raise TrainingError(f"tuned lens: the KL is {total}; take a smaller rate or a wider dtype (float32)")
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()

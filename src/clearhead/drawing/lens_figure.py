@@ -1,4 +1,4 @@
-"""The logit lens as a figure: layers from bottom to top, places from left to right, the likeliest token in each cell."""
+"""The logit lens as a figure: layers from bottom to top, places from left to right."""
 
 from __future__ import annotations
 
