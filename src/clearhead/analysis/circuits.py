@@ -153,7 +153,8 @@ def composition(model: LanguageModel, letter: str = "q") -> Composition:
     with torch.no_grad():
         for step in network.stream():
             if isinstance(step, Maps):
-                written = [(layer, factors.after(step.map, out_HED)) for layer, out_HED in written]
+                if step.layer is not None:
+                    written = [(layer, factors.after(step.map, out_HED)) for layer, out_HED in written]
             elif isinstance(step.part, Attention):
                 part, heads = step.part, range(step.part.heads)
                 reads_HDE = torch.stack([_reads(network, part, step, head, letter) for head in heads])

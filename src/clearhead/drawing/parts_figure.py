@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from matplotlib.figure import Figure
 
 from clearhead.analysis import LogitParts
 from clearhead.drawing import colours
-from clearhead.drawing.legible import shortened, spelled
+from clearhead.drawing.legible import spelled
 from clearhead.drawing.parts_table import heading
 
 # Inches and points.
-CELL, HIGH, EDGES, SIZE = 0.48, 0.3, (1.6, 1.6), 9.0
+CELL, HIGH, EDGES, LEAST, SIZE = 0.48, 0.3, (1.6, 1.9), 7.5, 9.0
 
 OTHERS = {"feed_forward": "feed-\nforward", "layer": "layer", "bias": "biases"}
 
@@ -36,9 +37,10 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
     largest = float(np.nanmax(np.abs([*values.flatten(), *ends.values()])))
     for row, value in ends.items():
         values[row, :] = value
-    width = max(6.0, EDGES[0] + CELL * len(columns))
+    width = max(LEAST, EDGES[0] + CELL * len(columns))
     made = Figure(figsize=(width, EDGES[1] + HIGH * (layers + 2)), layout="constrained")
-    made.suptitle(spelled(shortened(heading(found), int(width * 9)), lacking), fontsize=SIZE + 2, fontweight="bold")
+    title = textwrap.fill(spelled(heading(found), lacking), int(width * 9))
+    made.suptitle(title, fontsize=SIZE + 2, fontweight="bold")
     axes: Any = made.subplots()
     painted = colours.signed(np.nan_to_num(values), largest)
     axes.imshow(painted, aspect="auto", interpolation="nearest", origin="lower")
@@ -51,9 +53,11 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
                 axes.text(x, row, f"{value:+.2f}", ha="center", va="center", fontsize=SIZE - 2, color=ink)
     names = ["embedding", *(f"layer {layer}" for layer in range(layers)), "after the last"]
     axes.set_yticks(range(layers + 2), names, fontsize=SIZE)
-    axes.set_xticks(range(len(columns)), columns, fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    sum_ = f"they sum to {found.total:.4f}; the logit is {found.logit:.4f}"
-    axes.set_xlabel(f"what each head and part adds directly, norms held; {sum_}", fontsize=SIZE)
+    if heads:
+        columns[0] = "head 0"
+    axes.set_xticks(range(len(columns)), columns, fontsize=SIZE)
+    added = f"what each part adds directly, the norms' scales held: {found.total:.4f} in all"
+    axes.set_xlabel(f"{added}\nthe logit of the pass is {found.logit:.4f}", fontsize=SIZE)
     return made
