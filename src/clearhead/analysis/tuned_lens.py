@@ -160,8 +160,8 @@ def tune_lens(
     _check_memory(model, batch * length, len(sites))
     generator = torch.Generator().manual_seed(seed)
     ids_N = torch.from_numpy(train.ids.astype("int64"))
-    training = _Training(model, sites)
-    with evaluating(network):
+    with torch.inference_mode(mode=False), evaluating(network):
+        training = _Training(model, sites)
         for done in range(steps):
             starts_B = torch.randint(len(ids_N) - length, (batch,), generator=generator)
             ids_BT = torch.stack([ids_N[start : start + length] for start in starts_B.tolist()])

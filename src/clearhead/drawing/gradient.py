@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import json
 import textwrap
+from dataclasses import asdict
+from functools import cache
+from typing import Any
 
 import numpy as np
 from rich.cells import cell_len
@@ -13,7 +16,7 @@ from rich.text import Text
 
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, hexed
-from clearhead.drawing.inline import page_file, policy
+from clearhead.drawing.inline import inert_json, page_file, policy
 from clearhead.drawing.legible import legible, short, shortened
 from clearhead.drawing.terminal import bar
 
@@ -22,11 +25,14 @@ SCHEMA = "clearhead.attribution/1"
 # The most places in the table, those with the largest shares; cells of a label and of a bar.
 LISTED, LABEL, BAR = 40, 20, 20
 
+# The headings of a page's table, after that of the places.
+COLUMNS = ("token", "share", "norm", "product")
+
 # The most tokens named under the bars of a figure, and the least share of a named one.
 NAMED, LEAST = 8, 0.005
 
-SHARE = "share: norm of the gradient with respect to the token's embedding, divided by the sum over all tokens"
-ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 if the token favours the prediction"
+# Without a script a page is in the first of them.
+LANGUAGES = ("en", "zh")
 
 
 class Table:
@@ -48,7 +54,8 @@ class Table:
         largest = sorted(reaching, key=lambda place: -shares[place])[:LISTED]
         labels = [shortened(label, LABEL) for label in _labels(found)]
         wide, places = max(map(cell_len, labels)), len(str(len(shares) - 1))
-        yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  x input", "bold")
+        column = _words("en")["column"]["product" if found.baseline is None else "nats"]
+        yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  {column:>7}", "bold")
         for place in sorted(largest):
             text = Text(f"{place:>{places}} ", "dim")
             text.append(labels[place] + " " * (wide - cell_len(labels[place])) + " ", "default")
@@ -56,16 +63,48 @@ class Table:
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
         fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
-        yield Text(f"{ABOUT}.{fewer}", "dim")
+        yield Text(about(found) + fewer, "dim")
+
+
+@cache
+def _words(language: str) -> dict[str, Any]:
+    return json.loads(page_file("gradient_words.json"))[language]
+
+
+def _templates(found: Attribution, language: str) -> tuple[str, str]:
+    """The heading and the explanation, with names in braces for ``_values``."""
+    words = _words(language)
+    title = words["title"]["given" if found.given else "other"]
+    return title, words["gradient" if found.baseline is None else "integrated"]
+
+
+def _values(found: Attribution) -> dict[str, str]:
+    values = {
+        "model": f"{legible(found.model)}: " if found.model else "",
+        "token": legible(found.token),
+        "probability": short(float(np.exp(found.logprob)), 3),
+        "place": str(found.place),
+        "here": legible(found.words.tokens[found.place]),
+        "logprob": f"{found.logprob:.4f}",
+    }
+    if found.baseline is None:
+        return values
+    return values | {
+        "baseline": legible(found.baseline.name),
+        "before": f"{found.baseline.logprob:.4f}",
+        "change": f"{found.logprob - found.baseline.logprob:+.4f}",
+        "error": f"{abs(found.baseline.error):.0e}",
+    }
 
 
 def heading(found: Attribution) -> str:
     """The question, in one line."""
-    named = f"{legible(found.model)}: " if found.model else ""
-    which = "the next token" if found.given else "the token"
-    here = legible(found.words.tokens[found.place])
-    chance = f"probability {short(float(np.exp(found.logprob)), 3)}"
-    return f"{named}what {which} {legible(found.token)} depends on ({chance}), predicted at place {found.place} {here}"
+    return _templates(found, "en")[0].format_map(_values(found))
+
+
+def about(found: Attribution) -> str:
+    """What the numbers are."""
+    return _templates(found, "en")[1].format_map(_values(found))
 
 
 def figure(found: Attribution) -> bytes:
@@ -84,7 +123,7 @@ def figure(found: Attribution) -> bytes:
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
     lacking = fonts.lacking((heading(found), *labels))
     labels = [spelled(label, lacking) for label in labels]
-    notes = textwrap.wrap(f"{SHARE}.", int((width - 0.6) * 13))
+    notes = textwrap.wrap(spelled(about(found), lacking), int((width - 0.6) * 13))
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
     canvas.text(0.3, 0.25, shortened(spelled(heading(found), lacking), fits), size=13, weight="bold")
     largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
@@ -101,7 +140,7 @@ def figure(found: Attribution) -> bytes:
 
 
 def page(found: Attribution) -> bytes:
-    """A self-contained page without scripts: the tokens coloured by share, and the table."""
+    """A self-contained page: the tokens coloured by share, and the table. Its script only changes the language."""
     rules, tokens, rows = [page_file("gradient.css")], list[str](), list[str]()
     values = zip(_labels(found), found.shares, found.norms, found.products, _colours(found), strict=True)
     for place, (label, share, norm, product, colour) in enumerate(values):
@@ -112,21 +151,39 @@ def page(found: Attribution) -> bytes:
         rows.append(
             f"<tr><td>{place}</td><td>{shown}</td><td>{share:.4f}</td><td>{norm:.4g}</td><td>{product:+.4g}</td></tr>"
         )
-    style = "\n".join(rules)
+    style, script = "\n".join(rules), page_file("gradient.js")
+    said = {language: _said(found, language) for language in LANGUAGES}
+    columns = "".join(f'<th scope="col" id="{name}">{said["en"][name]}</th>' for name in COLUMNS)
     title = html.escape(heading(found))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style)}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{''.join(tokens)}</p>\n"
-        "<table><tr><th></th><th>token</th><th>share</th><th>norm</th><th>x input</th></tr>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<title>{title}</title>\n'
+        f'<style>{style}</style>\n</head>\n<body>\n<div id="languages" role="group"></div>\n'
+        f'<h1 id="title">{title}</h1>\n<p>{"".join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n'
         + "\n".join(rows)
-        + f'</table>\n<p class="about">{html.escape(ABOUT)}.</p>\n</body>\n</html>\n'
+        + f'</table>\n<p class="about" id="about">{html.escape(about(found))}</p>\n'
+        f'<script type="application/json" id="data">{inert_json({"words": said, "values": _values(found)})}</script>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
     ).encode()
 
 
+def _said(found: Attribution, language: str) -> dict[str, str]:
+    """The text of each element of the page, by id."""
+    title, explained = _templates(found, language)
+    names = _words(language)["column"]
+    last = names["product" if found.baseline is None else "nats"]
+    columns = {"token": names["token"], "share": names["share"], "norm": names["norm"], "product": last}
+    return {"title": title, "about": explained, **columns}
+
+
 def numbers(found: Attribution) -> bytes:
-    """Everything as JSON, with one value per place in each list; ``logprob`` and ``products`` are in nats."""
+    """Everything as JSON, with one value per place in each list; ``logprob`` and ``products`` are in nats.
+
+    baseline: null for a plain gradient; else where the path starts, how many gradients were taken along it, and how far
+        the products' sum is from the change of the log-probability
+    """
     table = {
         "schema": SCHEMA,
         "model": found.model,
@@ -138,6 +195,7 @@ def numbers(found: Attribution) -> bytes:
         "token": found.token,
         "given": found.given,
         "logprob": found.logprob,
+        "baseline": None if found.baseline is None else asdict(found.baseline),
         "norms": found.norms,
         "products": found.products,
     }
