@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from test_page import HOSTILE, Parts
 
-import clearhead.drawing.draw_lens as drawing
 from clearhead.analysis import Lens, LogitParts, lens, logit_parts
 from clearhead.drawing import LensTable, PartsTable, colours, draw_lens, draw_parts, lens_page
+from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from heads import TEXT, lively
@@ -50,11 +50,11 @@ def test_the_table_has_the_likeliest_token_of_each_layer_and_place(found: Lens) 
     assert [line.split()[0] for line in lines[2:6]] == ["embedding", "layer", "layer", "layer"]
     for row, line in enumerate(lines[2:6]):
         for token in found.ids_RTN[row, :, 0].tolist():
-            assert found.labels[token][:9] in line
+            assert legible(found.labels[token])[:9] in line
     assert "--out has all" not in text
     narrow = printed(LensTable(found), 40)
     assert max(cell_len(line) for line in narrow.splitlines()) <= 40
-    assert re.search(r"Shown are\s+the last \d+ of 12 places", narrow)
+    assert re.search(r"Shown are\s+the last \d+ of 11 places", narrow)
 
 
 def test_the_file_has_every_number(found: Lens, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_cannot_be_written_is_refused(
         draw_parts(split, tmp_path / "x.html")
     with pytest.raises(OptionError, match="language 'fr' is not known; take en or zh"):
         draw_lens(found, tmp_path / "x.html", language="fr")
-    monkeypatch.setattr(drawing, "CELLS", 40)
-    with pytest.raises(OptionError, match=r"48 cells, 4 readings of 12 tokens; a page takes at most 40"):
+    monkeypatch.setattr(import_module("clearhead.drawing.draw_lens"), "CELLS", 40)
+    with pytest.raises(OptionError, match=r"44 cells, 4 readings of 11 tokens; a page takes at most 40"):
         draw_lens(found, tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
