@@ -64,7 +64,7 @@ def test_its_last_place_is_that_of_next() -> None:
     lm = lively(QWEN3)
     found, beside = lens(lm, TEXT, top=3), next_words(lm, TEXT, top=3, layers=True)
     for row, reading in enumerate(beside.layers):
-        cell = found[row - 1, -1]
+        cell = found[row, -1]
         assert (cell.site, cell.place, cell.rank) == (reading.site, len(TEXT), reading.rank)
         assert [token for _, token, _ in cell.tokens] == [each.id for each in reading.candidates]
         assert cell.probability == pytest.approx(reading.probability, rel=1e-4)
@@ -72,8 +72,8 @@ def test_its_last_place_is_that_of_next() -> None:
 
 def test_what_is_not_there_is_refused() -> None:
     found = lens(lively(QWEN3), "ab", top=1)
-    with pytest.raises(OptionError, match=r"layer 3: the lens has layers -1 \(before the first\) to 2"):
-        found[3, 0]
+    with pytest.raises(OptionError, match=r"reading 4: the lens has readings 0 \(before the first layer\) to 3"):
+        found[4, 0]
     with pytest.raises(OptionError, match="place 3: the text has places 0 to 2"):
         found[0, 3]
     with pytest.raises(TextError, match="the text is empty"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clearhead.analysis.asked import Known, place_of, token_of
 from clearhead.analysis.observe import words_of
-from clearhead.analysis.path import TOLERANCE, Path, integrated
+from clearhead.analysis.path import TOLERANCE, Path, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
 from clearhead.errors import OptionError, TextError, nearest
 from clearhead.language_model import LanguageModel
@@ -108,7 +108,7 @@ def attribution(
     place = place_of(query, len(ids))
     given = target is None and forward and place + 1 < len(ids)
     chosen = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
-    _check_memory(model, len(ids))
+    _check_memory(model, len(ids) * (1 if by == "gradient" else rows_at_once(len(ids))))
     model.tokenizer.note_unknown(ids)
     prediction = Prediction(network, ids, place)
     if chosen is None:
@@ -159,6 +159,6 @@ def _check_memory(model: LanguageModel, places: int) -> None:
     check_free(
         need,
         model.device,
-        f"the gradient of a text of {places:,} tokens needs about {need / 1e9:.1f} GB",
+        f"a gradient over {places:,} tokens needs about {need / 1e9:.1f} GB",
         "give a shorter text",
     )

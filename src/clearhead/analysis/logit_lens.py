@@ -29,8 +29,11 @@ class Translator(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What is read at one layer and place. tokens: (label, id, probability) of the likeliest, best first."""
+class Cell:
+    """What is read at one site and place. tokens: (label, id, probability) of the likeliest, best first.
+
+    rank, probability: of the model's own likeliest token here; entropy, kl: as in ``Lens``
+    """
 
     site: Site
     place: int
@@ -67,17 +70,21 @@ class Lens:
     tuned: bool
     model: str | None = None
 
-    def __getitem__(self, asked: tuple[int, int]) -> Reading:
-        """``lens[layer, place]``: the reading after a layer, -1 before the first one. Places may be negative."""
-        layer, place = asked
-        row = layer + 1
-        places = len(self.words.tokens)
-        if not 0 <= row < len(self.sites):
-            raise OptionError(f"layer {layer}: the lens has layers -1 (before the first) to {len(self.sites) - 2}")
+    def __getitem__(self, asked: tuple[int, int]) -> Cell:
+        """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers; both may be negative.
+
+        (As in transformers' ``hidden_states``.) Raises OptionError if there is none.
+        """
+        row, place = asked
+        readings, places = self.rank_RT.shape
+        if not -readings <= row < readings:
+            raise OptionError(
+                f"reading {row}: the lens has readings 0 (before the first layer) to {readings - 1} (after the last)"
+            )
         if not -places <= place < places:
             raise OptionError(f"place {place}: the text has places 0 to {places - 1}")
         ids, p = self.ids_RTN[row, place].tolist(), self.p_RTN[row, place].tolist()
-        return Reading(
+        return Cell(
             site=self.sites[row],
             place=place % places,
             tokens=tuple((self.labels[token], token, each) for token, each in zip(ids, p, strict=True)),

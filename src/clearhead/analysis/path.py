@@ -17,7 +17,7 @@ FIRST = 4  # pieces of the path at first; more only where they are needed
 POINTS = 8  # of Gauss-Legendre in each piece: exact for polynomials up to degree 15
 PASSES = 4096  # gradients at most
 NARROWEST = 2.0**-20  # of the path: a change within less is a jump
-AT_ONCE = 4096  # tokens in one pass, unless one text has more
+AT_ONCE = 512  # tokens in one pass, unless one text has more
 
 # Points in 0..1 and weights that sum to 1.
 _NODES, _WEIGHTS = (torch.from_numpy(each) for each in np.polynomial.legendre.leggauss(POINTS))
@@ -92,9 +92,14 @@ def integrated(prediction: Prediction, target: int, path: Path, tolerance: float
     return Integrated(mean_TE, before, after, passes, total - (after - before))
 
 
+def rows_at_once(places: int) -> int:
+    """How many points of a path, each a text of so many places, go through one pass."""
+    return min(POINTS, max(1, AT_ONCE // places))
+
+
 def _piece(prediction: Prediction, target: int, path: Path, first: float, last: float) -> _Piece:
     shares_N = first + (last - first) * NODES
-    rows = max(1, AT_ONCE // len(path.x_TE))
+    rows = rows_at_once(len(path.x_TE))
     mean_TE = torch.zeros_like(path.x_TE, dtype=torch.float64)
     for some_N, weights_N in zip(shares_N.split(rows), WEIGHTS.split(rows), strict=True):
         _, g_NTE = prediction.slopes(path.at(some_N), target)

@@ -20,7 +20,7 @@ from clearhead.model import Network, evaluating, needs
 from clearhead.model.parts.linear import linear
 from clearhead.tap import Site
 from clearhead.tensorfile import OWN, read_tensors, write_tensors
-from clearhead.text import sources, split, tokenize
+from clearhead.text import Tokens, sources, split, tokenize
 
 FORMAT = "1"
 SAMPLED = 1024  # numbers of each weight in a fingerprint
@@ -117,7 +117,7 @@ def fingerprint(network: Network) -> str:
     for name, weight in sorted(network.named_parameters()):
         digest.update(f"{name} {tuple(weight.shape)}\n".encode())
         flat = weight.detach().flatten()
-        some = flat[:: max(1, len(flat) // SAMPLED)].to(torch.bfloat16).contiguous()
+        some = flat[:: -(-len(flat) // SAMPLED)].to(torch.bfloat16).contiguous()
         digest.update(some.view(torch.uint8).cpu().numpy().tobytes())
     return digest.hexdigest()
 
@@ -159,18 +159,17 @@ def tune_lens(
         )
     _check_memory(model, batch * length, len(sites))
     generator = torch.Generator().manual_seed(seed)
-    ids_N = torch.from_numpy(train.ids.astype("int64"))
     with torch.inference_mode(mode=False), evaluating(network):
         training = _Training(model, sites)
         for done in range(steps):
-            starts_B = torch.randint(len(ids_N) - length, (batch,), generator=generator)
-            ids_BT = torch.stack([ids_N[start : start + length] for start in starts_B.tolist()])
+            starts_B = torch.randint(len(train) - length, (batch,), generator=generator)
+            ids_BT = torch.stack([_window(train, start, length) for start in starts_B.tolist()])
             loss = training.step(ids_BT.to(network.device), rate * (1 - done / steps))
             if progress is not None:
                 progress(done + 1, steps, loss)
-        held_N = torch.from_numpy(valid.ids[: MEASURED * length].astype("int64"))
-        windows = held_N[: len(held_N) // length * length].split(length) if len(held_N) >= length else [held_N]
-        before_S, after_S = training.measured([window_T.to(network.device) for window_T in windows])
+        counted = max(1, min(MEASURED, len(valid) // length))
+        windows = [_window(valid, n * length, length).to(network.device) for n in range(counted)]
+        before_S, after_S = training.measured(windows)
     return TunedLens(
         sites=tuple(sites),
         weight_SEE=training.weight_SEE.detach().cpu(),
@@ -181,6 +180,11 @@ def tune_lens(
         tokens=steps * batch * length,
         name=model.name,
     )
+
+
+def _window(tokens: Tokens, start: int, length: int) -> Tensor:
+    """Up to ``length`` ids_T of a stream that may be larger than memory."""
+    return torch.from_numpy(tokens.ids[start : start + length].astype("int64"))
 
 
 class _Training:
