@@ -71,7 +71,7 @@ class Lens:
     model: str | None = None
 
     def __getitem__(self, asked: tuple[int, int]) -> Cell:
-        """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers; both may be negative.
+        """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers; negative from the end.
 
         (As in transformers' ``hidden_states``.) Raises OptionError if there is none.
         """
