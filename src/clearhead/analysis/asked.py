@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from clearhead.analysis.observe import words_of
 from clearhead.attend import wide
-from clearhead.errors import NotFiniteError, OptionError, many
+from clearhead.errors import NotFiniteError, OptionError, TextError, many
 from clearhead.language_model import LanguageModel
+from clearhead.model import needs
+from clearhead.watching import Words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A prediction at a place of a text.
+
+    token: the id it is asked about; None for the likeliest. given: True if it is the text's own next token
+    """
+
+    ids: list[int]
+    words: Words
+    place: int
+    token: int | None
+    given: bool
+
+
+def question(
+    model: LanguageModel, text: str, *, query: int | None, target: int | str | None, verb: str, what: str
+) -> Question:
+    """The prediction at ``query`` of ``target``: if None, of the text's next token, or after its end of the likeliest.
+
+    A model that fills masks predicts the token at the place itself, so there None always means the likeliest. Raises
+    TextError if the text is empty, cannot be encoded or is longer than the context, OptionError if it has no such place
+    or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
+    """
+    if not text:
+        raise TextError(f"{verb}: the text is empty; give at least one character")
+    forward = "next tokens" in model.network.abilities
+    if not forward:
+        needs(model.network, "masked tokens", what)
+    ids = model.encode(text, f"{verb}: the text")
+    place = place_of(query, len(ids))
+    given = target is None and forward and place + 1 < len(ids)
+    token = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
+    model.tokenizer.note_unknown(ids)
+    return Question(ids=ids, words=words_of(model, ids, text), place=place, token=token, given=given)
 
 
 def place_of(query: int | None, places: int) -> int:

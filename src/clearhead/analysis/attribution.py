@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import Known, place_of, token_of
-from clearhead.analysis.observe import words_of
-from clearhead.analysis.path import TOLERANCE, Path, integrated, rows_at_once
+from clearhead.analysis.asked import Known, question, token_of
+from clearhead.analysis.path import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
-from clearhead.errors import OptionError, TextError, nearest
+from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
-from clearhead.model import needs
 from clearhead.watching import Words
 
 METHODS = ("gradient", "integrated-gradient")
@@ -95,22 +93,12 @@ def attribution(
     the text has no such place, the model has no such token or predicts no tokens, MemoryNeededError if the pass does
     not fit in the free memory, ClearheadError if the tolerance is not reached.
     """
-    if not text:
-        raise TextError("look: the text is empty; give at least one character")
     if by not in METHODS:
         raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
-    network = model.network
-    forward = "next tokens" in network.abilities
-    if not forward:
-        needs(network, "masked tokens", f"look --by {by}")
-    ids = model.encode(text, "look: the text")
-    words = words_of(model, ids, text)
-    place = place_of(query, len(ids))
-    given = target is None and forward and place + 1 < len(ids)
-    chosen = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
+    asked = question(model, text, query=query, target=target, verb="look", what=f"look --by {by}")
+    ids, chosen = asked.ids, asked.token
     _check_memory(model, len(ids) * (1 if by == "gradient" else rows_at_once(len(ids))))
-    model.tokenizer.note_unknown(ids)
-    prediction = Prediction(network, ids, place)
+    prediction = Prediction(model.network, ids, asked.place)
     if chosen is None:
         chosen = int(Known(model)(prediction.logits(), len(ids)).argmax())
     x_TE, start = prediction.embeddings(), None
@@ -118,16 +106,16 @@ def attribution(
         logprobs_N, g_NTE = prediction.slopes(x_TE[None], chosen)
         logprob, g_TE, moved_TE = float(logprobs_N[0]), g_NTE[0], x_TE
     else:
-        base_TE, name = _start(model, words, x_TE, baseline)
-        found = integrated(prediction, chosen, Path(base_TE, x_TE), tolerance)
+        base_TE, name = _start(model, ids, x_TE, baseline)
+        found = integrated(prediction, chosen, Line(base_TE, x_TE), tolerance)
         logprob, g_TE, moved_TE = found.logprob, found.mean_TE, x_TE - base_TE
         start = Baseline(name=name, logprob=found.before, passes=found.passes, error=found.error)
     return Attribution(
-        words=words,
-        place=place,
+        words=asked.words,
+        place=asked.place,
         target=chosen,
         token=model.labels([chosen])[0],
-        given=given,
+        given=asked.given,
         logprob=logprob,
         norms=tuple(torch.linalg.vector_norm(g_TE, dim=-1).tolist()),
         products=tuple((g_TE * moved_TE).sum(dim=-1).tolist()),
@@ -136,7 +124,7 @@ def attribution(
     )
 
 
-def _start(model: LanguageModel, words: Words, x_TE: Tensor, baseline: str) -> tuple[Tensor, str]:
+def _start(model: LanguageModel, ids: list[int], x_TE: Tensor, baseline: str) -> tuple[Tensor, str]:
     """The baseline's embeddings, and its name. Special tokens, which complete no characters, keep their own."""
     weight_VE = model.network.embedding.weight.detach()
     if baseline == "zero":
@@ -146,9 +134,9 @@ def _start(model: LanguageModel, words: Words, x_TE: Tensor, baseline: str) -> t
     else:
         token = token_of(model, baseline, "baseline")
         base_E, name = weight_VE[token].to(x_TE.dtype), model.labels([token])[0]
-    tokenizer, places = model.tokenizer, len(words.ids)
-    front = len(tokenizer.front) if tuple(words.ids[: len(tokenizer.front)]) == tokenizer.front else 0
-    back = len(tokenizer.back) if tuple(words.ids[places - len(tokenizer.back) :]) == tokenizer.back else 0
+    tokenizer, places = model.tokenizer, len(ids)
+    front = len(tokenizer.front) if tuple(ids[: len(tokenizer.front)]) == tokenizer.front else 0
+    back = len(tokenizer.back) if tuple(ids[places - len(tokenizer.back) :]) == tokenizer.back else 0
     base_TE = x_TE.clone()
     base_TE[front : places - back] = base_E
     return base_TE, name

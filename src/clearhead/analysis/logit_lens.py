@@ -71,9 +71,9 @@ class Lens:
     model: str | None = None
 
     def __getitem__(self, asked: tuple[int, int]) -> Cell:
-        """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers; negative from the end.
+        """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers.
 
-        (As in transformers' ``hidden_states``.) Raises OptionError if there is none.
+        As in transformers' ``hidden_states``; negative numbers count from the end. Raises OptionError if there is none.
         """
         row, place = asked
         readings, places = self.rank_RT.shape

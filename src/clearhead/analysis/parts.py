@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import Known, place_of, token_of
+from clearhead.analysis.asked import Known, question, token_of
 from clearhead.analysis.held import Affine, held
-from clearhead.analysis.observe import words_of
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
-from clearhead.model import Network, evaluating, needs
+from clearhead.model import Network, evaluating
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
@@ -103,28 +102,19 @@ def logit_parts(
     Every part adds to the residual stream, which is linear up to the norms. Each norm on the way to the logit keeps the
     scale it had in the pass (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"): the final one,
     those on what a part gives, and where the stream itself is normalised (post-norm), every later one. So does the
-    activation in an encoder's prediction head, as the slope f(x)/x. With these held, the shares sum to the logit; they
-    say what a part adds directly, not through later parts.
+    activation in an encoder's prediction head, as the slope (f(x) - f(0)) / x. With these held, the shares sum to the
+    logit; they say what a part adds directly, not through later parts.
 
     Raises TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token, no
     residual stream or predicts no tokens, MemoryNeededError if what must be kept does not fit in the free memory.
     """
-    if not text:
-        raise TextError("parts: the text is empty; give at least one character")
     network = model.network
-    forward = "next tokens" in network.abilities
-    if not forward:
-        needs(network, "masked tokens", "parts")
+    asked = question(model, text, query=query, target=target, verb="parts", what="parts")
     if not network.stream():
         raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are no sum")
-    ids = model.encode(text, "parts: the text")
-    words = words_of(model, ids, text)
-    place = place_of(query, len(ids))
+    ids, place, chosen = asked.ids, asked.place, asked.token
     other = None if against is None else token_of(model, against, "against")
-    given = target is None and forward and place + 1 < len(ids)
-    chosen = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
     _check_memory(model, len(ids))
-    model.tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(network):
         with watch(model, keep="heads parts residual") as record:
             x_BTE = network.hidden(torch.tensor([ids], device=network.device))
@@ -137,11 +127,11 @@ def logit_parts(
         final = float(logits_V[chosen] - (0 if other is None else logits_V[other]))
         logit = final if network.softcap is None else _uncapped(network, x_11E[0, 0], tokens)
     return LogitParts(
-        words=words,
+        words=asked.words,
         place=place,
         target=chosen,
         token=model.labels([chosen])[0],
-        given=given,
+        given=asked.given,
         against=other,
         other=None if other is None else model.labels([other])[0],
         logit=logit,

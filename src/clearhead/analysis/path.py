@@ -25,7 +25,7 @@ NODES, WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Line:
     """Both ends of a straight path between embeddings."""
 
     base_TE: Tensor
@@ -58,7 +58,7 @@ class _Piece:
     error: float
 
 
-def integrated(prediction: Prediction, target: int, path: Path, tolerance: float = TOLERANCE) -> Integrated:
+def integrated(prediction: Prediction, target: int, line: Line, tolerance: float = TOLERANCE) -> Integrated:
     """The gradient of log p(target) averaged along the path (Sundararajan et al. 2017, eq. 1).
 
     The change of a function along any piece of a path is known without its gradient. So the error of each piece is
@@ -68,7 +68,7 @@ def integrated(prediction: Prediction, target: int, path: Path, tolerance: float
     Raises ClearheadError if the function jumps, or if PASSES gradients are not enough.
     """
     cuts = torch.linspace(0, 1, FIRST + 1, dtype=torch.float64).tolist()
-    pieces = [_piece(prediction, target, path, *ends) for ends in pairwise(cuts)]
+    pieces = [_piece(prediction, target, line, *ends) for ends in pairwise(cuts)]
     passes = POINTS * FIRST
     while (error := sum(abs(each.error) for each in pieces)) > tolerance:
         if passes >= PASSES:
@@ -84,11 +84,11 @@ def integrated(prediction: Prediction, target: int, path: Path, tolerance: float
                 "baseline, or the plain gradient"
             )
         middle = (worst.first + worst.last) / 2
-        pieces += [_piece(prediction, target, path, *ends) for ends in ((worst.first, middle), (middle, worst.last))]
+        pieces += [_piece(prediction, target, line, *ends) for ends in ((worst.first, middle), (middle, worst.last))]
         passes += 2 * POINTS
-    before, after = prediction.logprobs(path.at(torch.tensor([0.0, 1.0])), target).tolist()
+    before, after = prediction.logprobs(line.at(torch.tensor([0.0, 1.0])), target).tolist()
     mean_TE = torch.stack([each.mean_TE for each in pieces]).sum(0)
-    total = float((mean_TE * (path.x_TE - path.base_TE).double()).sum())
+    total = float((mean_TE * (line.x_TE - line.base_TE).double()).sum())
     return Integrated(mean_TE, before, after, passes, total - (after - before))
 
 
@@ -97,13 +97,13 @@ def rows_at_once(places: int) -> int:
     return min(POINTS, max(1, AT_ONCE // places))
 
 
-def _piece(prediction: Prediction, target: int, path: Path, first: float, last: float) -> _Piece:
+def _piece(prediction: Prediction, target: int, line: Line, first: float, last: float) -> _Piece:
     shares_N = first + (last - first) * NODES
-    rows = rows_at_once(len(path.x_TE))
-    mean_TE = torch.zeros_like(path.x_TE, dtype=torch.float64)
+    rows = rows_at_once(len(line.x_TE))
+    mean_TE = torch.zeros_like(line.x_TE, dtype=torch.float64)
     for some_N, weights_N in zip(shares_N.split(rows), WEIGHTS.split(rows), strict=True):
-        _, g_NTE = prediction.slopes(path.at(some_N), target)
+        _, g_NTE = prediction.slopes(line.at(some_N), target)
         mean_TE += (last - first) * (weights_N.to(g_NTE.device)[:, None, None] * g_NTE).sum(0)
-    before, after = prediction.logprobs(path.at(torch.tensor([first, last], dtype=torch.float64)), target).tolist()
-    explained = float((mean_TE * (path.x_TE - path.base_TE).double()).sum())
+    before, after = prediction.logprobs(line.at(torch.tensor([first, last], dtype=torch.float64)), target).tolist()
+    explained = float((mean_TE * (line.x_TE - line.base_TE).double()).sum())
     return _Piece(first, last, mean_TE, explained - (after - before))
