@@ -164,6 +164,15 @@ def test_a_jump_on_the_path_is_refused_and_so_is_a_tolerance_beyond_the_dtype() 
         attribution(rounded, TEXT, by="integrated-gradient", tolerance=1e-9)
 
 
+@pytest.mark.parametrize("by", ["gradient", "integrated-gradient"])
+def test_numbers_that_are_not_finite_are_refused(by: str) -> None:
+    lm = model(QWEN3)
+    with torch.no_grad():
+        lm.network.get_parameter("norm.weight")[0] = torch.nan
+    with pytest.raises(ClearheadError, match="a logit after 7 tokens is not finite"):
+        attribution(lm, TEXT, target="z", by=by)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from clearhead.analysis.asked import Known, question, token_of
 from clearhead.analysis.path import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
-from clearhead.errors import OptionError, nearest
+from clearhead.errors import NotFiniteError, OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
 from clearhead.watching import Words
@@ -91,7 +92,7 @@ def attribution(
 
     Reads the text with the tokenizer's special tokens around it. Raises TextError as ``observe`` does, OptionError if
     the text has no such place, the model has no such token or predicts no tokens, MemoryNeededError if the pass does
-    not fit in the free memory, ClearheadError if the tolerance is not reached.
+    not fit in the free memory, ClearheadError if a number is not finite or the tolerance is not reached.
     """
     if by not in METHODS:
         raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
@@ -110,6 +111,8 @@ def attribution(
         found = integrated(prediction, chosen, Line(base_TE, x_TE), tolerance)
         logprob, g_TE, moved_TE = found.logprob, found.mean_TE, x_TE - base_TE
         start = Baseline(name=name, logprob=found.before, passes=found.passes, error=found.error)
+    if not (math.isfinite(logprob) and bool(g_TE.isfinite().all())):
+        raise NotFiniteError(len(ids))
     return Attribution(
         words=asked.words,
         place=asked.place,
