@@ -161,27 +161,47 @@ def _uncapped(network: Network, x_E: Tensor, tokens: list[int]) -> float:
     return float(_less(linear(x_E, network.output.weight[tokens]).double()))
 
 
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A norm of the stream, or a step of the output head, as it was in the pass."""
+
+    layer: int | None
+    map: Affine
+
+
+@dataclass(frozen=True, eq=False)
+class _Gave:
+    """A part, and what it added at the place."""
+
+    step: Adds
+    y_E: Tensor
+
+
 def _shares(network: Network, record: TextRecord, place: int, tokens: list[int]) -> tuple[Share, ...]:
     """All shares at a place, worked out in float64 from what the pass kept, from the logit back to the embedding."""
     start = next(site for site in network.sites() if site.kind == "embedding")
     x_E = start_E = record.output(start)[place].double()
-    way = list[tuple[Maps, Affine] | tuple[Adds, Tensor]]()
+    way = list[_Held | _Gave]()
     for step in network.stream():
         if isinstance(step, Maps):
-            way.append((step, held(step.map, x_E)))
-            x_E = way[-1][1](x_E)
+            affine = held(step.map, x_E)
+            way.append(_Held(step.layer, affine))
+            x_E = affine(x_E)
         else:
-            way.append((step, _added(network, record, step, place, start)))
-            x_E = x_E + way[-1][1]
+            y_E = _added(network, record, step, place, start)
+            way.append(_Gave(step, y_E))
+            x_E = x_E + y_E
     u_E = _less(network.output.weight[tokens].double())
     bias_V = network.output_bias
     biases: dict[int | None, float] = {None: 0.0 if bias_V is None else float(_less(bias_V[tokens].double()))}
     shares = list[Share]()
-    for step, what in reversed(way):
-        if isinstance(step, Maps):
-            biases[step.layer] = biases.get(step.layer, 0.0) + _dot(what.bias, u_E)
-            u_E = what.pull(u_E)
-        elif isinstance(step.part, Attention) and step.site is not None:
+    for each in reversed(way):
+        if isinstance(each, _Held):
+            biases[each.layer] = biases.get(each.layer, 0.0) + _dot(each.map.bias, u_E)
+            u_E = each.map.pull(u_E)
+            continue
+        step = each.step
+        if isinstance(step.part, Attention) and step.site is not None:
             o_HD = record.head_outputs(step.site)[:, place].double()
             values, bias = _of_heads(step, step.part, o_HD, u_E)
             biases[step.layer] = biases.get(step.layer, 0.0) + bias
@@ -189,7 +209,7 @@ def _shares(network: Network, record: TextRecord, place: int, tokens: list[int])
             shares += reversed(heads)
         else:
             kind = "layer" if step.site is None else step.site.kind
-            shares.append(Share(kind=kind, value=float(what @ u_E), layer=step.layer))
+            shares.append(Share(kind=kind, value=float(each.y_E @ u_E), layer=step.layer))
     shares.append(Share(kind="embedding", value=float(start_E @ u_E)))
     constant = [Share(kind="bias", value=value, layer=layer) for layer, value in _in_order(biases) if value]
     return (*reversed(shares), *constant)
