@@ -48,7 +48,7 @@ class LogitParts:
     given: True if the target is the text's own next token
     logit: as the pass computed it; where logits are soft-capped, before the cap, which is no sum
     capped: after the cap; None without one
-    shares: in the order of the pass. They sum to ``logit``, up to the rounding of the pass
+    shares: in the order of the pass, biases last. They sum to ``logit``, up to the rounding of the pass
     """
 
     words: Words

@@ -123,7 +123,7 @@ def figure(found: Attribution) -> bytes:
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
     lacking = fonts.lacking((heading(found), *labels))
     labels = [spelled(label, lacking) for label in labels]
-    notes = textwrap.wrap(spelled(about(found), lacking), int((width - 0.6) * 13))
+    notes = textwrap.wrap(spelled(f"The bars are shares. {about(found)}", lacking), int((width - 0.6) * 13))
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
     canvas.text(0.3, 0.25, shortened(spelled(heading(found), lacking), fits), size=13, weight="bold")
     largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
