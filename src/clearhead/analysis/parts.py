@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -233,7 +234,8 @@ def _added(network: Network, record: TextRecord, step: Adds, place: int, start: 
 
 def _of_heads(step: Adds, part: Attention, o_HD: Tensor, u_E: Tensor) -> tuple[list[float], float]:
     """The share of each head in u . (what an attention adds), and that of the biases behind them."""
-    bias_E = None if part.out.bias is None else part.out.bias.double()
+    stored_E = cast(Tensor | None, part.out.bias)
+    bias_E = None if stored_E is None else stored_E.double()
     weight_EF = part.out.weight.double()
     bias = 0.0
     if step.after is not None:

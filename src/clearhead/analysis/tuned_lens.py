@@ -193,9 +193,9 @@ class _Training:
     def __init__(self, model: LanguageModel, sites: Sequence[Site]) -> None:
         self._model, self._known = model, Known(model)
         self._sites = [*sites, stream_sites(model)[-1]]
-        S, E, at = len(sites), model.config.width, {"dtype": wide(model.dtype), "device": model.device}
-        self.weight_SEE = torch.zeros(S, E, E, **at).requires_grad_()
-        self.bias_SE = torch.zeros(S, E, **at).requires_grad_()
+        S, E = len(sites), model.config.width
+        self.weight_SEE = torch.zeros(S, E, E, dtype=wide(model.dtype), device=model.device).requires_grad_()
+        self.bias_SE = torch.zeros(S, E, dtype=wide(model.dtype), device=model.device).requires_grad_()
         self._adam = torch.optim.Adam([self.weight_SEE, self.bias_SE])
         self._rows = max(1, AT_ONCE // model.config.vocabulary)
 
