@@ -212,7 +212,7 @@ def test_what_a_sweep_cannot_do_is_refused() -> None:
             ch.sweep(model, TEXT, edits, she, **options)
     with pytest.raises(OptionError, match="its gradient is 0 without edits"):
         ch.sweep(model, TEXT, "heads", ch.kl, by="gradient")
-    with pytest.raises(OptionError, match=r"target 'ab': it has 2 tokens in this model; give a text of one token"):
+    with pytest.raises(OptionError, match=r"token 'ab': it has 2 tokens in this model; give a text of one token"):
         ch.sweep(model, TEXT, "heads", ch.diff("ab", "a"))
     for by in ("run", "gradient"):
         for edit, message in (

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.cells import cell_len
@@ -14,7 +15,7 @@ from rich.console import Console
 
 import clearhead as ch
 from clearhead.drawing import EffectTable, SweepTable
-from clearhead.drawing.colours import LESS, MORE, signed
+from clearhead.drawing.colours import LESS, MORE, hexed, signed
 from clearhead.drawing.sweep_table import grid
 from clearhead.errors import OptionError
 from clearhead.watching.notation import from_dict
@@ -81,8 +82,8 @@ def test_a_grid_that_does_not_fit_is_left_to_the_picture() -> None:
 
 
 def test_colours_of_changes_go_from_less_over_none_to_more() -> None:
-    assert (signed(-1), signed(0), signed(1), signed(0.5)) == (LESS[-1], "#ffffff", MORE[-1], MORE[2])
-    assert signed(2) == MORE[-1]
+    shades = hexed(signed(np.array([-4.0, 0.0, 4.0, 2.0, 9.0]), 4.0))
+    assert shades == [LESS[-1], "#ffffff", MORE[-1], MORE[2], MORE[-1]]
 
 
 def test_the_numbers_can_be_read_back(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from clearhead.analysis.asked import finite
 from clearhead.analysis.observe import words_of
 from clearhead.analysis.outcomes import Measure, Outcome, kl, measured_place, wide_logits
-from clearhead.errors import NotFiniteError, OptionError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, log_probabilities
 from clearhead.watching import Edit, edited
@@ -85,9 +86,7 @@ def effect(
         here = slice(at, at + 1)
         outcomes = [_outcome(model, ids, (at,), x_1TE[:, here], each_1TE[:, here]) for each_1TE in (x_1TE, y_1TE)]
         logits = [outcome.logits_BPV[0, 0] for outcome in outcomes]
-        if not all(bool(logits_V.isfinite().all()) for logits_V in logits):
-            raise NotFiniteError(len(ids))
-        p_V, q_V = (log_probabilities(logits_V).exp() for logits_V in logits)
+        p_V, q_V = (log_probabilities(finite(logits_V, len(ids))).exp() for logits_V in logits)
         values: dict[str, tuple[float, float]] = {}
         for measure in found:
             both = [

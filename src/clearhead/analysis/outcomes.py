@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.attribution import target_id
+from clearhead.analysis.asked import token_of
+from clearhead.analysis.logit_lens import divergence
 from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
@@ -55,7 +56,7 @@ def diff(yes: str | int, no: str | int) -> Measure:
     """
 
     def compute(outcome: Outcome) -> Tensor:
-        one, other = _id(outcome.model, yes), _id(outcome.model, no)
+        one, other = token_of(outcome.model, yes, "token"), token_of(outcome.model, no, "token")
         return outcome.logits_BPV[:, 0, one] - outcome.logits_BPV[:, 0, other]
 
     return Measure(name=f"logit of {_shown(yes)} minus logit of {_shown(no)}", compute=compute)
@@ -65,7 +66,7 @@ def logprob(token: str | int) -> Measure:
     """The log-probability of a token at the measured place (``model.log_probabilities``), in nats."""
 
     def compute(outcome: Outcome) -> Tensor:
-        return log_probabilities(outcome.logits_BPV[:, 0])[:, _id(outcome.model, token)]
+        return log_probabilities(outcome.logits_BPV[:, 0])[:, token_of(outcome.model, token, "token")]
 
     return Measure(name=f"log-probability of {_shown(token)}, nats", compute=compute)
 
@@ -80,18 +81,11 @@ def _nll(outcome: Outcome) -> Tensor:
 
 
 def _kl(outcome: Outcome) -> Tensor:
-    base_V, edited_BV = log_probabilities(outcome.base_PV[0]), log_probabilities(outcome.logits_BPV[:, 0])
-    return (base_V.exp() * (base_V - edited_BV)).sum(-1)
+    return divergence(log_probabilities(outcome.base_PV[0]), log_probabilities(outcome.logits_BPV[:, 0]))
 
 
 nll = Measure(name="loss of the text, nats a token", compute=_nll, whole=True)
 kl = Measure(name="KL from the unedited prediction, nats", compute=_kl, least=True)
-
-
-def _id(model: LanguageModel, token: str | int) -> int:
-    found = target_id(model, token)
-    assert found is not None
-    return found
 
 
 def _shown(token: str | int) -> str:

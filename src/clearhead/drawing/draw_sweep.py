@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clearhead.analysis import Effect, Sweep
 from clearhead.drawing import colours
 from clearhead.drawing.endings import PLOTTED, check_ending
@@ -100,10 +102,10 @@ def _grid(axes: Any, key: Any, cells: Grid) -> None:
     most = largest(cells)
     size = len(cells.rows) * len(cells.columns)
     for y, values in enumerate(cells.values):
-        for x, value in enumerate(values):
+        shades = colours.hexed(colours.signed(np.array([value or 0.0 for value in values]), most))
+        for x, (value, colour) in enumerate(zip(values, shades, strict=True)):
             if value is None:
                 continue
-            colour = colours.signed(value / most)
             axes.add_patch(_square(x, y, colour))
             if size <= NUMBERED and abs(value) >= most / 20:
                 shade = "white" if colours.dark(colour) else "black"
@@ -114,7 +116,7 @@ def _grid(axes: Any, key: Any, cells: Grid) -> None:
     axes.set_xlabel(cells.across, fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_color("#bbbbbb")
-    steps = [colours.signed(n / 64) for n in range(-64, 65)]
+    steps = colours.hexed(colours.signed(np.linspace(-1, 1, 129), 1.0))
     Colorbar(key, ScalarMappable(Normalize(-most, most), ListedColormap(steps)))
     key.set_ylabel("change", fontsize=SIZE)
     key.tick_params(labelsize=SIZE - 1)
@@ -128,7 +130,7 @@ def _square(x: int, y: int, colour: str) -> Any:
 
 def _bars(axes: Any, values: list[float], labels: list[str]) -> None:
     most = max(map(abs, values)) or 1.0
-    axes.barh(range(len(values)), values, 0.7, color=[colours.signed(0.7 * value / most) for value in values])
+    axes.barh(range(len(values)), values, 0.7, color=colours.hexed(colours.signed(0.7 * np.array(values), most)))
     axes.set_yticks(range(len(values)), labels, fontsize=SIZE)
     axes.invert_yaxis()
     axes.set_xlabel("change of the measure", fontsize=SIZE)

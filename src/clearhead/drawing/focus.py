@@ -97,6 +97,11 @@ def query_place(words: Labelled, query: int | str | None) -> int:
     return place
 
 
+def prediction_place(words: Labelled, query: str | None) -> int:
+    """The place whose prediction is shown: as ``query_place`` has it, but by default the text's last token."""
+    return end_place(words) if query is None else query_place(words, query)
+
+
 def end_place(words: Labelled) -> int:
     """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], are none of its own."""
     ends = (place for place in reversed(range(len(words.pieces))) if words.pieces[place])

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Effect, Sweep
-from clearhead.drawing.colours import dark, signed
+from clearhead.drawing.colours import dark, hexed, signed
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
@@ -137,10 +138,10 @@ def _grid_lines(cells: Grid, width: int) -> RenderResult:
     most = largest(cells)
     for row, values in zip(cells.rows, cells.values, strict=True):
         line = Text(f"{row:<{name}} ", "dim")
-        for value in values:
-            colour = "" if value is None else signed(value / most)
+        shades = hexed(signed(np.array([value or 0.0 for value in values]), most))
+        for value, colour in zip(values, shades, strict=True):
             text = " " * (CELL - 1) if value is None or abs(value) < most / 20 else f"{'+' if value > 0 else '-'} "
-            line.append(text, f"{'white' if colour and dark(colour) else 'black'} on {colour}" if colour else "dim")
+            line.append(text, "dim" if value is None else f"{'white' if dark(colour) else 'black'} on {colour}")
             line.append(" ")
         yield line
     yield Text(f"Full colour: a change of {most:.4g}; + more, - less.", "dim")

@@ -19,6 +19,7 @@ from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import check_texts
+from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
 from clearhead.tap import Site
@@ -63,6 +64,10 @@ class Layer(Dropping):
     def __init__(self, config: LayeredConfig, number: int) -> None:
         super().__init__()
         self.number, self.dropout = number, config.dropout
+
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        return [Adds(self.number, self)]
 
 
 class Layered(Network):
@@ -138,6 +143,10 @@ class Layered(Network):
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The final norm."""
         return self.norm(x_BTE)
+
+    def stream(self) -> list[Step]:
+        """What happens to the residual stream, in order."""
+        return [*(step for layer in self.layers for step in cast(Layer, layer).steps()), Maps(self.norm)]
 
     def sites(self) -> dict[Site, int]:
         """Every site a pass shows, with its number of query heads, or 0."""

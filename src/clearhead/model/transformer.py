@@ -19,7 +19,8 @@ from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import is_text
-from clearhead.model.parts.positions import Learned, rotary
+from clearhead.model.parts.positions import Learned, Turn, rotary
+from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
 from clearhead.tap import Site
@@ -197,6 +198,15 @@ class Transformer(Network):
         for layer in self.blocks:
             sites |= cast(Block, layer).sites()
         return sites
+
+    def stream(self) -> list[Step]:
+        """What happens to the residual stream, in order."""
+        return [*(step for layer in self.blocks for step in cast(Block, layer).steps()), Maps(self.norm)]
+
+    def turn(self, layer: int, places_BT: Tensor) -> Turn | None:
+        """The rotations of queries and keys in a layer, at these places; None if it rotates none."""
+        rotary = self._rotaries[self._kinds[layer][0]]
+        return None if rotary is None else rotary.turn(places_BT, self._reach(places_BT, places_BT))
 
     def empty_state(self, batch: int, capacity: int) -> Cache:
         """A key-value cache."""
