@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import clearhead as ch
-from clearhead.analysis import attribution
+from clearhead.analysis import attribution, integrated_gradient
 from clearhead.errors import ClearheadError, OptionError, TextError, WatchError
 from clearhead.language_model import LanguageModel
 from clearhead.model import ExpertsConfig, FeedForwardConfig, ModelConfig, build
@@ -153,11 +153,12 @@ def test_an_integrated_gradient_is_the_mean_gradient_along_the_path() -> None:
     assert list(found.products) == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_a_jump_on_the_path_is_refused_and_so_is_a_tolerance_beyond_the_dtype() -> None:
+def test_a_jump_on_the_path_is_refused_and_so_is_a_tolerance_beyond_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a token changes its experts, the function jumps: no gradient explains it."""
     experts = FeedForwardConfig(width=7, experts=ExpertsConfig(count=5, active=2))
     with pytest.raises(ClearheadError, match=r"the log-probability jumps by \S+ nats at 0\.\d+ of the path"):
         attribution(model(replace(QWEN3, feed_forward=experts)), TEXT, by="integrated-gradient")
+    monkeypatch.setattr(integrated_gradient, "PASSES", 256)
     lm = model(QWEN3)
     rounded = LanguageModel(lm.network.to(torch.bfloat16), BYTES)
     with pytest.raises(ClearheadError, match="integrated gradient: "):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import Done, call
 
 from clearhead import hub
 from heads import lively
@@ -19,33 +19,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
+def clearhead(folder: Path, *words: object, stdin: bytes = b"") -> Done:
+    return call(*words, "--threads", 1, stdin=stdin, folder=folder)
+
+
 def test_the_lens_is_written(folder: Path):
-    done = call("lens", "bert", "-", "--out", "l.html", "--language", "zh", stdin=b"see", folder=folder)
+    done = clearhead(folder, "lens", "bert", "-", "--out", "l.html", "--language", "zh", stdin=b"see")
     assert (done.code, done.out) == (0, "")
     assert "l.html: the likeliest tokens of 4 readings at 4 places" in done.err
 
 
 def test_a_tuned_lens_is_trained_then_used_and_refused_for_another_model(folder: Path):
-    done = call("lens", "book", "--train", "book.txt", "--steps", 3, "--batch", 2, "-o", "t.safetensors", folder=folder)
+    done = clearhead(folder, "lens", "book", "--train", "book.txt", "--steps", 3, "--batch", 2, "-o", "t.safetensors")
     assert done.code == 0, done.err
     assert "t.safetensors: a tuned lens, trained on 138 tokens" in done.err
     assert [line.split()[0] for line in done.out.splitlines()[2:]] == ["embedding", "layer", "layer"]
-    done = call("lens", "book", "see", "--tuned", "t.safetensors", folder=folder)
+    done = clearhead(folder, "lens", "book", "see", "--tuned", "t.safetensors")
     assert (done.code, done.err) == (0, "")
     assert "(tuned lens)" in done.out
-    done = call("lens", "gpt", "see", "--tuned", "t.safetensors", folder=folder)
+    done = clearhead(folder, "lens", "gpt", "see", "--tuned", "t.safetensors")
     assert done.code == 2
     assert "t.safetensors: it was trained for book, with other layers or another width" in done.err
 
 
 def test_the_parts_are_printed(folder: Path):
-    done = call("parts", "book", "see it", "--token", "x", "--against", "y", "--query", "see", folder=folder)
+    done = clearhead(folder, "parts", "book", "see it", "--token", "x", "--against", "y", "--query", "see")
     assert (done.code, done.err) == (0, "")
     assert "what adds to the logit of x less that of y, at place 3 e" in done.out
 
 
 def test_an_integrated_gradient_is_printed(folder: Path):
-    done = call("look", "book", "see it", "--by", "integrated-gradient", "--baseline", "z", folder=folder)
+    done = clearhead(folder, "look", "book", "see it", "--by", "integrated-gradient", "--baseline", "z")
     assert (done.code, done.err) == (0, "")
     assert "They sum to" in done.out
 
@@ -67,7 +71,7 @@ def test_an_integrated_gradient_is_printed(folder: Path):
     ],
 )
 def test_mistakes_are_refused_with_the_rule(folder: Path, words: list[str], message: str):
-    done = call(*words, folder=folder)
+    done = clearhead(folder, *words)
     assert done.code in (1, 2)
     assert message in " ".join(done.err.split())
     assert done.out == ""

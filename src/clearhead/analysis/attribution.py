@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite, likeliest, question, token_of
-from clearhead.analysis.path import TOLERANCE, Line, integrated, rows_at_once
+from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
 from clearhead.errors import NotFiniteError, OptionError, nearest
 from clearhead.language_model import LanguageModel
