@@ -231,6 +231,8 @@ class Record:
 
     def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
         """Keeps a part's output, or the stream, if asked to; returns it with this site's edits."""
+        if not self._passes:
+            raise WatchError(f"{site}: shown outside a pass; a model calls tap.begin where each pass starts")
         seen = self._passes[-1]
         x_BTE = self._editor.part(site, x_BTE, seen)
         if ("residual" if site.kind in ("residual", "embedding") else "parts") in self.keep:
