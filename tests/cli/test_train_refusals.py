@@ -70,7 +70,7 @@ CASES = {
     "short": (["short.txt", *FEW], 1, "the text has", "a window needs 17, context 16 plus one"),
     "one letter": (["one.txt", *FEW], 1, "token"),
     "blank": (["blank.jsonl", *FEW], 1, "the text has 0 tokens; a window needs 17"),
-    "no field": (["data.jsonl", *FEW], 1, "data.jsonl: line 2: field 'text' is missing; choose one of ['body']"),
+    "no field": (["data.jsonl", *FEW], 1, "data.jsonl: line 2: field 'text' is missing; give --field body"),
     "not json": (["broken.jsonl", *FEW], 1, "broken.jsonl: line 2: not JSON"),
     "field of nothing": ([*T, "--field", "body", *FEW], 2, "field 'body': applies to .jsonl files, and there are none"),
     "both": ([*T, "--corpus", "world-en", *FEW], 2, "sources ['text.txt'] and corpus world-en were both given"),

@@ -228,9 +228,11 @@ def test_json_fields_and_blank_lines(tmp_path: Path):
         ("[" * 100_000, "line 2: not JSON"),
         (
             '{"txt": "a", "n": 1, "body": "b"}',
-            r"line 2: field 'text' is missing; choose one of \['body', 'txt'\] with --field",
+            "line 2: field 'text' is missing; give --field body or --field txt$",
         ),
-        ('{"text": 5}', "line 2: field 'text' is 5, not a string"),
+        ('{"text": 5, "t": "hi"}', "line 2: field 'text' is 5, not a string; give --field t$"),
+        ('{"b": 1, "a": 2}', r'line 2: no field holds a string \(fields: a, b\); give lines such as {"text": "..."}$'),
+        ("{}", r"line 2: no field holds a string \(it has no fields\)"),
         (r'{"text": "ab\ud83d"}', r"line 2: field 'text' has half a character \(\\ud83d\) at character 2"),
     ],
 )

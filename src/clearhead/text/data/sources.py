@@ -157,8 +157,11 @@ class FileSource:
         text = values.get(field)
         if not isinstance(text, str):
             texts = sorted(key for key, value in values.items() if isinstance(value, str))
+            if not texts:
+                there = f"fields: {', '.join(sorted(values))}" if values else "it has no fields"
+                raise TextError(f'{where}: no field holds a string ({there}); give lines such as {{"text": "..."}}')
             there = f"is {json.dumps(text)[:40]}, not a string" if field in values else "is missing"
-            raise TextError(f"{where}: field {field!r} {there}; choose one of {texts} with --field")
+            raise TextError(f"{where}: field {field!r} {there}; give {' or '.join(f'--field {name}' for name in texts)}")
         try:
             text.encode()
         except UnicodeEncodeError as fault:
