@@ -161,7 +161,8 @@ class FileSource:
                 there = f"fields: {', '.join(sorted(values))}" if values else "it has no fields"
                 raise TextError(f'{where}: no field holds a string ({there}); give lines such as {{"text": "..."}}')
             there = f"is {json.dumps(text)[:40]}, not a string" if field in values else "is missing"
-            raise TextError(f"{where}: field {field!r} {there}; give {' or '.join(f'--field {name}' for name in texts)}")
+            ways = " or ".join(f"--field {name}" for name in texts)
+            raise TextError(f"{where}: field {field!r} {there}; give {ways}")
         try:
             text.encode()
         except UnicodeEncodeError as fault:
