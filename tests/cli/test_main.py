@@ -67,6 +67,7 @@ def test_the_version(command: Command):
         (["show"], 2, "error: show: MODEL is missing; clearhead show --help lists what it takes"),
         (["show", "a", "b"], 2, "error: show: more arguments than it takes: b; clearhead show --help lists"),
         (["look", "a", "I", "go", "out"], 2, "error: look: more arguments than it takes: go out; put the text in"),
+        (["generate", "a", "--top-k", "0"], 2, "error: --top-k is 0; it must be at least 1; leave it out"),
         (["train", "a", "--minutes", "abc"], 2, "error: --minutes: 'abc' was given; it must be a number"),
         (["train", "a", "--steps", "1e3"], 2, "error: --steps: '1e3' was given; it must be a whole number, in digits"),
         (["look", "a", "b", "--by", "magic"], 2, "error: --by: 'magic' is not one of 'attention', 'gradient'"),

@@ -213,4 +213,4 @@ class TestTheCommand:
 
     def test_bad_input_exits_with_2(self, small: str, monkeypatch, capsys):
         assert self.run(monkeypatch, small, "--kills", "0") == 2
-        assert "kills is 0; it must be at least 1" in capsys.readouterr().err
+        assert "--kills is 0; it must be at least 1" in capsys.readouterr().err

@@ -135,7 +135,9 @@ def main() -> None:
 
 
 def _message_of(error: ClearheadError | OSError) -> str:
-    """The message of an error; for an OSError, the file or stream and what went wrong."""
+    """The message of an error, with an option as it is typed; for an OSError, the file or stream and the fault."""
+    if isinstance(error, OptionError) and error.option is not None:
+        return f"--{error.option.replace('_', '-')}{str(error).removeprefix(error.option)}"
     if isinstance(error, ClearheadError):
         return str(error)
     return f"{error.filename or 'output'}: {error.strerror or error}"

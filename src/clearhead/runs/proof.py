@@ -72,7 +72,7 @@ def prove(
     """
     for name, value in (("kills", kills), ("steps", steps), ("threads", threads)):
         if value < 1:
-            raise OptionError(f"{name} is {value}; it must be at least 1")
+            raise OptionError.of(name, value, "at least 1")
     began = time.perf_counter()
     table = shortened(what, steps, threads)
     draw = random.Random(seed)
