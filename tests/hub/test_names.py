@@ -353,10 +353,11 @@ class TestRefusals:
         caplog.clear()
         caplog.set_level(logging.INFO, "clearhead")
         why = r"HF_HUB_OFFLINE is set" if offline else r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*\)"
+        way = rf"check the name \(a run is runs/NAME\), or {'unset HF_HUB_OFFLINE' if offline else 'go online'} once"
         for name in ("little", "people/split"):
             with pytest.raises(
                 FolderError,
-                match=rf"^{name}: there is no such folder, the cache .* does not have all of it, and {why}$",
+                match=rf"^{name}: there is no such folder, the cache .* does not have all of it, and {why}; {way}",
             ):
                 hub.load(name)
         assert not offline or "fetching" not in caplog.text

@@ -194,8 +194,11 @@ def _explained(name: str, model: str, revision: str | None) -> Generator[None]:
         ) from None
     except errors.LocalEntryNotFoundError as error:
         offline = constants.HF_HUB_OFFLINE
-        way = "HF_HUB_OFFLINE is set" if offline else f"{hub} cannot be reached{_reason(error)}"
-        raise FolderError(f"{none}, the cache {constants.HF_HUB_CACHE} does not have all of it, and {way}") from None
+        why = "HF_HUB_OFFLINE is set" if offline else f"{hub} cannot be reached{_reason(error)}"
+        raise FolderError(
+            f"{none}, the cache {constants.HF_HUB_CACHE} does not have all of it, and {why}; check the name (a run is "
+            f"runs/NAME), or {'unset HF_HUB_OFFLINE' if offline else 'go online'} once to fetch it"
+        ) from None
     except Exception as error:  # from the network library, the system or huggingface_hub: no common base
         raise FolderError(f"{none}, and fetching {model} from {hub} failed{_reason(error)}; try again") from None
 
