@@ -103,6 +103,12 @@ def test_ctrl_c_ends_every_process_and_leaves_nothing(small: str, tmp_path: Path
         ("small.toml", {"steps": 0}, OptionError, "steps is 0"),
         ("small.toml", {"threads": -1}, OptionError, "threads is -1"),
         ("shakespear", {}, OptionError, "there is no 'shakespear'; did you mean 'shakespeare'"),
+        (
+            "nope",
+            {},
+            OptionError,
+            r"give a run folder, a TOML file \(NAME.toml\) or a recipe; there is no 'nope'; known",
+        ),
         ("none.toml", {}, OptionError, "there is no file none.toml"),
         (".", {}, FolderError, "recipe.toml: there is no such file"),
     ],
