@@ -143,6 +143,6 @@ def _check_memory(model: LanguageModel, places: int) -> None:
     check_free(
         need,
         model.device,
-        f"the gradient of a text of {places:,} tokens needs about {need / 1e9:.1f} GB",
+        f"the gradient of a text of {places:,} tokens needs about {need / 1e9:,.1f} GB",
         "give a shorter text",
     )
