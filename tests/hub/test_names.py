@@ -24,7 +24,7 @@ from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 import clearhead
 from clearhead import hub
-from clearhead.errors import FolderError, TextError
+from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.hub import names
 from clearhead.hub.names import find, pinned
 from clearhead.language_model import LanguageModel
@@ -378,6 +378,10 @@ class TestRefusals:
         with pytest.raises(FolderError, match=r": there is no such folder; `clearhead train` makes a run"):
             hub.load(name or "none/at/all")
         assert server.seen == []
+
+    def test_what_is_no_text(self) -> None:
+        with pytest.raises(OptionError, match="^model: 5 was given; give a folder or a name on the hub$"):
+            hub.load(5)  # pyright: ignore[reportArgumentType]
 
     @pytest.mark.parametrize(
         ("name", "said"),
