@@ -380,7 +380,7 @@ class TestRefusals:
         assert server.seen == []
 
     def test_what_is_no_text(self) -> None:
-        with pytest.raises(OptionError, match="^model: 5 was given; give a folder or a name on the hub$"):
+        with pytest.raises(OptionError, match=r"^model: 5 was given; give a folder or a name on the hub$"):
             hub.load(5)  # pyright: ignore[reportArgumentType]
 
     @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
     Nothing is fetched twice, and an interrupted transfer continues where it stopped. huggingface_hub honours HF_HOME,
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
-    Raises FolderError with the reason if there is no such model, OptionError if ``name`` is no text or path, TextError if ``text`` and it has no tokenizer.
+    Raises FolderError with the reason if there is no such model, OptionError if ``name`` is no text or path,
+    TextError if ``text`` and it has no tokenizer.
     """
     if not isinstance(name, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(f"model: {shown(name)} was given; give a folder or a name on the hub")
