@@ -250,6 +250,18 @@ def test_empty_files_are_reported(tmp_path: Path, name: str):
         texts(FileSource(tmp_path / name))
 
 
+def test_files_with_other_endings_are_read_as_plain_text(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO", "clearhead")
+    for name in ("book.pdf", "notes", "a.txt.gz"):
+        (tmp_path / name).write_text("text")
+    (source, *_) = sources([tmp_path / name for name in ("book.pdf", "notes", "a.txt.gz")])
+    assert texts(source) == ["text"]
+    assert caplog.messages == [f"{tmp_path / 'book.pdf'}: read as plain text"]
+    (tmp_path / "book.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")  # as every real one begins
+    with pytest.raises(TextError, match=r"book\.pdf: byte 10 \(0xe2\) is not utf-8"):
+        texts(FileSource(tmp_path / "book.pdf"))
+
+
 def test_a_byte_order_mark_alone_is_empty(tmp_path: Path):
     (tmp_path / "e.txt").write_bytes(b"\xef\xbb\xbf")
     with pytest.raises(TextError, match="is empty"):
