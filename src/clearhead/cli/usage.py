@@ -44,11 +44,10 @@ def _typed(parameter: Any) -> str:
 
 def _fault(error: typer.TyperException) -> str:
     """What is wrong with a value."""
-    from pydantic import ValidationError
-
-    if not isinstance(error.__cause__, ValidationError):
+    cause: Any = error.__cause__  # pydantic's ValidationError, by which typer converts
+    if not hasattr(cause, "errors"):
         return error.message
-    fault = error.__cause__.errors()[0]
+    fault: dict[str, Any] = cause.errors()[0]
     rule = NUMBERS.get(fault["type"].partition("_")[0])
     if rule is None:
         return str(fault.get("ctx", {}).get("error", error.message)).rstrip(".")
