@@ -202,10 +202,13 @@ def assert_same(found_BHQD: Tensor, expected_BHQD: Tensor, asked: Request) -> No
 
 
 class Watched:
-    """The smallest thing that can be watched: one attention site per entry."""
+    """The smallest thing that can be watched: one attention site per entry, and the projections of their outputs."""
 
-    def __init__(self, sites: dict[Site, int]) -> None:
-        self._sites = sites
+    def __init__(self, sites: dict[Site, int], projections: dict[Site, Tensor] | None = None) -> None:
+        self._sites, self._projections = sites, projections or {}
+
+    def projections(self) -> dict[Site, Tensor]:
+        return self._projections
 
     def sites(self) -> dict[Site, int]:
         return self._sites

@@ -119,6 +119,10 @@ class LanguageModel:
         """Every site with its number of query heads, or 0. Lets ``watch`` take this object."""
         return self.network.sites()
 
+    def projections(self) -> dict[Site, Tensor]:
+        """weight_EF of each attention's output projection. Lets ``watch`` keep values."""
+        return self.network.projections()
+
     def state(self, batch: int, capacity: int) -> State:
         """A new generation state; see ``Network.state``."""
         return self.network.state(batch, capacity)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 import clearhead as ch
-from clearhead.analysis import attribution
-from clearhead.errors import OptionError, TextError, WatchError
+from clearhead.analysis import attribution, integrated_gradient
+from clearhead.errors import ClearheadError, OptionError, TextError, WatchError
 from clearhead.language_model import LanguageModel
-from clearhead.model import ModelConfig, build
+from clearhead.model import ExpertsConfig, FeedForwardConfig, ModelConfig, build
 from clearhead.text import Tokenizer
 from clearhead.watching import watch
-from little_configs import BERT, QWEN3, RIVALS
+from little_configs import BERT, GPT2, QWEN3, RIVALS
 
 BYTES = Tokenizer.bytes()
 KINDS: dict[str, ModelConfig] = {"decoder": QWEN3, **RIVALS}
@@ -116,9 +116,69 @@ def test_the_likeliest_token_is_one_that_the_tokenizer_has() -> None:
     assert attribution(lm, TEXT).target < 257
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("baseline", ["mean", "zero", "z"])
+def test_an_integrated_gradient_adds_up_to_what_the_text_changes(kind: str, baseline: str) -> None:
+    lm = model(KINDS[kind])
+    found = attribution(lm, TEXT, query=4, by="integrated-gradient", baseline=baseline)
+    assert found.baseline is not None
+    x_TE = lm.network.embedding(lm.ids(TEXT))[0].detach()
+    weight_VE = lm.network.embedding.weight.detach()
+    base_E = {"mean": weight_VE.mean(0), "zero": torch.zeros_like(x_TE[0]), "z": weight_VE[ord("z")]}[baseline]
+    moved = {(t, e): float(base_E[e] - x_TE[t, e]) for t in range(1, len(x_TE)) for e in range(x_TE.shape[1])}
+    before, after = (logprob(lm, 4, ord("b"), each) for each in (moved, {}))
+    assert (found.baseline.name, found.baseline.logprob) == (baseline, pytest.approx(before, abs=1e-9))
+    assert found.logprob == pytest.approx(after, abs=1e-9)
+    assert abs(sum(found.products) - (after - before)) <= 1e-3
+    assert found.baseline.error == pytest.approx(sum(found.products) - (after - before), abs=1e-9)
+    assert found.products[0] == 0  # the token in front of every text keeps its embedding
+    assert found.products[5:] == (0.0, 0.0)  # later tokens cannot matter
+    assert sum(found.shares) == pytest.approx(1)
+
+
+def test_an_integrated_gradient_is_the_mean_gradient_along_the_path() -> None:
+    """Against the definition: 4,000 evenly spaced gradients, each by itself, in a model with learned places."""
+    lm, place = model(GPT2), 4
+    found = attribution(lm, TEXT, query=place, by="integrated-gradient", baseline="z", tolerance=1e-6)
+    ids_1T, x_TE = lm.ids(TEXT), lm.network.embedding(lm.ids(TEXT))[0].detach()
+    base_TE = x_TE.clone()
+    base_TE[1:] = lm.network.embedding.weight[ord("z")].detach()
+    shares_N = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
+    leaf_NTE = (base_TE + shares_N[:, None, None] * (x_TE - base_TE)).requires_grad_()
+    hook = lm.network.embedding.register_forward_hook(lambda module, given, made: leaf_NTE)
+    logits_NV = lm.network(ids_1T.expand(4000, -1))[:, place]
+    hook.remove()
+    (g_NTE,) = torch.autograd.grad(logits_NV.log_softmax(-1)[:, ord("b")].sum(), leaf_NTE)
+    expected = ((x_TE - base_TE) * g_NTE.mean(0)).sum(-1)
+    assert list(found.products) == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_a_jump_on_the_path_is_refused_and_so_is_a_tolerance_beyond_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a token changes its experts, the function jumps: no gradient explains it."""
+    experts = FeedForwardConfig(width=7, experts=ExpertsConfig(count=5, active=2))
+    with pytest.raises(ClearheadError, match=r"the log-probability jumps by \S+ nats at 0\.\d+ of the path"):
+        attribution(model(replace(QWEN3, feed_forward=experts)), TEXT, by="integrated-gradient")
+    monkeypatch.setattr(integrated_gradient, "PASSES", 256)
+    lm = model(QWEN3)
+    rounded = LanguageModel(lm.network.to(torch.bfloat16), BYTES)
+    with pytest.raises(ClearheadError, match="integrated gradient: "):
+        attribution(rounded, TEXT, by="integrated-gradient", tolerance=1e-9)
+
+
+@pytest.mark.parametrize("by", ["gradient", "integrated-gradient"])
+def test_numbers_that_are_not_finite_are_refused(by: str) -> None:
+    lm = model(QWEN3)
+    with torch.no_grad():
+        lm.network.get_parameter("norm.weight")[0] = torch.nan
+    with pytest.raises(ClearheadError, match="a logit after 7 tokens is not finite"):
+        attribution(lm, TEXT, target="z", by=by)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"by": "gradients"}, r"^attribution: there is no method 'gradients'; did you mean 'gradient'"),
+        ({"by": "integrated-gradient", "baseline": "zz"}, r"^baseline 'zz': it has 2 tokens in this model"),
         ({"query": 7}, r"^query 7: the text has places 0 to 6$"),
         ({"query": -8}, r"^query -8: "),
         ({"target": "ab"}, r"^target 'ab': it has 2 tokens in this model; give a text of one token, or an id$"),

@@ -180,5 +180,5 @@ def test_models_without_attention_of_their_own_kind_are_refused():
     config = ToyConfig(vocabulary=BYTES.vocab_size, context=9, layers=1, width=8, heads=2)
     with pytest.raises(OptionError, match=r"decoder.0.self has no query, key and value matrices .* clearhead look"):
         steps(LanguageModel(Toy(config), BYTES), "ab")
-    with pytest.raises(OptionError, match="no attention to go through; see what it predicts with clearhead next"):
+    with pytest.raises(OptionError, match="steps: this model has no attention; see what it predicts"):
         steps(LanguageModel(Deaf(config), BYTES), "ab")

@@ -10,12 +10,13 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from clearhead import hub
-from clearhead.analysis import attribution, next_words
+from clearhead.analysis import attribution, effect, lens, next_words, nll
 from clearhead.errors import ClearheadError, OptionError, TextError
 from clearhead.generation import generate
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.text import Tokenizer
+from clearhead.watching import Ablate
 from heads import TEXT, lively
 from little_configs import QWEN3
 from looked import BYTES, speaking
@@ -139,6 +140,18 @@ def test_the_models_probability_is_the_same_everywhere():
     written = generate(model, TEXT, max_tokens=1, temperature=0)
     assert (written.ids, written.logprobs[0]) == ((best.id,), pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
     assert attribution(model, TEXT).logprob == pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5)
+    integrated = attribution(model, TEXT, by="integrated-gradient")
+    assert (integrated.target, integrated.logprob) == (best.id, pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
+    read = lens(model, TEXT, top=257)
+    assert read[-1, -1].tokens[0][1:] == (best.id, pytest.approx(best.probability))
+    assert float(read.entropy_RT[-1, -1]) == pytest.approx(found.entropy, rel=1e-5)
+    changed = effect(model, TEXT, Ablate(layer=0), measures=nll, top=257)
+    p_V = logp_TV[-1].exp()
+    assert {each.id: each.before for each in changed.candidates} == pytest.approx(
+        {each.id: float(p_V[each.id]) for each in found.candidates}, abs=1e-6
+    )
+    loss = -float(logp_TV[:-1].gather(1, model.ids(TEXT)[0, 1:, None]).mean())
+    assert changed.measures[nll.name][0] == pytest.approx(loss, rel=1e-5)
     ids_1T = model.ids(TEXT)
     nats = model(ids_1T[:, :-1], targets_BT=ids_1T[:, 1:])
     assert float(nats.detach()) == pytest.approx(-float(logp_TV[:-1].gather(1, ids_1T[0, 1:, None]).sum()), rel=1e-5)

@@ -312,3 +312,34 @@ def test_an_interrupt_ends_a_pipe_with_130(folder: Path) -> None:
         asleep(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
+
+
+def test_edits_change_the_answers_from_then_on(folder: Path):
+    plain = chat(folder, lines="Hello\n").out
+    done = chat(folder, lines="/edit ablate 0\nHello\n/edit\n/edit off\n/clear\nHello\n")
+    assert done.code == 0, done.err
+    edited, again = done.out.splitlines()
+    assert again + "\n" == plain
+    assert edited + "\n" != plain
+    assert "edits: ablate 0\n" in done.err
+    assert "edits: none\n" in done.err
+    after = chat(folder, lines="Hello\n/edit ablate 0\nHello\n").out.splitlines()
+    both = chat(folder, lines="/edit ablate 0\nHello\n/clear\nHello\n").out.splitlines()
+    assert both == [edited, edited]
+    assert after[0] + "\n" == plain
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("ablat 0", "there is no 'ablat'; did you mean 'ablate'?"),
+        ("ablate 2", "the model has no site of layer 2"),
+        ("ablate 0 at -1", "name places by number, and no text: a conversation is one text"),
+        ("ablate 0 text 1", "name places by number, and no text: a conversation is one text"),
+        ("ablate 0 at 399", "the watched text has places 0 to"),
+    ],
+)
+def test_an_edit_that_cannot_be_made_ends_a_piped_chat(folder: Path, form: str, message: str):
+    done = chat(folder, lines=f"/edit {form}\nHello\n")
+    assert done.code in (1, 2)
+    assert message in done.err

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "text": set(),
     "corpora": set(),
     "attend": set(),
-    "watching": {"attend"},
+    "watching": {"attend", "text"},
     "model": {"attend"},
     "language_model": {"model", "text"},
     "hub": {"language_model", "model", "text"},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from clearhead.analysis import Attribution
+from clearhead.analysis import Attribution, Baseline
 from clearhead.drawing import AttributionTable, draw_attribution
 from clearhead.drawing.inline import page_file
 from clearhead.errors import OptionError
@@ -48,6 +49,25 @@ def test_the_numbers_are_in_the_json(tmp_path: Path) -> None:
     assert (table["schema"], table["place"], table["token"]) == ("clearhead.attribution/1", 2, "$a")
     assert table["norms"] == [0.0, 3.0, 1.0, 0.0]
     assert table["products"] == [0.0, -0.25, 0.5, 0.0]
+
+
+INTEGRATED = replace(FOUND, baseline=Baseline(name="mean", logprob=-0.75, passes=32, error=-2e-5))
+
+
+def test_an_integrated_gradient_says_where_it_starts_and_how_far_it_adds_up(tmp_path: Path) -> None:
+    out = StringIO()
+    Console(file=out, width=120).print(AttributionTable(INTEGRATED))
+    shown = " ".join(out.getvalue().split())
+    assert "share nats" in shown
+    assert "They sum to +0.2500, the change of the log-probability from -0.7500 at the baseline to -0.5000" in shown
+    assert "within 2e-05" in shown
+    assert "0.33 -0.250" in shown  # a share of the sizes of the products
+    draw_attribution(INTEGRATED, tmp_path / "x.json")
+    table = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert table["baseline"] == {"name": "mean", "logprob": -0.75, "passes": 32, "error": -2e-5}
+    draw_attribution(INTEGRATED, tmp_path / "x.html")
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "各词元之和为 +0.2500，即对数概率从基线处的 -0.7500 变到 -0.5000 的变化，误差 2e-05" in page
 
 
 def test_the_page_has_both_languages_and_no_markup_of_the_text(tmp_path: Path) -> None:

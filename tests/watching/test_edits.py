@@ -14,7 +14,7 @@ from clearhead.attend import Mask, attend, causal, knockout, left_padding, windo
 from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Edit, Knockout, Record, Scale, watch
-from clearhead.watching.edits import from_dict, to_dict
+from clearhead.watching.notation import from_dict, to_dict
 from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
 
 MODEL = Watched({Site(0): 2, Site(3): 2, Site(3, "cross"): 2})
@@ -49,7 +49,9 @@ def test_one_edit_needs_no_list() -> None:
 
 @pytest.mark.parametrize("edits", ["ablate", 3, [Ablate(layer=3), "x"], [(3, 1)]])
 def test_anything_but_an_edit_is_an_error(edits: object) -> None:
-    with pytest.raises(WatchError, match=r"^edits: .* was given; an edit is an Ablate, a Scale or a Knockout$"):
+    with pytest.raises(
+        WatchError, match=r"^edits: .* was given; an edit is one of Scale, Ablate, Knockout, Patch, Freeze, Steer"
+    ):
         watch(MODEL, edits).__enter__()  # pyright: ignore[reportArgumentType]
 
 
@@ -173,6 +175,8 @@ EDITS = [
     Scale(layer=0, head=3, factor=0.25, kind="cross"),
     Knockout(layer=9, query=14, key=3),
     Knockout(layer=9, query=14, key=3, head=2),
+    Knockout(layer=9, query=-1, key="boy"),
+    Scale(layer=1, factor=-0.5, kind="residual", at=(2, "boy", -1), text=3),
 ]
 
 
@@ -201,7 +205,7 @@ def test_an_edit_as_plain_values() -> None:
     ("values", "message"),
     [
         ({"edit": "ablat", "layer": 1, "head": 2}, "edit: there is no 'ablat'; did you mean 'ablate'?"),
-        ({"layer": 1, "head": 2}, "edit: there is no ''; known: ablate, knockout, scale"),
+        ({"layer": 1, "head": 2}, "edit: there is no ''; known: ablate, freeze, knockout, patch, scale, steer"),
         ({"edit": "ablate", "head": 1}, "edit 'ablate': .* missing 1 required keyword-only argument: 'layer'"),
         ({"edit": "ablate", "layer": 1, "head": 2, "by": 3}, "edit 'ablate': .* unexpected keyword argument 'by'"),
     ],
@@ -258,6 +262,14 @@ def test_layers_heads_and_places_are_whole_numbers(edit: type[Edit], values: dic
         edit(layer=3, **values)
 
 
-def test_a_knocked_out_place_before_the_text_is_refused() -> None:
-    with pytest.raises(WatchError, match="query is -1 and key 0; places count from 0"):
-        Knockout(layer=3, query=-1, key=0)
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (Knockout(layer=3, query=-1, key=0), "query is -1"),
+        (Knockout(layer=3, query=1, key="boy"), "key is 'boy'"),
+        (Scale(layer=3, factor=2.0, at=(0, "boy")), "at is 'boy'"),
+    ],
+)
+def test_words_and_places_from_the_end_need_the_text(edit: Edit, message: str) -> None:
+    with pytest.raises(WatchError, match=f"{message}, and the words of the text are not known here; count from 0"):
+        watch(MODEL, edits=edit).__enter__()

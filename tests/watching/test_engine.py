@@ -16,13 +16,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching import Record, TextRecord, engine, watch
-from clearhead.watching.measures import NAMES, Largest, Received
+from clearhead.watching import Record, TextRecord, engine, measures, watch
+from clearhead.watching.cells import Agreement, Edges, Largest
+from clearhead.watching.measures import NAMES, Entropy, Received
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
+
+WIDTH_OUT = 5
+
+
+def projection(heads: int, width: int) -> Tensor:
+    """weight_EF of an output projection."""
+    return torch.randn(WIDTH_OUT, heads * width, generator=torch.Generator().manual_seed(5)).bfloat16().double()
 
 
 def look(q: Tensor, k: Tensor, mask: Mask, score: Score | None = None) -> Record:
-    with watch(Watched({SITE: q.shape[1]})) as record:
+    """The keys are the values too."""
+    H, D = q.shape[1], k.shape[3]
+    with watch(Watched({SITE: H}, {SITE: projection(H, D).to(q.dtype)}), keep="values") as record:
         attend(q, k, k, mask=mask, score=score or Score(), site=SITE)
     return record
 
@@ -33,10 +43,36 @@ def text(q: Tensor, k: Tensor, mask: Mask, score: Score | None = None, number: i
     return found
 
 
-def by_definition(p_HQK: np.ndarray, ids: list[int], sinks: bool) -> dict[str, np.ndarray]:
-    """Every named measure in numpy, from weights by the definition."""
+def sizes_by_definition(v_GKD: np.ndarray, heads: int) -> np.ndarray:
+    """||v_j W_O|| of each head and key."""
+    D = v_GKD.shape[2]
+    out_EF = projection(heads, D).numpy()
+    group = heads // v_GKD.shape[0]
+    return np.stack(
+        [np.linalg.norm(v_GKD[h // group] @ out_EF[:, h * D : (h + 1) * D].T, axis=1) for h in range(heads)]
+    )
+
+
+def assert_reach(found_HQ: np.ndarray, p_HQK: np.ndarray, rounding: float, rows: range | None = None) -> None:
+    """A distance within which 90 % of the row's weight is, and the smallest such."""
+    H, Q, K = p_HQK.shape
+    for h in range(H):
+        for i in rows or range(Q):
+            away = np.abs(np.arange(K) - (K - Q + i))
+            wanted, reach = 0.9 * p_HQK[h, i].sum(), found_HQ[h, i]
+            assert reach == int(reach) >= 0
+            assert p_HQK[h, i][away <= reach].sum() >= wanted - rounding
+            assert reach == 0 or p_HQK[h, i][away < reach].sum() < wanted + rounding
+
+
+def by_definition(
+    p_HQK: np.ndarray, ids: list[int], sinks: bool, sizes_HK: np.ndarray | float = 1.0
+) -> dict[str, np.ndarray]:
+    """Every named measure but reach, in numpy, from weights by the definition."""
     _, Q, K = p_HQK.shape
     places = np.arange(K - Q, K)
+    copies_QK = np.array([[ids[j] == ids[i] and j < i for j in range(K)] for i in places])
+    sized_HQK = p_HQK * (sizes_HK[:, None] if isinstance(sizes_HK, np.ndarray) else sizes_HK)
     after = [next((n + 1 for n in reversed(range(place)) if ids[n] == ids[place]), None) for place in places]
     rows = np.arange(Q)
     return {
@@ -47,6 +83,10 @@ def by_definition(p_HQK: np.ndarray, ids: list[int], sinks: bool) -> dict[str, n
         "induction": np.stack(
             [p_HQK[:, i, at] if at is not None else 0 * p_HQK[:, i, 0] for i, at in enumerate(after)], 1
         ),
+        "largest": p_HQK.max(2),
+        "self": p_HQK[:, rows, places],
+        "duplicate": (p_HQK * copies_QK).sum(2),
+        "moved": sized_HQK.sum(2),
         "sink": 1 - p_HQK.sum(2) if sinks else np.zeros(p_HQK.shape[:2]),
         "received": p_HQK.sum(1),
     }
@@ -77,14 +117,45 @@ def test_every_measure_of_all_heads_is_the_definition(
     found = record[row]
     assert isinstance(found, TextRecord)
     found.ids = ids
+    v_GKD = k.numpy()[row, :, slice(*case.spans[row]) if case.spans else slice(None)]
+    sizes_HK = sizes_by_definition(v_GKD, heads[0])
+    whole = queries == KEYS  # else the values of the first places were not watched
+    edges, sized, agreement = Edges(5), Edges(5, found.sizes(SITE) if whole else torch.tensor(sizes_HK)), Agreement()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "TILE", tile)
         patch.setattr(engine, "ROWS", tall)
-        measured = found.measure(*NAMES)[SITE]
+        patch.setattr(engine, "CHUNK", 4)
+        patch.setattr(engine, "ACROSS", 5)
+        patch.setattr(measures, "BLOCK", 3)
+        measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
+        entropy_HQ, agreed_HH, *_ = found.sweep(SITE, Entropy(), agreement, edges, sized)
+    assert torch.equal(entropy_HQ, measured["entropy"])
     rounding = 1e-13 if dtype == torch.float64 else 1e-6
-    for name, wanted in by_definition(p_HQK, ids, rules.sinks).items():
+    assert_reach(measured["reach"].numpy(), p_HQK, 8 * rounding)
+    wanted_ones = by_definition(p_HQK, ids, rules.sinks, sizes_HK)
+    for name in measured.keys() - {"reach"}:
+        wanted = wanted_ones[name]
         assert measured[name].dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
         np.testing.assert_allclose(measured[name].numpy(), wanted, rtol=rounding, atol=8 * rounding, err_msg=name)
+    np.testing.assert_allclose(agreed_HH.numpy(), cosines(p_HQK), atol=8 * rounding)
+    assert_edges(edges, p_HQK, 8 * rounding)
+    assert_edges(sized, p_HQK * sizes_HK[:, None], 64 * rounding)
+
+
+def cosines(p_HQK: np.ndarray) -> np.ndarray:
+    flat_HN = p_HQK.reshape(len(p_HQK), -1)
+    norms_HH = np.linalg.norm(flat_HN, axis=1)[:, None] * np.linalg.norm(flat_HN, axis=1)
+    return np.where(norms_HH > 0, flat_HN @ flat_HN.T / np.where(norms_HH > 0, norms_HH, 1), 0)
+
+
+def assert_edges(edges: Edges, cells_HQK: np.ndarray, rounding: float) -> None:
+    """The largest cells in descending order, each at its place."""
+    for found, cells_QK in zip(edges.found, cells_HQK, strict=True):
+        wanted = [cell for cell in np.sort(cells_QK, axis=None)[::-1][:5] if cell > 0]
+        np.testing.assert_allclose([edge.weight for edge in found], wanted, atol=rounding)
+        first = cells_QK.shape[1] - len(cells_QK)
+        np.testing.assert_allclose([cells_QK[edge.query - first, edge.key] for edge in found], wanted, atol=rounding)
+        assert len({(edge.query, edge.key) for edge in found}) == len(found)
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
@@ -95,11 +166,12 @@ def test_a_long_text_in_float32_is_exact(scale: float) -> None:
     s_HQK = (q[0] * scale) @ k[0].transpose(1, 2) / 8
     back = torch.arange(1500)[:, None] - torch.arange(1500)
     p_HQK = s_HQK.masked_fill((back < 0) | (back >= 1100), -math.inf).softmax(2)
-    measured = record.measure("entropy", "first", "previous", "distance", "received")[SITE]
+    measured = record.measure("entropy", "first", "previous", "self", "largest", "distance", "received", "reach")[SITE]
     # the logits themselves are rounded: by 1e-6 at 20, as by any product in float32
     wanted = by_definition(p_HQK.numpy(), [0] * 1500, sinks=False)
     rounding = 1e-6 * scale
-    for name in measured:
+    assert_reach(measured["reach"].numpy(), p_HQK.numpy(), rounding, range(0, 1500, 100))
+    for name in wanted.keys() & measured.keys():
         size = max(1.0, float(np.abs(wanted[name]).max()))
         np.testing.assert_allclose(measured[name].numpy(), wanted[name], rtol=0, atol=rounding * size, err_msg=name)
 

@@ -258,7 +258,8 @@ class TestByHand:
         q, k, v = (t.float() for t in tensors(6, 3, 5))
         a = look(q, k, v, causal(), SCORES["sinks"].score(6))[0][3, 2]
         assert 0.0 <= a.row_sum_error() < 1e-6
-        monkeypatch.setattr("clearhead.watching.engine._Sweep._drop", lambda sweep, weights_HQK: weights_HQK.mul_(0.75))
+        lost = property(lambda strip: 0.75 * strip.exps_HQK / strip.totals_HQ[:, :, None])
+        monkeypatch.setattr("clearhead.watching.reducers.Strip.weights_HQK", lost)
         assert a.row_sum_error() > 0.1
 
     def test_without_a_sink_its_weight_is_zero(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from clearhead import tap
 from clearhead.errors import OptionError, WatchError
 from clearhead.model import ModelConfig, build
 from clearhead.tap import Site
@@ -126,6 +127,13 @@ def test_what_was_not_kept_is_reported_with_the_way_out() -> None:
 
 
 @torch.no_grad()
+def test_a_stream_shown_outside_a_pass_is_an_error_that_says_what_is_missing() -> None:
+    model, _ = made(QWEN3)
+    missing = r"^decoder.0.residual: shown outside a pass; a model calls tap.begin"
+    with watch(model, keep="residual"), pytest.raises(WatchError, match=missing):
+        tap.shown(Site(0, "residual"), torch.zeros(1, 7, QWEN3.width))
+
+
 def test_an_edit_of_a_stack_the_model_has_not_is_refused() -> None:
     model, _ = made(QWEN3)
     with (

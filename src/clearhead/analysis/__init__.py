@@ -1,27 +1,68 @@
 """Analysis of what a model does with a text, and of its word vectors."""
 
-from clearhead.analysis.attribution import Attribution, attribution
+from clearhead.analysis.attribution import Attribution, Baseline, attribution
+from clearhead.analysis.circuits import Circuit, Composition, circuit, composition
+from clearhead.analysis.effect import Effect, effect
+from clearhead.analysis.heads import Copying, FoundHead, FoundHeads, copying, find_heads
+from clearhead.analysis.interventions import EVERY, direction, edit, every, path
 from clearhead.analysis.lexicon import Lexicon, words
+from clearhead.analysis.logit_lens import Lens, lens
 from clearhead.analysis.observe import observe, observe_ids, words_of
 from clearhead.analysis.one_head import Steps, steps
+from clearhead.analysis.outcomes import Measure, diff, kl, logprob, nll
+from clearhead.analysis.parts import LogitParts, Share, logit_parts
 from clearhead.analysis.predictions import Candidate, NextWords, next_words
+from clearhead.analysis.sweep import Sweep, sweep
+from clearhead.analysis.tuned_lens import TunedLens, read_lens, tune_lens
 from clearhead.analysis.usage import Senses, SenseScore, sense_score, senses
 
 __all__ = [
+    "EVERY",
     "Attribution",
+    "Baseline",
     "Candidate",
+    "Circuit",
+    "Composition",
+    "Copying",
+    "Effect",
+    "FoundHead",
+    "FoundHeads",
+    "Lens",
     "Lexicon",
+    "LogitParts",
+    "Measure",
     "NextWords",
     "SenseScore",
     "Senses",
+    "Share",
     "Steps",
+    "Sweep",
+    "TunedLens",
     "attribution",
+    "circuit",
+    "composition",
+    "copying",
+    "diff",
+    "direction",
+    "edit",
+    "effect",
+    "every",
+    "find_heads",
+    "kl",
+    "lens",
+    "logit_parts",
+    "logprob",
     "next_words",
+    "nll",
     "observe",
     "observe_ids",
+    "path",
+    "read_lens",
     "sense_score",
     "senses",
     "steps",
+    "sweep",
+    "tune_lens",
     "words",
     "words_of",
 ]

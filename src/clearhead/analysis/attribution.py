@@ -1,19 +1,36 @@
-"""The gradient of a prediction with respect to the tokens before it, for any model, with attention or without."""
+"""What a prediction depends on, token by token, by gradients: for any model, with attention or without."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from clearhead.analysis.observe import words_of
-from clearhead.attend import wide
-from clearhead.errors import OptionError, TextError, many
+from clearhead.analysis.asked import finite, likeliest, question, token_of
+from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
+from clearhead.analysis.slopes import Prediction
+from clearhead.errors import NotFiniteError, OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
-from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.watching import Words
+
+METHODS = ("gradient", "integrated-gradient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Where the path of an integrated gradient starts.
+
+    name: mean, zero, or the label of a token; logprob: of the target there, in nats
+    passes: gradients taken along the path; error: of the products' sum against the change of ``logprob``, in nats
+    """
+
+    name: str
+    logprob: float
+    passes: int
+    error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +42,12 @@ class Attribution:
     target, token: id and label of the predicted token
     given: True if it is the text's own next token
     logprob: its log-probability by the model (``model.log_probabilities``), in nats
-    norms: |d logprob / d embedding| of each place, >= 0
+    norms: |d logprob / d embedding| of each place, >= 0; with a baseline, of the gradient's mean along the path
     products: gradient . embedding of each place, in nats: the first-order change of ``logprob`` per unit of relative
-        scaling of the embedding (Denil et al. 2014, "Extraction of salient sentences from labelled documents")
+        scaling of the embedding (Denil et al. 2014, "Extraction of salient sentences from labelled documents"). With a
+        baseline, (embedding - baseline) . mean gradient: they sum to the change of ``logprob`` (Sundararajan et al.
+        2017, eq. 1)
+    baseline: None for a plain gradient
     """
 
     words: Words
@@ -39,103 +59,92 @@ class Attribution:
     norms: tuple[float, ...]
     products: tuple[float, ...]
     model: str | None = None
+    baseline: Baseline | None = None
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """The norms divided by their sum; all 0 if every gradient is 0."""
-        total = sum(self.norms)
-        return tuple(norm / total if total else 0.0 for norm in self.norms)
+        """The norms, or with a baseline the sizes of the products, divided by their sum; all 0 if that is 0."""
+        sizes = self.norms if self.baseline is None else tuple(map(abs, self.products))
+        total = sum(sizes)
+        return tuple(size / total if total else 0.0 for size in sizes)
 
 
 def attribution(
-    model: LanguageModel, text: str, *, query: int | None = None, target: int | str | None = None
+    model: LanguageModel,
+    text: str,
+    *,
+    query: int | None = None,
+    target: int | str | None = None,
+    by: str = "gradient",
+    baseline: str = "mean",
+    tolerance: float = TOLERANCE,
 ) -> Attribution:
-    """Computes the gradient of the prediction at place ``query`` with respect to the embedding of every token.
+    """Computes how the prediction at place ``query`` depends on the embedding of every token.
 
     query: a place (negative: from the end); None for the last
     target: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one
         after the end of the text or in a model that fills masks
+    by: ``gradient``, from one forward and one backward pass, or ``integrated-gradient``, the mean gradient along the
+        straight path from a baseline to the text's embeddings (Sundararajan et al. 2017)
+    baseline: for every token but the tokenizer's own around the text: ``mean`` of all tokens, ``zero``, or a token
+    tolerance: how far, in nats, the sum of an integrated gradient may be from the change of the log-probability. The
+        path is cut finer until it is no farther
 
-    Takes one forward and one backward pass over the text, with the tokenizer's special tokens around it. Raises
-    TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token or predicts
-    no tokens, MemoryNeededError if the pass does not fit in the free memory.
+    Reads the text with the tokenizer's special tokens around it. Raises TextError as ``observe`` does, OptionError if
+    the text has no such place, the model has no such token or predicts no tokens, MemoryNeededError if the pass does
+    not fit in the free memory, ClearheadError if a number is not finite or the tolerance is not reached.
     """
-    if not text:
-        raise TextError("look: the text is empty; give at least one character")
-    network = model.network
-    forward = "next tokens" in network.abilities
-    if not forward:
-        needs(network, "masked tokens", "look --by gradient")
-    ids = model.encode(text, "look: the text")
-    words = words_of(model, ids, text)
-    place = _place(query, len(ids))
-    given = target is None and forward and place + 1 < len(ids)
-    chosen = ids[place + 1] if given else _target(model, target)
-    _check_memory(model, len(ids))
-    model.tokenizer.note_unknown(ids)
-    logprob, chosen, x_TE, g_TE = _gradient(model, ids, place, chosen)
+    if by not in METHODS:
+        raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
+    asked = question(model, text, query=query, target=target, verb="look", what=f"look --by {by}")
+    ids, chosen = asked.ids, asked.token
+    _check_memory(model, len(ids) * (1 if by == "gradient" else rows_at_once(len(ids))))
+    prediction = Prediction(model.network, ids, asked.place)
+    if chosen is None:
+        chosen = likeliest(model, finite(prediction.logits(), len(ids)))
+    x_TE, start = prediction.embeddings(), None
+    if by == "gradient":
+        logprobs_N, g_NTE = prediction.slopes(x_TE[None], chosen)
+        logprob, g_TE, moved_TE = float(logprobs_N[0]), g_NTE[0], x_TE
+    else:
+        base_TE, name = _start(model, ids, x_TE, baseline)
+        found = integrated(prediction, chosen, Line(base_TE, x_TE), tolerance)
+        logprob, g_TE, moved_TE = found.logprob, found.mean_TE, x_TE - base_TE
+        start = Baseline(name=name, logprob=found.before, passes=found.passes, error=found.error)
+    if not (math.isfinite(logprob) and bool(g_TE.isfinite().all())):
+        raise NotFiniteError(len(ids))
     return Attribution(
-        words=words,
-        place=place,
+        words=asked.words,
+        place=asked.place,
         target=chosen,
         token=model.labels([chosen])[0],
-        given=given,
+        given=asked.given,
         logprob=logprob,
         norms=tuple(torch.linalg.vector_norm(g_TE, dim=-1).tolist()),
-        products=tuple((g_TE * x_TE).sum(dim=-1).tolist()),
+        products=tuple((g_TE * moved_TE).sum(dim=-1).tolist()),
         model=model.name or None,
+        baseline=start,
     )
 
 
-def _gradient(
-    model: LanguageModel, ids: list[int], place: int, target: int | None
-) -> tuple[float, int, Tensor, Tensor]:
-    """log p(target) at ``place``, the target (if None, the likeliest), the embeddings x_TE and their gradients g_TE."""
-    network = model.network
-    leaves: list[Tensor] = []
-
-    def watched(module: nn.Module, given: object, x_BTE: Tensor) -> Tensor:
-        leaves.append(x_BTE.detach().requires_grad_())
-        return leaves[-1]
-
-    hook = network.embedding.register_forward_hook(watched)
-    try:
-        with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(network):
-            x_BTE = network.hidden(torch.tensor([ids], device=network.device))
-            logits_V = network.unembed(x_BTE[:, place : place + 1])[0, 0]
-            target = _likeliest(model, logits_V) if target is None else target
-            logprob = log_probabilities(logits_V)[target]
-            (g_BTE,) = torch.autograd.grad(logprob, leaves)
-    finally:
-        hook.remove()
-    x_TE, g_TE = (each[0].detach().to(wide(each.dtype)) for each in (leaves[0], g_BTE))
-    return float(logprob.detach()), target, x_TE, g_TE
-
-
-def _likeliest(model: LanguageModel, logits_V: Tensor) -> int:
-    """The likeliest id that is a token."""
-    return int(logits_V.index_fill(0, model.tokenless, -torch.inf).argmax())
-
-
-def _place(query: int | None, places: int) -> int:
-    place = places - 1 if query is None else query + places if query < 0 else query
-    if not 0 <= place < places:
-        raise OptionError(f"query {query}: the text has places 0 to {places - 1}")
-    return place
-
-
-def _target(model: LanguageModel, target: int | str | None) -> int | None:
-    """The id of the target; None for the likeliest."""
-    if isinstance(target, str):
-        ids = model.tokenizer.encode(target)
-        if len(ids) != 1:
-            raise OptionError(
-                f"target {target!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"
-            )
-        return ids[0]
-    if target is not None and not 0 <= target < model.config.vocabulary:
-        raise OptionError(f"target {target}: the model has ids 0 to {model.config.vocabulary - 1}")
-    return target
+def _start(model: LanguageModel, ids: list[int], x_TE: Tensor, baseline: str) -> tuple[Tensor, str]:
+    """The baseline's embeddings, and its name. Special tokens, which complete no characters, keep their own."""
+    weight_VE = model.network.embedding.weight.detach()
+    if baseline == "zero":
+        base_E, name = torch.zeros_like(x_TE[0]), "zero"
+    elif baseline == "mean":
+        tokens_V = torch.ones(len(weight_VE), dtype=torch.bool, device=weight_VE.device)
+        tokens_V[model.tokenless] = False
+        base_E, name = weight_VE[tokens_V].to(x_TE.dtype).mean(dim=0), "mean"
+    else:
+        token = token_of(model, baseline, "baseline")
+        base_E, name = weight_VE[token].to(x_TE.dtype), model.labels([token])[0]
+    tokenizer, places = model.tokenizer, len(ids)
+    front = len(tokenizer.front) if tuple(ids[: len(tokenizer.front)]) == tokenizer.front else 0
+    back = len(tokenizer.back) if tuple(ids[places - len(tokenizer.back) :]) == tokenizer.back else 0
+    base_TE = x_TE.clone()
+    base_TE[front : places - back] = base_E
+    return base_TE, name
 
 
 def _check_memory(model: LanguageModel, places: int) -> None:
@@ -143,6 +152,6 @@ def _check_memory(model: LanguageModel, places: int) -> None:
     check_free(
         need,
         model.device,
-        f"the gradient of a text of {places:,} tokens needs about {need / 1e9:,.1f} GB",
+        f"a gradient over {places:,} tokens needs about {need / 1e9:,.1f} GB",
         "give a shorter text",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, overload
 
 import torch
@@ -12,6 +12,8 @@ from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
 
 class _Input(NamedTuple):
@@ -24,18 +26,31 @@ class _Input(NamedTuple):
 
 @overload
 def observe(
-    model: LanguageModel, text: str, *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
+    model: LanguageModel,
+    text: str,
+    *,
+    pair: str | None = None,
+    edits: Edit | Sequence[Edit] = (),
+    keep: str | Collection[str] = (),
 ) -> TextRecord: ...
 @overload
-def observe(model: LanguageModel, text: list[str], *, edits: Edit | Sequence[Edit] = ()) -> Record: ...
 def observe(
-    model: LanguageModel, text: str | list[str], *, pair: str | None = None, edits: Edit | Sequence[Edit] = ()
+    model: LanguageModel, text: list[str], *, edits: Edit | Sequence[Edit] = (), keep: str | Collection[str] = ()
+) -> Record: ...
+def observe(
+    model: LanguageModel,
+    text: str | list[str],
+    *,
+    pair: str | None = None,
+    edits: Edit | Sequence[Edit] = (),
+    keep: str | Collection[str] = (),
 ) -> TextRecord | Record:
     """Runs a watched pass over a text, with the tokenizer's special tokens around it, and returns the record.
 
     ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). Several texts are
     read one at a time, and ``record[text]`` is the part for one of them. ``pair`` is a second text for encoders that
-    read two. Computes no logits.
+    read two. ``edits`` and ``keep`` are those of ``watch``; places in edits may be words of the text. Computes no
+    logits.
 
     Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
     OptionError for a model without attention, or for a pair if the model does not read pairs.
@@ -43,15 +58,20 @@ def observe(
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
-    record = _watched(model, [_input(model, each, pair) for each in texts], edits)
+    record = _watched(model, [_input(model, each, pair) for each in texts], edits, keep=keep)
     return record.only() if isinstance(text, str) else record
 
 
 def observe_ids(
-    model: LanguageModel, ids: Sequence[int], *, edits: Edit | Sequence[Edit] = (), mask: Mask = FULL
+    model: LanguageModel,
+    ids: Sequence[int],
+    *,
+    edits: Edit | Sequence[Edit] = (),
+    keep: str | Collection[str] = (),
+    mask: Mask = FULL,
 ) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
-    return _watched(model, [_Input(ids)], edits, mask).only()
+    return _watched(model, [_Input(ids)], edits, mask, keep=keep).only()
 
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
@@ -67,17 +87,25 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
-def _watched(model: LanguageModel, inputs: Sequence[_Input], edits: Edit | Sequence[Edit], mask: Mask = FULL) -> Record:
+def _watched(
+    model: LanguageModel,
+    inputs: Sequence[_Input],
+    edits: Edit | Sequence[Edit],
+    mask: Mask = FULL,
+    *,
+    keep: str | Collection[str] = (),
+) -> Record:
     for each in inputs:
         model.check(each.ids, "look: the text")
     if not any(site.attends for site in model.sites()):
         raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
-    with torch.inference_mode(), evaluating(model.network), watch(model, edits) as record:
+    words = {number: words_of(model, ids, text) for number, (ids, _, text) in enumerate(inputs)}
+    edits = placed(listed(edits), words)
+    with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
         for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
-    for number, (ids, _, text) in enumerate(inputs):
-        record.words[number] = words_of(model, ids, text)
+    record.words.update(words)
     record.model = model.name or None
     return record
 

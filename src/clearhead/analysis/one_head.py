@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from clearhead import tap
+from clearhead.analysis.matrices import attention_at, columns_of, projections, site_of, weight_of
 from clearhead.analysis.observe import observe_ids
 from clearhead.attend import FULL, Mask, Request, Score
 from clearhead.attend.mask import Band, Causal, Documents, Window
 from clearhead.attend.request import logits, weights
-from clearhead.errors import OptionError, TextError, many
+from clearhead.errors import TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
@@ -124,7 +125,8 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
     """
     if not text:
         raise TextError("steps: the text is empty; give at least one character")
-    site, part = _part(model, layer, head)
+    site = site_of(model.network, layer, head, "steps")
+    part = attention_at(model.network, site, "steps")
     ids = model.encode(text, "steps: the text")
     model.tokenizer.note_unknown(ids)
     _check_size(len(ids), part)
@@ -132,24 +134,6 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
         record = observe_ids(model, ids, mask=mask)
     with torch.no_grad():
         return _worked_out(record, text, site, head, part, seen)
-
-
-def _part(model: LanguageModel, layer: int, head: int) -> tuple[Site, Attention]:
-    sites = {site.layer: site for site in model.sites() if site.kind == "self"}
-    if not sites:
-        raise OptionError("steps: this model has no attention to go through; see what it predicts with clearhead next")
-    if layer not in sites:
-        raise OptionError(f"layer {layer}: the model has layers {min(sites)} to {max(sites)}")
-    site = sites[layer]
-    heads = model.sites()[site]
-    if not 0 <= head < heads:
-        raise OptionError(f"head {head}: the model has heads 0 to {heads - 1} in layer {layer}")
-    for part in model.network.modules():
-        if isinstance(part, Attention) and part.site == site:
-            return site, part
-    raise OptionError(
-        f"steps: {site} has no query, key and value matrices of its own; see its weights with clearhead look"
-    )
 
 
 def _check_size(tokens: int, part: Attention) -> None:
@@ -249,9 +233,9 @@ def _worked_out(record: TextRecord, text: str, site: Site, head: int, part: Atte
     hidden_TT, reasons = _hidden(request.mask, head, len(record.tokens), o_BHTD.device)
     weights_TT = weights(scores_1TT.masked_fill(hidden_TT, float("-inf"))[None], sink_1)[0, 0]
 
-    matrices, biases = _matrices(part, head, key_head)
+    matrices, biases = projections(part, head)
     joined_TF, out_EF, bias_E = seen.given["joined"][0], part.out.weight, cast(Tensor | None, part.out.bias)
-    own = slice(head * D, (head + 1) * D)
+    own = columns_of(part, head)
     beside_TF = joined_TF.double().clone()
     beside_TF[:, own] = 0.0
     share_TE = linear(taken["mixed"].double(), out_EF[:, own].double())
@@ -301,16 +285,6 @@ def _wide(bias_D: Tensor | None) -> Tensor | None:
     return None if bias_D is None else bias_D.double()
 
 
-def _matrices(part: Attention, head: int, key_head: int) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
-    """This head's rows of the three projections (D, E), and of their biases (D,)."""
-    D = part.head_width
-    firsts = {"query": head, "key": part.heads + key_head, "value": part.heads + part.kv_heads + key_head}
-    own = {name: slice(first * D, (first + 1) * D) for name, first in firsts.items()}
-    bias = cast(Tensor | None, part.qkv.bias)
-    matrices = {name: part.qkv.weight[rows].detach() for name, rows in own.items()}
-    return matrices, {name: None if bias is None else bias[rows].detach() for name, rows in own.items()}
-
-
 def _norm(part: Attention, head: int, key_head: int, qk_TXD: Tensor) -> Norm | None:
     norm, D = part.head_norm, part.head_width
     if norm is None:
@@ -321,8 +295,8 @@ def _norm(part: Attention, head: int, key_head: int, qk_TXD: Tensor) -> Norm | N
     q_TF, k_TF = (each.double().flatten(1) for each in qk_TXD.split_with_sizes((part.heads, part.kv_heads), dim=1))
     return Norm(
         eps=_eps(norm),
-        query_D=_weight(norm.query)[head * D : (head + 1) * D],
-        key_D=_weight(norm.key)[key_head * D : (key_head + 1) * D],
+        query_D=weight_of(norm.query)[head * D : (head + 1) * D],
+        key_D=weight_of(norm.key)[key_head * D : (key_head + 1) * D],
         query_squares_T=q_TF.square().mean(-1),
         key_squares_T=k_TF.square().mean(-1),
     )
@@ -330,11 +304,6 @@ def _norm(part: Attention, head: int, key_head: int, qk_TXD: Tensor) -> Norm | N
 
 def _eps(norm: ProjectionNorm) -> float:
     return norm.query.config.eps if isinstance(norm.query, OffsetRMSNorm) else norm.query.eps
-
-
-def _weight(norm: Any) -> Tensor:
-    weight = norm.weight.detach().double()
-    return norm.config.offset + weight if isinstance(norm, OffsetRMSNorm) else weight
 
 
 def _hidden(mask: Mask, head: int, places: int, device: torch.device) -> tuple[Tensor, list[list[str | None]]]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clearhead.analysis.asked import finite
 from clearhead.attend import wide
-from clearhead.errors import NotFiniteError, OptionError
+from clearhead.errors import OptionError
 from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
 from clearhead.language_model import LanguageModel
@@ -140,9 +141,7 @@ class _Reader:
         self._model, self._ids, self._tokenless, self._top = model, list(ids), tokenless, top
 
     def probabilities(self, logits_V: Tensor) -> Tensor:
-        if not bool(logits_V.isfinite().all()):
-            raise NotFiniteError(len(self._ids))
-        return log_probabilities(logits_V).exp()
+        return log_probabilities(finite(logits_V, len(self._ids))).exp()
 
     def of_tokens(self, p_V: Tensor) -> Tensor:
         return p_V.index_fill(0, self._tokenless, -1.0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearhead.cli.edits import Edits
 from clearhead.cli.models import Dtype, Model, Threads
 from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
@@ -15,7 +17,8 @@ from clearhead.cli.utf8 import read_text
 from clearhead.errors import TextError, many
 
 if TYPE_CHECKING:
-    from clearhead.generation import Chunk, Completion
+    from clearhead.generation import Chunk, Completion, Sampling
+    from clearhead.language_model import LanguageModel
 
 FIGURES = ("prompt", "text", "ids", "tokens", "logprobs", "finish")  # fields of a completion in the JSON output
 
@@ -61,6 +64,7 @@ def generate(
             help="Prompts per batch; 16 by default. With 1, slower, each prompt gives the same bits as alone."
         ),
     ] = None,
+    edit: Edits = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -73,8 +77,10 @@ def generate(
     defaults of these options, which is reported too.
     """
     from clearhead import hub, machine
-    from clearhead.generation import complete, resolved, stream
-    from clearhead.generation.completion import TOGETHER
+    from clearhead.cli.edits import check_forms, parsed
+    from clearhead.generation import resolved, stream
+    from clearhead.generation.completion import TOGETHER, in_prompts
+    from clearhead.watching import edited
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
     options = chosen(
@@ -87,11 +93,24 @@ def generate(
         stop=tuple(stop) if stop else None,
         seed=seed,
     )
+    check_forms(edit)
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     sampling = resolved(loaded, options)
+    changes = in_prompts(loaded, prompts, parsed(loaded, edit)) if edit else ()
     began = time.perf_counter()
-    chunks = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
+    with edited(loaded, changes) if changes else nullcontext():
+        chunks = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
+        completions = _printed(loaded, prompts, chunks, sampling, as_json=as_json)
+    echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
+
+
+def _printed(
+    loaded: LanguageModel, prompts: Sequence[str], chunks: Iterable[Chunk], sampling: Sampling, *, as_json: bool
+) -> list[Completion]:
+    """Prints the texts as they are written, or their JSON, and says which filled the context."""
+    from clearhead.generation import complete
+
     completions: list[Completion] = []
     for prompt_chunks in _by_prompt(chunks, prompts, quiet=as_json):
         completion = complete(loaded, prompts[len(completions)], prompt_chunks)
@@ -106,7 +125,7 @@ def generate(
                 f"{loaded.config.context} tokens, prompt included, is full",
                 err=True,
             )
-    echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
+    return completions
 
 
 def in_order(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -21,6 +21,7 @@ class By(StrEnum):
 
     attention = "attention"
     gradient = "gradient"
+    integrated_gradient = "integrated-gradient"
 
 
 def look(
@@ -35,7 +36,7 @@ def look(
             "--query",
             "-q",
             help="The token whose attention is shown: its place (from 0; -1 is the last) or a word of the "
-            "text. By default the last word; with `--by gradient`, the last token.",
+            "text. By default the last word; with a gradient, the last token.",
         ),
     ] = None,
     layer: Annotated[
@@ -47,10 +48,18 @@ def look(
     by: Annotated[
         By,
         typer.Option(
-            help="What to show: `attention`, what each head attends to, or `gradient`, what the prediction of the "
-            "next token depends on, for models of any kind."
+            help="What to show: `attention`, what each head attends to; or, for models of any kind, what the "
+            "prediction of the next token depends on, by its `gradient` or by its `integrated-gradient`, whose numbers "
+            "add up."
         ),
     ] = By.attention,
+    baseline: Annotated[
+        str,
+        typer.Option(
+            help="For `integrated-gradient`, what every token is compared to: the `mean` of all embeddings, `zero`, or "
+            "a token."
+        ),
+    ] = "mean",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -74,28 +83,32 @@ def look(
     from clearhead.drawing.draw import check, check_attribution
     from clearhead.errors import OptionError
 
-    if by is By.gradient and any(option is not None for option in (pair, layer, head)):
-        raise OptionError("--by gradient is about the whole model and one text; drop --pair, --layer and --head")
+    if by is not By.attention and any(option is not None for option in (pair, layer, head)):
+        raise OptionError(f"--by {by.value} is about the whole model and one text; drop --pair, --layer and --head")
+    if baseline != "mean" and by is not By.integrated_gradient:
+        raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
     if out is not None:
-        (check_attribution if by is By.gradient else check)(out)
+        (check if by is By.attention else check_attribution)(out)
     if text == "-":
         text = read_text("-")
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    if by is By.gradient:
-        show_gradient(loaded, text, query=query, out=out)
-    else:
+    if by is By.attention:
         show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+    else:
+        show_gradient(loaded, text, query=query, by=by, baseline=baseline, out=out)
 
 
-def show_gradient(model: LanguageModel, text: str, *, query: str | None, out: Path | None) -> None:
-    """``look --by gradient``, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
+def show_gradient(
+    model: LanguageModel, text: str, *, query: str | None, by: By, baseline: str, out: Path | None
+) -> None:
+    """``look --by gradient`` and its like, given a loaded model: prints the table, or saves the picture to ``out``."""
     from clearhead.analysis import attribution, words_of
-    from clearhead.drawing import AttributionTable, draw_attribution, end_place, query_place
+    from clearhead.drawing import AttributionTable, draw_attribution, prediction_place
 
     words = words_of(model, model.encode(text, "look: the text"), text)
-    place = end_place(words) if query is None else query_place(words, query)
-    found = attribution(model, text, query=place)
+    place = prediction_place(words, query)
+    found = attribution(model, text, query=place, by=by.value, baseline=baseline)
     if out is None:
         Screen().print(AttributionTable(found))
         return

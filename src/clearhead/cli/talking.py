@@ -6,16 +6,18 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import fields, replace
 
-from clearhead.analysis import observe_ids
+from clearhead.analysis import edit, observe_ids
 from clearhead.cli.printing import Screen, echo, message, write
 from clearhead.cli.utf8 import AT_MOST
 from clearhead.drawing import answer_reading, reading
 from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
 from clearhead.language_model import LanguageModel
+from clearhead.watching import Edit, edited
+from clearhead.watching.places import placed_by_word
 
 # Default limit for an answer. Its KV cache is allocated up front: 0.5 GB for Qwen 3 0.6B in float32.
 TOKENS = 2048
@@ -29,6 +31,8 @@ HELP = """\
 /clear                 start over; keeps the system message
 /look                  what each head attended to at the last word of the answer
 /look 3.1              what layer 3, head 1 (counted from 0) attended to at each token of the answer
+/edit ablate 5.1       change the model from now on (docs/seeing.md lists the forms); more edits add up
+/edit                  list the edits; /edit off takes them away
 /bye                   end the chat (or Ctrl-D)
 Ctrl-C stops an answer. To send a message that starts with a slash, type two.
 settings: """ + ", ".join(NAMES)
@@ -42,6 +46,8 @@ class Talk:
     def __init__(self, model: LanguageModel, conversation: Conversation, sampling: Sampling) -> None:
         self._model, self._conversation, self._sampling = model, conversation, sampling
         self._terminal = sys.stdin.isatty()
+        self._edits: list[tuple[str, Edit]] = []
+        self._untried = False  # edits that no answer was written under yet
 
     def run(self) -> None:
         """Reads and answers lines until they end. Raises the error of a message or a command that came from a pipe."""
@@ -97,20 +103,26 @@ class Talk:
             return True
         name, rest = command[1], command[2].split()
         verbs = {"set": self._set, "clear": self._clear, "look": self._look, "help": self._help}
+        if name == "edit":
+            self._edit(command[2].strip())
+            return True
         if name == "bye":
             return False
         if name not in verbs:
-            raise OptionError(f"/{name}: no such command{nearest(name, [*verbs, 'bye'])}")
+            raise OptionError(f"/{name}: no such command{nearest(name, [*verbs, 'edit', 'bye'])}")
         verbs[name](rest)
         return True
 
     def _answer(self, text: str) -> None:
         began, number = time.perf_counter(), 0
-        with closing(self._conversation.ask(text, self._sampling)) as chunks:
+        edits = [edit for _, edit in self._edits]
+        under = edited(self._model, edits, checked=self._untried) if edits else nullcontext()
+        with under, closing(self._conversation.ask(text, self._sampling)) as chunks:
             for chunk in chunks:
                 number += 1
                 write(chunk.text)
         write("\n")
+        self._untried = False
         seconds, finish = time.perf_counter() - began, self._conversation.finish
         context = self._model.config.context
         if finish == "length":
@@ -136,6 +148,27 @@ class Talk:
         self._sampling = replace(self._sampling, **{name: _value(name, text)})
         echo(f"{name}: {text}", err=True)
 
+    def _edit(self, form: str) -> None:
+        """Adds an edit, lists them, or takes them away; the cache was computed without it, so it is emptied."""
+        if not form:
+            for each, _ in self._edits:
+                echo(each, err=True)
+            if not self._edits:
+                echo("no edits", err=True)
+            return
+        if form == "off":
+            self._edits.clear()
+        else:
+            found = edit(self._model, form)
+            if found.text is not None or placed_by_word(found):
+                raise OptionError(f"/edit {form}: name places by number, and no text: a conversation is one text")
+            with edited(self._model, [found], checked=False):
+                pass  # raises if the model lacks the site, or the source does not fit
+            self._edits.append((form, found))
+        self._conversation.forget()
+        self._untried = True
+        echo(f"edits: {'; '.join(each for each, _ in self._edits) or 'none'}", err=True)
+
     def _clear(self, words: list[str]) -> None:
         _nothing("clear", words)
         self._conversation.clear()
@@ -152,7 +185,7 @@ class Talk:
             raise OptionError(f"/look {' '.join(words)}: name a head as layer.head, such as /look 3.1")
         if len(ids) == answer:
             raise OptionError("/look: there is no answer to look at yet")
-        record = observe_ids(self._model, ids[: self._model.config.context])
+        record = observe_ids(self._model, ids[: self._model.config.context], edits=[each for _, each in self._edits])
         if head is None:
             table = reading(record)
         else:

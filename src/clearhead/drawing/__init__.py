@@ -1,12 +1,19 @@
 """Pictures of records and gradients: terminal tables, figures and web pages."""
 
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
+from clearhead.drawing.draw_atlas import check_atlas, draw_atlas
+from clearhead.drawing.draw_lens import draw_lens
 from clearhead.drawing.draw_next import draw_next
+from clearhead.drawing.draw_parts import draw_parts
 from clearhead.drawing.draw_senses import check_senses_path, draw_senses
 from clearhead.drawing.draw_steps import draw_steps, steps_reading
-from clearhead.drawing.focus import Focus, end_place, query_place
+from clearhead.drawing.draw_sweep import draw_effect, draw_sweep
+from clearhead.drawing.focus import Focus, prediction_place, query_place
 from clearhead.drawing.gradient import Table as AttributionTable
+from clearhead.drawing.lens_table import LensTable
 from clearhead.drawing.next_table import NextTable
+from clearhead.drawing.parts_table import PartsTable
+from clearhead.drawing.sweep_table import EffectTable, SweepTable
 from clearhead.drawing.terminal import answer_reading, reading
 from clearhead.drawing.word_map import MAP_ENDINGS, check_map, draw_words
 
@@ -14,18 +21,28 @@ __all__ = [
     "ENDINGS",
     "MAP_ENDINGS",
     "AttributionTable",
+    "EffectTable",
     "Focus",
+    "LensTable",
     "NextTable",
+    "PartsTable",
+    "SweepTable",
     "answer_reading",
+    "check_atlas",
     "check_map",
     "check_senses_path",
     "draw",
+    "draw_atlas",
     "draw_attribution",
+    "draw_effect",
+    "draw_lens",
     "draw_next",
+    "draw_parts",
     "draw_senses",
     "draw_steps",
+    "draw_sweep",
     "draw_words",
-    "end_place",
+    "prediction_place",
     "query_place",
     "reading",
     "steps_reading",

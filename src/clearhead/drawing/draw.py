@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from io import BytesIO
 from pathlib import Path
-from xml.etree import ElementTree
 
 from clearhead.analysis import Attribution
 from clearhead.drawing import export, gradient, page
@@ -21,8 +18,6 @@ from clearhead.watching import Record, TextRecord
 log = logging.getLogger(__name__)
 
 ENDINGS = (*PLOTTED, ".html", ".json")
-
-SVG = "http://www.w3.org/2000/svg"
 
 # How many characters without a font to list in the log.
 NAMED = 20
@@ -97,9 +92,7 @@ def check(path: Path) -> None:
 
 
 def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progress: OnHead) -> bytes:
-    import matplotlib as mpl
-
-    from clearhead.drawing import figure, fonts
+    from clearhead.drawing import figure, fonts, saving
 
     drawn = figure.captions(record, model)
     png = path.suffix.lower() == ".png"
@@ -108,17 +101,7 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
         _note(path, sorted(lacking))
         drawn = drawn.without(lacking)
     made = figure.draw(record, focus, drawn, progress)
-    buffer = BytesIO()
-    if png:
-        fonts.dress(made)
-        made.savefig(buffer, format="png", dpi=figure.DPI)
-        return buffer.getvalue()
-    # The SVG writer takes these two only from matplotlib's global settings. Without the salt, the ids in the file would
-    # differ each time.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clearhead"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        made.savefig(buffer, format="svg", dpi=figure.DPI, metadata={"Date": None})
-    return _for_readers(buffer.getvalue(), fonts.BASE, fonts.READER, drawn.title)
+    return saving.png(made, figure.DPI) if png else saving.svg(made, figure.DPI, drawn.title)
 
 
 def _note(path: Path, lacking: list[str]) -> None:
@@ -133,19 +116,3 @@ def _note(path: Path, lacking: list[str]) -> None:
             named,
             others,
         )
-
-
-def _for_readers(svg: bytes, base: str, families: tuple[str, ...], title: str) -> bytes:
-    """The SVG with the reader's own fonts for text, and a title for screen readers."""
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    root = ElementTree.fromstring(svg)
-    wanted = ", ".join(name if name == "sans-serif" else f"'{name}'" for name in families)
-    for text in root.iter(f"{{{SVG}}}text"):
-        style = text.get("style", "")
-        text.set("style", style.replace(f"'{base}'", wanted))
-    heading = ElementTree.Element(f"{{{SVG}}}title")
-    heading.text = title
-    root.insert(0, heading)
-    root.set("role", "img")
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def check_next_path(path: Path) -> None:
 def _picture(found: NextWords) -> bytes:
     from matplotlib.figure import Figure
 
-    from clearhead.drawing import fonts
+    from clearhead.drawing import fonts, saving
 
     labels = [shortened(legible(each.label), LABEL) for each in found.candidates]
     title = f"{found.model}: {found.text}" if found.model else found.text
@@ -63,10 +62,7 @@ def _picture(found: NextWords) -> bytes:
     _bars(axes[0], found, [spelled(label, lacking) for label in labels])
     if found.layers:
         _layers(axes[1], found, lacking)
-    fonts.dress(figure)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return saving.png(figure, DPI)
 
 
 def _bars(axes: Any, found: NextWords, labels: list[str]) -> None:

@@ -39,7 +39,8 @@ from clearhead.drawing.embed import OnHead
 from clearhead.drawing.focus import Focus
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Cells, Entropy, Largest, RowError, Sink
+from clearhead.watching.cells import Cells, Largest
+from clearhead.watching.measures import Entropy, RowError, Sink
 
 Array = npt.NDArray[Any]
 

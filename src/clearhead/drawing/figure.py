@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from clearhead.drawing import panels
 from clearhead.drawing.embed import OnHead, head_count
@@ -154,8 +153,6 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
     panels.strip(canvas, layout.strip, row, list(zip(reading.keys, reading.weights, strict=True)), drawn.labels)
     for n, line in enumerate(lines):
         canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
-    for text in canvas.figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign is a dollar sign
     return canvas.figure
 
 

@@ -7,30 +7,18 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol
 
 import torch
 
-from clearhead.analysis.occurrences import SPACELESS, occurrences
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Cells
-
-# A space these scripts would not write: between two of their characters or wide punctuation marks.
-_WIDE = f"(?:{SPACELESS.pattern}|[\u3001-\u303f\uff01-\uffef])"
-_APART = re.compile(f"(?<={_WIDE}) (?={_WIDE})")
+from clearhead.watching.cells import Cells
+from clearhead.watching.places import Labelled, ends
 
 # How many tokens an error message lists.
 LISTED = 64
-
-
-class Labelled(Protocol):
-    """A text's token labels, and the characters each place completes."""
-
-    tokens: list[str]
-    pieces: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +97,11 @@ def query_place(words: Labelled, query: int | str | None) -> int:
     return place
 
 
+def prediction_place(words: Labelled, query: str | None) -> int:
+    """The place whose prediction is shown: as ``query_place`` has it, but by default the text's last token."""
+    return end_place(words) if query is None else query_place(words, query)
+
+
 def end_place(words: Labelled) -> int:
     """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], are none of its own."""
     ends = (place for place in reversed(range(len(words.pieces))) if words.pieces[place])
@@ -125,30 +118,12 @@ def listed(words: Labelled, places: Sequence[int] | None = None) -> str:
 def _place_of(words: Labelled, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
-    places = _ends(words.pieces, word.strip())
-    if not places:  # many encoders' tokenizers lower-case the text
-        places = _ends(words.pieces, word.strip().lower())
-    if not places:
-        places = [place for place, label in enumerate(words.tokens) if label == word]
+    places = ends(words, word)
     if not places:
         raise OptionError(f"query {word!r}: the text has no such word; the tokens are {listed(words)}")
     if len(places) > 1:
         raise OptionError(f"query {word!r}: it ends at {len(places)} places, {listed(words, places)}; give the place")
     return places[0]
-
-
-def _ends(pieces: Sequence[str], word: str) -> list[int]:
-    """The places where an occurrence of the word ends; in scripts with spaces, only whole words count.
-
-    BERT's tokenizers put a space between any two Chinese characters; such spaces are ignored in text and word alike.
-    """
-    whole = "".join(pieces)
-    places = [place for place, piece in enumerate(pieces) for _ in piece]
-    apart = {found.start() for found in _APART.finditer(whole)}
-    text = "".join(char for at, char in enumerate(whole) if at not in apart)
-    place_of = [place for at, place in enumerate(places) if at not in apart]
-    word = _APART.sub("", word)
-    return [place_of[start + len(word) - 1] for start in occurrences(text, word)]
 
 
 def _in_word(piece: str) -> bool:

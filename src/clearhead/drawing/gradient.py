@@ -5,6 +5,9 @@ from __future__ import annotations
 import html
 import json
 import textwrap
+from dataclasses import asdict
+from functools import cache
+from typing import Any
 
 import numpy as np
 from rich.cells import cell_len
@@ -12,7 +15,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Attribution
-from clearhead.drawing.colours import dark, paint
+from clearhead.drawing.colours import dark, hexed, paint
 from clearhead.drawing.inline import both, page_file, policy
 from clearhead.drawing.legible import legible, short, shortened
 from clearhead.drawing.terminal import bar
@@ -24,13 +27,6 @@ LISTED, LABEL, BAR = 40, 20, 20
 
 # The most tokens named under the bars of a figure, and the least share of a named one.
 NAMED, LEAST = 8, 0.005
-
-SHARE = "share: norm of the gradient with respect to the token's embedding, divided by the sum over all tokens"
-ABOUT = f"{SHARE}; x input: gradient times embedding, in nats, above 0 if the token favours the prediction"
-ABOUT_ZH = (
-    "占比：对词元嵌入的梯度的范数，除以全部词元的范数之和；梯度 × 嵌入：单位是 nats，大于 0 表示这个词元有利于这个预测"
-)
-COLUMNS = (("token", "词元"), ("share", "占比"), ("norm", "范数"), ("x input", "梯度 × 嵌入"))
 
 
 class Table:
@@ -52,7 +48,7 @@ class Table:
         largest = sorted(reaching, key=lambda place: -shares[place])[:LISTED]
         labels = [shortened(label, LABEL) for label in _labels(found)]
         wide, places = max(map(cell_len, labels)), len(str(len(shares) - 1))
-        yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  x input", "bold")
+        yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  {_columns(found, 'en')[-1]:>7}", "bold")
         for place in sorted(largest):
             text = Text(f"{place:>{places}} ", "dim")
             text.append(labels[place] + " " * (wide - cell_len(labels[place])) + " ", "default")
@@ -60,34 +56,50 @@ class Table:
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
         fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
-        yield Text(f"{ABOUT}.{fewer}", "dim")
+        yield Text(about(found) + fewer, "dim")
 
 
-def heading(found: Attribution) -> str:
+@cache
+def _words(language: str) -> dict[str, Any]:
+    return json.loads(page_file("gradient_words.json"))[language]
+
+
+def heading(found: Attribution, language: str = "en") -> str:
     """The question, in one line."""
-    named = f"{legible(found.model)}: " if found.model else ""
-    which = "the next token" if found.given else "the token"
-    here = legible(found.words.tokens[found.place])
-    chance = f"probability {short(float(np.exp(found.logprob)), 3)}"
-    return f"{named}what {which} {legible(found.token)} depends on ({chance}), predicted at place {found.place} {here}"
+    title = _words(language)["title"]["given" if found.given else "other"]
+    named = f"{legible(found.model)}{_words(language)['colon']}" if found.model else ""
+    return named + title.format_map(_values(found))
 
 
-def _heading_zh(found: Attribution) -> str:
-    named = f"{legible(found.model)}：" if found.model else ""
-    which = "下一个词元" if found.given else "词元"
-    chance = short(float(np.exp(found.logprob)), 3)
-    where = f"在位置 {found.place}（{legible(found.words.tokens[found.place])}）"
-    return f"{named}{where}预测{which} {legible(found.token)}（概率 {chance}），依据的是什么"
+def about(found: Attribution, language: str = "en") -> str:
+    """What the numbers are."""
+    return _words(language)["gradient" if found.baseline is None else "integrated"].format_map(_values(found))
+
+
+def _values(found: Attribution) -> dict[str, str]:
+    """What the templates name in braces."""
+    values = {
+        "token": legible(found.token),
+        "probability": short(float(np.exp(found.logprob)), 3),
+        "place": str(found.place),
+        "here": legible(found.words.tokens[found.place]),
+        "logprob": f"{found.logprob:.4f}",
+    }
+    if found.baseline is None:
+        return values
+    return values | {
+        "baseline": legible(found.baseline.name),
+        "before": f"{found.baseline.logprob:.4f}",
+        "change": f"{found.logprob - found.baseline.logprob:+.4f}",
+        "error": f"{abs(found.baseline.error):.0e}",
+    }
 
 
 def figure(found: Attribution) -> bytes:
     """A .png with the shares as bars; names the largest."""
-    from io import BytesIO
-
     from matplotlib.figure import Figure
-    from matplotlib.text import Text as Drawn
 
-    from clearhead.drawing import fonts, panels
+    from clearhead.drawing import fonts, panels, saving
     from clearhead.drawing.legible import spelled
 
     shares_T = np.array(found.shares)
@@ -96,7 +108,7 @@ def figure(found: Attribution) -> bytes:
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
     lacking = fonts.lacking((heading(found), *labels))
     labels = [spelled(label, lacking) for label in labels]
-    notes = textwrap.wrap(f"{SHARE}.", int((width - 0.6) * 13))
+    notes = textwrap.wrap(spelled(f"The bars are shares. {about(found)}", lacking), int((width - 0.6) * 13))
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
     canvas.text(0.3, 0.25, shortened(spelled(heading(found), lacking), fits), size=13, weight="bold")
     largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
@@ -104,12 +116,7 @@ def figure(found: Attribution) -> bytes:
     panels.strip(canvas, (0.8, 0.75, width - 1.1, 1.7), shares_T, named, labels)
     for n, note in enumerate(notes):
         canvas.text(0.3, 3.4 + 0.2 * n, note, size=9, color=panels.QUIET)
-    for text in canvas.figure.findobj(Drawn):
-        text.set_parse_math(False)  # a dollar sign does not start a formula
-    fonts.dress(canvas.figure)
-    buffer = BytesIO()
-    canvas.figure.savefig(buffer, format="png", dpi=panels.DPI)
-    return buffer.getvalue()
+    return saving.png(canvas.figure, panels.DPI)
 
 
 def page(found: Attribution) -> bytes:
@@ -125,22 +132,34 @@ def page(found: Attribution) -> bytes:
             f"<tr><td>{place}</td><td>{shown}</td><td>{share:.4f}</td><td>{norm:.4g}</td><td>{product:+.4g}</td></tr>"
         )
     style, script = "\n".join(rules), page_file("languages.js")
-    title = html.escape(heading(found))
-    columns = "".join(f"<th>{both(*names)}</th>" for names in COLUMNS)
+    english, chinese = (_columns(found, language) for language in ("en", "zh"))
+    columns = "".join(f'<th scope="col">{both(*names)}</th>' for names in zip(english, chinese, strict=True))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{both(heading(found), _heading_zh(found))}</h1>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<title>{html.escape(heading(found))}</title>\n'
+        f"<style>{style}</style>\n</head>\n<body>\n<h1>{both(heading(found), heading(found, 'zh'))}</h1>\n"
         f"<p>{''.join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n"
         + "\n".join(rows)
-        + f'</table>\n<p class="about">{both(f"{ABOUT}.", f"{ABOUT_ZH}。")}</p>\n'
-        + f"<script>{script}</script>\n</body>\n</html>\n"
+        + f'</table>\n<p class="about">{both(about(found), about(found, "zh"))}</p>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
     ).encode()
 
 
+def _columns(found: Attribution, language: str) -> tuple[str, ...]:
+    """The headings of the table, after that of the places."""
+    names = _words(language)["column"]
+    last = "product" if found.baseline is None else "nats"
+    return tuple(names[name] for name in ("token", "share", "norm", last))
+
+
 def numbers(found: Attribution) -> bytes:
-    """Everything as JSON, with one value per place in each list; ``logprob`` and ``products`` are in nats."""
+    """Everything as JSON, with one value per place in each list; ``logprob`` and ``products`` are in nats.
+
+    baseline: null for a plain gradient; else where the path starts, how many gradients were taken along it, and how far
+        the products' sum is from the change of the log-probability
+    """
     table = {
         "schema": SCHEMA,
         "model": found.model,
@@ -152,6 +171,7 @@ def numbers(found: Attribution) -> bytes:
         "token": found.token,
         "given": found.given,
         "logprob": found.logprob,
+        "baseline": None if found.baseline is None else asdict(found.baseline),
         "norms": found.norms,
         "products": found.products,
     }
@@ -168,4 +188,4 @@ def _labels(found: Attribution) -> list[str]:
 def _colours(found: Attribution) -> list[str]:
     """Colours of the scale for weights; the largest share gets its last colour."""
     shares_T = np.array(found.shares)
-    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in paint(shares_T / max(float(shares_T.max()), 1e-30)).tolist()]
+    return hexed(paint(shares_T / max(float(shares_T.max()), 1e-30)))

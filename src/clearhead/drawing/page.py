@@ -18,7 +18,8 @@ from clearhead.drawing.legible import legible
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Largest, RowError, Sink
+from clearhead.watching.cells import Largest
+from clearhead.watching.measures import RowError, Sink
 
 # A pooled image has one byte per cell: HIDDEN_BYTE, or a level, where level / LEVELS is the square root of the weight.
 HIDDEN_BYTE, LEVELS = 255, 254

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Cells, Sink
+from clearhead.watching.cells import Cells
+from clearhead.watching.measures import Sink
 
 
 @dataclass(frozen=True, kw_only=True)

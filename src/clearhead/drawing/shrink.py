@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.drawing.colours import HIDDEN, Weights
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
-from clearhead.watching.measures import Image
+from clearhead.watching.cells import Image
 
 
 class Shrinker:

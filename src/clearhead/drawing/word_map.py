@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +107,8 @@ def _note_zh(panel: Panel, shown: int, count: int) -> str:
 
 def _picture(drawn: WordMap, path: Path) -> bytes:
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
-    from clearhead.drawing import fonts
+    from clearhead.drawing import fonts, saving
 
     words = [legible(word) for word in drawn.words]
     lacking = fonts.lacking([drawn.title, *words])
@@ -146,12 +144,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
         figure.text((place * side + 0.1) / width, (band + 0.3) / height, note, size=9, va="center", color="#4b5563")
         if place == 0 and named:
             figure.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=5, frameon=False, fontsize=10)
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign is a dollar sign
-    fonts.dress(figure)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+    return saving.png(figure, DPI)
 
 
 def _page(drawn: WordMap) -> str:

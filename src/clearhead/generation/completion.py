@@ -16,6 +16,8 @@ from clearhead.model import needs
 from clearhead.tap import reserve
 from clearhead.text import Tokenizer
 from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
 # Why a text ended: a stop string, an end token from the model, max_tokens, or a full context.
 Finish = Literal["stop", "end", "length", "context"]
@@ -90,19 +92,27 @@ def generate(
     """Continues a prompt, or each of several; ``sampling`` takes the fields of ``Sampling``.
 
     Settings you leave out come from the model's generation_config.json, and are logged. Under ``edits`` the model is
-    watched, and each completion carries its ``record``. ``print(generate(...))`` shows prompt and text.
+    watched, and each completion carries its ``record``; places in edits may be words of the prompt.
+    ``print(generate(...))`` shows prompt and text.
     Raises OptionError for a value out of range, WatchError for an edit that does not apply, and whatever ``stream``
     raises.
     """
     chosen = resolved(model, sampling)
     prompts = as_texts(prompt, "generate")
     if edits:
-        with watch(model, edits) as record:
+        with watch(model, in_prompts(model, prompts, edits)) as record:
             completions = _all(model, prompts, chosen, together)
         completions = _recorded(model, completions, record)
     else:
         completions = _all(model, prompts, chosen, together)
     return completions[0] if isinstance(prompt, str) else completions
+
+
+def in_prompts(model: LanguageModel, prompts: Sequence[str], edits: Edit | Sequence[Edit]) -> tuple[Edit, ...]:
+    """The edits, with words of the prompts, and places from a prompt's end, turned into places."""
+    encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
+    words = [Words(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)) for ids in encoded]
+    return placed(listed(edits), dict(enumerate(words)))
 
 
 def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:

@@ -44,6 +44,10 @@ class Conversation:
         self.messages, self.ids, self.answer, self._memory = list(self._first), [], 0, Memory()
         self.finish = None
 
+    def forget(self) -> None:
+        """Empties the KV cache, because the model will answer differently, such as under edits; the messages stay."""
+        self._memory = Memory()
+
     def ask(self, text: str, sampling: Sampling) -> Generator[Chunk]:
         """Streams the answer to one more message. An interrupted answer stays in the conversation as far as it got.
 

@@ -24,15 +24,20 @@ class Decoder(Transformer):
         """Causal, within the window if there is one."""
         return causal() if size is None else causal() & window(size)
 
+    @property
+    def softcap(self) -> float | None:
+        """The config's."""
+        return self.config.logit_softcap
+
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV: each place's product with the output layer, soft-capped if the config says so."""
-        logits_BTV, cap = super().unembed(x_BTE), self.config.logit_softcap
+        logits_BTV, cap = super().unembed(x_BTE), self.softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
         """Cross-entropy summed over the targets that are not negative, in nats, float32 or wider."""
         x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
-        return linear_cross_entropy(x_NE, self.output.weight, targets_N, self.config.logit_softcap)
+        return linear_cross_entropy(x_NE, self.output.weight, targets_N, self.softcap)
 
 
 register(DecoderConfig, Decoder)

@@ -14,6 +14,7 @@ from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.heads import Pooler, Prediction
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
+from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.registry import register
 from clearhead.model.transformer import Transformer
 
@@ -62,6 +63,16 @@ class Encoder(Transformer):
                 f"model: token types from {int(types_BT.min())} to {int(types_BT.max())}; the model has "
                 f"{self.config.token_types}, counted from 0"
             ) from None
+
+    def stream(self) -> list[Step]:
+        """What happens to the residual stream, in order, the prediction head's steps last."""
+        head = self.prediction
+        return super().stream() + ([] if head is None else [Maps(each) for each in head.steps()])
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """bias_V of the prediction head."""
+        return None if self.prediction is None else self.prediction.bias
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV. Raises RequestError if the model has no prediction head."""

@@ -19,6 +19,7 @@ from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import check_texts
+from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
 from clearhead.tap import Site
@@ -64,11 +65,16 @@ class Layer(Dropping):
         super().__init__()
         self.number, self.dropout = number, config.dropout
 
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        return [Adds(self.number, self)]
+
 
 class Layered(Network):
     """ids -> logits through an embedding, layers and a final norm. Reads from left to right."""
 
     rewinds = False
+    resumes = True
     config: LayeredConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: LayeredConfig) -> None:
@@ -114,16 +120,33 @@ class Layered(Network):
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state)
         x_BTE = tap.shown(Site(0, "embedding", STACK), self.dropout(self.embedding(ids_BT)))
-        prepared = self.prepared(mask, B, start, T)
-        for number, layer in enumerate(self.layers):
-            x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
+        x_BTE = self._layers(x_BTE, 0, self.prepared(mask, B, start, T), state)
         if state is not None:
             state.advance(T)
         return self.finish(x_BTE)
 
+    def _layers(self, x_BTE: Tensor, first: int, prepared: Any, state: Carried | None = None) -> Tensor:
+        """x_BTE through the layers from ``first`` on."""
+        for number, layer in list(enumerate(self.layers))[first:]:
+            x_BTE = tap.shown(Site(number, "residual", STACK), layer(x_BTE, prepared, state))
+        return x_BTE
+
+    def onward(self, x_BTE: Tensor, after: Site) -> Tensor:
+        """As ``Network.onward``."""
+        B, T, _ = x_BTE.shape
+        if tap.watchers():
+            tap.begin(T, 0, FULL.spans(B, T), None)
+        x_BTE = tap.shown(after, x_BTE)
+        first = 0 if after.kind == "embedding" else after.layer + 1
+        return self.finish(self._layers(x_BTE, first, self.prepared(FULL, B, 0, T)))
+
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The final norm."""
         return self.norm(x_BTE)
+
+    def stream(self) -> list[Step]:
+        """What happens to the residual stream, in order."""
+        return [*(step for layer in self.layers for step in cast(Layer, layer).steps()), Maps(self.norm)]
 
     def sites(self) -> dict[Site, int]:
         """Every site a pass shows, with its number of query heads, or 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, RequestError
 from clearhead.model.config import ModelConfig
+from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.linear import Embedding, Linear
+from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.stream import Adds, Step
 from clearhead.model.state import State
 from clearhead.tap import Site
 
@@ -49,11 +53,12 @@ class Network(nn.Module, ABC):
 
     embedding: of the tokens, the first layer. head: the output layer; None if it is the embedding. border: the first
     place from which all places of a text are rotated differently (LongRoPE), which a state cannot cross; None = no such
-    place. rewinds: whether a state can forget its last places; recurrent ones cannot. types: number of token types
-    (``types_BT``).
+    place. rewinds: whether a state can forget its last places; recurrent ones cannot. resumes: whether a pass can start
+    in the middle (``onward``). types: number of token types (``types_BT``).
     """
 
     rewinds: ClassVar[bool] = True
+    resumes: ClassVar[bool] = False
     border: int | None = None
     types: int = 0
     embedding: Embedding
@@ -99,9 +104,22 @@ class Network(nn.Module, ABC):
     ) -> Tensor:
         """x_BTE from which the logits are read; arguments and errors are those of ``forward``."""
 
+    def onward(self, x_BTE: Tensor, after: Site) -> Tensor:
+        """x_BTE as ``hidden`` gives it, from the residual stream at a site: ``residual`` of a layer, or ``embedding``.
+
+        The stream is shown at that site first. The texts are whole and unpadded. Raises NotImplementedError in a kind
+        of model without it (``resumes`` is False).
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def sites(self) -> dict[Site, int]:
         """Every attention site with its number of query heads."""
+
+    def projections(self) -> dict[Site, Tensor]:
+        """weight_EF of each attention's output projection, W_O, where F is heads x head width."""
+        adds = (step for step in self.stream() if isinstance(step, Adds))
+        return {step.part.site: step.part.out.weight for step in adds if isinstance(step.part, Attention)}
 
     @abstractmethod
     def empty_state(self, batch: int, capacity: int) -> State:
@@ -123,6 +141,27 @@ class Network(nn.Module, ABC):
     def output(self) -> Embedding | Linear:
         """The output layer, whose ``weight`` is weight_VE; the embedding if tied (Press and Wolf 2017)."""
         return self.embedding if self.head is None else self.head
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """bias_V added to the logits; None if there is none."""
+        return None
+
+    @property
+    def softcap(self) -> float | None:
+        """c in c tanh(logit / c); None if logits are not capped."""
+        return None
+
+    def stream(self) -> Sequence[Step]:
+        """What happens to the residual stream between the embedding and the output layer, in order.
+
+        Empty for a model without a residual stream.
+        """
+        return ()
+
+    def turn(self, layer: int, places_BT: Tensor) -> Turn | None:
+        """The rotations of queries and keys in a layer, at these places; None if it rotates none."""
+        return None
 
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The residual stream after the last layer -> what ``hidden`` gives: its final norm, if there is one."""

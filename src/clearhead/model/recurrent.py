@@ -19,6 +19,7 @@ from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import begins
 from clearhead.model.parts.recurrence import CELLS, Piece, Recurrence, pieces
+from clearhead.model.parts.stream import Adds, Step
 from clearhead.model.registry import register
 from clearhead.tap import Site
 
@@ -148,6 +149,12 @@ class RecurrentLayer(Layer):
         self.out = Linear(config.hidden, config.width)
         self.attention_norm = None if attention is None else norm(config.norm, config.width)
         self.attention = None if attention is None else Attention(config.width, attention, config.norm, self.site)
+
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream: the recurrence adds, then the attention, if it has one."""
+        if self.attention is None:
+            return super().steps()
+        return [*super().steps(), Adds(self.number, self.attention, self.site, self.attention_norm)]
 
     def forward(self, x_BTE: Tensor, given: Prepared, state: Carried | None) -> Tensor:
         """x_BTE -> x_BTE."""

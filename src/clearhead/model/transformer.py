@@ -19,7 +19,8 @@ from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import is_text
-from clearhead.model.parts.positions import Learned, rotary
+from clearhead.model.parts.positions import Learned, Turn, rotary
+from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
 from clearhead.tap import Site
@@ -28,6 +29,7 @@ from clearhead.tap import Site
 class Transformer(Network):
     """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window."""
 
+    resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
@@ -125,14 +127,37 @@ class Transformer(Network):
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state)
         x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
-        turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
-        masks = [self.own_mask(size) & mask for size in self._windows]
-        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
-        for layer, (turn, seen) in zip(self.blocks, self._kinds, strict=True):
-            x_BTE = layer(x_BTE, passes[turn][seen])
+        x_BTE = self._blocks(x_BTE, 0, mask, places_BT, reach, state, loads)
         if state is not None:
             state.advance(T)
         return self.finish(x_BTE)
+
+    def _blocks(
+        self,
+        x_BTE: Tensor,
+        first: int,
+        mask: Mask,
+        places_BT: Tensor,
+        reach: int,
+        state: Cache | None = None,
+        loads: Loads | None = None,
+    ) -> Tensor:
+        """x_BTE through the blocks from ``first`` on."""
+        turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
+        masks = [self.own_mask(size) & mask for size in self._windows]
+        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
+        for layer, (turn, seen) in list(zip(self.blocks, self._kinds, strict=True))[first:]:
+            x_BTE = layer(x_BTE, passes[turn][seen])
+        return x_BTE
+
+    def onward(self, x_BTE: Tensor, after: Site) -> Tensor:
+        """As ``Network.onward``."""
+        B, T, _ = x_BTE.shape
+        if tap.watchers():
+            tap.begin(T, 0, FULL.spans(B, T), None)
+        x_BTE = tap.shown(after, x_BTE)
+        first = 0 if after.kind == "embedding" else after.layer + 1
+        return self.finish(self._blocks(x_BTE, first, FULL, torch.arange(T, device=x_BTE.device)[None], T))
 
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The final norm."""
@@ -173,6 +198,15 @@ class Transformer(Network):
         for layer in self.blocks:
             sites |= cast(Block, layer).sites()
         return sites
+
+    def stream(self) -> list[Step]:
+        """What happens to the residual stream, in order."""
+        return [*(step for layer in self.blocks for step in cast(Block, layer).steps()), Maps(self.norm)]
+
+    def turn(self, layer: int, places_BT: Tensor) -> Turn | None:
+        """The rotations of queries and keys in a layer, at these places; None if it rotates none."""
+        rotary = self._rotaries[self._kinds[layer][0]]
+        return None if rotary is None else rotary.turn(places_BT, self._reach(places_BT, places_BT))
 
     def empty_state(self, batch: int, capacity: int) -> Cache:
         """A key-value cache."""

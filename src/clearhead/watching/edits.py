@@ -1,27 +1,40 @@
 """Interventions as values: printable, hashable, serialisable; given to ``watch`` and applied as the model runs.
 
 An edit names its site by layer, kind and stack. Kinds are attention within the text (``self``) or to another
-(``cross``), the ``feed_forward``, and the ``residual`` stream after the layer. The stack (``decoder``, ``encoder``) is
-only needed if the model has both. An edit acts on every text of a record unless it names one. Places count from the
-start of each text, without padding.
+(``cross``), the ``feed_forward``, the ``residual`` stream after the layer, and the ``embedding``, the stream before
+layer 0. The stack (``decoder``, ``encoder``) is only needed if the model has both. An edit acts on every text of a
+record unless it names one, and on every place unless it names some.
+
+Places count from the start of each text, without padding. Where the text's words are known (``observe``, ``generate``,
+``effect``, ``sweep``), a place may also be a word of the text, or negative, from the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from numbers import Real
 from operator import index
-from typing import Any, SupportsIndex, cast
+from typing import Protocol, SupportsIndex, cast, runtime_checkable
 
-from torch import Tensor
-
-from clearhead.attend.mask import Knocked, Mask
-from clearhead.attend.request import Request
 from clearhead.errors import WatchError, nearest, shown
 from clearhead.tap import Site
-from clearhead.watching.passes import Call, Pass, Segment
+from clearhead.watching.text_record import TextRecord
+
+Place = int | str
+
+# What of an attention a patch replaces: its output, its weights, or what they are computed from.
+WHATS = ("output", "pattern", "query", "key", "value")
+
+
+@runtime_checkable
+class Texts(Protocol):
+    """A record, or one text of a record."""
+
+    def each(self) -> list[TextRecord]:
+        """Every text."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,31 +44,40 @@ class Scale:
     layer: int
     head: int | None = None
     factor: float
+    at: Place | Iterable[Place] | None = None
     kind: str = "self"
     stack: str | None = None
     text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "head", "text")
-        if not (isinstance(self.factor, Real) and math.isfinite(self.factor)):
-            raise WatchError(f"{self}: factor is {shown(self.factor)}; it must be a finite number")
+        _check(self)
+        _finite(self, self.factor)
+        if self.factor == 1:
+            raise WatchError(f"{self}: the factor is 1, which changes nothing; leave the edit out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablate:
     """Zeroes one head's output (Michel et al. 2019), or, without ``head``, the whole part's.
 
+    mean: instead of 0, put the mean output over all places of this text, or of all texts of this record; it must have
+        kept the outputs (Wang et al. 2023, 3.1)
+
     The attention weights in the record stay as computed.
     """
 
     layer: int
     head: int | None = None
+    mean: Texts | None = None
+    at: Place | Iterable[Place] | None = None
     kind: str = "self"
     stack: str | None = None
     text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "head", "text")
+        _check(self)
+        if not isinstance(self.mean, Texts | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WatchError(f"{self}: mean is {shown(self.mean)}; it must be a record, or one text of a record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +85,178 @@ class Knockout:
     """Hides one key place from one query place, in every head of the layer or in one (Geva et al. 2023)."""
 
     layer: int
-    query: int
-    key: int
+    query: Place
+    key: Place
     head: int | None = None
     kind: str = "self"
     stack: str | None = None
     text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "query", "key", "head", "text")
-        if self.query < 0 or self.key < 0:
-            raise WatchError(f"{self}: query is {self.query} and key {self.key}; places count from 0")
+        _numbers(self, "layer", "head", "text")
+        _places(self, "query", (self.query,))
+        _places(self, "key", (self.key,))
 
 
-Edit = Scale | Ablate | Knockout
-EDITS: dict[str, type[Edit]] = {"scale": Scale, "ablate": Ablate, "knockout": Knockout}
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """Puts in what ``source``, a text of another record, had there (activation patching: Meng et al. 2022, 2.1).
+
+    what: of an attention, its ``output`` (the default, also of the other parts), its ``query``, ``key`` or ``value``
+        vectors, or its ``pattern``: queries and keys of the source, values of this run, under this run's mask, through
+        the same kernel. Nothing of size T x T is made.
+    head: one query head; None for the whole part, or all heads
+    at, source_at: places of this text (for keys and values: places of keys), and as many of the source; None for the
+        same places as ``at``. Without ``at``, both texts must have the same number of places.
+
+    An error if it changes nothing: see ``Freeze``.
+    """
+
+    layer: int
+    source: TextRecord
+    head: int | None = None
+    what: str = "output"
+    at: Place | Iterable[Place] | None = None
+    source_at: Place | Iterable[Place] | None = None
+    kind: str = "self"
+    stack: str | None = None
+    text: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if not isinstance(self.source, TextRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WatchError(f"{self}: source is {shown(self.source)}; it must be one text of a record, record[text]")
+        object.__setattr__(self, "source_at", _tuple(self, "source_at", self.source_at))
+        if self.what not in WHATS:
+            raise WatchError(f"{self}: there is no {self.what!r} to patch{nearest(self.what, WHATS)}")
+        if self.what != "output" and self.kind not in ("self", "cross"):
+            raise WatchError(f"{self}: only attention has a {self.what}; patch the output of the {self.kind}")
+        if self.what == "pattern" and self.at is not None:
+            raise WatchError(f"{self}: a pattern is that of the whole text; leave `at` out, or patch the query there")
+        ours, theirs = places(self.at), places(self.source_at)
+        if theirs is not None and (ours is None or len(ours) != len(theirs)):
+            count = "all" if ours is None else len(ours)
+            raise WatchError(
+                f"{self}: {count} places of the text and {len(theirs)} of the source; give as many of each"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze(Patch):
+    """A patch that holds something as it was in ``source``, and may change nothing; by default a pattern."""
+
+    what: str = "pattern"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Direction:
+    """A direction in the residual stream at a site, and the texts it was made from (``clearhead.direction``)."""
+
+    site: Site
+    vector: tuple[float, ...]
+    toward: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        length = math.sqrt(sum(number * number for number in self.vector))
+        return f"Direction({self.site}, length {length:.3g}, toward {list(self.toward)}, away from {list(self.away)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steer:
+    """Adds ``factor`` times a direction to the residual stream at the direction's site (Turner et al. 2023)."""
+
+    direction: Direction
+    factor: float = 1.0
+    at: Place | Iterable[Place] | None = None
+    text: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _finite(self, self.factor)
+        if self.factor == 0:
+            raise WatchError(f"{self}: the factor is 0, which changes nothing; leave the edit out")
+        if self.kind not in ("residual", "embedding"):
+            raise WatchError(f"{self}: the direction is at {self.direction.site}; steer the residual or the embedding")
+
+    @property
+    def layer(self) -> int:
+        """The layer of the direction's site."""
+        return self.direction.site.layer
+
+    @property
+    def kind(self) -> str:
+        """The kind of the direction's site."""
+        return self.direction.site.kind
+
+    @property
+    def stack(self) -> str:
+        """The stack of the direction's site."""
+        return self.direction.site.stack
+
+    @property
+    def head(self) -> None:
+        """None: the whole stream."""
+        return None
+
+
+Edit = Scale | Ablate | Knockout | Patch | Freeze | Steer
+EDITS: dict[str, type[Edit]] = {
+    "scale": Scale,
+    "ablate": Ablate,
+    "knockout": Knockout,
+    "patch": Patch,
+    "freeze": Freeze,
+    "steer": Steer,
+}
 OPTIONAL = ("head", "text")  # None: all
+
+
+def listed(edits: object) -> tuple[Edit, ...]:
+    """One edit or several as a tuple. Raises WatchError for anything else."""
+    one = isinstance(edits, Edit | str) or not isinstance(edits, Iterable)
+    found: list[Edit] = []
+    for edit in (edits,) if one else cast(Iterable[object], edits):
+        if not isinstance(edit, Edit):
+            kinds = ", ".join(kind.__name__ for kind in EDITS.values())
+            way = "; clearhead.edit(model, text) makes one of a text" if isinstance(edit, str) else ""
+            raise WatchError(f"edits: {shown(edit)} was given; an edit is one of {kinds}{way}")
+        found.append(edit)
+    return tuple(found)
+
+
+def places(at: Place | Iterable[Place] | None) -> tuple[Place, ...] | None:
+    """``at`` of an edit, which is a tuple once the edit is made."""
+    return cast("tuple[Place, ...] | None", at)
+
+
+def numbered(edit: Edit, name: str) -> tuple[int, ...] | None:
+    """The places in a field of an edit, all by number. Raises WatchError for a word, or a number from the end."""
+    given = getattr(edit, name, None)
+    given = given if given is None or isinstance(given, tuple) else (given,)
+    for place in cast("tuple[Place, ...]", given or ()):
+        if isinstance(place, str) or place < 0:
+            raise WatchError(
+                f"{edit}: {name} is {place!r}, and the words of the text are not known here; count from 0, or use "
+                "clearhead.observe, generate, effect or sweep, which know them"
+            )
+    return cast("tuple[int, ...] | None", given)
+
+
+def pair(edit: Knockout) -> tuple[int, int]:
+    """Query and key of a knock-out by number. Raises WatchError as ``numbered`` does."""
+    query, key = (place for name in ("query", "key") for place in numbered(edit, name) or ())
+    return query, key
+
+
+def for_text(edit: Edit, text: int | None) -> Edit:
+    """The same edit, of one text."""
+    return replace(edit, text=text)
+
+
+def _check(edit: Scale | Ablate | Patch | Steer) -> None:
+    _numbers(edit, "layer", "head", "text")
+    object.__setattr__(edit, "at", _tuple(edit, "at", edit.at))
 
 
 def _numbers(edit: Edit, *names: str) -> None:
@@ -92,147 +270,28 @@ def _numbers(edit: Edit, *names: str) -> None:
             raise WatchError(f"{edit}: {name} is {shown(value)}; it must be a whole number") from None
 
 
-def to_dict(edit: Edit) -> dict[str, Any]:
-    """The edit as plain values, for JSON."""
-    return {"edit": type(edit).__name__.lower(), **asdict(edit)}
+def _finite(edit: Edit, factor: object) -> None:
+    if not (isinstance(factor, Real) and math.isfinite(factor)):
+        raise WatchError(f"{edit}: factor is {shown(factor)}; it must be a finite number")
 
 
-def from_dict(values: dict[str, Any]) -> Edit:
-    """The inverse of ``to_dict``. Raises WatchError for an unknown name or field."""
-    fields = dict(values)
-    name = str(fields.pop("edit", ""))
-    if name not in EDITS:
-        raise WatchError(f"edit: there is no {name!r}{nearest(name, EDITS)}")
-    try:
-        return EDITS[name](**fields)
-    except TypeError as error:
-        raise WatchError(f"edit {name!r}: {error}") from None
-
-
-def listed(edits: object) -> tuple[Edit, ...]:
-    """One edit or several as a tuple. Raises WatchError for anything else."""
-    one = isinstance(edits, Edit) or not isinstance(edits, Iterable)
-    found: list[Edit] = []
-    for edit in (edits,) if one else cast(Iterable[object], edits):
-        if not isinstance(edit, Edit):
-            raise WatchError(f"edits: {shown(edit)} was given; an edit is an Ablate, a Scale or a Knockout")
-        found.append(edit)
-    return tuple(found)
-
-
-def check(edits: Iterable[Edit], sites: dict[Site, int]) -> None:
-    """Raises WatchError if an edit names a site or head that is not in ``sites`` (site -> number of heads)."""
-    for edit in edits:
-        found = [site for site in sites if _here(edit, site)]
-        if not found:
-            known = ", ".join(str(site) for site in sites if site.kind == edit.kind) or ", ".join(map(str, sites))
-            raise WatchError(
-                f"{edit}: the model has no site of layer {edit.layer} and kind {edit.kind!r}; it has {known}"
-            )
-        if len(found) > 1:
-            raise WatchError(f"{edit}: it could mean {' or '.join(map(str, found))}; name the stack")
-        heads = sites[found[0]]
-        if isinstance(edit, Knockout) and not found[0].attends:
-            raise WatchError(f"{edit}: {found[0]} has no keys; a knock-out needs an attention site")
-        if edit.head is not None and not 0 <= edit.head < heads:
-            raise WatchError(f"{edit}: {found[0]} has {heads} heads, counted from 0")
-
-
-def check_reached(edits: Sequence[Edit], seen: Mapping[Site, Sequence[Call]]) -> None:
-    """Raises WatchError for a knock-out that hid nothing: no text has the place, or the query could not see it anyway.
-
-    Otherwise an edit that changed nothing would look like an edge without effect. ``seen`` has the calls of each site.
-    """
-    knocked = [edit for edit in edits if isinstance(edit, Knockout)]
-    for edit in knocked:
-        reasons = [
-            _unreached(edit, knocked, calls, text)
-            for site, calls in seen.items()
-            if _here(edit, site)
-            for text in sorted({text for call in calls for text in call.seen.rows})
-            if edit.text in (None, text)
-        ]
-        if reasons and all(reasons):
-            raise WatchError(f"{edit}: {reasons[0]}")
-
-
-def _unreached(edit: Knockout, knocked: Sequence[Knockout], calls: Sequence[Call], text: int) -> str | None:
-    """Why the knock-out hid nothing in a text, or None."""
-    found = [Segment(call, call.seen.rows.index(text)) for call in calls if text in call.seen.rows]
-    found = [each for each in found if each.count]
-    if not found:
-        return "no query of the text was watched; nothing was knocked out"
-    first, places = found[0].first_place, found[-1].keys
-    last = found[-1].first_place + found[-1].count - 1
-    if edit.query > last or edit.key >= places:
-        return f"the watched text has places 0 to {places - 1}; nothing was knocked out"
-    if edit.query < first:
-        return (
-            f"only the queries at places {first} to {last} were watched, since earlier ones were already in the cache; "
-            "nothing was knocked out; name one of these, or start watching with an empty cache"
-        )
-    each = next(each for each in found if edit.query < each.first_place + each.count)
-    hidden = {part for one in knocked for part in _hides(one, each.call.seen)}
-    given = replace(each.call, mask=Mask(tuple(part for part in each.call.mask.parts if part not in hidden)))
-    row = edit.query - each.first_place
-    heads = slice(0, each.call.q_BHQD.shape[1]) if edit.head is None else slice(edit.head, edit.head + 1)
-    sees_1HQK = Segment(given, each.row).visible(slice(row, row + 1), heads).expand(-1, -1, -1, each.keys)
-    keys = [int(key) for key in sees_1HQK.flatten(0, -2).any(0).nonzero()]
-    if edit.key in keys:
+def _tuple(edit: Edit, name: str, given: object) -> tuple[Place, ...] | None:
+    """One place or several as a tuple; None for all."""
+    if given is None:
         return None
-    sees = f"it sees {len(keys)} of {places} keys, at places {keys[0]} to {keys[-1]}" if keys else "it sees no key"
-    return f"the mask already hides this key from this query: {sees}; nothing was knocked out; name a key it sees"
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    found = tuple(cast(Iterable[Place], given)) if several else (cast(Place, given),)
+    _places(edit, name, found)
+    if not found:
+        raise WatchError(f"{edit}: {name} is empty; name a place, or leave it out for all")
+    return found
 
 
-def before(edits: Iterable[Edit], request: Request, seen: Pass) -> Request:
-    """The request with this site's knock-outs added to its mask."""
-    for edit in edits:
-        if isinstance(edit, Knockout) and _here(edit, request.site):
-            request = replace(request, mask=request.mask & Mask(_hides(edit, seen)))
-    return request
-
-
-def after(edits: Iterable[Edit], site: Site, o_BHQD: Tensor, seen: Pass) -> Tensor:
-    """The heads' outputs with this site's edits to heads; the tensor itself if there are none."""
-    here = [e for e in edits if not isinstance(e, Knockout) and e.head is not None and _here(e, site)]
-    if not here:
-        return o_BHQD
-    factor_BH = o_BHQD.new_ones(o_BHQD.shape[:2])
-    for edit in here:
-        factor_BH[_rows(edit, seen), edit.head] *= _factor(edit)
-    return o_BHQD * factor_BH[:, :, None, None]
-
-
-def part(edits: Iterable[Edit], site: Site, x_BTE: Tensor, seen: Pass) -> Tensor:
-    """A part's output, or the stream, with this site's edits to the whole."""
-    for edit in edits:
-        if not isinstance(edit, Knockout) and edit.head is None and _here(edit, site):
-            factor_B = x_BTE.new_ones(len(x_BTE))
-            factor_B[_rows(edit, seen)] = _factor(edit)
-            x_BTE = x_BTE * factor_B[:, None, None]
-    return x_BTE
-
-
-def _factor(edit: Scale | Ablate) -> float:
-    return edit.factor if isinstance(edit, Scale) else 0.0
-
-
-def _rows(edit: Edit, seen: Pass) -> list[int]:
-    """The batch rows an edit acts on."""
-    return [row for row, text in enumerate(seen.rows) if edit.text in (None, text)]
-
-
-def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
-    """A knock-out as mask parts, with places relative to the start of each row's text."""
-    starts = tuple(
-        start if edit.text in (None, text) else None for text, (start, _) in zip(seen.rows, seen.spans, strict=True)
-    )
-    if all(start == 0 for start in starts):
-        starts = ()
-    elif all(start is None for start in starts):
-        return ()
-    return (Knocked(((edit.query, edit.key),), edit.head, starts),)
-
-
-def _here(edit: Edit, site: Site) -> bool:
-    return (edit.layer, edit.kind) == (site.layer, site.kind) and edit.stack in (None, site.stack)
+def _places(edit: Edit, name: str, given: tuple[Place, ...]) -> None:
+    for place in given:
+        if isinstance(place, str):
+            continue
+        try:
+            index(cast(SupportsIndex, place))
+        except TypeError:
+            raise WatchError(f"{edit}: {name} is {shown(place)}; it must be a whole number, or a word") from None

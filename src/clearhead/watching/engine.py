@@ -1,8 +1,8 @@
 """The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
-It computes weights in tiles that fit the processor's cache. The first sweep finds each row's largest logit and sum, and
-the measures that are sums over a row. If a measure needs the normalised weights, a second sweep divides by those sums.
-Keys that no query of a tile sees are skipped, and masks are evaluated cell by cell only along their borders.
+It computes weights in strips: some rows of some heads, with all keys these rows see, so that each row's sum is known at
+once and every measure can read the strip while it is in the processor's cache. Keys that no row of a strip sees are
+skipped, and masks are evaluated cell by cell only along their borders.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.attend.mask import Mask
+from clearhead.attend.mask import Causal, Mask
 from clearhead.attend.request import wide
 from clearhead.errors import WatchError
 from clearhead.watching.passes import Segment
 from clearhead.watching.reach import hiding, reach
-from clearhead.watching.reducers import Extent, Joined, Reducer, RowReducer, Tile, TileReducer
+from clearhead.watching.reducers import Extent, Reducer, Strip
 
-# Numbers in a tile (on the CPU, per torch thread, since threads split each operation), and its maximum of query rows.
-# Three float32 tiles take 3 MB of each core's cache. On a GPU the number of operations is what costs.
-TILE, GPU_TILE, ROWS = 2**18, 2**24, 512
+# Numbers in a strip (on the CPU, per torch thread, since threads split each operation). On a GPU the number of
+# operations is what costs.
+TILE, GPU_TILE = 2**18, 2**24
+
+# Products are computed for several strips at once: of few rows and many keys they take up to four times their share of
+# the time. At most so many numbers (16 MB in float32) and rows, since more rows compute more hidden keys along the
+# border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
+PRODUCT, ROWS, LEAST = 2**22, 256, 32
+
+# Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
+CHUNK, ACROSS = 512, 512
 
 # exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
@@ -38,34 +46,38 @@ def sweep(
     rows: slice | None = None,
     columns: slice | None = None,
 ) -> list[Tensor]:
-    """Each measure's result, on the CPU, heads first. ``rows`` and, for TileReducers, ``columns`` limit the sweep.
+    """Each measure's result, on the CPU, heads first. ``rows`` and ``columns`` limit what the measures see.
 
     Raises WatchError if a row's logits are not finite.
     """
     queries, keys = shape(segments)
     call = segments[0].call
     dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
-    by_row = [measure for measure in measures if isinstance(measure, RowReducer)]
-    by_tile = [measure for measure in measures if isinstance(measure, TileReducer)]
     autocast = torch.autocast(device.type, enabled=False)  # it would round products to bfloat16
     with torch.inference_mode(mode=False), torch.no_grad(), autocast:
-        sunk_HQ = torch.zeros(len(heads), queries, dtype=dtype, device=device)
-        first_place = None if call.two_texts else segments[0].first_place
-        extent = Extent(name(segments, heads), len(heads), queries, keys, first_place, sunk_HQ)
+        extent = Extent(
+            name(segments, heads),
+            len(heads),
+            queries,
+            keys,
+            None if call.two_texts else segments[0].first_place,
+            not all(any(isinstance(part, Causal) for part in each.call.mask.parts) for each in segments),
+            torch.zeros(len(heads), queries, dtype=dtype, device=device),
+            torch.ones(len(heads), queries, dtype=dtype, device=device),
+        )
         for measure in measures:
             measure.start(extent)
-        work = _Sweep(_pieces(segments, rows or slice(0, queries)), heads, extent)
-        work.sum(by_row)
-        odd_H = sunk_HQ.isnan().any(dim=1)
-        if bool(odd_H.any()):
-            head = heads[int(odd_H.int().argmax())]
-            raise WatchError(
-                f"{name(segments, range(head, head + 1))}: the logits are not finite; the model's queries or keys hold "
-                "NaN or infinity"
-            )
-        if by_tile:
-            asked = range(keys)[columns] if columns else range(keys)
-            work.add(by_tile, asked)
+        work = _Sweep(segments, heads, extent)
+        alone, together = ([each for each in measures if each.together == both] for both in (False, True))
+        for piece in _pieces(segments, rows or slice(0, queries)):
+            if alone or not together:
+                for strip in work.strips(piece, None if columns is None else range(keys)[columns]):
+                    for measure in alone:
+                        measure.add(strip)
+            if together:
+                for strip in work.strips(piece, range(keys)[columns or slice(None)], together=True):
+                    for measure in together:
+                        measure.add(strip)
         return [measure.done().cpu() for measure in measures]
 
 
@@ -90,216 +102,261 @@ class _Piece:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Some heads and rows of a piece, and their tiles: the keys of each, and which of those are hidden."""
+class _Part:
+    """Rows of a block that make one strip, and the key places they may see."""
 
-    segment: Segment
-    heads: range
-    rows: range  # in the segment
-    tiles: Sequence[tuple[range, Tensor | None]]  # key places, hidden_HQK
-    of_heads: slice  # in the sweep
+    rows: slice  # in the block
+    keys: range
+    hidden: Sequence[tuple[slice, Tensor]]  # columns, from the first of ``keys``, and hidden_HQK there
     of_rows: slice  # in the piece
     of_map: slice  # in the map
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Some heads and rows of a piece, whose products are computed at once, and the key places they may see."""
+
+    segment: Segment
+    heads: range
+    rows: range  # in the segment
+    keys: range
+    of_heads: slice  # in the sweep
+    parts: Sequence[_Part]
+
+
 class _Sweep:
-    """Computes rows of some heads, one tile at a time."""
+    """Computes rows of some heads, one strip at a time."""
 
-    def __init__(self, pieces: Sequence[_Piece], heads: range, extent: Extent) -> None:
-        self._pieces, self._heads, self._sunk_HQ = pieces, heads, extent.sunk_HQ
-        self._dtype, self.device = extent.sunk_HQ.dtype, extent.sunk_HQ.device
-        self._tile = TILE * torch.get_num_threads() if self.device.type == "cpu" else GPU_TILE
+    def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent) -> None:
+        self._segments, self._heads, self._extent = segments, heads, extent
+        self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
+        self._tile = TILE * torch.get_num_threads() if self._device.type == "cpu" else GPU_TILE
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
-        self._room: list[Tensor] = []
-        self._views: dict[tuple[int, int, int], list[Tensor]] = {}
-        self._norms: list[Tensor] = []  # norms_2HQ of each piece
+        self._room: dict[int, Tensor] = {}
+        self._depths: dict[Segment, bool] = {}
 
-    def sum(self, reducers: Sequence[RowReducer]) -> None:
-        """The first sweep: every row's norms, its weight on the sink, and the reducers' sums.
+    def strips(self, piece: _Piece, columns: range | None, *, together: bool = False) -> Iterator[Strip]:
+        """The strips of a piece over all keys, or over some ``columns``, for which the rows' norms must be known.
 
-        Without reducers, norms cached in the call are reused.
+        With ``together``, strips have all heads, and only as many columns as fit in the cache then.
+
+        Raises WatchError, at the end, if a row's logits are not finite.
         """
-        for piece in self._pieces:
-            segment, kept = piece.segment, piece.segment.call.norms
-            key = (segment.row, segment.queries.start, segment.count, segment.keys)
-            if not reducers and all((*key, head) in kept for head in self._heads):
-                norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
-                norms_2HQ = norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
-                self._sink(segment, norms_2HQ, slice(None), slice(piece.first, piece.first + len(piece.rows)))
-            else:
-                norms_2HQ = torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self.device)
-                for block in self._blocks(piece, range(segment.keys)):
-                    self._sum(block, norms_2HQ[:, block.of_heads, block.of_rows], reducers)
-                if len(piece.rows) == segment.count:
-                    kept.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
-            self._norms.append(norms_2HQ)
+        if columns is None:
+            yield from self._whole(piece, self._empty(piece))
+            return
+        norms_2HQ = self._norms(piece)
+        step = ACROSS if together else max(1, len(columns))
+        for start in range(columns.start, columns.stop, step):
+            some = range(start, min(start + step, columns.stop))
+            for block in self._blocks(piece, some, whole=False, together=together):
+                yield from self._strips(block, norms_2HQ, known=True)
 
-    def add(self, reducers: Sequence[TileReducer], columns: range) -> None:
-        """The second sweep: gives the reducers the tiles in ``columns``."""
-        for piece, (peak_HQ, total_HQ) in zip(self._pieces, self._norms, strict=True):
-            for block in self._blocks(piece, columns):
-                peak_HQ1 = peak_HQ[block.of_heads, block.of_rows, None]
-                total_HQ1 = total_HQ[block.of_heads, block.of_rows, None]
-                inverse_HQ1, log_HQ1 = 1.0 / total_HQ1, total_HQ1.log()
-                for tile, _ in self._tiles(block):
-                    self._exp(tile.logs_HQK.sub_(peak_HQ1), tile.weights_HQK)
-                    self._drop(tile.weights_HQK)
-                    tile.weights_HQK.mul_(inverse_HQ1)
-                    tile.logs_HQK.sub_(log_HQ1)
-                    tile.sums_HQ = tile.weights_HQK.sum(2)
-                    for reducer in reducers:
-                        reducer.add(tile)
+    def _whole(self, piece: _Piece, norms_2HQ: Tensor) -> Iterator[Strip]:
+        """The strips over all keys, which write the rows' norms."""
+        for block in self._blocks(piece, range(piece.segment.keys), whole=True, together=False):
+            yield from self._strips(block, norms_2HQ, known=False)
+        self._keep(piece, norms_2HQ)
 
-    def _sum(self, block: _Block, norms_2HQ: Tensor, reducers: Sequence[RowReducer]) -> None:
-        """Writes the norms of a block's rows: the peak (largest logit) and the sum of exp(logit - peak), sink included.
+    def _norms(self, piece: _Piece) -> Tensor:
+        """norms_2HQ of a piece's rows: those cached in the call, or else from a sweep of their own."""
+        kept, key = piece.segment.call.norms, _key(piece.segment)
+        if all((*key, head) in kept for head in self._heads):
+            norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
+            return norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
+        norms_2HQ = self._empty(piece)
+        for _ in self._whole(piece, norms_2HQ):
+            pass
+        return norms_2HQ
 
-        Each tile uses its own peaks; its sums are rescaled once all are known. That is the online softmax (Milakov and
-        Gimelshein 2018) with one correction instead of one per tile. Rows that see no key get 0 and 1.
+    def _empty(self, piece: _Piece) -> Tensor:
+        """norms_2HQ to be found: the peak of each row, which its strip subtracts, and its total."""
+        return torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
+
+    def _keep(self, piece: _Piece, norms_2HQ: Tensor) -> None:
+        """Checks the norms, and caches them in the call if they are those of all its rows."""
+        odd_H = norms_2HQ[1].isnan().any(dim=1)
+        if bool(odd_H.any()):
+            head = self._heads[int(odd_H.int().argmax())]
+            raise WatchError(
+                f"{name(self._segments, range(head, head + 1))}: the logits are not finite; the model's queries or "
+                "keys hold NaN or infinity"
+            )
+        if len(piece.rows) == piece.segment.count:
+            key = _key(piece.segment)
+            piece.segment.call.norms.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
+
+    def _strips(self, block: _Block, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
+        logits_HQK = self._buffer(0, len(block.heads), len(block.rows), len(block.keys))
+        self._logits(block, logits_HQK)
+        for part in block.parts:
+            columns = slice(part.keys.start - block.keys.start, part.keys.stop - block.keys.start)
+            yield self._strip(block, part, logits_HQK[:, part.rows, columns], norms_2HQ, known=known)
+
+    def _strip(self, block: _Block, part: _Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
+        """One strip, from its logits, which it overwrites.
+
+        Without known norms, writes the peak and the total of each row (0 and 1 if it sees no key).
         """
-        zeros_HQ = torch.zeros(len(block.heads), len(block.rows), dtype=self._dtype, device=self.device)
-        peaks = [zeros_HQ[:, :, None]]  # an empty first tile, for rows without any
-        sums = [zeros_HQ]
-        parts = [[zeros_HQ] for _ in reducers]
-        for tile, border in self._tiles(block):
-            peak_HQ1 = tile.logs_HQK.amax(2, keepdim=True)
-            if border:
-                peak_HQ1.masked_fill_(peak_HQ1 == -math.inf, 0.0)
-            self._exp(tile.logs_HQK.sub_(peak_HQ1), tile.weights_HQK)
-            if border:
-                self._drop(tile.weights_HQK)
-            tile.sums_HQ = tile.weights_HQK.sum(2)
-            peaks.append(peak_HQ1)
-            sums.append(tile.sums_HQ)
-            for reducer, found in zip(reducers, parts, strict=True):
-                part_HQ = reducer.part(tile)
-                found.append(zeros_HQ if part_HQ is None else part_HQ)
-        peaks_NHQ, sums_NHQ = torch.stack(peaks)[..., 0], torch.stack(sums)
-        empty_NHQ = sums_NHQ == 0.0
-        peak_HQ = peaks_NHQ.masked_fill(empty_NHQ, -math.inf).amax(0)
-        sinks_H = self._sinks(block.segment, block.of_heads)
-        if sinks_H is not None:
-            peak_HQ = torch.maximum(peak_HQ, sinks_H[:, None])
-        peak_HQ = peak_HQ.masked_fill(peak_HQ == -math.inf, 0.0)
-        above_NHQ = peaks_NHQ - peak_HQ
-        scale_NHQ = above_NHQ.exp().masked_fill(empty_NHQ, 0.0)
-        total_HQ = (sums_NHQ * scale_NHQ).sum(0)
-        if sinks_H is not None:
-            total_HQ += torch.exp(sinks_H[:, None] - peak_HQ)
-        total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
-        norms_2HQ.copy_(torch.stack([peak_HQ, total_HQ]))
-        sunk_HQ = self._sink(block.segment, norms_2HQ, block.of_heads, block.of_map)
-        scale_NHQ /= total_HQ
-        joined = Joined(sums_NHQ * scale_NHQ, above_NHQ - total_HQ.log(), sunk_HQ)
-        for reducer, found in zip(reducers, parts, strict=True):
-            reducer.found_HQ[block.of_heads, block.of_map] = reducer.join(torch.stack(found) * scale_NHQ, joined)
+        H, Q, K = logs_HQK.shape
+        exps_HQK = self._buffer(1, H, Q, K)
+        peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, part.of_rows]
+        for columns, hidden_HQK in part.hidden:
+            own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
+            logs_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
+        sinks_H = block.segment.call.score.sinks_H
+        sinks_H1 = None if sinks_H is None else sinks_H[block.heads.start : block.heads.stop, None].to(self._dtype)
+        most_HQ = None
+        if not known:
+            most_HQ = logs_HQK.amax(2)
+            peak_HQ.copy_(most_HQ if sinks_H1 is None else torch.maximum(most_HQ, sinks_H1))
+            peak_HQ.masked_fill_(peak_HQ == -math.inf, 0.0)
+        logs_HQK.sub_(peak_HQ[:, :, None])
+        # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
+        deep = Q < LEAST or self._deep(block.segment)
+        ends = [slice(0, K)] if deep else [columns for columns, _ in part.hidden]
+        for columns in ends:
+            logs_HQK[:, :, columns].clamp_(min=self._floor)
+        torch.exp(logs_HQK, out=exps_HQK)
+        for columns in ends:
+            torch.threshold_(exps_HQK[:, :, columns], math.exp(self._floor) * 1.001, 0.0)
+        sums_HQ = exps_HQK.sum(2)
+        sink_HQ = torch.zeros_like(sums_HQ) if sinks_H1 is None else torch.exp(sinks_H1 - peak_HQ)
+        if not known:
+            total_HQ.copy_(sums_HQ + sink_HQ)
+            total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
+            self._extent.sums_HQ[block.of_heads, part.of_map] = sums_HQ
+            self._extent.totals_HQ[block.of_heads, part.of_map] = total_HQ
+        return Strip(
+            block.of_heads,
+            part.of_map,
+            slice(part.keys.start, part.keys.stop),
+            exps_HQK=exps_HQK,
+            logs_HQK=logs_HQK,
+            sums_HQ=sums_HQ,
+            totals_HQ=total_HQ,
+            sinks_HQ=sink_HQ,
+            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - peak_HQ),
+            buffer=lambda number: self._buffer(2 + number, H, Q, K),
+        )
 
-    def _sink(self, segment: Segment, norms_2HQ: Tensor, heads: slice, rows: slice) -> Tensor:
-        """sunk_HQ, also written into the extent's; NaN if a row's logits are not finite."""
-        peak_HQ, total_HQ = norms_2HQ
-        sinks_H = self._sinks(segment, heads)
-        above_HQ = peak_HQ * 0.0 if sinks_H is None else torch.exp(sinks_H[:, None] - peak_HQ)
-        self._sunk_HQ[heads, rows] = above_HQ / total_HQ
-        return self._sunk_HQ[heads, rows]
-
-    def _sinks(self, segment: Segment, heads: slice) -> Tensor | None:
-        sinks_H = segment.call.score.sinks_H
-        return None if sinks_H is None else sinks_H[self._heads.start : self._heads.stop][heads].to(self._dtype)
-
-    def _exp(self, s_HQK: Tensor, out: Tensor) -> None:
-        """Writes exp(s), with s clamped to the floor."""
-        torch.exp(s_HQK.clamp_(min=self._floor), out=out)
-
-    def _drop(self, weights_HQK: Tensor) -> None:
-        """Sets to 0 what was clamped to the floor."""
-        torch.threshold_(weights_HQK, math.exp(self._floor) * 1.001, 0.0)
-
-    def _blocks(self, piece: _Piece, columns: range) -> Iterator[_Block]:
-        """The blocks of a piece, with tiles over the key places in ``columns`` that a query may see."""
-        segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
-        cell = segment.call.first_cell + segment.queries.start
-        tall = min(ROWS, self._tile)
-        for first in range(piece.rows.start, piece.rows.stop, tall):
-            rows = range(first, min(first + tall, piece.rows.stop))
-            queries = range(cell + rows.start, cell + rows.stop)
-            asked = range(segment.start + columns.start, segment.start + min(columns.stop, segment.keys))
-            seen = reach(mask, row, queries, asked)
-            across = min(self._tile // len(rows), max(1, len(seen)))
-            tiles: list[tuple[range, Tensor | None]] = []
-            for left in range(seen.start, seen.stop, across):
-                keys = range(left, min(left + across, seen.stop))
-                hidden_HQK = self._hidden(hiding(mask, row, self._heads, queries, keys), row, queries, keys)
-                tiles.append((range(keys.start - segment.start, keys.stop - segment.start), hidden_HQK))
-            for heads in self._bands(segment, self._tile // (len(rows) * across)):
-                yield _Block(
-                    segment,
-                    heads,
-                    rows,
-                    tiles,
-                    slice(heads.start - self._heads.start, heads.stop - self._heads.start),
-                    slice(rows.start - piece.rows.start, rows.stop - piece.rows.start),
-                    slice(rows.start - piece.rows.start + piece.first, rows.stop - piece.rows.start + piece.first),
-                )
-
-    def _bands(self, segment: Segment, most: int) -> Iterator[range]:
-        """Ranges of heads that fit in a tile; if query heads share keys, none crosses a group's end."""
-        start, group = self._heads.start, _group(segment)
-        while start < self._heads.stop:
-            stop = min(start + most, self._heads.stop, (start // group + 1) * group if group > 1 else self._heads.stop)
-            yield range(start, stop)
-            start = stop
-
-    def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Tensor | None:
-        """hidden_HQK, with H = 1 if all heads see the same; None if the mask hides nothing."""
-        if not mask.parts:
-            return None
-        b, h, q, k = self._indices(range(row, row + 1), self._heads, queries, keys)
-        return ~mask.visible(b, h, q, k)[0]
-
-    def _tiles(self, block: _Block) -> Iterator[tuple[Tile, bool]]:
-        """The tiles of a block, with logits in ``logs_HQK`` (-inf where hidden), and whether any key is hidden."""
+    def _logits(self, block: _Block, out_HQK: Tensor) -> None:
+        """Writes the logits, of hidden keys too."""
         segment, heads, rows = block.segment, block.heads, block.rows
         call, row, group = segment.call, segment.row, _group(segment)
         first, start = segment.queries.start, segment.start
-        q_HQD = call.q_BHQD[row, heads.start : heads.stop, first + rows.start : first + rows.stop].to(self._dtype)
-        k_HKD = call.k_BGKD[row, heads.start // group : (heads.stop - 1) // group + 1]
-        k_HDK = k_HKD.expand(len(heads), -1, -1).transpose(1, 2)  # one group's keys, or one row per head
+        q_HQD = call.q_BHQD[row, :, first + rows.start : first + rows.stop]
+        k_GKD = call.k_BGKD[row, :, start + block.keys.start : start + block.keys.stop]
         factor = call.score.factor(q_HQD.shape[2])
-        sums_HQ = q_HQD[..., 0]  # only a shape; the sweeps set it
-        for keys, hidden_HQK in block.tiles:
-            logs_HQK, weights_HQK, scratch_HQK = self._buffers(len(heads), len(rows), len(keys))
-            tile_HDK = k_HDK[:, :, start + keys.start : start + keys.stop].to(self._dtype)
-            torch.baddbmm(logs_HQK, q_HQD, tile_HDK, beta=0, alpha=factor, out=logs_HQK)
-            if call.score.softcap is not None:
-                logs_HQK.copy_(call.score.capped(logs_HQK))
-            if hidden_HQK is not None:
-                own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
-                logs_HQK.masked_fill_(own_HQK, -math.inf)
-            columns = slice(keys.start, keys.stop)
-            tile = Tile(block.of_heads, block.of_map, columns, weights_HQK, logs_HQK, scratch_HQK, sums_HQ)
-            yield tile, hidden_HQK is not None
+        for some, keyed in _groups(heads, group):
+            own_HQD, k_HKD = q_HQD[some.start : some.stop].to(self._dtype), k_GKD[keyed].to(self._dtype)
+            part_HQK = out_HQK[some.start - heads.start : some.stop - heads.start]
+            k_HDK = k_HKD.expand(len(some), -1, -1).transpose(1, 2)
+            torch.baddbmm(part_HQK, own_HQD, k_HDK, beta=0, alpha=factor, out=part_HQK)
+        if call.score.softcap is not None:
+            out_HQK.copy_(call.score.capped(out_HQK))
+
+    def _deep(self, segment: Segment) -> bool:
+        """Whether a logit may be so far below its row's peak that its exp is subnormal: |q| |k| bounds all logits."""
+        if segment not in self._depths:
+            call, group = segment.call, _group(segment)
+            q_H, k_G = (each[segment.row].to(self._dtype).norm(dim=-1).amax(-1) for each in (call.q_BHQD, call.k_BGKD))
+            bound = float((q_H * k_G.repeat_interleave(group)).max()) * call.score.factor(call.q_BHQD.shape[3])
+            sink = 0.0 if call.score.sinks_H is None else float(call.score.sinks_H.max())
+            self._depths[segment] = not bound + max(bound, sink) < -self._floor
+        return self._depths[segment]
+
+    def _blocks(self, piece: _Piece, columns: range, *, whole: bool, together: bool) -> Iterator[_Block]:
+        """The blocks of a piece over the key places in ``columns`` that a query may see; if ``whole``, at least one."""
+        segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
+        cell, start = segment.call.first_cell + segment.queries.start, segment.start
+        asked = range(start + columns.start, start + min(columns.stop, segment.keys))
+
+        def reached(rows: range) -> range:
+            seen = reach(mask, row, range(cell + rows.start, cell + rows.stop), asked)
+            return seen or (asked[:1] if whole else seen)
+
+        first = piece.rows.start
+        while first < piece.rows.stop:
+            short = range(first, min(first + LEAST, piece.rows.stop))
+            across = len(reached(short)) * (len(self._heads) if together else 1)
+            tall = min(ROWS, max(LEAST, max(self._tile, PRODUCT) // max(1, across)))
+            rows = range(first, min(first + tall, piece.rows.stop))
+            first = rows.stop
+            seen = reached(rows)
+            if not seen:
+                continue
+            most = len(self._heads) if together else max(1, self._tile // (len(rows) * len(seen)))
+            step = max(LEAST, self._tile // (min(most, len(self._heads)) * len(seen)))
+            parts: list[_Part] = []
+            for top in range(rows.start, rows.stop, step):
+                some = range(top, min(top + step, rows.stop))
+                keys = reach(mask, row, range(cell + some.start, cell + some.stop), seen) or seen[: int(whole)]
+                if not keys:
+                    continue
+                hidden = list(self._hidden(mask, row, range(cell + some.start, cell + some.stop), keys))
+                of_rows = slice(some.start - piece.rows.start, some.stop - piece.rows.start)
+                parts.append(
+                    _Part(
+                        slice(some.start - rows.start, some.stop - rows.start),
+                        range(keys.start - start, keys.stop - start),
+                        hidden,
+                        of_rows,
+                        slice(of_rows.start + piece.first, of_rows.stop + piece.first),
+                    )
+                )
+            for band in range(self._heads.start, self._heads.stop, most):
+                heads = range(band, min(band + most, self._heads.stop))
+                of_heads = slice(heads.start - self._heads.start, heads.stop - self._heads.start)
+                keys = range(seen.start - start, seen.stop - start)
+                yield _Block(segment, heads, rows, keys, of_heads, parts)
+
+    def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Iterator[tuple[slice, Tensor]]:
+        """The chunks of columns in which the mask hides any key, and hidden_HQK there, with H = 1 if all heads see the
+        same."""
+        for left in range(0, len(keys) if mask.parts else 0, CHUNK):
+            chunk = keys[left : left + CHUNK]
+            border = hiding(mask, row, self._heads, queries, chunk)
+            if border.parts:
+                b, h, q, k = self._indices(range(row, row + 1), self._heads, queries, chunk)
+                yield slice(left, left + len(chunk)), ~border.visible(b, h, q, k)[0]
 
     def _indices(self, *ranges: range) -> Iterator[Tensor]:
         """Index tensors of batch rows, heads, queries and keys, each along its own axis."""
         for axis, each in enumerate(ranges):
             shape = [1] * len(ranges)
             shape[axis] = len(each)
-            yield torch.arange(each.start, each.stop, device=self.device).view(shape)
+            yield torch.arange(each.start, each.stop, device=self._device).view(shape)
 
-    def _buffers(self, H: int, Q: int, K: int) -> list[Tensor]:
-        """Three reused, uninitialised buffers of a tile's size."""
+    def _buffer(self, number: int, H: int, Q: int, K: int) -> Tensor:
+        """One of the reused, uninitialised buffers of a strip's shape."""
         count = H * Q * K
-        if not self._room or self._room[0].numel() < count:
+        if number not in self._room or self._room[number].numel() < count:
             size = 1 << (count - 1).bit_length()  # at most twice what is needed
-            self._room = [torch.empty(size, dtype=self._dtype, device=self.device) for _ in range(3)]
-            self._views.clear()
-        if (H, Q, K) not in self._views:
-            self._views[H, Q, K] = [room[:count].view(H, Q, K) for room in self._room]
-        return self._views[H, Q, K]
+            self._room[number] = torch.empty(size, dtype=self._dtype, device=self._device)
+        return self._room[number][:count].view(H, Q, K)
+
+
+def _key(segment: Segment) -> tuple[int, ...]:
+    """A segment in its call's cache."""
+    return segment.row, segment.queries.start, segment.count, segment.keys
 
 
 def _group(segment: Segment) -> int:
     """Number of query heads that share one key head."""
     return segment.call.q_BHQD.shape[1] // segment.call.k_BGKD.shape[1]
+
+
+def _groups(heads: range, group: int) -> Iterator[tuple[range, slice]]:
+    """Runs of heads and their key heads: all at once if each has its own, or else the heads of one key head."""
+    if group == 1:
+        yield heads, slice(heads.start, heads.stop)
+        return
+    for key_head in range(heads.start // group, (heads.stop - 1) // group + 1):
+        yield (
+            range(max(heads.start, key_head * group), min(heads.stop, (key_head + 1) * group)),
+            slice(key_head, key_head + 1),
+        )
 
 
 def _pieces(segments: Sequence[Segment], rows: slice) -> list[_Piece]:

@@ -10,20 +10,9 @@ from torch import Tensor
 
 from clearhead.errors import WatchError
 from clearhead.tap import Site
+from clearhead.watching.cells import Cells, Image, Largest
 from clearhead.watching.engine import name, shape, sweep
-from clearhead.watching.measures import (
-    Cells,
-    Distance,
-    Entropy,
-    First,
-    Image,
-    Induction,
-    Largest,
-    Previous,
-    Received,
-    RowError,
-    Sink,
-)
+from clearhead.watching.measures import Distance, Entropy, First, Induction, Previous, Received, RowError, Sink
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Reducer
 

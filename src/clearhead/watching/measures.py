@@ -1,31 +1,35 @@
-"""Measures of attention maps: reducers over the engine's tiles. One sweep computes any number of them.
+"""Measures of attention maps: reducers over the engine's strips. One sweep computes any number of them.
 
 w is the weight of the query at place i on the key at place j.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from operator import index
-from typing import Literal, SupportsIndex
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
 
 from clearhead.errors import WatchError, nearest
-from clearhead.watching.reducers import Extent, Joined, Reducer, RowReducer, Tile, TileReducer
+from clearhead.watching.reducers import Extent, Reducer, RowReducer, Strip
+
+# The share of a row's weight within its reach, and the keys that Reach sums at once, before it looks into one block.
+HELD, BLOCK = 0.9, 128
 
 
 class Entropy(RowReducer):
     """H_HQ = -sum_j w ln w, in nats (Shannon 1948): 0 when one key takes all, ln n when n keys share evenly."""
 
-    def part(self, tile: Tile) -> Tensor:
-        return torch.mul(tile.weights_HQK, tile.logs_HQK, out=tile.scratch_HQK).sum(2)
+    def row(self, strip: Strip) -> Tensor:
+        return torch.mul(strip.exps_HQK, strip.logs_HQK, out=strip.scratch_HQK).sum(2)
 
-    def join(self, parts_NHQ: Tensor, joined: Joined) -> Tensor:
-        return 0.0 - (parts_NHQ + joined.shares_NHQ * joined.logs_NHQ).sum(0)  # not -0
+    def done(self) -> Tensor:
+        sums_HQ, totals_HQ = self.extent.sums_HQ, self.extent.totals_HQ
+        return (totals_HQ.log() * sums_HQ - self.found_HQ) / totals_HQ
 
 
 class Distance(RowReducer):
@@ -36,18 +40,72 @@ class Distance(RowReducer):
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
-        first = _first_place(extent)
-        self._places_Q = torch.arange(first, first + extent.queries, device=extent.sunk_HQ.device)
-        self._before: dict[int, Tensor] = {}  # by tile width: distance of each column from the last
+        self._middles_Q = extent.zeros(extent.queries)
+        self._places_K = torch.arange(extent.keys).to(self._middles_Q)
+        self._first = extent.first
 
-    def part(self, tile: Tile) -> Tensor:
-        # relative to the tile's last key, since small numbers lose less to rounding
-        weights_HQK, last = tile.weights_HQK, tile.columns.stop - 1
-        count = weights_HQK.shape[2]
-        if count not in self._before:
-            self._before[count] = torch.arange(count - 1, -1, -1).to(weights_HQK)
-        from_last_Q = self._places_Q[tile.rows] - last
-        return (weights_HQK @ self._before[count]).addcmul_(tile.sums_HQ, from_last_Q)
+    def row(self, strip: Strip) -> Tensor:
+        # Relative to the middle of the rows: near keys have small numbers, which lose less to rounding.
+        middle = self._first + (strip.rows.start + strip.rows.stop) // 2
+        self._middles_Q[strip.rows] = middle
+        return strip.exps_HQK @ (middle - self._places_K[strip.columns])
+
+    def done(self) -> Tensor:
+        places_Q = torch.arange(self._first, self._first + self.extent.queries).to(self._middles_Q)
+        return (self.found_HQ + self.extent.sums_HQ * (places_Q - self._middles_Q)) / self.extent.totals_HQ
+
+
+class Reach(RowReducer):
+    """r_HQ: the smallest distance r, in places, with sum_{|i - j| <= r} w >= 0.9 sum_j w.
+
+    The distance that holds 90 % of a row's weight; where some is on the sink, of the rest. 0 in a row that sees no key.
+    """
+
+    def start(self, extent: Extent) -> None:
+        super().start(extent)
+        self._places_Q = torch.arange(extent.queries, device=extent.sums_HQ.device) + extent.first
+
+    def row(self, strip: Strip) -> Tensor:
+        own_Q = self._places_Q[strip.rows] - strip.columns.start
+        found_HQ = (self._both if self.extent.ahead else self._back)(strip.exps_HQK, own_Q, strip.sums_HQ)
+        return found_HQ.to(self.found_HQ.dtype)
+
+    def done(self) -> Tensor:
+        return self.found_HQ
+
+    @staticmethod
+    def _back(exps_HQK: Tensor, own_Q: Tensor, sums_HQ: Tensor) -> Tensor:
+        """For queries that see no key after their own place: counts the first keys that hold no more than 10 %.
+
+        Sums blocks of keys, and looks into one of them.
+        """
+        K = exps_HQK.shape[2]
+        whole = K // BLOCK * BLOCK
+        sums_HQN = exps_HQK[:, :, :whole].unflatten(2, (-1, BLOCK)).sum(3)
+        upto_HQN = sums_HQN.cumsum(2)
+        left_HQ1 = (sums_HQ * (1 - HELD))[:, :, None]
+        block_HQ1 = torch.searchsorted(upto_HQN, left_HQ1, right=True)
+        upto_HQN = torch.nn.functional.pad(upto_HQN, (1, 0))
+        keys_HQC = block_HQ1 * BLOCK + torch.arange(BLOCK, device=exps_HQK.device)
+        inside_HQC = exps_HQK.gather(2, keys_HQC.clamp(max=K - 1))
+        inside_HQC = inside_HQC.masked_fill_(keys_HQC >= K, math.inf).cumsum(2)  # nothing follows the last key
+        counted_HQ1 = torch.searchsorted(inside_HQC, left_HQ1 - upto_HQN.gather(2, block_HQ1), right=True)
+        return (own_Q - (block_HQ1 * BLOCK + counted_HQ1)[:, :, 0]).clamp_(min=0)
+
+    @staticmethod
+    def _both(exps_HQK: Tensor, own_Q: Tensor, sums_HQ: Tensor) -> Tensor:
+        """For queries that see both sides: bisects the distance."""
+        K, wanted_HQ = exps_HQK.shape[2], sums_HQ * HELD
+        upto_HQK = torch.nn.functional.pad(exps_HQK.cumsum(2), (1, 0))
+        low_HQ = torch.full_like(wanted_HQ, -1, dtype=torch.int64)
+        high_HQ = torch.maximum(own_Q, K - 1 - own_Q).expand_as(low_HQ).clone()
+        for _ in range(max(1, int(high_HQ.max()) + 1).bit_length()):
+            middle_HQ = (low_HQ + high_HQ).div(2, rounding_mode="floor")
+            stop_HQ1, start_HQ1 = ((own_Q + each).clamp(0, K)[..., None] for each in (middle_HQ + 1, -middle_HQ))
+            inside_HQ = (upto_HQK.gather(2, stop_HQ1) - upto_HQK.gather(2, start_HQ1))[:, :, 0]
+            enough_HQ = (inside_HQ >= wanted_HQ) & (middle_HQ >= 0)
+            high_HQ, low_HQ = torch.where(enough_HQ, middle_HQ, high_HQ), torch.where(enough_HQ, low_HQ, middle_HQ)
+        return high_HQ
 
 
 class _On(RowReducer):
@@ -55,24 +113,23 @@ class _On(RowReducer):
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
-        self._keys_Q = torch.tensor(self.keys(extent), device=extent.sunk_HQ.device)
-        self._reach: dict[int, tuple[int, int]] = {}  # first and last key of a block of rows, by its first row
+        self._keys_Q = torch.tensor(self.keys(extent), device=extent.sums_HQ.device)
+        self._last: tuple[tuple[slice, slice], Tensor, Tensor | None] | None = None
 
     @abstractmethod
     def keys(self, extent: Extent) -> Sequence[int]:
         """The key of each row."""
 
-    def part(self, tile: Tile) -> Tensor | None:
-        left, right, start = tile.columns.start, tile.columns.stop, tile.rows.start
-        if start not in self._reach:
-            low, high = self._keys_Q[tile.rows].aminmax()
-            self._reach[start] = (int(low), int(high))
-        if self._reach[start][1] < left or self._reach[start][0] >= right:
-            return None
-        at_Q = self._keys_Q[tile.rows] - left
-        inside_Q = (at_Q >= 0) & (at_Q < right - left)
-        at_HQ1 = at_Q.clamp(0, right - left - 1)[None, :, None].expand(tile.weights_HQK.shape[0], -1, 1)
-        return tile.weights_HQK.gather(2, at_HQ1)[:, :, 0] * inside_Q
+    def row(self, strip: Strip) -> Tensor:
+        if self._last is None or self._last[0] != (strip.rows, strip.columns):  # once for all heads
+            count = strip.columns.stop - strip.columns.start
+            at_Q = self._keys_Q[strip.rows] - strip.columns.start
+            inside_Q = (at_Q >= 0) & (at_Q < count)
+            outside = None if bool(inside_Q.all()) else inside_Q
+            self._last = (strip.rows, strip.columns), at_Q.clamp(0, count - 1)[None, :, None], outside
+        _, at_1Q1, inside_Q = self._last
+        found_HQ = strip.exps_HQK.gather(2, at_1Q1.expand(len(strip.exps_HQK), -1, 1))[:, :, 0]
+        return found_HQ if inside_Q is None else found_HQ * inside_Q
 
 
 class First(_On):
@@ -86,8 +143,14 @@ class Previous(_On):
     """w_HQ on the place before the query's own; 0 at place 0. Large in a previous-token head (Elhage et al. 2021)."""
 
     def keys(self, extent: Extent) -> Sequence[int]:
-        first = _first_place(extent)
-        return range(first - 1, first - 1 + extent.queries)
+        return range(extent.first - 1, extent.first - 1 + extent.queries)
+
+
+class Own(_On):
+    """w_HQ on the query's own place, the diagonal of the map (Kovaleva et al. 2019, 4.1)."""
+
+    def keys(self, extent: Extent) -> Sequence[int]:
+        return range(extent.first, extent.first + extent.queries)
 
 
 class Induction(_On):
@@ -100,9 +163,8 @@ class Induction(_On):
         self._ids = [index(token) for token in ids]  # plain numbers: elements of a tensor are never equal as dict keys
 
     def keys(self, extent: Extent) -> Sequence[int]:
-        first = _first_place(extent)
-        if len(self._ids) != extent.keys:
-            raise WatchError(f"{extent.name}: {len(self._ids)} token ids were given for {extent.keys} key places")
+        first = extent.first
+        _check_ids(self._ids, extent)
         last: dict[int, int] = {}
         after: list[int] = []
         for place, token in enumerate(self._ids):
@@ -111,162 +173,159 @@ class Induction(_On):
         return after[first : first + extent.queries]
 
 
+class Duplicate(RowReducer):
+    """d_HQ = sum of w over the earlier places that hold the query's own token; 0 if there are none.
+
+    Large in a duplicate-token head (Wang et al. 2023, 3.1). ids: the token ids of all key places.
+    """
+
+    def __init__(self, ids: Iterable[SupportsIndex]) -> None:
+        self._ids = [index(token) for token in ids]
+
+    def start(self, extent: Extent) -> None:
+        super().start(extent)
+        self._first = extent.first
+        _check_ids(self._ids, extent)
+        self._device = extent.sums_HQ.device
+        # Places in the order of their tokens: the earlier copies of a place's token stand right before it.
+        ids_K = torch.tensor(self._ids)
+        self._order_K = ids_K.argsort(stable=True)
+        sorted_K = ids_K[self._order_K]
+        self._rank_K = torch.empty_like(self._order_K)
+        self._rank_K[self._order_K] = torch.arange(len(ids_K))
+        self._begins_K = torch.searchsorted(sorted_K, ids_K)  # rank of the first copy of each place's token
+        self._last: tuple[tuple[slice, slice], Tensor, Tensor] | None = None
+
+    def row(self, strip: Strip) -> Tensor:
+        H, Q, K = strip.exps_HQK.shape
+        rows_P, cells_P = self._pairs(strip)
+        found_HQ = torch.zeros_like(strip.sums_HQ)
+        found_HQ.index_add_(1, rows_P, strip.exps_HQK.view(H, Q * K).index_select(1, cells_P))
+        return found_HQ
+
+    def _pairs(self, strip: Strip) -> tuple[Tensor, Tensor]:
+        """The strip's row and cell, row * K + column, of each pair of a query and an earlier copy of its token."""
+        if self._last is None or self._last[0] != (strip.rows, strip.columns):
+            places_Q = torch.arange(strip.rows.start, strip.rows.stop) + self._first
+            begins_Q = self._begins_K[places_Q]
+            counts_Q = self._rank_K[places_Q] - begins_Q
+            rows_P = torch.arange(len(places_Q)).repeat_interleave(counts_Q)
+            before_Q = counts_Q.cumsum(0) - counts_Q
+            nth_P = torch.arange(len(rows_P)) - before_Q[rows_P]
+            columns_P = self._order_K[begins_Q[rows_P] + nth_P] - strip.columns.start
+            K = strip.columns.stop - strip.columns.start
+            inside_P = (columns_P >= 0) & (columns_P < K)
+            rows_P, columns_P = rows_P[inside_P], columns_P[inside_P]
+            cells_P = rows_P * K + columns_P
+            self._last = (strip.rows, strip.columns), rows_P.to(self._device), cells_P.to(self._device)
+        return self._last[1:]
+
+
+class Top(RowReducer):
+    """m_HQ = max_j w: the largest weight of each row on a key; 0 in a row that sees none."""
+
+    def row(self, strip: Strip) -> Tensor:
+        assert strip.largest_HQ is not None  # a sweep of whole rows
+        return strip.largest_HQ
+
+
+class Moved(RowReducer):
+    """m_HQ = sum_j ||w v_j W_O||: the total size of what a query takes from its keys (Kobayashi et al. 2020, eq. 7).
+
+    Each key counts by its weight times the norm of its value, projected to the residual stream. sizes_HK: those norms.
+    """
+
+    def __init__(self, sizes_HK: Tensor) -> None:
+        self._sizes_HK = sizes_HK
+
+    def start(self, extent: Extent) -> None:
+        super().start(extent)
+        if self._sizes_HK.shape != (extent.heads, extent.keys):
+            raise WatchError(
+                f"{extent.name}: sizes of {tuple(self._sizes_HK.shape)} heads and keys were given; there are "
+                f"{extent.heads} and {extent.keys}"
+            )
+        self._sizes_HK = self._sizes_HK.to(extent.sums_HQ)
+
+    def row(self, strip: Strip) -> Tensor:
+        sizes_HK1 = self._sizes_HK[strip.heads, strip.columns, None]
+        return torch.bmm(strip.exps_HQK, sizes_HK1)[:, :, 0]
+
+
 class Sink(RowReducer):
     """w_HQ on the attention sink (``Score.sinks_H``), which is not a key: 1 minus the weight on all keys.
 
     0 in a head without a sink; 1 in a row that sees no key.
     """
 
-    def part(self, tile: Tile) -> None:
-        return None
-
-    def join(self, parts_NHQ: Tensor, joined: Joined) -> Tensor:
-        return joined.sunk_HQ
+    def row(self, strip: Strip) -> Tensor:
+        return strip.sinks_HQ
 
 
-class Received(TileReducer):
+class Received(Reducer):
     """r_HK = sum_i w: the weight each key receives from all queries."""
 
     def start(self, extent: Extent) -> None:
         self._found_HK = extent.zeros(extent.heads, extent.keys)
 
-    def add(self, tile: Tile) -> None:
-        self._found_HK[tile.heads, tile.columns] += tile.weights_HQK.sum(1)
+    def add(self, strip: Strip) -> None:
+        shares_H1Q = strip.totals_HQ.reciprocal()[:, None]
+        self._found_HK[strip.heads, strip.columns] += torch.bmm(shares_H1Q, strip.exps_HQK)[:, 0]
 
     def done(self) -> Tensor:
         return self._found_HK
 
 
-class RowError(TileReducer):
+class RowError(Reducer):
     """e_H: the largest distance of a row sum, sink included, from 1, over rows that see a key."""
 
     def start(self, extent: Extent) -> None:
-        self._sums_HQ, self._sunk_HQ = torch.zeros_like(extent.sunk_HQ), extent.sunk_HQ
+        self._found_H = extent.zeros(extent.heads)
 
-    def add(self, tile: Tile) -> None:
-        self._sums_HQ[tile.heads, tile.rows] += tile.sums_HQ
-
-    def done(self) -> Tensor:
-        return torch.where(self._sums_HQ != 0, self._sums_HQ + self._sunk_HQ - 1, 0.0).abs().amax(1)
-
-
-class Cells(TileReducer):
-    """w_HQK for some rows and columns, the only ones swept."""
-
-    def __init__(self, rows: slice, columns: slice) -> None:
-        self._rows, self._columns = rows, columns
-
-    def start(self, extent: Extent) -> None:
-        size = (each.stop - each.start for each in (self._rows, self._columns))
-        self._found_HQK = extent.zeros(extent.heads, *size).cpu()
-
-    def add(self, tile: Tile) -> None:
-        rows, columns = (
-            slice(each.start - first.start, each.stop - first.start)
-            for each, first in ((tile.rows, self._rows), (tile.columns, self._columns))
-        )
-        self._found_HQK[tile.heads, rows, columns] = tile.weights_HQK.cpu()
+    def add(self, strip: Strip) -> None:
+        sums_HQ = strip.weights_HQK.sum(2)
+        error_HQ = torch.where(sums_HQ != 0, sums_HQ + strip.sinks_HQ / strip.totals_HQ - 1, 0.0).abs()
+        self._found_H[strip.heads] = torch.maximum(self._found_H[strip.heads], error_HQ.amax(1))
 
     def done(self) -> Tensor:
-        return self._found_HQK
+        return self._found_H
 
 
-class Largest(TileReducer):
-    """The ``n`` largest weights of each row in descending order, w_HQN, and their keys, ``keys_HQN``.
+class Given(NamedTuple):
+    """What measures by name are made from.
 
-    If a query sees fewer than ``n`` keys, hidden places with weight 0 fill the rest.
+    ids: the text's token ids
+    sizes: gives sizes_HK, the norms of the projected values
     """
 
-    def __init__(self, n: int) -> None:
-        self._n = n
-
-    def start(self, extent: Extent) -> None:
-        self._places = extent.keys
-        size = (extent.heads, extent.queries, self._n)
-        self._weights_HQN, self.keys_HQN = extent.zeros(*size), extent.zeros(*size, dtype=torch.int64)
-
-    def add(self, tile: Tile) -> None:
-        new = torch.topk(tile.weights_HQK, min(self._n, tile.weights_HQK.shape[2]), dim=2)
-        weights_HQN, keys_HQN = self._weights_HQN[tile.heads, tile.rows], self.keys_HQN[tile.heads, tile.rows]
-        both = torch.topk(torch.cat([weights_HQN, new.values], dim=2), self._n, dim=2)
-        keys_HQM = torch.cat([keys_HQN, new.indices + tile.columns.start], dim=2)
-        weights_HQN.copy_(both.values)
-        keys_HQN.copy_(keys_HQM.gather(2, both.indices))
-
-    def done(self) -> Tensor:
-        self.keys_HQN = self.keys_HQN.cpu()
-        weights_HQN = self._weights_HQN.cpu()
-        fewer_HQ = weights_HQN[:, :, -1] == 0
-        if bool(fewer_HQ.any()):
-            self.keys_HQN[fewer_HQ] = _filled(weights_HQN[fewer_HQ], self.keys_HQN[fewer_HQ], self._places)
-        return weights_HQN
+    ids: Sequence[int]
+    sizes: Callable[[], Tensor]
 
 
-class Image(TileReducer):
-    """The maps shrunk to (height, width), each cell the largest or mean weight it covers; float32, never enlarged."""
-
-    def __init__(self, height: int, width: int, pool: Literal["max", "mean"] = "max") -> None:
-        self._size, self._pool = (height, width), pool
-
-    def start(self, extent: Extent) -> None:
-        Q, K = extent.queries, extent.keys
-        height, width = min(self._size[0], Q), min(self._size[1], K)
-        self._bins, self._bin_K = [row * height // Q for row in range(Q)], _bins(K, width, extent.sunk_HQ.device)
-        cells = torch.bincount(_bins(Q, height))[:, None] * torch.bincount(_bins(K, width))
-        self._covered = cells.to(extent.sunk_HQ.device)
-        self._found_HYX = extent.zeros(extent.heads, height, width, dtype=torch.float32)
-
-    def add(self, tile: Tile) -> None:
-        largest = self._pool == "max"
-        bins = self._bins[tile.rows]
-        # Pool rows first, one run at a time: that is vectorised, and leaves few values to scatter by column.
-        starts = [0, *(n for n in range(1, len(bins)) if bins[n] != bins[n - 1]), len(bins)]
-        runs = [tile.weights_HQK[:, a:b] for a, b in pairwise(starts)]
-        tall_HQK = torch.stack([run.amax(1) if largest else run.sum(1) for run in runs], dim=1).float()
-        bin_HQK = self._bin_K[tile.columns].expand_as(tall_HQK)
-        part_HYX = self._found_HYX[tile.heads, bins[0] : bins[-1] + 1]
-        part_HYX.scatter_reduce_(2, bin_HQK, tall_HQK, "amax" if largest else "sum")
-
-    def done(self) -> Tensor:
-        return self._found_HYX if self._pool == "max" else self._found_HYX / self._covered
-
-
-# Measures by name, built from the text's ids.
-NAMES: dict[str, Callable[[Sequence[int]], Reducer]] = {
-    "entropy": lambda ids: Entropy(),
-    "first": lambda ids: First(),
-    "previous": lambda ids: Previous(),
-    "distance": lambda ids: Distance(),
-    "induction": Induction,
-    "sink": lambda ids: Sink(),
-    "received": lambda ids: Received(),
+# Measures by name. All but the last two are of each query, (H, Q).
+NAMES: dict[str, Callable[[Given], Reducer]] = {
+    "entropy": lambda given: Entropy(),
+    "largest": lambda given: Top(),
+    "first": lambda given: First(),
+    "sink": lambda given: Sink(),
+    "previous": lambda given: Previous(),
+    "self": lambda given: Own(),
+    "induction": lambda given: Induction(given.ids),
+    "duplicate": lambda given: Duplicate(given.ids),
+    "distance": lambda given: Distance(),
+    "reach": lambda given: Reach(),
+    "moved": lambda given: Moved(given.sizes()),
+    "received": lambda given: Received(),
 }
 
 
-def named(name: str, ids: Sequence[int]) -> Reducer:
+def named(name: str, given: Given) -> Reducer:
     """The measure of that name. Raises WatchError, with the nearest name, if there is none."""
     if name not in NAMES:
         raise WatchError(f"measure: there is no {name!r}{nearest(name, NAMES)}")
-    return NAMES[name](ids)
+    return NAMES[name](given)
 
 
-def _first_place(extent: Extent) -> int:
-    if extent.first_place is None:
-        raise WatchError(f"{extent.name}: queries and keys belong to two texts, so there is no distance between them")
-    return extent.first_place
-
-
-def _bins(places: int, bins: int, device: torch.device | None = None) -> Tensor:
-    """The bin of each place."""
-    return torch.arange(places, device=device) * bins // places
-
-
-def _filled(weights_RN: Tensor, keys_RN: Tensor, places: int) -> Tensor:
-    """Replaces the keys of weight 0 by unused places, from place 0 on."""
-    R, N = keys_RN.shape
-    seen_RK = torch.zeros(R, min(places, 2 * N), dtype=torch.bool)  # at least N of these are unused
-    among_RN = (weights_RN > 0) & (keys_RN < seen_RK.shape[1])
-    seen_RK[among_RN.nonzero()[:, 0], keys_RN[among_RN]] = True
-    free_RN = seen_RK.int().argsort(dim=1, stable=True)[:, :N]
-    count_R1 = (weights_RN > 0).sum(1, keepdim=True)
-    return torch.where(weights_RN > 0, keys_RN, free_RN.gather(1, (torch.arange(N) - count_R1).clamp(min=0)))
+def _check_ids(ids: Sequence[int], extent: Extent) -> None:
+    if len(ids) != extent.keys:
+        raise WatchError(f"{extent.name}: {len(ids)} token ids were given for {extent.keys} key places")

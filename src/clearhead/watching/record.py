@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
-from typing import Protocol
-from weakref import WeakKeyDictionary
+from typing import Protocol, runtime_checkable
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from torch import Tensor
 
@@ -14,14 +14,16 @@ from clearhead import tap
 from clearhead.attend.request import Request
 from clearhead.errors import OptionError, WatchError, nearest
 from clearhead.tap import Site, Spans
-from clearhead.watching import edits as editing
-from clearhead.watching.edits import Edit
+from clearhead.watching.atlas import Atlas
+from clearhead.watching.editing import Editor
+from clearhead.watching.edits import Edit, listed
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
+from clearhead.watching.sizes import factors
 from clearhead.watching.text_record import TextRecord, Words
 
 # What a record can keep besides queries and keys.
-KEPT = ("heads", "parts", "residual")
+KEPT = ("heads", "values", "parts", "residual")
 
 
 class Watchable(Protocol):
@@ -29,6 +31,15 @@ class Watchable(Protocol):
 
     def sites(self) -> dict[Site, int]:
         """Every site with its number of query heads, or 0."""
+        ...
+
+
+@runtime_checkable
+class Projecting(Protocol):
+    """A model that says how the values of its heads reach the residual stream."""
+
+    def projections(self) -> Mapping[Site, Tensor]:
+        """weight_EF of each attention's output projection, where F is heads x head width."""
         ...
 
 
@@ -40,12 +51,24 @@ class Record:
     ``words`` has each text's tokens, set by whoever has the tokenizer; ``model`` is a name for headings.
     """
 
-    def __init__(self, sites: dict[Site, int], *, edits: Sequence[Edit] = (), keep: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        sites: dict[Site, int],
+        *,
+        edits: Sequence[Edit] = (),
+        keep: Collection[str] = (),
+        network: object | None = None,
+        maps: bool = True,
+    ) -> None:
         self.sites = sites
         self.edits = tuple(edits)
         self.keep = frozenset(keep)
+        self._editor = Editor(self.edits, sites, network)
+        self._network: ReferenceType[object] | None = None if network is None else ref(network)
+        self._maps = maps  # whether queries and keys are kept
         self.words: dict[int, Words] = {}
         self.model: str | None = None
+        self.factors: dict[Site, Tensor] = {}  # factors_HRD of the output projections, if values are kept (sizes.py)
         self._calls: dict[Site, list[Call]] = {}
         self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
         self._passes: list[Pass] = []
@@ -87,6 +110,15 @@ class Record:
             raise WatchError(f"record: text {text} was asked for; it holds {_listed(self.texts) or 'none'}")
         return TextRecord(self, text)
 
+    @property
+    def network(self) -> object | None:
+        """The watched network; None if it is not known or no longer in memory."""
+        return None if self._network is None else self._network()
+
+    def each(self) -> list[TextRecord]:
+        """The parts for all texts, in ascending order."""
+        return [TextRecord(self, text) for text in self.texts]
+
     def only(self) -> TextRecord:
         """The part for the only text. Raises WatchError if there are several, or none."""
         if not self._known:
@@ -107,6 +139,10 @@ class Record:
         for site, calls in self._calls.items():
             for head in range(calls[0].q_BHQD.shape[1]):
                 yield site, head
+
+    def atlas(self) -> Atlas:
+        """Every head by every measure of the only text, as a table. Raises WatchError if there are several, or none."""
+        return self.only().atlas()
 
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
@@ -167,33 +203,49 @@ class Record:
             self._next = max(self._next, text + 1)
         self._passes.append(seen)
         self._sites_seen = set()
+        self._editor.begin(seen)
 
     def before(self, request: Request) -> Request:
-        """The request with this site's knock-outs added to its mask."""
+        """The request with this site's knock-outs in its mask, and with patched queries, keys and values."""
         if self.sites.get(request.site) != request.q_BHQD.shape[1]:
             raise WatchError(
                 f"{request.site}: a pass has {request.q_BHQD.shape[1]} heads here, but the watched model has "
                 f"{self.sites.get(request.site, 'no attention')}; inside the block, call only the watched model"
             )
-        return editing.before(self.edits, request, self._at(request))
+        return self._editor.before(request, self._at(request))
 
     def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
         """Keeps the heads' outputs if asked to; returns them with this site's edits."""
         seen = self._at(request)
-        self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
+        if self._maps:
+            self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
         self._sites_seen.add(request.site)
-        o_BHQD = editing.after(self.edits, request.site, o_BHQD, seen)
+        if "values" in self.keep:
+            new = slice(None) if request.site.kind == "cross" else slice(-request.q_BHQD.shape[2], None)
+            v_BGQD = request.v_BGKD[:, :, new].detach().clone()  # a cache, or a projection with queries and keys
+            self._shown.setdefault((request.site, "values"), []).append((seen, v_BGQD))
+        o_BHQD = self._editor.after(request.site, o_BHQD, seen)
         if "heads" in self.keep:
             self._shown.setdefault((request.site, "heads"), []).append((seen, o_BHQD.detach()))
         return o_BHQD
 
     def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
         """Keeps a part's output, or the stream, if asked to; returns it with this site's edits."""
+        if not self._passes:
+            raise WatchError(f"{site}: shown outside a pass; a model calls tap.begin where each pass starts")
         seen = self._passes[-1]
-        x_BTE = editing.part(self.edits, site, x_BTE, seen)
+        x_BTE = self._editor.part(site, x_BTE, seen)
         if ("residual" if site.kind in ("residual", "embedding") else "parts") in self.keep:
             self._shown.setdefault((site, "part"), []).append((seen, x_BTE.detach()))
         return x_BTE
+
+    def check_lengths(self) -> None:
+        """Raises WatchError if a text is shorter than the source of its patch; see ``Editor.check_lengths``."""
+        self._editor.check_lengths()
+
+    def check_reached(self) -> None:
+        """Raises WatchError for an edit that changed nothing; see ``Editor.check_reached``."""
+        self._editor.check_reached()
 
     def rewound(self, state: object, length: int) -> None:
         """Forgets the state's cells from ``length`` on."""
@@ -260,22 +312,42 @@ def watch(
     """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
 
     keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
-    the output projection; ``parts``, what each attention and feed-forward adds to the residual stream; ``residual``,
-    the stream before the first layer and after each one.
+    the output projection; ``values``, the values of each attention; ``parts``, what each attention and feed-forward
+    adds to the residual stream; ``residual``, the stream before the first layer and after each one.
 
     Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
-    Raises WatchError if an edit names a layer, head or part the model does not have, and, at the end of the block, for
-    a knock-out that hid nothing (no text has the place, or the query could not see it anyway). Raises OptionError for
-    an unknown name in ``keep``.
+    Raises WatchError if an edit names a layer, head or part the model does not have, or takes from a record of another
+    model or one that did not keep it; during the block, if a text and the source of a patch have different lengths; at
+    the end of the block, for an edit that changed nothing (see ``Editor.check_reached``). Raises OptionError for an
+    unknown name in ``keep``.
     """
     names = keep.split() if isinstance(keep, str) else list(keep)
     for name in names:
         if name not in KEPT:
             raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
-    sites, edits = model.sites(), editing.listed(edits)
-    editing.check(edits, sites)
-    record = Record(sites, edits=edits, keep=names)
+    record = Record(model.sites(), edits=listed(edits), keep=names, network=_network(model))
+    if "values" in record.keep:
+        projections = model.projections() if isinstance(model, Projecting) else {}
+        record.factors = {site: factors(each, record.sites[site]) for site, each in projections.items()}
     with tap.watched_by(record):
         yield record
-    editing.check_reached(edits, record.calls())
+    record.check_reached()
+
+
+@contextmanager
+def edited(model: Watchable, edits: Edit | Sequence[Edit], *, checked: bool = True) -> Generator[None]:
+    """Applies edits during the block, and records nothing.
+
+    Raises as ``watch`` does; without ``checked``, not for an edit that changed nothing.
+    """
+    record = Record(model.sites(), edits=listed(edits), network=_network(model), maps=False)
+    with tap.watched_by(record):
+        yield
+    if checked:
+        record.check_reached()
+
+
+def _network(model: Watchable) -> object:
+    """The network of a model with a tokenizer; a network is its own."""
+    return getattr(model, "network", model)

@@ -1,12 +1,16 @@
-"""The interface of a measure: a reducer over the tiles of a sweep (engine.py). measures.py has the measures."""
+"""The interface of a measure: a reducer over the strips of a sweep (engine.py). measures.py has the measures."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from clearhead.errors import WatchError
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,10 @@ class Extent:
     """What a sweep covers.
 
     name: what is measured, for errors
+    heads: number of heads, which strips count from 0
     first_place: key place of query row 0; None if queries and keys belong to two texts
-    sunk_HQ: each row's weight on the attention sink, known for the swept rows after the first sweep
+    ahead: whether a query may see keys after its own place
+    sums_HQ, totals_HQ: those of the strips with all keys, complete when the sweep is done
     """
 
     name: str
@@ -23,84 +29,108 @@ class Extent:
     queries: int
     keys: int
     first_place: int | None
-    sunk_HQ: Tensor
+    ahead: bool
+    sums_HQ: Tensor
+    totals_HQ: Tensor
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Zeros in the weights' dtype, on the tiles' device."""
-        return torch.zeros(shape, dtype=dtype or self.sunk_HQ.dtype, device=self.sunk_HQ.device)
+        """Zeros in the weights' dtype, on the strips' device."""
+        return torch.zeros(shape, dtype=dtype or self.sums_HQ.dtype, device=self.sums_HQ.device)
+
+    @property
+    def first(self) -> int:
+        """The key place of query row 0. Raises WatchError if queries and keys belong to two texts."""
+        if self.first_place is None:
+            raise WatchError(f"{self.name}: queries and keys belong to two texts, so there is no distance between them")
+        return self.first_place
 
 
-@dataclass(slots=True)
-class Tile:
-    """Weights of some heads, rows and columns. Heads count from the sweep's first, rows and columns from the map's.
+class Strip:
+    """Some heads and rows, with all keys that a row sees. Heads count from the sweep's first, rows and columns from the
+    map's. A sweep limited to some columns has only those, and one for measures that need all heads at once has a few.
 
-    In the first sweep, weights are relative to the largest in each row of the tile, and not yet normalised. Hidden keys
-    have weight 0, and so have weights below e**-75 of the row's largest (e**-696 in float64).
-
-    logs_HQK: natural logarithms of the weights; finite where the weight is 0
-    scratch_HQK: scratch memory for measures
-    sums_HQ: sums of the weights over the tile's columns
+    exps_HQK: exp(logit - peak), where peak is the row's largest logit, or the sink's if that is larger; 0 where hidden,
+        and where below e**-75 (e**-696 in float64). The weights are exps_HQK / totals_HQ.
+    logs_HQK: logit - peak; finite where the weight is 0
+    sums_HQ: sums of exps_HQK
+    totals_HQ: the same over all keys and the sink; 1 where there is neither
+    sinks_HQ: exp(logit - peak) of the sink; 0 without one
+    largest_HQ: the largest of exps_HQK in each row; None if the sweep is limited to some columns
     """
 
-    heads: slice
-    rows: slice
-    columns: slice
-    weights_HQK: Tensor
-    logs_HQK: Tensor
-    scratch_HQK: Tensor
-    sums_HQ: Tensor
+    def __init__(
+        self,
+        heads: slice,
+        rows: slice,
+        columns: slice,
+        *,
+        exps_HQK: Tensor,
+        logs_HQK: Tensor,
+        sums_HQ: Tensor,
+        totals_HQ: Tensor,
+        sinks_HQ: Tensor,
+        largest_HQ: Tensor | None,
+        buffer: Callable[[int], Tensor],
+    ) -> None:
+        self.heads, self.rows, self.columns = heads, rows, columns
+        self.exps_HQK, self.logs_HQK, self.sums_HQ = exps_HQK, logs_HQK, sums_HQ
+        self.totals_HQ, self.sinks_HQ, self.largest_HQ = totals_HQ, sinks_HQ, largest_HQ
+        self._buffer = buffer
+        self._weights_HQK: Tensor | None = None
+
+    @property
+    def weights_HQK(self) -> Tensor:
+        """The weights; computed once."""
+        if self._weights_HQK is None:
+            out_HQK = self._buffer(0)
+            self._weights_HQK = torch.mul(self.exps_HQK, self.totals_HQ.reciprocal()[:, :, None], out=out_HQK)
+        return self._weights_HQK
+
+    @property
+    def scratch_HQK(self) -> Tensor:
+        """Memory of the strip's shape that a measure may use while it adds the strip."""
+        return self._buffer(1)
 
 
-@dataclass(frozen=True)
-class Joined:
-    """What the engine knows about some rows after the first sweep over their N tiles.
+class Reducer(ABC):
+    """A measure. A sweep starts it, adds each strip once, and asks for the result.
 
-    shares_NHQ: total weight in each tile
-    logs_NHQ: add this to a tile's ``logs_HQK`` to get the logarithms of the normalised weights
-    sunk_HQ: weight on the attention sink
+    together: whether a strip must have all heads; it then has only some columns
     """
 
-    shares_NHQ: Tensor
-    logs_NHQ: Tensor
-    sunk_HQ: Tensor
+    together: ClassVar[bool] = False
+
+    @abstractmethod
+    def start(self, extent: Extent) -> None:
+        """Allocates the result. Raises WatchError if the measure has no meaning here."""
+
+    @abstractmethod
+    def add(self, strip: Strip) -> None:
+        """Adds a strip."""
+
+    @abstractmethod
+    def done(self) -> Tensor:
+        """The result, heads first."""
 
 
-class RowReducer(ABC):
-    """A sum over the keys of each row, linear in the weights; takes one sweep."""
+class RowReducer(Reducer):
+    """A number for each row, (heads, queries), that is linear in the weights.
+
+    Strips are added as they are: dividing by the totals once, at the end, saves an operation for each.
+    """
 
     found_HQ: Tensor
 
     def start(self, extent: Extent) -> None:
-        """Allocates the result. Raises WatchError if the measure has no meaning here."""
+        self.extent = extent
         self.found_HQ = extent.zeros(extent.heads, extent.queries)
 
-    @abstractmethod
-    def part(self, tile: Tile) -> Tensor | None:
-        """part_HQ: the sum over the columns of one tile in the first sweep; None means zeros."""
+    def add(self, strip: Strip) -> None:
+        self.found_HQ[strip.heads, strip.rows] = self.row(strip)
 
-    def join(self, parts_NHQ: Tensor, joined: Joined) -> Tensor:
-        """sum_HQ over all tiles, from the normalised parts."""
-        return parts_NHQ.sum(0)
+    @abstractmethod
+    def row(self, strip: Strip) -> Tensor:
+        """The strip's rows, from ``exps_HQK`` in place of the weights."""
 
     def done(self) -> Tensor:
-        """The result, heads first."""
-        return self.found_HQ
-
-
-class TileReducer(ABC):
-    """Reads the normalised weights tile by tile, which takes a second sweep."""
-
-    @abstractmethod
-    def start(self, extent: Extent) -> None:
-        """Allocates the result. Raises WatchError if the measure has no meaning here."""
-
-    @abstractmethod
-    def add(self, tile: Tile) -> None:
-        """Adds a tile. Each comes once; tiles whose keys are all hidden from all rows are skipped."""
-
-    @abstractmethod
-    def done(self) -> Tensor:
-        """The result, heads first."""
-
-
-Reducer = RowReducer | TileReducer
+        return self.found_HQ / self.extent.totals_HQ

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, SupportsIndex, cast
 
 import torch
@@ -11,11 +12,15 @@ from torch import Tensor
 
 from clearhead.errors import WatchError
 from clearhead.tap import Site
+from clearhead.watching.atlas import Atlas, atlas
+from clearhead.watching.cells import Agreement, Edge, Edges
 from clearhead.watching.engine import sweep
 from clearhead.watching.map import BLOCK, AttentionMap
-from clearhead.watching.measures import named
+from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
+from clearhead.watching.rollout import flow, rollout
+from clearhead.watching.sizes import sizes
 
 BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
 
@@ -40,6 +45,10 @@ class Holder(Protocol):
     words: dict[int, Words]
     model: str | None
 
+    factors: dict[Site, Tensor]
+
+    @property
+    def network(self) -> object | None: ...
     def calls(self) -> Mapping[Site, Sequence[Call]]: ...
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
     def nbytes(self) -> int: ...
@@ -69,9 +78,19 @@ class TextRecord:
     def __repr__(self) -> str:
         return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextRecord) and self.record is other.record and self.number == other.number
+
+    def __hash__(self) -> int:
+        return hash((id(self.record), self.number))
+
     def only(self) -> TextRecord:
         """Itself, like ``Record.only``."""
         return self
+
+    def each(self) -> list[TextRecord]:
+        """Itself in a list, like ``Record.each``."""
+        return [self]
 
     @property
     def model(self) -> str | None:
@@ -116,14 +135,15 @@ class TextRecord:
 
     def map(self, site: Site, head: SupportsIndex) -> AttentionMap:
         """The attention map (Q, K) of one head at one site."""
-        segments = self._found(site)
+        segments = self.segments(site)
         return AttentionMap(segments, head=_within(head, self.heads(site), f"{site}: head"))
 
     def _check_attended(self) -> None:
         if not self._segments:
             raise WatchError(f"record: nothing attended, so there are no maps; {BY_GRADIENT}")
 
-    def _found(self, site: Site) -> list[Segment]:
+    def segments(self, site: Site) -> list[Segment]:
+        """The text's queries and keys in each call of a watched site, which the engine sweeps."""
         if site not in self._segments:
             raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._segments))}")
         return self._segments[site]
@@ -166,15 +186,68 @@ class TextRecord:
         """
         found: dict[Site, dict[str, Tensor]] = {}
         for site in self._segments if sites is None else sites:
-            measures = [named(name, self.ids) for name in names]
+            given = Given(self.ids, partial(self.sizes, site))
+            measures = [named(name, given) for name in names]
             found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
         return found
+
+    def atlas(self, progress: Callable[[int, int], None] | None = None) -> Atlas:
+        """Every head by every measure, as a table (``atlas.py``). ``progress`` is called with (sites done, sites)."""
+        return atlas(self, progress)
+
+    def rollout(self, place: int = -1) -> Tensor:
+        """r_LK: the share of each token (row 0), or of each place's state before layer l (row l), in what a place holds
+        after the last layer (``rollout.rollout``); negative places count from the end."""
+        return rollout(self, place + self.shape[1] if place < 0 else place)
+
+    def flow(self, place: int = -1) -> Tensor:
+        """f_K: the most attention that can flow from each token to a place (``rollout.flow``), in short texts."""
+        return flow(self, place + self.shape[1] if place < 0 else place)
+
+    def edges(self, site: Site, n: int = 10, *, moved: bool = False) -> list[list[Edge]]:
+        """The ``n`` largest weights of each head's whole map at a site, each with its query and key place.
+
+        moved: by weight times the norm of the projected value (Kobayashi et al. 2020), which takes kept values
+        """
+        if n < 1:
+            raise WatchError(f"record: the {n} largest edges were asked for; ask for at least 1")
+        edges = Edges(n, self.sizes(site) if moved else None)
+        self.sweep(site, edges)
+        return edges.found
+
+    def agreement(self, site: Site) -> Tensor:
+        """agreement_HH: the cosine of every two heads' maps at a site (``cells.Agreement``)."""
+        return self.sweep(site, Agreement())[0]
 
     def sweep(
         self, site: Site, *measures: Reducer, heads: range | None = None, rows: slice | None = None
     ) -> list[Tensor]:
         """Each measure's result at a site, heads first, from one sweep over all heads and rows, or some."""
-        return sweep(self._found(site), range(self.heads(site)) if heads is None else heads, measures, rows=rows)
+        return sweep(self.segments(site), range(self.heads(site)) if heads is None else heads, measures, rows=rows)
+
+    def sizes(self, site: Site) -> Tensor:
+        """sizes_HK: the norm of each key's value, projected by its head to the residual stream, ||v_j W_O||.
+
+        A weight times the size is how much the edge moves (Kobayashi et al. 2020, eq. 7); norms of the model after
+        the projection are left out. Raises WatchError unless values were kept, ``watch(model, keep="values")``, and the
+        model says how it projects them.
+        """
+        v_GKD = self._kept(site, "values", "values")
+        if site not in self.record.factors:
+            raise WatchError(f"record: the model does not say how it projects the values at {site}; they have no size")
+        keys = self.map(site, 0).shape[1]
+        if v_GKD.shape[1] != keys:
+            raise WatchError(
+                f"{site}: values of only {v_GKD.shape[1]} of {keys} places were kept; watch a text from its first place"
+            )
+        return sizes(v_GKD, self.record.factors[site])
+
+    def has_sizes(self, site: Site) -> bool:
+        """Whether ``sizes`` has an answer."""
+        kept = self.record.kept(site, "values", self.number)
+        return (
+            bool(kept) and site in self.record.factors and sum(v.shape[1] for v in kept) == self.map(site, 0).shape[1]
+        )
 
     def output(self, site: Site) -> Tensor:
         """x_TE: a part's output at ``site``, or the residual stream there. Raises WatchError if it was not kept."""
@@ -183,6 +256,19 @@ class TextRecord:
     def head_outputs(self, site: Site) -> Tensor:
         """o_HTD: each head's output at ``site``, before the output projection. Raises WatchError if it was not kept."""
         return self._kept(site, "heads", "heads")
+
+    def values(self, site: Site) -> Tensor:
+        """v_GKD: the values at ``site``. Raises WatchError if they were not kept."""
+        return self._kept(site, "values", "values")
+
+    def queries(self, site: Site) -> Tensor:
+        """q_HQD: the queries at ``site``, positions applied."""
+        return torch.cat([each.call.q_BHQD[each.row, :, each.queries] for each in self.segments(site)], dim=1)
+
+    def keys(self, site: Site) -> Tensor:
+        """k_GKD: the keys at ``site``, positions applied."""
+        last = self.segments(site)[-1]
+        return last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
 
     def _kept(self, site: Site, what: str, name: str) -> Tensor:
         found = self.record.kept(site, what, self.number)

@@ -15,7 +15,7 @@ from clearhead.analysis.usage.uses import Use, find
 from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.watching import BY_GRADIENT
-from clearhead.watching.measures import Cells
+from clearhead.watching.cells import Cells
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.analysis.occurrences import SPACELESS
 from clearhead.errors import TextError
 from clearhead.language_model import LanguageModel
 from clearhead.text import Span, covering, spans_of
+from clearhead.text.occurrences import SPACELESS
 
 _WORDS = re.compile(
     rf"{SPACELESS.pattern}|(?:(?!{SPACELESS.pattern})[^\W_])+(?:['’](?:(?!{SPACELESS.pattern})[^\W_])+)*"

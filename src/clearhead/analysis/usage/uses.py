@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from clearhead.analysis.occurrences import occurrences
 from clearhead.errors import TextError, many, shown
 from clearhead.text import FileSource
+from clearhead.text.occurrences import occurrences
 
 COLUMNS = ("word", "sense", "sentence")
 NEAR = 5  # words that an error names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from clearhead.attend import Mask
 from clearhead.model.cache import Cache
@@ -15,6 +15,7 @@ from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.tap import Site, shown
 
 
@@ -53,6 +54,16 @@ class Block(Dropping):
         """What the layer shows, each with its number of query heads."""
         return {self.site: self.attention.heads, self.fed_site: 0, self.stream_site: 0}
 
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        return [self._reads(self.attention_norm, None), self._feeds(self.feed_forward_norm, None)]
+
+    def _reads(self, before: nn.Module | None, after: nn.Module | None) -> Adds:
+        return Adds(self.site.layer, self.attention, self.site, before, after)
+
+    def _feeds(self, before: nn.Module | None, after: nn.Module | None) -> Adds:
+        return Adds(self.site.layer, self.feed_forward, self.fed_site, before, after)
+
     def _attention(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state)
 
@@ -72,6 +83,12 @@ class PostBlock(Block):
         x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
         return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
 
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        layer = self.site.layer
+        read, fed = self._reads(None, None), self._feeds(None, None)
+        return [read, Maps(self.attention_norm, layer), fed, Maps(self.feed_forward_norm, layer)]
+
 
 class OutputBlock(Block):
     """x + norm(attention(x)), then x + norm(feed_forward(x)) (OLMo 2, 2025, 3.2)."""
@@ -79,6 +96,10 @@ class OutputBlock(Block):
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         x_BTE = x_BTE + self._attended(self.attention_norm(self._attention(x_BTE, given)))
         return x_BTE + self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
+
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        return [self._reads(None, self.attention_norm), self._feeds(None, self.feed_forward_norm)]
 
 
 class SandwichBlock(Block):
@@ -94,6 +115,13 @@ class SandwichBlock(Block):
         x_BTE = x_BTE + self._attended(self.attention_out_norm(attended_BTE))
         fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
         return x_BTE + self._fed(self.feed_forward_out_norm(fed_BTE))
+
+    def steps(self) -> list[Step]:
+        """What the layer does to the stream."""
+        return [
+            self._reads(self.attention_norm, self.attention_out_norm),
+            self._feeds(self.feed_forward_norm, self.feed_forward_out_norm),
+        ]
 
 
 class ParallelBlock(Block):

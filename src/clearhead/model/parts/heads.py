@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,10 @@ class Prediction(nn.Module):
     def forward(self, x_BTE: Tensor) -> Tensor:
         """x_BTE -> x_BTE."""
         return self.norm(self.activation(self.dense(x_BTE)))
+
+    def steps(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """The same, one map after another."""
+        return self.dense, self.activation, self.norm
 
 
 class Pooler(Linear):

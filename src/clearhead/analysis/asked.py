@@ -1,0 +1,84 @@
+"""What is asked of a model: a place of a text, a token by its id or its text, the likeliest one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.analysis.observe import words_of
+from clearhead.errors import NotFiniteError, OptionError, TextError, many
+from clearhead.language_model import LanguageModel
+from clearhead.model import needs
+from clearhead.watching import Words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A prediction at a place of a text.
+
+    token: the id it is asked about; None for the likeliest. given: True if it is the text's own next token
+    """
+
+    ids: list[int]
+    words: Words
+    place: int
+    token: int | None
+    given: bool
+
+
+def question(
+    model: LanguageModel, text: str, *, query: int | None, target: int | str | None, verb: str, what: str
+) -> Question:
+    """The prediction at ``query`` of ``target``: if None, of the text's next token, or after its end of the likeliest.
+
+    A model that fills masks predicts the token at the place itself, so there None always means the likeliest. Raises
+    TextError if the text is empty, cannot be encoded or is longer than the context, OptionError if it has no such place
+    or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
+    """
+    if not text:
+        raise TextError(f"{verb}: the text is empty; give at least one character")
+    forward = "next tokens" in model.network.abilities
+    if not forward:
+        needs(model.network, "masked tokens", what)
+    ids = model.encode(text, f"{verb}: the text")
+    place = place_of(query, len(ids))
+    given = target is None and forward and place + 1 < len(ids)
+    token = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
+    model.tokenizer.note_unknown(ids)
+    return Question(ids=ids, words=words_of(model, ids, text), place=place, token=token, given=given)
+
+
+def place_of(query: int | None, places: int) -> int:
+    """A place by its number, negative from the end; None for the last. Raises OptionError if there is no such place."""
+    place = places - 1 if query is None else query + places if query < 0 else query
+    if not 0 <= place < places:
+        raise OptionError(f"query {query}: the text has places 0 to {places - 1}")
+    return place
+
+
+def token_of(model: LanguageModel, token: int | str, what: str) -> int:
+    """The id of a token, given as an id or as a text of one token. Raises OptionError, naming it ``what``."""
+    if isinstance(token, str):
+        ids = model.tokenizer.encode(token)
+        if len(ids) != 1:
+            raise OptionError(
+                f"{what} {token!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"
+            )
+        return ids[0]
+    if not 0 <= token < model.config.vocabulary:
+        raise OptionError(f"{what} {token}: the model has ids 0 to {model.config.vocabulary - 1}")
+    return token
+
+
+def likeliest(model: LanguageModel, logits_V: Tensor) -> int:
+    """The likeliest id that is a token."""
+    return int(logits_V.index_fill(0, model.tokenless, -torch.inf).argmax())
+
+
+def finite(logits_XV: Tensor, places: int) -> Tensor:
+    """The logits as they are. Raises NotFiniteError, after a text of ``places`` tokens, if one is not finite."""
+    if not bool(logits_XV.isfinite().all()):
+        raise NotFiniteError(places)
+    return logits_XV

@@ -1,0 +1,118 @@
+"""What an edit is measured by: one number for each edited pass, from its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.analysis.asked import token_of
+from clearhead.analysis.logit_lens import divergence
+from clearhead.attend import wide
+from clearhead.errors import OptionError
+from clearhead.language_model import LanguageModel
+from clearhead.model import log_probabilities, needs
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """Edited passes over one text. logits_BPV and base_PV are in float32 or wider, at ``places``.
+
+    places: all places of the text, or the one whose prediction is measured
+    base_PV: the logits without edits
+    """
+
+    model: LanguageModel
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    logits_BPV: Tensor
+    base_PV: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One number for each edited pass.
+
+    whole: it reads the logits of every place, not only the measured one
+    least: without edits it is at its minimum, where its gradient is 0 and predicts nothing
+    """
+
+    name: str
+    compute: Callable[[Outcome], Tensor]
+    whole: bool = False
+    least: bool = False
+
+    def __call__(self, outcome: Outcome) -> Tensor:
+        """The number of each batch row, (B,); it can be differentiated."""
+        return self.compute(outcome)
+
+
+def diff(yes: str | int, no: str | int) -> Measure:
+    """The logit of one token minus that of another at the measured place: log of the ratio of their probabilities.
+
+    yes, no: ids, or texts of one token, usually with the space before the word
+    """
+
+    def compute(outcome: Outcome) -> Tensor:
+        one, other = token_of(outcome.model, yes, "token"), token_of(outcome.model, no, "token")
+        return outcome.logits_BPV[:, 0, one] - outcome.logits_BPV[:, 0, other]
+
+    return Measure(name=f"logit of {_shown(yes)} minus logit of {_shown(no)}", compute=compute)
+
+
+def logprob(token: str | int) -> Measure:
+    """The log-probability of a token at the measured place (``model.log_probabilities``), in nats."""
+
+    def compute(outcome: Outcome) -> Tensor:
+        return log_probabilities(outcome.logits_BPV[:, 0])[:, token_of(outcome.model, token, "token")]
+
+    return Measure(name=f"log-probability of {_shown(token)}, nats", compute=compute)
+
+
+def _nll(outcome: Outcome) -> Tensor:
+    needs(outcome.model.network, "next tokens", "the loss of a text")
+    if len(outcome.ids) < 2:
+        raise OptionError("nll: the text has one token, so none is predicted; give a longer text")
+    next_1T1 = torch.tensor(outcome.ids[1:], device=outcome.logits_BPV.device).view(1, -1, 1)
+    logp_BTV = log_probabilities(outcome.logits_BPV[:, :-1])
+    return -logp_BTV.gather(-1, next_1T1.expand(len(logp_BTV), -1, -1)).mean(dim=(1, 2))
+
+
+def _kl(outcome: Outcome) -> Tensor:
+    return divergence(log_probabilities(outcome.base_PV[0]), log_probabilities(outcome.logits_BPV[:, 0]))
+
+
+nll = Measure(name="loss of the text, nats a token", compute=_nll, whole=True)
+kl = Measure(name="KL from the unedited prediction, nats", compute=_kl, least=True)
+
+
+def _shown(token: str | int) -> str:
+    return repr(token)
+
+
+def measured_place(model: LanguageModel, ids: list[int], place: int | None) -> int:
+    """The place whose prediction is measured: the last, or a masked language model's only mask.
+
+    Raises OptionError if the text has no such place, or several masks.
+    """
+    if place is not None:
+        found = place + len(ids) if place < 0 else place
+        if not 0 <= found < len(ids):
+            raise OptionError(f"place {place}: the text has places 0 to {len(ids) - 1}")
+        return found
+    if "next tokens" in model.network.abilities:
+        return len(ids) - 1
+    needs(model.network, "masked tokens", "the effect of edits")
+    mask = model.tokenizer.role("mask")
+    masks = [at for at, token in enumerate(ids) if token == mask]
+    if len(masks) != 1:
+        raise OptionError(f"the text has {len(masks)} masks; write one, or name the place whose prediction is measured")
+    return masks[0]
+
+
+def wide_logits(model: LanguageModel, x_BPE: Tensor) -> Tensor:
+    """logits_BPV in float32 or wider."""
+    logits_BPV = model.network.unembed(x_BPE)
+    return logits_BPV.to(wide(logits_BPV.dtype))

@@ -1,0 +1,232 @@
+"""Many edits of one text, each measured alone: as rows of a batch, or all at once by a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.analysis.by_gradient import predicted
+from clearhead.analysis.interventions import every
+from clearhead.analysis.observe import words_of
+from clearhead.analysis.outcomes import Measure, Outcome, measured_place, wide_logits
+from clearhead.errors import NotFiniteError, OptionError, WatchError, many
+from clearhead.language_model import LanguageModel
+from clearhead.machine import check_free
+from clearhead.model import Network, evaluating
+from clearhead.tap import Site, watched_by
+from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching.edits import for_text, listed, numbered
+from clearhead.watching.notation import named
+from clearhead.watching.places import FIELDS, placed
+
+# Tokens in a batch of edited rows. On one core, GPT-2 124M's shape: enough for full speed, and small for its memory.
+TOGETHER = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One edit, or several made together, and the measure under it; ``change`` is against the unedited text."""
+
+    edits: tuple[Edit, ...]
+    value: float
+    change: float
+
+    @property
+    def name(self) -> str:
+        """``ablate 5.1``: the edits in short, without their sources."""
+        return "; ".join(map(named, self.edits))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The measure of one text under each edit, in the order given.
+
+    measure: its name; base: without edits; place: whose prediction is measured
+    by: ``run``, or ``gradient``: then each change is the first-order prediction
+    """
+
+    model: str | None
+    text: str
+    tokens: tuple[str, ...]
+    place: int
+    measure: str
+    base: float
+    by: str
+    entries: tuple[Entry, ...]
+
+    def top(self, k: int = 10) -> list[Entry]:
+        """The k entries that change the measure most, in either direction."""
+        return sorted(self.entries, key=lambda entry: -abs(entry.change))[:k]
+
+    def __repr__(self) -> str:
+        most = self.top(1)[0]
+        return (
+            f"Sweep({many(len(self.entries), 'edit')}; {self.measure}: {self.base:.4g}, most changed by {most.name}: "
+            f"{most.change:+.4g})"
+        )
+
+
+def sweep(
+    model: LanguageModel,
+    text: str,
+    edits: str | Sequence[Edit | Sequence[Edit]],
+    measure: Measure,
+    *,
+    source: TextRecord | None = None,
+    by: str = "run",
+    place: int | None = None,
+) -> Sweep:
+    """Measures the text under each edit alone; an entry of ``edits`` may be several, made together.
+
+    edits: or a name, as in ``every``: ``heads``, ``parts``, ``places`` or ``edges``; with ``source``, patches from it
+    measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``nll``, or any Measure
+    by: ``run`` makes every edit: the edited texts are rows of batches, which start at the first edited layer.
+        ``gradient`` predicts every change from one pass forward and one backward: gradient times the change of what is
+        edited (attribution patching: Nanda 2023; Syed et al. 2023). Exact only as far as the model is linear.
+    place: whose prediction is measured; None for the last, or the only mask
+
+    An edit that happens to change nothing counts as a change of 0. Raises OptionError without edits, for an unknown
+    name or place, WatchError for an edit of what the model or the text does not have, TextError as ``observe`` does,
+    MemoryNeededError if a pass does not fit, NotFiniteError if a logit is not finite.
+    """
+    if by not in ("run", "gradient"):
+        raise OptionError(f"sweep: by is {by!r}; it is run or gradient")
+    if by == "gradient" and measure.least:
+        raise OptionError(
+            f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or "
+            'nll, or by="run"'
+        )
+    ids = model.encode(text, "sweep: the text")
+    at = measured_place(model, ids, place)
+    words = words_of(model, ids, text)
+    given = every(model, edits, text, source=source) if isinstance(edits, str) else edits
+    if source is not None and not isinstance(edits, str):
+        raise OptionError("sweep: a source goes with a name such as heads; edits bring their own")
+    groups = [placed(listed(each), {0: words}) for each in given]
+    if not groups or not all(groups):
+        raise OptionError("sweep: there is no edit; give at least one")
+    _check(model, groups, words)
+    run = Runs(model, ids, measure, at)
+    changes = run.measured(groups) if by == "run" else predicted(model, ids, groups, run.value)
+    entries = [
+        Entry(edits=group, value=run.base + change, change=change)
+        for group, change in zip(groups, changes, strict=True)
+    ]
+    return Sweep(
+        model=model.name or None,
+        text=text,
+        tokens=tuple(words.tokens),
+        place=at,
+        measure=measure.name,
+        base=run.base,
+        by=by,
+        entries=tuple(entries),
+    )
+
+
+def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], words: Words) -> None:
+    """Raises WatchError for an edit that names another text, or that no pass over this text could make."""
+    count = len(words.tokens)
+    for group in groups:
+        for edit in group:
+            if edit.text not in (None, 0):
+                raise WatchError(f"{edit}: a sweep is of one text, number 0")
+            places = [place for name in FIELDS for place in numbered(edit, name) or ()]
+            if places and max(places) >= count:
+                raise WatchError(f"{edit}: the text has places 0 to {count - 1}")
+
+
+class Runs:
+    """Edited passes over one text, from the layer where they begin to differ from the unedited pass."""
+
+    def __init__(self, model: LanguageModel, ids: Sequence[int], measure: Measure, place: int) -> None:
+        self._model, self._ids, self._measure = model, list(ids), measure
+        self._places = tuple(range(len(ids))) if measure.whole else (place,)
+        self._sites = list(model.sites())
+        self._ids_1T = torch.tensor([self._ids], device=model.device)
+        network = model.network
+        with torch.inference_mode(), evaluating(network):
+            with watch(model, keep="residual") as record:
+                x_1TE = network.hidden(self._ids_1T)
+            streams = [site for site in self._sites if site.kind in ("embedding", "residual")]
+            self._streams = {site: record.only().output(site)[None] for site in streams} if network.resumes else {}
+            self._base_PV = wide_logits(model, x_1TE[:, list(self._places)])[0]
+            if not bool(x_1TE.isfinite().all()):
+                raise NotFiniteError(len(ids))
+            self.base = float(self.value(x_1TE)[0])
+
+    def value(self, x_BTE: Tensor) -> Tensor:
+        """The measure of each row, given what ``hidden`` gives."""
+        outcome = Outcome(
+            model=self._model,
+            ids=tuple(self._ids),
+            places=self._places,
+            logits_BPV=wide_logits(self._model, x_BTE[:, list(self._places)]),
+            base_PV=self._base_PV,
+        )
+        return self._measure(outcome)
+
+    def measured(self, groups: Sequence[tuple[Edit, ...]]) -> list[float]:
+        """The change of the measure under each group of edits."""
+        changes = [0.0] * len(groups)
+        self._check_memory(min(len(groups), self._together))
+        with torch.inference_mode(), evaluating(self._model.network):
+            for start, numbers in self._batches(groups):
+                values = self._run(start, [groups[number] for number in numbers])
+                for number, value in zip(numbers, values, strict=True):
+                    changes[number] = value - self.base
+        return changes
+
+    @property
+    def _together(self) -> int:
+        return max(1, TOGETHER // len(self._ids))
+
+    def _batches(self, groups: Sequence[tuple[Edit, ...]]) -> Iterator[tuple[Site | None, list[int]]]:
+        """Where each batch of edits starts (None: at the tokens), and the numbers of its groups."""
+        by_start: dict[Site | None, list[int]] = {}
+        for number, group in enumerate(groups):
+            by_start.setdefault(self._start(group), []).append(number)
+        for start, numbers in by_start.items():
+            for first in range(0, len(numbers), self._together):
+                yield start, numbers[first : first + self._together]
+
+    def _start(self, group: Sequence[Edit]) -> Site | None:
+        """The last stream that the edits leave as it is, or the one they edit."""
+        if not self._streams:
+            return None
+        first = min(
+            self._sites.index(site)
+            for edit in group
+            for site in self._sites
+            if (site.layer, site.kind) == (edit.layer, edit.kind) and edit.stack in (None, site.stack)
+        )
+        return next((site for site in reversed(self._sites[: first + 1]) if site in self._streams), None)
+
+    def _run(self, start: Site | None, groups: Sequence[tuple[Edit, ...]]) -> list[float]:
+        network, B = self._model.network, len(groups)
+        rows = [for_text(edit, row) for row, group in enumerate(groups) for edit in group]
+        record = Record(self._model.sites(), edits=rows, network=network, maps=False)
+        with watched_by(record):
+            if start is None:
+                x_BTE = network.hidden(self._ids_1T.expand(B, -1))
+            else:
+                x_BTE = network.onward(self._streams[start].expand(B, -1, -1), start)
+        record.check_lengths()
+        if not bool(x_BTE.isfinite().all()):
+            raise NotFiniteError(len(self._ids))
+        if not self._measure.whole:
+            return self.value(x_BTE).tolist()
+        return [float(self.value(x_1TE)[0]) for x_1TE in x_BTE.split(1)]  # logits of all places are large
+
+    def _check_memory(self, rows: int) -> None:
+        network: Network = self._model.network
+        need = network.pass_bytes(rows, len(self._ids))
+        check_free(
+            need,
+            network.device,
+            f"{rows} edited rows of {len(self._ids):,} tokens need about {need / 1e9:.1f} GB",
+            "give a shorter text",
+        )

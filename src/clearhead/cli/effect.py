@@ -1,0 +1,56 @@
+"""``clearhead effect``: what edits change in the next token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.edits import Against, Edits, Token
+from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import Screen, message
+from clearhead.cli.utf8 import read_text
+from clearhead.errors import OptionError
+
+
+def effect(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="The text so far, or `-` for standard input.")],
+    edit: Edits = None,
+    token: Token = None,
+    against: Against = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the likeliest tokens of either prediction.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Save a `.json` file, instead of printing a table."),
+    ] = None,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+) -> None:
+    """Show what edits change in the prediction of the next token.
+
+    Probabilities without the edits and with them, and how far the two
+    predictions are apart (KL, in nats).
+    """
+    from clearhead import analysis, hub, machine
+    from clearhead.cli.edits import check_forms, measure, parsed
+    from clearhead.drawing import EffectTable, draw_effect
+    from clearhead.drawing.draw_sweep import check_effect_path
+
+    if not edit:
+        raise OptionError("effect: there is no edit; give at least one, such as --edit 'ablate 0.0'")
+    check_forms(edit)
+    measured = measure(token, against)
+    if out is not None:
+        check_effect_path(out)
+    if text == "-":
+        text = read_text("-")
+    machine.use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    found = analysis.effect(loaded, text, parsed(loaded, edit), measures=() if measured is None else measured, top=top)
+    if out is None:
+        Screen().print(EffectTable(found))
+        return
+    draw_effect(found, out)
+    message(f"{out}: what the edits change at place {found.place}")

@@ -1,0 +1,52 @@
+"""``clearhead heads``: heads named by what they do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import echo, write_json
+
+
+def heads(
+    model: Model,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Show all heads, sorted by the score of this kind: `previous`, `duplicate`, `induction`, `sink`, "
+            "`positional`, `retrieval` or `copying`. If left out, the heads that have a name, by layer."
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(help="Show only this many heads.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random texts.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of a table.")] = False,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+) -> None:
+    """Name a model's heads by what they do in random text that repeats itself.
+
+    Previous-token, duplicate-token, induction, sink, positional, retrieval and
+    copying heads, each with its score. Copying is measured by taking each head
+    out: how much of what repetition gains is lost.
+    """
+    from clearhead import analysis, hub, machine
+    from clearhead.analysis.heads import KINDS, LEAST
+    from clearhead.errors import OptionError, nearest
+
+    if kind is not None and kind not in KINDS:
+        raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    if top is not None and top < 1:
+        raise OptionError(f"heads: --top is {top}; it must be at least 1")
+    machine.use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    found = analysis.find_heads(loaded, seed=seed)
+    if as_json:
+        write_json(found.to_dict())
+        return
+    shown = [each for each in found if each.names] if kind is None else found.ranked(kind)
+    echo(found.table(shown[:top]))
+    echo()
+    for name, meaning in KINDS.items():
+        echo(f"{name:<{max(map(len, KINDS))}}  {meaning}, named from {LEAST[name]:g}")

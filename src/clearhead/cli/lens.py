@@ -1,0 +1,104 @@
+"""``clearhead lens``: what each layer would predict, at every place of a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import Screen, echo, message
+from clearhead.cli.utf8 import read_text
+
+if TYPE_CHECKING:
+    from clearhead.analysis import TunedLens
+
+
+def lens(
+    model: Model,
+    text: Annotated[str | None, typer.Argument(help="The text, or `-` for standard input.")] = None,
+    top: Annotated[int, typer.Option(help="Tokens kept for each layer and place.")] = 5,
+    tuned: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read through a tuned lens, which `--train` wrote.")
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead of reading a text, train a tuned lens on this file and write it to `--out`, a "
+            "`.safetensors` file. Can be given several times.",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="For `--train`: number of steps.")] = 250,
+    batch: Annotated[int, typer.Option(help="For `--train`: windows of up to 256 tokens in a step.")] = 8,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save a `.png` or `.svg` picture, a `.html` page or a `.json` file, instead of printing a table.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the page, `en` or `zh`; by default the reader's.")
+    ] = None,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+) -> None:
+    """Show the likeliest token at each layer and place (logit lens).
+
+    The residual stream before the first layer and after each goes through the
+    final norm and the output layer, as if the layers after it did nothing. A
+    tuned lens first maps each layer's stream to what the last layer makes of it.
+    """
+    from clearhead import analysis, hub, machine
+    from clearhead.drawing import LensTable, draw_lens
+    from clearhead.drawing.draw_lens import check_lens_path
+    from clearhead.drawing.draw_steps import check_language
+    from clearhead.drawing.endings import check_ending
+    from clearhead.errors import OptionError
+
+    check_language(language)
+    if train:
+        if text is not None or tuned is not None or out is None:
+            raise OptionError("--train writes a tuned lens to --out FILE, and takes no text and no --tuned")
+        check_ending(out, (".safetensors",))
+    elif text is None:
+        raise OptionError("lens: give a text to read, or --train FILE to train a tuned lens")
+    elif out is not None:
+        check_lens_path(out)
+    if text == "-":
+        text = read_text("-")
+    machine.use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    if train and out is not None:
+        from rich.progress import Progress
+
+        screen = Screen(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bars:
+            task = bars.add_task("steps", total=steps)
+            trained = analysis.tune_lens(
+                loaded, train, steps=steps, batch=batch, progress=lambda done, _, kl: bars.update(task, completed=done)
+            )
+        trained.save(out)
+        _tell(trained, out)
+        return
+    reader = None if tuned is None else analysis.read_lens(tuned, loaded)
+    found = analysis.lens(loaded, text or "", top=top, tuned=reader)
+    if out is None:
+        Screen().print(LensTable(found))
+        return
+    draw_lens(found, out, language=language)
+    message(f"{out}: the likeliest tokens of {len(found.sites)} readings at {len(found.words.tokens)} places")
+
+
+def _tell(trained: TunedLens, out: Path) -> None:
+    """Prints how far each layer is from the model's own prediction, on held-out text, through both lenses."""
+    echo("KL to the model's own prediction on held-out text, in nats")
+    echo(f"{'':<12}{'logit lens':>12}{'tuned lens':>12}")
+    for site, before, after in zip(trained.sites, trained.before_S.tolist(), trained.after_S.tolist(), strict=True):
+        name = "embedding" if site.kind == "embedding" else f"layer {site.layer}"
+        echo(f"{name:<12}{before:>12.4f}{after:>12.4f}")
+    message(f"{out}: a tuned lens, trained on {trained.tokens:,} tokens")

@@ -1,0 +1,63 @@
+"""An atlas as a self-contained page: grids of layers and heads, and a table to sort. It makes no network requests."""
+
+from __future__ import annotations
+
+import html
+import json
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from clearhead.drawing import colours
+from clearhead.drawing.atlas_grid import grids
+from clearhead.drawing.inline import inert_json, page_file, policy
+from clearhead.drawing.legible import legible
+from clearhead.watching import Atlas
+
+LANGUAGES = ("en", "zh")
+SCRIPTS = ("atlas_data.js", "atlas.js")
+STYLES = ("page.css", "atlas.css")
+
+
+@cache
+def words(language: str) -> dict[str, Any]:
+    """What the page says, in this language."""
+    return json.loads(page_file("atlas_words.json"))[language]
+
+
+def encoded(atlas: Atlas) -> bytes:
+    """The page in UTF-8. As in page.py, the data is inert JSON, and the policy allows no other script or style."""
+    script, style = ("\n".join(map(page_file, names)) for names in (SCRIPTS, STYLES))
+    made = grids(atlas)
+    sites = list(dict.fromkeys(row.site for row in atlas.rows))
+    data = {
+        "model": None if atlas.model is None else legible(atlas.model),
+        "text": legible(atlas.text or ""),
+        "tokens": atlas.tokens,
+        "words": {each: words(each) for each in LANGUAGES},
+        "columns": list(atlas.columns),
+        "heads": [
+            {"name": row.name, "row": sites.index(row.site), "head": row.head, "values": list(row.values.values())}
+            for row in atlas.rows
+        ],
+        "layers": len(sites),
+        "grids": [
+            {"column": grid.column, "shades": _plain(grid.shades_LH), "values": _plain(grid.values_LH)} for grid in made
+        ],
+        "colours": {"light": colours.LIGHT, "dark": colours.DARK},
+    }
+    before, after = page_file("atlas.html").split("{{data}}")
+    title = legible(f"{atlas.model}: {(atlas.text or '')[:80]}" if atlas.model else (atlas.text or "")[:80])
+    # The title last: it is untrusted text that may contain such a name.
+    for name, value in (
+        ("policy", policy(script=script, style=style)),
+        ("style", style),
+        ("title", html.escape(title)),
+    ):
+        before = before.replace("{{" + name + "}}", value)
+    return (before + inert_json(data) + after.replace("{{script}}", script)).encode()
+
+
+def _plain(values_LH: Any) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else float(value) for value in row] for row in values_LH]

@@ -1,0 +1,223 @@
+"""The atlas of a text: every head of a record by every measure, as one table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import OptionError, WatchError, nearest
+from clearhead.tap import Site
+from clearhead.watching.cells import Agreement
+from clearhead.watching.measures import Given, named
+from clearhead.watching.passes import Segment
+from clearhead.watching.reducers import Reducer
+
+SCHEMA = "clearhead.atlas/1"
+
+# What the table says of each head, from measures.py and cells.py: a mean over the queries unless it says otherwise.
+COLUMNS = {
+    "entropy": "entropy of the weights, in nats",
+    "largest": "largest weight",
+    "first": "weight on the text's first token",
+    "sink": "weight on the trained attention sink",
+    "previous": "weight on the token before, from the second query on",
+    "self": "weight on the query's own place",
+    "induction": "weight on the place after the last earlier copy of the token, over queries that have one",
+    "duplicate": "weight on earlier copies of the token, over queries that have one",
+    "distance": "mean distance back, in tokens, below 0 if it looks ahead",
+    "reach": "distance that holds 90 % of the weight, in tokens",
+    "moved": "total size of what is moved: weights times norms of projected values",
+    "received": "largest share of all weight that one key receives",
+    "agreement": "cosine between this map and those of the layer's other heads, their mean",
+}
+
+# Columns that need a place of the query among the keys, and those that need token ids too.
+PLACED, COPIED = ("previous", "self", "distance", "reach"), ("induction", "duplicate")
+
+
+@dataclass(frozen=True)
+class AtlasRow:
+    """One head; ``values`` has a number for each column of the atlas, or None where it has no meaning."""
+
+    site: Site
+    head: int
+    values: dict[str, float | None]
+
+    @property
+    def name(self) -> str:
+        """The layer and the head, ``4.11``, or the whole site where it is not a decoder's self-attention."""
+        own = self.site == Site(self.site.layer)
+        return f"{self.site.layer}.{self.head}" if own else f"{self.site}.{self.head}"
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Heads by measures (``COLUMNS``). Printed, it is a table.
+
+    model: its name, if known. text: as given, if known. tokens: number of places
+    """
+
+    model: str | None
+    text: str | None
+    tokens: int
+    columns: tuple[str, ...]
+    rows: tuple[AtlasRow, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[AtlasRow]:
+        return iter(self.rows)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, float | None]:
+        """The values of a layer's head, if one site of that layer was measured."""
+        found = [row for row in self.rows if (row.site.layer, row.head) == place]
+        if len(found) != 1:
+            fault = "more than one site has" if found else "there is no"
+            raise WatchError(f"atlas: {fault} layer {place[0]}, head {place[1]}; see atlas.rows")
+        return found[0].values
+
+    def by(self, column: str) -> Atlas:
+        """The same with rows in descending order of a column; rows without a value last.
+
+        Raises OptionError for an unknown column.
+        """
+        check_order(column, None, self.columns)
+
+        def order(row: AtlasRow) -> tuple[bool, float]:
+            value = row.values[column]
+            return value is None, -(value or 0.0)
+
+        return replace(self, rows=tuple(sorted(self.rows, key=order)))
+
+    def first(self, n: int | None) -> Atlas:
+        """The same with only the first ``n`` rows, or all. Raises OptionError if ``n`` is below 1."""
+        check_order(None, n)
+        return replace(self, rows=self.rows[:n])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        heads = [{"site": str(row.site), "layer": row.site.layer, "head": row.head, **row.values} for row in self.rows]
+        about = {name: COLUMNS[name] for name in self.columns}
+        named = {"schema": SCHEMA, "model": self.model, "text": self.text, "tokens": self.tokens}
+        return {**named, "columns": about, "heads": heads}
+
+    def __str__(self) -> str:
+        cells = [["head", *self.columns], *([row.name, *self._shown(row)] for row in self.rows)]
+        widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+        return "\n".join(
+            "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        head = "".join(f'<th title="{html.escape(COLUMNS[name])}">{name}</th>' for name in self.columns)
+        lines = (
+            f"<tr><th>{row.name}</th>{''.join(f'<td>{value}</td>' for value in self._shown(row))}</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr><th>head</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+    def _shown(self, row: AtlasRow) -> list[str]:
+        return [written(row.values[name]) for name in self.columns]
+
+
+def check_order(column: str | None, n: int | None, columns: Sequence[str] = tuple(COLUMNS)) -> None:
+    """Raises OptionError unless the column is one of these, or None, and ``n`` at least 1, or None."""
+    if column is not None and column not in columns:
+        raise OptionError(f"atlas: there is no column {column!r}{nearest(column, columns)}")
+    if n is not None and n < 1:
+        raise OptionError(f"atlas: the first {n} heads were asked for; ask for at least 1")
+
+
+def written(value: float | None) -> str:
+    """A value with three decimals, or one from 100 on; a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+
+
+class Measured(Protocol):
+    """What an atlas needs from the record of a text (``TextRecord``)."""
+
+    ids: list[int]
+    tokens: list[str]
+    text: str | None
+
+    @property
+    def model(self) -> str | None: ...
+    def seen(self) -> list[Site]: ...
+    def heads(self, site: Site) -> int: ...
+    def segments(self, site: Site) -> Sequence[Segment]: ...
+    def sizes(self, site: Site) -> Tensor: ...
+    def has_sizes(self, site: Site) -> bool: ...
+    def sweep(self, site: Site, *measures: Reducer) -> list[Tensor]: ...
+
+
+def atlas(record: Measured, progress: Callable[[int, int], None] | None = None) -> Atlas:
+    """The atlas of a text; one sweep over the queries and keys of each site.
+
+    Columns that have no meaning for any head are left out: ``sink`` without trained sinks, ``moved`` if no values were
+    kept. ``progress`` is called with (sites done, sites).
+    """
+    sites = record.seen()
+    rows: list[AtlasRow] = []
+    for done, site in enumerate(sites, 1):
+        rows += _rows(record, site)
+        if progress is not None:
+            progress(done, len(sites))
+    columns = tuple(name for name in COLUMNS if any(row.values[name] is not None for row in rows))
+    kept = tuple(AtlasRow(row.site, row.head, {name: row.values[name] for name in columns}) for row in rows)
+    return Atlas(record.model, record.text, len(record.tokens), columns, kept)
+
+
+def _rows(record: Measured, site: Site) -> Iterator[AtlasRow]:
+    """One row for each head of a site."""
+    heads, (call, *_) = record.heads(site), [each.call for each in record.segments(site)]
+    without = {
+        *((*PLACED, *COPIED) if call.two_texts else ()),
+        *(() if record.ids else COPIED),
+        *(("sink",) if call.score.sinks_H is None else ()),
+        *(() if record.has_sizes(site) else ("moved",)),
+        *(("agreement",) if heads == 1 else ()),
+    }
+    names = [name for name in COLUMNS if name not in without]
+    given = Given(record.ids, partial(record.sizes, site))
+    measures = [Agreement() if name == "agreement" else named(name, given) for name in names]
+    places = _Places(record, site)
+    found = zip(names, record.sweep(site, *measures), strict=True)
+    values = {name: places.of_heads(name, each) for name, each in found}
+    for head in range(heads):
+        yield AtlasRow(site, head, {name: values[name][head] if name in values else None for name in COLUMNS})
+
+
+class _Places:
+    """Which queries a column's mean is over."""
+
+    def __init__(self, record: Measured, site: Site) -> None:
+        segments = record.segments(site)
+        first, queries = segments[0].first_place, sum(each.count for each in segments)
+        seen, copied = set[int](), list[bool]()
+        for token in record.ids:
+            copied.append(token in seen)
+            seen.add(token)
+        self._copied_Q = torch.tensor(copied[first : first + queries], dtype=torch.bool)
+        self._from = 1 if first == 0 else 0  # place 0 has none before it
+
+    def of_heads(self, name: str, found: Tensor) -> list[float | None]:
+        """One number for each head from a measure's result."""
+        if name == "received":
+            return [*(found / found.sum(1, keepdim=True).clamp(min=1e-30)).amax(1).tolist()]
+        if name == "agreement":
+            return [*((found.sum(1) - found.diagonal()) / (len(found) - 1)).tolist()]
+        if name in COPIED:
+            found = found[:, self._copied_Q]
+        elif name == "previous":
+            found = found[:, self._from :]
+        return [*found.double().mean(1).tolist()] if found.shape[1] else [None] * len(found)
