@@ -274,7 +274,7 @@ class TestOtherVerbs:
             encoding.fill(LanguageModel(lively(), BYTES), "abc")
         assert str(caught.value) == (
             "fill needs a model that predicts masked tokens; with this one you can let it write (clearhead generate) "
-            "or take vectors of texts (clearhead.vectors)"
+            "or take vectors of texts (in Python: clearhead.vectors)"
         )
 
     def test_a_recipe_names_it(self) -> None:

@@ -13,9 +13,20 @@ class ClearheadError(Exception):
 
 
 class OptionError(ClearheadError):
-    """A bad value from the caller: an unknown name, a number out of range, options that exclude each other."""
+    """A bad value from the caller: an unknown name, a number out of range, options that exclude each other.
+
+    option: the argument that the message begins with, if any; the command writes it as it is typed, --top-k.
+    """
 
     exit_code = 2
+    option: str | None = None
+
+    @classmethod
+    def of(cls, option: str, value: object, rule: str) -> OptionError:
+        """For a value that breaks a rule: ``"top_k is 0; it must be at least 1"``."""
+        error = cls(f"{option} is {value!r}; it must be {rule}")
+        error.option = option
+        return error
 
 
 class ConfigError(OptionError):

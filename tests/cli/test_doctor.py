@@ -35,17 +35,23 @@ def test_bfloat16_is_worth_using_where_the_code_uses_it(
     assert line == f"products take {share:.2f} of float32's time on this processor: {said}"
 
 
-def test_it_says_which_threads_it_chose_and_why(command: Command):
+def test_it_says_when_only_one_number_of_threads_is_allowed(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "thread_limit", lambda: 1)
+    assert rows(command("doctor").out)["threads"].startswith("1, the only number allowed (by the cores or OMP_NUM_THR")
+
+
+def test_it_says_which_threads_it_chose_and_why(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "thread_limit", lambda: 2)
     chosen = re.match(r"(\d+), the fastest just now \((.*)\)", rows(command("doctor").out)["threads"])
     assert chosen is not None
     times = {int(count): float(time) for count, time in re.findall(r"(\d+): ([\d.]+) ms", chosen[2])}
-    assert set(times) == {1, machine.thread_limit()}
+    assert set(times) == {1, 2}
     assert times[int(chosen[1])] == min(times.values())
 
 
 def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
     found = rows(command("doctor").out)
     if not torch.cuda.is_available():
-        assert found["attention, causal"].startswith("sdpa  (flex: it runs on CUDA")
+        assert found["attention, causal"].startswith("sdpa  (flex: it needs CUDA")
         assert found["attention, soft cap"].startswith("reference  (")
         assert "sdpa: soft caps are not in this kernel" in found["attention, soft cap"]

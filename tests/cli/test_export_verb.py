@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_nothing(command: Command, tmp_path, trained, file_li
         (["none/at/all", "out"], 1, "error: none/at/all: there is no such folder"),
         (["RUN", "text.txt/out"], 1, "error: text.txt/"),
         (["RUN", "out", "--dtype", "int8"], 2, "error: dtype: there is no 'int8'"),
-        (["RUN"], 2, "Missing argument"),
+        (["RUN"], 2, "is missing; clearhead"),
     ],
 )
 def test_bad_input(command: Command, tmp_path, trained, arguments, code, message):

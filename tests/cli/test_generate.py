@@ -207,7 +207,7 @@ def test_endless_input_is_not_read_forever(folder, tmp_path, monkeypatch):
     """A device is refused; a pipe, a file and standard input are read up to a limit."""
     with pytest.raises(TextError, match=r"^/dev/zero: is a device, and should be a file"):
         utf8.read_text("/dev/zero")
-    with pytest.raises(TextError, match=r"is a folder, and should be a file"):
+    with pytest.raises(TextError, match=r"is a folder; give a file with the text in it"):
         utf8.read_text(str(tmp_path))
     monkeypatch.setattr(utf8, "AT_MOST", 100)
     (tmp_path / "long.txt").write_text("a" * 101)

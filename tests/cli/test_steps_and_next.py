@@ -70,4 +70,4 @@ def test_the_next_tokens_go_to_standard_output(folder: Path):
 def test_next_refuses_with_the_way_out(folder: Path):
     assert "clearhead fill" in call("next", "bert", "ab", folder=folder).err
     assert "'.html' is not known" in call("next", "nowhere", "ab", "--out", "x.html", folder=folder).err
-    assert "top is 0" in call("next", "book", "ab", "--top", 0, folder=folder).err
+    assert "--top is 0" in call("next", "book", "ab", "--top", 0, folder=folder).err

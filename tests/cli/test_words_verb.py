@@ -129,13 +129,15 @@ def test_every_kept_model_of_a_run_is_asked(command: Command, trained: tuple[Pat
         (["nearest", "king", "--map", "x.svg"], "end the name in .png, .html"),
         (["nearest", "king", "--map", "x.html", "--run"], "leave out one of --run and --map"),
         (["nearest", "king", "--text", "text.txt", "--corpus", "world-en"], "leave out one of them"),
-        (["nearest", "king", "--top", "0"], "top is 0; it must be at least 1"),
+        (["nearest", "king", "--top", "0"], "error: --top is 0; it must be at least 1"),
+        (["nearest", " "], "words nearest: a word is empty"),
     ],
 )
 def test_wrong_usage_is_reported(command: Command, model: Path, words: list[str], message: str):
     done = command("words", model, *words)
     assert done.code == 2
     assert message in done.err
+    assert "candidates" not in done.err
     assert done.out == ""
 
 

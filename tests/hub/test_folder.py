@@ -104,7 +104,17 @@ class TestMissing:
             hub.load(made)
 
     def test_everything(self, tmp_path: Path) -> None:
-        with pytest.raises(FolderError, match=rf"^{tmp_path / 'config.json'}: .*is not a complete model folder"):
+        with pytest.raises(
+            FolderError, match=rf"^{tmp_path / 'config.json'}: .*is not a complete model folder; give a run"
+        ):
+            hub.load(tmp_path)
+
+    def test_a_folder_of_models_names_them(self, tmp_path: Path) -> None:
+        for name in "gfedcba":
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").touch()
+        first = ", ".join(str(tmp_path / name) for name in "abcde")
+        with pytest.raises(FolderError, match=f"; give one that it contains: {first} and 2 more$"):
             hub.load(tmp_path)
 
 

@@ -24,7 +24,7 @@ from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 import clearhead
 from clearhead import hub
-from clearhead.errors import FolderError, TextError
+from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.hub import names
 from clearhead.hub.names import find, pinned
 from clearhead.language_model import LanguageModel
@@ -353,10 +353,11 @@ class TestRefusals:
         caplog.clear()
         caplog.set_level(logging.INFO, "clearhead")
         why = r"HF_HUB_OFFLINE is set" if offline else r"http://127.0.0.1:9 cannot be reached \(ConnectError: .*\)"
+        way = rf"check the name \(a run is runs/NAME\), or {'unset HF_HUB_OFFLINE' if offline else 'go online'} once"
         for name in ("little", "people/split"):
             with pytest.raises(
                 FolderError,
-                match=rf"^{name}: there is no such folder, the cache .* does not have all of it, and {why}$",
+                match=rf"^{name}: there is no such folder, the cache .* does not have all of it, and {why}; {way}",
             ):
                 hub.load(name)
         assert not offline or "fetching" not in caplog.text
@@ -377,6 +378,10 @@ class TestRefusals:
         with pytest.raises(FolderError, match=r": there is no such folder; `clearhead train` makes a run"):
             hub.load(name or "none/at/all")
         assert server.seen == []
+
+    def test_what_is_no_text(self) -> None:
+        with pytest.raises(OptionError, match=r"^model: 5 was given; give a folder or a name on the hub$"):
+            hub.load(5)  # pyright: ignore[reportArgumentType]
 
     @pytest.mark.parametrize(
         ("name", "said"),

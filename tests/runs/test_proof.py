@@ -103,6 +103,12 @@ def test_ctrl_c_ends_every_process_and_leaves_nothing(small: str, tmp_path: Path
         ("small.toml", {"steps": 0}, OptionError, "steps is 0"),
         ("small.toml", {"threads": -1}, OptionError, "threads is -1"),
         ("shakespear", {}, OptionError, "there is no 'shakespear'; did you mean 'shakespeare'"),
+        (
+            "nope",
+            {},
+            OptionError,
+            r"give a run folder, a TOML file \(NAME.toml\) or a recipe; there is no 'nope'; known",
+        ),
         ("none.toml", {}, OptionError, "there is no file none.toml"),
         (".", {}, FolderError, "recipe.toml: there is no such file"),
     ],
@@ -213,4 +219,4 @@ class TestTheCommand:
 
     def test_bad_input_exits_with_2(self, small: str, monkeypatch, capsys):
         assert self.run(monkeypatch, small, "--kills", "0") == 2
-        assert "kills is 0; it must be at least 1" in capsys.readouterr().err
+        assert "--kills is 0; it must be at least 1" in capsys.readouterr().err

@@ -228,9 +228,11 @@ def test_json_fields_and_blank_lines(tmp_path: Path):
         ("[" * 100_000, "line 2: not JSON"),
         (
             '{"txt": "a", "n": 1, "body": "b"}',
-            r"line 2: field 'text' is missing; choose one of \['body', 'txt'\] with --field",
+            "line 2: field 'text' is missing; give --field body or --field txt$",
         ),
-        ('{"text": 5}', "line 2: field 'text' is 5, not a string"),
+        ('{"text": 5, "t": "hi"}', "line 2: field 'text' is 5, not a string; give --field t$"),
+        ('{"b": 1, "a": 2}', r'line 2: no field holds a string \(fields: a, b\); give lines such as {"text": "..."}$'),
+        ("{}", r"line 2: no field holds a string \(it has no fields\)"),
         (r'{"text": "ab\ud83d"}', r"line 2: field 'text' has half a character \(\\ud83d\) at character 2"),
     ],
 )
@@ -246,6 +248,18 @@ def test_empty_files_are_reported(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(TextError, match=f"{re.escape(name)}: is empty"):
         texts(FileSource(tmp_path / name))
+
+
+def test_files_with_other_endings_are_read_as_plain_text(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO", "clearhead")
+    for name in ("book.pdf", "notes", "a.txt.gz"):
+        (tmp_path / name).write_text("text")
+    (source, *_) = sources([tmp_path / name for name in ("book.pdf", "notes", "a.txt.gz")])
+    assert texts(source) == ["text"]
+    assert caplog.messages == [f"{tmp_path / 'book.pdf'}: read as plain text"]
+    (tmp_path / "book.pdf").write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")  # as every real one begins
+    with pytest.raises(TextError, match=r"book\.pdf: byte 10 \(0xe2\) is not utf-8"):
+        texts(FileSource(tmp_path / "book.pdf"))
 
 
 def test_a_byte_order_mark_alone_is_empty(tmp_path: Path):

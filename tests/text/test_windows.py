@@ -156,6 +156,8 @@ def test_in_order_leaves_the_stream_as_it_is():
 def test_too_short_a_text_is_reported():
     with pytest.raises(TextError, match=r"has 4 tokens; a window needs 5, context 4 .* or a smaller context \(--set"):
         Windows(counting(4), context=4, batch=1, seed=0)
+    with pytest.raises(TextError, match=r"has 4 tokens; a window needs 1,000,001, context 1,000,000 plus one"):
+        Windows(counting(4), context=10**6, batch=1, seed=0)
     with pytest.raises(TextError, match=r"has 1 token; a window needs 65.* give more text$"):
         Windows(counting(1), context=64, batch=1, seed=0)
     with pytest.raises(TextError, match=r"has 1 token; at least 2 are needed"):

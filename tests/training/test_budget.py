@@ -182,7 +182,7 @@ def test_what_does_not_fit_into_memory_is_not_chosen(monkeypatch):
     assert small.train.batch < large.train.batch
     assert said[-1].endswith("needs more memory than is free")
     tried = Machine(monkeypatch, 1e13).tried
-    with pytest.raises(MemoryNeededError, match=r"on 300000 texts of 256 tokens needs about .* lower train.batch"):
+    with pytest.raises(MemoryNeededError, match=r"on 300,000 texts of 256 tokens needs about .* lower train.batch"):
         chosen(30, batch=300_000)
     assert tried == []
 

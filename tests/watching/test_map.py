@@ -107,7 +107,7 @@ class TestIndexing:
     @pytest.mark.parametrize(
         ("place", "message"),
         [
-            (5, "query 5 was asked for; there are 5"),
+            (5, r"query 5 was asked for; there are 5, from 0 to 4 \(-1 is the last\)"),
             (-6, "query -6 was asked for; there are 5"),
             ((0, 11), "key 11 was asked for; there are 11"),
             (slice(None, None, 2), r"query slice\(None, None, 2\) has step 2; take a tile with step 1"),

@@ -152,6 +152,6 @@ def _check_memory(model: LanguageModel, places: int) -> None:
     check_free(
         need,
         model.device,
-        f"a gradient over {places:,} tokens needs about {need / 1e9:.1f} GB",
+        f"a gradient over {places:,} tokens needs about {need / 1e9:,.1f} GB",
         "give a shorter text",
     )

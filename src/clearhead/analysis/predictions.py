@@ -97,7 +97,7 @@ def next_words(
     tokenless = model.tokenless
     vocabulary = model.config.vocabulary - len(tokenless)
     if not 1 <= top <= vocabulary:
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {vocabulary:,}")
+        raise OptionError.of("top", top, f"at least 1 and at most {vocabulary:,}")
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     settings = {name: value for name, value in given.items() if value is not None}
     sampling = Sampling(temperature=1.0 if temperature is None else temperature, top_k=top_k, top_p=top_p)

@@ -39,6 +39,7 @@ from clearhead.cli import (
     words,
 )
 from clearhead.cli.printing import echo, message
+from clearhead.cli.usage import usage_message
 from clearhead.errors import ClearheadError, OptionError
 
 app = typer.Typer(
@@ -119,7 +120,15 @@ def main() -> None:
     log.setLevel(logging.INFO)
     try:
         _check_dashes(arguments)
-        app([option for option in options if option != "--debug"] + arguments[len(options) :])
+        given = [option for option in options if option != "--debug"] + arguments[len(options) :]
+        sys.exit(app(given, prog_name="clearhead", standalone_mode=False) or 0)  # the code of a typer.Exit is returned
+    except typer.TyperException as error:
+        text = usage_message(error)
+        if not text:
+            sys.exit(error.exit_code)
+        _end(text, error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except (ClearheadError, OSError) as error:
         if debug:
             raise
@@ -138,7 +147,9 @@ def main() -> None:
 
 
 def _message_of(error: ClearheadError | OSError) -> str:
-    """The message of an error; for an OSError, the file or stream and what went wrong."""
+    """The message of an error, with an option as it is typed; for an OSError, the file or stream and the fault."""
+    if isinstance(error, OptionError) and error.option is not None:
+        return f"--{error.option.replace('_', '-')}{str(error).removeprefix(error.option)}"
     if isinstance(error, ClearheadError):
         return str(error)
     return f"{error.filename or 'output'}: {error.strerror or error}"

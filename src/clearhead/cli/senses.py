@@ -80,7 +80,7 @@ def senses(
     if not labelled and (word is None or not sentence):
         raise OptionError("senses: give a word and sentences with it, or labelled uses with --file or --corpus")
     if top < 1:
-        raise OptionError(f"top is {top}; it must be at least 1")
+        raise OptionError.of("top", top, "at least 1")
     if out is not None:
         check_senses_path(out, language)
     uses = _labelled(word, file, corpus, unit, stories, seed) if labelled else []

@@ -31,6 +31,8 @@ def read_text(file: str) -> str:
     except OSError as fault:
         raise TextError(f"{name}: cannot be read: {fault.strerror}; check its permissions") from None
     except FolderError as fault:  # a folder or a device
+        if Path(file).is_dir():
+            raise TextError(f"{name}: is a folder; give a file with the text in it") from None
         raise TextError(str(fault)) from None
     if len(data) > AT_MOST:
         raise TextError(f"{name}: has more than {AT_MOST:,} bytes; give less at once")

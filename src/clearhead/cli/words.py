@@ -73,6 +73,10 @@ def words(
         raise OptionError(f"words: there is no question {asked!r}{nearest(asked, ASKED)}")
     if len(given) != ASKED[asked][0]:
         raise OptionError(f"words {asked}: {len(given)} words were given; it takes {ASKED[asked][1]}")
+    if "" in map(str.strip, given):
+        raise OptionError(f"words {asked}: a word is empty; give words of the text the model has read")
+    if top < 1:
+        raise OptionError.of("top", top, "at least 1")
     if questions is not None and asked != "score":
         raise OptionError("--questions applies only to score")
     if text and corpus is not None:

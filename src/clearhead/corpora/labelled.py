@@ -46,7 +46,7 @@ def usages(name: str, *, stories: int = STORIES, seed: int = SEED, unit: Unit = 
     if unit not in get_args(Unit):
         raise OptionError(f"unit {unit!r}: there is no such unit{nearest(unit, get_args(Unit))}")
     if stories < 1:
-        raise OptionError(f"stories is {stories}; it must be at least 1")
+        raise OptionError.of("stories", stories, "at least 1")
     found: list[Usage] = []
     for number, story in enumerate(islice(get(name).stories(seed), stories)):
         for start, end in _spans(story.text, unit):

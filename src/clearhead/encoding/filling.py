@@ -45,7 +45,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     tokenless = model.tokenless
     known = config.vocabulary - len(tokenless)
     if not 1 <= top <= known:
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
+        raise OptionError.of("top", top, f"at least 1 and at most {known:,}")
     ids = model.encode(text)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:

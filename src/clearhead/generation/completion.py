@@ -180,7 +180,7 @@ def stream_ids(
     """
     needs(model.network, "next tokens", "generate")
     if together < 1:
-        raise OptionError(f"together is {together}; it must be at least 1")
+        raise OptionError.of("together", together, "at least 1")
     for ids in encoded:
         model.check(ids, "the prompt")
     chosen = Sampling() if sampling is None else sampling

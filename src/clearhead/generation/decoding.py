@@ -236,6 +236,6 @@ def _check_memory(network: Network, sequences: int, longest: int, capacity: int)
     check_free(
         need,
         network.device,
-        f"generating {many(sequences, 'text')} of up to {capacity} tokens together needs {need / 1e9:.1f} GB",
+        f"generating {many(sequences, 'text')} of up to {capacity:,} tokens together needs {need / 1e9:,.1f} GB",
         "ask for fewer tokens or fewer texts at once",
     )

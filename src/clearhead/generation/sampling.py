@@ -62,4 +62,4 @@ def _finite(value: object) -> bool:
 
 def _rule(name: str, value: object, kept: bool, rule: str) -> None:
     if not kept:
-        raise OptionError(f"{name} is {value!r}; it must be {rule}")
+        raise OptionError.of(name, value, rule)

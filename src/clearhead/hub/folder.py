@@ -289,7 +289,7 @@ def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
 
 def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype, device: str) -> None:
     need = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes)
-    what = f"{folder}: the weights need {need / 1e9:.1f} GB in {str(dtype).removeprefix('torch.')}"
+    what = f"{folder}: the weights need {need / 1e9:,.1f} GB in {str(dtype).removeprefix('torch.')}"
     for place in dict.fromkeys(("cpu", device)):  # weights for a GPU pass through the CPU's memory
         check_free(need, place, what, "bfloat16 needs half of it (dtype)" if dtype.itemsize > 2 else "")
 

@@ -9,6 +9,8 @@ from typing import Any, cast
 from clearhead.errors import FolderError
 from clearhead.files import read_bounded
 
+SHOWN = 5  # models that an error lists
+
 JSON_AT_MOST = 2**20  # bytes; a config.json has a few thousand, and takes 20 times that when parsed
 
 
@@ -29,5 +31,14 @@ def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
         return read_bounded(path, most)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        way = f"{path.parent} is not a complete model folder" if missing else "check its permissions and the disk"
+        way = _incomplete(path.parent) if missing else "check its permissions and the disk"
         raise FolderError(f"{path}: cannot be read: {error.strerror}; {way}") from None
+
+
+def _incomplete(folder: Path) -> str:
+    """That a folder is no model, and which models it contains."""
+    models = sorted(str(each.parent) for each in folder.glob("*/config.json"))
+    rest = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
+    inside = f"one that it contains: {', '.join(models[:SHOWN])}{rest}"
+    other = "a run (runs/NAME) or the whole folder of a released model"
+    return f"{folder} is not a complete model folder; give {inside if models else other}"

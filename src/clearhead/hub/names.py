@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import re
 import sys
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from clearhead.errors import ClearheadError, FolderError, shown
+from clearhead.errors import ClearheadError, FolderError, OptionError, shown
 from clearhead.hub import sentences
 from clearhead.hub.families import conversion, parse_config
 from clearhead.hub.jsonfile import read_table
@@ -58,8 +59,11 @@ def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
     Nothing is fetched twice, and an interrupted transfer continues where it stopped. huggingface_hub honours HF_HOME,
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
-    Raises FolderError with the reason if there is no such model, TextError if ``text`` and it has no tokenizer.
+    Raises FolderError with the reason if there is no such model, OptionError if ``name`` is no text or path,
+    TextError if ``text`` and it has no tokenizer.
     """
+    if not isinstance(name, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"model: {shown(name)} was given; give a folder or a name on the hub")
     folder = Path(name)
     if folder.is_dir():
         return folder
@@ -194,8 +198,11 @@ def _explained(name: str, model: str, revision: str | None) -> Generator[None]:
         ) from None
     except errors.LocalEntryNotFoundError as error:
         offline = constants.HF_HUB_OFFLINE
-        way = "HF_HUB_OFFLINE is set" if offline else f"{hub} cannot be reached{_reason(error)}"
-        raise FolderError(f"{none}, the cache {constants.HF_HUB_CACHE} does not have all of it, and {way}") from None
+        why = "HF_HUB_OFFLINE is set" if offline else f"{hub} cannot be reached{_reason(error)}"
+        raise FolderError(
+            f"{none}, the cache {constants.HF_HUB_CACHE} does not have all of it, and {why}; check the name (a run is "
+            f"runs/NAME), or {'unset HF_HUB_OFFLINE' if offline else 'go online'} once to fetch it"
+        ) from None
     except Exception as error:  # from the network library, the system or huggingface_hub: no common base
         raise FolderError(f"{none}, and fetching {model} from {hub} failed{_reason(error)}; try again") from None
 

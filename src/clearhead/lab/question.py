@@ -68,11 +68,11 @@ class Question:
         if not self.rates or min(self.rates) <= 0:
             raise OptionError(f"rate: {list(self.rates)} were given; give one or more, each above 0")
         if not self.minutes > 0:
-            raise OptionError(f"minutes is {self.minutes:g}; it must be above 0")
+            raise OptionError.of("minutes", self.minutes, "above 0")
         if self.seeds < 1:
-            raise OptionError(f"seeds is {self.seeds}; it must be at least 1")
+            raise OptionError.of("seeds", self.seeds, "at least 1")
         if self.facts < 0:
-            raise OptionError(f"facts is {self.facts}; it must be 0 or more")
+            raise OptionError.of("facts", self.facts, "0 or more")
         if "-" in (*self.text.sources, *self.text.valid):
             raise OptionError("text -: several runs read the text, and standard input can be read once; give a file")
 

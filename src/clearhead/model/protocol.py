@@ -24,7 +24,7 @@ from clearhead.tap import Site
 ABILITIES = {
     "next tokens": ("predicts the next token", "let it write (clearhead generate)"),
     "masked tokens": ("predicts masked tokens", "fill masks (clearhead fill)"),
-    "vectors": ("turns texts into vectors", "take vectors of texts (clearhead.vectors)"),
+    "vectors": ("turns texts into vectors", "take vectors of texts (in Python: clearhead.vectors)"),
     "pairs": ("reads two texts as a pair", "look at pairs of texts (clearhead look --pair)"),
 }
 

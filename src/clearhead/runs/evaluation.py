@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clearhead import training
-from clearhead.errors import ClearheadError
+from clearhead.errors import ClearheadError, OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.runs.material import check_field
 from clearhead.text import sources, tokenize
@@ -38,6 +38,8 @@ def evaluate(
     Raises OptionError if the model predicts neither next nor masked tokens, or a value is out of range, TextError for
     text that cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
     """
+    if mask_rate is not None and not 0 < mask_rate < 1:
+        raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)
     objective = training.objective_of(training.default_masks(model.network, masks, "eval"), model.tokenizer)
     texts = sources([text] if isinstance(text, str | Path) else text, field=field, encoding=encoding)

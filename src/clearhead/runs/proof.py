@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from clearhead import hub, machine, recipes
-from clearhead.errors import FolderError, OptionError, TrainingError, many
+from clearhead.errors import FolderError, OptionError, TrainingError, many, nearest
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, Table, TextConfig
 from clearhead.runs.folder import LOG, RECIPE, STATE, STDIN
@@ -72,7 +72,7 @@ def prove(
     """
     for name, value in (("kills", kills), ("steps", steps), ("threads", threads)):
         if value < 1:
-            raise OptionError(f"{name} is {value}; it must be at least 1")
+            raise OptionError.of(name, value, "at least 1")
     began = time.perf_counter()
     table = shortened(what, steps, threads)
     draw = random.Random(seed)
@@ -114,6 +114,11 @@ def shortened(what: str, steps: int, threads: int) -> Table:
     if path.is_dir():
         table = _of_run(path)
     else:
+        if path.suffix != ".toml" and what not in recipes.names():
+            raise OptionError(
+                f"prove: give a run folder, a TOML file (NAME.toml) or a recipe; there is no {what!r}"
+                + nearest(what, recipes.names())
+            )
         table = recipes.read_file(path) if path.suffix == ".toml" else recipes.read(what)
         recipes.check_names(table)
         text: Table = {name: value for name, value in table.get("text", {}).items() if name != "fingerprint"}

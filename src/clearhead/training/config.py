@@ -9,6 +9,7 @@ from typing import Literal
 from clearhead.errors import ConfigError, OptionError, nearest
 from clearhead.machine import THREADS_AT_MOST
 from clearhead.model.config import ModelConfig
+from clearhead.model.parts.config import check_sizes
 
 
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
@@ -118,7 +119,8 @@ class TrainConfig:
             raise ConfigError(f"train: steps is {self.steps} and minutes is {self.minutes}; give exactly one")
         if self.precision is not None:
             _among("train", self, "precision", ("float32", "bfloat16"))
-        for name in ("steps", "batch", "window", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
+        check_sizes("train", self, "batch")
+        for name in ("steps", "window", "evaluations", "evaluation_tokens", "final_tokens", "threads"):
             if getattr(self, name) is not None:
                 _at_least("train", self, name, 1)
         if self.minutes is not None:

@@ -14,8 +14,8 @@ def check_memory(model: ModelConfig, config: TrainConfig) -> None:
     machine.check_free(
         need,
         machine.device(),
-        f"training {model.parameters():,} weights on {config.batch} texts of {window_of(config, model)} tokens needs "
-        f"about {need / 1e9:.1f} GB",
+        f"training {model.parameters():,} weights on {config.batch:,} texts of {window_of(config, model):,} tokens "
+        f"needs about {need / 1e9:,.1f} GB",
         "lower train.batch or train.window, or use a smaller model",
     )
 

@@ -165,7 +165,8 @@ def _span(asked: Index, size: int, axis: str) -> slice:
     if not isinstance(asked, slice):
         place = index(asked) + (size if index(asked) < 0 else 0)
         if not 0 <= place < size:
-            raise IndexError(f"{axis} {index(asked)} was asked for; there are {size}")
+            there = f"there are {size}, from 0 to {size - 1} (-1 is the last)"
+            raise IndexError(f"{axis} {index(asked)} was asked for; {there}")
         return slice(place, place + 1)
     start, stop, step = asked.indices(size)
     if step != 1:

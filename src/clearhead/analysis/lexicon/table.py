@@ -169,7 +169,7 @@ class Lexicon:
     def _ranked(self, unit_E: Tensor, barred: Sequence[Word], top: int) -> list[Neighbour]:
         """The words by their cosine with a vector of length 1."""
         if top < 1:
-            raise OptionError(f"top is {top}; it must be at least 1")
+            raise OptionError.of("top", top, "at least 1")
         cosines_W = self._units_WE @ unit_E
         rows = {word.row for word in barred if word.row is not None}
         cosines_W[list(rows)] = -torch.inf

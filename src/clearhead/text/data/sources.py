@@ -157,8 +157,12 @@ class FileSource:
         text = values.get(field)
         if not isinstance(text, str):
             texts = sorted(key for key, value in values.items() if isinstance(value, str))
+            if not texts:
+                there = f"fields: {', '.join(sorted(values))}" if values else "it has no fields"
+                raise TextError(f'{where}: no field holds a string ({there}); give lines such as {{"text": "..."}}')
             there = f"is {json.dumps(text)[:40]}, not a string" if field in values else "is missing"
-            raise TextError(f"{where}: field {field!r} {there}; choose one of {texts} with --field")
+            ways = " or ".join(f"--field {name}" for name in texts)
+            raise TextError(f"{where}: field {field!r} {there}; give {ways}")
         try:
             text.encode()
         except UnicodeEncodeError as fault:
@@ -174,7 +178,8 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
     such as ``books/**/*.txt``, and "-" for standard input.
 
     Raises TextError if something does not exist or a folder cannot be read, OptionError if a file is named twice.
-    Other files in a folder, and linked folders, are skipped and logged.
+    Other files in a folder, and linked folders, are skipped and logged. Files named outright with another ending are
+    read as plain text, which is logged.
     """
     found: list[FileSource] = []
     seen: set[str] = set()
@@ -193,6 +198,9 @@ def sources(paths: Iterable[str | Path], *, field: str | None = None, encoding: 
                 raise OptionError(f"{file}: given more than once; name each text once")
             seen.add(place)
         found += [FileSource(file, field=field, encoding=encoding) for file in files]
+    others = [source.name for source in found if _suffix(source.path) not in ("", *SUFFIXES)]
+    if others:
+        log.info("%s: read as plain text", _first(others))
     if not found:
         raise OptionError("no text given: name a file, a folder or a pattern, or - for standard input")
     for source in found:
@@ -253,8 +261,7 @@ def _text_files(folder: Path) -> list[Path]:
     if not texts:
         raise TextError(f"{folder}: no text files in this folder; looked for {wanted}")
     if others:
-        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-        log.warning("%s: skipped %s, not %s: %s", folder, many(len(others), "file"), wanted, shown)
+        log.warning("%s: skipped %s, not %s: %s", folder, many(len(others), "file"), wanted, _first(others))
     if links:
         log.warning(
             "%s: skipped the linked folder(s) %s; name them too if you want their text", folder, ", ".join(links)
@@ -265,6 +272,11 @@ def _text_files(folder: Path) -> list[Path]:
                 f"{path}: is a pipe, a socket or a device, and should be a file; remove it or name the files"
             )
     return texts
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first three names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -44,8 +44,8 @@ class Windows:
         _check_rows(tokens, context)
         if len(tokens) < context + tokens.ahead:
             raise TextError(
-                f"the text has {many(len(tokens), 'token')}; a window needs {context + 1}, context {context} plus one; "
-                "give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
+                f"the text has {many(len(tokens), 'token')}; a window needs {context + 1:,}, context {context:,} plus "
+                "one; give more text" + (", or a smaller context (--set model.context=...)" if len(tokens) > 1 else "")
             )
         self.context = context
         self.batch = batch

@@ -127,9 +127,10 @@ def words_tokenizer(words: Sequence[str]) -> tokenizers.Tokenizer:
 def check_size(size: int | None) -> None:
     """Raises OptionError for a size that a BPE vocabulary cannot have."""
     if size is not None and not 257 <= size <= LARGEST_SIZE:
+        given = f"{size:,}" if abs(size) < 1e21 else shown(size)
         raise OptionError(
-            f"vocabulary size {shown(size)}: BPE has at least 257 tokens (256 bytes and the separator) and at most "
-            f"{LARGEST_SIZE:,}, since the {LEARN_BYTES / 1e6:.0f} MB of text it is learned from yield no more"
+            f"vocabulary size {given}: BPE has at least 257 tokens (256 bytes and the separator) and at "
+            f"most {LARGEST_SIZE:,}"
         )
 
 
