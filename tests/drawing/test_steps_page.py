@@ -191,3 +191,5 @@ def test_the_table_has_every_step_and_the_row_of_the_query(kind: str, language: 
         assert f"{weight:.4f}" in text, key
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "{" not in text
+    if language == "zh":
+        assert not re.search("。 |[\u4e00-\u9fff][:;,]", text)
