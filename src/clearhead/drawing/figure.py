@@ -169,7 +169,7 @@ def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Captions) -> 
         (
             over_matrix,
             f"Layer {focus.site.layer}, head {focus.head}",
-            "each row is a token that reads, each column a token that is read",
+            "each row is a query token, each column a token it attends to",
         ),
     ):
         canvas.text(left, MARGIN + TITLE, heading, size=13, weight="bold")

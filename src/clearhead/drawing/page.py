@@ -1,4 +1,4 @@
-"""A self-contained HTML page: every head, one enlarged, and what each token reads. It makes no network requests."""
+"""A self-contained HTML page: every head, one enlarged, and what each token attends to. It requests nothing."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _reading(found: Senses, says: Mapping[str, str]) -> str:
     note = says["control_note" if found.control is not None else "no_control"]
     sentence = "" if found.control is None else f"<p>{_safe(found.control.text)}</p>"
     return (
-        f"<h2>{_safe(says['reads'])}</h2><p>{_safe(note)}</p>{sentence}<table><thead><tr>{head}</tr></thead><tbody>"
+        f"<h2>{_safe(says['attends'])}</h2><p>{_safe(note)}</p>{sentence}<table><thead><tr>{head}</tr></thead><tbody>"
         f"{''.join(rows)}</tbody></table>"
     )
 

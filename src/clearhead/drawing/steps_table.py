@@ -48,7 +48,7 @@ class StepsTable:
 
     def _heading(self) -> Text:
         steps, says = self._steps, self._words
-        place = says["reads"].format(token=legible(steps.record.tokens[self._query]), place=self._query)
+        place = says["attends"].format(token=legible(steps.record.tokens[self._query]), place=self._query)
         named = says["heading"].format(layer=steps.site.layer, head=steps.head)
         model = steps.record.model
         colon = says["marks"]["colon"]

@@ -183,7 +183,7 @@ function showReading() {
   }
 }
 
-// What a query reads, or one cell's weight, as text.
+// What a query attends to, or one cell's weight, as text.
 function told(query, key) {
   const { head } = state;
   if (key === null) {

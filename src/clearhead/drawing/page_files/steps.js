@@ -15,8 +15,8 @@ function change(values) {
   show();
 }
 
-// The key that the query reads most.
-function mostRead(query) {
+// The key that the query attends most to.
+function mostAttended(query) {
   const row = head.steps.weights[query];
   return row.indexOf(Math.max(...row));
 }
@@ -231,5 +231,5 @@ function showProgram(main) {
   details(section, "program", "by_hand.py", (inside) => (put(inside, "pre", data.program).tabIndex = 0));
 }
 
-state.key = mostRead(state.query);
+state.key = mostAttended(state.query);
 show();
