@@ -125,6 +125,15 @@ def test_both_languages_have_the_same_words_and_the_script_uses_them():
     assert english.keys() <= used | named | steps_named
 
 
+def test_products_with_matrices_that_are_stored_transposed_say_so_in_the_page_and_in_the_table():
+    places = (FILES / "steps.js", FILES / "steps_words.json", resources.files("clearhead.drawing") / "steps_table.py")
+    for place in places:
+        text = place.read_text(encoding="utf-8").replace("W_${name}", "W_Q")
+        products = re.findall(r"· ((?:W_[QKVO]ᵀ?(?:, )?)+)", text)
+        assert products, place
+        assert all(each.endswith("ᵀ") for product in products for each in product.split(", ") if each), place
+
+
 def test_only_its_own_script_may_run_and_nothing_is_fetched(tmp_path: Path):
     parts, _ = written(tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8").replace(parts.text("script", id="data"), "")

@@ -81,7 +81,7 @@ class StepsTable:
             ("x", "X ({T} × {E})", [("x", steps.x_TE)]),
             (
                 "project",
-                "X ({T} × {E}) · W_Q, W_K, W_V ({E} × {D}) → Q, K, V ({T} × {D})",
+                "X ({T} × {E}) · W_Qᵀ, W_Kᵀ, W_Vᵀ ({E} × {D}) → Q, K, V ({T} × {D})",
                 [("q", taken["query"]), ("k", taken["key"]), ("v", taken["value"])],
             ),
         ]
@@ -95,7 +95,7 @@ class StepsTable:
             ("join", f"{steps.heads} × ({{T}} × {{D}}) → ({{T}} × {{F}})", []),
             (
                 "out",
-                "({T} × {F}) · W_O ({F} × {E}) → ({T} × {E})",
+                "({T} × {F}) · W_Oᵀ ({F} × {E}) → ({T} × {E})",
                 [
                     (says["share"], steps.share_TE),
                     (says["others_bias" if steps.out_bias else "others"], steps.others_TE),
