@@ -33,7 +33,7 @@ def test_the_table_has_a_line_for_each_token_that_can_matter() -> None:
     out = StringIO()
     Console(file=out, width=120).print(AttributionTable(FOUND))
     lines = out.getvalue().splitlines()
-    assert lines[0] == "runs/lstm: what the next token $a depends on (probability 0.607), predicted at place 2 ·<b>"
+    assert lines[0] == "runs/lstm: what the next token “$a” depends on (probability 0.607), predicted at place 2 “·<b>”"
     rows = [line.split() for line in lines if line[:2].strip().isdigit() or line[:1].isdigit()]
     assert [(row[0], row[1], row[-2], row[-1]) for row in rows] == [
         ("0", "<|x|>", "0.00", "+0.000"),
@@ -56,7 +56,7 @@ def test_the_page_has_both_languages_and_no_markup_of_the_text(tmp_path: Path) -
     assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
     for name in ("en", "zh"):
         assert page.count(f'<span lang="{name}">') == 6  # the heading, four columns, the note
-    assert "在位置 2（·&lt;b&gt;）预测下一个词元 $a（概率 0.607），依据的是什么" in page
+    assert "在位置 2（“·&lt;b&gt;”）预测下一个词元“$a”（概率 0.607），依据的是什么" in page
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     assert "0.7500" in page

@@ -28,7 +28,7 @@ def heads_of(text: str) -> list[str]:
 
 def test_a_head_known_by_hand():
     lines = printed(reading(given(*THREE))).splitlines()
-    assert lines[0] == "what place 2 ·crashed attends to, of 3 tokens"
+    assert lines[0] == "what place 2 “·crashed” attends to, of 3 tokens"
     assert lines[1].rstrip() == "0 the  1 ·server  2 ·crashed"
     assert lines[3].split() == ["head", "attends", "most", "to", "nats", "1st", "prev", "dist"]
     (line,) = heads_of("\n".join(lines))
@@ -106,7 +106,7 @@ def test_layer_and_head_narrow_it():
 
 
 def test_words_choose_the_query():
-    assert "what place 6 k attends to" in printed(reading(looked_at("a bank."), "bank"))
+    assert "what place 6 “k” attends to" in printed(reading(looked_at("a bank."), "bank"))
 
 
 def test_without_colour_nothing_but_text_and_with_it_colours():

@@ -14,7 +14,7 @@ from rich.text import Text
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, paint
 from clearhead.drawing.inline import both, page_file, policy
-from clearhead.drawing.legible import legible, short, shortened
+from clearhead.drawing.legible import legible, quoted, short, shortened
 from clearhead.drawing.terminal import bar
 
 SCHEMA = "clearhead.attribution/1"
@@ -67,17 +67,17 @@ def heading(found: Attribution) -> str:
     """The question, in one line."""
     named = f"{legible(found.model)}: " if found.model else ""
     which = "the next token" if found.given else "the token"
-    here = legible(found.words.tokens[found.place])
+    here = quoted(found.words.tokens[found.place])
     chance = f"probability {short(float(np.exp(found.logprob)), 3)}"
-    return f"{named}what {which} {legible(found.token)} depends on ({chance}), predicted at place {found.place} {here}"
+    return f"{named}what {which} {quoted(found.token)} depends on ({chance}), predicted at place {found.place} {here}"
 
 
 def _heading_zh(found: Attribution) -> str:
     named = f"{legible(found.model)}：" if found.model else ""
     which = "下一个词元" if found.given else "词元"
     chance = short(float(np.exp(found.logprob)), 3)
-    where = f"在位置 {found.place}（{legible(found.words.tokens[found.place])}）"
-    return f"{named}{where}预测{which} {legible(found.token)}（概率 {chance}），依据的是什么"
+    where = f"在位置 {found.place}（{quoted(found.words.tokens[found.place])}）"
+    return f"{named}{where}预测{which}{quoted(found.token)}（概率 {chance}），依据的是什么"
 
 
 def figure(found: Attribution) -> bytes:

@@ -47,7 +47,7 @@ class Table:
         tokens, place = self._record.tokens, self._row + self._record.first_place
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         line.append(f"what place {place} ")
-        line.append(legible(tokens[place]), "bold reverse")
+        line.append("“").append(legible(tokens[place]), "bold reverse").append("”")
         line.append(f" attends to, of {len(tokens):,} tokens" if len(tokens) != 1 else " attends to, the only token")
         yield line
         yield from self._listing(width, place)
