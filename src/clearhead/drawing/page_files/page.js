@@ -105,6 +105,7 @@ function paintAll() {
     shrunk ||= painted.shrunk;
   }
   find("note-shrunk").hidden = !shrunk;
+  find("hidden-mark").hidden = !heads.some((head) => head.levels.includes(HIDDEN));
   const bar = find("scale-bar").getContext("2d");
   for (let x = 0; x < 512; x++) {
     bar.fillStyle = css(colourOf(x / 511, colours));
