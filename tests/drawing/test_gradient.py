@@ -12,7 +12,7 @@ from rich.console import Console
 
 from clearhead.analysis import Attribution
 from clearhead.drawing import AttributionTable, draw_attribution
-from clearhead.drawing.inline import page_file
+from clearhead.drawing.inline import SWITCH, page_file
 from clearhead.errors import OptionError
 from clearhead.watching import Words
 
@@ -54,6 +54,7 @@ def test_the_page_has_both_languages_and_no_markup_of_the_text(tmp_path: Path) -
     draw_attribution(FOUND, tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
+    assert SWITCH in page
     for name in ("en", "zh"):
         assert page.count(f'<span lang="{name}">') == 6  # the heading, four columns, the note
     assert "在位置 2（“·&lt;b&gt;”）预测下一个词元“$a”（概率 0.607），依据的是什么" in page

@@ -160,11 +160,12 @@ def test_hostile_texts_stay_text(tmp_path: Path):
 
 
 def test_the_query_and_the_language_are_those_asked_for(tmp_path: Path):
-    _, data = written(tmp_path / "x.html", query="see", language="zh")
-    assert data["language"] == "zh"
+    parts, data = written(tmp_path / "x.html", query="see", language="zh")
+    assert parts.found[0][:2] == ("html", {"lang": "en", "data-chosen": "zh"})
     assert data["labels"][data["head"]["query"]] == "e"
-    _, data = written(tmp_path / "x.html", query=1)
-    assert (data["language"], data["head"]["query"]) == (None, 1)
+    parts, data = written(tmp_path / "x.html", query=1)
+    assert parts.found[0][1]["data-chosen"] == ""
+    assert data["head"]["query"] == 1
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, paint
-from clearhead.drawing.inline import both, page_file, policy
+from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import legible, quoted, short, shortened
 from clearhead.drawing.terminal import bar
 
@@ -131,7 +131,7 @@ def page(found: Attribution) -> bytes:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{both(heading(found), _heading_zh(found))}</h1>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{SWITCH}\n<h1>{both(heading(found), _heading_zh(found))}</h1>\n"
         f"<p>{''.join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n"
         + "\n".join(rows)
         + f'</table>\n<p class="about">{both(f"{ABOUT}.", f"{ABOUT_ZH}。")}</p>\n'

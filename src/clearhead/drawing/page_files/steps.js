@@ -1,9 +1,9 @@
 
 // The page: one state, one function that shows it.
 
-const LANGUAGES = { en: "English", zh: "中文" };
-const state = { query: head.query, key: 0, masked: true, language: data.language ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en") };
-let words = data.words[state.language];
+const state = { query: head.query, key: 0, masked: true };
+let words = data.words[document.documentElement.lang];
+document.addEventListener("language", () => change({}));
 
 function label(place) {
   return `${place} ${data.labels[place]}`;
@@ -11,7 +11,7 @@ function label(place) {
 
 function change(values) {
   Object.assign(state, values);
-  words = data.words[state.language];
+  words = data.words[document.documentElement.lang];
   show();
 }
 
@@ -141,7 +141,6 @@ function worked(at, lines) {
 function show() {
   const focused = document.activeElement?.id;
   const now = shownSteps(state.masked);
-  document.documentElement.lang = state.language === "zh" ? "zh-CN" : "en";
   showHead();
   const main = find("steps");
   const steps = stepsNow(now);
@@ -181,12 +180,6 @@ function showHead() {
   chips(find("keys"), "key", state.key, (key) => change({ key }));
   find("bar-mask").replaceChildren();
   maskSwitch(find("bar-mask"), "mask");
-  find("languages").replaceChildren();
-  for (const [language, name] of Object.entries(LANGUAGES)) {
-    const made = button(find("languages"), `language-${language}`, name, () => change({ language }));
-    made.setAttribute("aria-pressed", String(language === state.language));
-    made.lang = language;
-  }
 }
 
 function showWay(steps) {

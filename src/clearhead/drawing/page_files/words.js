@@ -1,6 +1,6 @@
 
 "use strict";
-// The interface in the language of the browser. Functions, because word order differs.
+// The interface in both languages. Functions, because word order differs.
 
 const WORDS = {
   en: {
@@ -69,5 +69,5 @@ const WORDS = {
   },
 };
 
-const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-const words = WORDS[language];
+let words = WORDS[document.documentElement.lang];
+document.addEventListener("language", () => (words = WORDS[document.documentElement.lang]));
