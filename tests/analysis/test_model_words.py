@@ -75,6 +75,23 @@ def test_a_chinese_word_is_the_mean_of_its_characters(characters: LanguageModel)
     )
 
 
+def test_the_tokens_of_a_word_are_no_answers_to_it(characters: LanguageModel, pieces: LanguageModel):
+    assert {each.word for each in ch.words(characters).nearest("国王", top=1000)}.isdisjoint({"国", "王"})
+    everything = ch.words(pieces)
+    assert {each.word for each in everything.nearest("kings", top=1000)} == set(everything.words) - {"king"}
+    found = everything.analogy("kings", "queen", "man", top=1000)
+    assert {each.word for each in found.answers}.isdisjoint({"king", "queen", "man"})
+
+
+def test_long_words_are_counted_among_the_tokens(pieces: LanguageModel, characters: LanguageModel):
+    lexicon = ch.words(pieces)
+    assert lexicon.vocabulary == pieces.tokenizer.vocab_size
+    assert lexicon.long_words == sum(len(word) >= (4 if word.isascii() else 2) for word in lexicon.words)
+    assert 2 <= lexicon.long_words < len(lexicon)
+    assert ch.words(characters).long_words == 0
+    assert ch.words(characters, among=["国王", "女王"]).vocabulary is None
+
+
 def test_characters_that_a_tokenizer_lacks_name_near_spellings(characters: LanguageModel):
     lexicon = ch.words(characters, among=["king", "queen"])
     with pytest.raises(TextError, match=r"'kingß' is not among the words of little, input table .* spellings: king"):

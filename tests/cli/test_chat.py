@@ -122,7 +122,7 @@ def test_look_shows_what_the_answer_read(folder: Path) -> None:
     assert answer
     ours = hub.load(folder)
     prompt = ours.tokenizer.encode(ours.tokenizer.chat([{"role": "user", "content": "Hello"}]))
-    heads, tokens = re.split(r"what\s+each\s+token\s+of\s+the\s+answer\s+reads,\s+layer\s+1,\s+head\s+0", tables)
+    heads, tokens = re.split(r"what\s+each\s+token\s+of\s+the\s+answer\s+attends\s+to,\s+layer\s+1,\s+head\s+0", tables)
     assert f"what place {len(prompt) + 8} " in heads
     assert re.findall(r"^(\d\.\d)  ", heads, re.MULTILINE) == ["0.0", "0.1", "1.0", "1.1"]
     places = re.findall(r"^(\d+) \S+  ", tokens, re.MULTILINE)
@@ -291,7 +291,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(terminal: Terminal) -> None:
     terminal.until("(stopped|cut)")
     terminal.until(">>> ")
     terminal.type("/look\n")
-    terminal.until("reads most")
+    terminal.until("attends most to")
     terminal.until(">>> ")
     terminal.type("\x04")  # Ctrl-D
     assert terminal.process.wait(timeout=30) == 0

@@ -57,7 +57,7 @@ def test_the_table_goes_to_standard_output(run: Path, capsys: pytest.CaptureFixt
     assert called(run, TEXT, "--query", "server") == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "what place 4 ·server reads" in re.sub(r"\s+", " ", out)
+    assert "what place 4 “·server” attends to" in re.sub(r"\s+", " ", out)
     assert len(re.findall(r"^[01]\.[012] ", out, re.MULTILINE)) == 6
     assert max(map(cell_len, out.splitlines())) <= 80
 

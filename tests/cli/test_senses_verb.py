@@ -9,7 +9,7 @@ import pytest
 from calling import Command
 
 from clearhead import corpora, hub
-from clearhead.drawing.inline import page_file
+from clearhead.drawing.inline import SWITCH, page_file
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
 from clearhead.text import Tokenizer
@@ -61,6 +61,7 @@ def test_labelled_uses_are_scored_and_drawn(command: Command, model: Path, tmp_p
     if ending == "html":
         page = (tmp_path / "x.html").read_text(encoding="utf-8")
         assert '<html lang="zh" data-chosen="zh">' in page
+        assert SWITCH in page
         assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
         assert "Senses told right, by layer; held out by scene" in page
         assert "各层判对义项的比例；按小景留出" in page

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_steps_go_to_standard_output(folder: Path):
     done = call("steps", "book", "我爱你", "--layer", 1, "--head", 2, "--query", "爱", folder=folder)
     assert (done.code, done.err) == (0, "")
-    assert "layer 1, head 2: what 爱₃ (place 6) reads" in " ".join(done.out.split())
+    assert "layer 1, head 2: what “爱₃” (place 6) attends to" in " ".join(done.out.split())
     assert "Query heads 2 to 3 share key and value head 1 of 2." in " ".join(done.out.split())
     assert done.out.count("comes later") == 3
     chinese = call("steps", "book", "我爱你", "--language", "zh", folder=folder)
@@ -58,7 +58,7 @@ def test_steps_refuses_with_the_rule(folder: Path, words: list[str], message: st
 def test_the_next_tokens_go_to_standard_output(folder: Path):
     done = call("next", "book", "法国", "--top", 3, "--temperature", 0.5, "--layers", folder=folder)
     assert (done.code, done.err) == (0, "")
-    assert "what comes after 法国" in done.out
+    assert "what comes after “法国" in done.out
     assert "254 other tokens" in done.out
     assert "layer 2" in done.out
     done = call("next", "book", "-", "--out", "n.json", stdin=b"ab", folder=folder)

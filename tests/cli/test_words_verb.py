@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from calling import Command, Done
 
+import clearhead as ch
 from clearhead import corpora, hub
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
@@ -48,6 +49,22 @@ def test_a_word_of_several_tokens_is_reported(command: Command, model: Path):
     assert re.search(
         r"^kingqueen: [23] tokens \(·king qu ?een\); its vector is the mean of theirs$", done.err, re.MULTILINE
     )
+
+
+def test_answers_that_are_pieces_are_reported_and_a_text_is_advised(command: Command, model: Path, tmp_path: Path):
+    pytest.importorskip("scipy")
+    lexicon = ch.words(hub.load(model))
+    assert lexicon.vocabulary
+    share = (
+        f"pieces of words: {lexicon.long_words} of {lexicon.vocabulary} ({lexicon.long_words / lexicon.vocabulary:.0%})"
+    )
+    done = command("words", model, "analogy", "man", "woman", "king", "--top", 2)
+    assert share in done.err
+    assert "--text book.txt takes the answers from the words of a text instead" in done.err
+    (tmp_path / "couples.txt").write_text("the king saw the queen. a man saw a woman. " * 9)
+    done = command("words", model, "analogy", "man", "woman", "king", "--top", 2, "--text", "couples.txt")
+    assert done.code == 0, done.err
+    assert "pieces of words" not in done.err
 
 
 def test_an_analogy_is_printed_with_its_controls(command: Command, model: Path):

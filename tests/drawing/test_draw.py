@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from clearhead.analysis import observe
+from clearhead.attend import FULL, Mask, causal
 from clearhead.drawing import draw, figure, panels
 from clearhead.drawing.colours import HIDDEN_LIGHT, QUERY_LIGHT, paint
 from clearhead.drawing.focus import focus_on
@@ -70,6 +71,12 @@ def test_cells_have_the_colours_of_their_weights(tmp_path: Path):
     assert rgb(QUERY_LIGHT) in image[y - 4 : y + 5, x].tolist()
     y, x = spot(layout.matrix, 1, 1.5, 3, 3)
     assert rgb(QUERY_LIGHT) not in image[y - 4 : y + 5, x].tolist()
+
+
+@pytest.mark.parametrize(("mask", "hides"), [(causal(), True), (FULL, False)])
+def test_the_colour_of_hidden_keys_is_explained_if_any_is_hidden(mask: Mask, hides: bool):
+    record = given([[1.0, 0.0], [0.5, 0.5]], ["a", "b"], mask)
+    assert ("hidden from\nthe query" in texts(drawn(record))) == hides
 
 
 def test_a_visible_zero_is_not_drawn_as_hidden(tmp_path: Path):

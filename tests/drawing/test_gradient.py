@@ -13,7 +13,7 @@ from rich.console import Console
 
 from clearhead.analysis import Attribution, Baseline
 from clearhead.drawing import AttributionTable, draw_attribution
-from clearhead.drawing.inline import page_file
+from clearhead.drawing.inline import SWITCH, page_file
 from clearhead.errors import OptionError
 from clearhead.watching import Words
 
@@ -34,7 +34,7 @@ def test_the_table_has_a_line_for_each_token_that_can_matter() -> None:
     out = StringIO()
     Console(file=out, width=120).print(AttributionTable(FOUND))
     lines = out.getvalue().splitlines()
-    assert lines[0] == "runs/lstm: what the next token $a depends on (probability 0.607), predicted at place 2 ·<b>"
+    assert lines[0] == "runs/lstm: what the next token “$a” depends on (probability 0.607), predicted at place 2 “·<b>”"
     rows = [line.split() for line in lines if line[:2].strip().isdigit() or line[:1].isdigit()]
     assert [(row[0], row[1], row[-2], row[-1]) for row in rows] == [
         ("0", "<|x|>", "0.00", "+0.000"),
@@ -74,9 +74,10 @@ def test_the_page_has_both_languages_and_no_markup_of_the_text(tmp_path: Path) -
     draw_attribution(FOUND, tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
+    assert SWITCH in page
     for name in ("en", "zh"):
         assert page.count(f'<span lang="{name}">') == 6  # the heading, four columns, the note
-    assert "在位置 2（·&lt;b&gt;）预测下一个词元 $a（概率 0.607），依据的是什么" in page
+    assert "在位置 2（“·&lt;b&gt;”）预测下一个词元“$a”（概率 0.607），依据的是什么" in page
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     assert "0.7500" in page

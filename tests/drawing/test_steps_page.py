@@ -125,6 +125,15 @@ def test_both_languages_have_the_same_words_and_the_script_uses_them():
     assert english.keys() <= used | named | steps_named
 
 
+def test_products_with_matrices_that_are_stored_transposed_say_so_in_the_page_and_in_the_table():
+    places = (FILES / "steps.js", FILES / "steps_words.json", resources.files("clearhead.drawing") / "steps_table.py")
+    for place in places:
+        text = place.read_text(encoding="utf-8").replace("W_${name}", "W_Q")
+        products = re.findall(r"· ((?:W_[QKVO]ᵀ?(?:, )?)+)", text)
+        assert products, place
+        assert all(each.endswith("ᵀ") for product in products for each in product.split(", ") if each), place
+
+
 def test_only_its_own_script_may_run_and_nothing_is_fetched(tmp_path: Path):
     parts, _ = written(tmp_path / "x.html")
     page = (tmp_path / "x.html").read_text(encoding="utf-8").replace(parts.text("script", id="data"), "")
@@ -151,11 +160,12 @@ def test_hostile_texts_stay_text(tmp_path: Path):
 
 
 def test_the_query_and_the_language_are_those_asked_for(tmp_path: Path):
-    _, data = written(tmp_path / "x.html", query="see", language="zh")
-    assert data["language"] == "zh"
+    parts, data = written(tmp_path / "x.html", query="see", language="zh")
+    assert parts.found[0][:2] == ("html", {"lang": "en", "data-chosen": "zh"})
     assert data["labels"][data["head"]["query"]] == "e"
-    _, data = written(tmp_path / "x.html", query=1)
-    assert (data["language"], data["head"]["query"]) == (None, 1)
+    parts, data = written(tmp_path / "x.html", query=1)
+    assert parts.found[0][1]["data-chosen"] == ""
+    assert data["head"]["query"] == 1
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path):
@@ -191,3 +201,5 @@ def test_the_table_has_every_step_and_the_row_of_the_query(kind: str, language: 
         assert f"{weight:.4f}" in text, key
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "{" not in text
+    if language == "zh":
+        assert not re.search("。 |[\u4e00-\u9fff][:;,]", text)

@@ -28,9 +28,9 @@ def heads_of(text: str) -> list[str]:
 
 def test_a_head_known_by_hand():
     lines = printed(reading(given(*THREE))).splitlines()
-    assert lines[0] == "what place 2 ·crashed reads, of 3 tokens"
+    assert lines[0] == "what place 2 “·crashed” attends to, of 3 tokens"
     assert lines[1].rstrip() == "0 the  1 ·server  2 ·crashed"
-    assert lines[3].split() == ["head", "reads", "most", "nats", "1st", "prev", "dist"]
+    assert lines[3].split() == ["head", "attends", "most", "to", "nats", "1st", "prev", "dist"]
     (line,) = heads_of("\n".join(lines))
     # entropy 0.5 ln 2 + 0.375 ln 8/3 + 0.125 ln 8 = 0.97; distance 0.5 * 2 + 0.125 = 1.1
     assert re.sub(r"[▏▎▍▌▋▊▉█]+", "", line).split() == [
@@ -41,7 +41,7 @@ def test_a_head_known_by_hand():
 
 def test_with_a_sink_the_notes_say_by_how_much_a_row_sums_to_less():
     found = printed(reading(given(*SUNK, sink=1 / 16)), 60)
-    assert found.splitlines()[3].split() == ["head", "reads", "most", "nats", "1st", "prev", "dist", "sink"]
+    assert found.splitlines()[3].split() == ["head", "attends", "most", "to", "nats", "1st", "prev", "dist", "sink"]
     (line,) = heads_of(found)
     assert line.split()[-1] == "0.06"
     legend = " ".join(found.split())
@@ -106,7 +106,7 @@ def test_layer_and_head_narrow_it():
 
 
 def test_words_choose_the_query():
-    assert "what place 6 k reads" in printed(reading(looked_at("a bank."), "bank"))
+    assert "what place 6 “k” attends to" in printed(reading(looked_at("a bank."), "bank"))
 
 
 def test_without_colour_nothing_but_text_and_with_it_colours():

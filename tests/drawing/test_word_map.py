@@ -12,7 +12,7 @@ import pytest
 
 from clearhead.analysis.lexicon import Panel, WordMap
 from clearhead.drawing import draw_words
-from clearhead.drawing.inline import page_file
+from clearhead.drawing.inline import SWITCH, page_file
 from clearhead.drawing.word_map import LABEL, MARGIN, SIDE, labelled, laid
 from clearhead.errors import OptionError
 
@@ -33,6 +33,7 @@ def test_a_page_holds_every_word_and_runs_nothing_of_the_text(tmp_path: Path):
     draw_words(made(), tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
+    assert SWITCH in page
     assert scripts(page) == [page_file("languages.js")]
     assert "25% of the variance lies in these two directions" in page
     assert "这两个方向占全部方差的 25%" in page

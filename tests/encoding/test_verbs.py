@@ -84,7 +84,7 @@ def test_look_at_the_text_s_last_token(
 ) -> None:
     assert called(monkeypatch, "look", folder, "paris is germany", "--threads", "1") == 0
     out = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert "what place 4 ##y reads, of 6 tokens" in out
+    assert "what place 4 “##y” attends to, of 6 tokens" in out
     assert "0 [CLS] 1 paris 2 is 3 german 4 ##y 5 [SEP]" in out
 
 

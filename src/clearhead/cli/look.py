@@ -75,8 +75,8 @@ def look(
 ) -> None:
     """Show what each head attends to at one token of a text, as a table or as a picture of all heads.
 
-    The default query is the last word. A picture enlarges the head that reads
-    most of the text beyond the query's neighbours, unless --layer and --head
+    The default query is the last word. A picture enlarges the head that attends
+    most to the text beyond the query's neighbours, unless --layer and --head
     pick one.
     """
     from clearhead import hub, machine

@@ -27,8 +27,8 @@ def senses(
     control: Annotated[
         str | None,
         typer.Option(
-            help="A sentence with the word but without the words that decide its sense: what a head reads in it too, "
-            "it does not read for the sense."
+            help="A sentence with the word but without the words that decide its sense: what a head attends to in it "
+            "too, does not tell the sense."
         ),
     ] = None,
     top: Annotated[int, typer.Option(help="Number of heads to show for each use.")] = 5,
@@ -147,8 +147,8 @@ def _show(found: Senses, top: int) -> None:
         return
     control = {} if found.control is None else {(each.layer, each.head): each for each in found.control.heads}
     for number, use in enumerate(found.uses, start=1):
-        reads = ", ".join(f"{each.label} {each.weight:.3f}" for each in use.words)
-        echo(f"{number} reads, mean of {len(use.heads)} heads: {reads}")
+        attended = ", ".join(f"{each.label} {each.weight:.3f}" for each in use.words)
+        echo(f"{number} attends to, mean of {len(use.heads)} heads: {attended}")
         if not use.ranked:
             echo("   no other word")
         for each in use.ranked[:top]:
@@ -157,7 +157,7 @@ def _show(found: Senses, top: int) -> None:
             assert word is not None
             echo(f"   head {each.layer}.{each.head}  {word.weight:.3f} {word.label}{beside}")
     if found.control is None:
-        message("a head may read verbs, say, and not what decides the sense: compare with --control SENTENCE")
+        message("a head may attend to verbs, say, and not to what decides the sense: compare with --control SENTENCE")
 
 
 def _beside(each: HeadReading) -> str:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
 
 
+# Below this share of long words, most tokens are pieces: 0.16 in 1,024 tokens learned from a manual, 0.23 from stories.
+FEW_WORDS = 0.2
+
+
 def words(
     model: Model,
     asked: Annotated[str, typer.Argument(metavar="nearest|analogy|score", help="The question.")],
@@ -106,6 +110,8 @@ def words(
     _tell(tables[0][1], given)
     for heading, each in tables:
         _answer(heading, each, asked, given, pool, top, as_json)
+    if asked != "score":
+        _tell_pieces(tables[0][1])
     if map_to is not None:
         _draw(tables[0][1], asked, given, pool, top, map_to)
 
@@ -146,6 +152,19 @@ def _tell(table: Lexicon, given: Sequence[str]) -> None:
         if len(pieces) > 1:
             message(f"{word}: {len(pieces)} tokens ({' '.join(pieces)}); its vector is the mean of theirs")
     message(f"candidates: {table.among}")
+
+
+def _tell_pieces(table: Lexicon) -> None:
+    """Reports how few tokens are whole words, where they are few."""
+    from clearhead.analysis.lexicon import CHARACTERS, LETTERS
+
+    if table.vocabulary is None or table.long_words >= FEW_WORDS * table.vocabulary:
+        return
+    message(
+        f"these answers are tokens, and most tokens here are pieces of words: {table.long_words:,} of "
+        f"{table.vocabulary:,} ({table.long_words / table.vocabulary:.0%}) are words of at least {LETTERS} letters (in "
+        f"Chinese, {CHARACTERS} characters); --text book.txt takes the answers from the words of a text instead"
+    )
 
 
 def _answer(

@@ -37,7 +37,7 @@ def draw(
 
     path: .png and .svg are pictures (extra ``plot``), .html is a self-contained interactive page, .json has the numbers
         (see export.py)
-    layer, head: the head to enlarge; if several match, the one that reads most of the text beyond the query's
+    layer, head: the head to enlarge; if several match, the one that attends most to the text beyond the query's
         neighbours (focus.focus_on)
     query: a place (negative: from the end) or a word of the text; None for the last word
     model: name for the heading; None for the record's own, as ``clearhead.observe`` sets it

@@ -134,7 +134,7 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
     layout = Layout.of(len(sites), most, drawn.labels)
     small = Shrinker(record, panels.small_cells(layout.cell))
     large = Shrinker(record, panels.large_cells(layout.matrix[2]))
-    heads, error = panels.heads(record, small, layout.cell, progress)
+    heads, error, hides = panels.heads(record, small, layout.cell, progress)
     step = panels.label_step(len(drawn.labels), layout.matrix[2], layout.label_size)
     notes = _notes(record, focus, small, large, step, error, drawn)
     lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
@@ -143,7 +143,7 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
 
     _headings(canvas, layout, focus, drawn)
     panels.grid(canvas, layout.grid, heads, sites, layout.lines, (sites.index(focus.site), focus.head))
-    panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH)
+    panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH, hides=hides)
     reading = _top(record, focus)
     image, place = large.image(focus.site, focus.head), focus.row + record.first_place
     panels.matrix(
@@ -166,7 +166,7 @@ def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Captions) -> 
         (
             over_matrix,
             f"Layer {focus.site.layer}, head {focus.head}",
-            "each row is a token that reads, each column a token that is read",
+            "each row is a query token, each column a token it attends to",
         ),
     ):
         canvas.text(left, MARGIN + TITLE, heading, size=13, weight="bold")

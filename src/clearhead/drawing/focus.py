@@ -33,7 +33,7 @@ class Focus:
 
 
 def focus_on(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
-    """The head at ``layer`` and ``head``; if several match, the one that reads most of the text beyond the query.
+    """The head at ``layer`` and ``head``; if several match, the one that attends most to the text beyond the query.
 
     That is the one with the most weight at the query on other tokens than the first, on which idle heads put nearly all
     of it (Xiao et al. 2023), the query, its neighbours, and special tokens after the text. Raises OptionError if no

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, hexed, paint
-from clearhead.drawing.inline import both, page_file, policy
-from clearhead.drawing.legible import legible, short, shortened
+from clearhead.drawing.inline import SWITCH, both, page_file, policy
+from clearhead.drawing.legible import legible, quoted, short, shortened
 from clearhead.drawing.terminal import bar
 
 SCHEMA = "clearhead.attribution/1"
@@ -79,10 +79,10 @@ def about(found: Attribution, language: str = "en") -> str:
 def _values(found: Attribution) -> dict[str, str]:
     """What the templates name in braces."""
     values = {
-        "token": legible(found.token),
+        "token": quoted(found.token),
         "probability": short(float(np.exp(found.logprob)), 3),
         "place": str(found.place),
-        "here": legible(found.words.tokens[found.place]),
+        "here": quoted(found.words.tokens[found.place]),
         "logprob": f"{found.logprob:.4f}",
     }
     if found.baseline is None:
@@ -139,7 +139,7 @@ def page(found: Attribution) -> bytes:
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{html.escape(heading(found))}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<h1>{both(heading(found), heading(found, 'zh'))}</h1>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{SWITCH}\n<h1>{both(heading(found), heading(found, 'zh'))}</h1>\n"
         f"<p>{''.join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n"
         + "\n".join(rows)
         + f'</table>\n<p class="about">{both(about(found), about(found, "zh"))}</p>\n'

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -17,6 +18,37 @@ def inert_json(value: Any) -> str:
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
+
+
+# The switch of a page that has languages.css and languages.js.
+SWITCH = (
+    '<nav id="languages"><button type="button" data-language="en">English</button>'
+    '<button type="button" data-language="zh">中文</button></nav>'
+)
+
+
+def around(
+    template: str, *, scripts: Sequence[str], styles: Sequence[str], title: str, language: str | None = None
+) -> tuple[str, str]:
+    """What comes before and after the data of a page that renders itself from one block of ``inert_json``.
+
+    template, scripts, styles: files of page_files; the page can be switched between languages
+    title: any text
+    language: None for the reader's own
+    """
+    script = "\n".join(map(page_file, ("languages.js", *scripts)))
+    style = "\n".join(map(page_file, ("languages.css", *styles)))
+    before, after = page_file(template).split("{{data}}")
+    # The title last: it is untrusted text that may contain such a name.
+    for name, value in (
+        ("policy", policy(script=script, style=style)),
+        ("style", style),
+        ("chosen", language or ""),
+        ("switch", SWITCH),
+        ("title", html.escape(title)),
+    ):
+        before = before.replace("{{" + name + "}}", value)
+    return before, after.replace("{{script}}", script)
 
 
 def both(english: str, chinese: str) -> str:

@@ -22,6 +22,11 @@ def legible(text: str) -> str:
     return "".join(_shown(char) for char in text)
 
 
+def quoted(text: str) -> str:
+    """The text, legible and in typographic quotes, for use in a sentence of English or Chinese."""
+    return f"“{legible(text)}”"
+
+
 def spelled(text: str, characters: Container[str]) -> str:
     """The text with these characters spelled out as ``<U+202E>``."""
     return "".join(code_point(char) if char in characters else char for char in text)

@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Candidate, NextWords
-from clearhead.drawing.legible import legible, shortened
+from clearhead.drawing.legible import legible, quoted, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
 from clearhead.tap import Site
@@ -40,7 +40,7 @@ class NextTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
-        line.append("what comes after ").append(legible(found.text) or legible("".join(found.tokens)), "bold")
+        line.append("what comes after ").append(quoted(found.text or "".join(found.tokens)), "bold")
         yield line
         yield from self._tokens(options.max_width)
         yield from self._notes()

@@ -1,9 +1,8 @@
-"""A self-contained HTML page: every head, one enlarged, and what each token reads. It makes no network requests."""
+"""A self-contained HTML page: every head, one enlarged, and what each token attends to. It requests nothing."""
 
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from clearhead.drawing import colours, embed
 from clearhead.drawing.embed import OnHead
 from clearhead.drawing.export import Array, every, visible
 from clearhead.drawing.focus import Focus
-from clearhead.drawing.inline import inert_json, page_file, policy
+from clearhead.drawing.inline import around, inert_json
 from clearhead.drawing.legible import legible
 from clearhead.drawing.shrink import Shrinker
 from clearhead.tap import Site
@@ -33,21 +32,12 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
     The data is one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it. The page inserts text
     only as text, and its content security policy allows only its own script, by hash.
     """
-    style = page_file("page.css")
-    script = "\n".join(page_file(name) for name in SCRIPTS)
     title = record.text if record.text is not None else "".join(record.tokens)
     named = legible(f"{model}: {title[:80]}" if model else title[:80])
-    before, after = page_file("page.html").split("{{data}}")
-    # The title last: it is untrusted text that may contain such a name.
-    for name, value in (
-        ("policy", policy(script=script, style=style)),
-        ("style", style),
-        ("title", html.escape(named)),
-    ):
-        before = before.replace("{{" + name + "}}", value)
+    before, after = around("page.html", scripts=SCRIPTS, styles=("page.css",), title=named)
     yield before.encode()
     yield from _data(record, focus, model, progress)
-    yield after.replace("{{script}}", script).encode()
+    yield after.encode()
 
 
 def _data(record: TextRecord, focus: Focus, model: str | None, progress: OnHead) -> Iterator[bytes]:

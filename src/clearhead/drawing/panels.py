@@ -81,21 +81,22 @@ def large_cells(side: float) -> int:
 
 def heads(
     record: TextRecord, small: Shrinker, side: float, progress: OnHead
-) -> tuple[list[list[npt.NDArray[np.uint8]]], float]:
-    """The small image of each head, dots (side, side, 3), by site, and the largest row-sum error of all."""
+) -> tuple[list[list[npt.NDArray[np.uint8]]], float, bool]:
+    """The small images, dots (side, side, 3), by site; the largest row-sum error; whether any shows a hidden key."""
     dots = small_cells(side)
     rows, columns = (np.arange(dots) * size // dots for size in (small.height, small.width))
     images: list[list[npt.NDArray[np.uint8]]] = []
-    error, done = 0.0, 0
+    error, done, hides = 0.0, 0, False
     for site in record.seen():
         pictures_HYX, error_H = record.sweep(site, small.measure(), RowError())
         error = max(error, float(error_H.max()))
         images.append([])
         for image in small.marked(site, pictures_HYX):
             images[-1].append(paint(image)[rows][:, columns])
+            hides = hides or bool((image == HIDDEN).any())
             done += 1
             progress(done, head_count(record))
-    return images, error
+    return images, error, hides
 
 
 def grid(
@@ -148,8 +149,8 @@ def _number(axes: Axes, sites: Sequence[Site], most: int, side: float) -> None:
     axes.tick_params(length=0, pad=2, colors=QUIET)
 
 
-def scale(canvas: Canvas, left: float, top: float, width: float) -> None:
-    """Draws the colour scale with its marks, and the colour of hidden keys."""
+def scale(canvas: Canvas, left: float, top: float, width: float, *, hides: bool) -> None:
+    """Draws the colour scale with its marks and, if the picture hides keys, their colour."""
     length = whole(min(4.0, width * 0.72))
     axes = canvas.axes((left, top, length, 0.2))
     along = np.linspace(0, 1, round(length * DPI))
@@ -164,6 +165,8 @@ def scale(canvas: Canvas, left: float, top: float, width: float) -> None:
         left, top + 0.5, "weight; the colour follows its square root, from 0 to 1 in every picture", size=10,
         color=QUIET,
     )  # fmt: skip
+    if not hides:
+        return
     swatch = canvas.axes((left + length + 0.25, top, 0.2, 0.2))
     swatch.set_facecolor(HIDDEN_LIGHT)
     swatch.set(xticks=[], yticks=[])

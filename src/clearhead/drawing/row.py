@@ -1,4 +1,4 @@
-"""What one head reads at one query: its top keys and a few measures of its row."""
+"""What one head attends to at one query: its top keys and a few measures of its row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Reading:
     entropy: float  # nats
     first: float  # weight on place 0
     previous: float  # weight on the place before the query's own; 0 at place 0
-    distance: float  # expected number of places back to what is read
+    distance: float  # expected number of places back to what is attended to
     sink: float | None  # weight on the attention sink, which is not a key; None if the head has none
     error: float  # distance of the row's sum, sink included, from 1; 0 if no key is visible
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from clearhead.analysis import Senses, SenseScore
-from clearhead.drawing.inline import both, page_file, policy
+from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import legible
 from clearhead.drawing.senses_parts import Chart, Picture, Plane, words
 from clearhead.drawing.word_map import COLOURS, looks_of, mark
@@ -30,9 +30,7 @@ def encoded(found: Senses | SenseScore, shown: Mapping[str, Picture], language: 
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
         f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"
-        '<nav><button type="button" data-language="en">English</button>'
-        '<button type="button" data-language="zh">中文</button></nav>\n'
-        f"<h1>{both(*titles)}</h1>\n{bodies}\n<script>{script}</script></body></html>\n"
+        f"{SWITCH}\n<h1>{both(*titles)}</h1>\n{bodies}\n<script>{script}</script></body></html>\n"
     ).encode()
 
 
@@ -140,7 +138,7 @@ def _reading(found: Senses, says: Mapping[str, str]) -> str:
     note = says["control_note" if found.control is not None else "no_control"]
     sentence = "" if found.control is None else f"<p>{_safe(found.control.text)}</p>"
     return (
-        f"<h2>{_safe(says['reads'])}</h2><p>{_safe(note)}</p>{sentence}<table><thead><tr>{head}</tr></thead><tbody>"
+        f"<h2>{_safe(says['attends'])}</h2><p>{_safe(note)}</p>{sentence}<table><thead><tr>{head}</tr></thead><tbody>"
         f"{''.join(rows)}</tbody></table>"
     )
 

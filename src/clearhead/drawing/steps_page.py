@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 import json
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 
 from clearhead.analysis import Steps, by_hand
 from clearhead.drawing import steps_export
-from clearhead.drawing.inline import inert_json, page_file, policy
+from clearhead.drawing.inline import around, inert_json, page_file
 from clearhead.drawing.legible import legible
 
 LANGUAGES = ("en", "zh")
@@ -50,23 +49,14 @@ def encoded(steps: Steps, query: int, language: str | None) -> bytes:
 
     As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
     """
-    script, style = ("\n".join(map(page_file, names)) for names in (SCRIPTS, STYLES))
     model = steps.record.model
     named = legible(f"{f'{model}: ' if model else ''}{steps.site}, head {steps.head}: {(steps.text or '')[:80]}")
     data = {
-        "language": language,
         "labels": [legible(token) for token in steps.record.tokens],
         "words": {each: words(each) for each in LANGUAGES},
         "code": {step: code(step) for step in BESIDE},
         "program": inspect.getsource(by_hand),
         "head": steps_export.numbers(steps, query),
     }
-    before, after = page_file("steps.html").split("{{data}}")
-    # The title last: it is untrusted text that may contain such a name.
-    for name, value in (
-        ("policy", policy(script=script, style=style)),
-        ("style", style),
-        ("title", html.escape(named)),
-    ):
-        before = before.replace("{{" + name + "}}", value)
-    return (before + inert_json(data) + after.replace("{{script}}", script)).encode()
+    before, after = around("steps.html", scripts=SCRIPTS, styles=STYLES, title=named, language=language)
+    return (before + inert_json(data) + after).encode()

@@ -14,6 +14,7 @@ from clearhead.analysis import Steps
 from clearhead.drawing.legible import legible, scientific, shortened
 from clearhead.drawing.steps_page import words
 from clearhead.drawing.terminal import bar
+from clearhead.drawing.wrapping import wrapped
 
 # In terminal cells: a number, the widest label of a token, a bar.
 NUMBER, LABEL, BAR = 9, 16, 12
@@ -28,29 +29,31 @@ class StepsTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         steps, says, width = self._steps, self._words, options.max_width
         T, E, D, F = len(steps.record.tokens), steps.x_TE.shape[1], steps.head_width, steps.joined_TF.shape[1]
-        yield self._heading()
-        yield Text(self._facts(T, E, D), "dim")
+        yield from wrapped(self._heading(), width)
+        yield from wrapped(Text(self._facts(T, E, D), "dim"), width)
         yield Text()
         number = iter(range(1, 99))
         named = {"T": T, "E": E, "D": D, "F": F}
         for step, shape, vectors in self._vectors():
             title = Text(f"{next(number)}. {says[step]}", "bold").append(f"  {shape.format_map(named)}", "cyan")
             yield title
-            yield Text(self._sentence(step), "dim")
+            yield from wrapped(Text(self._sentence(step), "dim"), width)
             if step == "score":
                 yield from self._keys(width)
             for name, row in vectors:
                 yield self._vector(name, row, width)
         yield Text()
-        yield from self._checked()
+        for line in self._checked():
+            yield from wrapped(Text(line, "dim"), width)
 
     def _heading(self) -> Text:
         steps, says = self._steps, self._words
-        place = says["reads"].format(token=legible(steps.record.tokens[self._query]), place=self._query)
+        place = says["attends"].format(token=legible(steps.record.tokens[self._query]), place=self._query)
         named = says["heading"].format(layer=steps.site.layer, head=steps.head)
         model = steps.record.model
-        line = Text(legible(model), style="bold").append(": ", "default") if model else Text()
-        return line.append(f"{named}: ").append(place, "bold")
+        colon = says["marks"]["colon"]
+        line = Text(legible(model), style="bold").append(colon, "default") if model else Text()
+        return line.append(f"{named}{colon}").append(place, "bold")
 
     def _facts(self, places: int, width: int, head_width: int) -> str:
         steps, says = self._steps, self._words
@@ -78,7 +81,7 @@ class StepsTable:
             ("x", "X ({T} × {E})", [("x", steps.x_TE)]),
             (
                 "project",
-                "X ({T} × {E}) · W_Q, W_K, W_V ({E} × {D}) → Q, K, V ({T} × {D})",
+                "X ({T} × {E}) · W_Qᵀ, W_Kᵀ, W_Vᵀ ({E} × {D}) → Q, K, V ({T} × {D})",
                 [("q", taken["query"]), ("k", taken["key"]), ("v", taken["value"])],
             ),
         ]
@@ -92,7 +95,7 @@ class StepsTable:
             ("join", f"{steps.heads} × ({{T}} × {{D}}) → ({{T}} × {{F}})", []),
             (
                 "out",
-                "({T} × {F}) · W_O ({F} × {E}) → ({T} × {E})",
+                "({T} × {F}) · W_Oᵀ ({F} × {E}) → ({T} × {E})",
                 [
                     (says["share"], steps.share_TE),
                     (says["others_bias" if steps.out_bias else "others"], steps.others_TE),
@@ -105,7 +108,7 @@ class StepsTable:
     def _sentence(self, step: str) -> str:
         steps, says, D = self._steps, self._words, self._steps.head_width
         if step == "score":
-            return " ".join(self._scoring())
+            return says["marks"]["sentence"].join(self._scoring())
         if step == "norm" and steps.norm is not None and steps.norm.query_squares_T is not None:
             return says["norm_all_text"]
         return says[f"{step}_text"].format(
@@ -128,7 +131,7 @@ class StepsTable:
                 root=f"{math.sqrt(D):.4g}", head_width=D, scale=f"{steps.scale:.4g}"
             ),
             *([] if cap is None else [says["cap_text"].format(cap=f"{cap:g}")]),
-            says["mask_text"].format(why=", ".join(says["why"][each] for each in sorted(why)))
+            says["mask_text"].format(why=says["marks"]["list"].join(says["why"][each] for each in sorted(why)))
             if why
             else says["nothing_hidden"],
             says["softmax_text"],
@@ -174,13 +177,15 @@ class StepsTable:
             line = Text("   ").append(_padded(says["sink"], room + NUMBER + 1))
             yield line.append(f"{steps.sink:>{NUMBER + 1}.4g}{1 - sum(weights):>{NUMBER + 1}.4f}")
 
-    def _checked(self) -> RenderResult:
+    def _checked(self) -> list[str]:
         steps, says = self._steps, self._words
-        yield Text(says["check_text"].format(dtype=steps.dtype), "dim")
         found: dict[str, Any] = says["names"]
-        line = "; ".join(f"{found[name]} {scientific(value)}" for name, value in steps.differences.items())
-        yield Text(line, "dim")
-        yield Text(says["all_numbers"], "dim")
+        differences = (f"{found[name]} {scientific(value)}" for name, value in steps.differences.items())
+        return [
+            says["check_text"].format(dtype=steps.dtype),
+            says["marks"]["list"].join(differences),
+            says["all_numbers"],
+        ]
 
 
 def _padded(text: str, cells: int) -> str:

@@ -1,4 +1,4 @@
-"""What each head reads at one query, as a table for the terminal."""
+"""What each head attends to at one query, as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Table:
         tokens, place = self._record.tokens, self._row + self._record.first_place
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         line.append(f"what place {place} ")
-        line.append(legible(tokens[place]), "bold reverse")
-        line.append(f" reads, of {len(tokens):,} tokens" if len(tokens) != 1 else " reads, the only token")
+        line.append("“").append(legible(tokens[place]), "bold reverse").append("”")
+        line.append(f" attends to, of {len(tokens):,} tokens" if len(tokens) != 1 else " attends to, the only token")
         yield line
         yield from self._listing(width, place)
 
@@ -81,7 +81,7 @@ class Table:
         widths = [max(len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
         name = max(len(self._first), *map(cell_len, names))
         shape = _Cell.fit(self._readings, labels, width - name - sum(widths) - len(widths) - 2)
-        heading = f"{self._first:<{name}}  {'reads most':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
+        heading = f"{self._first:<{name}}  {'attends most to':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
         yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(headings, widths, strict=True)), "bold")
         for head, reading, row in zip(names, self._readings, measures, strict=True):
             line = Text(head + " " * (name - cell_len(head)), "bold")
@@ -100,7 +100,7 @@ class Table:
         if self._has_sinks:
             sums = f"sink: weight on the attention sink, which is not a token. With it, rows {within}"
         yield Text(
-            f"{self._about}; reads most: place, token, weight. nats: entropy of the row; 1st, prev: "
+            f"{self._about}; attends most to: place, token, weight. nats: entropy of the row; 1st, prev: "
             "weight on the first token and on the one before; dist: mean distance back, in tokens. " + sums,
             style="dim",
         )
@@ -114,7 +114,7 @@ class AnswerTable(Table):
     def _heading(self, width: int) -> RenderResult:
         site, head = self._readings[0].site, self._readings[0].head
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
-        yield line.append(f"what each token of the answer reads, layer {site.layer}, head {head}")
+        yield line.append(f"what each token of the answer attends to, layer {site.layer}, head {head}")
         if len(self._readings) < self._record.shape[0] - self._row:
             yield Text(f"the last {len(self._readings)} of its {self._record.shape[0] - self._row:,} tokens", "dim")
 
@@ -168,7 +168,7 @@ def reading(
     head: int | None = None,
     model: str | None = None,
 ) -> Table:
-    """A rich renderable: what each head (of one layer, or one head) reads at ``query``; print it with a rich Console.
+    """A rich renderable: what each head, of one layer or one head, attends to at ``query``. Print it with rich.
 
     query: a place (negative: from the end) or a word of the text; None for the last place
     Raises OptionError for a query, layer or head that does not exist.
@@ -182,7 +182,7 @@ def reading(
 def answer_reading(
     record: Record | TextRecord, start: int, *, layer: int, head: int, model: str | None = None
 ) -> Table:
-    """A rich renderable: what one head reads at each row from ``start`` to the end, at most the last ANSWER of them.
+    """A rich renderable: what one head attends to from ``start`` to the end, at most in the last ANSWER rows.
 
     Raises OptionError for a layer or head that does not exist.
     """

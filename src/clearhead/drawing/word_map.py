@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from clearhead.analysis.lexicon import Panel, WordMap
 from clearhead.drawing.endings import check_ending
-from clearhead.drawing.inline import both, page_file, policy
+from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import code_point, legible, spelled
 from clearhead.errors import many
 from clearhead.files import replacing
@@ -162,7 +162,7 @@ def _page(drawn: WordMap) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
-        f"<title>{title}</title><style>{style}</style></head><body><h1>{both(heading, heading)}</h1>\n"
+        f"<title>{title}</title><style>{style}</style></head><body>{SWITCH}<h1>{both(heading, heading)}</h1>\n"
         + (f"<ul>{legend}</ul>\n" if legend else "")
         + f"<main>{''.join(_section(drawn, panel, looks) for panel in drawn.panels)}</main>\n"
         + f"<script>{script}</script>\n</body></html>\n"

@@ -127,7 +127,7 @@ class AttentionMap:
         return self._measured(Induction(ids))
 
     def mean_distance(self) -> Tensor:
-        """Expected distance in places from each query back to the keys it reads (Q,); negative when it reads ahead."""
+        """Expected distance in places from each query back to its keys (Q,); negative when it attends ahead."""
         return self._measured(Distance())
 
     def received(self) -> Tensor:

@@ -33,7 +33,7 @@ class Entropy(RowReducer):
 
 
 class Distance(RowReducer):
-    """d_HQ = sum_j w (i - j), in places: how far back a query reads on average; negative when it reads ahead.
+    """d_HQ = sum_j w (i - j), in places: how far back a query attends on average; negative when it attends ahead.
 
     Mean attention distance (Dosovitskiy et al. 2021, D.8), with a sign.
     """

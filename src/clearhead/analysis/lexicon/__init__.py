@@ -5,10 +5,12 @@ from clearhead.analysis.lexicon.counting import Counted, count, split_words
 from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, pca, spread
 from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, question_sets, read_questions
 from clearhead.analysis.lexicon.scoring import Score, Tally
-from clearhead.analysis.lexicon.table import Analogy, Lexicon, Neighbour, Word
+from clearhead.analysis.lexicon.table import CHARACTERS, LETTERS, Analogy, Lexicon, Neighbour, Word
 from clearhead.analysis.lexicon.tokens import TABLES, count_words, words
 
 __all__ = [
+    "CHARACTERS",
+    "LETTERS",
     "TABLES",
     "Analogy",
     "Counted",

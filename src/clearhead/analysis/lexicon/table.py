@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clearhead.analysis.lexicon.counting import HAN
 from clearhead.analysis.lexicon.questions import Questions
 from clearhead.analysis.lexicon.scoring import Score, tally, three_cos_add
 from clearhead.errors import OptionError, TextError
 
 SPELLINGS = 5  # near spellings that an error names
+
+# Shorter ones are mostly beginnings of words: th, con; a Chinese word has two characters or more.
+LETTERS, CHARACTERS = 4, 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,12 +27,14 @@ class Word:
 
     row: its place in the lexicon; None if it is not listed there, and its vector was made from its pieces
     pieces: what its tokens stand for; its vector is the mean of theirs
+    own: rows of the lexicon that are the word or one of its tokens, and so no answers
     """
 
     text: str
     row: int | None
     vector_E: Tensor
     pieces: tuple[str, ...]
+    own: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,7 @@ class Neighbour:
 class Analogy:
     """a is to b as c is to the answers.
 
-    answers: best first, the question's own words barred
+    answers: best first, the question's own words and their tokens barred
     free: the same with every word allowed
     neighbours: the nearest to c alone, own words barred: the answers without any analogy
     agreement: cosine between the differences b - a and answer - c, for the first of ``answers``
@@ -63,6 +69,7 @@ class Lexicon:
 
     name: where the vectors come from
     among: which words these are, for display
+    vocabulary: if the words are tokens of a model, the number of its tokens
     look_up: finds a word that may not be listed; raises TextError if it cannot
     """
 
@@ -73,12 +80,14 @@ class Lexicon:
         *,
         name: str,
         among: str,
+        vocabulary: int | None = None,
         look_up: Callable[[str], Word | None] | None = None,
     ) -> None:
         self.words = tuple(words)
         self.vectors_WE = vectors_WE
         self.name = name
         self.among = among
+        self.vocabulary = vocabulary
         self._units_WE = F.normalize(vectors_WE, dim=1)
         self._rows = {word: row for row, word in enumerate(self.words)}
         self._look_up = look_up or self._listed
@@ -88,6 +97,11 @@ class Lexicon:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @property
+    def long_words(self) -> int:
+        """Number of words with at least LETTERS letters or, in Chinese, CHARACTERS characters."""
+        return sum(len(word) >= (CHARACTERS if HAN.match(word) else LETTERS) for word in self.words)
 
     def find(self, word: str) -> Word:
         """The word with its vector. Raises TextError, with near spellings, if there is no such word."""
@@ -99,7 +113,10 @@ class Lexicon:
         return found
 
     def nearest(self, word: str, top: int = 10) -> list[Neighbour]:
-        """The ``top`` words with the largest cosines, without itself. Raises TextError if there is no such word."""
+        """The ``top`` words with the largest cosines, without itself and its tokens.
+
+        Raises TextError if there is no such word.
+        """
         found = self.find(word)
         return self._ranked(F.normalize(found.vector_E, dim=0), [found], top)
 
@@ -164,14 +181,16 @@ class Lexicon:
 
     def _listed(self, word: str) -> Word | None:
         row = self._rows.get(word)
-        return None if row is None else Word(text=word, row=row, vector_E=self.vectors_WE[row], pieces=(word,))
+        if row is None:
+            return None
+        return Word(text=word, row=row, vector_E=self.vectors_WE[row], pieces=(word,), own=frozenset({row}))
 
     def _ranked(self, unit_E: Tensor, barred: Sequence[Word], top: int) -> list[Neighbour]:
         """The words by their cosine with a vector of length 1."""
         if top < 1:
             raise OptionError.of("top", top, "at least 1")
         cosines_W = self._units_WE @ unit_E
-        rows = {word.row for word in barred if word.row is not None}
+        rows = frozenset[int]().union(*(word.own for word in barred))
         cosines_W[list(rows)] = -torch.inf
         count = min(top, len(self) - len(rows))
         if count < 1:

@@ -50,9 +50,17 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
             return None
         row = rows.get(ids)
         vector_E = reader.vector(ids) if row is None else vectors_WE[row]
-        return Word(text=word, row=row, vector_E=vector_E, pieces=tuple(reader.tokenizer.labels(ids)))
+        own = frozenset(rows[each] for each in (ids, *((token,) for token in ids)) if each in rows)
+        return Word(text=word, row=row, vector_E=vector_E, pieces=tuple(reader.tokenizer.labels(ids)), own=own)
 
-    return Lexicon(tuple(listed.values()), vectors_WE, name=where, among=f"{len(listed):,} {which}", look_up=look_up)
+    return Lexicon(
+        tuple(listed.values()),
+        vectors_WE,
+        name=where,
+        among=f"{len(listed):,} {which}",
+        vocabulary=len(reader.labels) if among is None else None,
+        look_up=look_up,
+    )
 
 
 def count_words(model: LanguageModel, texts: Iterable[Source], known: Iterable[str] = ()) -> Counted:

@@ -1,4 +1,4 @@
-"""One word in several sentences: how far apart its vectors are, and which words it reads there."""
+"""One word in several sentences: how far apart its vectors are, and which words it attends to there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadReading:
-    """What the use reads in one head: everything it sees, the largest weight first; of several tokens, their mean."""
+    """What the use attends to in one head: all it sees, the largest weight first; of several tokens, the mean."""
 
     site: str
     layer: int
@@ -48,7 +48,7 @@ class HeadReading:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One use: where it is, its tokens, and what it reads.
+    """One use: where it is, its tokens, and what it attends to.
 
     first: whether no letter or digit of the text comes before it
     heads: by layer and head; none in a model without attention
@@ -70,7 +70,7 @@ class Seen:
 
     @property
     def ranked(self) -> tuple[HeadReading, ...]:
-        """The heads that read another word, by their weight on it, the largest first."""
+        """The heads that attend to another word, by their weight on it, the largest first."""
         reading = [(each.word.weight, each) for each in self.heads if each.word is not None]
         return tuple(each for _, each in sorted(reading, key=lambda pair: -pair[0]))
 
@@ -84,7 +84,7 @@ class Senses:
     others: mean cosine distance from the uses to the other words of their texts, by level, for scale; None where there
         are none
     vectors_LNE: the uses' vectors, float32 or wider
-    control: a use in a sentence without the words that decide, to compare what heads read
+    control: a use in a sentence without the words that decide, to compare what heads attend to
     """
 
     model: str | None
@@ -99,10 +99,10 @@ class Senses:
 
 
 def senses(model: LanguageModel, word: str, texts: Sequence[str], *, control: str | None = None) -> Senses:
-    """Compares the vectors of a word in several texts layer by layer, and ranks what it reads in each head.
+    """Compares the vectors of a word in several texts layer by layer, and ranks what it attends to in each head.
 
-    control: a sentence that has the word but not the words that decide its sense. A head that reads *crashed* in one
-        sentence and *painted* in the control reads verbs, not senses.
+    control: a sentence that has the word but not the words that decide its sense. A head that attends to *crashed* in
+        one sentence and to *painted* in the control attends to verbs, not to senses.
 
     Raises TextError for a text without the word (every occurrence is a use) or fewer than two uses, OptionError for a
     control given to a model without attention, and as ``contextual`` does.

@@ -66,7 +66,7 @@ class Head {
     return this.weights.subarray(row * KEYS, (row + 1) * KEYS);
   }
 
-  // The keys a query reads most: [{key, weight}], in descending order, without hidden keys.
+  // The keys a query attends most to: [{key, weight}], in descending order, without hidden keys.
   top(query, most) {
     const row = this.row(query);
     if (row) {

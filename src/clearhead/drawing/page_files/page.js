@@ -26,9 +26,9 @@ function clamp(place, from) {
   return Math.min(KEYS - 1, Math.max(from, place));
 }
 
-// Rendered once.
-function setUp() {
-  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+// Rendered again in another language.
+function setWords() {
+  const language = document.documentElement.lang;
   const texts = {
     model: data.model ?? words.unnamed,
     text: data.text ?? "",
@@ -37,7 +37,17 @@ function setUp() {
     "large-hint": words.largeHint, "place-label": words.place, "scale-words": words.scale, "hidden-words": words.hidden,
   };
   for (const [id, text] of Object.entries(texts)) find(id).textContent = text;
+  find("reading-head").replaceChildren();
   for (const text of words.columns) put(find("reading-head"), "th", text).scope = "col";
+  for (const head of heads) {
+    head.button.setAttribute("aria-label", head.name);
+    head.button.title = head.name;
+  }
+  setNotes();
+}
+
+// Rendered once.
+function setUp() {
   Object.assign(find("place"), { min: data.first, max: KEYS - 1 });
   for (const mark of [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]) {
     put(find("scale-marks"), "span", String(mark)).style.left = `${Math.sqrt(mark) * 100}%`;
@@ -48,7 +58,6 @@ function setUp() {
     chip.dataset.place = place;
   });
   setUpGrid();
-  setUpNotes();
 }
 
 function setUpGrid() {
@@ -67,15 +76,14 @@ function setUpGrid() {
       head.button = cell;
       cell.type = "button";
       cell.setAttribute("role", "radio");
-      cell.setAttribute("aria-label", head.name);
-      cell.title = head.name;
       head.canvas = put(cell, "canvas");
       cell.addEventListener("click", () => change({ head }));
     }
   }
 }
 
-function setUpNotes() {
+function setNotes() {
+  find("notes").replaceChildren();
   const worst = Math.max(...heads.map((head) => head.error));
   const error = worst === 0 ? "0" : worst.toExponential(0);
   const sums = heads.some((head) => head.packed.sink !== null) ? words.noteSink(error) : words.noteSum(error);
@@ -105,6 +113,7 @@ function paintAll() {
     shrunk ||= painted.shrunk;
   }
   find("note-shrunk").hidden = !shrunk;
+  find("hidden-mark").hidden = !heads.some((head) => head.levels.includes(HIDDEN));
   const bar = find("scale-bar").getContext("2d");
   for (let x = 0; x < 512; x++) {
     bar.fillStyle = css(colourOf(x / 511, colours));
@@ -183,7 +192,7 @@ function showReading() {
   }
 }
 
-// What a query reads, or one cell's weight, as text.
+// What a query attends to, or one cell's weight, as text.
 function told(query, key) {
   const { head } = state;
   if (key === null) {
@@ -295,6 +304,11 @@ function listen() {
     waiting = requestAnimationFrame(paintAll);
   });
   darkness.addEventListener("change", paintAll);
+  document.addEventListener("language", () => {
+    untip();
+    setWords();
+    paintAll();
+  });
 }
 
 // A click pins the query; a second click on the same place unpins it.
@@ -306,6 +320,7 @@ function pin(query, event, key = null) {
 }
 
 setUp();
+setWords();
 listen();
 paintAll();
 find("tokens").children[state.query].scrollIntoView({ block: "nearest" });

@@ -1,9 +1,9 @@
 
 // The page: one state, one function that shows it.
 
-const LANGUAGES = { en: "English", zh: "中文" };
-const state = { query: head.query, key: 0, masked: true, language: data.language ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en") };
-let words = data.words[state.language];
+const state = { query: head.query, key: 0, masked: true };
+let words = data.words[document.documentElement.lang];
+document.addEventListener("language", () => change({}));
 
 function label(place) {
   return `${place} ${data.labels[place]}`;
@@ -11,12 +11,12 @@ function label(place) {
 
 function change(values) {
   Object.assign(state, values);
-  words = data.words[state.language];
+  words = data.words[document.documentElement.lang];
   show();
 }
 
-// The key that the query reads most.
-function mostRead(query) {
+// The key that the query attends most to.
+function mostAttended(query) {
   const row = head.steps.weights[query];
   return row.indexOf(Math.max(...row));
 }
@@ -43,13 +43,13 @@ function stepsNow(now) {
     { id: "score", text: words.score_text, result: `Q Kᵀ ${T} × ${T}`, arrows: [`Q (${T} × ${D}) · Kᵀ (${D} × ${T}) → Q Kᵀ (${T} × ${T})`] },
     {
       id: "scale", result: `S ${T} × ${T}`, arrows: [`Q Kᵀ (${T} × ${T}) × ${number(rules.scale)} → S (${T} × ${T})`],
-      text: [plain ? filled(words.scale_text, { root, head_width: D }) : filled(words.scale_other_text, { scale: number(rules.scale) }), rules.softcap === null ? "" : filled(words.cap_text, { cap: rules.softcap })].join(" "),
+      text: [plain ? filled(words.scale_text, { root, head_width: D }) : filled(words.scale_other_text, { scale: number(rules.scale) }), rules.softcap === null ? "" : filled(words.cap_text, { cap: rules.softcap })].filter(Boolean).join(words.marks.sentence),
     },
     {
       id: "mask", result: `S ${T} × ${T}`, arrows: [`S (${T} × ${T}) → S (${T} × ${T})`],
-      text: hidesSomething ? filled(words.mask_text, { why: found.map((why) => words.why[why]).join(state.language === "zh" ? "；" : "; ") }) : words.nothing_hidden,
+      text: hidesSomething ? filled(words.mask_text, { why: found.map((why) => words.why[why]).join(words.marks.list) }) : words.nothing_hidden,
     },
-    { id: "softmax", text: words.softmax_text + (rules.sink === null ? "" : ` ${filled(words.sink_text, { sink: number(rules.sink) })}`), result: `A ${T} × ${T}`, arrows: [`S (${T} × ${T}) → A (${T} × ${T})`] },
+    { id: "softmax", text: words.softmax_text + (rules.sink === null ? "" : words.marks.sentence + filled(words.sink_text, { sink: number(rules.sink) })), result: `A ${T} × ${T}`, arrows: [`S (${T} × ${T}) → A (${T} × ${T})`] },
     { id: "mix", text: words.mix_text, result: `O ${T} × ${D}`, arrows: [`A (${T} × ${T}) · V (${T} × ${D}) → O (${T} × ${D})`] },
     { id: "join", text: filled(words.join_text, { heads: head.heads, first: head.head * D, last: (head.head + 1) * D - 1 }), result: `${T} × ${F}`, arrows: [`${head.heads} × O (${T} × ${D}) → (${T} × ${F})`] },
     { id: "out", text: words.out_text, result: `${T} × ${E}`, arrows: [`(${T} × ${F}) · W_Oᵀ (${F} × ${E}) → (${T} × ${E})`] },
@@ -85,7 +85,7 @@ function stepsNow(now) {
       const lines = [score === -Infinity
         ? filled(words.worked_hidden, names())
         : filled(words.worked_softmax, { score: number(score), power: number(Math.exp(score)), total: number(total), weight: number(now.weights[state.query][state.key]) })];
-      if (rules.sink !== null) lines.push(`${words.sink}: ${number(1 - sums(state.query))}`);
+      if (rules.sink !== null) lines.push(`${words.sink}${words.marks.colon}${number(1 - sums(state.query))}`);
       worked(at, lines);
     },
     mix: (at) => {
@@ -141,7 +141,6 @@ function worked(at, lines) {
 function show() {
   const focused = document.activeElement?.id;
   const now = shownSteps(state.masked);
-  document.documentElement.lang = state.language === "zh" ? "zh-CN" : "en";
   showHead();
   const main = find("steps");
   const steps = stepsNow(now);
@@ -170,7 +169,7 @@ function show() {
 
 function showHead() {
   const named = filled(words.heading, head);
-  find("model").textContent = head.model ? `${head.model}: ${named}` : `${words.unnamed}: ${named}`;
+  find("model").textContent = `${head.model ?? words.unnamed}${words.marks.colon}${named}`;
   const group = head.heads / head.key_heads;
   const shared = group === 1 ? "" : ` · ${filled(words.shared, { first: head.key_head * group, last: (head.key_head + 1) * group - 1, ...head })}`;
   find("facts").textContent = filled(words.facts, { ...head, head_width: HEAD_WIDTH, width: WIDTH, tokens: TOKENS }) + shared;
@@ -181,12 +180,6 @@ function showHead() {
   chips(find("keys"), "key", state.key, (key) => change({ key }));
   find("bar-mask").replaceChildren();
   maskSwitch(find("bar-mask"), "mask");
-  find("languages").replaceChildren();
-  for (const [language, name] of Object.entries(LANGUAGES)) {
-    const made = button(find("languages"), `language-${language}`, name, () => change({ language }));
-    made.setAttribute("aria-pressed", String(language === state.language));
-    made.lang = language;
-  }
 }
 
 function showWay(steps) {
@@ -231,5 +224,5 @@ function showProgram(main) {
   details(section, "program", "by_hand.py", (inside) => (put(inside, "pre", data.program).tabIndex = 0));
 }
 
-state.key = mostRead(state.query);
+state.key = mostAttended(state.query);
 show();

@@ -1,19 +1,19 @@
 
 "use strict";
-// The interface in the language of the browser. Functions, because word order differs.
+// The interface in both languages. Functions, because word order differs.
 
 const WORDS = {
   en: {
     facts: (layers, heads, tokens) => `${layers} layer${layers === 1 ? "" : "s"}, ${heads} head${heads === 1 ? "" : "s"} · ${tokens} tokens`,
     unnamed: "Attention",
     text: "The text, token by token",
-    textHint: "Point at a token to see what it reads; click to pin it, or use the arrow keys. Colour: the weight of the query (outlined) on each token; dashed: hidden from it.",
+    textHint: "Point at a token to see what it attends to; click to pin it, or use the arrow keys. Colour: the weight of the query (outlined) on each token; dashed: hidden from it.",
     grid: "All heads",
     gridHint: "One row per layer, one column per head. Click a head to enlarge it, or use the arrow keys.",
     head: (layer, head) => `Layer ${layer}, head ${head}`,
-    largeHint: "Each row is a token that reads, each column a token that is read. Point at a cell to see its weight; on the keyboard, the arrow keys move the query and the key.",
+    largeHint: "Each row is a query token, each column a token it attends to. Point at a cell to see its weight; on the keyboard, the arrow keys move the query and the key.",
     largeLabel: (name) => `Attention map of ${name}. Up and down move the query, left and right the key.`,
-    reading: (token, place) => `What ${token} (place ${place}) reads`,
+    reading: (token, place) => `What “${token}” (place ${place}) attends to`,
     place: "Query at place",
     outside: (asked, first, last) => `${asked}: the places are ${first} to ${last}, and -1 is the last`,
     pinned: "pinned; click it again or press Escape to unpin",
@@ -45,13 +45,13 @@ const WORDS = {
     head: (layer, head) => `第 ${layer} 层，第 ${head} 头`,
     largeHint: "每行是一个查询词元，每列是一个被关注的词元。将指针移到格子上查看权重；也可用方向键移动查询和键。",
     largeLabel: (name) => `${name}的注意力图。上下键移动查询，左右键移动键。`,
-    reading: (token, place) => `${token}（位置 ${place}）关注什么`,
+    reading: (token, place) => `“${token}”（位置 ${place}）关注什么`,
     place: "查询的位置",
     outside: (asked, first, last) => `${asked}：位置是 ${first} 到 ${last}，-1 是最后一个`,
     pinned: "已固定；再次点击或按 Esc 取消",
     columns: ["位置", "词元", "", "权重"],
     nothing: "这个查询看不到任何键。",
-    entropy: "熵", nats: "nats", first: "首词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均回看距离",
+    entropy: "熵", nats: "nats", first: "首词元的权重", previous: "前一词元的权重", sink: "注意力汇聚的权重", distance: "平均往回的距离",
     tokens: "个词元",
     scale: "权重；颜色按权重的平方根变化，所有头的范围都是 0 到 1。",
     hidden: "对查询不可见",
@@ -64,10 +64,10 @@ const WORDS = {
     noteTop: (tall, wide, top) => `文本较长：图中每格显示至多 ${tall} × ${wide} 个权重中的最大值，颜色分 254 级。对每个查询，本页以 32 位浮点数保存权重最大的 ${top} 个键，不含其余权重。`,
     noteShrunk: "当缩略图的点数少于注意力图的格数时，每个点显示其覆盖范围内的最大权重。",
     noteLabels: "为保持清晰，大图旁只标出部分词元；将指针移到格子上可查看对应的词元。",
-    noteChosen: (name, among, far) => `先显示${name}：在${among}中，它看得最远，除首词元、查询本身和相邻词元以外的权重最大（${far}）。`,
+    noteChosen: (name, among, far) => `先显示${name}：在${among}中，它关注得最远，除首词元、查询本身和相邻词元以外的权重最大（${far}）。`,
     among: (group) => group === "all" ? "所有头" : group.replace(/^layer (\d+)$/, "第 $1 层的头").replace(/^head (\d+)$/, "各层第 $1 头"),
   },
 };
 
-const language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-const words = WORDS[language];
+let words = WORDS[document.documentElement.lang];
+document.addEventListener("language", () => (words = WORDS[document.documentElement.lang]));

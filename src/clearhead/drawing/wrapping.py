@@ -1,0 +1,33 @@
+"""Lines of text that fit a terminal: broken at spaces, and between the characters of a script that has no spaces."""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+from rich.text import Text
+
+# Chinese and Japanese characters and their punctuation; then what may not begin a line, and what may not end one.
+_WIDE = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
+_CLOSE, _OPEN = "，。、；：？！…）」』》〉】”’", "（「『《〈【“‘"
+
+# One wide character or one word, with the punctuation and the spaces that stay with it.
+_UNIT = re.compile(f"[{_OPEN}]*(?:[{_WIDE}]|[^\\s{_WIDE}{_OPEN}{_CLOSE}]+)?[{_CLOSE}]*\\s*")
+
+
+def wrapped(text: Text, width: int) -> list[Text]:
+    """The text in lines of at most ``width`` cells (a Chinese character takes two). Rich breaks at spaces only.
+
+    A line does not begin with a closing mark or end with an opening one. A word wider than a line stays whole.
+    """
+    breaks: list[int] = []
+    taken = 0
+    for unit in _UNIT.finditer(text.plain):
+        if taken and taken + cell_len(unit[0].rstrip()) > width:
+            breaks.append(unit.start())
+            taken = 0
+        taken += cell_len(unit[0])
+    lines = list(text.divide(breaks))
+    for line in lines:
+        line.rstrip()
+    return lines
