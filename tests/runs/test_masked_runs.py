@@ -88,6 +88,15 @@ def test_a_text_is_shown_with_its_masks_filled(whole: ch.Run):
     assert shown == expected
 
 
+def test_a_pair_is_refused_and_not_advised(whole: ch.Run):
+    """Its tokenizer would glue the two texts together, and it saw none in training."""
+    with pytest.raises(OptionError, match="no special tokens to put between two texts, .* look at one text$"):
+        ch.observe(whole.model, "The quick fox.", pair="The lazy dog.")
+    with pytest.raises(OptionError, match=r"^generate needs .*fill masks.*take vectors") as refused:
+        ch.generate(whole.model, "The quick fox.")
+    assert "pair" not in str(refused.value)
+
+
 def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text(TEXT)

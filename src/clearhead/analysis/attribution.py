@@ -65,7 +65,7 @@ def attribution(
     network = model.network
     forward = "next tokens" in network.abilities
     if not forward:
-        needs(network, "masked tokens", "look --by gradient")
+        needs(model, "masked tokens", "look --by gradient")
     ids = model.encode(text, "look: the text")
     words = words_of(model, ids, text)
     place = _place(query, len(ids))

@@ -62,6 +62,11 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
         model.tokenizer.note_unknown(ids)
         return _Input(ids, text=text)
     needs(model.network, "pairs", "looking at a pair")
+    if "pairs" not in model.abilities:
+        raise OptionError(
+            "look: this model's tokenizer has no special tokens to put between two texts, so the model was not trained "
+            "on pairs; look at one text"
+        )
     ids, types = model.tokenizer.encode_pair(text, pair)
     model.tokenizer.note_unknown(ids)
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")

@@ -38,7 +38,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     the model's context length.
     """
     config, tokenizer = model.config, model.tokenizer
-    needs(model.network, "masked tokens", "fill")
+    needs(model, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; set mask_token in tokenizer_config.json")
@@ -73,7 +73,7 @@ def refill(model: LanguageModel, ids: Sequence[int]) -> str:
 
     Raises OptionError and NotFiniteError as ``fill`` does. A text without such a token stays as it is.
     """
-    needs(model.network, "masked tokens", "filling in")
+    needs(model, "masked tokens", "filling in")
     tokenizer = model.tokenizer
     ordinary = [place for place, token in enumerate(ids) if tokenizer.ordinary[token]]
     places = ordinary[EVERY // 2 :: EVERY]
