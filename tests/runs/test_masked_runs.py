@@ -83,14 +83,15 @@ def test_a_text_is_shown_with_its_masks_filled(whole: ch.Run):
         if place % 6 != 4:
             expected += right
             continue
-        inside = guess.lstrip() if guess == right else f"{guess.lstrip()}/{right.lstrip()}"
-        expected += guess[: len(guess) - len(guess.lstrip())] + f"[{inside}]"
+        word, true = guess.lstrip(" ") or "·", right.lstrip(" ") or "·"
+        inside = word if guess == right else f"{word}/{true}"
+        expected += ("" if word == "·" else guess[: len(guess) - len(word)]) + f"[{inside}]"
     assert shown == expected
 
 
 def test_a_pair_is_refused_and_not_advised(whole: ch.Run):
     """Its tokenizer would glue the two texts together, and it saw none in training."""
-    with pytest.raises(OptionError, match="no special tokens to put between two texts, .* look at one text$"):
+    with pytest.raises(OptionError, match=r"no special tokens to put between two texts, .* look at one text$"):
         ch.observe(whole.model, "The quick fox.", pair="The lazy dog.")
     with pytest.raises(OptionError, match=r"^generate needs .*fill masks.*take vectors") as refused:
         ch.generate(whole.model, "The quick fox.")

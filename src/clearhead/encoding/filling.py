@@ -86,10 +86,16 @@ def refill(model: LanguageModel, ids: Sequence[int]) -> str:
     for place, guess in zip(places, guesses, strict=True):
         text += tokenizer.decode(ids[last:place])
         right, found = tokenizer.decode([ids[place]]), tokenizer.decode([guess])
-        space = found[: len(found) - len(found.lstrip())]
-        text += f"{space}[{found.lstrip()}]" if guess == ids[place] else f"{space}[{found.lstrip()}/{right.lstrip()}]"
+        word = found.lstrip(" ")
+        space = found[: len(found) - len(word)] if word else ""
+        text += f"{space}[{_bare(found)}]" if guess == ids[place] else f"{space}[{_bare(found)}/{_bare(right)}]"
         last = place + 1
     return text + tokenizer.decode(ids[last:])
+
+
+def _bare(text: str) -> str:
+    """A token's text without the space before it, on one line: a newline is shown as ⏎, a token of only space as ·."""
+    return text.lstrip(" ").replace("\n", "⏎") or "·"
 
 
 def _logits(model: LanguageModel, ids: Sequence[int], places: Sequence[int]) -> Tensor:
