@@ -38,7 +38,7 @@ class Evaluated:
     bits_per_byte: float
     best: bool  # the lowest loss so far, so the model was saved
     seconds: float
-    sample: str  # text written or filled in by the model
+    sample: str  # text written or filled in by the model; empty if it ended at once
     unit: str = "token"  # what the model predicts: tokens, or masked tokens
 
 
