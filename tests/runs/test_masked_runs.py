@@ -89,6 +89,18 @@ def test_a_text_is_shown_with_its_masks_filled(whole: ch.Run):
     assert shown == expected
 
 
+@pytest.mark.parametrize(("final", "share"), [({}, "all"), ({"train.final_tokens": 40}, "the first 40 of")])
+def test_the_last_line_counts_masked_tokens_of_those_to_validate_on(tmp_path: Path, final: dict[str, int], share: str):
+    (tmp_path / "a.txt").write_text(TEXT)
+    said: list[str] = []
+    small = {**SMALL, "steps": 1, "settings": {**SETTINGS, **final}}
+    run = ch.train(tmp_path / "a.txt", out=tmp_path / "run", tokenizer="bytes", **small, say=said.append)
+    lines = "\n".join(said)
+    assert f"; on {run.evaluation.tokens} masked of {share} 408 validation tokens: " in lines
+    assert ", 408 to validate on;" in lines
+    assert run.evaluation.tokens == pytest.approx(0.3 * final.get("train.final_tokens", 408), rel=0.1)
+
+
 def test_a_pair_is_refused_and_not_advised(whole: ch.Run):
     """Its tokenizer would glue the two texts together, and it saw none in training."""
     with pytest.raises(OptionError, match=r"no special tokens to put between two texts, .* look at one text$"):

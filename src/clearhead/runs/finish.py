@@ -57,8 +57,9 @@ def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
         evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
     share = "all" if len(read) == len(valid) else f"the first {len(read) - 1:,} of"
+    masked = "" if config.masks is None else f"{evaluation.tokens:,} masked of "
     events.say(
-        f"kept the model of step {run.best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
+        f"kept the model of step {run.best.step:,}; on {masked}{share} {len(valid):,} validation tokens: "
         f"{evaluation.loss:.4f} nats a {evaluation.unit}, {evaluation.bits_per_byte:.4f} bits a byte"
     )
     try:
