@@ -119,7 +119,7 @@ class TestRefused:
             ch.fill(model, "[MASK]")
 
     def test_a_text_without_a_mask(self, tmp_path: Path) -> None:
-        with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is missing"):
+        with pytest.raises(OptionError, match=r"^'paris <mask>': has no mask; write \[MASK\] where a token is missing"):
             ch.fill(saved(tmp_path, "BERT"), "paris <mask>")
 
     def test_a_text_longer_than_the_context(self, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clearhead.analysis.observe import words_of
 from clearhead.attend import wide
-from clearhead.errors import OptionError, TextError, many
+from clearhead.errors import OptionError, many
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
@@ -57,11 +57,11 @@ def attribution(
         after the end of the text or in a model that fills masks
 
     Takes one forward and one backward pass over the text, with the tokenizer's special tokens around it. Raises
-    TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token or predicts
-    no tokens, MemoryNeededError if the pass does not fit in the free memory.
+    TextError as ``observe`` does, OptionError if the text is empty or has no such place, the model has no such token or
+    predicts no tokens, MemoryNeededError if the pass does not fit in the free memory.
     """
     if not text:
-        raise TextError("look: the text is empty; give at least one character")
+        raise OptionError("look: the text is empty; give at least one character")
     network = model.network
     forward = "next tokens" in network.abilities
     if not forward:

@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 import torch
 
 from clearhead.attend import FULL, Mask
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
@@ -37,8 +37,8 @@ def observe(
     read one at a time, and ``record[text]`` is the part for one of them. ``pair`` is a second text for encoders that
     read two. Computes no logits.
 
-    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
-    OptionError for a model without attention, or for a pair if the model does not read pairs.
+    Raises OptionError if a text is empty, for a model without attention, or for a pair if the model does not read
+    pairs, TextError if a text cannot be encoded or is longer than the model's context length.
     """
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
@@ -56,7 +56,7 @@ def observe_ids(
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     if not text or pair == "":
-        raise TextError("look: the text is empty; give at least one character")
+        raise OptionError("look: the text is empty; give at least one character")
     if pair is None:
         ids = model.encode(text, "look: the text")
         model.tokenizer.note_unknown(ids)

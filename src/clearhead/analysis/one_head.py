@@ -119,11 +119,11 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
 
     mask: joined to the model's own (``clearhead.attend.documents``, for example)
 
-    Raises OptionError if the model does not attend or has no such layer or head, TextError if the text is empty, longer
-    than the model's context, or than LONGEST tokens or NUMBERS numbers.
+    Raises OptionError if the text is empty, or the model does not attend or has no such layer or head, TextError if the
+    text is longer than the model's context, or than LONGEST tokens or NUMBERS numbers.
     """
     if not text:
-        raise TextError("steps: the text is empty; give at least one character")
+        raise OptionError("steps: the text is empty; give at least one character")
     site, part = _part(model, layer, head)
     ids = model.encode(text, "steps: the text")
     model.tokenizer.note_unknown(ids)

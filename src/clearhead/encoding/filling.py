@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.errors import NotFiniteError, OptionError, TextError
+from clearhead.errors import NotFiniteError, OptionError, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, log_probabilities, needs
 
@@ -34,8 +34,8 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in text order (Devlin et al. 2019, 3.1).
 
     Probabilities are the model's own (``model.log_probabilities``). Each mask is filled independently of the others.
-    Raises OptionError if the model does not predict masked tokens, TextError if the text has no mask or is longer than
-    the model's context length.
+    Raises OptionError if the model does not predict masked tokens or the text has no mask, TextError if the text is
+    longer than the model's context length.
     """
     config, tokenizer = model.config, model.tokenizer
     needs(model, "masked tokens", "fill")
@@ -49,7 +49,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     ids = model.encode(text)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
-        raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is missing")
+        raise OptionError(f"{shown(text)}: has no mask; write {tokenizer.roles['mask']} where a token is missing")
     tokenizer.note_unknown(ids)
     most = log_probabilities(_logits(model, ids, places)).exp().index_fill(1, tokenless, -1.0).topk(top)
     return [
