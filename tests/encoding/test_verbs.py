@@ -125,7 +125,7 @@ def test_unknown_tokens_are_reported(
         ),
         (
             ["eval", "text.txt", "--stride", "3"],
-            "stride 3: is for models that predict the next token; this one sees both sides of every window; leave it out",
+            "stride 3: is for models that predict the next token; this one sees both sides of every window; leave it",
         ),
         (["eval", "text.txt", "--mask-rate", "1"], "train.masks: rate is 1.0; it must be above 0 and below 1"),
         (["fill", "paris"], "error: 'paris': has no mask; write [MASK] where a token is missing"),
