@@ -15,6 +15,8 @@ class ClearheadError(Exception):
 class OptionError(ClearheadError):
     """A bad value from the caller: an unknown name, a number out of range, options that exclude each other.
 
+    So is an empty text where one is looked at, and one without a mask where masks are filled.
+
     option: the argument that the message begins with, if any; the command writes it as it is typed, --top-k.
     """
 
@@ -38,7 +40,10 @@ class RequestError(ClearheadError):
 
 
 class TextError(ClearheadError):
-    """Text is missing, empty, binary, wrongly encoded, too short, or has characters the tokenizer lacks."""
+    """Text that was read is missing, empty, binary, wrongly encoded or too short; or any text does not fit the model.
+
+    It does not fit if it is too long, or has characters the tokenizer lacks.
+    """
 
 
 class GrammarError(ClearheadError):

@@ -87,6 +87,12 @@ class LanguageModel:
         return self.network.config
 
     @property
+    def abilities(self) -> frozenset[str]:
+        """The network's; "pairs" only if the tokenizer has something to put between two texts."""
+        pairs = self._tokenizer is not None and self._tokenizer.parts_pairs
+        return self.network.abilities if pairs else self.network.abilities - {"pairs"}
+
+    @property
     def device(self) -> torch.device:
         """Device of the weights."""
         return self.network.device

@@ -191,7 +191,7 @@ def test_what_is_not_there_is_refused(options: dict[str, Any], message: str) -> 
 
 
 def test_a_text_that_is_empty_or_too_long_and_a_model_without_predictions_are_refused() -> None:
-    with pytest.raises(TextError, match="the text is empty"):
+    with pytest.raises(OptionError, match="the text is empty"):
         attribution(model(QWEN3), "")
     with pytest.raises(TextError, match="the model's context is 23"):
         attribution(model(QWEN3), "a" * 30)

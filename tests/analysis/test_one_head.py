@@ -155,7 +155,7 @@ def test_a_missing_layer_or_head_is_refused(options: dict[str, int], message: st
 
 
 def test_texts_that_do_not_fit_are_refused():
-    with pytest.raises(TextError, match="the text is empty"):
+    with pytest.raises(OptionError, match="the text is empty"):
         steps(speaking(), "")
     with pytest.raises(TextError, match="200 tokens; a page of every number takes at most 128; shorten the text"):
         steps(speaking(context=300), "a" * 199)

@@ -111,7 +111,7 @@ def test_a_picture_in_json_holds_what_was_asked(run: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("{run}", ""), 1, "the text is empty"),
+        (("{run}", ""), 2, "the text is empty"),
         (("{run}", "the " * 40), 1, r"tokens with the separator in front; the model's context is 32"),
         (("{run}", "the the", "--query", "the"), 2, "it ends at 2 places, "),
         (("{run}", "a", "--query", "b"), 2, r"the text has no such word; the tokens are 0 <\|endoftext\|>, 1 a"),

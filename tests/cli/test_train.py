@@ -86,7 +86,7 @@ class TestARun:
     def test_the_last_line_is_the_kept_model_on_all_validation_text(self, trained):
         folder, done = trained
         evaluation = re.search(
-            r"kept the model of step 20; on all 407 validation tokens: (\S+) nats a token, (\S+) bits a byte\n"
+            r"kept the model of step 20; on all 408 validation tokens: (\S+) nats a token, (\S+) bits a byte\n"
             r"loss curve: runs/text/loss\.svg",
             done.err,
         )
@@ -256,7 +256,7 @@ class TestSources:
         (tmp_path / "valid.txt").write_text("Another text, of 34 bytes in all.\n")
         done = command("train", "text.txt", "--valid", "valid.txt", "--steps", 1, *SMALL)
         assert "text: 4,081 tokens to train on, 35 to validate on" in done.err
-        assert "on all 34 validation tokens" in done.err
+        assert "on all 35 validation tokens" in done.err
 
     def test_another_encoding(self, command, tmp_path):
         (tmp_path / "chinese.txt").write_bytes(("从前有一个国王,他有三个女儿。" * 40).encode("gb18030"))

@@ -11,6 +11,7 @@ from clearhead import machine
 from clearhead.errors import TextError
 from clearhead.runs.folder import held
 from clearhead.tensorfile import read_tensors, write_tensors
+from clearhead.training import read_end
 
 
 def one_error(done: Done, code: int, *parts: str) -> None:
@@ -243,9 +244,12 @@ def test_a_loss_that_is_not_finite(command: Command, tmp_path: Path):
 
 @pytest.fixture
 def stopped(command: Command, tmp_path: Path, trained) -> Path:
-    """A copy of the finished run, with its text beside it; what is resumed here fails before it would go on."""
-    shutil.copytree(trained[0], tmp_path / "run")
-    return tmp_path / "run"
+    """A copy of the run, with its text beside it, as if killed after its last step: the log has no end."""
+    folder = Path(shutil.copytree(trained[0], tmp_path / "run"))
+    *lines, end = (folder / "log.jsonl").read_bytes().splitlines(keepends=True)
+    assert b'"finished"' in end
+    (folder / "log.jsonl").write_bytes(b"".join(lines))
+    return folder
 
 
 def alter(path: Path) -> None:
@@ -348,13 +352,35 @@ class TestResuming:
         one_error(command("train", "--resume", "run"), 1, "training 6,736 weights", "are free; lower")
         assert contents(stopped) == before
 
-    def test_a_finished_run_changes_nothing_but_its_curve(self, command: Command, stopped: Path):
-        before = contents(stopped)
+    def test_a_run_killed_after_its_last_step_is_finished(self, command: Command, stopped: Path, trained):
+        (stopped / "loss.svg").unlink()
         done = command("train", "--resume", "run")
-        assert done.code == 0, done.err
+        assert (done.code, done.out) == (0, "run\n")
         assert "continuing run after step 20" in done.err
-        after = contents(stopped)
-        assert {name for name in after if after[name] != before.get(name)} <= {"loss.svg"}
+        assert trained[1].err.splitlines()[-2] in done.err
+        before, after = contents(trained[0]), contents(stopped)
+        assert {name for name in before if after[name] != before[name]} <= {"log.jsonl"}
+        assert read_end(stopped / "log.jsonl") is not None
+
+    def test_a_finished_run_changes_nothing(self, command: Command, tmp_path: Path, trained):
+        run = Path(shutil.copytree(trained[0], tmp_path / "run"))
+        before = contents(run)
+        done = command("train", "--resume", "run")
+        assert (done.code, done.out) == (0, "run\n")
+        assert done.err == (
+            "run is finished (step 20); there is nothing to do; to train it further: clearhead train TEXT --from run\n"
+        )
+        assert contents(run) == before
+
+    def test_a_finished_run_goes_on_for_more_steps(self, command: Command, tmp_path: Path, trained):
+        run = Path(shutil.copytree(trained[0], tmp_path / "run"))
+        replace(run / "recipe.toml", "steps = 20", "steps = 22")
+        done = command("train", "--resume", "run", "--accept-changes")
+        assert "continuing run after step 20" in done.err
+        end = read_end(run / "log.jsonl")
+        assert end is not None
+        assert end.step == 22
+        assert (run / "log.jsonl").read_text().count('"finished"') == 1
 
 
 def test_options_that_the_command_does_not_know(command: Command):

@@ -16,7 +16,7 @@ from calling import SMALL, Command
 from clearhead import files
 from clearhead.cli import progress
 from clearhead.runs import finish
-from clearhead.training import load_state, read_log
+from clearhead.training import load_state, read_end, read_log
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
 WORDS = ["train", "text.txt", "--steps", "20", *SMALL]
@@ -27,6 +27,10 @@ def same_as(trained: tuple, folder: Path) -> None:
         assert (folder / name).read_bytes() == (trained[0] / name).read_bytes(), name
     ours, theirs = read_log(folder / "log.jsonl"), read_log(trained[0] / "log.jsonl")
     assert [report.step for report in ours] == [report.step for report in theirs]
+    ours, theirs = read_end(folder / "log.jsonl"), read_end(trained[0] / "log.jsonl")
+    assert ours is not None
+    assert theirs is not None
+    assert ours.evaluation == theirs.evaluation
 
 
 def names(folder: Path) -> list[str]:

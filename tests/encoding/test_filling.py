@@ -15,7 +15,7 @@ from transformers import pipeline
 
 import clearhead as ch
 from clearhead import hub
-from clearhead.encoding import fill
+from clearhead.encoding import fill, refill
 from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
@@ -42,6 +42,24 @@ def test_as_transformers_fills_them(name: str, tmp_path: Path) -> None:
             assert [guess.token for guess in mask.guesses] == [guess["token_str"] for guess in guesses]
             for mine, other in zip(mask.guesses, guesses, strict=True):
                 assert mine.probability == pytest.approx(other["score"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("guess", "text", "shown"),
+    [
+        ("\n", "abcdefghij", "abc[⏎/d]efghi[⏎/j]"),
+        ("\n", "abc\nefghi\n\n", "abc[⏎]efghi[⏎]\n"),
+        (" ", "abc\nefghi ", "abc[·/⏎]efghi[·]"),
+    ],
+)
+def test_white_space_in_brackets_is_visible(guess: str, text: str, shown: str, tmp_path: Path) -> None:
+    """A raw newline would break the line inside the brackets. An output layer of zeros leaves the bias to guess."""
+    model = saved(tmp_path, "RoBERTa")
+    with torch.no_grad():
+        model.network.embedding.weight.zero_()
+        model.network.prediction.bias.zero_()
+        model.network.prediction.bias[model.tokenizer.encode(guess)] = 1.0
+    assert refill(model, model.tokenizer.encode(text)) == shown
 
 
 def test_probabilities_by_hand(tmp_path: Path) -> None:
@@ -101,7 +119,7 @@ class TestRefused:
             ch.fill(model, "[MASK]")
 
     def test_a_text_without_a_mask(self, tmp_path: Path) -> None:
-        with pytest.raises(TextError, match=r"the text has no mask; write \[MASK\] where a token is missing"):
+        with pytest.raises(OptionError, match=r"^'paris <mask>': has no mask; write \[MASK\] where a token is missing"):
             ch.fill(saved(tmp_path, "BERT"), "paris <mask>")
 
     def test_a_text_longer_than_the_context(self, tmp_path: Path) -> None:

@@ -83,9 +83,31 @@ def test_a_text_is_shown_with_its_masks_filled(whole: ch.Run):
         if place % 6 != 4:
             expected += right
             continue
-        inside = guess.lstrip() if guess == right else f"{guess.lstrip()}/{right.lstrip()}"
-        expected += guess[: len(guess) - len(guess.lstrip())] + f"[{inside}]"
+        word, true = guess.lstrip(" ") or "·", right.lstrip(" ") or "·"
+        inside = word if guess == right else f"{word}/{true}"
+        expected += ("" if word == "·" else guess[: len(guess) - len(word)]) + f"[{inside}]"
     assert shown == expected
+
+
+@pytest.mark.parametrize(("final", "share"), [({}, "all"), ({"train.final_tokens": 40}, "the first 40 of")])
+def test_the_last_line_counts_masked_tokens_of_those_to_validate_on(tmp_path: Path, final: dict[str, int], share: str):
+    (tmp_path / "a.txt").write_text(TEXT)
+    said: list[str] = []
+    small = {**SMALL, "steps": 1, "settings": {**SETTINGS, **final}}
+    run = ch.train(tmp_path / "a.txt", out=tmp_path / "run", tokenizer="bytes", **small, say=said.append)
+    lines = "\n".join(said)
+    assert f"; on {run.evaluation.tokens} masked of {share} 408 validation tokens: " in lines
+    assert ", 408 to validate on;" in lines
+    assert run.evaluation.tokens == pytest.approx(0.3 * final.get("train.final_tokens", 408), rel=0.1)
+
+
+def test_a_pair_is_refused_and_not_advised(whole: ch.Run):
+    """Its tokenizer would glue the two texts together, and it saw none in training."""
+    with pytest.raises(OptionError, match=r"no special tokens to put between two texts, .* look at one text$"):
+        ch.observe(whole.model, "The quick fox.", pair="The lazy dog.")
+    with pytest.raises(OptionError, match=r"^generate needs .*fill masks.*take vectors") as refused:
+        ch.generate(whole.model, "The quick fox.")
+    assert "pair" not in str(refused.value)
 
 
 def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -152,7 +152,7 @@ class TestEvaluation:
         assert found.unit == "masked token"
 
     def test_a_stride_is_refused(self):
-        with pytest.raises(OptionError, match=r"^stride 6: .* masked tokens see both sides of their window; leave it"):
+        with pytest.raises(OptionError, match=r"^stride 6: is for models .* sees both sides of every window; leave it"):
             evaluate(lively(), TOKENS, stride=6, objective=objective())
 
     def test_a_text_without_a_token_to_mask_is_refused(self):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clearhead.errors import FolderError
-from clearhead.training import Evaluated, Stepped, read_log
-from clearhead.training.report import Log
+from clearhead.training.objective import Evaluation
+from clearhead.training.report import Evaluated, Finished, Log, Stepped, read_end, read_log
 
 STEP = Stepped(step=1, loss=2.5, rate=0.01, used=0.25, tokens=96, seconds=0.5)
 LOOK = Evaluated(step=1, valid_loss=2.25, bits_per_byte=3.5, best=True, seconds=0.75, sample='line\n"你好"\u2028')
@@ -140,3 +140,18 @@ def test_huge_numbers_and_deep_nesting_are_reported(tmp_path, value):
     (tmp_path / "log.jsonl").write_text(f'{{"kind": "stepped", "step": {value}}}\n')
     with pytest.raises(FolderError, match=r"log\.jsonl: line 1 was altered"):
         read_log(tmp_path / "log.jsonl")
+
+
+def test_the_end_of_a_log_is_its_last_line(tmp_path):
+    """What a kill left after the steps is no end; neither is one that more lines follow."""
+    path = tmp_path / "log.jsonl"
+    end = Finished(step=3, evaluation=Evaluation(nats=0.1, tokens=7, text_bytes=9, window=4, unit="x"), seconds=1.5)
+    with Log(path, 0) as log:
+        log.write(LOOK)
+        log.write(end)
+    assert read_end(path) == end
+    assert read_log(path) == [LOOK]
+    whole = path.read_bytes()
+    for left in (b"", whole[:-1], whole + b"\0\0\n", whole + whole.splitlines(keepends=True)[0]):
+        path.write_bytes(left)
+        assert read_end(path) is None

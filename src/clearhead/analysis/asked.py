@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.observe import words_of
-from clearhead.errors import NotFiniteError, OptionError, TextError, many
+from clearhead.errors import NotFiniteError, OptionError, many
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
 from clearhead.watching import Words
@@ -34,11 +34,11 @@ def question(
     """The prediction at ``query`` of ``target``: if None, of the text's next token, or after its end of the likeliest.
 
     A model that fills masks predicts the token at the place itself, so there None always means the likeliest. Raises
-    TextError if the text is empty, cannot be encoded or is longer than the context, OptionError if it has no such place
-    or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
+    TextError if the text cannot be encoded or is longer than the context, OptionError if it is empty or has no such
+    place, or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
     """
     if not text:
-        raise TextError(f"{verb}: the text is empty; give at least one character")
+        raise OptionError(f"{verb}: the text is empty; give at least one character")
     forward = "next tokens" in model.network.abilities
     if not forward:
         needs(model.network, "masked tokens", what)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clearhead.analysis.asked import finite
 from clearhead.analysis.observe import words_of
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
@@ -102,12 +102,12 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     tuned: from ``tune_lens`` or ``read_lens``: translators for the streams before the last layer (Belrose et al. 2023)
 
     The stream goes through the model's final norm and output layer; in an encoder, through the prediction head. Raises
-    TextError as ``observe`` does, OptionError if the model has no residual stream or predicts no tokens, if ``top`` is
+    TextError as ``observe`` does, OptionError if the text is empty, the model has no residual stream or predicts no tokens, if ``top`` is
     out of range or the translators are those of another model, MemoryNeededError if the streams do not fit in the free
     memory.
     """
     if not text:
-        raise TextError("lens: the text is empty; give at least one character")
+        raise OptionError("lens: the text is empty; give at least one character")
     network = model.network
     if "next tokens" not in network.abilities:
         needs(network, "masked tokens", "lens")

@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 import torch
 
 from clearhead.attend import FULL, Mask
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
@@ -52,8 +52,8 @@ def observe(
     read two. ``edits`` and ``keep`` are those of ``watch``; places in edits may be words of the text. Computes no
     logits.
 
-    Raises TextError if a text is empty, cannot be encoded or is longer than the model's context length,
-    OptionError for a model without attention, or for a pair if the model does not read pairs.
+    Raises OptionError if a text is empty, for a model without attention, or for a pair if the model does not read
+    pairs, TextError if a text cannot be encoded or is longer than the model's context length.
     """
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
@@ -76,12 +76,17 @@ def observe_ids(
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     if not text or pair == "":
-        raise TextError("look: the text is empty; give at least one character")
+        raise OptionError("look: the text is empty; give at least one character")
     if pair is None:
         ids = model.encode(text, "look: the text")
         model.tokenizer.note_unknown(ids)
         return _Input(ids, text=text)
     needs(model.network, "pairs", "looking at a pair")
+    if "pairs" not in model.abilities:
+        raise OptionError(
+            "look: this model's tokenizer has no special tokens to put between two texts, so the model was not trained "
+            "on pairs; look at one text"
+        )
     ids, types = model.tokenizer.encode_pair(text, pair)
     model.tokenizer.note_unknown(ids)
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")

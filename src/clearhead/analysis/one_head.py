@@ -16,7 +16,7 @@ from clearhead.analysis.observe import observe_ids
 from clearhead.attend import FULL, Mask, Request, Score
 from clearhead.attend.mask import Band, Causal, Documents, Window
 from clearhead.attend.request import logits, weights
-from clearhead.errors import TextError, many
+from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
@@ -120,11 +120,11 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
 
     mask: joined to the model's own (``clearhead.attend.documents``, for example)
 
-    Raises OptionError if the model does not attend or has no such layer or head, TextError if the text is empty, longer
-    than the model's context, or than LONGEST tokens or NUMBERS numbers.
+    Raises OptionError if the text is empty, or the model does not attend or has no such layer or head, TextError if the
+    text is longer than the model's context, or than LONGEST tokens or NUMBERS numbers.
     """
     if not text:
-        raise TextError("steps: the text is empty; give at least one character")
+        raise OptionError("steps: the text is empty; give at least one character")
     site = site_of(model.network, layer, head, "steps")
     part = attention_at(model.network, site, "steps")
     ids = model.encode(text, "steps: the text")

@@ -93,7 +93,7 @@ def next_words(
     ``layers`` is set for a model without a residual stream; TextError if the text cannot be encoded
     or is longer than the context; ClearheadError if a logit is not finite.
     """
-    needs(model.network, "next tokens", "next")
+    needs(model, "next tokens", "next")
     tokenless = model.tokenless
     vocabulary = model.config.vocabulary - len(tokenless)
     if not 1 <= top <= vocabulary:

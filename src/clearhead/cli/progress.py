@@ -81,8 +81,8 @@ class Display(Events):
             f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a {report.unit}, "
             f"{report.bits_per_byte:.4f} bits a byte{kept}"
         )
-        if report.sample:
-            self._console.print(Text("   | " + visible(report.sample).replace("\n", "\n   | "), style="dim"))
+        sample = visible(report.sample) or "(ended at once)"
+        self._console.print(Text("   | " + sample.replace("\n", "\n   | "), style="dim"))
 
     def _figures(self, report: Stepped) -> str:
         first = self._first or report

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.errors import NotFiniteError, OptionError, TextError
+from clearhead.errors import NotFiniteError, OptionError, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, log_probabilities, needs
 
@@ -34,11 +34,11 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in text order (Devlin et al. 2019, 3.1).
 
     Probabilities are the model's own (``model.log_probabilities``). Each mask is filled independently of the others.
-    Raises OptionError if the model does not predict masked tokens, TextError if the text has no mask or is longer than
-    the model's context length.
+    Raises OptionError if the model does not predict masked tokens or the text has no mask, TextError if the text is
+    longer than the model's context length.
     """
     config, tokenizer = model.config, model.tokenizer
-    needs(model.network, "masked tokens", "fill")
+    needs(model, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:
         raise OptionError("the tokenizer has no mask token; set mask_token in tokenizer_config.json")
@@ -49,7 +49,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     ids = model.encode(text)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
-        raise TextError(f"the text has no mask; write {tokenizer.roles['mask']} where a token is missing")
+        raise OptionError(f"{shown(text)}: has no mask; write {tokenizer.roles['mask']} where a token is missing")
     tokenizer.note_unknown(ids)
     most = log_probabilities(_logits(model, ids, places)).exp().index_fill(1, tokenless, -1.0).topk(top)
     return [
@@ -73,7 +73,7 @@ def refill(model: LanguageModel, ids: Sequence[int]) -> str:
 
     Raises OptionError and NotFiniteError as ``fill`` does. A text without such a token stays as it is.
     """
-    needs(model.network, "masked tokens", "filling in")
+    needs(model, "masked tokens", "filling in")
     tokenizer = model.tokenizer
     ordinary = [place for place, token in enumerate(ids) if tokenizer.ordinary[token]]
     places = ordinary[EVERY // 2 :: EVERY]
@@ -86,10 +86,16 @@ def refill(model: LanguageModel, ids: Sequence[int]) -> str:
     for place, guess in zip(places, guesses, strict=True):
         text += tokenizer.decode(ids[last:place])
         right, found = tokenizer.decode([ids[place]]), tokenizer.decode([guess])
-        space = found[: len(found) - len(found.lstrip())]
-        text += f"{space}[{found.lstrip()}]" if guess == ids[place] else f"{space}[{found.lstrip()}/{right.lstrip()}]"
+        word = found.lstrip(" ")
+        space = found[: len(found) - len(word)] if word else ""
+        text += f"{space}[{_bare(found)}]" if guess == ids[place] else f"{space}[{_bare(found)}/{_bare(right)}]"
         last = place + 1
     return text + tokenizer.decode(ids[last:])
+
+
+def _bare(text: str) -> str:
+    """A token's text without the space before it, on one line: a newline is shown as ⏎, a token of only space as ·."""
+    return text.lstrip(" ").replace("\n", "⏎") or "·"
 
 
 def _logits(model: LanguageModel, ids: Sequence[int], places: Sequence[int]) -> Tensor:

@@ -37,7 +37,7 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
     Raises TextError for a text that is longer than the model's context length or has no tokens at all, FolderError if
     the files ask for an unknown step.
     """
-    needs(model.network, "vectors", "vectors")
+    needs(model, "vectors", "vectors")
     if model.metadata.unpooled is not None:
         raise FolderError(model.metadata.unpooled)
     if isinstance(texts, str):

@@ -178,7 +178,7 @@ def stream_ids(
 
     memory: the KV cache of an earlier prompt, to reuse the part both share (single prompt only)
     """
-    needs(model.network, "next tokens", "generate")
+    needs(model, "next tokens", "generate")
     if together < 1:
         raise OptionError.of("together", together, "at least 1")
     for ids in encoded:

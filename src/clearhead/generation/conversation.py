@@ -28,7 +28,7 @@ class Conversation:
     """
 
     def __init__(self, model: LanguageModel, *, system: str | None = None) -> None:
-        needs(model.network, "next tokens", "chat")
+        needs(model, "next tokens", "chat")
         if "default" not in model.tokenizer.templates:
             model.tokenizer.chat([])  # raises TextError with the way out
         self._model, self._ends = model, defaults(model).ends

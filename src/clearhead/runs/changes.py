@@ -17,8 +17,11 @@ NAMED = 5  # changes listed in an error
 
 def check_changes(
     folder: Path, recipe: Recipe, state: TrainingState, *, accept: bool, say: Callable[[str], None]
-) -> None:
-    """Raises FolderError naming the entries of the recipe that differ from the state's; reports them if accepted."""
+) -> bool:
+    """Raises FolderError naming the entries of the recipe that differ from the state's; reports them if accepted.
+
+    Returns whether there are any.
+    """
     try:
         before = resolved(state.settings)
     except ConfigError as fault:
@@ -30,7 +33,7 @@ def check_changes(
         for name, old, new in differing(to_dict(before), to_dict(recipe))
     ]
     if not changed:
-        return
+        return False
     if not accept:
         more = f" (and {len(changed) - NAMED} more)" if len(changed) > NAMED else ""
         raise FolderError(
@@ -40,6 +43,7 @@ def check_changes(
         )
     for change in changed:
         say(f"changed: {change}")
+    return True
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any, Any]]:

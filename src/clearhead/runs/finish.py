@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,18 @@ from clearhead.runs.curve import draw_curve
 from clearhead.runs.events import Events
 from clearhead.runs.folder import CURVE, LOG
 from clearhead.text import Tokens
-from clearhead.training import Evaluated, Evaluation, Report, best_evaluation, evaluate, objective_of, read_log
+from clearhead.training import (
+    Evaluated,
+    Evaluation,
+    Finished,
+    Log,
+    Report,
+    best_evaluation,
+    evaluate,
+    objective_of,
+    read_end,
+    read_log,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -23,7 +35,7 @@ class Run:
     """A finished run.
 
     model: the one with the lowest validation loss, in float32
-    reports: the whole of log.jsonl, over all sessions
+    reports: the steps and evaluations in log.jsonl, over all sessions
     evaluation: of that model on the validation text, or on its first ``train.final_tokens`` tokens
     """
 
@@ -48,17 +60,18 @@ class Run:
 
 
 def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
-    """Loads the saved model, evaluates it, and plots the loss curve if matplotlib is installed."""
+    """Loads the saved model, evaluates it, plots the loss curve if matplotlib is installed, and ends the log."""
     config = recipe.train
     read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
-    model = hub.load(folder, device=machine.device(), dtype="float32", text=True)
+    model = _saved(folder)
     with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
         objective = objective_of(config.masks, model.tokenizer)
         evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
     share = "all" if len(read) == len(valid) else f"the first {len(read) - 1:,} of"
+    masked = "" if config.masks is None else f"{evaluation.tokens:,} masked of "
     events.say(
-        f"kept the model of step {run.best.step:,}; on {share} {len(valid) - 1:,} validation tokens: "
+        f"kept the model of step {run.best.step:,}; on {masked}{share} {len(valid):,} validation tokens: "
         f"{evaluation.loss:.4f} nats a {evaluation.unit}, {evaluation.bits_per_byte:.4f} bits a byte"
     )
     try:
@@ -66,4 +79,23 @@ def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
         events.say(f"loss curve: {folder / CURVE}")
     except MissingExtraError as missing:
         events.say(f"no loss curve: {missing}")
+    if math.isfinite(evaluation.nats):  # else there is nothing to show, and the next session evaluates again
+        last = run.reports[-1]
+        path = folder / LOG
+        with Log(path, path.stat().st_size) as log:
+            log.write(Finished(step=last.step, evaluation=evaluation, seconds=last.seconds))
+            log.flush()
     return run
+
+
+def finished(folder: Path, recipe: Recipe, step: int) -> Run | None:
+    """The run in ``folder`` if it was finished after this step; None if something is still to do. Changes nothing."""
+    end = read_end(folder / LOG) if (folder / LOG).exists() else None
+    if end is None or end.step != step:
+        return None
+    reports = read_log(folder / LOG)
+    return Run(folder=folder, recipe=recipe, model=_saved(folder), reports=reports, evaluation=end.evaluation)
+
+
+def _saved(folder: Path) -> LanguageModel:
+    return hub.load(folder, device=machine.device(), dtype="float32", text=True)

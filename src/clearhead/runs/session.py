@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 from clearhead.runs.begin import begun, create, reopened
 from clearhead.runs.changes import check_changes
 from clearhead.runs.events import Events
-from clearhead.runs.finish import Run, finish
+from clearhead.runs.finish import Run, finish, finished
 from clearhead.runs.folder import claimed, held, name_of, reopen, resumable
 from clearhead.runs.material import keep_stdin, prepare
 from clearhead.runs.measure import measured
@@ -40,7 +41,7 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
 
 
 def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool = False) -> Run:
-    """Resumes the run in ``folder`` from its last saved state; raises as ``start`` does.
+    """Resumes the run in ``folder`` from its last saved state; raises as ``start`` does. A finished one stays as it is.
 
     Raises FolderError if the recipe has changed since that state was saved, unless ``accept_changes``: then each change
     is reported.
@@ -48,7 +49,14 @@ def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool 
     with held(folder), resumable(folder), _threads_of_its_own():
         recipe, state = reopen(folder)
         if state is not None:
-            check_changes(folder, recipe, state, accept=accept_changes, say=events.say)
+            changed = check_changes(folder, recipe, state, accept=accept_changes, say=events.say)
+            run = None if changed else finished(folder, recipe, state.progress.step)
+            if run is not None:
+                events.say(
+                    f"{folder} is finished (step {state.progress.step:,}); there is nothing to do; to train it "
+                    f"further: clearhead train TEXT --from {shlex.quote(str(folder))}"
+                )
+                return run
         material = prepare(recipe.text, folder, events.say, masks=recipe.train.masks is not None)
         check_memory(recipe.model, recipe.train)
         begins = state is None

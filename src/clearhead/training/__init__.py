@@ -7,13 +7,15 @@ from clearhead.training.masked_tokens import MaskedTokens
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
 from clearhead.training.objectives import default_masks, objective_of
-from clearhead.training.report import Evaluated, Report, Stepped, best_evaluation, read_log
+from clearhead.training.report import Evaluated, Finished, Log, Report, Stepped, best_evaluation, read_end, read_log
 
 __all__ = [
     "NEXT_TOKENS",
     "Evaluated",
     "Evaluation",
+    "Finished",
     "Hooks",
+    "Log",
     "MaskConfig",
     "MaskedTokens",
     "NextTokens",
@@ -34,6 +36,7 @@ __all__ = [
     "load_state",
     "memory_needed",
     "objective_of",
+    "read_end",
     "read_log",
     "saved",
 ]

@@ -63,8 +63,8 @@ class MaskedTokens:
         """
         if stride is not None:
             raise OptionError(
-                f"stride {stride}: gives next tokens more of the text before them; masked tokens see both sides of "
-                "their window; leave it out"
+                f"stride {stride}: is for models that predict the next token; this one sees both sides of every "
+                "window; leave it out"
             )
         one_more = tokens.ids[-1:]  # windows of T tokens have T inputs and end before the target of the last
         lengths = np.append(tokens.lengths, np.int32(0)) if tokens.by_place else tokens.lengths

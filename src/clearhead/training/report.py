@@ -13,6 +13,7 @@ from types import TracebackType
 from clearhead.errors import ConfigError, FolderError, WriteError
 from clearhead.files import FULL, read_bounded, updating
 from clearhead.plain import from_dict
+from clearhead.training.objective import Evaluation
 
 LOG_AT_MOST = 2**27  # bytes; 200,000 evaluations
 
@@ -38,8 +39,17 @@ class Evaluated:
     bits_per_byte: float
     best: bool  # the lowest loss so far, so the model was saved
     seconds: float
-    sample: str  # text written or filled in by the model
+    sample: str  # text written or filled in by the model; empty if it ended at once
     unit: str = "token"  # what the model predicts: tokens, or masked tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The end of a run, the last line of its log: the saved model's evaluation on the final tokens."""
+
+    step: int  # the run's last
+    evaluation: Evaluation
+    seconds: float  # since the start, over all sessions
 
 
 Report = Stepped | Evaluated
@@ -79,7 +89,7 @@ class Log:
         with contextlib.suppress(OSError) if error else self._write_errors():
             self._file.close()
 
-    def write(self, report: Report) -> None:
+    def write(self, report: Report | Finished) -> None:
         """Appends a line."""
         line = json.dumps({"kind": type(report).__name__.lower(), **asdict(report)}, ensure_ascii=False)
         with self._write_errors():
@@ -106,16 +116,38 @@ def read_log(path: Path) -> list[Report]:
 
     Raises FolderError if the file is missing, is not a file, or was altered.
     """
-    kinds = {"stepped": Stepped, "evaluated": Evaluated}
+    reports: list[Report] = []
+    for number, line in enumerate(_lines(path), start=1):
+        report = _read(line)
+        if report is None:
+            raise FolderError(f"{path}: line {number} was altered; copy the file again from the original")
+        reports += [] if isinstance(report, Finished) else [report]
+    return reports
+
+
+def read_end(path: Path) -> Finished | None:
+    """The end of the run in its log.jsonl; None if its last line is something else, such as what a kill left.
+
+    Raises FolderError if the file is missing or is not a file.
+    """
+    lines = _lines(path)
+    last = _read(lines[-1]) if lines else None
+    return last if isinstance(last, Finished) else None
+
+
+def _lines(path: Path) -> list[bytes]:
     try:
         *lines, _ = read_bounded(path, LOG_AT_MOST).split(b"\n")
     except OSError as fault:
         raise FolderError(f"{path}: cannot be read: {fault.strerror}") from None
-    reports: list[Report] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            values = json.loads(line)
-            reports.append(from_dict(kinds[values.pop("kind")], values))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError):
-            raise FolderError(f"{path}: line {number} was altered; copy the file again from the original") from None
-    return reports
+    return lines
+
+
+def _read(line: bytes) -> Report | Finished | None:
+    """The report in a line; None if there is none."""
+    kinds = {"stepped": Stepped, "evaluated": Evaluated, "finished": Finished}
+    try:
+        values = json.loads(line)
+        return from_dict(kinds[values.pop("kind")], values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ConfigError):
+        return None

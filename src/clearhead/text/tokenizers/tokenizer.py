@@ -57,6 +57,7 @@ class Tokenizer:
     file's post-processor adds. <|endoftext|> written in a text is that token, as in every tool that opens the
     tokenizer.json, so one file can hold several documents. Nothing else is added, nothing is truncated.
     separator: the id in front if there is exactly one, else None
+    parts_pairs: whether special tokens tell the two texts of a pair apart; not for the kinds learned here
     document_end: ids that end each document of a token stream: ``back``, and in training the end token
     begin_only: ids in front that never end a text (<s>): they are never predicted
     unknown: the id for text outside the vocabulary; None if there is no such text (bytes), or encoding it is an error
@@ -90,6 +91,7 @@ class Tokenizer:
         else:
             self.front, self.back = (marker,), ()
         self.separator = self.front[0] if len(self.front) == 1 else None
+        self.parts_pairs = library.num_special_tokens_to_add(True) > 0
         # the smallest type for the ids: half the disk and memory for vocabularies up to 65,536
         self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
         self._config = config if config is not None else plain_config(marker is not None)
@@ -392,9 +394,5 @@ class Tokenizer:
     @cached_property
     def _parts(self) -> dict[int, _Bytes]:
         """What each id adds to the text: exact if ids are joined as bytes, else for display."""
-        return parts_of(
-            self._library.get_vocab(with_added_tokens=True),
-            bytewise=self._bytewise,
-            fallback=self._byte_fallback,
-            joins=self._joins,
-        )
+        vocabulary = self._library.get_vocab(with_added_tokens=True)
+        return parts_of(vocabulary, bytewise=self._bytewise, fallback=self._byte_fallback, joins=self._joins)
