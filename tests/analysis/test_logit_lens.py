@@ -9,7 +9,7 @@ import torch
 
 import shapes
 from clearhead.analysis import lens, logit_lens, next_words
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig
 from clearhead.watching import watch
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_refused() -> None:
         found[4, 0]
     with pytest.raises(OptionError, match="place 3: the text has places 0 to 2"):
         found[0, 3]
-    with pytest.raises(TextError, match="the text is empty"):
+    with pytest.raises(OptionError, match="the text is empty"):
         lens(lively(QWEN3), "")
     with pytest.raises(OptionError, match="top is 0; it must be at least 1 and at most 257"):
         lens(lively(QWEN3), "a", top=0)

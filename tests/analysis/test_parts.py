@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import shapes
 from clearhead.analysis import logit_parts
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig
 from clearhead.tap import Site
@@ -147,7 +147,7 @@ def test_what_has_no_parts_is_refused() -> None:
         logit_parts(toy, "ab")
     with pytest.raises(OptionError, match=r"parts needs a model that predicts masked tokens"):
         logit_parts(lively(replace(BERT, prediction=None)), "ab")
-    with pytest.raises(TextError, match="the text is empty"):
+    with pytest.raises(OptionError, match="the text is empty"):
         logit_parts(lively(QWEN3), "")
     with pytest.raises(OptionError, match="against 'ab': it has 2 tokens"):
         logit_parts(lively(QWEN3), "a", against="ab")

@@ -102,9 +102,9 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     tuned: from ``tune_lens`` or ``read_lens``: translators for the streams before the last layer (Belrose et al. 2023)
 
     The stream goes through the model's final norm and output layer; in an encoder, through the prediction head. Raises
-    TextError as ``observe`` does, OptionError if the text is empty, the model has no residual stream or predicts no tokens, if ``top`` is
-    out of range or the translators are those of another model, MemoryNeededError if the streams do not fit in the free
-    memory.
+    TextError as ``observe`` does, OptionError if the text is empty, if the model has no residual stream or predicts no
+    tokens, if ``top`` is out of range or the translators are those of another model, MemoryNeededError if the streams
+    do not fit in the free memory.
     """
     if not text:
         raise OptionError("lens: the text is empty; give at least one character")
