@@ -114,7 +114,7 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     sites = stream_sites(model)
     known = model.config.vocabulary - len(model.tokenless)
     if not 1 <= top <= known:
-        raise OptionError(f"top is {top}; it must be at least 1 and at most {known:,}")
+        raise OptionError.of("top", top, f"at least 1 and at most {known:,}")
     if tuned is not None:
         tuned.check(model)
     ids = model.encode(text, "lens: the text")

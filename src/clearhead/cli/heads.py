@@ -38,7 +38,7 @@ def heads(
     if kind is not None and kind not in KINDS:
         raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, KINDS)}")
     if top is not None and top < 1:
-        raise OptionError(f"heads: --top is {top}; it must be at least 1")
+        raise OptionError.of("top", top, "at least 1")
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype)
     found = analysis.find_heads(loaded, seed=seed)
