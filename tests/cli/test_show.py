@@ -49,7 +49,7 @@ def test_a_run(command: Command, trained):
 
 
 def test_the_final_loss_or_that_of_a_run_not_finished(command: Command, trained, tmp_path):
-    """Until the log has its end, the loss is of the evaluation that saved the model, on a part of the validation text if that is long."""
+    """Until the log has its end, the loss is that of the evaluation at which the model was saved."""
     folder = Path(shutil.copytree(trained[0], tmp_path / "run"))
     log = folder / "log.jsonl"
     *lines, end = log.read_text().splitlines(keepends=True)
