@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from calling import Command
@@ -17,7 +18,8 @@ def rows(out: str) -> dict[str, str]:
 
 
 def test_a_run(command: Command, trained):
-    folder, _ = trained
+    folder, printed = trained
+    last = re.search(r"on all 408 validation tokens: (.*)", printed.err)[1]
     model = hub.load(folder)
     count = sum(p.numel() for p in model.network.parameters())
     inner = sum(p.numel() for name, p in model.network.named_parameters() if name != "embedding.weight")
@@ -42,8 +44,24 @@ def test_a_run(command: Command, trained):
         "tokenizer": "bytes, 257 tokens",
         "text": "text.txt",
         "training": "20 steps, 4 windows a step, muon",
-        "validation": f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte (step 20)",
+        "validation": f"{last} (step 20)",
     }
+
+
+def test_the_final_loss_or_that_of_a_run_not_finished(command: Command, trained, tmp_path):
+    """Until the log has its end, the loss is that of the evaluation at which the model was saved."""
+    folder = Path(shutil.copytree(trained[0], tmp_path / "run"))
+    log = folder / "log.jsonl"
+    *lines, end = log.read_text().splitlines(keepends=True)
+    changed = re.sub(r'"nats": [\d.]+', '"nats": 814.0', end)
+    log.write_text("".join([*lines, changed]))
+    assert rows(command("show", folder).out)["validation"].startswith("2.0000 nats a token, ")  # of 407 tokens
+    log.write_text("".join(lines))
+    best = ch.describe(folder).best
+    assert best is not None
+    assert ch.describe(folder).final is None
+    said = f"{best.valid_loss:.4f} nats a token, {best.bits_per_byte:.4f} bits a byte, on at most 100,000 tokens"
+    assert rows(command("show", folder).out)["validation"] == f"{said} (step 20)"
 
 
 def test_one_is_in_the_singular(command: Command, trained, tmp_path):

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from clearhead.errors import FolderError
-from clearhead.training.objective import Evaluation
-from clearhead.training.report import Evaluated, Finished, Log, Stepped, read_end, read_log
+from clearhead.training import Evaluated, Evaluation, Finished, Log, Stepped, read_end, read_log
 
 STEP = Stepped(step=1, loss=2.5, rate=0.01, used=0.25, tokens=96, seconds=0.5)
 LOOK = Evaluated(step=1, valid_loss=2.25, bits_per_byte=3.5, best=True, seconds=0.75, sample='line\n"你好"\u2028')

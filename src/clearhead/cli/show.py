@@ -10,6 +10,7 @@ from clearhead.errors import many
 
 if TYPE_CHECKING:
     from clearhead.runs import Description
+    from clearhead.training import Evaluated, Evaluation
 
 NO_TOKENIZER = "none: it takes ids, not text"
 
@@ -88,8 +89,12 @@ def _run(found: Description) -> dict[str, str]:
     length = many(train.steps or 0, "step") if train.minutes is None else many(train.minutes, "minute")
     table["training"] = f"{length}, {many(train.batch, 'window')} a step, {train.optimizer.kind}"
     if found.best is not None:
-        best = found.best
-        table["validation"] = (
-            f"{best.valid_loss:.4f} nats a {best.unit}, {best.bits_per_byte:.4f} bits a byte (step {best.step:,})"
-        )
+        table["validation"] = _validation(found.best, found.final, train.evaluation_tokens)
     return table
+
+
+def _validation(best: Evaluated, final: Evaluation | None, part: int) -> str:
+    """The figures of the run's last line, or if it is not finished, those on a part of the validation text."""
+    loss, bits = (best.valid_loss, best.bits_per_byte) if final is None else (final.loss, final.bits_per_byte)
+    over = f", on at most {many(part, 'token')}" if final is None else ""
+    return f"{loss:.4f} nats a {best.unit}, {bits:.4f} bits a byte{over} (step {best.step:,})"

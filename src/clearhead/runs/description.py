@@ -12,7 +12,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.recipes import Recipe
 from clearhead.runs.folder import LOG, RECIPE
 from clearhead.text.chat.templates import check
-from clearhead.training import Evaluated, read_log
+from clearhead.training import Evaluated, Evaluation, read_end, read_log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +28,7 @@ class Description:
     unusable_template: why ``clearhead chat`` cannot use the default chat template; None if it can or there is none
     recipe: the recipe of the run in the folder; None if there is no run
     best: the evaluation at which the run saved this model; None if there is no run or it was not logged
+    final: the evaluation of this model at the end of the run; None if there is no run or it is not finished
     """
 
     model: LanguageModel
@@ -41,6 +42,7 @@ class Description:
     unusable_template: str | None
     recipe: Recipe | None
     best: Evaluated | None
+    final: Evaluation | None
 
 
 def describe(name: str | Path) -> Description:
@@ -50,11 +52,12 @@ def describe(name: str | Path) -> Description:
     """
     model = hub.outline(name)
     config, network, folder = model.config, model.network, model.folder
-    recipe, best = None, None
+    recipe, best, end = None, None, None
     if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
         reports, step = read_log(folder / LOG), hub.saved_step(folder)
         best = next((each for each in reports if isinstance(each, Evaluated) and each.step == step), None)
+        end = None if best is None else read_end(folder / LOG)
     return Description(
         model=model,
         family=model.metadata.family or hub.family(config),
@@ -67,6 +70,7 @@ def describe(name: str | Path) -> Description:
         unusable_template=_unusable(model),
         recipe=recipe,
         best=best,
+        final=None if end is None else end.evaluation,
     )
 
 
