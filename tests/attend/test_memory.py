@@ -123,7 +123,7 @@ def test_the_backward_pass_holds_the_blocks_once_for_all_layers(mask: str, monke
 def test_a_map_is_read_in_blocks(ask: Callable[[AttentionMap], object], monkeypatch: pytest.MonkeyPatch) -> None:
     places = 1024
     monkeypatch.setattr(engine, "TILE", 2**14)
-    monkeypatch.setattr(engine, "PRODUCT", 2**14)
+    monkeypatch.setattr(engine, "ROWS", 32)
     q, k, v = (torch.randn(1, heads, places, 8) for heads in (2, 1, 1))
     with watch(Watched({SITE: 2})) as record:
         attend(q, k, v, mask=causal() & window(100), site=SITE)
