@@ -18,6 +18,7 @@ from clearhead.training.config import TrainConfig
 Table = dict[str, Any]
 
 FILE_AT_MOST = 2**20  # bytes; a recipe has a few hundred
+DEEPEST = 16  # tables in one another; the deepest entry has 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,18 @@ def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") 
                 parts = ", ".join(_hints(hints[name], {}))
                 raise ConfigError(f"{where}{name}: {shown(value)} was given; it is a table with {parts}")
             check_names(cast(Table, value), hints[name], f"{where}{name}.")
+        else:
+            _check_depth(value, f"{where}{name}")
+
+
+def _check_depth(value: Any, where: str) -> None:
+    """Raises ConfigError for tables nested deeper than any entry, which Python could not merge."""
+    tables = [value]
+    for _ in range(DEEPEST):
+        tables = [inner for table in tables if isinstance(table, Mapping) for inner in table.values()]
+        if not tables:
+            return
+    raise ConfigError(f"{where}: tables more than {DEEPEST} deep were given; no entry is")
 
 
 def _hints(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
