@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import MODELS, QWEN3, assert_same, lively, text
 from torch import Tensor
 
 from clearhead.attend import left_padding
 from clearhead.errors import RequestError
 from clearhead.model import Cache, Network
 from clearhead.watching import watch
+from shapes import MODELS, QWEN3, assert_same, lively, text
 
 TRANSFORMERS = {name: lively(config, dtype=torch.float64) for name, config in MODELS.items()}
 CONTEXT = QWEN3.context

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from shapes import MODELS, QWEN3, assert_same, lively, text
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from clearhead.attend import FULL, Mask, documents
 from clearhead.model import Network
 from clearhead.watching import watch
+from shapes import MODELS, QWEN3, assert_same, lively, text
 
 CONTEXT = QWEN3.context
 

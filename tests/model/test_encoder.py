@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from shapes import assert_same, lively, text
 from torch import Tensor
 
 from clearhead.attend import left_padding, padding
@@ -23,6 +22,7 @@ from clearhead.model import (
 from clearhead.tap import Site
 from clearhead.watching import watch
 from little_configs import BERT
+from shapes import assert_same, lively, text
 
 MODERNBERT = replace(
     BERT,

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import tomli_w
 from hypothesis import given
-from shapes import GPT2, QWEN3, configs
 
 from clearhead.errors import ConfigError, OptionError
 from clearhead.model import (
@@ -26,6 +25,7 @@ from clearhead.model import (
     skeleton,
 )
 from clearhead.plain import from_dict, to_dict
+from shapes import GPT2, QWEN3, configs
 
 
 def attention(**options: Any) -> AttentionConfig:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from shapes import GPT2, QWEN3
 from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
 
 from clearhead.model import PositionConfig, skeleton
 from clearhead.model.parts.positions import Learned, Rotary, rotary
+from shapes import GPT2, QWEN3
 
 EPS = torch.finfo(torch.float32).eps  # of a cosine near 1; libraries give cosines to one of these
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import GPT2, MODELS, QWEN3, configs, lively, text
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,6 +19,7 @@ from clearhead.model import ModelConfig, Network, build, skeleton
 from clearhead.model.parts.block import BlockInputs
 from clearhead.tap import Site
 from clearhead.watching import watch
+from shapes import GPT2, MODELS, QWEN3, configs, lively, text
 
 CONTEXT = QWEN3.context
 

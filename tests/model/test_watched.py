@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from shapes import GPT2, QWEN3
 
 from clearhead.model import build
 from clearhead.watching import watch
 from little_configs import BERT
+from shapes import GPT2, QWEN3
 
 CONFIGS = pytest.mark.parametrize("config", [GPT2, BERT, QWEN3], ids=["GPT-2", "BERT", "Qwen 3"])
 
