@@ -16,6 +16,7 @@ from test_page import HOSTILE, Parts
 from clearhead.analysis import observe
 from clearhead.drawing import atlas_page, draw_atlas
 from clearhead.drawing.atlas_grid import SHARES, grids
+from clearhead.drawing.languages import LANGUAGES
 from clearhead.errors import FolderError, OptionError, WatchError
 from clearhead.watching import COLUMNS, Atlas
 from looked import HEADS, LAYERS, speaking
@@ -99,7 +100,7 @@ def test_the_page_has_the_numbers_and_sorts_them(atlas: Atlas, tmp_path: Path) -
 
 
 def test_both_languages_have_the_same_words_and_every_column() -> None:
-    english, chinese = (atlas_page.words(language) for language in atlas_page.LANGUAGES)
+    english, chinese = (atlas_page.words(language) for language in LANGUAGES)
     assert english.keys() == chinese.keys()
     assert list(english["columns"]) == list(chinese["columns"]) == list(COLUMNS)
     for name, text in english.items():

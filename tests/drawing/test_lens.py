@@ -18,6 +18,7 @@ from test_page import HOSTILE, Parts
 
 from clearhead.analysis import Lens, LogitParts, lens, logit_parts
 from clearhead.drawing import LensTable, PartsTable, draw_lens, draw_parts, lens_page
+from clearhead.drawing.languages import LANGUAGES
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
@@ -73,7 +74,7 @@ def test_the_page_holds_the_numbers_and_both_languages(found: Lens, tmp_path: Pa
     page = (tmp_path / "x.html").read_text(encoding="utf-8")
     parts = Parts(page)
     data = json.loads(parts.text("script", id="data"))
-    assert data["language"] == "zh"
+    assert 'data-chosen="zh"' in page
     assert data["lens"]["rank_of_final"] == found.rank_RT.tolist()
 
     def shape(words: Any) -> Any:
@@ -81,7 +82,7 @@ def test_the_page_holds_the_numbers_and_both_languages(found: Lens, tmp_path: Pa
             return {name: shape(each) for name, each in words.items()}
         return sorted(re.findall(r"\{\w+\}", words))
 
-    english, chinese = (lens_page.words(language) for language in lens_page.LANGUAGES)
+    english, chinese = (lens_page.words(language) for language in LANGUAGES)
     assert shape(english) == shape(chinese)
     (script,) = parts.scripts()
     assert set(re.findall(r"\bwords\.(\w+)", script)) == english.keys()

@@ -188,8 +188,9 @@ def test_bad_questions_are_refused(options: dict[str, Any], why: str) -> None:
 def test_too_little_text_and_too_little_time_are_refused_before_any_run(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("Too short to read. ")
+    short = small(text={"sources": [str(text)], "tokenizer": "bytes"}, facts=None, minutes=10)  # enough anywhere
     with pytest.raises(TextError, match="a window needs 257"):
-        lab.carry_out(small(text={"sources": [str(text)], "tokenizer": "bytes"}, facts=None), tmp_path / "out", Told())
+        lab.carry_out(short, tmp_path / "out", Told())
     with pytest.raises(ClearheadError, match=r"minutes 0\.0001: that leaves 0\.0 steps for each run of the sweep"):
         lab.carry_out(small(minutes=1e-4), tmp_path / "other", Told())
 

@@ -34,7 +34,7 @@ def atlas(
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure every head over a whole text: what it reads, how far, how evenly.
+    """Measure every head over a whole text: what it attends to, how far, how evenly.
 
     One line per head, with the mean of each measure over the text. All heads
     are measured in one pass over their queries and keys, at any length.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead import machine
+from clearhead.cli.models import Learned, Megabytes, Valid, Vocabulary
 from clearhead.cli.printing import Screen, echo, message, write
 
 PICTURE = "comparison.svg"
@@ -63,26 +64,10 @@ def compare(
             "--set", metavar="NAME=VALUE", help="Set one value for all models, such as `model.layers=6`; repeatable."
         ),
     ] = None,
-    valid: Annotated[
-        list[str] | None, typer.Option(help="Text to validate on; the last tenth of the text by default.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
-            "path of a `tokenizer.json`."
-        ),
-    ] = None,
-    vocabulary: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of tokens for `auto`, `bpe` and `character-bpe`, at most 1,048,576; by default it follows "
-            "from the size of the text."
-        ),
-    ] = None,
-    megabytes: Annotated[
-        float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")
-    ] = None,
+    valid: Valid = None,
+    tokenizer: Learned = None,
+    vocabulary: Vocabulary = None,
+    megabytes: Megabytes = None,
     threads: Annotated[
         int | None,
         typer.Option(help="Number of OpenMP threads of every run; by default the fastest, found by measuring."),

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Field, Model, Threads
 from clearhead.cli.printing import echo, write_json
 
 
 def evaluate(
     model: Model,
     text: Annotated[list[str], typer.Argument(help="Files, folders, patterns, or `-` for standard input.")],
-    field: Annotated[
-        str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")
-    ] = None,
+    field: Field = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the files, such as `gb18030`.")] = "utf-8",
     window: Annotated[
         int | None, typer.Option(help="Tokens read at once; by default the context length, at most 4,096.")

@@ -47,6 +47,8 @@ def heads(
         return
     shown = [each for each in found if each.names] if kind is None else found.ranked(kind)
     echo(found.table(shown[:top]))
+    if not shown:
+        echo("no head has a score that is high enough for a name; --kind shows the scores of all heads")
     echo()
     for name, meaning in KINDS.items():
         echo(f"{name:<{max(map(len, KINDS))}}  {meaning}, named from {LEAST[name]:g}")

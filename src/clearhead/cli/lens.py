@@ -56,8 +56,8 @@ def lens(
     from clearhead import analysis, hub, machine
     from clearhead.drawing import LensTable, draw_lens
     from clearhead.drawing.draw_lens import check_lens_path
-    from clearhead.drawing.draw_steps import check_language
     from clearhead.drawing.endings import check_ending
+    from clearhead.drawing.languages import check_language
     from clearhead.errors import OptionError
 
     check_language(language)

@@ -1,7 +1,8 @@
-"""Arguments the verbs share: the model, its dtype, and the number of threads."""
+"""Arguments and options that verbs share."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,3 +21,31 @@ Dtype = Annotated[
 Threads = Annotated[
     int | None, typer.Option(help="Number of OpenMP threads; by default the fastest, found by measuring.")
 ]
+Picture = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Save a `.png` or `.svg` picture or a `.json` file, instead of printing a table.",
+    ),
+]
+
+# The text of a run, and its tokenizer.
+Valid = Annotated[list[str] | None, typer.Option(help="Text to validate on; the last tenth of the text by default.")]
+Learned = Annotated[
+    str | None,
+    typer.Option(
+        help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
+        "path of a `tokenizer.json`."
+    ),
+]
+Vocabulary = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of tokens for `auto`, `bpe` and `character-bpe`, at most 1,048,576; by default it follows "
+        "from the size of the text."
+    ),
+]
+Megabytes = Annotated[float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")]
+Field = Annotated[str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")]

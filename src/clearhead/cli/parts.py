@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Picture, Threads
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import read_text
 
@@ -34,15 +33,7 @@ def parts(
             "by default.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Save a `.png` or `.svg` picture or a `.json` file, instead of printing a table.",
-        ),
-    ] = None,
+    out: Picture = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:

@@ -49,7 +49,8 @@ def steps(
     """
     from clearhead import analysis, hub, machine
     from clearhead.drawing import draw_steps, steps_reading
-    from clearhead.drawing.draw_steps import check_language, check_steps_path
+    from clearhead.drawing.draw_steps import check_steps_path
+    from clearhead.drawing.languages import check_language
 
     check_language(language)
     if out is not None:

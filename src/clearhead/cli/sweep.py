@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clearhead.cli.edits import Against, Token
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Picture, Threads
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import read_text
 from clearhead.errors import OptionError, many
@@ -66,15 +65,7 @@ def sweep(
         ),
     ] = How.run,
     top: Annotated[int, typer.Option(min=1, help="How many edits to list, those that change most.")] = 10,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Save a `.png` or `.svg` picture or a `.json` file, instead of printing a table.",
-        ),
-    ] = None,
+    out: Picture = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:

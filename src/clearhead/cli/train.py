@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from clearhead import machine
+from clearhead.cli.models import Field, Learned, Megabytes, Valid, Vocabulary
 from clearhead.cli.printing import echo, write
 
 if TYPE_CHECKING:
@@ -79,29 +80,11 @@ def train(
             "override `--config`, which overrides `--recipe`.",
         ),
     ] = None,
-    valid: Annotated[
-        list[str] | None, typer.Option(help="Text to validate on; the last tenth of the text by default.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
-            "path of a `tokenizer.json`."
-        ),
-    ] = None,
-    vocabulary: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of tokens for `auto`, `bpe` and `character-bpe`, at most 1,048,576; by default it follows "
-            "from the size of the text."
-        ),
-    ] = None,
-    megabytes: Annotated[
-        float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")
-    ] = None,
-    field: Annotated[
-        str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")
-    ] = None,
+    valid: Valid = None,
+    tokenizer: Learned = None,
+    vocabulary: Vocabulary = None,
+    megabytes: Megabytes = None,
+    field: Field = None,
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of the files, such as `gb18030`; `utf-8` by default.")
     ] = None,

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import html
-import json
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from clearhead.drawing import colours
 from clearhead.drawing.atlas_grid import grids
-from clearhead.drawing.inline import inert_json, page_file, policy
+from clearhead.drawing.inline import around, inert_json
+from clearhead.drawing.languages import LANGUAGES, phrases
 from clearhead.drawing.legible import legible
 from clearhead.watching import Atlas
 
-LANGUAGES = ("en", "zh")
 SCRIPTS = ("atlas_data.js", "atlas.js")
 STYLES = ("page.css", "atlas.css")
 
 
-@cache
-def words(language: str) -> dict[str, Any]:
-    """What the page says, in this language."""
-    return json.loads(page_file("atlas_words.json"))[language]
+words = partial(phrases, "atlas_words.json")
 
 
 def encoded(atlas: Atlas) -> bytes:
     """The page in UTF-8. As in page.py, the data is inert JSON, and the policy allows no other script or style."""
-    script, style = ("\n".join(map(page_file, names)) for names in (SCRIPTS, STYLES))
     made = grids(atlas)
     sites = list(dict.fromkeys(row.site for row in atlas.rows))
     data = {
@@ -47,16 +41,9 @@ def encoded(atlas: Atlas) -> bytes:
         ],
         "colours": {"light": colours.LIGHT, "dark": colours.DARK},
     }
-    before, after = page_file("atlas.html").split("{{data}}")
     title = legible(f"{atlas.model}: {(atlas.text or '')[:80]}" if atlas.model else (atlas.text or "")[:80])
-    # The title last: it is untrusted text that may contain such a name.
-    for name, value in (
-        ("policy", policy(script=script, style=style)),
-        ("style", style),
-        ("title", html.escape(title)),
-    ):
-        before = before.replace("{{" + name + "}}", value)
-    return (before + inert_json(data) + after.replace("{{script}}", script)).encode()
+    before, after = around("atlas.html", scripts=SCRIPTS, styles=STYLES, title=title)
+    return (before + inert_json(data) + after).encode()
 
 
 def _plain(values_LH: Any) -> list[list[float | None]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from clearhead.analysis import Lens
 from clearhead.drawing import lens_page, lens_table, saving
-from clearhead.drawing.draw_steps import check_language
 from clearhead.drawing.endings import PLOTTED, check_ending
+from clearhead.drawing.languages import check_language
 from clearhead.errors import OptionError
 from clearhead.files import replacing
 

@@ -20,10 +20,9 @@ import torch
 from clearhead.analysis import Senses, SenseScore
 from clearhead.analysis.lexicon import check_maps
 from clearhead.drawing import senses_figure, senses_page
-from clearhead.drawing.draw_steps import check_language
 from clearhead.drawing.endings import check_ending
+from clearhead.drawing.languages import LANGUAGES, check_language
 from clearhead.drawing.senses_parts import picture
-from clearhead.drawing.steps_page import LANGUAGES
 from clearhead.files import replacing
 
 SENSES_ENDINGS = (".png", ".svg", ".html", ".json")

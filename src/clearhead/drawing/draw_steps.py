@@ -8,8 +8,8 @@ from clearhead.analysis import Steps
 from clearhead.drawing import steps_export, steps_page
 from clearhead.drawing.endings import check_ending
 from clearhead.drawing.focus import query_row
+from clearhead.drawing.languages import check_language
 from clearhead.drawing.steps_table import StepsTable
-from clearhead.errors import OptionError
 from clearhead.files import replacing
 
 STEPS_ENDINGS = (".html", ".json")
@@ -43,9 +43,3 @@ def steps_reading(steps: Steps, query: int | str | None = None, *, language: str
 def check_steps_path(path: Path) -> None:
     """Raises what ``draw_steps`` would raise for this path, before any work is done."""
     check_ending(path, STEPS_ENDINGS)
-
-
-def check_language(language: str | None) -> None:
-    """Raises OptionError for a language that there are no words in."""
-    if language is not None and language not in steps_page.LANGUAGES:
-        raise OptionError(f"language {language!r} is not known; take {' or '.join(steps_page.LANGUAGES)}")

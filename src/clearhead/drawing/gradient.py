@@ -6,8 +6,7 @@ import html
 import json
 import textwrap
 from dataclasses import asdict
-from functools import cache
-from typing import Any
+from functools import partial
 
 import numpy as np
 from rich.cells import cell_len
@@ -17,6 +16,7 @@ from rich.text import Text
 from clearhead.analysis import Attribution
 from clearhead.drawing.colours import dark, hexed, paint
 from clearhead.drawing.inline import SWITCH, both, page_file, policy
+from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible, quoted, short, shortened
 from clearhead.drawing.terminal import bar
 
@@ -59,9 +59,7 @@ class Table:
         yield Text(about(found) + fewer, "dim")
 
 
-@cache
-def _words(language: str) -> dict[str, Any]:
-    return json.loads(page_file("gradient_words.json"))[language]
+_words = partial(phrases, "gradient_words.json")
 
 
 def heading(found: Attribution, language: str = "en") -> str:

@@ -32,13 +32,14 @@ def around(
 ) -> tuple[str, str]:
     """What comes before and after the data of a page that renders itself from one block of ``inert_json``.
 
-    template, scripts, styles: files of page_files; the page can be switched between languages
+    template, scripts, styles: files of page_files, the template from inside the body; the page can be switched between
+        languages
     title: any text
     language: None for the reader's own
     """
     script = "\n".join(map(page_file, ("languages.js", *scripts)))
     style = "\n".join(map(page_file, ("languages.css", *styles)))
-    before, after = page_file(template).split("{{data}}")
+    before, after = (page_file("head.html") + page_file(template)).split("{{data}}")
     # The title last: it is untrusted text that may contain such a name.
     for name, value in (
         ("policy", policy(script=script, style=style)),

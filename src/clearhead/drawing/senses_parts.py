@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from clearhead.analysis import Senses, SenseScore
 from clearhead.analysis.lexicon import Panel, pca
-from clearhead.drawing.inline import page_file
+from clearhead.drawing.languages import phrases
 
 PANELS = 9  # planes in a picture, spread evenly over the layers
 
@@ -60,10 +59,7 @@ class Picture:
     notes: tuple[str, ...]
 
 
-@cache
-def words(language: str) -> dict[str, Any]:
-    """What a picture says, in this language."""
-    return json.loads(page_file("senses_words.json"))[language]
+words = partial(phrases, "senses_words.json")
 
 
 def picture(found: Senses | SenseScore, language: str) -> Picture:

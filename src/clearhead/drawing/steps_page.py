@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import json
-from functools import cache
+from functools import partial
 from textwrap import dedent
 from typing import Any
 
 from clearhead.analysis import Steps, by_hand
 from clearhead.drawing import steps_export
-from clearhead.drawing.inline import around, inert_json, page_file
+from clearhead.drawing.inline import around, inert_json
+from clearhead.drawing.languages import LANGUAGES, phrases
 from clearhead.drawing.legible import legible
 
-LANGUAGES = ("en", "zh")
 SCRIPTS = ("steps_data.js", "steps_parts.js", "steps.js")
 STYLES = ("page.css", "steps.css")
 
@@ -31,10 +30,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], tuple[Any, ...]]] = {
 }
 
 
-@cache
-def words(language: str) -> dict[str, Any]:
-    """What the page and the terminal say about the steps, in this language."""
-    return json.loads(page_file("steps_words.json"))[language]
+words = partial(phrases, "steps_words.json")
 
 
 def code(step: str) -> str:

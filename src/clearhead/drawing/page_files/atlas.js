@@ -1,9 +1,10 @@
 
 // The page: one state, one function that shows it.
 
-const LANGUAGES = { en: "English", zh: "中文" };
 const darkness = matchMedia("(prefers-color-scheme: dark)");
-const state = { column: null, down: true, picked: null, language: navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en" };
+const state = { column: null, down: true, picked: null };
+let words = data.words[document.documentElement.lang];
+document.addEventListener("language", () => change({}));
 const CELL = 14;
 
 function find(id) {
@@ -19,21 +20,22 @@ function made(parent, kind, text, values = {}) {
 
 function change(values, said) {
   Object.assign(state, values);
+  words = data.words[document.documentElement.lang];
   show();
   if (said) find("live").textContent = said();
 }
 
 function title(column) {
-  return data.words[state.language].columns[column][0];
+  return words.columns[column][0];
 }
 
 function sortBy(column) {
   const down = state.column === column ? !state.down : true;
-  change({ column, down }, () => filled(data.words[state.language][down ? "sorted_down" : "sorted_up"], { column: title(column) }));
+  change({ column, down }, () => filled(words[down ? "sorted_down" : "sorted_up"], { column: title(column) }));
   find(`sort-${column}`).focus();
 }
 
-function showGrid(grid, words) {
+function showGrid(grid) {
   const scale = data.colours[darkness.matches ? "dark" : "light"];
   const known = grid.values.flat().filter((value) => value !== null);
   const [low, high] = [Math.min(...known), Math.max(...known)];
@@ -71,7 +73,7 @@ function showGrid(grid, words) {
   });
 }
 
-function showTable(words) {
+function showTable() {
   const headings = find("headings");
   made(headings, "th", words.head, { scope: "col" });
   for (const column of data.columns) {
@@ -93,17 +95,7 @@ function showTable(words) {
 }
 
 function show() {
-  const words = data.words[state.language];
-  document.documentElement.lang = state.language === "zh" ? "zh-CN" : "en";
-  for (const id of ["languages", "grids", "headings", "rows", "meanings"]) find(id).replaceChildren();
-  for (const [language, name] of Object.entries(LANGUAGES)) {
-    const press = made(find("languages"), "button", name, { type: "button", lang: language, id: `language-${language}` });
-    press.setAttribute("aria-pressed", String(language === state.language));
-    press.addEventListener("click", () => {
-      change({ language });
-      find(`language-${language}`).focus();
-    });
-  }
+  for (const id of ["grids", "headings", "rows", "meanings"]) find(id).replaceChildren();
   find("model").textContent = data.model ?? words.unnamed;
   find("facts").textContent = filled(words.facts, { layers: data.layers, heads: data.heads.length, tokens: data.tokens });
   find("text").textContent = data.text;
@@ -111,8 +103,8 @@ function show() {
   find("grids-hint").textContent = words.grids_hint;
   find("table-title").textContent = words.table;
   find("table-hint").textContent = words.table_hint;
-  data.grids.forEach((grid) => showGrid(grid, words));
-  showTable(words);
+  data.grids.forEach((grid) => showGrid(grid));
+  showTable();
 }
 
 darkness.addEventListener("change", show);

@@ -1,17 +1,13 @@
-"use strict";
 // The logit lens: a table of layers and places, and the likeliest tokens of one cell.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const found = data.lens;
-const LANGUAGES = { en: "English", zh: "中文" };
 const COLOURS = ["probability", "rank", "kl"];
 const LAYERS = found.sites.length;
 const PLACES = found.tokens.length;
-const state = {
-  layer: LAYERS - 1, place: PLACES - 1, colour: "probability",
-  language: data.language ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"),
-};
-let words = data.words[state.language];
+const state = { layer: LAYERS - 1, place: PLACES - 1, colour: "probability" };
+let words = data.words[document.documentElement.lang];
+document.addEventListener("language", () => change({}));
 
 const find = (id) => document.getElementById(id);
 
@@ -57,7 +53,7 @@ function paint(cell, weight) {
 
 function change(values) {
   Object.assign(state, values);
-  words = data.words[state.language];
+  words = data.words[document.documentElement.lang];
   show();
 }
 
@@ -122,22 +118,21 @@ function showCell() {
   find("live").textContent = cellName(layer, place);
 }
 
-function choices(parent, kind, names, chosen, role, act) {
+function showColours() {
+  const parent = find("colours");
   parent.replaceChildren();
-  for (const [name, text] of Object.entries(names)) {
-    const made = put(parent, "button", text);
+  for (const name of COLOURS) {
+    const made = put(parent, "button", words.by[name]);
     made.type = "button";
-    made.id = `${kind}-${name}`;
-    if (role) made.setAttribute("role", role);
-    made.setAttribute(role ? "aria-checked" : "aria-pressed", String(name === chosen));
-    if (kind === "language") made.lang = name;
-    made.addEventListener("click", () => act(name));
+    made.id = `colour-${name}`;
+    made.setAttribute("role", "radio");
+    made.setAttribute("aria-checked", String(name === state.colour));
+    made.addEventListener("click", () => change({ colour: name }));
   }
 }
 
 function show() {
   const focused = document.activeElement?.id;
-  document.documentElement.lang = state.language === "zh" ? "zh-CN" : "en";
   const lens = found.tuned ? words.tuned : words.logit;
   find("title").textContent = found.model ? `${found.model}: ${lens}` : lens;
   find("facts").textContent = filled(words.facts, { layers: LAYERS - 1, places: PLACES });
@@ -146,9 +141,7 @@ function show() {
   find("hint").textContent = words.hint;
   find("notes").textContent = found.tuned ? words.note_tuned : words.note_logit;
   find("colours").setAttribute("aria-label", words.colour);
-  choices(find("languages"), "language", LANGUAGES, state.language, null, (language) => change({ language }));
-  const colours = Object.fromEntries(COLOURS.map((name) => [name, words.by[name]]));
-  choices(find("colours"), "colour", colours, state.colour, "radio", (colour) => change({ colour }));
+  showColours();
   showTable();
   showCell();
   if (focused) find(focused)?.focus({ preventScroll: true });
