@@ -16,12 +16,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching import Record, TextRecord, engine, measures, watch
+from clearhead.watching import Record, TextRecord, layout, measures, watch
 from clearhead.watching.cells import Agreement, Edges, Largest
 from clearhead.watching.measures import NAMES, Entropy, Received
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
 
 WIDTH_OUT = 5
+
+# The measures that need whole rows. Without them, rows are computed a few keys at a time.
+ROWS = {"reach", "received"}
 
 
 def projection(heads: int, width: int) -> Tensor:
@@ -122,21 +125,24 @@ def test_every_measure_of_all_heads_is_the_definition(
     whole = queries == KEYS  # else the values of the first places were not watched
     edges, sized, agreement = Edges(5), Edges(5, found.sizes(SITE) if whole else torch.tensor(sizes_HK)), Agreement()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "TILE", tile)
-        patch.setattr(engine, "ROWS", tall)
-        patch.setattr(engine, "CHUNK", 4)
-        patch.setattr(engine, "ACROSS", 5)
+        patch.setattr(layout, "TILE", tile)
+        patch.setattr(layout, "ROWS", tall)
+        patch.setattr(layout, "TALL", tall)
+        patch.setattr(layout, "CHUNK", 4)
+        patch.setattr(layout, "ACROSS", 5)
         patch.setattr(measures, "BLOCK", 3)
         measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
+        sums = found.measure(*(name for name in NAMES.keys() - ROWS if whole or name != "moved"))[SITE]
         entropy_HQ, agreed_HH, *_ = found.sweep(SITE, Entropy(), agreement, edges, sized)
     assert torch.equal(entropy_HQ, measured["entropy"])
     rounding = 1e-13 if dtype == torch.float64 else 1e-6
     assert_reach(measured["reach"].numpy(), p_HQK, 8 * rounding)
     wanted_ones = by_definition(p_HQK, ids, rules.sinks, sizes_HK)
-    for name in measured.keys() - {"reach"}:
-        wanted = wanted_ones[name]
-        assert measured[name].dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-        np.testing.assert_allclose(measured[name].numpy(), wanted, rtol=rounding, atol=8 * rounding, err_msg=name)
+    for swept in (measured, sums):
+        for name in swept.keys() - {"reach"}:
+            wanted = wanted_ones[name]
+            assert swept[name].dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+            np.testing.assert_allclose(swept[name].numpy(), wanted, rtol=rounding, atol=8 * rounding, err_msg=name)
     np.testing.assert_allclose(agreed_HH.numpy(), cosines(p_HQK), atol=8 * rounding)
     assert_edges(edges, p_HQK, 8 * rounding)
     assert_edges(sized, p_HQK * sizes_HK[:, None], 64 * rounding)
@@ -166,14 +172,17 @@ def test_a_long_text_in_float32_is_exact(scale: float) -> None:
     s_HQK = (q[0] * scale) @ k[0].transpose(1, 2) / 8
     back = torch.arange(1500)[:, None] - torch.arange(1500)
     p_HQK = s_HQK.masked_fill((back < 0) | (back >= 1100), -math.inf).softmax(2)
-    measured = record.measure("entropy", "first", "previous", "self", "largest", "distance", "received", "reach")[SITE]
+    names = ("entropy", "first", "previous", "self", "largest", "distance")
+    sums = record.measure(*names)[SITE]
+    measured = record.measure(*names, *ROWS)[SITE]
     # the logits themselves are rounded: by 1e-6 at 20, as by any product in float32
     wanted = by_definition(p_HQK.numpy(), [0] * 1500, sinks=False)
     rounding = 1e-6 * scale
     assert_reach(measured["reach"].numpy(), p_HQK.numpy(), rounding, range(0, 1500, 100))
     for name in wanted.keys() & measured.keys():
         size = max(1.0, float(np.abs(wanted[name]).max()))
-        np.testing.assert_allclose(measured[name].numpy(), wanted[name], rtol=0, atol=rounding * size, err_msg=name)
+        for swept in (measured, sums) if name in names else (measured,):
+            np.testing.assert_allclose(swept[name].numpy(), wanted[name], rtol=0, atol=rounding * size, err_msg=name)
 
 
 class TestOnlyWhatIsAsked:
@@ -195,8 +204,9 @@ class TestOnlyWhatIsAsked:
     @pytest.fixture(autouse=True)
     def little_tiles(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        monkeypatch.setattr(engine, "ROWS", 16)
-        monkeypatch.setattr(engine, "TILE", 16 * 32)
+        monkeypatch.setattr(layout, "ROWS", 16)
+        monkeypatch.setattr(layout, "TALL", 16)
+        monkeypatch.setattr(layout, "TILE", 16 * 32)
 
     def count(self, record: TextRecord, ask: Callable[[TextRecord], object]) -> int:
         with self.Products() as products:
@@ -284,11 +294,18 @@ class TestExtremes:
         assert measured["distance"].item() == 3.0
 
     def test_a_peak_in_the_last_tile_makes_the_others_small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine, "TILE", 2)
+        monkeypatch.setattr(layout, "TILE", 2)
         k = torch.tensor([0.0, 1.0, 2.0, 3.0, 200.0]).view(1, 1, 5, 1)
         record = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0))
         assert record.map(SITE, 0)[0].tolist() == [0, 0, 0, 0, 1]
         assert [each.item() for each in record.measure("entropy", "first", "distance")[SITE].values()] == [0, 0, 0]
+
+    def test_rows_that_see_nothing_of_the_first_tile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(layout, "TILE", 2)
+        record = text(torch.ones(1, 1, 4, 1), torch.full((1, 1, 4, 1), -200.0), causal() & window(2), Score(scale=1.0))
+        measured = record.measure("entropy", "largest")[SITE]
+        assert measured["entropy"][0].tolist() == pytest.approx([0, math.log(2), math.log(2), math.log(2)], rel=1e-6)
+        assert measured["largest"][0].tolist() == [1.0, 0.5, 0.5, 0.5]
 
     def test_hidden_top_keys_are_named_once(self) -> None:
         q, k, _ = tensors(6, 3, KEYS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -162,7 +162,7 @@ class Agreement(Reducer):
     <W_g, W_h> = sum over i, j of w_g w_h, the agreement on positions of Li et al. 2018, eq. 7. 0 for an empty map.
     """
 
-    together: ClassVar[bool] = True
+    needs = "heads"
 
     def start(self, extent: Extent) -> None:
         self._products_HH = extent.zeros(extent.heads, extent.heads, dtype=torch.float64)

@@ -1,37 +1,24 @@
 """The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
-It computes weights in strips: some rows of some heads, with all keys these rows see, so that each row's sum is known at
-once and every measure can read the strip while it is in the processor's cache. Keys that no row of a strip sees are
-skipped, and masks are evaluated cell by cell only along their borders.
+It computes weights in strips: some rows of some heads that every measure reads while they are in the processor's cache
+(layout.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip has a
+larger logit: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, so have the strips.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clearhead.attend.mask import Causal, Mask
+from clearhead.attend.mask import Causal
 from clearhead.attend.request import wide
 from clearhead.errors import WatchError
+from clearhead.watching.layout import LEAST, Block, Layout, Part, Piece, pieces
 from clearhead.watching.passes import Segment
-from clearhead.watching.reach import hiding, reach
-from clearhead.watching.reducers import Extent, Reducer, Strip
-
-# Numbers in a strip (on the CPU, per torch thread, since threads split each operation). On a GPU the number of
-# operations is what costs.
-TILE, GPU_TILE = 2**18, 2**24
-
-# Products are computed for several strips at once: of few rows and many keys they take up to four times their share of
-# the time. At most so many numbers (16 MB in float32) and rows, since more rows compute more hidden keys along the
-# border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
-PRODUCT, ROWS, LEAST = 2**22, 256, 32
-
-# Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
-CHUNK, ACROSS = 512, 512
+from clearhead.watching.reducers import Earlier, Extent, Reducer, Strip
 
 # exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
@@ -46,7 +33,7 @@ def sweep(
     rows: slice | None = None,
     columns: slice | None = None,
 ) -> list[Tensor]:
-    """Each measure's result, on the CPU, heads first. ``rows`` and ``columns`` limit what the measures see.
+    """Each measure's result, on the CPU, heads first. ``rows`` and, for Cells, ``columns`` limit what is computed.
 
     Raises WatchError if a row's logits are not finite.
     """
@@ -64,20 +51,21 @@ def sweep(
             not all(any(isinstance(part, Causal) for part in each.call.mask.parts) for each in segments),
             torch.zeros(len(heads), queries, dtype=dtype, device=device),
             torch.ones(len(heads), queries, dtype=dtype, device=device),
+            torch.zeros(len(heads), queries, dtype=dtype, device=device),
         )
         for measure in measures:
             measure.start(extent)
         work = _Sweep(segments, heads, extent)
-        alone, together = ([each for each in measures if each.together == both] for both in (False, True))
-        for piece in _pieces(segments, rows or slice(0, queries)):
-            if alone or not together:
-                for strip in work.strips(piece, None if columns is None else range(keys)[columns]):
-                    for measure in alone:
-                        measure.add(strip)
+        together = [each for each in measures if each.needs == "heads"]
+        alone = [each for each in measures if each.needs != "heads"]
+        whole = any(each.needs == "row" for each in alone)
+        for piece in pieces(segments, rows or slice(0, queries)):
+            if columns is not None:
+                _add(work.within(piece, range(keys)[columns]), alone)
+            elif alone or not together:
+                _add(work.over(piece, whole=whole), alone)
             if together:
-                for strip in work.strips(piece, range(keys)[columns or slice(None)], together=True):
-                    for measure in together:
-                        measure.add(strip)
+                _add(work.together(piece), together)
         return [measure.done().cpu() for measure in measures]
 
 
@@ -92,36 +80,10 @@ def name(segments: Sequence[Segment], heads: range) -> str:
     return f"AttentionMap({segments[0].call.site}, {which}, shape {shape(segments)})"
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Some ``rows`` of a segment; ``first`` is their first row in the map."""
-
-    segment: Segment
-    rows: range
-    first: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows of a block that make one strip, and the key places they may see."""
-
-    rows: slice  # in the block
-    keys: range
-    hidden: Sequence[tuple[slice, Tensor]]  # columns, from the first of ``keys``, and hidden_HQK there
-    of_rows: slice  # in the piece
-    of_map: slice  # in the map
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Some heads and rows of a piece, whose products are computed at once, and the key places they may see."""
-
-    segment: Segment
-    heads: range
-    rows: range  # in the segment
-    keys: range
-    of_heads: slice  # in the sweep
-    parts: Sequence[_Part]
+def _add(strips: Iterator[Strip], measures: Sequence[Reducer]) -> None:
+    for strip in strips:
+        for measure in measures:
+            measure.add(strip)
 
 
 class _Sweep:
@@ -130,51 +92,62 @@ class _Sweep:
     def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent) -> None:
         self._segments, self._heads, self._extent = segments, heads, extent
         self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
-        self._tile = TILE * torch.get_num_threads() if self._device.type == "cpu" else GPU_TILE
+        self._layout = Layout(heads, self._device)
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._room: dict[int, Tensor] = {}
         self._depths: dict[Segment, bool] = {}
 
-    def strips(self, piece: _Piece, columns: range | None, *, together: bool = False) -> Iterator[Strip]:
-        """The strips of a piece over all keys, or over some ``columns``, for which the rows' norms must be known.
-
-        With ``together``, strips have all heads, and only as many columns as fit in the cache then.
+    def over(self, piece: Piece, *, whole: bool) -> Iterator[Strip]:
+        """The strips of a piece over all keys: a few of them in each, or if ``whole`` all.
 
         Raises WatchError, at the end, if a row's logits are not finite.
         """
-        if columns is None:
-            yield from self._whole(piece, self._empty(piece))
-            return
-        norms_2HQ = self._norms(piece)
-        step = ACROSS if together else max(1, len(columns))
-        for start in range(columns.start, columns.stop, step):
-            some = range(start, min(start + step, columns.stop))
-            for block in self._blocks(piece, some, whole=False, together=together):
-                yield from self._strips(block, norms_2HQ, known=True)
+        yield from self._over(piece, self._empty(piece), whole=whole)
 
-    def _whole(self, piece: _Piece, norms_2HQ: Tensor) -> Iterator[Strip]:
+    def within(self, piece: Piece, columns: range) -> Iterator[Strip]:
+        """The strips over some columns. Raises WatchError, at the start, if a row's logits are not finite."""
+        norms_2HQ = self._norms(piece)
+        for block in self._layout.strips(piece, columns) if columns else ():
+            yield from self._strips(block, norms_2HQ, known=True)
+
+    def together(self, piece: Piece) -> Iterator[Strip]:
+        """The strips of all heads, each of some columns. Raises WatchError, at the start, as ``over``."""
+        norms_2HQ = self._norms(piece)
+        for block in self._layout.together(piece):
+            yield from self._strips(block, norms_2HQ, known=True)
+
+    def _over(self, piece: Piece, norms_2HQ: Tensor, *, whole: bool) -> Iterator[Strip]:
         """The strips over all keys, which write the rows' norms."""
-        for block in self._blocks(piece, range(piece.segment.keys), whole=True, together=False):
+        everything = range(piece.segment.keys)
+        blocks = self._layout.strips(piece, everything, whole=True) if whole else self._layout.tiles(piece)
+        for block in blocks:
             yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
 
-    def _norms(self, piece: _Piece) -> Tensor:
+    def _norms(self, piece: Piece) -> Tensor:
         """norms_2HQ of a piece's rows: those cached in the call, or else from a sweep of their own."""
         kept, key = piece.segment.call.norms, _key(piece.segment)
         if all((*key, head) in kept for head in self._heads):
             norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
             return norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
         norms_2HQ = self._empty(piece)
-        for _ in self._whole(piece, norms_2HQ):
+        for _ in self._over(piece, norms_2HQ, whole=False):
             pass
         return norms_2HQ
 
-    def _empty(self, piece: _Piece) -> Tensor:
-        """norms_2HQ to be found: the peak of each row, which its strip subtracts, and its total."""
-        return torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
+    def _empty(self, piece: Piece) -> Tensor:
+        """norms_2HQ before any key: the peak of each row, its largest logit or the sink's, and its total."""
+        norms_2HQ = torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
+        sinks_H1 = self._sinks(piece.segment, self._heads)
+        norms_2HQ[0] = -math.inf if sinks_H1 is None else sinks_H1
+        return norms_2HQ
 
-    def _keep(self, piece: _Piece, norms_2HQ: Tensor) -> None:
-        """Checks the norms, and caches them in the call if they are those of all its rows."""
+    def _keep(self, piece: Piece, norms_2HQ: Tensor) -> None:
+        """Checks the norms, and caches them in the call if they are those of all its rows.
+
+        A row that sees no key gets the peak 0; its total is 1.
+        """
+        norms_2HQ[0].masked_fill_(norms_2HQ[0] == -math.inf, 0.0)
         odd_H = norms_2HQ[1].isnan().any(dim=1)
         if bool(odd_H.any()):
             head = self._heads[int(odd_H.int().argmax())]
@@ -186,32 +159,27 @@ class _Sweep:
             key = _key(piece.segment)
             piece.segment.call.norms.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
 
-    def _strips(self, block: _Block, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
+    def _strips(self, block: Block, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
         logits_HQK = self._buffer(0, len(block.heads), len(block.rows), len(block.keys))
         self._logits(block, logits_HQK)
         for part in block.parts:
             columns = slice(part.keys.start - block.keys.start, part.keys.stop - block.keys.start)
             yield self._strip(block, part, logits_HQK[:, part.rows, columns], norms_2HQ, known=known)
 
-    def _strip(self, block: _Block, part: _Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
-        """One strip, from its logits, which it overwrites.
-
-        Without known norms, writes the peak and the total of each row (0 and 1 if it sees no key).
-        """
+    def _strip(self, block: Block, part: Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
+        """One strip, from its logits, which it overwrites. Without known norms, brings those of its rows up to date."""
         H, Q, K = logs_HQK.shape
         exps_HQK = self._buffer(1, H, Q, K)
         peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, part.of_rows]
         for columns, hidden_HQK in part.hidden:
             own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
             logs_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
-        sinks_H = block.segment.call.score.sinks_H
-        sinks_H1 = None if sinks_H is None else sinks_H[block.heads.start : block.heads.stop, None].to(self._dtype)
-        most_HQ = None
+        most_HQ, before_HQ = None, peak_HQ
         if not known:
-            most_HQ = logs_HQK.amax(2)
-            peak_HQ.copy_(most_HQ if sinks_H1 is None else torch.maximum(most_HQ, sinks_H1))
-            peak_HQ.masked_fill_(peak_HQ == -math.inf, 0.0)
-        logs_HQK.sub_(peak_HQ[:, :, None])
+            most_HQ, before_HQ = logs_HQK.amax(2), peak_HQ.clone()
+            peak_HQ.copy_(torch.maximum(peak_HQ, most_HQ))
+        shift_HQ = peak_HQ.masked_fill(peak_HQ == -math.inf, 0.0)
+        logs_HQK.sub_(shift_HQ[:, :, None])
         # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
         deep = Q < LEAST or self._deep(block.segment)
         ends = [slice(0, K)] if deep else [columns for columns, _ in part.hidden]
@@ -221,12 +189,20 @@ class _Sweep:
         for columns in ends:
             torch.threshold_(exps_HQK[:, :, columns], math.exp(self._floor) * 1.001, 0.0)
         sums_HQ = exps_HQK.sum(2)
-        sink_HQ = torch.zeros_like(sums_HQ) if sinks_H1 is None else torch.exp(sinks_H1 - peak_HQ)
+        earlier = None
         if not known:
-            total_HQ.copy_(sums_HQ + sink_HQ)
-            total_HQ.masked_fill_(total_HQ == 0.0, 1.0)
-            self._extent.sums_HQ[block.of_heads, part.of_map] = sums_HQ
-            self._extent.totals_HQ[block.of_heads, part.of_map] = total_HQ
+            extent, so_far_HQ = self._extent, sums_HQ
+            if block.later:
+                risen_HQ = (shift_HQ - before_HQ).masked_fill_(before_HQ == -math.inf, 0.0)
+                earlier = Earlier(risen_HQ, torch.exp(-risen_HQ), extent.sums_HQ[block.of_heads, part.of_map].clone())
+                so_far_HQ = earlier.sums_HQ * earlier.scale_HQ + sums_HQ
+            extent.sums_HQ[block.of_heads, part.of_map] = so_far_HQ
+            sinks_H1 = self._sinks(block.segment, block.heads)
+            if sinks_H1 is not None:
+                extent.sinks_HQ[block.of_heads, part.of_map] = torch.exp(sinks_H1 - shift_HQ)
+                so_far_HQ = so_far_HQ + extent.sinks_HQ[block.of_heads, part.of_map]
+            total_HQ.copy_(so_far_HQ.masked_fill(so_far_HQ == 0.0, 1.0))
+            extent.totals_HQ[block.of_heads, part.of_map] = total_HQ
         return Strip(
             block.of_heads,
             part.of_map,
@@ -235,12 +211,17 @@ class _Sweep:
             logs_HQK=logs_HQK,
             sums_HQ=sums_HQ,
             totals_HQ=total_HQ,
-            sinks_HQ=sink_HQ,
-            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - peak_HQ),
+            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - shift_HQ),
+            earlier=earlier,
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )
 
-    def _logits(self, block: _Block, out_HQK: Tensor) -> None:
+    def _sinks(self, segment: Segment, heads: range) -> Tensor | None:
+        """The heads' sinks_H1."""
+        sinks_H = segment.call.score.sinks_H
+        return None if sinks_H is None else sinks_H[heads.start : heads.stop, None].to(self._dtype)
+
+    def _logits(self, block: Block, out_HQK: Tensor) -> None:
         """Writes the logits, of hidden keys too."""
         segment, heads, rows = block.segment, block.heads, block.rows
         call, row, group = segment.call, segment.row, _group(segment)
@@ -265,68 +246,6 @@ class _Sweep:
             sink = 0.0 if call.score.sinks_H is None else float(call.score.sinks_H.max())
             self._depths[segment] = not bound + max(bound, sink) < -self._floor
         return self._depths[segment]
-
-    def _blocks(self, piece: _Piece, columns: range, *, whole: bool, together: bool) -> Iterator[_Block]:
-        """The blocks of a piece over the key places in ``columns`` that a query may see; if ``whole``, at least one."""
-        segment, mask, row = piece.segment, piece.segment.call.mask, piece.segment.row
-        cell, start = segment.call.first_cell + segment.queries.start, segment.start
-        asked = range(start + columns.start, start + min(columns.stop, segment.keys))
-
-        def reached(rows: range) -> range:
-            seen = reach(mask, row, range(cell + rows.start, cell + rows.stop), asked)
-            return seen or (asked[:1] if whole else seen)
-
-        first = piece.rows.start
-        while first < piece.rows.stop:
-            short = range(first, min(first + LEAST, piece.rows.stop))
-            across = len(reached(short)) * (len(self._heads) if together else 1)
-            tall = min(ROWS, max(LEAST, max(self._tile, PRODUCT) // max(1, across)))
-            rows = range(first, min(first + tall, piece.rows.stop))
-            first = rows.stop
-            seen = reached(rows)
-            if not seen:
-                continue
-            most = len(self._heads) if together else max(1, self._tile // (len(rows) * len(seen)))
-            step = max(LEAST, self._tile // (min(most, len(self._heads)) * len(seen)))
-            parts: list[_Part] = []
-            for top in range(rows.start, rows.stop, step):
-                some = range(top, min(top + step, rows.stop))
-                keys = reach(mask, row, range(cell + some.start, cell + some.stop), seen) or seen[: int(whole)]
-                if not keys:
-                    continue
-                hidden = list(self._hidden(mask, row, range(cell + some.start, cell + some.stop), keys))
-                of_rows = slice(some.start - piece.rows.start, some.stop - piece.rows.start)
-                parts.append(
-                    _Part(
-                        slice(some.start - rows.start, some.stop - rows.start),
-                        range(keys.start - start, keys.stop - start),
-                        hidden,
-                        of_rows,
-                        slice(of_rows.start + piece.first, of_rows.stop + piece.first),
-                    )
-                )
-            for band in range(self._heads.start, self._heads.stop, most):
-                heads = range(band, min(band + most, self._heads.stop))
-                of_heads = slice(heads.start - self._heads.start, heads.stop - self._heads.start)
-                keys = range(seen.start - start, seen.stop - start)
-                yield _Block(segment, heads, rows, keys, of_heads, parts)
-
-    def _hidden(self, mask: Mask, row: int, queries: range, keys: range) -> Iterator[tuple[slice, Tensor]]:
-        """The chunks of columns in which the mask hides any key, and hidden_HQK there, with H = 1 if all heads see the
-        same."""
-        for left in range(0, len(keys) if mask.parts else 0, CHUNK):
-            chunk = keys[left : left + CHUNK]
-            border = hiding(mask, row, self._heads, queries, chunk)
-            if border.parts:
-                b, h, q, k = self._indices(range(row, row + 1), self._heads, queries, chunk)
-                yield slice(left, left + len(chunk)), ~border.visible(b, h, q, k)[0]
-
-    def _indices(self, *ranges: range) -> Iterator[Tensor]:
-        """Index tensors of batch rows, heads, queries and keys, each along its own axis."""
-        for axis, each in enumerate(ranges):
-            shape = [1] * len(ranges)
-            shape[axis] = len(each)
-            yield torch.arange(each.start, each.stop, device=self._device).view(shape)
 
     def _buffer(self, number: int, H: int, Q: int, K: int) -> Tensor:
         """One of the reused, uninitialised buffers of a strip's shape."""
@@ -357,15 +276,3 @@ def _groups(heads: range, group: int) -> Iterator[tuple[range, slice]]:
             range(max(heads.start, key_head * group), min(heads.stop, (key_head + 1) * group)),
             slice(key_head, key_head + 1),
         )
-
-
-def _pieces(segments: Sequence[Segment], rows: slice) -> list[_Piece]:
-    """The pieces that make up some rows of the map."""
-    pieces: list[_Piece] = []
-    start = 0
-    for segment in segments:
-        own = range(max(rows.start - start, 0), min(rows.stop - start, segment.count))
-        if own:
-            pieces.append(_Piece(segment, own, start + own.start))
-        start += segment.count
-    return pieces

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import WatchError, nearest
-from clearhead.watching.reducers import Extent, Reducer, RowReducer, Strip
+from clearhead.watching.reducers import Earlier, Extent, Reducer, RowReducer, Strip
 
 # The share of a row's weight within its reach, and the keys that Reach sums at once, before it looks into one block.
 HELD, BLOCK = 0.9, 128
@@ -26,6 +26,9 @@ class Entropy(RowReducer):
 
     def row(self, strip: Strip) -> Tensor:
         return torch.mul(strip.exps_HQK, strip.logs_HQK, out=strip.scratch_HQK).sum(2)
+
+    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
+        return (before_HQ - earlier.risen_HQ * earlier.sums_HQ) * earlier.scale_HQ + now_HQ
 
     def done(self) -> Tensor:
         sums_HQ, totals_HQ = self.extent.sums_HQ, self.extent.totals_HQ
@@ -60,6 +63,8 @@ class Reach(RowReducer):
 
     The distance that holds 90 % of a row's weight; where some is on the sink, of the rest. 0 in a row that sees no key.
     """
+
+    needs = "row"
 
     def start(self, extent: Extent) -> None:
         super().start(extent)
@@ -228,6 +233,9 @@ class Top(RowReducer):
         assert strip.largest_HQ is not None  # a sweep of whole rows
         return strip.largest_HQ
 
+    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
+        return torch.maximum(before_HQ * earlier.scale_HQ, now_HQ)
+
 
 class Moved(RowReducer):
     """m_HQ = sum_j ||w v_j W_O||: the total size of what a query takes from its keys (Kobayashi et al. 2020, eq. 7).
@@ -252,14 +260,22 @@ class Moved(RowReducer):
         return torch.bmm(strip.exps_HQK, sizes_HK1)[:, :, 0]
 
 
-class Sink(RowReducer):
+class Sink(Reducer):
     """w_HQ on the attention sink (``Score.sinks_H``), which is not a key: 1 minus the weight on all keys.
 
     0 in a head without a sink; 1 in a row that sees no key.
     """
 
-    def row(self, strip: Strip) -> Tensor:
-        return strip.sinks_HQ
+    needs = "nothing"
+
+    def start(self, extent: Extent) -> None:
+        self._extent = extent
+
+    def add(self, strip: Strip) -> None:
+        """Takes nothing from a strip: the extent has the sinks."""
+
+    def done(self) -> Tensor:
+        return self._extent.sinks_HQ / self._extent.totals_HQ
 
 
 class Received(Reducer):
@@ -280,11 +296,13 @@ class RowError(Reducer):
     """e_H: the largest distance of a row sum, sink included, from 1, over rows that see a key."""
 
     def start(self, extent: Extent) -> None:
+        self._sinks_HQ = extent.sinks_HQ
         self._found_H = extent.zeros(extent.heads)
 
     def add(self, strip: Strip) -> None:
         sums_HQ = strip.weights_HQK.sum(2)
-        error_HQ = torch.where(sums_HQ != 0, sums_HQ + strip.sinks_HQ / strip.totals_HQ - 1, 0.0).abs()
+        sunk_HQ = self._sinks_HQ[strip.heads, strip.rows] / strip.totals_HQ
+        error_HQ = torch.where(sums_HQ != 0, sums_HQ + sunk_HQ - 1, 0.0).abs()
         self._found_H[strip.heads] = torch.maximum(self._found_H[strip.heads], error_HQ.amax(1))
 
     def done(self) -> Tensor:

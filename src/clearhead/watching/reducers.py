@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,10 @@ class Extent:
     heads: number of heads, which strips count from 0
     first_place: key place of query row 0; None if queries and keys belong to two texts
     ahead: whether a query may see keys after its own place
-    sums_HQ, totals_HQ: those of the strips with all keys, complete when the sweep is done
+    sums_HQ: sums of exp(logit - peak) over all keys, where peak is the row's largest logit, or the sink's if that is
+        larger; complete when the sweep is done, as the next two
+    totals_HQ: the same with the sink; 1 where there is neither
+    sinks_HQ: exp(logit - peak) of the sink; 0 without one
     """
 
     name: str
@@ -32,6 +35,7 @@ class Extent:
     ahead: bool
     sums_HQ: Tensor
     totals_HQ: Tensor
+    sinks_HQ: Tensor
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Zeros in the weights' dtype, on the strips' device."""
@@ -45,17 +49,32 @@ class Extent:
         return self.first_place
 
 
-class Strip:
-    """Some heads and rows, with all keys that a row sees. Heads count from the sweep's first, rows and columns from the
-    map's. A sweep limited to some columns has only those, and one for measures that need all heads at once has a few.
+@dataclass(frozen=True)
+class Earlier:
+    """What changes for rows of whose keys earlier strips had some.
 
-    exps_HQK: exp(logit - peak), where peak is the row's largest logit, or the sink's if that is larger; 0 where hidden,
-        and where below e**-75 (e**-696 in float64). The weights are exps_HQK / totals_HQ.
+    risen_HQ: the peak now minus the peak before
+    scale_HQ: exp(-risen_HQ), the factor of all earlier exps_HQK
+    sums_HQ: the earlier sums of exps_HQK, before that factor
+    """
+
+    risen_HQ: Tensor
+    scale_HQ: Tensor
+    sums_HQ: Tensor
+
+
+class Strip:
+    """Some heads and rows, with some or all of the keys that a row sees. Heads count from the sweep's first, rows and
+    columns from the map's.
+
+    exps_HQK: exp(logit - peak), where peak is the row's largest logit so far, or the sink's if that is larger; 0 where
+        hidden, and where below e**-75 (e**-696 in float64)
     logs_HQK: logit - peak; finite where the weight is 0
     sums_HQ: sums of exps_HQK
-    totals_HQ: the same over all keys and the sink; 1 where there is neither
-    sinks_HQ: exp(logit - peak) of the sink; 0 without one
+    totals_HQ: the same over all keys so far and the sink; 1 where there is neither. If strips have whole rows or some
+        columns, those of the whole rows: the weights are exps_HQK / totals_HQ.
     largest_HQ: the largest of exps_HQK in each row; None if the sweep is limited to some columns
+    earlier: set if earlier strips had other keys of the same rows
     """
 
     def __init__(
@@ -68,13 +87,13 @@ class Strip:
         logs_HQK: Tensor,
         sums_HQ: Tensor,
         totals_HQ: Tensor,
-        sinks_HQ: Tensor,
         largest_HQ: Tensor | None,
+        earlier: Earlier | None,
         buffer: Callable[[int], Tensor],
     ) -> None:
         self.heads, self.rows, self.columns = heads, rows, columns
         self.exps_HQK, self.logs_HQK, self.sums_HQ = exps_HQK, logs_HQK, sums_HQ
-        self.totals_HQ, self.sinks_HQ, self.largest_HQ = totals_HQ, sinks_HQ, largest_HQ
+        self.totals_HQ, self.largest_HQ, self.earlier = totals_HQ, largest_HQ, earlier
         self._buffer = buffer
         self._weights_HQK: Tensor | None = None
 
@@ -95,10 +114,11 @@ class Strip:
 class Reducer(ABC):
     """A measure. A sweep starts it, adds each strip once, and asks for the result.
 
-    together: whether a strip must have all heads; it then has only some columns
+    needs: what a strip must have: whole rows; all heads, with weights, but only some columns; or nothing, so that it
+        may have any keys of its rows, in their order
     """
 
-    together: ClassVar[bool] = False
+    needs: ClassVar[Literal["row", "heads", "nothing"]] = "row"
 
     @abstractmethod
     def start(self, extent: Extent) -> None:
@@ -119,6 +139,7 @@ class RowReducer(Reducer):
     Strips are added as they are: dividing by the totals once, at the end, saves an operation for each.
     """
 
+    needs = "nothing"
     found_HQ: Tensor
 
     def start(self, extent: Extent) -> None:
@@ -126,11 +147,18 @@ class RowReducer(Reducer):
         self.found_HQ = extent.zeros(extent.heads, extent.queries)
 
     def add(self, strip: Strip) -> None:
-        self.found_HQ[strip.heads, strip.rows] = self.row(strip)
+        found_HQ = self.row(strip)
+        if strip.earlier is not None:
+            found_HQ = self.join(self.found_HQ[strip.heads, strip.rows], strip.earlier, found_HQ)
+        self.found_HQ[strip.heads, strip.rows] = found_HQ
 
     @abstractmethod
     def row(self, strip: Strip) -> Tensor:
         """The strip's rows, from ``exps_HQK`` in place of the weights."""
+
+    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
+        """The rows' numbers from those of the earlier strips and of this one."""
+        return before_HQ * earlier.scale_HQ + now_HQ
 
     def done(self) -> Tensor:
         return self.found_HQ / self.extent.totals_HQ
