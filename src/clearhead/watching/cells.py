@@ -122,7 +122,6 @@ class Edges(Reducer):
 
     def add(self, strip: Strip) -> None:
         if self._sizes_HK is None:
-            assert strip.largest_HQ is not None  # a sweep of whole rows
             cells_HQK, largest_HQ = strip.exps_HQK, strip.largest_HQ / strip.totals_HQ
         else:
             sizes_H1K = self._sizes_HK[strip.heads, None, strip.columns]

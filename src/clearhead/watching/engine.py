@@ -18,7 +18,7 @@ from clearhead.attend.request import wide
 from clearhead.errors import WatchError
 from clearhead.watching.layout import LEAST, Block, Layout, Part, Piece, pieces
 from clearhead.watching.passes import Segment
-from clearhead.watching.reducers import Earlier, Extent, Reducer, Strip
+from clearhead.watching.reducers import Earlier, Extent, Reducer, Strip, totals
 
 # exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
@@ -94,6 +94,7 @@ class _Sweep:
         self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
         self._layout = Layout(heads, self._device)
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
+        self._lowest = torch.finfo(self._dtype).min / 4  # the peak before any key: finite, so that differences are
         self._room: dict[int, Tensor] = {}
         self._depths: dict[Segment, bool] = {}
 
@@ -136,19 +137,24 @@ class _Sweep:
         return norms_2HQ
 
     def _empty(self, piece: Piece) -> Tensor:
-        """norms_2HQ before any key: the peak of each row, its largest logit or the sink's, and its total."""
+        """norms_2HQ before any key: each row's peak, its largest logit or the sink's, and the sum over its keys."""
         norms_2HQ = torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
         sinks_H1 = self._sinks(piece.segment, self._heads)
-        norms_2HQ[0] = -math.inf if sinks_H1 is None else sinks_H1
+        norms_2HQ[0] = self._lowest if sinks_H1 is None else sinks_H1
         return norms_2HQ
 
     def _keep(self, piece: Piece, norms_2HQ: Tensor) -> None:
-        """Checks the norms, and caches them in the call if they are those of all its rows.
-
-        A row that sees no key gets the peak 0; its total is 1.
-        """
-        norms_2HQ[0].masked_fill_(norms_2HQ[0] == -math.inf, 0.0)
-        odd_H = norms_2HQ[1].isnan().any(dim=1)
+        """Adds the sinks to the sums, checks them, and caches the norms in the call if they are of all its rows."""
+        rows = slice(piece.first, piece.first + len(piece.rows))
+        peak_HQ, sums_HQ = norms_2HQ
+        peak_HQ.masked_fill_(peak_HQ == self._lowest, 0.0)
+        self._extent.sums_HQ[:, rows] = sums_HQ
+        sinks_H1 = self._sinks(piece.segment, self._heads)
+        if sinks_H1 is not None:
+            self._extent.sinks_HQ[:, rows] = torch.exp(sinks_H1 - peak_HQ)
+        sums_HQ.copy_(totals(sums_HQ, self._extent.sinks_HQ[:, rows]))
+        self._extent.totals_HQ[:, rows] = sums_HQ
+        odd_H = sums_HQ.isnan().any(dim=1)
         if bool(odd_H.any()):
             head = self._heads[int(odd_H.int().argmax())]
             raise WatchError(
@@ -167,19 +173,21 @@ class _Sweep:
             yield self._strip(block, part, logits_HQK[:, part.rows, columns], norms_2HQ, known=known)
 
     def _strip(self, block: Block, part: Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
-        """One strip, from its logits, which it overwrites. Without known norms, brings those of its rows up to date."""
+        """One strip, from its logits, which it overwrites. Without known norms, adds its keys to those of its rows."""
         H, Q, K = logs_HQK.shape
         exps_HQK = self._buffer(1, H, Q, K)
         peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, part.of_rows]
         for columns, hidden_HQK in part.hidden:
             own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
             logs_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
-        most_HQ, before_HQ = None, peak_HQ
+        most_HQ = earlier = None
         if not known:
-            most_HQ, before_HQ = logs_HQK.amax(2), peak_HQ.clone()
-            peak_HQ.copy_(torch.maximum(peak_HQ, most_HQ))
-        shift_HQ = peak_HQ.masked_fill(peak_HQ == -math.inf, 0.0)
-        logs_HQK.sub_(shift_HQ[:, :, None])
+            most_HQ = logs_HQK.amax(2)
+            higher_HQ = torch.maximum(peak_HQ, most_HQ)
+            if block.later:
+                earlier = Earlier(higher_HQ - peak_HQ, torch.exp(peak_HQ - higher_HQ), total_HQ.clone())
+            peak_HQ.copy_(higher_HQ)
+        logs_HQK.sub_(peak_HQ[:, :, None])
         # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
         deep = Q < LEAST or self._deep(block.segment)
         ends = [slice(0, K)] if deep else [columns for columns, _ in part.hidden]
@@ -189,20 +197,10 @@ class _Sweep:
         for columns in ends:
             torch.threshold_(exps_HQK[:, :, columns], math.exp(self._floor) * 1.001, 0.0)
         sums_HQ = exps_HQK.sum(2)
-        earlier = None
-        if not known:
-            extent, so_far_HQ = self._extent, sums_HQ
-            if block.later:
-                risen_HQ = (shift_HQ - before_HQ).masked_fill_(before_HQ == -math.inf, 0.0)
-                earlier = Earlier(risen_HQ, torch.exp(-risen_HQ), extent.sums_HQ[block.of_heads, part.of_map].clone())
-                so_far_HQ = earlier.sums_HQ * earlier.scale_HQ + sums_HQ
-            extent.sums_HQ[block.of_heads, part.of_map] = so_far_HQ
-            sinks_H1 = self._sinks(block.segment, block.heads)
-            if sinks_H1 is not None:
-                extent.sinks_HQ[block.of_heads, part.of_map] = torch.exp(sinks_H1 - shift_HQ)
-                so_far_HQ = so_far_HQ + extent.sinks_HQ[block.of_heads, part.of_map]
-            total_HQ.copy_(so_far_HQ.masked_fill(so_far_HQ == 0.0, 1.0))
-            extent.totals_HQ[block.of_heads, part.of_map] = total_HQ
+        if earlier is not None:
+            torch.addcmul(sums_HQ, total_HQ, earlier.scale_HQ, out=total_HQ)
+        elif not known:
+            total_HQ.copy_(sums_HQ)
         return Strip(
             block.of_heads,
             part.of_map,
@@ -210,8 +208,10 @@ class _Sweep:
             exps_HQK=exps_HQK,
             logs_HQK=logs_HQK,
             sums_HQ=sums_HQ,
-            totals_HQ=total_HQ,
-            largest_HQ=None if most_HQ is None else torch.exp(most_HQ - shift_HQ),
+            totals_HQ=total_HQ if known else None,
+            peaks_HQ=peak_HQ,
+            most_HQ=most_HQ,
+            sinks_H1=self._sinks(block.segment, block.heads),
             earlier=earlier,
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )

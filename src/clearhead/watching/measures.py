@@ -25,10 +25,11 @@ class Entropy(RowReducer):
     """H_HQ = -sum_j w ln w, in nats (Shannon 1948): 0 when one key takes all, ln n when n keys share evenly."""
 
     def row(self, strip: Strip) -> Tensor:
-        return torch.mul(strip.exps_HQK, strip.logs_HQK, out=strip.scratch_HQK).sum(2)
+        return strip.nats_HQ
 
     def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
-        return (before_HQ - earlier.risen_HQ * earlier.sums_HQ) * earlier.scale_HQ + now_HQ
+        moved_HQ = torch.addcmul(before_HQ, earlier.risen_HQ, earlier.sums_HQ, value=-1)
+        return torch.addcmul(now_HQ, moved_HQ, earlier.scale_HQ)
 
     def done(self) -> Tensor:
         sums_HQ, totals_HQ = self.extent.sums_HQ, self.extent.totals_HQ
@@ -119,7 +120,7 @@ class _On(RowReducer):
     def start(self, extent: Extent) -> None:
         super().start(extent)
         self._keys_Q = torch.tensor(self.keys(extent), device=extent.sums_HQ.device)
-        self._last: tuple[tuple[slice, slice], Tensor, Tensor | None] | None = None
+        self._last: tuple[tuple[slice, slice], Tensor | None, Tensor | None] | None = None
 
     @abstractmethod
     def keys(self, extent: Extent) -> Sequence[int]:
@@ -130,9 +131,12 @@ class _On(RowReducer):
             count = strip.columns.stop - strip.columns.start
             at_Q = self._keys_Q[strip.rows] - strip.columns.start
             inside_Q = (at_Q >= 0) & (at_Q < count)
-            outside = None if bool(inside_Q.all()) else inside_Q
-            self._last = (strip.rows, strip.columns), at_Q.clamp(0, count - 1)[None, :, None], outside
+            some, every = bool(inside_Q.any()), bool(inside_Q.all())
+            at_1Q1 = at_Q.clamp(0, count - 1)[None, :, None] if some else None
+            self._last = (strip.rows, strip.columns), at_1Q1, None if every else inside_Q
         _, at_1Q1, inside_Q = self._last
+        if at_1Q1 is None:
+            return torch.zeros_like(strip.sums_HQ)
         found_HQ = strip.exps_HQK.gather(2, at_1Q1.expand(len(strip.exps_HQK), -1, 1))[:, :, 0]
         return found_HQ if inside_Q is None else found_HQ * inside_Q
 
@@ -230,7 +234,6 @@ class Top(RowReducer):
     """m_HQ = max_j w: the largest weight of each row on a key; 0 in a row that sees none."""
 
     def row(self, strip: Strip) -> Tensor:
-        assert strip.largest_HQ is not None  # a sweep of whole rows
         return strip.largest_HQ
 
     def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
@@ -296,13 +299,11 @@ class RowError(Reducer):
     """e_H: the largest distance of a row sum, sink included, from 1, over rows that see a key."""
 
     def start(self, extent: Extent) -> None:
-        self._sinks_HQ = extent.sinks_HQ
         self._found_H = extent.zeros(extent.heads)
 
     def add(self, strip: Strip) -> None:
         sums_HQ = strip.weights_HQK.sum(2)
-        sunk_HQ = self._sinks_HQ[strip.heads, strip.rows] / strip.totals_HQ
-        error_HQ = torch.where(sums_HQ != 0, sums_HQ + sunk_HQ - 1, 0.0).abs()
+        error_HQ = torch.where(sums_HQ != 0, sums_HQ + strip.sinks_HQ / strip.totals_HQ - 1, 0.0).abs()
         self._found_H[strip.heads] = torch.maximum(self._found_H[strip.heads], error_HQ.amax(1))
 
     def done(self) -> Tensor:

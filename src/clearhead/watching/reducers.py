@@ -69,12 +69,13 @@ class Strip:
 
     exps_HQK: exp(logit - peak), where peak is the row's largest logit so far, or the sink's if that is larger; 0 where
         hidden, and where below e**-75 (e**-696 in float64)
-    logs_HQK: logit - peak; finite where the weight is 0
     sums_HQ: sums of exps_HQK
-    totals_HQ: the same over all keys so far and the sink; 1 where there is neither. If strips have whole rows or some
-        columns, those of the whole rows: the weights are exps_HQK / totals_HQ.
-    largest_HQ: the largest of exps_HQK in each row; None if the sweep is limited to some columns
     earlier: set if earlier strips had other keys of the same rows
+    logs_HQK: logit - peak; finite where the weight is 0
+    peaks_HQ, most_HQ: the peaks; the largest logits, None if the sweep is limited to some columns
+    sinks_H1: the heads' sinks
+    totals_HQ: see the property; None if the strip has all keys
+    buffer: gives memory of the strip's shape, by number
     """
 
     def __init__(
@@ -86,20 +87,51 @@ class Strip:
         exps_HQK: Tensor,
         logs_HQK: Tensor,
         sums_HQ: Tensor,
-        totals_HQ: Tensor,
-        largest_HQ: Tensor | None,
         earlier: Earlier | None,
+        peaks_HQ: Tensor,
+        most_HQ: Tensor | None,
+        sinks_H1: Tensor | None,
+        totals_HQ: Tensor | None,
         buffer: Callable[[int], Tensor],
     ) -> None:
         self.heads, self.rows, self.columns = heads, rows, columns
-        self.exps_HQK, self.logs_HQK, self.sums_HQ = exps_HQK, logs_HQK, sums_HQ
-        self.totals_HQ, self.largest_HQ, self.earlier = totals_HQ, largest_HQ, earlier
-        self._buffer = buffer
+        self.exps_HQK, self.sums_HQ, self.earlier = exps_HQK, sums_HQ, earlier
+        self._peaks_HQ, self._most_HQ, self._sinks_H1, self._totals_HQ = peaks_HQ, most_HQ, sinks_H1, totals_HQ
+        self._logs_HQK, self._buffer = logs_HQK, buffer
         self._weights_HQK: Tensor | None = None
+        self._nats_HQ: Tensor | None = None
+
+    @property
+    def nats_HQ(self) -> Tensor:
+        """Sums of exps_HQK * (logit - peak); computed once."""
+        if self._nats_HQ is None:
+            # In the logits' memory, which nothing else reads: a third array would not fit in the cache.
+            self._nats_HQ = self._logs_HQK.mul_(self.exps_HQK).sum(2)
+        return self._nats_HQ
+
+    @property
+    def largest_HQ(self) -> Tensor:
+        """The largest of exps_HQK in each row. A sweep that is limited to some columns has none."""
+        assert self._most_HQ is not None
+        return torch.exp(self._most_HQ - self._peaks_HQ)
+
+    @property
+    def sinks_HQ(self) -> Tensor:
+        """exp(logit - peak) of the sink; 0 without one."""
+        if self._sinks_H1 is None:
+            return torch.zeros_like(self.sums_HQ)
+        return torch.exp(self._sinks_H1 - self._peaks_HQ)
+
+    @property
+    def totals_HQ(self) -> Tensor:
+        """Sums of whole rows with the sink; 1 where there is neither. Only in strips of whole rows or some columns."""
+        if self._totals_HQ is None:
+            self._totals_HQ = totals(self.sums_HQ, self.sinks_HQ)
+        return self._totals_HQ
 
     @property
     def weights_HQK(self) -> Tensor:
-        """The weights; computed once."""
+        """The weights, exps_HQK / totals_HQ; computed once."""
         if self._weights_HQK is None:
             out_HQK = self._buffer(0)
             self._weights_HQK = torch.mul(self.exps_HQK, self.totals_HQ.reciprocal()[:, :, None], out=out_HQK)
@@ -109,6 +141,12 @@ class Strip:
     def scratch_HQK(self) -> Tensor:
         """Memory of the strip's shape that a measure may use while it adds the strip."""
         return self._buffer(1)
+
+
+def totals(sums_HQ: Tensor, sinks_HQ: Tensor) -> Tensor:
+    """What exps are divided by: their sums and the sink's; 1 where there is neither."""
+    totals_HQ = sums_HQ + sinks_HQ
+    return totals_HQ.masked_fill_(totals_HQ == 0.0, 1.0)
 
 
 class Reducer(ABC):
@@ -147,10 +185,8 @@ class RowReducer(Reducer):
         self.found_HQ = extent.zeros(extent.heads, extent.queries)
 
     def add(self, strip: Strip) -> None:
-        found_HQ = self.row(strip)
-        if strip.earlier is not None:
-            found_HQ = self.join(self.found_HQ[strip.heads, strip.rows], strip.earlier, found_HQ)
-        self.found_HQ[strip.heads, strip.rows] = found_HQ
+        found_HQ, now_HQ = self.found_HQ[strip.heads, strip.rows], self.row(strip)
+        found_HQ.copy_(now_HQ if strip.earlier is None else self.join(found_HQ, strip.earlier, now_HQ))
 
     @abstractmethod
     def row(self, strip: Strip) -> Tensor:
@@ -158,7 +194,7 @@ class RowReducer(Reducer):
 
     def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
         """The rows' numbers from those of the earlier strips and of this one."""
-        return before_HQ * earlier.scale_HQ + now_HQ
+        return torch.addcmul(now_HQ, before_HQ, earlier.scale_HQ)
 
     def done(self) -> Tensor:
         return self.found_HQ / self.extent.totals_HQ
