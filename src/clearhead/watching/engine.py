@@ -1,8 +1,8 @@
 """The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
 It computes weights in strips: some rows of some heads that every measure reads while they are in the processor's cache
-(layout.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip has a
-larger logit: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, so have the strips.
+(layout.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip may
+have much larger logits: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, strips are.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from clearhead.attend.request import wide
 from clearhead.errors import WatchError
 from clearhead.watching.layout import LEAST, Block, Layout, Part, Piece, pieces
 from clearhead.watching.passes import Segment
-from clearhead.watching.reducers import Earlier, Extent, Reducer, Strip, totals
+from clearhead.watching.reducers import Extent, Reducer, Risen, Strip, totals
 
 # exp on a CPU is a hundred times slower if its result is subnormal. So weights that are within this many nats of the
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
 ROOM = 12.4
+
+# Where no logit can be so many nats above the largest of a row's first strip, that stays the row's peak. Sums lose no
+# more to rounding then than logits of this size do.
+ABOVE = 30.0
 
 
 def sweep(
@@ -96,7 +100,10 @@ class _Sweep:
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._lowest = torch.finfo(self._dtype).min / 4  # the peak before any key: finite, so that differences are
         self._room: dict[int, Tensor] = {}
-        self._depths: dict[Segment, bool] = {}
+        self._views: dict[tuple[int, int, int, int], Tensor] = {}
+        self._wide: dict[Segment, tuple[Tensor, Tensor]] = {}
+        self._known_bounds: dict[Segment, tuple[Tensor, bool]] = {}
+        self._steady = False
 
     def over(self, piece: Piece, *, whole: bool) -> Iterator[Strip]:
         """The strips of a piece over all keys: a few of them in each, or if ``whole`` all.
@@ -169,8 +176,11 @@ class _Sweep:
         logits_HQK = self._buffer(0, len(block.heads), len(block.rows), len(block.keys))
         self._logits(block, logits_HQK)
         for part in block.parts:
-            columns = slice(part.keys.start - block.keys.start, part.keys.stop - block.keys.start)
-            yield self._strip(block, part, logits_HQK[:, part.rows, columns], norms_2HQ, known=known)
+            own_HQK = logits_HQK
+            if len(block.parts) > 1:
+                columns = slice(part.keys.start - block.keys.start, part.keys.stop - block.keys.start)
+                own_HQK = logits_HQK[:, part.rows, columns]
+            yield self._strip(block, part, own_HQK, norms_2HQ, known=known)
 
     def _strip(self, block: Block, part: Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
         """One strip, from its logits, which it overwrites. Without known norms, adds its keys to those of its rows."""
@@ -180,16 +190,17 @@ class _Sweep:
         for columns, hidden_HQK in part.hidden:
             own_HQK = hidden_HQK[block.of_heads] if hidden_HQK.shape[0] > 1 else hidden_HQK
             logs_HQK[:, :, columns].masked_fill_(own_HQK, -math.inf)
-        most_HQ = earlier = None
-        if not known:
+        most_HQ = risen = None
+        if not known and not (block.later and self._steady):
             most_HQ = logs_HQK.amax(2)
             higher_HQ = torch.maximum(peak_HQ, most_HQ)
             if block.later:
-                earlier = Earlier(higher_HQ - peak_HQ, torch.exp(peak_HQ - higher_HQ), total_HQ.clone())
+                risen = Risen(higher_HQ - peak_HQ, torch.exp(peak_HQ - higher_HQ), total_HQ.clone())
+                total_HQ.mul_(risen.scale_HQ)
             peak_HQ.copy_(higher_HQ)
         logs_HQK.sub_(peak_HQ[:, :, None])
         # Where nothing can be far below the peak, only hidden keys need the clamp. For few rows, asking costs more.
-        deep = Q < LEAST or self._deep(block.segment)
+        deep = Q < LEAST or self._bounds(block.segment)[1]
         ends = [slice(0, K)] if deep else [columns for columns, _ in part.hidden]
         for columns in ends:
             logs_HQK[:, :, columns].clamp_(min=self._floor)
@@ -197,10 +208,10 @@ class _Sweep:
         for columns in ends:
             torch.threshold_(exps_HQK[:, :, columns], math.exp(self._floor) * 1.001, 0.0)
         sums_HQ = exps_HQK.sum(2)
-        if earlier is not None:
-            torch.addcmul(sums_HQ, total_HQ, earlier.scale_HQ, out=total_HQ)
-        elif not known:
-            total_HQ.copy_(sums_HQ)
+        if not known:
+            total_HQ.add_(sums_HQ)
+            if not block.later:
+                self._steady = not block.last and self._is_steady(block, peak_HQ)
         return Strip(
             block.of_heads,
             part.of_map,
@@ -212,9 +223,15 @@ class _Sweep:
             peaks_HQ=peak_HQ,
             most_HQ=most_HQ,
             sinks_H1=self._sinks(block.segment, block.heads),
-            earlier=earlier,
+            later=block.later,
+            risen=risen,
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )
+
+    def _is_steady(self, block: Block, peak_HQ: Tensor) -> bool:
+        """Whether no logit of these rows can be more than ABOVE their peak."""
+        bounds_HQ = self._bounds(block.segment)[0][block.of_heads, block.rows.start : block.rows.stop]
+        return bool((bounds_HQ - peak_HQ).amax() < ABOVE)
 
     def _sinks(self, segment: Segment, heads: range) -> Tensor | None:
         """The heads' sinks_H1."""
@@ -223,37 +240,48 @@ class _Sweep:
 
     def _logits(self, block: Block, out_HQK: Tensor) -> None:
         """Writes the logits, of hidden keys too."""
-        segment, heads, rows = block.segment, block.heads, block.rows
-        call, row, group = segment.call, segment.row, _group(segment)
-        first, start = segment.queries.start, segment.start
-        q_HQD = call.q_BHQD[row, :, first + rows.start : first + rows.stop]
-        k_GKD = call.k_BGKD[row, :, start + block.keys.start : start + block.keys.stop]
+        call, group = block.segment.call, _group(block.segment)
+        q_HQD, k_GDK = self._tensors(block.segment)
+        rows, keys = (slice(each.start, each.stop) for each in (block.rows, block.keys))
         factor = call.score.factor(q_HQD.shape[2])
-        for some, keyed in _groups(heads, group):
-            own_HQD, k_HKD = q_HQD[some.start : some.stop].to(self._dtype), k_GKD[keyed].to(self._dtype)
-            part_HQK = out_HQK[some.start - heads.start : some.stop - heads.start]
-            k_HDK = k_HKD.expand(len(some), -1, -1).transpose(1, 2)
+        for some, keyed in _groups(block.heads, group):
+            own_HQD, k_HDK = q_HQD[some.start : some.stop, rows], k_GDK[keyed, :, keys].expand(len(some), -1, -1)
+            part_HQK = out_HQK[some.start - block.heads.start : some.stop - block.heads.start]
             torch.baddbmm(part_HQK, own_HQD, k_HDK, beta=0, alpha=factor, out=part_HQK)
         if call.score.softcap is not None:
             out_HQK.copy_(call.score.capped(out_HQK))
 
-    def _deep(self, segment: Segment) -> bool:
-        """Whether a logit may be so far below its row's peak that its exp is subnormal: |q| |k| bounds all logits."""
-        if segment not in self._depths:
-            call, group = segment.call, _group(segment)
-            q_H, k_G = (each[segment.row].to(self._dtype).norm(dim=-1).amax(-1) for each in (call.q_BHQD, call.k_BGKD))
-            bound = float((q_H * k_G.repeat_interleave(group)).max()) * call.score.factor(call.q_BHQD.shape[3])
-            sink = 0.0 if call.score.sinks_H is None else float(call.score.sinks_H.max())
-            self._depths[segment] = not bound + max(bound, sink) < -self._floor
-        return self._depths[segment]
+    def _tensors(self, segment: Segment) -> tuple[Tensor, Tensor]:
+        """q_HQD and k_GDK of all heads, in the dtype of the sweep."""
+        if segment not in self._wide:
+            q_HQD = segment.call.q_BHQD[segment.row, :, segment.queries.start : segment.queries.start + segment.count]
+            k_GKD = segment.call.k_BGKD[segment.row, :, segment.start : segment.start + segment.keys]
+            self._wide[segment] = q_HQD.to(self._dtype), k_GKD.to(self._dtype).transpose(1, 2)
+        return self._wide[segment]
+
+    def _bounds(self, segment: Segment) -> tuple[Tensor, bool]:
+        """bounds_HQ on a segment's logits, |q| |k|, and whether a logit may be so far below its row's peak that its exp
+        is subnormal."""
+        if segment not in self._known_bounds:
+            heads, (q_HQD, k_GDK) = slice(self._heads.start, self._heads.stop), self._tensors(segment)
+            k_H = k_GDK.norm(dim=1).amax(1).repeat_interleave(_group(segment))[heads]
+            bounds_HQ = q_HQD[heads].norm(dim=2) * k_H[:, None] * segment.call.score.factor(q_HQD.shape[2])
+            bound, sinks_H1 = float(bounds_HQ.max()), self._sinks(segment, self._heads)
+            sink = 0.0 if sinks_H1 is None else float(sinks_H1.max())
+            self._known_bounds[segment] = bounds_HQ, not bound + max(bound, sink) < -self._floor
+        return self._known_bounds[segment]
 
     def _buffer(self, number: int, H: int, Q: int, K: int) -> Tensor:
         """One of the reused, uninitialised buffers of a strip's shape."""
-        count = H * Q * K
-        if number not in self._room or self._room[number].numel() < count:
-            size = 1 << (count - 1).bit_length()  # at most twice what is needed
-            self._room[number] = torch.empty(size, dtype=self._dtype, device=self._device)
-        return self._room[number][:count].view(H, Q, K)
+        view_HQK = self._views.get((number, H, Q, K))
+        if view_HQK is None:
+            count = H * Q * K
+            if number not in self._room or self._room[number].numel() < count:
+                size = 1 << (count - 1).bit_length()  # at most twice what is needed
+                self._room[number] = torch.empty(size, dtype=self._dtype, device=self._device)
+                self._views.clear()
+            view_HQK = self._views[number, H, Q, K] = self._room[number][:count].view(H, Q, K)
+        return view_HQK
 
 
 def _key(segment: Segment) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ class Part:
 class Block:
     """Some heads and rows of a piece, whose products are computed at once, and the key places they may see.
 
-    later: whether a block before it has the same heads and rows, with keys before these
+    later, last: whether blocks before it and none after it have the same heads and rows
     """
 
     segment: Segment
@@ -64,6 +64,7 @@ class Block:
     of_heads: slice  # in the sweep
     parts: Sequence[Part]
     later: bool = False
+    last: bool = True
 
 
 class Layout:
@@ -74,16 +75,17 @@ class Layout:
         self._tile = TILE * torch.get_num_threads() if device.type == "cpu" else GPU_TILE
 
     def tiles(self, piece: Piece) -> Iterator[Block]:
-        """Blocks of a few keys each, one strip in each; those of the same rows and heads in the order of their keys."""
+        """Blocks of a few keys each, one strip in each; those of the same rows and heads follow one another."""
         for first in range(piece.rows.start, piece.rows.stop, TALL):
             rows = range(first, min(first + TALL, piece.rows.stop))
             seen = self._reached(piece, rows, range(piece.segment.keys), whole=True)
             across = max(1, min(len(seen), self._tile // len(rows)))
             cut = [range(left, min(left + across, seen.stop)) for left in range(seen.start, seen.stop, across)]
-            for keys in cut:
-                part = self._part(piece, rows, rows, keys)
-                for heads in self._bands(max(1, self._tile // (len(rows) * across))):
-                    yield self._block(piece, heads, rows, keys, [part], later=keys is not cut[0])
+            parts = [self._part(piece, rows, rows, keys) for keys in cut]
+            for heads in self._bands(max(1, self._tile // (len(rows) * across))):
+                for part in parts:
+                    ends = {"later": part is not parts[0], "last": part is parts[-1]}
+                    yield self._block(piece, heads, rows, part.keys, [part], **ends)
 
     def together(self, piece: Piece) -> Iterator[Block]:
         """Blocks of all heads and a few keys each."""
@@ -123,10 +125,10 @@ class Layout:
             yield range(band, min(band + most, self._heads.stop))
 
     def _block(
-        self, piece: Piece, heads: range, rows: range, keys: range, parts: Sequence[Part], *, later: bool = False
+        self, piece: Piece, heads: range, rows: range, keys: range, parts: Sequence[Part], **ends: bool
     ) -> Block:
         of_heads = slice(heads.start - self._heads.start, heads.stop - self._heads.start)
-        return Block(piece.segment, heads, rows, keys, of_heads, parts, later)
+        return Block(piece.segment, heads, rows, keys, of_heads, parts, **ends)
 
     def _part(self, piece: Piece, block: range, rows: range, keys: range) -> Part:
         of_rows = slice(rows.start - piece.rows.start, rows.stop - piece.rows.start)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import WatchError, nearest
-from clearhead.watching.reducers import Earlier, Extent, Reducer, RowReducer, Strip
+from clearhead.watching.reducers import Extent, PerStrip, Reducer, Risen, RowReducer, Strip
 
 # The share of a row's weight within its reach, and the keys that Reach sums at once, before it looks into one block.
 HELD, BLOCK = 0.9, 128
@@ -27,9 +27,8 @@ class Entropy(RowReducer):
     def row(self, strip: Strip) -> Tensor:
         return strip.nats_HQ
 
-    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
-        moved_HQ = torch.addcmul(before_HQ, earlier.risen_HQ, earlier.sums_HQ, value=-1)
-        return torch.addcmul(now_HQ, moved_HQ, earlier.scale_HQ)
+    def rise(self, found_HQ: Tensor, risen: Risen) -> None:
+        found_HQ.addcmul_(risen.risen_HQ, risen.sums_HQ, value=-1).mul_(risen.scale_HQ)
 
     def done(self) -> Tensor:
         sums_HQ, totals_HQ = self.extent.sums_HQ, self.extent.totals_HQ
@@ -120,25 +119,26 @@ class _On(RowReducer):
     def start(self, extent: Extent) -> None:
         super().start(extent)
         self._keys_Q = torch.tensor(self.keys(extent), device=extent.sums_HQ.device)
-        self._last: tuple[tuple[slice, slice], Tensor | None, Tensor | None] | None = None
+        self._asked = PerStrip(self._ask)
 
     @abstractmethod
     def keys(self, extent: Extent) -> Sequence[int]:
         """The key of each row."""
 
-    def row(self, strip: Strip) -> Tensor:
-        if self._last is None or self._last[0] != (strip.rows, strip.columns):  # once for all heads
-            count = strip.columns.stop - strip.columns.start
-            at_Q = self._keys_Q[strip.rows] - strip.columns.start
-            inside_Q = (at_Q >= 0) & (at_Q < count)
-            some, every = bool(inside_Q.any()), bool(inside_Q.all())
-            at_1Q1 = at_Q.clamp(0, count - 1)[None, :, None] if some else None
-            self._last = (strip.rows, strip.columns), at_1Q1, None if every else inside_Q
-        _, at_1Q1, inside_Q = self._last
+    def row(self, strip: Strip) -> Tensor | None:
+        at_1Q1, inside_Q = self._asked[strip]
         if at_1Q1 is None:
-            return torch.zeros_like(strip.sums_HQ)
+            return None
         found_HQ = strip.exps_HQK.gather(2, at_1Q1.expand(len(strip.exps_HQK), -1, 1))[:, :, 0]
         return found_HQ if inside_Q is None else found_HQ * inside_Q
+
+    def _ask(self, strip: Strip) -> tuple[Tensor | None, Tensor | None]:
+        """The strip's column of each row's key, None if it has none of them, and which it has, None if all."""
+        count = strip.columns.stop - strip.columns.start
+        at_Q = self._keys_Q[strip.rows] - strip.columns.start
+        inside_Q = (at_Q >= 0) & (at_Q < count)
+        at_1Q1 = at_Q.clamp(0, count - 1)[None, :, None] if bool(inside_Q.any()) else None
+        return at_1Q1, None if bool(inside_Q.all()) else inside_Q
 
 
 class First(_On):
@@ -203,31 +203,28 @@ class Duplicate(RowReducer):
         self._rank_K = torch.empty_like(self._order_K)
         self._rank_K[self._order_K] = torch.arange(len(ids_K))
         self._begins_K = torch.searchsorted(sorted_K, ids_K)  # rank of the first copy of each place's token
-        self._last: tuple[tuple[slice, slice], Tensor, Tensor] | None = None
+        self._pairs = PerStrip(self._find)
 
     def row(self, strip: Strip) -> Tensor:
         H, Q, K = strip.exps_HQK.shape
-        rows_P, cells_P = self._pairs(strip)
+        rows_P, cells_P = self._pairs[strip]
         found_HQ = torch.zeros_like(strip.sums_HQ)
         found_HQ.index_add_(1, rows_P, strip.exps_HQK.view(H, Q * K).index_select(1, cells_P))
         return found_HQ
 
-    def _pairs(self, strip: Strip) -> tuple[Tensor, Tensor]:
+    def _find(self, strip: Strip) -> tuple[Tensor, Tensor]:
         """The strip's row and cell, row * K + column, of each pair of a query and an earlier copy of its token."""
-        if self._last is None or self._last[0] != (strip.rows, strip.columns):
-            places_Q = torch.arange(strip.rows.start, strip.rows.stop) + self._first
-            begins_Q = self._begins_K[places_Q]
-            counts_Q = self._rank_K[places_Q] - begins_Q
-            rows_P = torch.arange(len(places_Q)).repeat_interleave(counts_Q)
-            before_Q = counts_Q.cumsum(0) - counts_Q
-            nth_P = torch.arange(len(rows_P)) - before_Q[rows_P]
-            columns_P = self._order_K[begins_Q[rows_P] + nth_P] - strip.columns.start
-            K = strip.columns.stop - strip.columns.start
-            inside_P = (columns_P >= 0) & (columns_P < K)
-            rows_P, columns_P = rows_P[inside_P], columns_P[inside_P]
-            cells_P = rows_P * K + columns_P
-            self._last = (strip.rows, strip.columns), rows_P.to(self._device), cells_P.to(self._device)
-        return self._last[1:]
+        places_Q = torch.arange(strip.rows.start, strip.rows.stop) + self._first
+        begins_Q = self._begins_K[places_Q]
+        counts_Q = self._rank_K[places_Q] - begins_Q
+        rows_P = torch.arange(len(places_Q)).repeat_interleave(counts_Q)
+        before_Q = counts_Q.cumsum(0) - counts_Q
+        nth_P = torch.arange(len(rows_P)) - before_Q[rows_P]
+        columns_P = self._order_K[begins_Q[rows_P] + nth_P] - strip.columns.start
+        K = strip.columns.stop - strip.columns.start
+        inside_P = (columns_P >= 0) & (columns_P < K)
+        rows_P, columns_P = rows_P[inside_P], columns_P[inside_P]
+        return rows_P.to(self._device), (rows_P * K + columns_P).to(self._device)
 
 
 class Top(RowReducer):
@@ -236,8 +233,8 @@ class Top(RowReducer):
     def row(self, strip: Strip) -> Tensor:
         return strip.largest_HQ
 
-    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
-        return torch.maximum(before_HQ * earlier.scale_HQ, now_HQ)
+    def join(self, found_HQ: Tensor, now_HQ: Tensor) -> None:
+        torch.maximum(found_HQ, now_HQ, out=found_HQ)
 
 
 class Moved(RowReducer):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from clearhead.errors import WatchError
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,7 @@ class Extent:
     heads: number of heads, which strips count from 0
     first_place: key place of query row 0; None if queries and keys belong to two texts
     ahead: whether a query may see keys after its own place
-    sums_HQ: sums of exp(logit - peak) over all keys, where peak is the row's largest logit, or the sink's if that is
-        larger; complete when the sweep is done, as the next two
+    sums_HQ: sums of exp(logit - peak) over all keys (see Strip); complete when the sweep is done, as the next two
     totals_HQ: the same with the sink; 1 where there is neither
     sinks_HQ: exp(logit - peak) of the sink; 0 without one
     """
@@ -50,8 +51,8 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What changes for rows of whose keys earlier strips had some.
+class Risen:
+    """How the peaks of rows changed since the strips with their earlier keys.
 
     risen_HQ: the peak now minus the peak before
     scale_HQ: exp(-risen_HQ), the factor of all earlier exps_HQK
@@ -67,12 +68,14 @@ class Strip:
     """Some heads and rows, with some or all of the keys that a row sees. Heads count from the sweep's first, rows and
     columns from the map's.
 
-    exps_HQK: exp(logit - peak), where peak is the row's largest logit so far, or the sink's if that is larger; 0 where
-        hidden, and where below e**-75 (e**-696 in float64)
+    exps_HQK: exp(logit - peak); 0 where hidden, and where below e**-75 (e**-696 in float64). The peak is the row's
+        largest logit, or the sink's if that is larger; if a strip has some of the keys, the largest so far or a logit
+        at most 30 below it
     sums_HQ: sums of exps_HQK
-    earlier: set if earlier strips had other keys of the same rows
+    later: whether earlier strips had other keys of the same rows
+    risen: set if the peaks changed since
     logs_HQK: logit - peak; finite where the weight is 0
-    peaks_HQ, most_HQ: the peaks; the largest logits, None if the sweep is limited to some columns
+    peaks_HQ, most_HQ: the peaks; the largest logits if known
     sinks_H1: the heads' sinks
     totals_HQ: see the property; None if the strip has all keys
     buffer: gives memory of the strip's shape, by number
@@ -87,7 +90,8 @@ class Strip:
         exps_HQK: Tensor,
         logs_HQK: Tensor,
         sums_HQ: Tensor,
-        earlier: Earlier | None,
+        later: bool,
+        risen: Risen | None,
         peaks_HQ: Tensor,
         most_HQ: Tensor | None,
         sinks_H1: Tensor | None,
@@ -95,7 +99,7 @@ class Strip:
         buffer: Callable[[int], Tensor],
     ) -> None:
         self.heads, self.rows, self.columns = heads, rows, columns
-        self.exps_HQK, self.sums_HQ, self.earlier = exps_HQK, sums_HQ, earlier
+        self.exps_HQK, self.sums_HQ, self.later, self.risen = exps_HQK, sums_HQ, later, risen
         self._peaks_HQ, self._most_HQ, self._sinks_H1, self._totals_HQ = peaks_HQ, most_HQ, sinks_H1, totals_HQ
         self._logs_HQK, self._buffer = logs_HQK, buffer
         self._weights_HQK: Tensor | None = None
@@ -111,8 +115,9 @@ class Strip:
 
     @property
     def largest_HQ(self) -> Tensor:
-        """The largest of exps_HQK in each row. A sweep that is limited to some columns has none."""
-        assert self._most_HQ is not None
+        """The largest of exps_HQK in each row."""
+        if self._most_HQ is None:
+            return self.exps_HQK.amax(2)
         return torch.exp(self._most_HQ - self._peaks_HQ)
 
     @property
@@ -147,6 +152,23 @@ def totals(sums_HQ: Tensor, sinks_HQ: Tensor) -> Tensor:
     """What exps are divided by: their sums and the sink's; 1 where there is neither."""
     totals_HQ = sums_HQ + sinks_HQ
     return totals_HQ.masked_fill_(totals_HQ == 0.0, 1.0)
+
+
+class PerStrip(Generic[Found]):
+    """What ``find`` finds for a strip whatever its heads: computed once, and forgotten at other rows."""
+
+    def __init__(self, find: Callable[[Strip], Found]) -> None:
+        self._find, self._rows = find, slice(0)
+        self._found: dict[tuple[int, int], Found] = {}
+
+    def __getitem__(self, strip: Strip) -> Found:
+        if strip.rows != self._rows:
+            self._rows = strip.rows
+            self._found.clear()
+        key = strip.columns.start, strip.columns.stop
+        if key not in self._found:
+            self._found[key] = self._find(strip)
+        return self._found[key]
 
 
 class Reducer(ABC):
@@ -186,15 +208,22 @@ class RowReducer(Reducer):
 
     def add(self, strip: Strip) -> None:
         found_HQ, now_HQ = self.found_HQ[strip.heads, strip.rows], self.row(strip)
-        found_HQ.copy_(now_HQ if strip.earlier is None else self.join(found_HQ, strip.earlier, now_HQ))
+        if strip.risen is not None:
+            self.rise(found_HQ, strip.risen)
+        if now_HQ is not None:
+            self.join(found_HQ, now_HQ)
 
     @abstractmethod
-    def row(self, strip: Strip) -> Tensor:
-        """The strip's rows, from ``exps_HQK`` in place of the weights."""
+    def row(self, strip: Strip) -> Tensor | None:
+        """The strip's rows, from ``exps_HQK`` in place of the weights; None if all are 0."""
 
-    def join(self, before_HQ: Tensor, earlier: Earlier, now_HQ: Tensor) -> Tensor:
-        """The rows' numbers from those of the earlier strips and of this one."""
-        return torch.addcmul(now_HQ, before_HQ, earlier.scale_HQ)
+    def rise(self, found_HQ: Tensor, risen: Risen) -> None:
+        """Changes what earlier strips gave to the peaks of this one."""
+        found_HQ.mul_(risen.scale_HQ)
+
+    def join(self, found_HQ: Tensor, now_HQ: Tensor) -> None:
+        """Adds this strip's numbers to those of the earlier ones."""
+        found_HQ.add_(now_HQ)
 
     def done(self) -> Tensor:
         return self.found_HQ / self.extent.totals_HQ
