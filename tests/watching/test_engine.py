@@ -300,6 +300,16 @@ class TestExtremes:
         assert record.map(SITE, 0)[0].tolist() == [0, 0, 0, 0, 1]
         assert [each.item() for each in record.measure("entropy", "first", "distance")[SITE].values()] == [0, 0, 0]
 
+    @pytest.mark.parametrize("size", [14.0, 40.0])  # so far that the first peak stays, and farther
+    def test_logits_that_rise_after_the_first_tile(self, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(layout, "TILE", 2)
+        k = torch.tensor([-size, 0.0, size, size - 1]).view(1, 1, 4, 1)
+        measured = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0)).measure("entropy", "largest", "self")[SITE]
+        p_K = k.flatten().double().softmax(0)
+        wanted = {"entropy": -(p_K * p_K.log()).sum(), "largest": p_K.max(), "self": p_K[3]}
+        for name in wanted:
+            assert measured[name].item() == pytest.approx(wanted[name].item(), rel=4e-6)
+
     def test_rows_that_see_nothing_of_the_first_tile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(layout, "TILE", 2)
         record = text(torch.ones(1, 1, 4, 1), torch.full((1, 1, 4, 1), -200.0), causal() & window(2), Score(scale=1.0))
