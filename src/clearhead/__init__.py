@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, describe, evaluate, resume, train
-    from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, watch
+    from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, read_record, watch
 
 __version__ = "0.1.0"
 
@@ -109,6 +109,7 @@ __all__ = [
     "observe",
     "path",
     "read_lens",
+    "read_record",
     "resume",
     "sense_score",
     "senses",
@@ -166,7 +167,7 @@ _HOMES = {
     "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
-    "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "watch"),
+    "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "read_record", "watch"),
 }
 
 

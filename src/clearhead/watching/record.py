@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -19,6 +20,7 @@ from clearhead.watching.editing import Editor
 from clearhead.watching.edits import Edit, listed
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
+from clearhead.watching.saved import restored, write
 from clearhead.watching.sizes import factors
 from clearhead.watching.text_record import TextRecord, Words
 
@@ -144,6 +146,13 @@ class Record:
         """Every head by every measure of the only text, as a table. Raises WatchError if there are several, or none."""
         return self.only().atlas()
 
+    def save(self, path: str | Path, texts: Sequence[TextRecord] | None = None) -> None:
+        """Saves all texts, or some, with all that was kept, as a safetensors file that ``read_record`` opens.
+
+        Raises WatchError if keys changed between the passes over a text, FolderError if the file cannot be written.
+        """
+        write(self, self.each() if texts is None else texts, Path(path))
+
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
         return {site: {call.backend for call in calls} for site, calls in self._calls.items()}
@@ -156,6 +165,18 @@ class Record:
         """The tensors kept of a text at a site, one per pass, with places along the second-to-last axis."""
         found = self._shown.get((site, what), [])
         return [x[row, ..., seen.own(row), :] for seen, x in found for row, n in enumerate(seen.rows) if n == text]
+
+    def file(
+        self,
+        calls: Mapping[Site, list[Call]],
+        shown: Mapping[tuple[Site, str], list[tuple[Pass, Tensor]]],
+        places: Mapping[int, int],
+    ) -> None:
+        """Files calls and kept tensors that were not watched just now, and the number of places of each text."""
+        self._calls.update(calls)
+        self._shown.update(shown)
+        self._known.update(places)
+        self._next = max(self._known, default=-1) + 1
 
     def nbytes(self) -> int:
         """Bytes the record keeps in memory, each storage counted once."""
@@ -299,6 +320,19 @@ class Record:
                 if shown and shown[-1][0] is gone:
                     shown.pop()
         self._calls = {site: calls for site, calls in self._calls.items() if calls}
+
+
+def read_record(path: str | Path) -> Record:
+    """Opens a record that was saved: ``record.only()`` is its only text.
+
+    Its maps and measures are those of the record that was saved. Raises FolderError if the file is missing, damaged or
+    not a record.
+    """
+    found = restored(Path(path))
+    record = Record(found.sites)
+    record.model, record.factors, record.words = found.model, found.factors, found.words
+    record.file(found.calls, found.shown, found.places)
+    return record
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, SupportsIndex, cast
 
 import torch
@@ -52,6 +53,7 @@ class Holder(Protocol):
     def calls(self) -> Mapping[Site, Sequence[Call]]: ...
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
     def nbytes(self) -> int: ...
+    def save(self, path: str | Path, texts: Sequence[TextRecord]) -> None: ...
 
 
 class TextRecord:
@@ -128,6 +130,10 @@ class TextRecord:
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
         return {site: {each.call.backend for each in found} for site, found in self._segments.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Saves this text, as ``Record.save`` does all."""
+        self.record.save(path, [self])
 
     def nbytes(self) -> int:
         """Bytes the whole record keeps in memory."""
