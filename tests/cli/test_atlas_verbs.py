@@ -48,6 +48,11 @@ def test_json_and_standard_input(folder: Path) -> None:
     assert "moved" in given["columns"]
 
 
+def test_a_saved_record_gives_the_same_atlas(folder: Path) -> None:
+    assert asked(folder, "look", "run", TEXT, "--out", "r.safetensors").code == 0
+    assert asked(folder, "atlas", "r.safetensors", "--json").out == asked(folder, "atlas", "run", TEXT, "--json").out
+
+
 def test_a_picture_is_reported_on_standard_error(folder: Path) -> None:
     done = asked(folder, "atlas", "run", TEXT, "--out", "x.html")
     assert (done.code, done.out) == (0, "")

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 import clearhead as ch
 from clearhead import cli, hub
-from clearhead.cli.look import show
+from clearhead.cli.look import look_at
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
@@ -148,13 +148,65 @@ def test_errors_are_one_line_and_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_record_is_saved_and_looked_at_without_the_model(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    record = tmp_path / "r.safetensors"
+    assert called(run, TEXT, "--out", record) == 0
+    assert (
+        capsys.readouterr().err
+        == f"{record}: the record, 6 heads over {len(ch.observe(hub.load(run), TEXT).tokens)} tokens\n"
+    )
+    assert called(run, TEXT, "--query", "server") == 0
+    wanted = capsys.readouterr().out
+    assert called(record, "--query", "server") == 0
+    assert capsys.readouterr().out == wanted
+    for source in ((run, TEXT), (record,)):
+        assert called(*source, "--out", tmp_path / f"{len(source)}.json") == 0
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "look: the text is missing; give it after the model"),
+        (["r.safetensors", TEXT], "r.safetensors: a record has its own text; leave the text out"),
+        (["r.safetensors"], "r.safetensors: there is no such file"),
+        (["r.safetensors", "--by", "gradient"], "r.safetensors: there is no such file"),
+    ],
+)
+def test_what_does_not_go_with_a_record(
+    run: Path,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    assert called(*(words or [run])) in (1, 2)
+    assert message in re.sub(r"\s+", " ", capsys.readouterr().err)
+
+
+def test_a_record_has_no_model_and_no_query(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert called(run, TEXT, "--out", "r.safetensors", "--layer", "0") == 2
+    assert "a record has all heads and queries; drop --query" in re.sub(r"\s+", " ", capsys.readouterr().err)
+    assert called(run, TEXT, "--out", "r.safetensors") == 0
+    for words in (["--by", "gradient"], ["--pair", "x"]):
+        assert called("r.safetensors", *words) == 2
+    assert "need a model and a text, not a record" in re.sub(r"\s+", " ", capsys.readouterr().err)
+
+
 def test_no_color_and_a_terminal(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     model = hub.load(run)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    show(model, "the server")
+    look_at(model, "the server")
     assert re.search(r"\x1b\[[0-9;]*36m", capsys.readouterr().out)
     monkeypatch.setenv("NO_COLOR", "1")
-    show(model, "the server")
+    look_at(model, "the server")
     assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])m", capsys.readouterr().out)
 
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Threads
 from clearhead.cli.printing import Screen, echo, message, write_json
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.records import LookedAt, ModelOrRecord, loaded, record_or_text
 
 
 def atlas(
-    model: Model,
-    text: Annotated[str, typer.Argument(help="The text to look at, or `-` for standard input.")],
+    model: ModelOrRecord,
+    text: LookedAt = None,
     sort: Annotated[
         str | None,
         typer.Option(help="Sort the heads by this column of the table, the largest first; by layer if left out."),
@@ -41,7 +41,7 @@ def atlas(
     """
     from rich.progress import Progress
 
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.drawing import check_atlas, draw_atlas
     from clearhead.errors import OptionError
     from clearhead.watching import COLUMNS
@@ -52,11 +52,11 @@ def atlas(
         check_atlas(out)
         if as_json:
             raise OptionError("--json prints and --out saves; give one of them")
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    record = analysis.observe(loaded, text, keep="values")
+    source = record_or_text(model, "atlas", text)
+    if isinstance(source, str):
+        record = analysis.observe(loaded(model, dtype, threads), source, keep="values")
+    else:
+        record = source
     messages = Screen(stderr=True, soft_wrap=True)
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("layers", total=None)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
-from clearhead.cli.printing import Screen
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.models import Dtype, Threads
+from clearhead.cli.printing import Screen, message
+from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, loaded, record_or_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
+    from clearhead.watching import TextRecord
 
 
 class By(StrEnum):
@@ -25,8 +26,8 @@ class By(StrEnum):
 
 
 def look(
-    model: Model,
-    text: Annotated[str, typer.Argument(help="The text to look at, or `-` for standard input.")],
+    model: ModelOrRecord,
+    text: LookedAt = None,
     pair: Annotated[
         str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
     ] = None,
@@ -67,7 +68,8 @@ def look(
             "-o",
             metavar="FILE",
             help="Save a picture of all heads, one of them enlarged, instead of printing a table: a `.png`, "
-            "`.svg`, `.html` or `.json` file.",
+            "`.svg`, `.html` or `.json` file; or the record, a `.safetensors` file, which `look` and `atlas` open "
+            "without the model.",
         ),
     ] = None,
     dtype: Dtype = "auto",
@@ -79,8 +81,7 @@ def look(
     most to the text beyond the query's neighbours, unless --layer and --head
     pick one.
     """
-    from clearhead import hub, machine
-    from clearhead.drawing.draw import check, check_attribution
+    from clearhead.drawing.draw import check_attribution
     from clearhead.errors import OptionError
 
     if by is not By.attention and any(option is not None for option in (pair, layer, head)):
@@ -88,15 +89,24 @@ def look(
     if baseline != "mean" and by is not By.integrated_gradient:
         raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
     if out is not None:
-        (check if by is By.attention else check_attribution)(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    if by is By.attention:
-        show(loaded, text, pair=pair, query=query, layer=layer, head=head, out=out)
+        (_check if by is By.attention else check_attribution)(out)
+    source = record_or_text(model, "look", text)
+    if not isinstance(source, str):
+        if by is not By.attention or pair is not None:
+            raise OptionError(f"{model}: --pair and --by {By.gradient.value} need a model and a text, not a record")
+        show(source, query=query, layer=layer, head=head, out=out)
+    elif by is By.attention:
+        look_at(loaded(model, dtype, threads), source, pair=pair, query=query, layer=layer, head=head, out=out)
     else:
-        show_gradient(loaded, text, query=query, by=by, baseline=baseline, out=out)
+        show_gradient(loaded(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
+
+
+def _check(out: Path) -> None:
+    """Raises OptionError for a file that can be neither a picture nor a record."""
+    from clearhead.drawing.draw import ENDINGS
+    from clearhead.drawing.endings import check_ending
+
+    check_ending(out, (*ENDINGS, ENDING))
 
 
 def show_gradient(
@@ -116,7 +126,7 @@ def show_gradient(
     Screen(stderr=True, soft_wrap=True).print(f"{out}: what the prediction at place {found.place} depends on")
 
 
-def show(
+def look_at(
     model: LanguageModel,
     text: str,
     *,
@@ -126,13 +136,34 @@ def show(
     head: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """The verb, given a loaded model: prints the table, or saves the picture to ``out`` and says so."""
+    """The verb, given a loaded model."""
+    from clearhead.analysis import observe
+
+    saving = out is not None and out.suffix.lower() == ENDING
+    record = observe(model, text, pair=pair, keep="values" if saving else ())
+    show(record, query=query, layer=layer, head=head, out=out)
+
+
+def show(
+    record: TextRecord,
+    *,
+    query: str | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Prints the table of a record, or saves the picture or the record to ``out`` and says so."""
     from rich.progress import Progress
 
-    from clearhead.analysis import observe
     from clearhead.drawing import draw, reading
+    from clearhead.errors import OptionError
 
-    record = observe(model, text, pair=pair)
+    if out is not None and out.suffix.lower() == ENDING:
+        if (query, layer, head) != (None, None, None):
+            raise OptionError(f"{out}: a record has all heads and queries; drop --query, --layer and --head")
+        record.save(out)
+        message(f"{out}: the record, {sum(1 for _ in record)} heads over {len(record.tokens)} tokens")
+        return
     if out is None:
         table = reading(record, query, layer=layer, head=head)
         Screen().print(table)

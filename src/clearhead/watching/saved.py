@@ -248,7 +248,9 @@ def restored(path: Path) -> Restored:
     """Reads what ``write`` saved. Raises FolderError if the file is missing, damaged or not a record."""
     tensors, notes = read_tensors(path, own=True)
     if NOTE not in notes:
-        raise FolderError(f"{path}: not a record; save one with record.save, or look --out FILE.safetensors")
+        raise FolderError(
+            f"{path}: not a record; look --out FILE.safetensors saves one (a model is opened by its folder)"
+        )
     try:
         note = json.loads(notes[NOTE])
         if not isinstance(note, dict):

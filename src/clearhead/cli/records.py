@@ -1,0 +1,54 @@
+"""The record that a verb shows: of a model's pass over a text, or saved before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clearhead.cli.utf8 import read_text
+from clearhead.errors import OptionError
+
+if TYPE_CHECKING:
+    from clearhead.language_model import LanguageModel
+    from clearhead.watching import TextRecord
+
+ENDING = ".safetensors"  # of a saved record
+
+ModelOrRecord = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A run folder, a released model's folder, or its name on the hub: `gpt2`, `OWNER/NAME@REV`; or a record "
+        "that `look --out` saved, a `.safetensors` file.",
+    ),
+]
+LookedAt = Annotated[
+    str | None,
+    typer.Argument(metavar="TEXT", help="The text to look at, or `-` for standard input. A record has its own."),
+]
+
+
+def record_or_text(model: str, verb: str, text: str | None) -> TextRecord | str:
+    """The record in the file ``model``, or else the text, from standard input if it is ``-``.
+
+    Raises OptionError if a text is missing, or given with a record; FolderError if the file is damaged or not a record.
+    """
+    from clearhead.watching import read_record
+
+    if not model.endswith(ENDING):
+        if text is None:
+            raise OptionError(f"{verb}: the text is missing; give it after the model, or - for standard input")
+        return read_text("-") if text == "-" else text
+    if text is not None:
+        raise OptionError(f"{model}: a record has its own text; leave the text out")
+    return read_record(Path(model)).only()
+
+
+def loaded(model: str, dtype: str, threads: int | None) -> LanguageModel:
+    """The model of a verb that reads a text."""
+    from clearhead import hub, machine
+
+    machine.use_threads(threads)
+    return hub.load(model, device=machine.device(), dtype=dtype, text=True)
