@@ -101,7 +101,7 @@ class _Sweep:
         self._lowest = torch.finfo(self._dtype).min / 4  # the peak before any key: finite, so that differences are
         self._room: dict[int, Tensor] = {}
         self._views: dict[tuple[int, int, int, int], Tensor] = {}
-        self._wide: dict[Segment, tuple[Tensor, Tensor]] = {}
+        self._wide: tuple[Segment, Tensor, Tensor] | None = None
         self._known_bounds: dict[Segment, tuple[Tensor, bool]] = {}
         self._steady = False
 
@@ -240,32 +240,33 @@ class _Sweep:
 
     def _logits(self, block: Block, out_HQK: Tensor) -> None:
         """Writes the logits, of hidden keys too."""
-        call, group = block.segment.call, _group(block.segment)
-        q_HQD, k_GDK = self._tensors(block.segment)
+        call, (q_HQD, k_GDK) = block.segment.call, self._tensors(block.segment)
         rows, keys = (slice(each.start, each.stop) for each in (block.rows, block.keys))
         factor = call.score.factor(q_HQD.shape[2])
-        for some, keyed in _groups(block.heads, group):
-            own_HQD, k_HDK = q_HQD[some.start : some.stop, rows], k_GDK[keyed, :, keys].expand(len(some), -1, -1)
-            part_HQK = out_HQK[some.start - block.heads.start : some.stop - block.heads.start]
-            torch.baddbmm(part_HQK, own_HQD, k_HDK, beta=0, alpha=factor, out=part_HQK)
+        for some, keyed in _groups(block.heads, self._heads.start, _group(block.segment)):
+            own_HQD, k_HDK = q_HQD[some, rows], k_GDK[keyed, :, keys]
+            part_HQK = out_HQK[some.start - block.of_heads.start : some.stop - block.of_heads.start]
+            torch.baddbmm(part_HQK, own_HQD, k_HDK.expand(len(own_HQD), -1, -1), beta=0, alpha=factor, out=part_HQK)
         if call.score.softcap is not None:
             out_HQK.copy_(call.score.capped(out_HQK))
 
     def _tensors(self, segment: Segment) -> tuple[Tensor, Tensor]:
-        """q_HQD and k_GDK of all heads, in the dtype of the sweep."""
-        if segment not in self._wide:
-            q_HQD = segment.call.q_BHQD[segment.row, :, segment.queries.start : segment.queries.start + segment.count]
-            k_GKD = segment.call.k_BGKD[segment.row, :, segment.start : segment.start + segment.keys]
-            self._wide[segment] = q_HQD.to(self._dtype), k_GKD.to(self._dtype).transpose(1, 2)
-        return self._wide[segment]
+        """q_HQD of the sweep's heads and k_GDK of their key heads, in the dtype of the sweep."""
+        if self._wide is None or self._wide[0] is not segment:
+            heads, keyed = slice(self._heads.start, self._heads.stop), _key_heads(self._heads, _group(segment))
+            q_HQD = segment.call.q_BHQD[segment.row, heads, segment.queries]
+            k_GKD = segment.call.k_BGKD[segment.row, keyed, segment.start : segment.start + segment.keys]
+            self._wide = segment, q_HQD.to(self._dtype), k_GKD.to(self._dtype).transpose(1, 2)
+        return self._wide[1:]
 
     def _bounds(self, segment: Segment) -> tuple[Tensor, bool]:
         """bounds_HQ on a segment's logits, |q| |k|, and whether a logit may be so far below its row's peak that its exp
         is subnormal."""
         if segment not in self._known_bounds:
-            heads, (q_HQD, k_GDK) = slice(self._heads.start, self._heads.stop), self._tensors(segment)
-            k_H = k_GDK.norm(dim=1).amax(1).repeat_interleave(_group(segment))[heads]
-            bounds_HQ = q_HQD[heads].norm(dim=2) * k_H[:, None] * segment.call.score.factor(q_HQD.shape[2])
+            (q_HQD, k_GDK), group = self._tensors(segment), _group(segment)
+            first = self._heads.start % group
+            k_H = k_GDK.norm(dim=1).amax(1).repeat_interleave(group)[first : first + len(self._heads)]
+            bounds_HQ = q_HQD.norm(dim=2) * k_H[:, None] * segment.call.score.factor(q_HQD.shape[2])
             bound, sinks_H1 = float(bounds_HQ.max()), self._sinks(segment, self._heads)
             sink = 0.0 if sinks_H1 is None else float(sinks_H1.max())
             self._known_bounds[segment] = bounds_HQ, not bound + max(bound, sink) < -self._floor
@@ -294,13 +295,20 @@ def _group(segment: Segment) -> int:
     return segment.call.q_BHQD.shape[1] // segment.call.k_BGKD.shape[1]
 
 
-def _groups(heads: range, group: int) -> Iterator[tuple[range, slice]]:
-    """Runs of heads and their key heads: all at once if each has its own, or else the heads of one key head."""
+def _key_heads(heads: range, group: int) -> slice:
+    """The key heads of some query heads."""
+    return slice(heads.start // group, (heads.stop - 1) // group + 1)
+
+
+def _groups(heads: range, first: int, group: int) -> Iterator[tuple[slice, slice]]:
+    """Runs of heads, counted from ``first``, and their key heads, counted from that head's: all at once if each has its
+    own, or else the heads of one key head."""
     if group == 1:
-        yield heads, slice(heads.start, heads.stop)
+        own = slice(heads.start - first, heads.stop - first)
+        yield own, own
         return
-    for key_head in range(heads.start // group, (heads.stop - 1) // group + 1):
-        yield (
-            range(max(heads.start, key_head * group), min(heads.stop, (key_head + 1) * group)),
-            slice(key_head, key_head + 1),
-        )
+    keyed = _key_heads(heads, group)
+    for key_head in range(keyed.start, keyed.stop):
+        start, stop = max(heads.start, key_head * group), min(heads.stop, (key_head + 1) * group)
+        place = key_head - first // group
+        yield slice(start - first, stop - first), slice(place, place + 1)
