@@ -72,7 +72,7 @@ class TextRecord:
         known = record.words.get(number, Words())
         self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
         # Without segments: a batch row with only padding, or a model without attention.
-        places = self.shape[1] if self._segments else len(known.tokens)
+        places = self._places() if self._segments else len(known.tokens)
         self.tokens = known.tokens or [str(place) for place in range(places)]
         if len(self.tokens) != places:
             raise WatchError(f"record: {len(self.tokens)} tokens were set for {places} places; set one per place")
@@ -109,6 +109,11 @@ class TextRecord:
                 f"record: its maps have different shapes {sorted(shapes)}; take one with record.map(site, head)"
             )
         return shapes.pop()
+
+    def _places(self) -> int:
+        """Number of the text's own places, those of its attention to itself; of its queries if it has none."""
+        own = [self.map(site, 0).shape for site in self._segments if site.kind == "self"]
+        return max(keys for _, keys in own) if own else max(self.map(site, 0).shape[0] for site in self._segments)
 
     @property
     def first_place(self) -> int:
