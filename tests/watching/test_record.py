@@ -225,6 +225,8 @@ class TestErrors:
             ((1, 0), "record: more than one attention in layer 1; .* name one with record.map"),
             ((3, 6), "record: decoder.3.self: head 6 was asked for; there are 6, counted from 0"),
             ((3, -7), "record: decoder.3.self: head -7 was asked for; there are 6, counted from 0"),
+            ((3, "x"), "record: decoder.3.self: head 'x' was asked for; it must be a whole number"),
+            ((3.0, 0), "record: layer 3.0 was asked for; it must be a whole number"),
         ],
     )
     def test_a_map_it_does_not_hold(self, place: tuple[int, int], message: str) -> None:

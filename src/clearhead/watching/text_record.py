@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any, Protocol, SupportsIndex, cast
 
@@ -192,7 +193,7 @@ class TextRecord:
     def measure(self, *names: str, sites: Sequence[Site] | None = None) -> dict[Site, dict[str, Tensor]]:
         """Measures of all heads, (H, Q) each, at all sites or some; one sweep per site computes them all.
 
-        names: from ``watching.measures.NAMES``: entropy, first, previous, distance, induction, sink, received (H, K)
+        names: from ``watching.measures.NAMES``; ``received`` is (H, K)
         Raises WatchError for an unknown name or site, or a measure that has no meaning at a site.
         """
         found: dict[Site, dict[str, Tensor]] = {}
@@ -317,7 +318,7 @@ class TextRecord:
 
 
 def _within(number: SupportsIndex, size: int, what: str) -> int:
-    place = number.__index__()
+    place = _number(number, what)
     if not -size <= place < size:
         raise WatchError(f"record: {what} {place} was asked for; there are {size}, counted from 0")
     return place % size
@@ -325,8 +326,12 @@ def _within(number: SupportsIndex, size: int, what: str) -> int:
 
 def _layer(asked: SupportsIndex, layers: Sequence[int]) -> int:
     """A layer by its number; negative numbers count from the last watched layer."""
-    try:
-        number = asked.__index__()
-    except AttributeError:
-        raise WatchError(f"record: layer {asked!r} was asked for; it must be a whole number") from None
+    number = _number(asked, "layer")
     return layers[number] if -len(layers) <= number < 0 else number
+
+
+def _number(asked: SupportsIndex, what: str) -> int:
+    try:
+        return index(asked)
+    except TypeError:
+        raise WatchError(f"record: {what} {asked!r} was asked for; it must be a whole number") from None
