@@ -47,7 +47,7 @@ class LogitParts:
     """The shares of all parts in the logit of ``target`` at ``place``, or in what it has more than ``against``.
 
     given: True if the target is the text's own next token
-    logit: as the pass computed it; where logits are soft-capped, before the cap, which is no sum
+    logit: as the pass computed it; where logits are soft-capped, before the cap, which is not linear
     capped: after the cap; None without one
     shares: in the order of the pass, biases last. They sum to ``logit``, up to the rounding of the pass
     """
@@ -112,7 +112,7 @@ def logit_parts(
     network = model.network
     asked = question(model, text, query=query, target=target, verb="parts", what="parts")
     if not network.stream():
-        raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are no sum")
+        raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are not a sum")
     ids, place, chosen = asked.ids, asked.place, asked.token
     other = None if against is None else token_of(model, against, "against")
     _check_memory(model, len(ids))

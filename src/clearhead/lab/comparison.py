@@ -284,7 +284,7 @@ def read(folder: Path) -> Comparison:
         return from_dict(Comparison, table)
     except OSError as fault:
         raise FolderError(
-            f"{folder / FILE}: cannot be read: {fault.strerror}; it is no folder of a comparison"
+            f"{folder / FILE}: cannot be read: {fault.strerror}; give the folder of a comparison"
         ) from None
     except (ValueError, TypeError, RecursionError, ConfigError) as fault:
         raise FolderError(f"{folder / FILE}: was altered, or is from another version ({fault})") from None

@@ -123,8 +123,8 @@ def parse(text: str) -> dict[str, Any]:
     found = TARGET.fullmatch(target)
     if found is None:
         raise WatchError(
-            f"edit {text!r}: {target!r} is no target; it is LAYER, LAYER.HEAD or LAYER.KIND, with a stack before it if "
-            "the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
+            f"edit {text!r}: {target!r} is not a target; it is LAYER, LAYER.HEAD or LAYER.KIND, with a stack before it "
+            "if the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
         )
     kind = found["kind"] or ("residual" if name == "steer" else "self")
     if kind not in KINDS:
@@ -171,7 +171,9 @@ def _tokens(text: str) -> list[str]:
         try:
             found.append(_Quoted(json.loads(token[1], strict=False)) if token[1].startswith('"') else token[1])
         except ValueError:
-            raise WatchError(f'edit {text!r}: {token[1]} is no JSON string; write \\\\ for \\ and \\" for "') from None
+            raise WatchError(
+                f'edit {text!r}: {token[1]} is not a JSON string; write \\\\ for \\ and \\" for "'
+            ) from None
     return found
 
 
