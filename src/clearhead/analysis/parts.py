@@ -20,7 +20,7 @@ from clearhead.model.parts.stream import Adds, Maps
 from clearhead.tap import Site
 from clearhead.watching import TextRecord, Words, watch
 
-KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
+SHARE_KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ class LogitParts:
 
     def of(self, kind: str) -> tuple[Share, ...]:
         """The shares of one kind. Raises OptionError for an unknown kind."""
-        if kind not in KINDS:
-            raise OptionError(f"parts: there is no kind {kind!r}; take {', '.join(KINDS)}")
+        if kind not in SHARE_KINDS:
+            raise OptionError(f"parts: there is no kind {kind!r}; take {', '.join(SHARE_KINDS)}")
         return tuple(share for share in self.shares if share.kind == kind)
 
     def top(self, count: int = 10) -> tuple[Share, ...]:

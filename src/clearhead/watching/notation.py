@@ -39,7 +39,7 @@ KEYS = {
 }
 SEVERAL = ("at", "from_at", "mean", "toward", "away")  # keys that take one value or more
 
-KINDS = ("self", "cross", "feed_forward", "residual", "embedding")
+SITE_KINDS = ("self", "cross", "feed_forward", "residual", "embedding")
 TARGET = re.compile(r"(?:(?P<stack>[a-z]+)\.)?(?P<layer>\d{1,6})(?:\.(?P<kind>[a-z_]+))?(?:\.(?P<head>\d{1,6}))?")
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
@@ -127,8 +127,8 @@ def parse(text: str) -> dict[str, Any]:
             "if the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
         )
     kind = found["kind"] or ("residual" if name == "steer" else "self")
-    if kind not in KINDS:
-        raise WatchError(f"edit {text!r}: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    if kind not in SITE_KINDS:
+        raise WatchError(f"edit {text!r}: there is no kind {kind!r}{nearest(kind, SITE_KINDS)}")
     values: dict[str, Any] = {"layer": int(found["layer"]), "kind": kind, "stack": found["stack"]}
     if found["head"] is not None:
         values["head"] = int(found["head"])
