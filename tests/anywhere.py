@@ -41,15 +41,18 @@ COMPUTES = (
     "training",
     "generation",
     "encoding",
+    "lab",
     "hub/test_real_weights.py",
     "test_kinds.py",
+    "test_language_model.py",
+    "test_toy_network.py",
     *PARITY,
 )
 DRAWS = ("drawing", "contract", *(f"cli/test_{name}.py" for name in ("demo", "look", "train")))
 ALONE = ("runs", "test_files.py", "test_machine.py", "test_tensorfile.py")
 PROCESSES = ("training/test_compiling.py", "training/test_kills.py")
 CACHES = ("text/test_store.py", "hub/test_names.py", "cli/test_main.py", *DRAWS, *PROCESSES, *ALONE)
-TEXTS = ("text", "corpora", "recipes", "hub", "encoding/test_verbs.py", "drawing", "cli", "contract", *ALONE)
+TEXTS = ("text", "corpora", "recipes", "hub", "encoding/test_verbs.py", "drawing", "lab", "cli", "contract", *ALONE)
 FILES = (*TEXTS, *PROCESSES, "fuzz")
 LEFT_OUT = ("hub/test_peak.py", *PARITY)  # of a room that is named whole
 

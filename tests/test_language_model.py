@@ -82,6 +82,16 @@ def test_ids_outside_the_network_s_vocabulary_are_refused(ids: list[int]):
         MODEL.check(ids)
 
 
+def test_ids_may_be_a_tensor():
+    ids_T = MODEL.ids("é a")[0]
+    assert MODEL.labels(ids_T) == MODEL.tokenizer.labels(ids_T)
+    assert MODEL.pieces(ids_T) == MODEL.pieces(ids_T.tolist()) == ["", "", "é", " ", "a"]
+    assert LanguageModel(NETWORK, None).labels(ids_T) == ["256", "195", "169", "32", "97"]
+    MODEL.check(ids_T)
+    with pytest.raises(TextError, match="it must be one row of whole numbers"):
+        MODEL.check(MODEL.ids("a"))
+
+
 def test_nothing_to_read_is_refused():
     with pytest.raises(TextError, match="the text is empty"):
         MODEL.check([])

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import clearhead as ch
 from clearhead import encoding, generation, hub, recipes
 from clearhead.errors import ConfigError, FolderError, OptionError
 from clearhead.generation import Sampling
@@ -261,6 +262,23 @@ class TestWatching:
             assert generation.generate(model, "abcd", **sampling) == expected
         length = len("_abcd") + len(expected.ids) - 1
         assert record[0, 2].shape == (length, length)
+
+
+class TestEdits:
+    @pytest.mark.parametrize("by", ["run", "gradient"])
+    def test_a_sweep_over_its_heads(self, by: str) -> None:
+        """Logits are linear in what the heads give, so the gradient predicts the change exactly."""
+        model, ids = lively(), [256, *b"abcabd"]
+        found = ch.sweep(LanguageModel(model, BYTES), "abcabd", "heads", ch.diff("a", "b"), by=by)
+        with torch.no_grad():
+            plain_V = model(torch.tensor([ids]))[0, -1]
+        assert len(found.entries) == 3
+        for entry in found.entries:
+            with torch.no_grad(), watch(model, edits=entry.edits):
+                edited_V = model(torch.tensor([ids]))[0, -1]
+            change = (edited_V[ord("a")] - edited_V[ord("b")]) - (plain_V[ord("a")] - plain_V[ord("b")])
+            assert abs(change) > 0.1
+            assert entry.change == pytest.approx(float(change), rel=1e-9)
 
 
 class TestOtherVerbs:

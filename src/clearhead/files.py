@@ -22,7 +22,7 @@ from clearhead.errors import FolderError, WriteError
 
 POINTER = b"version https://git-lfs"  # start of the pointer that a clone without Git LFS holds instead of a file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
+FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def flush(path: Path) -> None:
 
 def _check_kind(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        kind = KINDS.get(stat.S_IFMT(mode), "a device")
+        kind = FILE_KINDS.get(stat.S_IFMT(mode), "a device")
         raise FolderError(f"{path}: is {kind}, and should be a file; copy the file there")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from clearhead.errors import OptionError, TextError, many, shown
 from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site
-from clearhead.text import Tokenizer
+from clearhead.text import Tokenizer, row_of_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +148,9 @@ class LanguageModel:
         self.check(ids, what)
         return ids
 
-    def check(self, ids: Sequence[int], what: str = "the text") -> None:
+    def check(self, ids: Iterable[int], what: str = "the text") -> None:
         """Raises TextError if there are no ids, more than the context length, or ids outside the vocabulary."""
-        context, vocabulary = self.config.context, self.config.vocabulary
+        ids, context, vocabulary = row_of_ids(ids), self.config.context, self.config.vocabulary
         if not ids:
             raise TextError(f"{what} is empty, and this model adds no special token to start from; give some")
         if len(ids) > context:
@@ -177,12 +177,13 @@ class LanguageModel:
         with torch.no_grad(), evaluating(self.network):
             return self.network(self.ids(text))[0]
 
-    def labels(self, ids: Sequence[int]) -> list[str]:
+    def labels(self, ids: Iterable[int]) -> list[str]:
         """A display string for each id; without a tokenizer, the id itself."""
-        return [str(token) for token in ids] if self._tokenizer is None else self._tokenizer.labels(ids)
+        return list(map(str, row_of_ids(ids))) if self._tokenizer is None else self._tokenizer.labels(ids)
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def pieces(self, ids: Iterable[int]) -> list[str]:
         """The characters each id completes; none for special tokens around the text."""
+        ids = row_of_ids(ids)
         front, back = len(self.tokenizer.front), len(self.tokenizer.back)
         front = front if tuple(ids[:front]) == self.tokenizer.front else 0
         back = back if back and tuple(ids[-back:]) == self.tokenizer.back else 0

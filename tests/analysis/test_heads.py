@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis import FoundHeads, copying, find_heads, heads
-from clearhead.analysis.heads import KINDS, LEAST
+from clearhead.analysis.heads import HEAD_KINDS, LEAST
 from clearhead.analysis.probe_texts import Needles, needles, repeated
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
@@ -162,10 +162,10 @@ def test_it_is_a_table_and_plain_values(found: FoundHeads) -> None:
     assert values["kinds"]["copying"]["least"] == LEAST["copying"]
     assert [head["copying"] for head in values["heads"]] == [each.scores["copying"] for each in found]
     lines = str(found).splitlines()
-    assert lines[0].split()[: 1 + len(KINDS)] == ["head", *KINDS]
+    assert lines[0].split()[: 1 + len(HEAD_KINDS)] == ["head", *HEAD_KINDS]
     assert len(lines) == 2 + sum(bool(each.names) for each in found)
     assert "on their repetitions" in lines[-1]
-    for kind in KINDS:
+    for kind in HEAD_KINDS:
         scores = [each.scores[kind] for each in found.ranked(kind)]
         assert scores == sorted(scores, reverse=True)
         assert all(math.isfinite(score) for score in scores)

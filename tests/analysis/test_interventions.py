@@ -160,7 +160,7 @@ def test_only_the_reader_sees_a_change_that_travels_a_path() -> None:
         ch.path(model, TEXT, sender, layer=0, head=3, what="query")
     with pytest.raises(OptionError, match="a path begins at one site"):
         ch.path(model, TEXT, [sender, Ablate(layer=1)], layer=2, head=3)
-    with pytest.raises(OptionError, match="layer 0 has parts that are no sites"):
+    with pytest.raises(OptionError, match="layer 0 has parts that are not sites"):
         ch.path(model_of("lstm-attention"), TEXT, Ablate(layer=0, kind="embedding"), layer=1, head=0, what="query")
 
 

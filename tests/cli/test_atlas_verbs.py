@@ -9,7 +9,7 @@ import pytest
 from calling import Done, call
 
 from clearhead import hub
-from clearhead.analysis.heads import KINDS
+from clearhead.analysis.heads import HEAD_KINDS
 from clearhead.language_model import LanguageModel
 from looked import BYTES, HEADS, LAYERS, small
 
@@ -77,7 +77,7 @@ def test_refusals_before_the_model_is_loaded(folder: Path, words: tuple[str, ...
 
 def test_heads(folder: Path) -> None:
     ranked = asked(folder, "heads", "run", "--kind", "previous", "--top", "2").out.splitlines()
-    assert ranked[0].split()[: 1 + len(KINDS)] == ["head", *KINDS]
+    assert ranked[0].split()[: 1 + len(HEAD_KINDS)] == ["head", *HEAD_KINDS]
     assert ranked[3].startswith("loss on random tokens")
     given = json.loads(asked(folder, "heads", "run", "--json").out)
     best = sorted(given["heads"], key=lambda head: -head["previous"])[:2]

@@ -59,7 +59,6 @@ def test_a_visible_weight_of_zero_is_not_hidden():
 
 
 def test_heads_with_masks_of_their_own():
-
     record = observe(speaking(), "abc", edits=[Knockout(layer=0, query=3, key=1, head=2)])
     shrinker = Shrinker(record, 9)
     assert [shrinker.image(Site(0), head)[3, 1] == HIDDEN for head in range(HEADS)] == [False] * 2 + [True] + [

@@ -43,9 +43,8 @@ def test_it_is_watched(alone: Path) -> None:
     with torch.no_grad(), ch.watch(model, edits=[ch.Ablate(layer=0, head=1)]) as record:
         model(ids())
     assert record[1][0, 1].shape == (23, 23)
-    row = ids()[0].tolist()
-    seen = observe_ids(model, row)
-    assert seen.tokens == [str(token) for token in row]
+    seen = observe_ids(model, ids()[0])
+    assert seen.tokens == [str(token) for token in ids()[0].tolist()]
     assert seen[1, 0].row_sum_error() < 1e-6
     ch.draw(seen, alone.parent / "seen.json")
 

@@ -52,7 +52,7 @@ def small(**options: Any) -> lab.Question:
     return lab.asked(settings=settings, **(chosen | options))
 
 
-class Told(lab.Progress):
+class Told(lab.ComparisonEvents):
     """Remembers the trials, and stops in or before one."""
 
     def __init__(self, stop: Callable[[int], bool] = lambda steps: False) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clearhead import corpora
 from clearhead.corpora.recall import made
 from clearhead.lab.bins import Bin, binned
-from clearhead.lab.facts import KINDS, facts
+from clearhead.lab.facts import FACT_KINDS, facts
 from clearhead.lab.places import loss_by_place, recalled
 from clearhead.lab.summary import joined
 from clearhead.language_model import LanguageModel
@@ -123,7 +123,7 @@ def test_a_model_that_knows_all_predicts_all_facts_and_one_that_repeats_predicts
         return {each.kind: each for each in facts(model, iter(stories), count)}
 
     knowing, repeating = asked(following), asked(lambda ids_BT: ids_BT)
-    assert set(knowing) == set(KINDS) & {truth.kind for story in stories for truth in story.truth}
+    assert set(knowing) == set(FACT_KINDS) & {truth.kind for story in stories for truth in story.truth}
     for kind, each in knowing.items():
         told = [truth for story in stories for truth in story.truth if truth.kind == kind]
         assert each.asked == len(told)

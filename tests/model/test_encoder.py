@@ -130,7 +130,7 @@ class TestTokenTypes:
             lively(BERT).hidden(text(BERT, 1, 3), types_BT=torch.tensor(types))
 
     def test_a_model_without_them_takes_none(self) -> None:
-        with pytest.raises(RequestError, match="token types were given, and this model has none"):
+        with pytest.raises(RequestError, match="token types were given, but this model has none"):
             lively(MODERNBERT).hidden(text(BERT, 1, 3), types_BT=torch.zeros(1, 3, dtype=torch.long))
 
 

@@ -98,7 +98,7 @@ def test_the_forms_of_the_guide(text: str, edit: Edit) -> None:
     [
         ("", "it needs a verb and a target, such as: ablate 5.1"),
         ("remove 5.1", "there is no 'remove'"),
-        ("ablate five", "'five' is no target; it is LAYER, LAYER.HEAD or LAYER.KIND"),
+        ("ablate five", "'five' is not a target; it is LAYER, LAYER.HEAD or LAYER.KIND"),
         ("ablate 5.mlp", "there is no kind 'mlp'"),
         ("scale 5.1 0.5", "'0.5' was given after the target"),
         ("scale 5.1 by half", "by is 'half'; it must be a number"),
@@ -107,7 +107,7 @@ def test_the_forms_of_the_guide(text: str, edit: Edit) -> None:
         ("knockout 5 query 1 2 key 3", "'query' has 2 values; it takes one; put a text with spaces in double quotes"),
         ("patch 5 from", "'from' has 0 values; it takes one"),
         ('patch 5 from "ab', "the quote at character 12 does not end"),
-        (r'patch 5 from "\x"', "is no JSON string"),
+        (r'patch 5 from "\x"', "is not a JSON string"),
         ("patch 5 from ab", "its source is a text, which a model has to read"),
         ("steer 5 by 2", 'write it as: steer 6 by 4 toward "one text" away "another"'),
         ("ablate 5 by 2", "unexpected keyword argument 'factor'"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clearhead.attend import Score, attend, causal, knockout, window
+from clearhead.attend import Score, attend, causal, knockout, left_padding, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site, begin, watchers
 from clearhead.watching import Ablate, Record, Scale, watch
@@ -156,6 +156,26 @@ class TestKept:
         assert not torch.equal(record[0][3, 2][:, :], record.map(SITE, 2, text=1)[:, :])
         assert record.map(OTHER, 2, text=1)[:, :].shape == (5, KEYS)
 
+    def test_cross_attention_beside_self_attention(self) -> None:
+        """Two rows written in three passes, the second padded on the left, read texts of seven and of four places."""
+        cross, state, own_mask = Site(3, "cross"), Site(9), left_padding(torch.tensor([0, 2])) & causal()
+        x_BHTD, read_BHKD = torch.randn(2, 6, 12, 4, generator=torch.Generator().manual_seed(1)).split((5, 7), dim=2)
+        with watch(Watched({SITE: 6, cross: 6})) as record:
+            for first, last in ((0, 3), (3, 4), (4, 5)):
+                begin(last - first, first, ((0, last), (2, last)), state)
+                new_BHQD, seen_BHKD = x_BHTD[:, :, first:last], x_BHTD[:, :, :last]
+                attend(new_BHQD, seen_BHKD, seen_BHKD, mask=own_mask, site=SITE)
+                attend(new_BHQD, read_BHKD, read_BHKD, mask=padding(torch.tensor([7, 4])), site=cross)
+        for text, (own, keys) in enumerate(((5, 7), (3, 4))):
+            assert record.map(SITE, 2, text).shape == (own, own)
+            assert record.map(cross, 2, text).shape == (own, keys)
+            assert record.map(cross, 2, text).row_sum_error() < 1e-6
+            assert record[text].tokens == [str(place) for place in range(own)]
+            with pytest.raises(WatchError, match=r"its maps have different shapes .*; take one with record.map"):
+                _ = record[text].shape
+        p_QK = (x_BHTD[1, 2, 2:] @ read_BHKD[1, 2, :4].T / 2).softmax(dim=1)
+        torch.testing.assert_close(record.map(cross, 2, 1)[:, :], p_QK)
+
     def test_sinks_as_they_were(self) -> None:
         """Training changes them in place, between the pass and the picture."""
         q, k, v = tensors(6, 3, 5)
@@ -205,6 +225,8 @@ class TestErrors:
             ((1, 0), "record: more than one attention in layer 1; .* name one with record.map"),
             ((3, 6), "record: decoder.3.self: head 6 was asked for; there are 6, counted from 0"),
             ((3, -7), "record: decoder.3.self: head -7 was asked for; there are 6, counted from 0"),
+            ((3, "x"), "record: decoder.3.self: head 'x' was asked for; it must be a whole number"),
+            ((3.0, 0), "record: layer 3.0 was asked for; it must be a whole number"),
         ],
     )
     def test_a_map_it_does_not_hold(self, place: tuple[int, int], message: str) -> None:

@@ -27,13 +27,11 @@ class _Leaves:
     requests: dict[Site, Request] = field(default_factory=dict[Site, Request])
     heads: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     parts: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
-    seen: Pass | None = None
 
     def reserve(self, first: int, count: int) -> int:
         return first
 
-    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
-        self.seen = Pass(tuple(range(len(spans))), queries, first, spans)
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None: ...
 
     def before(self, request: Any) -> Any:
         return request
@@ -78,13 +76,15 @@ def predicted(
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, given, strict=True)]
     of_heads = dict(zip(leaves.heads, gradients, strict=False))
     of_parts = dict(zip(leaves.parts, gradients[len(leaves.heads) :], strict=True))
+    seen = Pass((0,), len(ids), 0, ((0, len(ids)),))
     with torch.no_grad():
-        return [sum(_of(model, edit, leaves, of_heads, of_parts) for edit in group) for group in groups]
+        return [sum(_of(model, edit, seen, leaves, of_heads, of_parts) for edit in group) for group in groups]
 
 
 def _of(
     model: LanguageModel,
     edit: Edit,
+    seen: Pass,
     leaves: _Leaves,
     of_heads: dict[Site, Tensor],
     of_parts: dict[Site, Tensor],
@@ -92,8 +92,7 @@ def _of(
     """Gradient times the change that one edit makes at its site."""
     editor = Editor((edit,), model.sites(), model.network)
     (site,) = editor.sites
-    seen = leaves.seen
-    if seen is None or (site not in leaves.requests and site not in leaves.parts):
+    if site not in leaves.requests and site not in leaves.parts:
         raise WatchError(f"{edit}: nothing was seen at {site}")
     editor.begin(seen)
     editor.check_lengths()

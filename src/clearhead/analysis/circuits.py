@@ -16,7 +16,7 @@ from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
 
-KINDS = ("qk", "ov")
+CIRCUITS = ("qk", "ov")
 LETTERS = ("q", "k", "v")
 
 
@@ -79,8 +79,8 @@ def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance:
     Raises OptionError for an unknown kind, layer or head, for a model without attention, or for a distance that has no
     meaning.
     """
-    if kind not in KINDS:
-        raise OptionError(f"circuit: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    if kind not in CIRCUITS:
+        raise OptionError(f"circuit: there is no kind {kind!r}{nearest(kind, CIRCUITS)}")
     if distance is not None and kind == "ov":
         raise OptionError(f"circuit: distance {distance} with ov; only qk depends on the distance")
     network = model.network

@@ -21,7 +21,7 @@ from clearhead.watching.cells import Cells, Largest
 SCHEMA = "clearhead.heads/1"
 
 # The kinds of heads, their scores, and the least score that gives a head the name.
-KINDS = {
+HEAD_KINDS = {
     "previous": "previous-token head: mean weight on the token before",
     "duplicate": "duplicate-token head: mean weight on earlier copies of the token, where it has any",
     "induction": "induction head: mean weight on the token after the last earlier copy, where there is one",
@@ -66,7 +66,7 @@ class Copying:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundHead:
-    """One head. scores: by KINDS; again: the loss on repetitions without this head, in nats a token."""
+    """One head. scores: by HEAD_KINDS; again: the loss on repetitions without this head, in nats a token."""
 
     site: Site
     head: int
@@ -76,7 +76,7 @@ class FoundHead:
     @property
     def names(self) -> tuple[str, ...]:
         """The kinds whose least score it reaches."""
-        return tuple(kind for kind in KINDS if self.scores[kind] >= LEAST[kind])
+        return tuple(kind for kind in HEAD_KINDS if self.scores[kind] >= LEAST[kind])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +104,8 @@ class FoundHeads:
 
     def ranked(self, kind: str) -> list[FoundHead]:
         """All heads in descending order of a kind's score. Raises OptionError for an unknown kind."""
-        if kind not in KINDS:
-            raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, KINDS)}")
+        if kind not in HEAD_KINDS:
+            raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, HEAD_KINDS)}")
         return sorted(self.heads, key=lambda each: -each.scores[kind])
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class FoundHeads:
             "period": self.period,
             "new": self.copying.new,
             "again": self.copying.again,
-            "kinds": {kind: {"meaning": KINDS[kind], "least": LEAST[kind]} for kind in KINDS},
+            "kinds": {kind: {"meaning": HEAD_KINDS[kind], "least": LEAST[kind]} for kind in HEAD_KINDS},
             "heads": [
                 {"site": str(each.site), "layer": each.site.layer, "head": each.head, "names": list(each.names)}
                 | each.scores
@@ -131,10 +131,10 @@ class FoundHeads:
 
     def table(self, heads: Sequence[FoundHead]) -> str:
         """These heads, one per line: scores and names."""
-        lines = [["head", *KINDS, "loss without", "names"]]
+        lines = [["head", *HEAD_KINDS, "loss without", "names"]]
         for each in heads:
             name = AtlasRow(each.site, each.head, {}).name
-            scores = [written(each.scores[kind]) for kind in KINDS]
+            scores = [written(each.scores[kind]) for kind in HEAD_KINDS]
             lines.append([name, *scores, written(each.again), ", ".join(each.names)])
         widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
         table = [
@@ -150,8 +150,8 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
 
     Previous-token, duplicate-token and induction heads (Elhage et al. 2021; Wang et al. 2023; Olsson et al. 2022),
     sinks (Xiao et al. 2023), positional heads (Voita et al. 2019), retrieval heads (Wu et al. 2024), and copying heads:
-    those without which, each ablated by itself, the loss on repeated text rises. ``KINDS`` has what each score means,
-    and ``LEAST`` from which score on a head has the name.
+    those without which, each ablated by itself, the loss on repeated text rises. ``HEAD_KINDS`` has what each score
+    means, and ``LEAST`` from which score on a head has the name.
 
     Raises OptionError if the model does not predict next tokens, has no heads, or too short a context or vocabulary.
     """
@@ -170,7 +170,9 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
     for (site, head), left in zip(every, without, strict=True):
         lost = (left.again - whole.again) / whole.gain if whole.gain > GAIN else 0.0
         kinds = {**scores[site][head], "retrieval": retrieval[site][head], "copying": lost}
-        found.append(FoundHead(site=site, head=head, scores={kind: kinds[kind] for kind in KINDS}, again=left.again))
+        found.append(
+            FoundHead(site=site, head=head, scores={kind: kinds[kind] for kind in HEAD_KINDS}, again=left.again)
+        )
     return FoundHeads(model=model.name or None, seed=seed, period=text.period, copying=whole, heads=tuple(found))
 
 

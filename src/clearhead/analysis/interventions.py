@@ -25,7 +25,7 @@ EVERY = ("heads", "parts", "places", "edges")
 def edit(model: LanguageModel, form: str | Mapping[str, Any]) -> Edit:
     """The edit in a text such as ``ablate 5.1`` (``watching/notation.py``), or in plain values from ``to_dict``.
 
-    Texts that it names as sources are run through the model, once each. Raises WatchError if it is no edit, and
+    Texts that it names as sources are run through the model, once each. Raises WatchError if it is not an edit, and
     TextError as ``observe`` does.
     """
 
@@ -142,7 +142,7 @@ def path(
         parts = {each.kind for each in sites if (each.layer, each.stack) == (site.layer, site.stack)}
         if site.kind == "residual" and not {"self", "feed_forward"} <= parts:
             raise OptionError(
-                f"path: layer {site.layer} has parts that are no sites, so they cannot be held; path patching needs "
+                f"path: layer {site.layer} has parts that are not sites, so they cannot be held; path patching needs "
                 "layers of attention and feed-forward"
             )
     base = observe(model, text, keep=KEPT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, overload
 
 import torch
@@ -11,6 +11,7 @@ from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, as_texts
 from clearhead.model import evaluating, needs
+from clearhead.text import row_of_ids
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
@@ -64,14 +65,14 @@ def observe(
 
 def observe_ids(
     model: LanguageModel,
-    ids: Sequence[int],
+    ids: Iterable[int],
     *,
     edits: Edit | Sequence[Edit] = (),
     keep: str | Collection[str] = (),
     mask: Mask = FULL,
 ) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
-    return _watched(model, [_Input(ids)], edits, mask, keep=keep).only()
+    return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
 
 
 def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:

@@ -20,7 +20,7 @@ from clearhead.model.parts.stream import Adds, Maps
 from clearhead.tap import Site
 from clearhead.watching import TextRecord, Words, watch
 
-KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
+SHARE_KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class LogitParts:
     """The shares of all parts in the logit of ``target`` at ``place``, or in what it has more than ``against``.
 
     given: True if the target is the text's own next token
-    logit: as the pass computed it; where logits are soft-capped, before the cap, which is no sum
+    logit: as the pass computed it; where logits are soft-capped, before the cap, which is not linear
     capped: after the cap; None without one
     shares: in the order of the pass, biases last. They sum to ``logit``, up to the rounding of the pass
     """
@@ -76,8 +76,8 @@ class LogitParts:
 
     def of(self, kind: str) -> tuple[Share, ...]:
         """The shares of one kind. Raises OptionError for an unknown kind."""
-        if kind not in KINDS:
-            raise OptionError(f"parts: there is no kind {kind!r}; take {', '.join(KINDS)}")
+        if kind not in SHARE_KINDS:
+            raise OptionError(f"parts: there is no kind {kind!r}; take {', '.join(SHARE_KINDS)}")
         return tuple(share for share in self.shares if share.kind == kind)
 
     def top(self, count: int = 10) -> tuple[Share, ...]:
@@ -112,7 +112,7 @@ def logit_parts(
     network = model.network
     asked = question(model, text, query=query, target=target, verb="parts", what="parts")
     if not network.stream():
-        raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are no sum")
+        raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are not a sum")
     ids, place, chosen = asked.ids, asked.place, asked.token
     other = None if against is None else token_of(model, against, "against")
     _check_memory(model, len(ids))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from clearhead.cli.progress import Display
-from clearhead.lab import Progress, Trial
+from clearhead.lab import ComparisonEvents, Trial
 from clearhead.training import Report, Stepped
 
 
-class ComparisonDisplay(Display, Progress):
+class ComparisonDisplay(Display, ComparisonEvents):
     """Shows a comparison on standard error; evaluations of the runs are not shown."""
 
     def trial(self, trial: Trial, number: int, count: int, left: float) -> None:

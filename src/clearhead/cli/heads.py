@@ -32,11 +32,11 @@ def heads(
     out: how much of what repetition gains is lost.
     """
     from clearhead import analysis, hub, machine
-    from clearhead.analysis.heads import KINDS, LEAST
+    from clearhead.analysis.heads import HEAD_KINDS, LEAST
     from clearhead.errors import OptionError, nearest
 
-    if kind is not None and kind not in KINDS:
-        raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    if kind is not None and kind not in HEAD_KINDS:
+        raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, HEAD_KINDS)}")
     if top is not None and top < 1:
         raise OptionError.of("top", top, "at least 1")
     machine.use_threads(threads)
@@ -50,5 +50,5 @@ def heads(
     if not shown:
         echo("no head has a score that is high enough for a name; --kind shows the scores of all heads")
     echo()
-    for name, meaning in KINDS.items():
-        echo(f"{name:<{max(map(len, KINDS))}}  {meaning}, named from {LEAST[name]:g}")
+    for name, meaning in HEAD_KINDS.items():
+        echo(f"{name:<{max(map(len, HEAD_KINDS))}}  {meaning}, named from {LEAST[name]:g}")

@@ -12,7 +12,7 @@ from clearhead.cli.models import Model, Threads
 from clearhead.cli.printing import echo, message, write_json
 
 if TYPE_CHECKING:
-    from clearhead.analysis.lexicon import Analogy, Lexicon, Neighbour, Questions, Score, Tally
+    from clearhead.analysis.lexicon import Analogy, AnalogyScore, Lexicon, Neighbour, Questions, Tally
     from clearhead.language_model import LanguageModel
 
 ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
@@ -200,7 +200,7 @@ def _show_analogy(found: Analogy) -> None:
     echo(f"cosine of the differences {b} - {a} and {answer} - {c}: {found.agreement:.3f}")
 
 
-def _show_score(score: Score) -> None:
+def _show_score(score: AnalogyScore) -> None:
     _table([*score.relations, score.total])
     if score.pieced:
         message(

@@ -22,7 +22,7 @@ BASE = "DejaVu Sans"
 # look the same on every machine.
 OWN, FILES = "Clearhead Sans SC", Path(__file__).with_name("font_files")
 
-# Installed fonts that are known to look well, tried in this order before all others.
+# Installed fonts that are known to look good, tried in this order before all others.
 PREFERRED = (
     "Noto Sans CJK SC",
     "Noto Sans SC",

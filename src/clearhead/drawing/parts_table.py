@@ -46,7 +46,7 @@ class PartsTable:
             others = sum(share.value for share in rest)
             yield Text(f"{many(len(rest), 'other part'):<{NAME}} {others:>+9.4f}", "dim")
         yield Text(f"{'sum':<{NAME}} {found.total:>+9.4f}", "bold")
-        cap = "" if found.capped is None else f", and {found.capped:.4f} after the soft cap, which is no sum"
+        cap = "" if found.capped is None else f", and {found.capped:.4f} after the soft cap, which is not linear"
         yield Text(
             f"The logit is {found.logit:.4f}{cap}; the sum differs by {abs(found.difference):.0e}, the rounding of the "
             "pass. Every norm on the way keeps the scale it had. Shares are what a part adds directly, not through "

@@ -158,8 +158,7 @@ def stream(
     ends at one of the end tokens named in the model's folder, or else at the tokenizer's. Each text is what it would be
     alone, up to rounding in matrix products, and to the bit with ``together=1``. Raises TextError right away for a
     prompt longer than the context length or with characters the tokenizer lacks, MemoryNeededError before a batch that
-    does not fit in memory, and
-    ClearheadError if the model's logits are not finite.
+    does not fit in memory, and ClearheadError if the model's logits are not finite.
     """
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
     model.tokenizer.note_unknown([token for ids in encoded for token in ids])

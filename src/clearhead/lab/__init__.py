@@ -1,6 +1,6 @@
 """Experiments: kinds of models trained on the same tokens and compared."""
 
-from clearhead.lab.comparison import FILE, Comparison, Progress, carry_out, read
+from clearhead.lab.comparison import FILE, Comparison, ComparisonEvents, carry_out, read
 from clearhead.lab.picture import check_picture, draw_comparison
 from clearhead.lab.python import compare
 from clearhead.lab.question import Question, asked
@@ -11,8 +11,8 @@ from clearhead.lab.trial import Trial
 __all__ = [
     "FILE",
     "Comparison",
+    "ComparisonEvents",
     "ComparisonTable",
-    "Progress",
     "Question",
     "Trial",
     "asked",

@@ -117,7 +117,7 @@ class Comparison:
         return next((each for each in self.results if each.trial == trial), None)
 
 
-class Progress(Events):
+class ComparisonEvents(Events):
     """Callbacks of a comparison. By default ``say`` gets a line before each run, and the runs themselves say nothing.
 
     ``report`` and ``steps`` are those of the run under way.
@@ -139,17 +139,17 @@ class Progress(Events):
 class _OfRun(Events):
     """A run's events: its reports, and what stops it, but not its lines."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, events: ComparisonEvents) -> None:
+        self._events = events
 
     def report(self, report: Report) -> None:
-        self._progress.report(report)
+        self._events.report(report)
 
     def steps(self) -> AbstractContextManager[Callable[[], bool]]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._progress.steps()
+        return self._events.steps()
 
 
-def carry_out(question: Question, folder: Path, progress: Progress) -> Comparison:
+def carry_out(question: Question, folder: Path, events: ComparisonEvents) -> Comparison:
     """Runs the comparison in ``folder`` to its end, from where an earlier call stopped.
 
     Raises FolderError if the folder holds anything but this comparison, Interrupted if asked to stop: the same call
@@ -159,12 +159,12 @@ def carry_out(question: Question, folder: Path, progress: Progress) -> Compariso
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder):
         found = _opened(folder, question)
-        material = runs.prepare(question.text, folder, progress.say)
+        material = runs.prepare(question.text, folder, events.say)
         if found is None:
-            found = _begun(question, material, progress)
+            found = _begun(question, material, events)
             _write(folder, found)
         torch.set_num_threads(found.threads)
-        work = _Work(folder, found, material, progress)
+        work = _Work(folder, found, material, events)
         work.sweep()
         work.report()
         if question.speeds:
@@ -175,8 +175,8 @@ def carry_out(question: Question, folder: Path, progress: Progress) -> Compariso
 class _Work:
     """A comparison under way."""
 
-    def __init__(self, folder: Path, found: Comparison, material: Material, progress: Progress) -> None:
-        self.folder, self.found, self.material, self.progress = folder, found, material, progress
+    def __init__(self, folder: Path, found: Comparison, material: Material, events: ComparisonEvents) -> None:
+        self.folder, self.found, self.material, self.events = folder, found, material, events
 
     def sweep(self) -> None:
         """Trains each model at each learning rate, briefly."""
@@ -217,7 +217,7 @@ class _Work:
         """The trials, each announced. Training takes the seconds given, and ``after`` them the later parts theirs."""
         for number, (size, trial, _) in enumerate(waiting, start=1):
             left = after + sum(seconds for _, _, seconds in waiting[number - 1 :])
-            self.progress.trial(trial, number, len(waiting), left / TRAINED)
+            self.events.trial(trial, number, len(waiting), left / TRAINED)
             yield size, trial
 
     def measure(self) -> None:
@@ -226,7 +226,7 @@ class _Work:
         known = {each.kind for each in self.found.speeds}
         for name in self.found.question.models:
             if name not in known:
-                self.progress.measuring(name)
+                self.events.measuring(name)
                 self.keep(speeds=(*self.found.speeds, *speeds(name, self.found.config(size, name))))
 
     def carry_out(self, size: DecoderConfig, trial: Trial, *, swept: bool) -> Result:
@@ -237,7 +237,7 @@ class _Work:
             self.found.config(size, trial.model),
             self.material,
             self.found.threads,
-            _OfRun(self.progress),
+            _OfRun(self.events),
             swept=swept,
         )
 
@@ -247,21 +247,21 @@ class _Work:
         _write(self.folder, self.found)
 
 
-def _begun(question: Question, material: Material, progress: Progress) -> Comparison:
+def _begun(question: Question, material: Material, events: ComparisonEvents) -> Comparison:
     """A new comparison: the text is long enough, the threads are chosen, a step of each model is timed."""
     vocabulary = material.tokenizer.vocab_size
     size = replace(question.sizes[0], vocabulary=vocabulary)
     threads = question.train.threads
     if threads is None:
-        threads, reason = fastest_threads(size, progress.say)
-        progress.say(f"chosen: {reason}")
+        threads, reason = fastest_threads(size, events.say)
+        events.say(f"chosen: {reason}")
     torch.set_num_threads(threads)
     found = Comparison(question=question, vocabulary=vocabulary, machine=_machine(), threads=threads, first=())
     for size in question.sizes:
         for name in question.models:
             config = found.config(size, name)
             speed = tokens_per_second(config, question.train.batch, "float32", repeats=2)
-            progress.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
+            events.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
             found = replace(found, first=(*found.first, question.train.batch * config.context / speed))
     for size in question.sizes:
         found.swept(size)  # raises OptionError if the minutes are too few
@@ -284,7 +284,7 @@ def read(folder: Path) -> Comparison:
         return from_dict(Comparison, table)
     except OSError as fault:
         raise FolderError(
-            f"{folder / FILE}: cannot be read: {fault.strerror}; it is no folder of a comparison"
+            f"{folder / FILE}: cannot be read: {fault.strerror}; give the folder of a comparison"
         ) from None
     except (ValueError, TypeError, RecursionError, ConfigError) as fault:
         raise FolderError(f"{folder / FILE}: was altered, or is from another version ({fault})") from None

@@ -16,7 +16,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating
 from clearhead.text import covering, spans_of
 
-KINDS = ("recall", "pronoun", "capital", "sum")
+FACT_KINDS = ("recall", "pronoun", "capital", "sum")
 AT_ONCE = 16
 
 
@@ -46,7 +46,7 @@ class _Answer:
 
 
 def facts(model: LanguageModel, stories: Iterable[Story], count: int) -> tuple[Facts, ...]:
-    """Asks for the facts of the first ``count`` stories, in the order of ``KINDS``.
+    """Asks for the facts of the first ``count`` stories, in the order of ``FACT_KINDS``.
 
     Of a story longer than the model's context only the beginning is read, and only its facts are asked.
     """
@@ -56,7 +56,7 @@ def facts(model: LanguageModel, stories: Iterable[Story], count: int) -> tuple[F
         answers += _answers(model, chosen[first : first + AT_ONCE])
     return tuple(
         _summed(kind, [each for each in answers if each.kind == kind])
-        for kind in KINDS
+        for kind in FACT_KINDS
         if any(each.kind == kind for each in answers)
     )
 
@@ -74,7 +74,7 @@ def _answers(model: LanguageModel, stories: Sequence[Story]) -> list[_Answer]:
     for story, (ids, spans), likeliest in zip(stories, tokens, likeliest_BT, strict=True):
         read = max(end for _, end in spans)
         for truth in story.truth:
-            if truth.kind not in KINDS:
+            if truth.kind not in FACT_KINDS:
                 continue
             words = covering(spans, truth.start, truth.end)
             if not words or read < truth.end:  # beyond the context

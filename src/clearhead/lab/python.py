@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead import recipes
-from clearhead.lab.comparison import Comparison, Progress, carry_out
+from clearhead.lab.comparison import Comparison, ComparisonEvents, carry_out
 from clearhead.lab.question import asked
 from clearhead.runs.evaluation import Paths
 from clearhead.runs.folder import name_of
@@ -75,7 +75,7 @@ def compare(
     return carry_out(question, folder, _Said(say))
 
 
-class _Said(Progress):
+class _Said(ComparisonEvents):
     """Forwards lines to a function, if there is one."""
 
     def __init__(self, say: Callable[[str], None] | None) -> None:

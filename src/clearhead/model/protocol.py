@@ -114,7 +114,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def sites(self) -> dict[Site, int]:
-        """Every attention site with its number of query heads."""
+        """Every site that a pass shows or that attends, with its number of query heads, or 0."""
 
     def projections(self) -> dict[Site, Tensor]:
         """weight_EF of each attention's output projection, W_O, where F is heads x head width."""

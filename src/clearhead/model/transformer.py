@@ -57,7 +57,7 @@ class Transformer(Network):
     def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
         """The input x_BTE of the first block, before dropout. Raises RequestError if the model has no token types."""
         if types_BT is not None:
-            raise RequestError("model: token types were given, and this model has none; leave them out")
+            raise RequestError("model: token types were given, but this model has none; leave them out")
         x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
         if scale is not None:
             x_BTE = x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
@@ -112,7 +112,9 @@ class Transformer(Network):
         loads: Loads | None,
     ) -> Tensor:
         if state is not None and not isinstance(state, Cache):
-            raise RequestError(f"model: a {type(state).__name__} was given as its state; make one with `state`")
+            raise RequestError(
+                f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)"
+            )
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)
         B, T = ids_BT.shape
@@ -168,7 +170,7 @@ class Transformer(Network):
         crossing_B = (places_BT[:, 0] <= border) & (places_BT[:, -1] >= border)
         if bool(crossing_B.any()):
             raise RequestError(
-                f"model: the text comes to place {border}, from where LongRoPE turns all its places otherwise; "
+                f"model: the text reaches place {border}, from which LongRoPE rotates all its places differently; "
                 "empty the cache (rewind to 0) and pass the whole text"
             )
 

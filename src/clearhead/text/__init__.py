@@ -5,6 +5,7 @@ from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
 from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size, words_tokenizer
+from clearhead.text.tokenizers.refusals import row_of_ids
 from clearhead.text.tokenizers.spans import Span, covering, spans_of
 from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
@@ -27,6 +28,7 @@ __all__ = [
     "check_size",
     "covering",
     "learn",
+    "row_of_ids",
     "sequential",
     "sources",
     "spans_of",

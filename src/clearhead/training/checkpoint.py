@@ -119,7 +119,7 @@ def load_state(folder: Path) -> TrainingState | None:
 
 
 def _progress(values: Any) -> Progress:
-    """Raises ConfigError, TypeError or ValueError if the values are no progress."""
+    """Raises ConfigError, TypeError or ValueError if the values are not a progress."""
     known = dict(values)
     if (
         known.get("best_loss") == math.inf

@@ -318,7 +318,7 @@ class Given(NamedTuple):
     sizes: Callable[[], Tensor]
 
 
-# Measures by name. All but the last two are of each query, (H, Q).
+# Measures by name. All but the last are of each query, (H, Q).
 NAMES: dict[str, Callable[[Given], Reducer]] = {
     "entropy": lambda given: Entropy(),
     "largest": lambda given: Top(),

@@ -39,7 +39,7 @@ KEYS = {
 }
 SEVERAL = ("at", "from_at", "mean", "toward", "away")  # keys that take one value or more
 
-KINDS = ("self", "cross", "feed_forward", "residual", "embedding")
+SITE_KINDS = ("self", "cross", "feed_forward", "residual", "embedding")
 TARGET = re.compile(r"(?:(?P<stack>[a-z]+)\.)?(?P<layer>\d{1,6})(?:\.(?P<kind>[a-z_]+))?(?:\.(?P<head>\d{1,6}))?")
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
@@ -123,12 +123,12 @@ def parse(text: str) -> dict[str, Any]:
     found = TARGET.fullmatch(target)
     if found is None:
         raise WatchError(
-            f"edit {text!r}: {target!r} is no target; it is LAYER, LAYER.HEAD or LAYER.KIND, with a stack before it if "
-            "the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
+            f"edit {text!r}: {target!r} is not a target; it is LAYER, LAYER.HEAD or LAYER.KIND, with a stack before it "
+            "if the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
         )
     kind = found["kind"] or ("residual" if name == "steer" else "self")
-    if kind not in KINDS:
-        raise WatchError(f"edit {text!r}: there is no kind {kind!r}{nearest(kind, KINDS)}")
+    if kind not in SITE_KINDS:
+        raise WatchError(f"edit {text!r}: there is no kind {kind!r}{nearest(kind, SITE_KINDS)}")
     values: dict[str, Any] = {"layer": int(found["layer"]), "kind": kind, "stack": found["stack"]}
     if found["head"] is not None:
         values["head"] = int(found["head"])
@@ -171,7 +171,9 @@ def _tokens(text: str) -> list[str]:
         try:
             found.append(_Quoted(json.loads(token[1], strict=False)) if token[1].startswith('"') else token[1])
         except ValueError:
-            raise WatchError(f'edit {text!r}: {token[1]} is no JSON string; write \\\\ for \\ and \\" for "') from None
+            raise WatchError(
+                f'edit {text!r}: {token[1]} is not a JSON string; write \\\\ for \\ and \\" for "'
+            ) from None
     return found
 
 

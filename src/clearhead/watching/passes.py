@@ -100,7 +100,7 @@ class Segment:
     @property
     def queries(self) -> slice:
         """The segment's query rows in the call."""
-        return slice(0, self.call.q_BHQD.shape[2]) if self.call.two_texts else self.call.seen.own(self.row)
+        return self.call.seen.own(self.row)
 
     @property
     def count(self) -> int:

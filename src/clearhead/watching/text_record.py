@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any, Protocol, SupportsIndex, cast
 
@@ -72,7 +73,7 @@ class TextRecord:
         known = record.words.get(number, Words())
         self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
         # Without segments: a batch row with only padding, or a model without attention.
-        places = self.shape[1] if self._segments else len(known.tokens)
+        places = self._places() if self._segments else len(known.tokens)
         self.tokens = known.tokens or [str(place) for place in range(places)]
         if len(self.tokens) != places:
             raise WatchError(f"record: {len(self.tokens)} tokens were set for {places} places; set one per place")
@@ -109,6 +110,11 @@ class TextRecord:
                 f"record: its maps have different shapes {sorted(shapes)}; take one with record.map(site, head)"
             )
         return shapes.pop()
+
+    def _places(self) -> int:
+        """Number of the text's own places, those of its attention to itself; of its queries if it has none."""
+        own = [self.map(site, 0).shape for site in self._segments if site.kind == "self"]
+        return max(keys for _, keys in own) if own else max(self.map(site, 0).shape[0] for site in self._segments)
 
     @property
     def first_place(self) -> int:
@@ -187,7 +193,7 @@ class TextRecord:
     def measure(self, *names: str, sites: Sequence[Site] | None = None) -> dict[Site, dict[str, Tensor]]:
         """Measures of all heads, (H, Q) each, at all sites or some; one sweep per site computes them all.
 
-        names: from ``watching.measures.NAMES``: entropy, first, previous, distance, induction, sink, received (H, K)
+        names: from ``watching.measures.NAMES``; ``received`` is (H, K)
         Raises WatchError for an unknown name or site, or a measure that has no meaning at a site.
         """
         found: dict[Site, dict[str, Tensor]] = {}
@@ -312,7 +318,7 @@ class TextRecord:
 
 
 def _within(number: SupportsIndex, size: int, what: str) -> int:
-    place = number.__index__()
+    place = _number(number, what)
     if not -size <= place < size:
         raise WatchError(f"record: {what} {place} was asked for; there are {size}, counted from 0")
     return place % size
@@ -320,8 +326,12 @@ def _within(number: SupportsIndex, size: int, what: str) -> int:
 
 def _layer(asked: SupportsIndex, layers: Sequence[int]) -> int:
     """A layer by its number; negative numbers count from the last watched layer."""
-    try:
-        number = asked.__index__()
-    except AttributeError:
-        raise WatchError(f"record: layer {asked!r} was asked for; it must be a whole number") from None
+    number = _number(asked, "layer")
     return layers[number] if -len(layers) <= number < 0 else number
+
+
+def _number(asked: SupportsIndex, what: str) -> int:
+    try:
+        return index(asked)
+    except TypeError:
+        raise WatchError(f"record: {what} {asked!r} was asked for; it must be a whole number") from None

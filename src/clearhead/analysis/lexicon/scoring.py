@@ -43,7 +43,7 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class AnalogyScore:
     """What a lexicon answers.
 
     lexicon: its name

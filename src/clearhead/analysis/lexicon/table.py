@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from clearhead.analysis.lexicon.counting import HAN
 from clearhead.analysis.lexicon.questions import Questions
-from clearhead.analysis.lexicon.scoring import Score, tally, three_cos_add
+from clearhead.analysis.lexicon.scoring import AnalogyScore, tally, three_cos_add
 from clearhead.errors import OptionError, TextError
 
 SPELLINGS = 5  # near spellings that an error names
@@ -155,7 +155,7 @@ class Lexicon:
         """The name of the set of questions whose words the lexicon covers best; the first of equals."""
         return max(sets, key=lambda name: self.coverage(sets[name]))
 
-    def score(self, questions: Questions) -> Score:
+    def score(self, questions: Questions) -> AnalogyScore:
         """Asks all questions whose words the lexicon lists, by relation. Words made from pieces are not listed."""
         listed = self.listed(word for each in questions.values() for four in each for word in four)
         rows = {word: found.row for word, found in listed.items() if found.row is not None}
@@ -172,7 +172,7 @@ class Lexicon:
             )
             for relation, each in questions.items()
         ]
-        return Score(
+        return AnalogyScore(
             lexicon=self.name,
             words=len(self),
             pieced=sum(len(found.pieces) > 1 for found in listed.values()),

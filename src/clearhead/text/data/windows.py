@@ -83,7 +83,7 @@ class Windows:
 def sequential(tokens: Tokens, *, context: int, batch: int, stride: int | None = None) -> Iterator[Batch]:
     """Windows of ``context`` tokens in order; every token after the first is a target once, N - 1 for N tokens.
 
-    Tokens that only mark a beginning are no targets. Each window begins ``stride`` tokens after the previous one
+    Tokens that only mark a beginning are not targets. Each window begins ``stride`` tokens after the previous one
     (``context`` unless given) and counts only the targets that one did not reach, so all but the first ``context`` are
     predicted from more than ``context - stride`` tokens. The last batch may have fewer windows; its last window is
     padded with PADDING documents and NOT_COUNTED targets.

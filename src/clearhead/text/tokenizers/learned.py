@@ -167,7 +167,7 @@ def bpe_tokenizer(
 
 
 def _saved(made: tokenizers.Tokenizer, texts: list[str]) -> float:
-    """The share of the characters of some of the texts that are no tokens of their own."""
+    """The share of the characters of some of the texts that are not tokens of their own."""
     some = texts[:: max(1, len(texts) // 64)]
     return 1 - sum(len(made.encode(text).ids) for text in some) / max(1, sum(map(len, some)))
 
