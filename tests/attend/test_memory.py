@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, left_padding, window
 from clearhead.attend.backends import reference, sdpa
-from clearhead.watching import AttentionMap, layout, watch
+from clearhead.watching import AttentionMap, blocks, watch
 from definition import SITE, Watched, request
 
 H, T, D = 12, 256, 16
@@ -122,9 +122,9 @@ def test_the_backward_pass_holds_the_blocks_once_for_all_layers(mask: str, monke
 )
 def test_a_map_is_read_in_blocks(ask: Callable[[AttentionMap], object], monkeypatch: pytest.MonkeyPatch) -> None:
     places = 1024
-    monkeypatch.setattr(layout, "TILE", 2**14)
-    monkeypatch.setattr(layout, "ROWS", 32)
-    monkeypatch.setattr(layout, "TALL", 32)
+    monkeypatch.setattr(blocks, "TILE", 2**14)
+    monkeypatch.setattr(blocks, "ROWS", 32)
+    monkeypatch.setattr(blocks, "TALL", 32)
     q, k, v = (torch.randn(1, heads, places, 8) for heads in (2, 1, 1))
     with watch(Watched({SITE: 2})) as record:
         attend(q, k, v, mask=causal() & window(100), site=SITE)

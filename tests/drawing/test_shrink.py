@@ -47,7 +47,7 @@ def test_blocks_give_the_same_image(monkeypatch: pytest.MonkeyPatch):
     record = looked_at("a text of thirty-one bytes here", window=5)
     whole = Shrinker(record, 7).image(Site(0), 2)
     monkeypatch.setattr("clearhead.watching.text_record.BLOCK", 5 * 32)
-    monkeypatch.setattr("clearhead.watching.layout.TILE", 3 * 7)
+    monkeypatch.setattr("clearhead.watching.blocks.TILE", 3 * 7)
     image = Shrinker(record, 7).image(Site(0), 2)
     np.testing.assert_array_equal(image == HIDDEN, whole == HIDDEN)
     np.testing.assert_allclose(image, whole, rtol=0, atol=1e-6)  # products of other shapes round otherwise

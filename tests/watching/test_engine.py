@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching import Record, TextRecord, layout, measures, watch
+from clearhead.watching import Record, TextRecord, blocks, measures, watch
 from clearhead.watching.cells import Agreement, Edges, Largest
 from clearhead.watching.measures import NAMES, Entropy, Received
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
@@ -125,11 +125,11 @@ def test_every_measure_of_all_heads_is_the_definition(
     whole = queries == KEYS  # else the values of the first places were not watched
     edges, sized, agreement = Edges(5), Edges(5, found.sizes(SITE) if whole else torch.tensor(sizes_HK)), Agreement()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "TILE", tile)
-        patch.setattr(layout, "ROWS", tall)
-        patch.setattr(layout, "TALL", tall)
-        patch.setattr(layout, "CHUNK", 4)
-        patch.setattr(layout, "ACROSS", 5)
+        patch.setattr(blocks, "TILE", tile)
+        patch.setattr(blocks, "ROWS", tall)
+        patch.setattr(blocks, "TALL", tall)
+        patch.setattr(blocks, "CHUNK", 4)
+        patch.setattr(blocks, "ACROSS", 5)
         patch.setattr(measures, "BLOCK", 3)
         measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
         sums = found.measure(*(name for name in NAMES.keys() - ROWS if whole or name != "moved"))[SITE]
@@ -204,9 +204,9 @@ class TestOnlyWhatIsAsked:
     @pytest.fixture(autouse=True)
     def little_tiles(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        monkeypatch.setattr(layout, "ROWS", 16)
-        monkeypatch.setattr(layout, "TALL", 16)
-        monkeypatch.setattr(layout, "TILE", 16 * 32)
+        monkeypatch.setattr(blocks, "ROWS", 16)
+        monkeypatch.setattr(blocks, "TALL", 16)
+        monkeypatch.setattr(blocks, "TILE", 16 * 32)
 
     def count(self, record: TextRecord, ask: Callable[[TextRecord], object]) -> int:
         with self.Products() as products:
@@ -294,7 +294,7 @@ class TestExtremes:
         assert measured["distance"].item() == 3.0
 
     def test_a_peak_in_the_last_tile_makes_the_others_small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(layout, "TILE", 2)
+        monkeypatch.setattr(blocks, "TILE", 2)
         k = torch.tensor([0.0, 1.0, 2.0, 3.0, 200.0]).view(1, 1, 5, 1)
         record = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0))
         assert record.map(SITE, 0)[0].tolist() == [0, 0, 0, 0, 1]
@@ -302,7 +302,7 @@ class TestExtremes:
 
     @pytest.mark.parametrize("size", [14.0, 40.0])  # so far that the first peak stays, and farther
     def test_logits_that_rise_after_the_first_tile(self, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(layout, "TILE", 2)
+        monkeypatch.setattr(blocks, "TILE", 2)
         k = torch.tensor([-size, 0.0, size, size - 1]).view(1, 1, 4, 1)
         measured = text(torch.ones(1, 1, 1, 1), k, FULL, Score(scale=1.0)).measure("entropy", "largest", "self")[SITE]
         p_K = k.flatten().double().softmax(0)
@@ -311,7 +311,7 @@ class TestExtremes:
             assert measured[name].item() == pytest.approx(wanted[name].item(), rel=4e-6)
 
     def test_rows_that_see_nothing_of_the_first_tile(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(layout, "TILE", 2)
+        monkeypatch.setattr(blocks, "TILE", 2)
         record = text(torch.ones(1, 1, 4, 1), torch.full((1, 1, 4, 1), -200.0), causal() & window(2), Score(scale=1.0))
         measured = record.measure("entropy", "largest")[SITE]
         assert measured["entropy"][0].tolist() == pytest.approx([0, math.log(2), math.log(2), math.log(2)], rel=1e-6)

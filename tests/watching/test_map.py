@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Mask, Score, attend, causal, knockout, padding, window
 from clearhead.errors import WatchError
-from clearhead.watching import AttentionMap, Record, layout, watch
+from clearhead.watching import AttentionMap, Record, blocks, watch
 from definition import (
     BATCH,
     CAUSAL,
@@ -127,7 +127,7 @@ class TestMeasures:
 
     @pytest.fixture(params=[2**22, 3 * KEYS, 1], ids=["one block", "3 rows a block", "1 row a block"], autouse=True)
     def block(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(layout, "TILE", request.param)
+        monkeypatch.setattr(blocks, "TILE", request.param)
 
     @pytest.fixture(params=["causal", "padding left", "all joined", "full"])
     def pair(self, request: pytest.FixtureRequest) -> tuple[AttentionMap, np.ndarray]:

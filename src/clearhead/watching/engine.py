@@ -1,7 +1,7 @@
 """The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
 It computes weights in strips: some rows of some heads that every measure reads while they are in the processor's cache
-(layout.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip may
+(blocks.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip may
 have much larger logits: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, strips are.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from clearhead.attend.mask import Causal
 from clearhead.attend.request import wide
 from clearhead.errors import WatchError
-from clearhead.watching.layout import LEAST, Block, Layout, Part, Piece, pieces
+from clearhead.watching.blocks import LEAST, Block, Blocks, Part, Piece, pieces
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Extent, Reducer, Risen, Strip, totals
 
@@ -96,7 +96,7 @@ class _Sweep:
     def __init__(self, segments: Sequence[Segment], heads: range, extent: Extent) -> None:
         self._segments, self._heads, self._extent = segments, heads, extent
         self._dtype, self._device = extent.sums_HQ.dtype, extent.sums_HQ.device
-        self._layout = Layout(heads, self._device)
+        self._blocks = Blocks(heads, self._device)
         self._floor = math.log(torch.finfo(self._dtype).tiny) + ROOM
         self._lowest = torch.finfo(self._dtype).min / 4  # the peak before any key: finite, so that differences are
         self._room: dict[int, Tensor] = {}
@@ -115,19 +115,19 @@ class _Sweep:
     def within(self, piece: Piece, columns: range) -> Iterator[Strip]:
         """The strips over some columns. Raises WatchError, at the start, if a row's logits are not finite."""
         norms_2HQ = self._norms(piece)
-        for block in self._layout.strips(piece, columns) if columns else ():
+        for block in self._blocks.strips(piece, columns) if columns else ():
             yield from self._strips(block, norms_2HQ, known=True)
 
     def together(self, piece: Piece) -> Iterator[Strip]:
         """The strips of all heads, each of some columns. Raises WatchError, at the start, as ``over``."""
         norms_2HQ = self._norms(piece)
-        for block in self._layout.together(piece):
+        for block in self._blocks.together(piece):
             yield from self._strips(block, norms_2HQ, known=True)
 
     def _over(self, piece: Piece, norms_2HQ: Tensor, *, whole: bool) -> Iterator[Strip]:
         """The strips over all keys, which write the rows' norms."""
         everything = range(piece.segment.keys)
-        blocks = self._layout.strips(piece, everything, whole=True) if whole else self._layout.tiles(piece)
+        blocks = self._blocks.strips(piece, everything, whole=True) if whole else self._blocks.tiles(piece)
         for block in blocks:
             yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)

@@ -67,7 +67,7 @@ class Block:
     last: bool = True
 
 
-class Layout:
+class Blocks:
     """Cuts the pieces of a map of ``heads`` into blocks."""
 
     def __init__(self, heads: range, device: torch.device) -> None:
