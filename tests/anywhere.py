@@ -42,6 +42,7 @@ COMPUTES = (
     "generation",
     "encoding",
     "lab",
+    "runs",
     "hub/test_real_weights.py",
     "test_kinds.py",
     "test_language_model.py",
