@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/clearhead demo
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 fuzz: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
