@@ -289,7 +289,10 @@ DAMAGE = {
         "recipe.toml: has changed since the last state was saved",
         "model.layers was 1 and is now 2",
     ),
-    "unknown in the recipe": (lambda run: replace(run / "recipe.toml", "layers", "layrs"), "model.layrs: unknown"),
+    "unknown in the recipe": (
+        lambda run: replace(run / "recipe.toml", "layers", "layrs"),
+        "run/recipe.toml: model.layrs: unknown",
+    ),
     "altered text": (
         lambda run: (run.parent / "text.txt").write_text(TEXT + "."),
         "run: the text or the tokenizer has",

@@ -36,6 +36,13 @@ def replace(old: str, new: str) -> dict[str, Any]:
     return {"type": "Replace", "pattern": {"String": old}, "content": new}
 
 
+def nested(step: dict[str, Any], depth: int) -> dict[str, Any]:
+    """Sequences of eight Sequences each."""
+    for _ in range(depth):
+        step = {"type": "Sequence", "normalizers": [step] * 8}
+    return step
+
+
 def charsmap(trie: bytes) -> str:
     return base64.b64encode(struct.pack("<I", len(trie)) + trie + b"abc\0").decode()
 
@@ -51,6 +58,7 @@ HOSTILE = {
     "pieces of no length": ("pre_tokenizer", {"type": "FixedLength", "length": 0}),
     "more stripped than there is": ("decoder", {"type": "Strip", "content": " ", "start": 0, "stop": 5}),
     "an unknown type": ("normalizer", {"type": "Shell", "command": "ls"}),
+    "a known step 30,000 times": ("normalizer", nested({"type": "Prepend", "prepend": "▁"}, 5)),
 }  # fmt: skip
 
 
@@ -91,6 +99,17 @@ def test_a_panic_while_decoding_is_an_error() -> None:
     made = Tokenizer(type(library).from_str(json.dumps(state)))
     with pytest.raises(TextError, match="the tokenizers library panicked"):
         made.decode([library.token_to_id("▁")])
+
+
+@pytest.mark.parametrize("backtrace", ["0", "1"])
+def test_too_little_memory_is_told_with_and_without_backtraces(
+    backtrace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUST_BACKTRACE", backtrace)
+    part, value = HOSTILE["doubled thirty times"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**PLAIN, part: value}))
+    with pytest.raises(FolderError, match=r"normalizer: it takes more than [0-9,]+ MB"):
+        Tokenizer.load(tmp_path)
 
 
 def test_shapes_in_use_open_without_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_tokens import Texts
 
-from clearhead.errors import OptionError
+from clearhead.errors import OptionError, WriteError
 from clearhead.text import learn
 
 WORDS = "".join(f"{a}{b}{c} " for a in "abcdefg" for b in "hijklm" for c in "nopqrst") * 3
@@ -35,6 +35,12 @@ def test_other_text_or_size_gives_another(tmp_path: Path):
         learn("bpe", [Texts(WORDS.upper())], vocab_size=300, cache=tmp_path),
     ]
     assert len({tokenizer.fingerprint for tokenizer in made}) == 3
+
+
+def test_a_cache_inside_a_file_is_an_error_that_says_how_to_move_it(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"cannot be written: .*set CLEARHEAD_CACHE to put this cache in another"):
+        learn("bpe", [Texts(WORDS)], vocab_size=300, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"tokenizer": "{}"}', b"\xff"])

@@ -284,6 +284,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"vocab": {"a": 0, "Ġ": 1, "Ġa": 2, "Ġaa": 3}, "merges": "Ġ a\n"},
         "no merge makes 1 of its tokens, such as 'Ġaa'",
     ),
+    (
+        {"vocab": {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}, "merges": "a b\nab a\n"},
+        "no merge makes 1 of its tokens, such as 'ba'",
+    ),
     ({"vocab": [1], "merges": ""}, "truncated, altered or of two tokenizers"),
     ({"vocab": {"a": 0}, "merges": "#version: 0.2\na b\n"}, "truncated, altered or of two tokenizers"),
     (

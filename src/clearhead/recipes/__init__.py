@@ -120,6 +120,14 @@ def resolved(table: Mapping[str, Any]) -> Recipe:
     return from_dict(Recipe, table)
 
 
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a run's TOML file. Raises OptionError or ConfigError naming the file."""
+    try:
+        return resolved(read_file(path))
+    except ConfigError as fault:
+        raise ConfigError(f"{path}: {fault}") from None
+
+
 def check_names(table: Mapping[str, Any], kind: type = Recipe, where: str = "") -> None:
     """Raises ConfigError for unknown names, suggesting the nearest, and for values where a table belongs."""
     hints = _hints(kind, table)

@@ -54,7 +54,7 @@ def describe(name: str | Path) -> Description:
     config, network, folder = model.config, model.network, model.folder
     recipe, best, end = None, None, None
     if folder is not None and (folder / RECIPE).is_file():
-        recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
+        recipe = recipes.read_recipe(folder / RECIPE)
         reports, step = read_log(folder / LOG), hub.saved_step(folder)
         best = next((each for each in reports if isinstance(each, Evaluated) and each.step == step), None)
         end = None if best is None else read_end(folder / LOG)

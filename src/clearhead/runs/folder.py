@@ -15,7 +15,7 @@ from typing import BinaryIO
 from clearhead import hub
 from clearhead.errors import FolderError, WriteError
 from clearhead.files import check_name, leftovers, remove_leftovers, replacing, writing
-from clearhead.recipes import Recipe, Table, TextConfig, read_file, resolved
+from clearhead.recipes import Recipe, TextConfig, read_recipe
 from clearhead.training import TrainingState, load_state, saved
 
 RECIPE = "recipe.toml"
@@ -65,14 +65,14 @@ def reopen(folder: Path) -> tuple[Recipe, TrainingState | None]:
             "began; start one with clearhead train TEXT"
         )
     remove_leftovers(folder)
-    table: Table = read_file(folder / RECIPE)
+    recipe = read_recipe(folder / RECIPE)
     state = load_state(folder / STATE)
     if state is None and (folder / hub.WEIGHTS).exists():
         raise FolderError(
             f"{folder / STATE}: there is no saved state, so the run cannot be resumed; its model can still be used, "
             "or start a new run with another --out"
         )
-    return resolved(table), state
+    return recipe, state
 
 
 class Claim:

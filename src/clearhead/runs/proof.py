@@ -21,7 +21,7 @@ from torch import Tensor
 from clearhead import hub, machine, recipes
 from clearhead.errors import FolderError, OptionError, TrainingError, many, nearest
 from clearhead.plain import to_dict
-from clearhead.recipes import Recipe, Table, TextConfig
+from clearhead.recipes import Table, TextConfig
 from clearhead.runs.folder import LOG, RECIPE, STATE, STDIN
 from clearhead.runs.killing import BELOW, SERVER, Answer, Killer
 from clearhead.tensorfile import read_tensors
@@ -137,7 +137,7 @@ def _of_run(folder: Path) -> Table:
     """A run's recipe, with paths to its text and tokenizer."""
     if not (folder / RECIPE).exists():
         raise FolderError(f"{folder / RECIPE}: there is no such file; {folder} is not a run folder")
-    recipe: Recipe = recipes.resolved(recipes.read_file(folder / RECIPE))
+    recipe = recipes.read_recipe(folder / RECIPE)
     text: TextConfig = replace(recipe.text, fingerprint=None, vocabulary=None, tokenizer=str(folder.resolve()))
     kept = str((folder / STDIN[bool(text.field)]).resolve())
     names = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import runpy
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 SHORT = "memory allocation of "  # what Rust prints before it aborts for lack of memory
+ADVICE = "note: "  # what it prints after that: how to get a backtrace
 
 Note = Callable[[Any], None]
 
@@ -61,6 +63,7 @@ def ask(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,  # where libraries written in Rust report progress and aborts
         start_new_session=True,
+        env={**os.environ, "RUST_BACKTRACE": "0"},  # a backtrace would come after the line that says why
     )
     stdin, stdout = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)  # as both are pipes
     late = threading.Event()
@@ -95,13 +98,14 @@ def ask(
 
 
 def _heard(lines: IO[bytes], note: Note | None) -> tuple[dict[str, Any] | None, str]:
-    """Returns the answer, if any, and the last line that was neither answer nor note."""
+    """Returns the answer, if any, and the last line that is neither answer nor note, of ours or of Rust's."""
     last = ""
     for line in lines:
         try:
             value = json.loads(line)
         except ValueError:
-            last = line.decode(errors="replace").strip()[:200] or last
+            said = line.decode(errors="replace").strip()[:200]
+            last = last if said.startswith(ADVICE) else said or last
             continue
         if isinstance(value, dict) and "answer" in value:
             return value, last

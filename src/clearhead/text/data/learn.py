@@ -80,7 +80,7 @@ def _read(path: Path) -> Tokenizer | None:
         kept = json.loads(read_bounded(path, KEPT_AT_MOST))
         text = str(kept["tokenizer"])
         whole = _checksum(text) == kept["checksum"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # writing tells about the latter
         return None
     except (ValueError, KeyError, TypeError, RecursionError, FolderError):
         text, whole = "", False

@@ -108,7 +108,7 @@ def read_columns(path: Path) -> dict[str, Array] | None:
     try:
         with reading(path) as file:
             header = _checked(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # writing tells about the latter
         return None
     except FolderError as fault:
         log.warning("%s; rebuilding it", str(fault).partition(";")[0])

@@ -9,7 +9,7 @@ from clearhead.text.tokenizers.learned import LLAMA3_WORDS, OWN_WORDS, QWEN2_WOR
 
 Test = Callable[[Any], bool]
 
-STEPS = 8  # in a Sequence; the longest in use has 5
+STEPS = 8  # of a part, Sequences counted too; the longest in use has 6
 GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -111,15 +111,21 @@ def in_use(state: Mapping[str, Any]) -> bool:
 
 
 def _known(name: str, part: Any) -> bool:
-    if not isinstance(part, dict):
-        return False
-    options = dict(cast(dict[str, Any], part))
-    kind = options.pop("type", None)
-    if kind == "Sequence" and name in LISTS:
-        steps = options.get(LISTS[name])
-        if len(options) != 1 or not isinstance(steps, list):
+    """A Sequence may hold Sequences. All of them and all their steps count: nested, 7 steps each, they are 7**n."""
+    waiting, count = [part], 0
+    while waiting:
+        step, count = waiting.pop(), count + 1
+        if not isinstance(step, dict) or count > STEPS:
             return False
-        listed = cast(list[Any], steps)
-        return len(listed) <= STEPS and all(_known(name, step) for step in listed if step is not None)
-    tests = PARTS[name].get(kind) if isinstance(kind, str) else None
-    return tests is not None and options.keys() <= tests.keys() and all(tests[n](v) for n, v in options.items())
+        options = dict(cast(dict[str, Any], step))
+        kind = options.pop("type", None)
+        if kind == "Sequence" and name in LISTS:
+            steps = options.get(LISTS[name])
+            if len(options) != 1 or not isinstance(steps, list):
+                return False
+            waiting += [each for each in cast(list[Any], steps) if each is not None]
+            continue
+        tests = PARTS[name].get(kind) if isinstance(kind, str) else None
+        if tests is None or not (options.keys() <= tests.keys() and all(tests[n](v) for n, v in options.items())):
+            return False
+    return True

@@ -20,6 +20,7 @@ from clearhead.text.tokenizers.special import put_around, role_tokens
 TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
 ENDOFTEXT = "<|endoftext|>"
 SPACE = "Ġ"  # how byte-level vocabularies write a space
+BRACKETS = (("<", ">"), ("[", "]"))  # around special tokens
 BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_ROLES = {
     "bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "cls": "<s>", "mask": "<mask>"
@@ -80,8 +81,8 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
         ids = json.loads(listed)
         pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         made_of_pairs = {"".join(pair) for pair in pairs}
-        unmade = [token for token in ids if token[:1] == SPACE and token[1:] and token not in made_of_pairs]
-        if unmade:  # special tokens are in no merge, but none of them begins with a space
+        unmade = _unmade(ids, made_of_pairs)
+        if unmade:
             raise ValueError(f"no merge makes {len(unmade):,} of its tokens, such as {unmade[0]!r}")
         model = models.BPE(vocab=ids, merges=pairs, continuing_subword_prefix="", end_of_word_suffix="")  # pyright: ignore[reportArgumentType]
     except Exception as fault:  # the library raises Exception itself, nothing narrower
@@ -91,6 +92,23 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
     made = tokenizers.Tokenizer(model)
     made.decoder = decoders.ByteLevel()
     return made
+
+
+def _unmade(ids: dict[str, int], made: set[str]) -> list[str]:
+    """Tokens of several characters that no merge makes, though one should.
+
+    Special tokens are in no merge either, but none of them begins with a space, and they come before or after all
+    others or stand in brackets.
+    """
+    places = [ids[token] for token in made if token in ids]
+    first, last = min(places, default=0), max(places, default=0)
+    return [
+        token
+        for token, place in ids.items()
+        if len(token) > 1
+        and token not in made
+        and (token[0] == SPACE or (first < place < last and (token[0], token[-1]) not in BRACKETS))
+    ]
 
 
 def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
