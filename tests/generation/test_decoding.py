@@ -154,7 +154,7 @@ def test_a_cache_is_not_filled_across_the_border_of_longrope():
     model = little(scaling=LONGROPE)
     cache = model.state(batch=1, capacity=30)
     model(torch.arange(12).view(1, 12), state=cache)
-    with pytest.raises(RequestError, match=r"comes to place 13, .* pass the whole text$"):
+    with pytest.raises(RequestError, match=r"reaches place 13, .* pass the whole text$"):
         model(torch.arange(2).view(1, 2), state=cache)
 
 

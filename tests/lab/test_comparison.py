@@ -89,6 +89,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, C
         yield folder, lab.carry_out(small(), folder, told[2]), told
 
 
+def test_a_reported_run_may_have_the_steps_of_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "tokens_per_second", lambda config, batch, *_, **__: batch * config.context / 0.015)
+    monkeypatch.setattr(plan, "TIMED", 0.25)
+    monkeypatch.setattr("clearhead.lab.trial.step_seconds", lambda reports: 0.03)
+    found = lab.carry_out(small(), tmp_path, Told())
+    assert {each.trial.steps for each in (*found.sweep, *found.results)} == {10}
+
+
 def test_what_is_finished_is_not_done_again(finished: tuple[Path, Comparison, list[Told]]) -> None:
     folder, found, (first, second, third) = finished
     assert [(each.model, each.steps) for each in first.trials] == [("transformer", 10), ("lstm", 10)]
@@ -96,7 +104,7 @@ def test_what_is_finished_is_not_done_again(finished: tuple[Path, Comparison, li
     assert {each.model for each in second.trials[1:]} == {"transformer", "lstm"}
     assert third.trials == []
     assert [each.trial for each in (*found.sweep, *found.results)] == [first.trials[0], *second.trials]
-    assert read_log(folder / first.trials[1].name / "log.jsonl")[-1].step == 10
+    assert read_log(folder / "sweep" / first.trials[1].name / "log.jsonl")[-1].step == 10
     assert lab.read(folder) == found
 
 
@@ -115,7 +123,7 @@ def test_models_have_equal_weights_and_see_equal_tokens_or_train_for_equal_time(
     weights = [result.weights for result in found.results]
     assert max(weights) / min(weights) < 1.02
     for result in found.results:
-        model = hub.load(folder / result.trial.name, text=True)
+        model = hub.load(folder / "runs" / result.trial.name, text=True)
         assert model.config.parameters() == result.weights
         assert result.tokens == result.trial.steps * 256
         assert result.loss is not None

@@ -193,7 +193,7 @@ class _Work:
             result = self.carry_out(size, trial, swept=True)
             self.keep(sweep=(*self.found.sweep, result))
             if result.failed is None:
-                shutil.rmtree(self.folder / trial.name / runs.STATE)  # nobody resumes a finished run of a sweep
+                shutil.rmtree(self._of(trial, swept=True) / runs.STATE)  # nobody resumes a finished run of a sweep
 
     def report(self) -> None:
         """Trains each model at its best learning rate, at equal tokens and at equal time, all seeds."""
@@ -231,7 +231,7 @@ class _Work:
 
     def carry_out(self, size: DecoderConfig, trial: Trial, *, swept: bool) -> Result:
         return carried_out(
-            self.folder / trial.name,
+            self._of(trial, swept=swept),
             self.found.question,
             trial,
             self.found.config(size, trial.model),
@@ -240,6 +240,10 @@ class _Work:
             _OfRun(self.events),
             swept=swept,
         )
+
+    def _of(self, trial: Trial, *, swept: bool) -> Path:
+        """The run's folder. A run that is reported may have as many steps as those of the sweep."""
+        return self.folder / ("sweep" if swept else "runs") / trial.name
 
     def keep(self, **values: tuple[object, ...]) -> None:
         """Adds to what is known, and writes it."""
