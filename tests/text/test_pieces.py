@@ -4,12 +4,14 @@ import itertools
 
 import pytest
 import tokenizers
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
+from clearhead.errors import TextError
 from clearhead.text import Tokenizer
-from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, recognise, state_of
+from clearhead.text.tokenizers import pieces
+from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, recognise, state_of, word_ends
 from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, batches, cut
 
 SAMPLE = (
@@ -57,9 +59,9 @@ def test_pieces_give_the_ids_of_the_whole(name: str, text: str):
     assert tokenizer.cuts is rule
     if name == "characters":
         text = text.replace("|", "e").replace("<", "e").replace(">", "e")  # not among its characters
-    pieces = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
-    assert "".join(pieces) == text
-    joined = list(itertools.chain.from_iterable(tokenizer.encode(piece) for piece in pieces))
+    found = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    assert "".join(found) == text
+    joined = list(itertools.chain.from_iterable(tokenizer.encode(piece) for piece in found))
     assert joined == tokenizer.encode(text)
 
 
@@ -71,8 +73,41 @@ RUN = st.tuples(st.sampled_from(PARTS), st.sampled_from([1, 1, 255, 256, 257, 51
 def test_pieces_with_long_runs_give_the_ids_of_the_whole(text: str):
     """A run is cut after 256 characters, counted from its start, so a piece must not begin within one."""
     tokenizer, rule = TOKENIZERS["bpe"]
-    pieces = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
-    assert [token for piece in pieces for token in tokenizer.encode(piece)] == tokenizer.encode(text)
+    found = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    assert [token for piece in found for token in tokenizer.encode(piece)] == tokenizer.encode(text)
+
+
+UNBROKEN = st.tuples(
+    st.sampled_from(["a", ".", "1", "你", "，", "'re", "\u0301", "<|", SEPARATOR]),
+    st.sampled_from([1, 2, 255, 256, 257, 900]),
+).map(lambda run: run[0] * run[1])
+
+
+@pytest.mark.parametrize("name", ["bpe", "character-bpe"])
+@given(text=st.lists(UNBROKEN, max_size=14).map("".join), sizes=st.lists(st.integers(1, 3000), max_size=9))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_runs_that_the_rule_does_not_cut_are_cut_between_words(
+    name: str, text: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pieces, "LONG", 2048)
+    tokenizer, rule = TOKENIZERS[name]
+    ends = [*itertools.accumulate(sizes), len(text)]
+    blocks = [
+        Block(text[start:end], start == 0) for start, end in itertools.pairwise([0, *ends])
+    ]  # as read from a file
+    found = [piece.text for piece in cut(blocks, rule, size=1, words=word_ends)]
+    assert "".join(found) == text
+    assert all(len(each) <= 2048 for each in found)
+    assert [token for each in found for token in tokenizer.encode(each)] == tokenizer.encode(text)
+
+
+def test_a_run_that_is_one_word_has_a_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces, "LONGEST", 999)
+    assert len(list(cut([Block("a" * 999, True)], CUT_GPT2))) == 1
+    with pytest.raises(TextError, match=r"a run of 1,000 characters without white space, .* at most 999: break it"):
+        list(cut([Block("a" * 1000, True)], CUT_GPT2))
+    assert len(list(cut([Block("a" * 1000, True)], None))) == 1  # an unknown tokenizer: a document is one piece
+    assert len(list(cut([Block("a" * 1000, True)], CUT_SINGLE, size=1))) == 1000
 
 
 def test_pieces_are_small_where_the_text_allows_it():

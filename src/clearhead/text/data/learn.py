@@ -15,7 +15,7 @@ from clearhead.files import read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, caching
 from clearhead.text.tokenizers.characters import Units
-from clearhead.text.tokenizers.learned import OnMerges, check_size
+from clearhead.text.tokenizers.learned import OnMerges, check_size, word_ends
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
@@ -60,7 +60,7 @@ def learn(
     cached = _read(path)
     if cached is not None:
         return cached
-    texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2))
+    texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2, words=word_ends))
     if kind == "characters":
         made = Tokenizer.train_characters(texts)
     else:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
+from clearhead.text.tokenizers.learned import word_ends
 from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
@@ -153,7 +154,9 @@ def _encoded(
     """The columns in parts: ids and starts, with byte lengths alongside or, if set by the id, at the end."""
     front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
     first, text_tokens, done = True, 0, 0
-    for batch in batches(cut(blocks_of(sources, progress), tokenizer.cuts), BATCH_CHARACTERS):
+    words = word_ends if tokenizer.kind in ("bpe", "character-bpe") else None
+    pieces = cut(blocks_of(sources, progress), tokenizer.cuts, words=words)
+    for batch in batches(pieces, BATCH_CHARACTERS):
         ids: list[Ids] = []
         lengths: list[npt.NDArray[np.int32]] = []
         starts: list[int] = []

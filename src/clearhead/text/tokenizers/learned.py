@@ -16,11 +16,10 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from clearhead.errors import OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.characters import SEEN, Characters, Units
-from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, cut
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, Block, cut
 
 log = logging.getLogger(__name__)
 
-SEPARATOR = "<|endoftext|>"
 MASK = "[MASK]"  # BERT's
 ADDED = ([SEPARATOR], [SEPARATOR, MASK])  # the tokens added to a vocabulary learned here, without a mask and with one
 
@@ -144,7 +143,7 @@ def bpe_tokenizer(
     """
     check_size(size)
     documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
-    blocks, found = cut(documents, CUT_QWEN2), Characters()
+    blocks, found = cut(documents, CUT_QWEN2, words=word_ends), Characters()
     kept, text_bytes = _spread(blocks if units == "bytes" else found.passing(blocks), LEARN_BYTES)
     if not text_bytes:
         raise TextError("the text is empty: there is nothing to learn a vocabulary from")
@@ -190,6 +189,12 @@ def _learned(
             f"the vocabulary was not learned: the learner's process ended ({str(fault) or 'out of memory'}); it needs "
             "about 90 bytes of memory per byte of text, so close other programs, or choose --tokenizer bytes"
         ) from None
+
+
+def word_ends(text: str) -> list[int]:
+    """The ends of the words of a vocabulary learned here, which have at most 257 characters."""
+    words = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
+    return [end for _, (_, end) in words.pre_tokenize_str(text)]
 
 
 def _bpe_untrained() -> tokenizers.Tokenizer:

@@ -8,21 +8,35 @@ GPT-2's splits a run of white space before a word into "all but the last" and "t
 Qwen 2's and Llama 3's take a run of white space up to its last newline, then the rest as GPT-2's does.
     A cut after a newline or before a space changes nothing, unless white space follows.
 Single bytes or characters: anywhere, except inside a written separator.
+
+A long run without such a place (DNA, base64) is cut between two words where words have a longest length, as in the
+vocabularies learned here; elsewhere the run is one word, which takes 160 times its size in memory, so it has a limit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from clearhead.errors import TextError
 
 # Python's \s is a superset of Unicode's White_Space, which the tokenizers library uses, so \S errs on the safe side.
 CUT_GPT2 = re.compile(r"(?=[ \n]\S)")
 CUT_QWEN2 = re.compile(r"(?<=\n)(?=\S)|(?= \S)")
 CUT_SINGLE = re.compile(r"(?=[^<|endoftx>])")  # a character that <|endoftext|> does not contain
 
+SEPARATOR = "<|endoftext|>"
+
 # Throughput is flat from 16 to 256 thousand characters; small pieces spread better over many cores.
 PIECE = 1 << 16
+
+# From how many characters on a run is cut between words, and how far before its end: a word has at most 257 characters,
+# and which it has depends on at most one more. And the most that a run may have where words have no longest length.
+LONG, MARGIN, LONGEST = 1 << 18, 1 << 10, 1 << 22
+
+# The ends of the words of a text.
+Words = Callable[[str], list[int]]
 
 
 class Block(NamedTuple):
@@ -32,10 +46,15 @@ class Block(NamedTuple):
     begins: bool
 
 
-def cut(blocks: Iterable[Block], rule: re.Pattern[str] | None, size: int = PIECE) -> Iterator[Block]:
+def cut(
+    blocks: Iterable[Block], rule: re.Pattern[str] | None, size: int = PIECE, words: Words | None = None
+) -> Iterator[Block]:
     """The same documents, each cut at the first places after every ``size`` characters that ``rule`` allows.
 
+    words: cuts a text into words with a longest length, so that runs which ``rule`` does not cut are cut between them
     Without a rule (an unknown pre-tokenizer) every document is one piece. Empty documents stay.
+
+    Raises TextError for a run of more than LONGEST characters that neither cuts.
     """
     buffer, begins, started, look = "", False, False, size
     for block in blocks:
@@ -52,9 +71,27 @@ def cut(blocks: Iterable[Block], rule: re.Pattern[str] | None, size: int = PIECE
             yield Block(buffer[start : found.start()], begins)
             start, begins, look = found.start(), False, found.start() + size
         buffer = buffer[start:]
+        while words is not None and len(buffer) >= LONG:
+            end = _word_end(buffer[:LONG], words)
+            yield Block(buffer[:end], begins)
+            buffer, begins = buffer[end:], False
+        if len(buffer) > LONGEST:
+            raise TextError(
+                f"a run of {len(buffer):,} characters without white space, which this tokenizer encodes as one word; a "
+                f"word has at most {LONGEST:,}: break it into lines, or train a tokenizer here, whose words are short"
+            )
         look = max(size, len(buffer) - 1)  # the rules look one character ahead, so look at the end again
     if started:
         yield Block(buffer, begins)
+
+
+def _word_end(text: str, words: Words) -> int:
+    """The last place in ``text`` where it may be cut whatever follows: before a written separator, or after a word."""
+    separator = text.rfind(SEPARATOR, 1, len(text) - MARGIN + len(SEPARATOR))
+    if separator > 0:
+        return separator
+    begins = len(SEPARATOR) if text.startswith(SEPARATOR) else 0
+    return begins + next(end for end in reversed(words(text[begins:])) if begins + end <= len(text) - MARGIN)
 
 
 def batches(blocks: Iterable[Block], characters: int) -> Iterator[list[Block]]:
