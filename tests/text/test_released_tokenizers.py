@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from clearhead.errors import FolderError
 from clearhead.text import SEPARATOR, Tokenizer
+from clearhead.text.tokenizers.opening import open_tokenizer
 from clearhead.text.tokenizers.special import edges
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "tokenizers"
@@ -227,6 +228,19 @@ def test_tokenizer_json_beside_other_files(files: dict[str, Any], tmp_path: Path
     write(tmp_path, **files)
     library.save(str(tmp_path / "tokenizer.json"))
     agree(tmp_path)
+
+
+def test_bytes_without_a_token_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    for lacking in ("", "!~", "!Ġ"):
+        vocabulary = {token: n for n, token in enumerate(token for token in alphabet if token not in lacking)}
+        library = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+        library.decoder = decoders.ByteLevel()
+        library.save(str(tmp_path / "tokenizer.json"))
+        open_tokenizer(tmp_path)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == f"{tmp_path / 'tokenizer.json'}: no tokens for 2 of 256 bytes, which texts lose: '!', '~'"
+    assert second.endswith("lose: '!', ' '")
 
 
 @here

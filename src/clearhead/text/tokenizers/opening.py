@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, models
 
 from clearhead.errors import FolderError, shown
 from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
 from clearhead.text.child import DiedError, LateError, ShortError, ask
+from clearhead.text.tokenizers.learned import byte_characters
 from clearhead.text.tokenizers.refusals import panics_as
 from clearhead.text.tokenizers.shapes import in_use
 from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
 from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
+
+log = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -30,6 +34,7 @@ EXTRA = ("extra_special_tokens", "additional_special_tokens")
 LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
 TRIAL = Path(__file__).with_name("trial.py")
 TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # plus 0.5 s and 60 MB per MB of the file
+SHOWN = 8  # bytes without a token, by name
 LARGEST_SETTINGS = 2**22  # bytes; the largest in use (Gemma 3) has 1.2 MB; parsed, it takes 20 times that
 
 
@@ -166,6 +171,13 @@ def _check(library: tokenizers.Tokenizer, file: Path) -> None:
         raise FolderError(
             f"{file}: altered: a token has the id {max(ids)}; ids lie below {LARGEST_VOCABULARY}; copy it again"
         )
+    model = library.model
+    whole = not isinstance(model, models.BPE) or model.unk_token is not None or model.byte_fallback
+    if isinstance(library.decoder, decoders.ByteLevel) and not whole:
+        lacking = [byte for letter, byte in byte_characters().items() if library.token_to_id(letter) is None]
+        if lacking:  # the library leaves them out of every text
+            named = ", ".join(repr(chr(byte)) if 32 <= byte < 127 else f"0x{byte:02X}" for byte in lacking[:SHOWN])
+            log.warning("%s: no tokens for %d of 256 bytes, which texts lose: %s", file, len(lacking), named)
 
 
 def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
