@@ -47,8 +47,8 @@ class Watcher(Protocol):
         """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
         ...
 
-    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
-        """Called before a pass over ``queries`` new cells, starting at cell ``first``.
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None:
+        """Called before a pass of a stack over ``queries`` new cells, starting at cell ``first``.
 
         spans: the cells of each batch row's text
         state: the model's generation state; None if the pass starts its texts
@@ -128,10 +128,10 @@ def reserve(count: int) -> range:
     return range(first, first + count)
 
 
-def begin(queries: int, first: int, spans: Spans, state: object | None) -> None:
-    """Announces a pass to the watchers."""
+def begin(queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None:
+    """Announces a pass of a stack to the watchers."""
     for watcher in watchers():
-        watcher.begin(queries, first, spans, state)
+        watcher.begin(queries, first, spans, state, stack)
 
 
 def shown(site: Site, x_BTE: Tensor) -> Tensor:

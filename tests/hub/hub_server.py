@@ -123,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             **headers,
             **{n: v for n, v in self.hub.forged.items() if "-" in n or n == "ETag"},
         }.items():
-            self.send_header(header, value)
+            self.send_header(header, value.encode().decode("latin-1"))  # UTF-8 on the wire
         self.end_headers()
         cuts = self.hub.cut.get(name, [])
         if self.command == "GET" and cuts:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import Tensor
 
+from clearhead import tap
 from clearhead.attend import Score, attend, causal, knockout, left_padding, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site, begin, watchers
@@ -162,7 +164,7 @@ class TestKept:
         x_BHTD, read_BHKD = torch.randn(2, 6, 12, 4, generator=torch.Generator().manual_seed(1)).split((5, 7), dim=2)
         with watch(Watched({SITE: 6, cross: 6})) as record:
             for first, last in ((0, 3), (3, 4), (4, 5)):
-                begin(last - first, first, ((0, last), (2, last)), state)
+                begin(last - first, first, ((0, last), (2, last)), state, "decoder")
                 new_BHQD, seen_BHKD = x_BHTD[:, :, first:last], x_BHTD[:, :, :last]
                 attend(new_BHQD, seen_BHKD, seen_BHKD, mask=own_mask, site=SITE)
                 attend(new_BHQD, read_BHKD, read_BHKD, mask=padding(torch.tensor([7, 4])), site=cross)
@@ -175,6 +177,31 @@ class TestKept:
                 _ = record[text].shape
         p_QK = (x_BHTD[1, 2, 2:] @ read_BHKD[1, 2, :4].T / 2).softmax(dim=1)
         torch.testing.assert_close(record.map(cross, 2, 1)[:, :], p_QK)
+
+    @pytest.mark.parametrize("numbers", [None, (4, 1)], ids=["new texts", "numbered by the caller"])
+    def test_an_encoder_and_a_decoder_over_the_same_texts(self, numbers: tuple[int, int] | None) -> None:
+        read, cross, state = Site(0, "self", "encoder"), Site(3, "cross"), Site(9)
+        x_BHTD = torch.randn(2, 6, 7, 4, generator=torch.Generator().manual_seed(1))
+        with (
+            watch(Watched({read: 6, SITE: 6, cross: 6})) as record,
+            nullcontext() if numbers is None else tap.rows(numbers),
+        ):
+            begin(7, 0, ((0, 7), (0, 4)), None, "encoder")
+            attend(x_BHTD, x_BHTD, x_BHTD, mask=padding(torch.tensor([7, 4])), site=read)
+            for first, last in ((0, 2), (2, 3), (3, 4)):
+                begin(last - first, first, ((0, last), (0, last)), state, "decoder")
+                new_BHQD, seen_BHKD = x_BHTD[:, :, first:last], x_BHTD[:, :, :last]
+                attend(new_BHQD, seen_BHKD, seen_BHKD, mask=causal(), site=SITE)
+                attend(new_BHQD, x_BHTD, x_BHTD, mask=padding(torch.tensor([7, 4])), site=cross)
+            record.rewound(state, 3)
+        first, second = numbers or (0, 1)
+        assert record.texts == sorted((first, second))
+        for text, keys in ((first, 7), (second, 4)):
+            assert record.map(read, 5, text).shape == (keys, keys)
+            assert record.map(SITE, 5, text).shape == (3, 3)
+            assert record.map(cross, 5, text).shape == (3, keys)
+        p_QK = (x_BHTD[0, 1] @ x_BHTD[0, 1].T / 2).softmax(dim=1)
+        torch.testing.assert_close(record.map(read, 1, first)[:, :], p_QK)
 
     def test_sinks_as_they_were(self) -> None:
         """Training changes them in place, between the pass and the picture."""
@@ -208,9 +235,9 @@ class TestErrors:
             with pytest.raises(WatchError, match="starts at place 6, after one of 2 that ended at place 5"):
                 attend(q[:, :, :1], k[:, :, :7], v[:, :, :7], mask=causal(), site=SITE)
             state = Site(9)  # any object: what a model keeps of the texts it has read
-            begin(5, 0, ((0, 5), (0, 5)), state)
+            begin(5, 0, ((0, 5), (0, 5)), state, "decoder")
             with pytest.raises(WatchError, match="starts at place 6 of text 2, but only 5 places were watched"):
-                begin(1, 6, ((0, 7), (0, 7)), state)
+                begin(1, 6, ((0, 7), (0, 7)), state, "decoder")
 
     @pytest.mark.parametrize(("heads", "site"), [(3, SITE), (6, OTHER)])
     def test_another_model_inside_the_block(self, heads: int, site: Site) -> None:

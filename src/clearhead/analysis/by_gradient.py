@@ -31,7 +31,7 @@ class _Leaves:
     def reserve(self, first: int, count: int) -> int:
         return first
 
-    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None: ...
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None: ...
 
     def before(self, request: Any) -> Any:
         return request
@@ -76,15 +76,15 @@ def predicted(
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, given, strict=True)]
     of_heads = dict(zip(leaves.heads, gradients, strict=False))
     of_parts = dict(zip(leaves.parts, gradients[len(leaves.heads) :], strict=True))
-    seen = Pass((0,), len(ids), 0, ((0, len(ids)),))
+    spans = ((0, len(ids)),)
     with torch.no_grad():
-        return [sum(_of(model, edit, seen, leaves, of_heads, of_parts) for edit in group) for group in groups]
+        return [sum(_of(model, edit, spans, leaves, of_heads, of_parts) for edit in group) for group in groups]
 
 
 def _of(
     model: LanguageModel,
     edit: Edit,
-    seen: Pass,
+    spans: Spans,
     leaves: _Leaves,
     of_heads: dict[Site, Tensor],
     of_parts: dict[Site, Tensor],
@@ -94,6 +94,7 @@ def _of(
     (site,) = editor.sites
     if site not in leaves.requests and site not in leaves.parts:
         raise WatchError(f"{edit}: nothing was seen at {site}")
+    seen = Pass((0,), spans[0][1], 0, spans, site.stack)
     editor.begin(seen)
     editor.check_lengths()
     change = 0.0

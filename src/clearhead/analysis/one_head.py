@@ -162,7 +162,7 @@ class _Seen:
     def reserve(self, first: int, count: int) -> int:
         return first
 
-    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None: ...
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None: ...
 
     def before(self, request: Request) -> Request:
         return request

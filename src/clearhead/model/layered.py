@@ -118,7 +118,7 @@ class Layered(Network):
         check_texts(mask, self.config.kind)
         B, T = ids_BT.shape
         if tap.watchers():
-            tap.begin(T, start, mask.spans(B, start + T), state)
+            tap.begin(T, start, mask.spans(B, start + T), state, STACK)
         x_BTE = tap.shown(Site(0, "embedding", STACK), self.dropout(self.embedding(ids_BT)))
         x_BTE = self._layers(x_BTE, 0, self.prepared(mask, B, start, T), state)
         if state is not None:
@@ -135,7 +135,7 @@ class Layered(Network):
         """As ``Network.onward``."""
         B, T, _ = x_BTE.shape
         if tap.watchers():
-            tap.begin(T, 0, FULL.spans(B, T), None)
+            tap.begin(T, 0, FULL.spans(B, T), None, STACK)
         x_BTE = tap.shown(after, x_BTE)
         first = 0 if after.kind == "embedding" else after.layer + 1
         return self.finish(self._layers(x_BTE, first, self.prepared(FULL, B, 0, T)))

@@ -127,7 +127,7 @@ class Transformer(Network):
         if start and self.border is not None:
             self._check_border(places_BT, self.border)
         if tap.watchers():
-            tap.begin(T, start, mask.spans(B, start + T), state)
+            tap.begin(T, start, mask.spans(B, start + T), state, self.stack)
         x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
         x_BTE = self._blocks(x_BTE, 0, mask, places_BT, reach, state, loads)
         if state is not None:
@@ -156,7 +156,7 @@ class Transformer(Network):
         """As ``Network.onward``."""
         B, T, _ = x_BTE.shape
         if tap.watchers():
-            tap.begin(T, 0, FULL.spans(B, T), None)
+            tap.begin(T, 0, FULL.spans(B, T), None, self.stack)
         x_BTE = tap.shown(after, x_BTE)
         first = 0 if after.kind == "embedding" else after.layer + 1
         return self.finish(self._blocks(x_BTE, first, FULL, torch.arange(T, device=x_BTE.device)[None], T))

@@ -30,7 +30,8 @@ class Editor:
         for edit in edits:
             site = site_of(edit, sites)
             self._active.setdefault(site, []).append(activated(edit, site, network))
-        self._known: dict[int, tuple[int, int]] = {}  # first place watched of each text, and number of its places
+        # first place watched of each text in each stack, and number of its places
+        self._known: dict[tuple[int, str], tuple[int, int]] = {}
         self._passed = set[Site]()
 
     @property
@@ -42,8 +43,8 @@ class Editor:
         """Notes the places of a pass."""
         if self._active:
             for row, text in enumerate(seen.rows):
-                first = self._known.get(text, (seen.before(row), 0))[0]
-                self._known[text] = (min(first, seen.before(row)), seen.places[row])
+                first = self._known.get((text, seen.stack), (seen.before(row), 0))[0]
+                self._known[text, seen.stack] = (min(first, seen.before(row)), seen.places[row])
 
     def before(self, request: Request, seen: Pass) -> Request:
         """The request with this site's knock-outs in its mask, and with what is patched of queries, keys and values."""
@@ -111,9 +112,9 @@ class Editor:
     def check_lengths(self) -> None:
         """Raises WatchError if a text has fewer places than the source of a patch that names none."""
         for active in (each for found in self._active.values() for each in found if each.length and each.at is None):
-            for text in sorted(self._known):
-                if active.edit.text in (None, text) and self._places(text) < active.length:
-                    raise WatchError(f"{active.edit}: {_unequal(self._places(text), active.length, text)}")
+            for text, places in self._texts(active).items():
+                if active.edit.text in (None, text) and places < active.length:
+                    raise WatchError(f"{active.edit}: {_unequal(places, active.length, text)}")
 
     def check_reached(self) -> None:
         """Raises WatchError for an edit that changed nothing where its site was passed.
@@ -124,12 +125,12 @@ class Editor:
         """
         self.check_lengths()
         for active in (each for found in self._active.values() for each in found if each.site in self._passed):
-            edit, texts = active.edit, sorted(self._known)
-            if edit.text is not None and edit.text not in self._known:
+            edit, texts = active.edit, self._texts(active)
+            if edit.text is not None and edit.text not in texts:
                 held = ", ".join(map(str, texts))
                 raise WatchError(f"{edit}: there is no text {edit.text}; the passes held the texts {held}")
             mine = [text for text in texts if edit.text in (None, text)]
-            beyond = active.at is not None and max(active.at) >= max(map(self._places, mine), default=0)
+            beyond = active.at is not None and max(active.at) >= max((texts[text] for text in mine), default=0)
             if mine and (beyond or not active.reached):
                 raise WatchError(f"{edit}: {self._unreached(active, mine[0])}")
             if isinstance(edit, Patch) and not isinstance(edit, Freeze) and not active.changed:
@@ -138,14 +139,15 @@ class Editor:
                     "take a source that differs there, or use Freeze"
                 )
 
-    def _places(self, text: int) -> int:
-        return self._known[text][1]
+    def _texts(self, active: Active) -> dict[int, int]:
+        """The texts in an edit's stack, and the number of places of each."""
+        return {text: self._known[text, stack][1] for text, stack in sorted(self._known) if stack == active.site.stack}
 
     def _unreached(self, active: Active, text: int) -> str:
         """Why an edit reached no place of a text."""
         if text in active.hidden:
             return active.hidden[text]
-        first, places = self._known[text]
+        first, places = self._known[text, active.site.stack]
         edit = active.edit
         knocked = isinstance(edit, Knockout)
         done = "knocked out" if knocked else "edited"

@@ -16,7 +16,7 @@ from clearhead.tap import Site, Spans
 
 @dataclass(eq=False)
 class Pass:
-    """One forward pass. Cells are places of the padded batch; places count from the start of each text.
+    """One forward pass of a stack. Cells are places of the padded batch; places count from the start of each text.
 
     rows: number of the text in each batch row
     first: cell of the first query
@@ -28,6 +28,7 @@ class Pass:
     queries: int
     first: int
     spans: Spans
+    stack: str
     places: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

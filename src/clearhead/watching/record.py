@@ -75,9 +75,10 @@ class Record:
         self._shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]] = {}
         self._passes: list[Pass] = []
         self._sites_seen: set[Site] = set()  # in the last pass
-        self._known: dict[int, int] = {}  # places of each text
+        self._known: dict[tuple[int, str], int] = {}  # places of each text in each stack
         self._next = 0  # the lowest unused text number
-        self._rows_of: WeakKeyDictionary[object, tuple[int, ...]] = WeakKeyDictionary()  # by generation state
+        # by generation state: the texts of its batch rows, and the stack
+        self._rows_of: WeakKeyDictionary[object, tuple[tuple[int, ...], str]] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         if not self._calls:
@@ -87,12 +88,12 @@ class Record:
 
     def __len__(self) -> int:
         """Number of texts."""
-        return len(self._known)
+        return len(self.texts)
 
     @property
     def texts(self) -> list[int]:
         """The text numbers, in ascending order."""
-        return sorted(self._known)
+        return sorted({text for text, _ in self._known})
 
     def __getitem__(self, place: object) -> TextRecord | AttentionMap | list[AttentionMap]:
         """``record[text]`` is the part for one text; ``record[layer, head]`` a map, if there is only one text."""
@@ -108,7 +109,7 @@ class Record:
             text = self.texts[text] if -text <= len(self.texts) else text
         if not self._known:
             raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
-        if text not in self._known:
+        if text not in self.texts:
             raise WatchError(f"record: text {text} was asked for; it holds {_listed(self.texts) or 'none'}")
         return TextRecord(self, text)
 
@@ -125,7 +126,7 @@ class Record:
         """The part for the only text. Raises WatchError if there are several, or none."""
         if not self._known:
             raise WatchError("record: it holds nothing yet; run the model inside `with watch(model) as record:`")
-        if len(self._known) > 1:
+        if len(self) > 1:
             raise WatchError(
                 f"record: it holds the texts {_listed(self.texts)}; name one, record[{self.texts[0]}], and then a map, "
                 "record[text][layer, head]"
@@ -170,13 +171,13 @@ class Record:
         self,
         calls: Mapping[Site, list[Call]],
         shown: Mapping[tuple[Site, str], list[tuple[Pass, Tensor]]],
-        places: Mapping[int, int],
+        places: Mapping[tuple[int, str], int],
     ) -> None:
-        """Files calls and kept tensors that were not watched just now, and the number of places of each text."""
+        """Files calls and kept tensors that were not watched just now, and the places of each text in each stack."""
         self._calls.update(calls)
         self._shown.update(shown)
         self._known.update(places)
-        self._next = max(self._known, default=-1) + 1
+        self._next = max(self.texts, default=-1) + 1
 
     def nbytes(self) -> int:
         """Bytes the record keeps in memory, each storage counted once."""
@@ -193,34 +194,43 @@ class Record:
         self._next = first + count
         return first
 
-    def begin(self, queries: int, first: int, spans: Spans, state: object | None) -> None:
+    def begin(self, queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None:
         """Starts a pass over new texts or, with a known state, over more of the same texts.
+
+        The first pass of another stack, as a decoder's after an encoder's, is over the same texts too.
 
         Raises WatchError if it skips places of a text.
         """
-        rows = tap.numbered()
+        rows, known = tap.numbered(), None if state is None else self._rows_of.get(state)
         if rows is None:
-            known = None if state is None else self._rows_of.get(state)
-            rows = tuple(range(self.reserve(0, len(spans)), self._next)) if known is None else known
+            rows = self._new(len(spans), stack) if known is None else known[0]
         if len(rows) != len(spans):
             raise WatchError(
                 f"record: a pass of {len(spans)} batch rows continues {len(rows)} texts; the numbers must be equal"
             )
         if state is not None:
-            self._rows_of[state] = rows
-        self._begin(Pass(rows, queries, first, spans))
+            self._rows_of[state] = rows, stack
+        self._begin(Pass(rows, queries, first, spans, stack))
+
+    def _new(self, count: int, stack: str) -> tuple[int, ...]:
+        """The texts of a pass that continues none."""
+        last = self._passes[-1] if self._passes else None
+        if last is not None and len(last.rows) == count and not any((text, stack) in self._known for text in last.rows):
+            return last.rows
+        return tuple(range(self.reserve(0, count), self._next))
 
     def _begin(self, seen: Pass) -> None:
         for row, text in enumerate(seen.rows):
-            before, known = seen.before(row), self._known.get(text, seen.before(row))
+            before, key = seen.before(row), (text, seen.stack)
+            known = self._known.get(key, before)
             if before > known:
                 raise WatchError(
                     f"record: a pass starts at place {before} of text {text}, but only {known} places were "
                     "watched; watch every pass over a text"
                 )
             if before < known:
-                self._forget(text, before)
-            self._known[text] = seen.places[row]
+                self._forget(key, before)
+            self._known[key] = seen.places[row]
             self._next = max(self._next, text + 1)
         self._passes.append(seen)
         self._sites_seen = set()
@@ -270,16 +280,17 @@ class Record:
 
     def rewound(self, state: object, length: int) -> None:
         """Forgets the state's cells from ``length`` on."""
-        rows = self._rows_of.get(state, ())
-        last = next((seen for seen in reversed(self._passes) if seen.rows == rows), None)
+        known = self._rows_of.get(state)
+        last = next((seen for seen in reversed(self._passes) if (seen.rows, seen.stack) == known), None)
         if last is not None:
-            for (start, _), text in zip(last.spans, rows, strict=True):
-                self._forget(text, max(0, length - start))
+            for (start, _), text in zip(last.spans, last.rows, strict=True):
+                self._forget((text, last.stack), max(0, length - start))
 
     def selected(self, state: object, rows: Sequence[int]) -> None:
         """Follows a state that kept only some of its batch rows."""
         if state in self._rows_of:
-            self._rows_of[state] = tuple(self._rows_of[state][row] for row in rows)
+            texts, stack = self._rows_of[state]
+            self._rows_of[state] = tuple(texts[row] for row in rows), stack
 
     def _at(self, request: Request) -> Pass:
         """The pass that a request belongs to. If no model announced a pass, its first request starts one.
@@ -288,7 +299,8 @@ class Record:
         """
         B, _, Q, _ = request.q_BHQD.shape
         K = request.k_BGKD.shape[2]
-        seen = self._passes[-1] if self._passes else None
+        stack, last = request.site.stack, self._passes[-1] if self._passes else None
+        seen = last if last is not None and last.stack == stack else None
         if seen is None or request.site in self._sites_seen or (len(seen.rows), seen.queries) != (B, Q):
             two = request.site.kind == "cross" or Q > K
             first = 0 if two else K - Q
@@ -298,17 +310,18 @@ class Record:
                     f"ended at place {seen.first + seen.queries}; within one watch, continue with the same cache or "
                     "start a new text"
                 )
-            going_on = seen.rows if first and seen is not None else range(self.reserve(0, B), self._next)
-            rows = tap.numbered() or going_on
-            self._begin(Pass(tuple(rows), Q, first, ((0, Q),) * B if two else request.mask.spans(B, K)))
+            rows = tap.numbered() or (seen.rows if first and seen is not None else self._new(B, stack))
+            spans = ((0, Q),) * B if two else request.mask.spans(B, K)
+            self._begin(Pass(tuple(rows), Q, first, spans, stack))
         return self._passes[-1]
 
-    def _forget(self, text: int, places: int) -> None:
-        """Forgets the places of a text from ``places`` on, and passes that have no queries left."""
+    def _forget(self, key: tuple[int, str], places: int) -> None:
+        """Forgets the places of a text in a stack from ``places`` on, and passes that have no queries left."""
+        text, stack = key
         for seen in reversed(self._passes):
-            if text in seen.rows:
+            if text in seen.rows and seen.stack == stack:
                 seen.forget(text, places)
-                self._known[text] = min(self._known[text], places)
+                self._known[key] = min(self._known[key], places)
                 if seen.before(seen.rows.index(text)) <= places:
                     break
         while self._passes and self._passes[-1].forgotten:

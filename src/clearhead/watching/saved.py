@@ -116,7 +116,7 @@ class Restored:
     model: str | None
     factors: dict[Site, Tensor]
     words: dict[int, Words]
-    places: dict[int, int]
+    places: dict[tuple[int, str], int]
     calls: dict[Site, list[Call]]
     shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]]
 
@@ -276,14 +276,16 @@ class _Reader:
         factors = {site: self._tensors[name] for site in self._sites if (name := f"factors/{site}") in self._tensors}
         found = Restored(self._sites, self._saved.model, factors, {}, {}, {}, {})
         for text in self._saved.texts:
-            if text.number < 0 or text.number in found.places:
+            if text.number < 0 or any(text.number == number for number, _ in found.places):
                 raise ValueError(f"text {text.number} stands twice, or is negative")
             for site in text.sites:
                 self._site(text, site, found)
             self._kept(text.number, found)
-            places = found.places.setdefault(text.number, len(text.tokens))
-            if {len(text.tokens), len(text.ids)} - {0, places}:
-                raise ValueError(f"{len(text.tokens)} tokens and {len(text.ids)} ids for {places} places")
+            known = [places for (number, _), places in found.places.items() if number == text.number]
+            if not known:
+                found.places[text.number, "decoder"] = len(text.tokens)
+            elif not {len(text.tokens), len(text.ids)} <= {0, *known}:
+                raise ValueError(f"{len(text.tokens)} tokens and {len(text.ids)} ids for {known[0]} places")
             words = Words(tokens=list(text.tokens), ids=list(text.ids), pieces=list(text.pieces), text=text.text)
             if words.tokens:
                 found.words[text.number] = words
@@ -312,9 +314,10 @@ class _Reader:
                 mask = self._mask(text, run.mask, name, keys)
                 request = Request(q_1HQD, k_1GKD, k_1GKD, mask, score, site)
                 first = 0 if two else keys - run.queries
-                seen = Pass((text.number,), run.queries, first, ((0, first + run.queries),))
+                seen = Pass((text.number,), run.queries, first, ((0, first + run.queries),), site.stack)
                 found.calls.setdefault(site, []).append(Call.of(request, run.backend, seen))
-                found.places[text.number] = max(found.places.get(text.number, 0), first + run.queries)
+                key = text.number, site.stack
+                found.places[key] = max(found.places.get(key, 0), first + run.queries)
         if done != q_HQD.shape[1]:
             raise ValueError(f"{site}: {q_HQD.shape[1]} queries, of which its passes have {done}")
 
@@ -338,11 +341,11 @@ class _Reader:
             for what in KEPT:
                 kept = self._tensors.get(f"{number}/{site}/{what}")
                 if kept is not None:
-                    places = kept.shape[-2]
-                    last = max(found.places.get(number, places), places)
-                    seen = Pass((number,), places, last - places, ((0, last),))
+                    places, key = kept.shape[-2], (number, site.stack)
+                    last = max(found.places.get(key, places), places)
+                    seen = Pass((number,), places, last - places, ((0, last),), site.stack)
                     found.shown.setdefault((site, what), []).append((seen, kept[None]))
-                    found.places.setdefault(number, last)
+                    found.places.setdefault(key, last)
 
 
 def _named(name: str) -> Site:
