@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -119,7 +120,7 @@ def _library(file: Path) -> tokenizers.Tokenizer:
     text = text_of(file)
     broken = f"{file}: truncated, altered or not a tokenizer.json"
     try:
-        state = json.loads(text, object_pairs_hook=_once)
+        state = _parsed(text)
         if not in_use(state):
             _try(text, file)
         with panics_as(ValueError):
@@ -128,6 +129,17 @@ def _library(file: Path) -> tokenizers.Tokenizer:
         raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise FolderError(f"{broken}: {str(fault)[:300]}; copy it again from where it came") from fault
+
+
+def _parsed(text: str) -> Any:
+    """The JSON value. Parsing makes no garbage, and looking for it among three million lists took 1.5 of 1.7 s."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
