@@ -239,8 +239,10 @@ def test_bytes_without_a_token_are_named(tmp_path: Path, caplog: pytest.LogCaptu
         library.save(str(tmp_path / "tokenizer.json"))
         open_tokenizer(tmp_path)
     first, second = (record.getMessage() for record in caplog.records)
-    assert first == f"{tmp_path / 'tokenizer.json'}: no tokens for 2 of 256 bytes, which texts lose: '!', '~'"
-    assert second.endswith("lose: '!', ' '")
+    assert (
+        first == f"{tmp_path / 'tokenizer.json'}: no token for 2 of 256 bytes, so they are dropped from texts: '!', '~'"
+    )
+    assert second.endswith("from texts: '!', ' '")
 
 
 @here

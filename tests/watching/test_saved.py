@@ -153,7 +153,7 @@ def test_a_damaged_note_is_refused(damage: str, tmp_path: Path) -> None:
     note = json.loads(notes[NOTE])
     DAMAGE[damage](note)
     write_tensors(path, tensors, {NOTE: json.dumps(note)})
-    with pytest.raises(FolderError, match=r"r\.safetensors: (not a whole record|a record of version)"):
+    with pytest.raises(FolderError, match=r"r\.safetensors: (the record is damaged|a record of version)"):
         read_record(path)
 
 
@@ -161,7 +161,7 @@ def test_a_damaged_note_is_refused(damage: str, tmp_path: Path) -> None:
 def test_a_note_that_is_no_record_is_refused(note: str, tmp_path: Path) -> None:
     path = tmp_path / "r.safetensors"
     write_tensors(path, {"x": torch.zeros(1)}, {NOTE: note})
-    with pytest.raises(FolderError, match="not a whole record"):
+    with pytest.raises(FolderError, match="the record is damaged"):
         read_record(path)
 
 
@@ -177,7 +177,7 @@ def test_other_files_and_missing_tensors_are_refused(tmp_path: Path) -> None:
     for name in tensors:
         rest = {other: tensor for other, tensor in tensors.items() if other != name}
         write_tensors(path, rest, notes)
-        with pytest.raises(FolderError, match="not a whole record"):
+        with pytest.raises(FolderError, match="the record is damaged"):
             read_record(path)
 
 

@@ -223,7 +223,6 @@ class _Sweep:
             peaks_HQ=peak_HQ,
             most_HQ=most_HQ,
             sinks_H1=self._sinks(block.segment, block.heads),
-            later=block.later,
             risen=risen,
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )

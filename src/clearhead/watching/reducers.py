@@ -72,8 +72,7 @@ class Strip:
         largest logit, or the sink's if that is larger; if a strip has some of the keys, the largest so far or a logit
         at most 30 below it
     sums_HQ: sums of exps_HQK
-    later: whether earlier strips had other keys of the same rows
-    risen: set if the peaks changed since
+    risen: set if earlier strips had other keys of the same rows, and the peaks may have changed since
     logs_HQK: logit - peak; finite where the weight is 0
     peaks_HQ, most_HQ: the peaks; the largest logits if known
     sinks_H1: the heads' sinks
@@ -90,7 +89,6 @@ class Strip:
         exps_HQK: Tensor,
         logs_HQK: Tensor,
         sums_HQ: Tensor,
-        later: bool,
         risen: Risen | None,
         peaks_HQ: Tensor,
         most_HQ: Tensor | None,
@@ -99,7 +97,7 @@ class Strip:
         buffer: Callable[[int], Tensor],
     ) -> None:
         self.heads, self.rows, self.columns = heads, rows, columns
-        self.exps_HQK, self.sums_HQ, self.later, self.risen = exps_HQK, sums_HQ, later, risen
+        self.exps_HQK, self.sums_HQ, self.risen = exps_HQK, sums_HQ, risen
         self._peaks_HQ, self._most_HQ, self._sinks_H1, self._totals_HQ = peaks_HQ, most_HQ, sinks_H1, totals_HQ
         self._logs_HQK, self._buffer = logs_HQK, buffer
         self._weights_HQK: Tensor | None = None

@@ -262,7 +262,7 @@ def restored(path: Path) -> Restored:
     except (ClearheadError, KeyError, TypeError, ValueError, RecursionError, RuntimeError) as error:
         if isinstance(error, FolderError):
             raise
-        raise FolderError(f"{path}: not a whole record ({shown(str(error))}); save it again") from None
+        raise FolderError(f"{path}: the record is damaged ({shown(str(error))}); save it again") from None
 
 
 class _Reader:
@@ -277,7 +277,7 @@ class _Reader:
         found = Restored(self._sites, self._saved.model, factors, {}, {}, {}, {})
         for text in self._saved.texts:
             if text.number < 0 or any(text.number == number for number, _ in found.places):
-                raise ValueError(f"text {text.number} stands twice, or is negative")
+                raise ValueError(f"text {text.number} appears twice or is negative")
             for site in text.sites:
                 self._site(text, site, found)
             self._kept(text.number, found)

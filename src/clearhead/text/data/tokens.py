@@ -14,7 +14,7 @@ import numpy.typing as npt
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
-from clearhead.text.tokenizers.learned import word_ends
+from clearhead.text.tokenizers.learned import WORD_ENDS
 from clearhead.text.tokenizers.pieces import Block, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
@@ -154,8 +154,7 @@ def _encoded(
     """The columns in parts: ids and starts, with byte lengths alongside or, if set by the id, at the end."""
     front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
     first, text_tokens, done = True, 0, 0
-    words = word_ends if tokenizer.kind in ("bpe", "character-bpe") else None
-    pieces = cut(blocks_of(sources, progress), tokenizer.cuts, words=words)
+    pieces = cut(blocks_of(sources, progress), tokenizer.cuts, words=WORD_ENDS.get(tokenizer.kind))
     for batch in batches(pieces, BATCH_CHARACTERS):
         ids: list[Ids] = []
         lengths: list[npt.NDArray[np.int32]] = []

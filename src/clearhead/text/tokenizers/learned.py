@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from clearhead.errors import OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.characters import SEEN, Characters, Units
-from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, Block, cut
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, Block, Words, cut
 
 log = logging.getLogger(__name__)
 
@@ -195,6 +195,15 @@ def word_ends(text: str) -> list[int]:
     """The ends of the words of a vocabulary learned here, which have at most 257 characters."""
     words = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     return [end for _, (_, end) in words.pre_tokenize_str(text)]
+
+
+# The ends of the words of a text, by the kind of tokenizer, where a word has a longest length.
+WORD_ENDS: dict[str, Words] = {
+    "bytes": lambda text: list(range(1, len(text) + 1)),
+    "characters": lambda text: list(range(1, len(text) + 1)),
+    "bpe": word_ends,
+    "character-bpe": word_ends,
+}
 
 
 def _bpe_untrained() -> tokenizers.Tokenizer:

@@ -189,7 +189,9 @@ def _check(library: tokenizers.Tokenizer, file: Path) -> None:
         lacking = [byte for letter, byte in byte_characters().items() if library.token_to_id(letter) is None]
         if lacking:  # the library leaves them out of every text
             named = ", ".join(repr(chr(byte)) if 32 <= byte < 127 else f"0x{byte:02X}" for byte in lacking[:SHOWN])
-            log.warning("%s: no tokens for %d of 256 bytes, which texts lose: %s", file, len(lacking), named)
+            log.warning(
+                "%s: no token for %d of 256 bytes, so they are dropped from texts: %s", file, len(lacking), named
+            )
 
 
 def _legacy(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

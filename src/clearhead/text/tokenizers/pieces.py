@@ -66,20 +66,20 @@ def cut(
             buffer += block.text
         if rule is None:
             continue
-        start = 0
-        while found := rule.search(buffer, look):
-            yield Block(buffer[start : found.start()], begins)
-            start, begins, look = found.start(), False, found.start() + size
+        start, limit = 0, LONGEST if words is None else LONG
+        while (found := rule.search(buffer, look, start + limit)) or len(buffer) - start > limit:
+            if found:
+                end = found.start()
+            elif words is not None:
+                end = start + _word_end(buffer[start : start + limit], words)
+            else:
+                raise TextError(
+                    f"a run of more than {LONGEST:,} characters, which this tokenizer encodes as one word: break it "
+                    "into lines, or train a tokenizer here, whose words are short"
+                )
+            yield Block(buffer[start:end], begins)
+            start, begins, look = end, False, end + size
         buffer = buffer[start:]
-        while words is not None and len(buffer) >= LONG:
-            end = _word_end(buffer[:LONG], words)
-            yield Block(buffer[:end], begins)
-            buffer, begins = buffer[end:], False
-        if len(buffer) > LONGEST:
-            raise TextError(
-                f"a run of {len(buffer):,} characters without white space, which this tokenizer encodes as one word; a "
-                f"word has at most {LONGEST:,}: break it into lines, or train a tokenizer here, whose words are short"
-            )
         look = max(size, len(buffer) - 1)  # the rules look one character ahead, so look at the end again
     if started:
         yield Block(buffer, begins)
