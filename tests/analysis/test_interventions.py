@@ -20,7 +20,7 @@ from clearhead.model import build
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, TextRecord, edited, watch
 from clearhead.watching.notation import spelled, to_dict
-from clearhead.watching.record import KEPT
+from clearhead.watching.text_record import KEPT
 from heads import lively
 from little_configs import RIVALS
 from looked import BYTES

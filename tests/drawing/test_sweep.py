@@ -19,7 +19,7 @@ from clearhead.drawing.colours import LESS, MORE, hexed, signed
 from clearhead.drawing.sweep_table import grid
 from clearhead.errors import OptionError
 from clearhead.watching.notation import from_dict
-from clearhead.watching.record import KEPT
+from clearhead.watching.text_record import KEPT
 from heads import lively
 
 MODEL = lively("grouped, normed, rotated")

@@ -17,7 +17,6 @@ from clearhead import corpora, hub, lab, recipes, runs
 from clearhead.errors import ClearheadError, FolderError, OptionError, TextError
 from clearhead.lab import comparison, plan, speeds
 from clearhead.lab.comparison import Comparison
-from clearhead.lab.question import reaching
 from clearhead.lab.trial import step_seconds
 from clearhead.model import ConvolutionConfig
 from clearhead.plain import from_dict, to_dict
@@ -225,7 +224,7 @@ def test_convolutions_read_the_whole_row_in_associative_recall(length: int) -> N
     config = question.config(replace(question.sizes[0], vocabulary=8192), "convolution")
     assert isinstance(config, ConvolutionConfig)
     assert config.context == length <= config.reach
-    assert reaching(config, length) == config
+    assert config.dilated(length) == config
 
 
 def test_the_best_rate_is_that_of_the_lowest_loss(finished: tuple[Path, Comparison, list[Told]]) -> None:

@@ -308,3 +308,8 @@ def test_missing_entries() -> None:
         from_dict(ModelConfig, values, "model.")
     with pytest.raises(ConfigError, match=r"^attention: missing heads, head_width$"):
         from_dict(ModelConfig, {**to_dict(QWEN3), "attention": {"kv_heads": 2}})
+
+
+def test_a_decoder_of_windows_reaches_as_far_as_they_add_up() -> None:
+    assert replace(QWEN3, attention=attention(window=5), layers=3).reach == 1 + 3 * 4
+    assert replace(QWEN3, attention=attention(), pattern=(LayerConfig(window=5), LayerConfig())).reach is None

@@ -136,7 +136,7 @@ class TestEveryKind:
     def test_no_gradient_comes_from_later_or_foreign_tokens(self, kind: str) -> None:
         model, ids_BT = lively(kind), text()
         c = model.config
-        reach = c.reach if isinstance(c, ConvolutionConfig) else T
+        reach = c.reach or T
         whole_BT = reached(model, ids_BT, 1, 12)
         assert whole_BT.tolist() == [[False] * T, [12 - reach < t <= 12 for t in range(T)]]
         inside_BT = reached(model, ids_BT, 0, 12, mask=documents(torch.tensor([[0] * 9 + [1] * (T - 9)] * 2)))
@@ -247,6 +247,18 @@ def test_the_reach_of_a_convolution_is_reported() -> None:
     assert config.described()["reach"] == "a prediction depends on the last 9 tokens"
     assert config.described()["convolution"] == "GLU of 11 channels, 3 places each, dilated by 1, 2"
     assert "unbounded" in RIVALS["gru"].described()["reach"]
+    assert RIVALS["gru"].reach is None
+    assert RIVALS["gru"].dilated(64) is RIVALS["gru"]
+
+
+def test_a_convolution_is_dilated_to_a_reach() -> None:
+    config = replace(RIVALS["convolution"], dilations=(1,))
+    assert config.dilated(7) is config  # three layers of three places reach 7 tokens as they are
+    assert config.dilated(8).reach == 1 + 2 * (1 + 2 + 4)
+    assert replace(config, layers=1).dilated(3).reach == 3
+    for change in ({"layers": 1}, {"kernel": 1}):
+        with pytest.raises(ConfigError, match="cannot be dilated to reach 8 tokens; that takes two layers or more"):
+            replace(config, **change).dilated(8)
 
 
 @pytest.mark.parametrize(

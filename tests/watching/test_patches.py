@@ -16,7 +16,7 @@ from clearhead.errors import WatchError
 from clearhead.language_model import LanguageModel
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Direction, Freeze, Knockout, Patch, Scale, Steer, TextRecord, watch
-from clearhead.watching.record import KEPT
+from clearhead.watching.text_record import KEPT
 from heads import KINDS, lively
 
 CLEAN, OTHER = "see it!", "我 see"  # seven bytes each, after a token that begins the text

@@ -16,7 +16,7 @@ from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch,
 from clearhead.watching.edits import listed
 from clearhead.watching.notation import from_dict, parse
 from clearhead.watching.places import placed
-from clearhead.watching.record import KEPT
+from clearhead.watching.text_record import KEPT
 
 # What a sweep can go over, by name.
 EVERY = ("heads", "parts", "places", "edges")

@@ -79,7 +79,7 @@ def sweep(
     from clearhead.cli.edits import measure as of_token
     from clearhead.drawing import SweepTable, draw_sweep
     from clearhead.drawing.draw_sweep import check_sweep_path
-    from clearhead.watching.record import KEPT
+    from clearhead.watching.text_record import KEPT
 
     chosen = of_token(token, against) or {"kl": analysis.kl, "nll": analysis.nll}[measure]
     if token is not None and measure is not Measured.kl:

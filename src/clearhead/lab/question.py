@@ -9,7 +9,7 @@ from typing import Any
 from clearhead import corpora
 from clearhead.corpora import Recall
 from clearhead.errors import OptionError, nearest
-from clearhead.model import ConvolutionConfig, DecoderConfig, ModelConfig
+from clearhead.model import DecoderConfig, ModelConfig
 from clearhead.plain import from_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.resolve import Asked, resolve
@@ -90,18 +90,7 @@ class Question:
         """
         kind = MODELS[name][NextTokens.ability]
         config = size if kind == DecoderConfig.kind else equal(size, kind)
-        if self.recall is not None and isinstance(config, ConvolutionConfig):
-            return reaching(config, self.recall.length)
-        return config
-
-
-def reaching(config: ConvolutionConfig, length: int) -> ConvolutionConfig:
-    """The same convolutions, dilated by 1, b, b^2, ... with the smallest b that makes them reach ``length`` tokens."""
-    base = 1
-    while config.reach < length:
-        base += 1
-        config = replace(config, dilations=tuple(base**layer for layer in range(config.layers)))
-    return config
+        return config if self.recall is None else config.dilated(self.recall.length)
 
 
 def asked(

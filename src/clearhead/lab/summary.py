@@ -9,7 +9,7 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import Comparison
 from clearhead.lab.facts import Facts
 from clearhead.lab.trial import Result
-from clearhead.model import ConvolutionConfig, ModelConfig
+from clearhead.model import ModelConfig
 
 BUDGETS = {"tokens": "equal tokens", "time": "equal time"}
 
@@ -78,7 +78,7 @@ def _line(found: Comparison, config: ModelConfig, at: str, results: Sequence[Res
         weights=results[0].weights,
         rate=trial.rate,
         edge=len(rates) > 1 and trial.rate in (min(rates), max(rates)),
-        reach=config.reach if isinstance(config, ConvolutionConfig) else None,
+        reach=config.reach,
         tokens=results[0].tokens,
         runs=len(results),
         diverged=sum(each.failed is not None for each in results),

@@ -66,9 +66,12 @@ class ComparisonTable:
         if question.recall is not None:
             pairs = question.recall.pairs
             yield f"Guessing one of the row's {many(pairs, 'value')} would be right in {1 / pairs:.1%}."
-        reach = {line.reach for line in self._lines if line.reach is not None}
-        if reach:
-            yield f"A prediction of the convolution depends on the last {max(reach):,} tokens only."
+        reach: dict[str, int] = {}
+        for line in self._lines:
+            if line.reach is not None:
+                reach[line.model] = max(line.reach, reach.get(line.model, 0))
+        for name, most in reach.items():
+            yield f"A prediction of {name} depends on at most the last {most:,} tokens."
         diverged = sum(line.diverged for line in self._lines if line.at == "tokens")
         if diverged:
             yield f"{many(diverged, 'run')} at equal tokens diverged and are in no mean."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from clearhead.errors import ConfigError, shown
 from clearhead.model.parts.config import (
@@ -81,6 +81,15 @@ class ModelConfig(Tagged, ABC):
     @abstractmethod
     def state_numbers(self, places: int) -> int:
         """Numbers in the generation state of one row of this many places; 0 for models that do not generate."""
+
+    @property
+    def reach(self) -> int | None:
+        """The number of tokens that a prediction of the next one depends on; None = all."""
+        return None
+
+    def dilated(self, length: int) -> Self:
+        """The config for texts of ``length`` tokens: layers that can be dilated reach that many."""
+        return self
 
     def pass_numbers(self) -> int:
         """Peak numbers per token in a forward pass without gradients, logits excluded."""
@@ -240,6 +249,12 @@ class DecoderConfig(TransformerConfig):
     def abilities(self) -> frozenset[str]:
         """It generates text, and its hidden states can be pooled."""
         return frozenset({"next tokens", "vectors"})
+
+    @property
+    def reach(self) -> int | None:
+        """1 + the sum of (window - 1) over all layers; None if a layer has no window."""
+        back = [kind.window - 1 for kind in self.kinds if kind.window is not None]
+        return 1 + sum(back) if len(back) == self.layers else None
 
     def state_numbers(self, places: int) -> int:
         """The keys and values of every layer."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, cast
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor
@@ -55,6 +55,22 @@ class ConvolutionConfig(LayeredConfig):
     def reach(self) -> int:
         """The number of tokens a prediction depends on: 1 + the sum of (kernel - 1) dilation over all layers."""
         return 1 + sum(self.past(layer) for layer in range(self.layers))
+
+    def dilated(self, length: int) -> Self:
+        """The same, dilated by 1, b, b^2, ... with the smallest b that makes it reach ``length`` tokens.
+
+        Raises ConfigError for one layer, or a kernel of 1, which no such dilation helps.
+        """
+        if self.reach < length and 1 in (self.kernel, self.layers):
+            raise ConfigError(
+                f"model: {many(self.layers, 'layer')} with a kernel of {self.kernel} cannot be dilated to reach "
+                f"{length:,} tokens; that takes two layers or more, and a kernel of at least 2"
+            )
+        base, config = 1, self
+        while config.reach < length:
+            base += 1
+            config = replace(config, dilations=tuple(base**layer for layer in range(config.layers)))
+        return config
 
     def layer_parameters(self) -> int:
         """The convolution to values and gates, with biases, and the projection back into the residual stream."""

@@ -22,10 +22,7 @@ from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
 from clearhead.watching.saved import restored, write
 from clearhead.watching.sizes import factors
-from clearhead.watching.text_record import TextRecord, Words
-
-# What a record can keep besides queries and keys.
-KEPT = ("heads", "values", "parts", "residual")
+from clearhead.watching.text_record import KEPT, TextRecord, Words
 
 
 class Watchable(Protocol):

@@ -23,10 +23,10 @@ from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
 from clearhead.tensorfile import OWN, read_tensors, write_tensors
 from clearhead.watching.passes import Call, Pass, Segment
-from clearhead.watching.text_record import TextRecord, Words
+from clearhead.watching.text_record import KEPT, TextRecord, Words
 
 NOTE = f"{OWN}record"
-KEPT = ("heads", "values", "part")  # as the record files what it kept beside queries and keys
+KEPT_UNDER = tuple(dict.fromkeys(KEPT.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ def _text(record: Holder, text: TextRecord, tensors: dict[str, Tensor]) -> Saved
     masks: list[SavedMask] = []
     sites = tuple(_site(text, site, masks, tensors) for site in text.seen())
     for site in record.sites:
-        for what in KEPT:
+        for what in KEPT_UNDER:
             if kept := record.kept(site, what, text.number):
                 tensors[f"{text.number}/{site}/{what}"] = torch.cat(kept, dim=-2)
     words = record.words.get(text.number, Words())
@@ -338,7 +338,7 @@ class _Reader:
 
     def _kept(self, number: int, found: Restored) -> None:
         for site in self._sites:
-            for what in KEPT:
+            for what in KEPT_UNDER:
                 kept = self._tensors.get(f"{number}/{site}/{what}")
                 if kept is not None:
                     places, key = kept.shape[-2], (number, site.stack)

@@ -24,6 +24,9 @@ from clearhead.watching.reducers import Reducer
 from clearhead.watching.rollout import flow, rollout
 from clearhead.watching.sizes import sizes
 
+# What a record can keep besides queries and keys, and the name it files each under.
+KEPT = {"heads": "heads", "values": "values", "parts": "part", "residual": "part"}
+
 BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
 
 
@@ -244,7 +247,7 @@ class TextRecord:
         the projection are left out. Raises WatchError unless values were kept, ``watch(model, keep="values")``, and the
         model says how it projects them.
         """
-        v_GKD = self._kept(site, "values", "values")
+        v_GKD = self._kept(site, "values")
         if site not in self.record.factors:
             raise WatchError(f"record: the model does not say how it projects the values at {site}; they have no size")
         keys = self.map(site, 0).shape[1]
@@ -263,15 +266,15 @@ class TextRecord:
 
     def output(self, site: Site) -> Tensor:
         """x_TE: a part's output at ``site``, or the residual stream there. Raises WatchError if it was not kept."""
-        return self._kept(site, "part", "residual" if site.kind in ("residual", "embedding") else "parts")
+        return self._kept(site, "residual" if site.kind in ("residual", "embedding") else "parts")
 
     def head_outputs(self, site: Site) -> Tensor:
         """o_HTD: each head's output at ``site``, before the output projection. Raises WatchError if it was not kept."""
-        return self._kept(site, "heads", "heads")
+        return self._kept(site, "heads")
 
     def values(self, site: Site) -> Tensor:
         """v_GKD: the values at ``site``. Raises WatchError if they were not kept."""
-        return self._kept(site, "values", "values")
+        return self._kept(site, "values")
 
     def queries(self, site: Site) -> Tensor:
         """q_HQD: the queries at ``site``, positions applied."""
@@ -282,8 +285,8 @@ class TextRecord:
         last = self.segments(site)[-1]
         return last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
 
-    def _kept(self, site: Site, what: str, name: str) -> Tensor:
-        found = self.record.kept(site, what, self.number)
+    def _kept(self, site: Site, name: str) -> Tensor:
+        found = self.record.kept(site, KEPT[name], self.number)
         if not found:
             raise WatchError(f"record: nothing was kept at {site}; ask for it, watch(model, keep={name!r})")
         return torch.cat(found, dim=-2)
