@@ -6,7 +6,7 @@ With nobody watching, each call costs one test of a variable.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -35,6 +35,15 @@ class Site:
     def attends(self) -> bool:
         """True for attention, which has heads."""
         return self.kind in ("self", "cross")
+
+
+def short_names(sites: Iterable[Site]) -> dict[Site, str]:
+    """The sites as tables and pictures name them: ``5``, ``5.cross``; ``encoder.5`` if they are of several stacks."""
+    sites = list(sites)
+    several = len({site.stack for site in sites}) > 1
+    return {
+        site: f"{site.stack}." * several + f"{site.layer}" + f".{site.kind}" * (site.kind != "self") for site in sites
+    }
 
 
 Spans = Sequence[tuple[int, int]]

@@ -93,6 +93,7 @@ def test_rows_of_every_kind_of_model(kind: str) -> None:
     ahead = kind == "sees both sides"
     assert (min(row.values["distance"] or 0.0 for row in atlas) < 0) == ahead
     assert "moved" not in observe(model, TEXT[:8]).atlas().columns
+    assert [row.name for row in atlas][:2] == ["0.0", "0.1"]
 
 
 def test_a_text_without_copies_has_no_induction() -> None:
@@ -110,7 +111,7 @@ def test_two_texts_have_no_columns_of_distance() -> None:
     assert isinstance(text, TextRecord)
     atlas = text.atlas()
     assert atlas.columns == ("entropy", "largest", "first", "received", "agreement")
-    assert [row.name for row in atlas][:2] == ["decoder.3.cross.0", "decoder.3.cross.1"]
+    assert [row.name for row in atlas][:2] == ["3.cross.0", "3.cross.1"]
 
 
 def test_sorted_and_cut(record: TextRecord) -> None:

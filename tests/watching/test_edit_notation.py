@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clearhead.errors import WatchError
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, Scale, Steer, TextRecord, Words
-from clearhead.watching.notation import KEYS, from_dict, parse, spelled, to_dict
+from clearhead.watching.notation import KEYS, from_dict, named, parse, spelled, to_dict
 
 ANY_TEXT = st.text(min_size=1, max_size=9) | st.sampled_from([*KEYS, "3", '"', "\\", "a b", "你好", "pattern", "\n"])
 PLACES = st.integers(-9, 9) | ANY_TEXT
@@ -128,3 +128,9 @@ def test_an_edit_without_texts_has_no_text_form() -> None:
     record.words[0] = Words(ids=[1, 2], tokens=[])
     with pytest.raises(WatchError, match="its source is known by ids alone"):
         spelled(Patch(layer=0, source=TextRecord(record, 0)))
+
+
+def test_the_short_name_has_the_stack_if_one_was_given() -> None:
+    assert named(Ablate(layer=2, head=1)) == "ablate 2.1"
+    assert named(Ablate(layer=2, head=1, stack="encoder")) == "ablate encoder.2.1"
+    assert named(Ablate(layer=2, kind="cross", stack="decoder")) == "ablate decoder.2.cross"

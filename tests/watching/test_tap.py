@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead import tap
 from clearhead.errors import OptionError, WatchError
 from clearhead.model import ModelConfig, build
-from clearhead.tap import Site
+from clearhead.tap import Site, short_names
 from clearhead.watching import Ablate, Scale, watch
 from little_configs import BERT, GPT2, QWEN3
 
@@ -141,3 +141,10 @@ def test_an_edit_of_a_stack_the_model_has_not_is_refused() -> None:
         watch(model, edits=[Ablate(layer=1, stack="encoder")]),
     ):
         pass
+
+
+def test_short_names_say_what_tells_sites_apart() -> None:
+    assert list(short_names([Site(0), Site(5, "feed_forward")]).values()) == ["0", "5.feed_forward"]
+    assert list(short_names([Site(0, "self", "encoder"), Site(1, "self", "encoder")]).values()) == ["0", "1"]
+    two = [Site(1, "self", "encoder"), Site(1), Site(1, "cross")]
+    assert list(short_names(two).values()) == ["encoder.1", "decoder.1", "decoder.1.cross"]

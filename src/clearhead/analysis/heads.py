@@ -13,9 +13,9 @@ from clearhead.analysis.probe_texts import Repeated, needles, repeated
 from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating, log_probabilities, needs
-from clearhead.tap import Site
+from clearhead.tap import Site, short_names
 from clearhead.watching import Ablate, Record, TextRecord, edited, watch
-from clearhead.watching.atlas import AtlasRow, written
+from clearhead.watching.atlas import written
 from clearhead.watching.cells import Cells, Largest
 
 SCHEMA = "clearhead.heads/1"
@@ -131,11 +131,11 @@ class FoundHeads:
 
     def table(self, heads: Sequence[FoundHead]) -> str:
         """These heads, one per line: scores and names."""
+        names = short_names(each.site for each in self.heads)
         lines = [["head", *HEAD_KINDS, "loss without", "names"]]
         for each in heads:
-            name = AtlasRow(each.site, each.head, {}).name
             scores = [written(each.scores[kind]) for kind in HEAD_KINDS]
-            lines.append([name, *scores, written(each.again), ", ".join(each.names)])
+            lines.append([f"{names[each.site]}.{each.head}", *scores, written(each.again), ", ".join(each.names)])
         widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
         table = [
             "  ".join([*(f"{cell:>{width}}" for cell, width in zip(line[:-1], widths, strict=False)), line[-1]])

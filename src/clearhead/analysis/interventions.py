@@ -173,9 +173,13 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
     if what not in EVERY:
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")
 
+    several = len({site.stack for site in sites}) > 1
+
+    def place(site: Site) -> dict[str, Any]:
+        return {"layer": site.layer, "kind": site.kind, "stack": site.stack if several else None}
+
     def made(site: Site, **where: Any) -> Edit:
-        where = {"layer": site.layer, "kind": site.kind, "stack": site.stack} | where
-        return Ablate(**where) if source is None else Patch(**where, source=source)
+        return Ablate(**place(site), **where) if source is None else Patch(**place(site), **where, source=source)
 
     if what == "heads":
         return [made(site, head=head) for site, heads in sites.items() for head in range(heads)]
@@ -189,9 +193,4 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
         return [made(site, at=place) for site in streams for place in range(count)]
     if source is not None:
         raise OptionError("sweep: edges are knocked out, which takes nothing from a source; leave it out")
-    return [
-        Knockout(layer=site.layer, kind=site.kind, stack=site.stack, query=count - 1, key=key)
-        for site in sites
-        if site.attends
-        for key in range(count)
-    ]
+    return [Knockout(**place(site), query=count - 1, key=key) for site in sites if site.attends for key in range(count)]

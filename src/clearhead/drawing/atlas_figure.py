@@ -41,7 +41,8 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
     made = grids(atlas)
     heads, layers = made[0].values_LH.shape[1], made[0].values_LH.shape[0]
     cell = whole(max(LEAST, min(CELL, WIDEST / heads)))
-    across, down = max(2.0, heads * cell), layers * cell
+    names = max(0.3, panels.longest(made[0].layers, min(9.0, cell * 72 * 0.6)))  # room for those of the layers
+    across, down = max(2.0, heads * cell) + names - 0.3, layers * cell
     columns = min(ACROSS, len(made))
     lines = math.ceil(len(made) / columns)
     width = whole(2 * MARGIN + columns * (across + GAP) + 0.2)
@@ -54,7 +55,7 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
     about += [many(layers, "layer"), many(len(atlas.rows), "head"), many(atlas.tokens, "token")]
     canvas.text(MARGIN, MARGIN + 0.38, " · ".join(about), size=12, color=QUIET)
     for number, grid in enumerate(made):
-        left = MARGIN + 0.3 + number % columns * (across + GAP)
+        left = MARGIN + names + number % columns * (across + GAP)
         _grid(canvas, grid, left, top + number // columns * (down + ABOVE + 0.3), cell)
     note = "One row per layer, one column per head, counted from 0; dark is much. Weights and shares: the colour "
     note += (

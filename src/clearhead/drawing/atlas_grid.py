@@ -43,9 +43,8 @@ def grids(atlas: Atlas) -> list[Grid]:
     """A grid for each column. Raises WatchError if the atlas is empty."""
     if not atlas.rows or not atlas.columns:
         raise WatchError("atlas: it has no heads, so there is nothing to draw")
-    sites = list(dict.fromkeys(row.site for row in atlas.rows))
-    plain = len({(site.stack, site.kind) for site in sites}) == 1
-    layers = [str(site.layer) if plain else str(site) for site in sites]
+    names = {row.site: row.name.rpartition(".")[0] for row in atlas.rows}
+    sites = list(names)
     heads = max(row.head for row in atlas.rows) + 1
     made: list[Grid] = []
     for column in atlas.columns:
@@ -54,5 +53,6 @@ def grids(atlas: Atlas) -> list[Grid]:
             value = row.values[column]
             if value is not None:
                 values_LH[sites.index(row.site), row.head] = value
-        made.append(Grid(column=column, layers=layers, values_LH=values_LH, most=atlas.by(column).rows[0].name))
+        most = atlas.by(column).rows[0].name
+        made.append(Grid(column=column, layers=list(names.values()), values_LH=values_LH, most=most))
     return made

@@ -17,7 +17,7 @@ from clearhead.drawing.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights
 from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.legible import short, shortened
 from clearhead.drawing.shrink import Shrinker
-from clearhead.tap import Site
+from clearhead.tap import Site, short_names
 from clearhead.watching import TextRecord
 from clearhead.watching.measures import RowError
 
@@ -129,11 +129,12 @@ def grid(
     if lines == 1:
         _number(axes, sites, most, side)
     else:
+        names = short_names(sites)
         axes.set(xticks=[], yticks=[])
         for layer, of_layer in enumerate(images):
             for head in range(len(of_layer)):
                 x, y = head % most + 0.5, layer * lines + head // most + (band - 3) / line  # clear of the frame
-                name = f"{sites[layer].layer}.{head}"
+                name = f"{names[sites[layer]]}.{head}"
                 axes.text(x, y, name, ha="center", va="bottom", fontsize=9, color=QUIET)
     corner = (large[1] % most, large[0] * lines + large[1] // most + band / line)
     frame = Rectangle(corner, 1, pitch / line, fill=False, edgecolor=QUERY_LIGHT, linewidth=2.2, clip_on=False)
@@ -144,7 +145,7 @@ def _number(axes: Axes, sites: Sequence[Site], most: int, side: float) -> None:
     size = min(11.0, side * 72 * 0.42)
     step = 1 if side * 72 > 2.2 * size else 2
     axes.set_xticks(np.arange(0, most, step) + 0.5, [str(n) for n in range(0, most, step)], fontsize=size)
-    axes.set_yticks(np.arange(len(sites)) + 0.5, [str(site.layer) for site in sites], fontsize=size)
+    axes.set_yticks(np.arange(len(sites)) + 0.5, list(short_names(sites).values()), fontsize=size)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=2, colors=QUIET)
 

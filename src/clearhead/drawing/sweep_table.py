@@ -52,7 +52,8 @@ def grid(found: Sweep) -> Grid | None:
     if across is None:
         return None
     columns = by_name[across]
-    rows = [_row(edit, across) for edit in edits]
+    several = len({edit.stack for edit in edits}) > 1
+    rows = [(f"{edit.stack} " if several else "") + _row(edit, across) for edit in edits]
     cells = dict(zip(zip(rows, columns, strict=True), (entry.change for entry in found.entries), strict=True))
     if len(cells) < len(edits):
         return None

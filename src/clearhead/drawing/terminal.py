@@ -11,6 +11,7 @@ from rich.text import Text
 from clearhead.drawing.focus import matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
 from clearhead.drawing.row import Reading, readings
+from clearhead.tap import short_names
 from clearhead.watching import Record, TextRecord
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -71,7 +72,8 @@ class Table:
         yield line
 
     def _names(self) -> list[str]:
-        return [f"{reading.site.layer}.{reading.head}" for reading in self._readings]
+        names = short_names(self._record.seen())
+        return [f"{names[reading.site]}.{reading.head}" for reading in self._readings]
 
     def _lines(self, width: int) -> RenderResult:
         labels = [legible(token) for token in self._record.tokens]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, WatchError, nearest
-from clearhead.tap import Site
+from clearhead.tap import Site, short_names
 from clearhead.watching.cells import Agreement
 from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Segment
@@ -43,17 +43,15 @@ PLACED, COPIED = ("previous", "self", "distance", "reach"), ("induction", "dupli
 
 @dataclass(frozen=True)
 class AtlasRow:
-    """One head; ``values`` has a number for each column of the atlas, or None where it has no meaning."""
+    """One head; ``values`` has a number for each column of the atlas, or None where it has no meaning.
+
+    name: the layer and the head, ``4.11``, with what tells the site apart from others (``tap.short_names``)
+    """
 
     site: Site
     head: int
+    name: str
     values: dict[str, float | None]
-
-    @property
-    def name(self) -> str:
-        """The layer and the head, ``4.11``, or the whole site where it is not a decoder's self-attention."""
-        own = self.site == Site(self.site.layer)
-        return f"{self.site.layer}.{self.head}" if own else f"{self.site}.{self.head}"
 
 
 @dataclass(frozen=True)
@@ -166,18 +164,18 @@ def atlas(record: Measured, progress: Callable[[int, int], None] | None = None) 
     Columns that have no meaning for any head are left out: ``sink`` without trained sinks, ``moved`` if no values were
     kept. ``progress`` is called with (sites done, sites).
     """
-    sites = record.seen()
+    names = short_names(record.seen())
     rows: list[AtlasRow] = []
-    for done, site in enumerate(sites, 1):
-        rows += _rows(record, site)
+    for done, (site, name) in enumerate(names.items(), 1):
+        rows += _rows(record, site, name)
         if progress is not None:
-            progress(done, len(sites))
+            progress(done, len(names))
     columns = tuple(name for name in COLUMNS if any(row.values[name] is not None for row in rows))
-    kept = tuple(AtlasRow(row.site, row.head, {name: row.values[name] for name in columns}) for row in rows)
+    kept = tuple(replace(row, values={name: row.values[name] for name in columns}) for row in rows)
     return Atlas(record.model, record.text, len(record.tokens), columns, kept)
 
 
-def _rows(record: Measured, site: Site) -> Iterator[AtlasRow]:
+def _rows(record: Measured, site: Site, short: str) -> Iterator[AtlasRow]:
     """One row for each head of a site."""
     heads, (call, *_) = record.heads(site), [each.call for each in record.segments(site)]
     without = {
@@ -191,10 +189,11 @@ def _rows(record: Measured, site: Site) -> Iterator[AtlasRow]:
     given = Given(record.ids, partial(record.sizes, site))
     measures = [Agreement() if name == "agreement" else named(name, given) for name in names]
     places = _Places(record, site)
-    found = zip(names, record.sweep(site, *measures), strict=True)
-    values = {name: places.of_heads(name, each) for name, each in found}
+    swept = zip(names, record.sweep(site, *measures), strict=True)
+    values = {name: places.of_heads(name, each) for name, each in swept}
     for head in range(heads):
-        yield AtlasRow(site, head, {name: values[name][head] if name in values else None for name in COLUMNS})
+        found = {name: values[name][head] if name in values else None for name in COLUMNS}
+        yield AtlasRow(site, head, f"{short}.{head}", found)
 
 
 class _Places:

@@ -242,7 +242,7 @@ def named(edit: Edit) -> str:
     }
     name = type(edit).__name__.lower()
     default = "residual" if name == "steer" else "self"
-    target = [edit.layer, None if edit.kind == default else edit.kind, edit.head]
+    target = [values.get("stack"), edit.layer, None if edit.kind == default else edit.kind, edit.head]
     words = [name, ".".join(str(each) for each in target if each is not None)]
     if values.get("what", "output") != "output":
         words.append(str(values["what"]))
