@@ -1,5 +1,6 @@
 """A language model: texts in, ids and logits out, and one error for what it cannot read."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,23 @@ def test_called_with_anything_else_it_says_what_it_takes(given: Any):
         OptionError, match=r"was given; it takes one text or a tensor ids_BT.*\[model.logits\(text\) for"
     ):
         MODEL(given)
+
+
+def takers() -> list[str]:
+    """The public functions that take a language model."""
+    named = [name for name in ch.__all__ if inspect.isfunction(getattr(ch, name))]
+    return [name for name in named if getattr(ch, name).__annotations__.get("model") == "LanguageModel"]
+
+
+@pytest.mark.parametrize("name", takers())
+def test_a_bare_network_is_refused_with_the_way_out(name: str):
+    function = getattr(ch, name)
+    needed = [each for each in inspect.signature(function).parameters.values() if each.default is each.empty]
+    given: dict[str, Any] = {each.name: "a" for each in needed if each.kind is not each.VAR_KEYWORD}
+    for model, says in ((NETWORK, "a bare network"), ("runs/book", "'runs/book'")):
+        message = rf"^{name}: {says} was given; .* clearhead.LanguageModel\(network, tokenizer\) of your own$"
+        with pytest.raises(OptionError, match=message):
+            function(**given | {"model": model})
 
 
 @pytest.mark.parametrize("given", [["a", "b"], 5, None, b"a"])

@@ -194,6 +194,16 @@ class LanguageModel:
         return [""] * front + pieces + [""] * back
 
 
+def check_model(given: object, what: str) -> None:
+    """Raises OptionError unless a language model was given."""
+    if not isinstance(given, LanguageModel):
+        named = "a bare network" if isinstance(given, Network) else shown(given)
+        raise OptionError(
+            f"{what}: {named} was given; it takes a language model: clearhead.load(folder), or "
+            "clearhead.LanguageModel(network, tokenizer) of your own"
+        )
+
+
 def as_texts(given: str | Sequence[str], what: str) -> list[str]:
     """One text or several, as a list. Raises OptionError for anything else."""
     texts = [given] if isinstance(given, str) else given

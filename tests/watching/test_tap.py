@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,6 +125,10 @@ def test_what_was_not_kept_is_reported_with_the_way_out() -> None:
         watch(model, keep="stream"),
     ):
         pass
+    for keep in (True, 5, ["heads", 3]):
+        message = rf"watch: keep is {re.escape(repr(keep))}; it must be names of what to keep: heads, values, parts"
+        with pytest.raises(OptionError, match=message), watch(model, keep=keep):  # pyright: ignore[reportArgumentType]
+            pass
 
 
 @torch.no_grad()

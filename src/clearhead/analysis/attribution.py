@@ -12,7 +12,7 @@ from clearhead.analysis.asked import finite, likeliest, question, token_of
 from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
 from clearhead.errors import NotFiniteError, OptionError, nearest
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.watching import Words
 
@@ -94,6 +94,7 @@ def attribution(
     the text has no such place, the model has no such token or predicts no tokens, MemoryNeededError if the pass does
     not fit in the free memory, ClearheadError if a number is not finite or the tolerance is not reached.
     """
+    check_model(model, "attribution")
     if by not in METHODS:
         raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
     asked = question(model, text, query=query, target=target, verb="look", what=f"look --by {by}")

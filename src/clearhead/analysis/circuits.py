@@ -10,7 +10,7 @@ from torch import Tensor
 from clearhead.analysis import factors
 from clearhead.analysis.matrices import attention_at, site_of
 from clearhead.errors import OptionError, nearest
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
@@ -79,6 +79,7 @@ def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance:
     Raises OptionError for an unknown kind, layer or head, for a model without attention, or for a distance that has no
     meaning.
     """
+    check_model(model, "circuit")
     if kind not in CIRCUITS:
         raise OptionError(f"circuit: there is no kind {kind!r}{nearest(kind, CIRCUITS)}")
     if distance is not None and kind == "ov":
@@ -141,6 +142,7 @@ def composition(model: LanguageModel, letter: str = "q") -> Composition:
 
     Raises OptionError for an unknown letter, and for a model that does not attend in two layers.
     """
+    check_model(model, "composition")
     if letter not in LETTERS:
         raise OptionError(f"composition: there is no {letter!r}; take q, k or v")
     network = model.network

@@ -11,7 +11,7 @@ from clearhead.analysis.asked import finite
 from clearhead.analysis.observe import words_of
 from clearhead.analysis.outcomes import Measure, Outcome, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities
 from clearhead.watching import Edit, edited
 from clearhead.watching.edits import listed
@@ -71,6 +71,7 @@ def effect(
     Raises OptionError without an edit or for a place that is not there, TextError as ``observe`` does, WatchError for
     an edit that does not apply or changes nothing (``watch``), NotFiniteError if a logit is not finite.
     """
+    check_model(model, "effect")
     ids = model.encode(text, "effect: the text")
     at = measured_place(model, ids, place)
     words = words_of(model, ids, text)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clearhead.analysis.probe_texts import Repeated, needles, repeated
 from clearhead.errors import OptionError, nearest
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site, short_names
 from clearhead.watching import Ablate, Record, TextRecord, edited, watch
@@ -155,6 +155,7 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
 
     Raises OptionError if the model does not predict next tokens, has no heads, or too short a context or vocabulary.
     """
+    check_model(model, "find_heads")
     needs(model.network, "next tokens", "find_heads")
     sites = {site: heads for site, heads in model.sites().items() if site.kind == "self"}
     if not sites:

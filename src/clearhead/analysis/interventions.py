@@ -9,7 +9,7 @@ import torch
 
 from clearhead.analysis.observe import observe, observe_ids, words_of
 from clearhead.errors import OptionError, TextError, WatchError, nearest
-from clearhead.language_model import LanguageModel, as_texts
+from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, TextRecord, watch
@@ -28,6 +28,7 @@ def edit(model: LanguageModel, form: str | Mapping[str, Any]) -> Edit:
     Texts that it names as sources are run through the model, once each. Raises WatchError if it is not an edit, and
     TextError as ``observe`` does.
     """
+    check_model(model, "edit")
 
     def recorded(source: Any) -> TextRecord | Record:
         if isinstance(source, Mapping):
@@ -68,6 +69,7 @@ def direction(
     layer, kind, stack: the site: the ``residual`` after a layer, or the ``embedding`` before layer 0
     Raises OptionError if there is no such site, or if the means are equal; TextError as ``observe`` does.
     """
+    check_model(model, "direction")
     site = _stream(model, layer, kind, stack)
     means = [_mean_at_end(model, as_texts(texts, "direction"), site) for texts in (toward, away)]
     vector_E = means[0] - means[1]
@@ -126,6 +128,7 @@ def path(
     the patch that is returned. Takes two passes. Raises OptionError unless the change is before the reader, and for a
     model with other parts in between; WatchError as ``watch`` does.
     """
+    check_model(model, "path")
     ids = model.encode(text, "path: the text")
     changes = placed(listed(change), {0: words_of(model, ids, text)})
     sites = list(model.sites())
@@ -169,6 +172,7 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
     each place of ``text``. ``edges``: knock-outs of every key of ``text`` from its last place, in all heads of a layer.
     Raises OptionError for another name, or without the text that places and edges need.
     """
+    check_model(model, "every")
     sites = model.sites()
     if what not in EVERY:
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")

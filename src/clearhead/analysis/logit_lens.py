@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.analysis.asked import finite
 from clearhead.analysis.observe import words_of
 from clearhead.errors import OptionError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site
@@ -106,6 +106,7 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     tokens, if ``top`` is out of range or the translators are those of another model, MemoryNeededError if the streams
     do not fit in the free memory.
     """
+    check_model(model, "lens")
     if not text:
         raise OptionError("lens: the text is empty; give at least one character")
     network = model.network

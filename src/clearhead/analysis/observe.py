@@ -9,7 +9,7 @@ import torch
 
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError
-from clearhead.language_model import LanguageModel, as_texts
+from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
@@ -56,6 +56,7 @@ def observe(
     Raises OptionError if a text is empty, for a model without attention, or for a pair if the model does not read
     pairs, TextError if a text cannot be encoded or is longer than the model's context length.
     """
+    check_model(model, "observe")
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
@@ -72,6 +73,7 @@ def observe_ids(
     mask: Mask = FULL,
 ) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
+    check_model(model, "observe_ids")
     return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
 
 

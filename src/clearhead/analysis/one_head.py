@@ -17,7 +17,7 @@ from clearhead.attend import FULL, Mask, Request, Score
 from clearhead.attend.mask import Band, Causal, Documents, Window
 from clearhead.attend.request import logits, weights
 from clearhead.errors import OptionError, TextError, many
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
 from clearhead.model.parts.norms import HeadNorm, OffsetRMSNorm, ProjectionNorm
@@ -123,6 +123,7 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
     Raises OptionError if the text is empty, or the model does not attend or has no such layer or head, TextError if the
     text is longer than the model's context, or than LONGEST tokens or NUMBERS numbers.
     """
+    check_model(model, "steps")
     if not text:
         raise OptionError("steps: the text is empty; give at least one character")
     site = site_of(model.network, layer, head, "steps")

@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.analysis.asked import finite, likeliest, question, token_of
 from clearhead.analysis.held import Affine, held
 from clearhead.errors import OptionError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.model.parts.attention import Attention
@@ -109,6 +109,7 @@ def logit_parts(
     Raises TextError as ``observe`` does, OptionError if the text has no such place, the model has no such token, no
     residual stream or predicts no tokens, MemoryNeededError if what must be kept does not fit in the free memory.
     """
+    check_model(model, "logit_parts")
     network = model.network
     asked = question(model, text, query=query, target=target, verb="parts", what="parts")
     if not network.stream():

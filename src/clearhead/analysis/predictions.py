@@ -13,7 +13,7 @@ from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site
 from clearhead.watching import watch
@@ -93,6 +93,7 @@ def next_words(
     ``layers`` is set for a model without a residual stream; TextError if the text cannot be encoded
     or is longer than the context; ClearheadError if a logit is not finite.
     """
+    check_model(model, "next_words")
     needs(model, "next tokens", "next")
     tokenless = model.tokenless
     vocabulary = model.config.vocabulary - len(tokenless)

@@ -13,7 +13,7 @@ from clearhead.analysis.interventions import every
 from clearhead.analysis.observe import words_of
 from clearhead.analysis.outcomes import Measure, Outcome, measured_place, wide_logits
 from clearhead.errors import NotFiniteError, OptionError, WatchError, many
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.tap import Site, watched_by
@@ -92,6 +92,7 @@ def sweep(
     name or place, WatchError for an edit of what the model or the text does not have, TextError as ``observe`` does,
     MemoryNeededError if a pass does not fit, NotFiniteError if a logit is not finite.
     """
+    check_model(model, "sweep")
     if by not in ("run", "gradient"):
         raise OptionError(f"sweep: by is {by!r}; it is run or gradient")
     if by == "gradient" and measure.least:

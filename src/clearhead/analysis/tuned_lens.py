@@ -13,7 +13,7 @@ from torch import Tensor
 from clearhead.analysis.logit_lens import AT_ONCE, divergence, read, stream_sites, streams
 from clearhead.attend import wide
 from clearhead.errors import FolderError, OptionError, TextError, TrainingError, many
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating, needs
 from clearhead.model.parts.linear import linear
@@ -80,6 +80,7 @@ def read_lens(path: str | Path, model: LanguageModel) -> TunedLens:
 
     Raises FolderError if the file is missing, altered or not a lens, OptionError if it was trained for another model.
     """
+    check_model(model, "read_lens")
     tensors, notes = read_tensors(Path(path), own=True)
     if notes.get(f"{OWN}lens") != FORMAT:
         raise FolderError(f"{path}: not a tuned lens; train one with clearhead lens MODEL --train FILE --out FILE")
@@ -139,6 +140,7 @@ def tune_lens(
     The model itself does not change. Raises OptionError as ``lens`` does, or for steps, batch or rate out of range,
     TextError if the text is too short, MemoryNeededError if training does not fit in the free memory.
     """
+    check_model(model, "tune_lens")
     network = model.network
     if "next tokens" not in network.abilities:
         needs(network, "masked tokens", "lens")

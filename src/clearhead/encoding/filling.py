@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import NotFiniteError, OptionError, shown
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 
 
@@ -37,6 +37,7 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     Raises OptionError if the model does not predict masked tokens or the text has no mask, TextError if the text is
     longer than the model's context length.
     """
+    check_model(model, "fill")
     config, tokenizer = model.config, model.tokenizer
     needs(model, "masked tokens", "fill")
     mask = tokenizer.role("mask")

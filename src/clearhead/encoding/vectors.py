@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, padding
 from clearhead.errors import FolderError
-from clearhead.language_model import LanguageModel, as_texts
+from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import reserve, rows
@@ -37,6 +37,7 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
     Raises TextError for a text that is longer than the model's context length or has no tokens at all, FolderError if
     the files ask for an unknown step.
     """
+    check_model(model, "vectors")
     needs(model, "vectors", "vectors")
     if model.metadata.unpooled is not None:
         raise FolderError(model.metadata.unpooled)

@@ -11,7 +11,7 @@ from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.defaults import defaults, resolved
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
-from clearhead.language_model import LanguageModel, as_texts
+from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import needs
 from clearhead.tap import reserve
 from clearhead.text import Tokenizer
@@ -97,6 +97,7 @@ def generate(
     Raises OptionError for a value out of range, WatchError for an edit that does not apply, and whatever ``stream``
     raises.
     """
+    check_model(model, "generate")
     chosen = resolved(model, sampling)
     prompts = as_texts(prompt, "generate")
     if edits:

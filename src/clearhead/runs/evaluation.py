@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.runs.material import check_field
 from clearhead.text import sources, tokenize
 from clearhead.training import Evaluation
@@ -38,6 +38,7 @@ def evaluate(
     Raises OptionError if the model predicts neither next nor masked tokens, or a value is out of range, TextError for
     text that cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
     """
+    check_model(model, "evaluate")
     if mask_rate is not None and not 0 < mask_rate < 1:
         raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)

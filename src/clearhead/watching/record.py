@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clearhead import tap
 from clearhead.attend.request import Request
-from clearhead.errors import OptionError, WatchError, nearest
+from clearhead.errors import WatchError
 from clearhead.tap import Site, Spans
 from clearhead.watching.atlas import Atlas
 from clearhead.watching.editing import Editor
@@ -22,7 +22,7 @@ from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
 from clearhead.watching.saved import restored, write
 from clearhead.watching.sizes import factors
-from clearhead.watching.text_record import KEPT, TextRecord, Words
+from clearhead.watching.text_record import TextRecord, Words, kept_names
 
 
 class Watchable(Protocol):
@@ -363,14 +363,10 @@ def watch(
 
     Raises WatchError if an edit names a layer, head or part the model does not have, or takes from a record of another
     model or one that did not keep it; during the block, if a text and the source of a patch have different lengths; at
-    the end of the block, for an edit that changed nothing (see ``Editor.check_reached``). Raises OptionError for an
-    unknown name in ``keep``.
+    the end of the block, for an edit that changed nothing (see ``Editor.check_reached``). Raises OptionError if
+    ``keep`` is anything but these names.
     """
-    names = keep.split() if isinstance(keep, str) else list(keep)
-    for name in names:
-        if name not in KEPT:
-            raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
-    record = Record(model.sites(), edits=listed(edits), keep=names, network=_network(model))
+    record = Record(model.sites(), edits=listed(edits), keep=kept_names(keep), network=_network(model))
     if "values" in record.keep:
         projections = model.projections() if isinstance(model, Projecting) else {}
         record.factors = {site: factors(each, record.sites[site]) for site, each in projections.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import index
@@ -12,7 +12,7 @@ from typing import Any, Protocol, SupportsIndex, cast
 import torch
 from torch import Tensor
 
-from clearhead.errors import WatchError
+from clearhead.errors import OptionError, WatchError, nearest, shown
 from clearhead.tap import Site
 from clearhead.watching.atlas import Atlas, atlas
 from clearhead.watching.cells import Agreement, Edge, Edges
@@ -28,6 +28,18 @@ from clearhead.watching.sizes import sizes
 KEPT = {"heads": "heads", "values": "values", "parts": "part", "residual": "part"}
 
 BY_GRADIENT = "use clearhead look --by gradient, or clearhead.attribution in Python"
+
+
+def kept_names(keep: object) -> list[str]:
+    """The names in ``keep``, as one string or several. Raises OptionError for anything but names in KEPT."""
+    names = keep.split() if isinstance(keep, str) else keep
+    if not isinstance(names, Collection) or not all(isinstance(name, str) for name in cast(Collection[object], names)):
+        raise OptionError(f"watch: keep is {shown(keep)}; it must be names of what to keep: {', '.join(KEPT)}")
+    found = list(cast(Collection[str], names))
+    for name in found:
+        if name not in KEPT:
+            raise OptionError(f"watch: there is no {name!r} to keep{nearest(name, KEPT)}")
+    return found
 
 
 @dataclass(kw_only=True)

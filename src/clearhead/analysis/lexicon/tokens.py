@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.analysis.lexicon.counting import HAN, Counted, count
 from clearhead.analysis.lexicon.table import Lexicon, Word
 from clearhead.errors import OptionError, TextError, nearest
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.text import Source
 
 TABLES = ("input", "output")
@@ -29,6 +29,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
     several tokens is the mean of theirs, leaving out tokens that are only spaces.
     Raises OptionError for an output table of a model that predicts no tokens, TextError if no words are left.
     """
+    check_model(model, "words")
     reader = _Reader(model, _table(model, table))
     where = f"{model.name or 'the model'}, {table} table"
     if among is None:

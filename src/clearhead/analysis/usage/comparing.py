@@ -13,7 +13,7 @@ from clearhead.analysis.usage.placing import Placed, Unit, place, units, word_pl
 from clearhead.analysis.usage.telling import unit
 from clearhead.analysis.usage.uses import Use, find
 from clearhead.errors import OptionError, TextError, many
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.watching import BY_GRADIENT
 from clearhead.watching.cells import Cells
 
@@ -107,6 +107,7 @@ def senses(model: LanguageModel, word: str, texts: Sequence[str], *, control: st
     Raises TextError for a text without the word (every occurrence is a use) or fewer than two uses, OptionError for a
     control given to a model without attention, and as ``contextual`` does.
     """
+    check_model(model, "senses")
     uses = [use for number, text in enumerate(texts) for use in find(word, text, name=f"sentence {number + 1}")]
     if len(uses) < 2:
         raise TextError(f"senses: {many(len(uses), 'use')} of {word!r}; give two sentences or more to compare")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from clearhead.analysis.usage.contextual import Contextual, contextual
 from clearhead.analysis.usage.uses import Labelled
 from clearhead.errors import TextError
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.tap import Site
 
 FOLDS = 5
@@ -99,6 +99,7 @@ def sense_score(model: LanguageModel, uses: Sequence[Labelled]) -> SenseScore:
 
     Raises TextError for a word with one sense only, or a sense with one group only; and as ``contextual`` does.
     """
+    check_model(model, "sense_score")
     named = _senses(uses)
     truth = [named[use.word].index(use.sense) for use in uses]
     kinds = [kind for kind in (uses[0].groups if uses else ()) if all(kind in use.groups for use in uses)]
