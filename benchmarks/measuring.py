@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clearhead.machine import cores
 from clearhead.model import build
-from clearhead.watching import COLUMNS, TextRecord, Words, watch
+from clearhead.watching import COLUMNS, TextRecord, TokenizedText, watch
 from clearhead.watching.cells import Agreement
 from clearhead.watching.measures import Given, named
 from clearhead.watching.reducers import Reducer
@@ -55,7 +55,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     model = build(gpt2(chosen.tokens), seed=0).eval()
     ids_1T = zipf(chosen.tokens, 50257)
-    words = Words(ids=ids_1T[0].tolist(), tokens=[str(token) for token in ids_1T[0].tolist()])
+    tokenized = TokenizedText(ids=ids_1T[0].tolist(), tokens=[str(token) for token in ids_1T[0].tolist()])
     plain: list[float] = []
     watched: list[float] = []
     measured: list[float] = []
@@ -66,7 +66,7 @@ def main() -> None:
             plain.append(seconds(lambda: model(ids_1T, last=True)))
             with watch(model, keep="values") as record:
                 watched.append(seconds(lambda: model(ids_1T, last=True)))
-            record.words[0] = words
+            record.tokenized[0, "decoder"] = tokenized
             text = record.only()
             column.append(seconds(partial(column_of, text)))
             measured.append(seconds(partial(text.measure, *MEASURES)))

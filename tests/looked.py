@@ -13,7 +13,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, Network, build
 from clearhead.tap import Site
 from clearhead.text import Tokenizer
-from clearhead.watching import Record, TextRecord, Words
+from clearhead.watching import Record, TextRecord, TokenizedText
 
 BYTES = Tokenizer.bytes()
 LAYERS, HEADS, GROUPS, HEAD_WIDTH, WIDTH = 2, 6, 3, 10, 14
@@ -97,7 +97,7 @@ def given(
     record = Record({Site(0): 1})
     request = Request(q_11QK, k_11KK, k_11KK, mask or causal(), Score(scale=1.0, sinks_H=sinks_H), Site(0))
     record.after(request, "reference", q_11QK)
-    record.words[0] = Words(tokens=tokens, pieces=[token.replace("·", " ") for token in tokens])
+    record.tokenized[0, "decoder"] = TokenizedText(tokens=tokens, pieces=[token.replace("·", " ") for token in tokens])
     return record.only()
 
 

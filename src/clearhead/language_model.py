@@ -13,7 +13,7 @@ from torch import Tensor
 from clearhead.errors import OptionError, TextError, many, shown
 from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
-from clearhead.tap import Site
+from clearhead.tap import Site, own_stack
 from clearhead.text import Tokenizer, row_of_ids
 
 
@@ -120,6 +120,11 @@ class LanguageModel:
         known, size = self.tokenizer.vocab_size, self.config.vocabulary
         gaps = [token for token in self.tokenizer.gaps if token < min(known, size)]
         return torch.tensor([*gaps, *range(known, size)], dtype=torch.long, device=self.device)
+
+    @property
+    def stack(self) -> str:
+        """The stack whose text is the model's own: the decoder, or else the encoder."""
+        return own_stack(site.stack for site in self.network.sites())
 
     def sites(self) -> dict[Site, int]:
         """Every site with its number of query heads, or 0. Lets ``watch`` take this object."""

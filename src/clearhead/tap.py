@@ -36,6 +36,17 @@ class Site:
         """True for attention, which has heads."""
         return self.kind in ("self", "cross")
 
+    @property
+    def reads(self) -> str:
+        """The stack that an attention's keys come from: the encoder for cross-attention, else its own."""
+        return "encoder" if self.kind == "cross" else self.stack
+
+
+def own_stack(stacks: Iterable[str]) -> str:
+    """The stack whose text is the model's own: the decoder, which writes it, or the only one."""
+    stacks = set(stacks)
+    return "decoder" if "decoder" in stacks or not stacks else min(stacks)
+
 
 def short_names(sites: Iterable[Site]) -> dict[Site, str]:
     """The sites as tables and pictures name them: ``5``, ``5.cross``; ``encoder.5`` if they are of several stacks."""

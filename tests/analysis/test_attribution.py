@@ -74,7 +74,7 @@ def test_later_tokens_have_a_gradient_of_exactly_zero(kind: str) -> None:
     assert found.norms[4:] == found.products[4:] == (0.0,) * (len(found.norms) - 4)
     assert min(found.norms[1:4]) > 0
     assert sum(found.shares) == pytest.approx(1)
-    assert len(found.words.tokens) == len(TEXT) + 1
+    assert len(found.tokenized.tokens) == len(TEXT) + 1
 
 
 def test_a_convolution_reaches_no_further_than_it_says() -> None:

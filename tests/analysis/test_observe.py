@@ -13,7 +13,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
-from clearhead.watching import Knockout, Record, Words, watch
+from clearhead.watching import Knockout, Record, TokenizedText, watch
 from clearhead.watching.map import BLOCK
 from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small, speaking
 
@@ -24,7 +24,7 @@ def test_the_separator_is_in_front_as_in_training():
     assert record.ids == [256, 0xC3, 0xA9, 0x20, 0x61]
     assert record.pieces == ["", "", "é", " ", "a"]
     assert record.text == "é a"
-    assert record.shape == (5, 5)
+    assert record[0, 0].shape == (5, 5)
 
 
 @pytest.mark.parametrize("window", [None, 5])
@@ -35,7 +35,7 @@ def test_weights_equal_the_definition_in_numpy(window: int | None):
     np.testing.assert_allclose(seen.numpy(), expected, atol=2e-5)
     assert expected.max(-1).mean() > 0.5  # the model is far from reading everything evenly
     for layer in range(LAYERS):
-        visible_HQK = record.visible(Site(layer), slice(0, record.shape[0]))
+        visible_HQK = record.visible(Site(layer), slice(0, record[0, 0].shape[0]))
         assert visible_HQK.shape[0] == 1
         np.testing.assert_array_equal(visible_HQK[0].numpy(), expected[0, 0] > 0)
 
@@ -61,11 +61,11 @@ def test_a_knocked_out_key_is_hidden_from_one_query_in_one_head():
 
 def test_blocks_of_rows_join_to_the_whole(monkeypatch: pytest.MonkeyPatch):
     record = looked_at("a longer text, 23 bytes.", window=7)
-    whole = record.visible(Site(0), slice(0, record.shape[0]))
-    assert BLOCK // record.shape[1] > record.shape[0]  # so far one block
-    monkeypatch.setattr("clearhead.watching.text_record.BLOCK", 3 * record.shape[1])
+    whole = record.visible(Site(0), slice(0, record[0, 0].shape[0]))
+    assert BLOCK // record[0, 0].shape[1] > record[0, 0].shape[0]  # so far one block
+    monkeypatch.setattr("clearhead.watching.text_record.BLOCK", 3 * record[0, 0].shape[1])
     parts = list(record.visible_blocks(Site(0)))
-    assert len(parts) == math.ceil(record.shape[0] / 3)
+    assert len(parts) == math.ceil(record[0, 0].shape[0] / 3)
     assert torch.equal(torch.cat([tile for _, tile in parts], dim=1), whole)
 
 
@@ -75,9 +75,9 @@ def test_a_text_seen_in_two_steps_of_a_cache_is_one_text():
         cache = model.state(1, 8)
         model(torch.tensor([ids[:5]]), state=cache)
         model(torch.tensor([ids[5:]]), state=cache)
-    record.words[0] = Words(tokens=BYTES.labels(ids))
+    record.tokenized[0, "decoder"] = TokenizedText(tokens=BYTES.labels(ids))
     steps, whole = record.only(), observe(LanguageModel(model, BYTES), "abcdefg")
-    assert steps.shape == whole.shape
+    assert steps[0, 0].shape == whole[0, 0].shape
     for head in range(HEADS):
         torch.testing.assert_close(steps[1, head][:], whole[1, head][:], atol=1e-5, rtol=0)
     assert torch.equal(steps.visible(Site(1), slice(0, 8)), whole.visible(Site(1), slice(0, 8)))
@@ -92,7 +92,7 @@ def test_a_watch_that_begins_in_the_middle_has_fewer_queries_than_keys():
         with watch(model) as record:
             model(torch.tensor([ids[5:]]), state=cache)
     seen = record.only()
-    assert (seen.shape, seen.first_place) == ((3, 8), 5)
+    assert (seen[0, 0].shape, seen[0, 0].first_place, seen.first_place(Site(0))) == ((3, 8), 5, 5)
     assert seen.tokens == [str(place) for place in range(8)]
     assert seen.visible(Site(0), slice(0, 1))[0, 0].tolist() == [True] * 6 + [False] * 2
 
@@ -113,7 +113,7 @@ def test_an_observation_is_taken_as_it_is():
 def test_a_text_longer_than_the_context_names_both_lengths():
     with pytest.raises(TextError, match=r"102 tokens with the separator in front.*context is 101"):
         looked_at("x" * 101)
-    assert looked_at("x" * 100).shape == (101, 101)
+    assert looked_at("x" * 100)[0, 0].shape == (101, 101)
 
 
 def test_texts_that_are_none():
@@ -138,7 +138,7 @@ def test_records_that_are_not_one_text_are_refused():
         record.only()
     with torch.inference_mode(), watch(small()) as record:
         small()(torch.tensor([[1, 2]]))
-    record.words[0] = Words(tokens=["only one"])
+    record.tokenized[0, "decoder"] = TokenizedText(tokens=["only one"])
     with pytest.raises(WatchError, match="1 tokens were set for 2 places"):
         record.only()
 

@@ -46,7 +46,8 @@ def texts(made: Figure) -> list[str]:
 
 def layout_of(record: TextRecord) -> figure.Layout:
     sites = record.seen()
-    return figure.Layout.of(len(sites), max(map(record.heads, sites)), figure.captions(record, None).labels)
+    labels = figure.captions(record, None).labels["decoder"]
+    return figure.Layout.of([str(site.layer) for site in sites], max(map(record.heads, sites)), labels, labels)
 
 
 def spot(box: panels.Box, row: float, column: float, rows: int, columns: int) -> tuple[int, int]:
@@ -164,7 +165,8 @@ def test_notes_say_what_is_thinned_out_pooled_or_cut():
 
 @pytest.mark.parametrize(("layers", "heads", "tokens"), [(2, 2, 2), (1, 2, 40), (12, 12, 7), (24, 32, 3), (3, 2, 300)])
 def test_nothing_overlaps_whatever_the_size(layers: int, heads: int, tokens: int):
-    layout = figure.Layout.of(layers, heads, [f"{place} ·server" for place in range(tokens)])
+    labels = [f"{place} ·server" for place in range(tokens)]
+    layout = figure.Layout.of([str(layer) for layer in range(layers)], heads, labels, labels)
     assert layout.cell * panels.DPI >= 60
     assert layout.grid[0] + layout.grid[2] < layout.matrix[0] - panels.longest(["9 ·server"], layout.label_size)
     assert layout.matrix[0] + layout.matrix[2] < layout.width
@@ -193,7 +195,8 @@ def test_every_head_of_a_large_model_is_in_the_grid(tmp_path: Path):
 @pytest.mark.parametrize("layers", [1, 2, 6, 12])
 def test_flat_grids_use_the_height_beside_the_large_head(layers: int, tokens: int):
     for heads in range(1, 17):
-        layout = figure.Layout.of(layers, heads, [f"{place} ·server" for place in range(tokens)])
+        labels = [f"{place} ·server" for place in range(tokens)]
+        layout = figure.Layout.of([str(layer) for layer in range(layers)], heads, labels, labels)
         across = round(layout.grid[2] / layout.cell)
         assert 0 <= across * layout.lines - heads <= 1
         bottom, room = layout.grid[1] + layout.grid[3], layout.matrix[1] + layout.matrix[3]

@@ -8,6 +8,7 @@ import pytest
 
 from clearhead.analysis import observe
 from clearhead.drawing import Focus, draw, embed
+from clearhead.tap import Site
 from clearhead.text import SEPARATOR
 from clearhead.watching import Record, watch
 from looked import HEADS, LAYERS, SUNK, by_hand, given, looked_at, small, speaking
@@ -87,8 +88,8 @@ def test_the_number_of_top_keys_follows_the_number_of_rows(monkeypatch: pytest.M
     rows = LAYERS * HEADS * 11
     for most, count in ((8 * rows, 8), (8 * rows - 1, 7), (2 * rows, 2), (rows - 1, 1)):
         monkeypatch.setattr(embed, "TOPS", most)
-        assert embed.top_count(record) == count
-    assert embed.top_count(looked_at("a")) == 2  # never more than there are keys
+        assert embed.top_count(record, Site(0)) == count
+    assert embed.top_count(looked_at("a"), Site(0)) == 2  # never more than there are keys
 
 
 def test_a_record_begun_in_the_middle_says_where(tmp_path: Path):

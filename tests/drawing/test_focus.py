@@ -136,7 +136,7 @@ def test_by_default_the_query_is_the_last_word(pieces: list[str], row: int):
 def test_weight_on_special_tokens_after_the_text_is_not_far():
     """Idle heads of BERT read [SEP]."""
     record = words("[CLS]", "it", "is", "so", "far", ".", "[SEP]", "[SEP]", "[SEP]")
-    record.pieces = ["", "it", " is", " so", " far", ".", "", "", ""]
+    record.record.tokenized[0, "decoder"].pieces = ["", "it", " is", " so", " far", ".", "", "", ""]
     assert focus_on(record, layer=None, head=None, query=-1).far == pytest.approx(5 / 9)  # "it" to "."
 
 

@@ -15,10 +15,10 @@ from clearhead.analysis import Attribution, Baseline
 from clearhead.drawing import AttributionTable, draw_attribution
 from clearhead.drawing.inline import SWITCH, page_file
 from clearhead.errors import OptionError
-from clearhead.watching import Words
+from clearhead.watching import TokenizedText
 
 FOUND = Attribution(
-    words=Words(tokens=["<|x|>", "你", "·<b>", "$a"], ids=[3, 1, 2, 0], text="你 <b>$a"),
+    tokenized=TokenizedText(tokens=["<|x|>", "你", "·<b>", "$a"], ids=[3, 1, 2, 0], text="你 <b>$a"),
     place=2,
     target=0,
     token="$a",

@@ -83,17 +83,19 @@ def test_every_weight_is_exact_and_hidden_cells_are_marked(tmp_path: Path):
     record = looked_at("I crashed the server.")
     _, data = written(record, tmp_path / "x.html", model="runs/book", query=4, layer=1, head=3)
     T = len(record.ids)
-    assert (data["kind"], data["shape"], data["query"], data["first"]) == ("full", [T, T], 4, 0)
-    assert (data["model"], data["text"], data["tokens"]) == ("runs/book", record.text, record.tokens)
-    assert (data["heads"][data["chosen"]]["layer"], data["heads"][data["chosen"]]["head"]) == (1, 3)
+    site = data["sites"]["decoder.1.self"]
+    assert (data["kind"], site["shape"], data["query"], site["first"]) == ("full", [T, T], 4, 0)
+    assert (data["model"], data["text"], data["texts"]) == ("runs/book", record.text, {"decoder": record.tokens})
+    assert (data["heads"][data["chosen"]]["site"], data["heads"][data["chosen"]]["head"]) == ("decoder.1.self", 3)
     expected = by_hand(small(), record.ids)
     hidden = np.triu(np.ones((T, T), bool), 1)
     for head in data["heads"]:
         weights = array(head["weights"], "<f4", T, T)
         np.testing.assert_array_equal(weights == -1, hidden)
-        exact = record[head["layer"], head["head"]][:].numpy()
+        layer = int(data["sites"][head["site"]]["name"])
+        exact = record[layer, head["head"]][:].numpy()
         np.testing.assert_array_equal(weights[~hidden], exact[~hidden])
-        np.testing.assert_allclose(weights[~hidden], expected[head["layer"], head["head"]][~hidden], atol=2e-5)
+        np.testing.assert_allclose(weights[~hidden], expected[layer, head["head"]][~hidden], atol=2e-5)
         assert 0 <= head["error"] < 1e-6
 
 
@@ -103,7 +105,7 @@ def test_the_script_reads_the_numbers_rightly(tmp_path: Path):
     exact = by_hand(small(), record.ids)[1, 2]
     number = HEADS + 2
     question = f"""[heads[{number}].top(6, 3), heads[{number}].weight(6, 4), heads[{number}].weight(6, 7),
-        heads[{number}].measures(6), heads[{number}].level(6, 4), words.head(1, 2),
+        heads[{number}].measures(6), heads[{number}].level(6, 4), words.head("1", 2),
         exact(0.000012345678), short(0.000328), short(0.000512), short(0), short(1)]"""
     top, weight, unseen, measures, level, name, *shown = asked(parts.text("script", id="data"), question)
     row = exact[6]
@@ -133,8 +135,8 @@ def test_weight_on_a_sink_is_reported(tmp_path: Path):
 
 def test_a_place_is_counted_from_the_end_where_it_is_negative_and_refused_outside(tmp_path: Path):
     parts, data = written(looked_at("abcd"), tmp_path / "x.html")
-    assert data["shape"] == [5, 5]
-    question = "[0, 4, -1, -5, 5, -6, 2.5, NaN].map(placeOf)"
+    assert data["sites"]["decoder.0.self"]["shape"] == [5, 5]
+    question = "[0, 4, -1, -5, 5, -6, 2.5, NaN].map((place) => placeOf(place, heads[0]))"
     assert asked(parts.text("script", id="data"), question) == [0, 4, 4, 0, None, None, None, None]
 
 
@@ -144,10 +146,12 @@ def test_long_texts_give_images_and_top_keys(tmp_path: Path, monkeypatch: pytest
     record = looked_at("a text that counts as long", window=9)
     T = len(record.ids)
     parts, data = written(record, tmp_path / "x.html")
-    assert (data["kind"], data["image"], data["covers"], data["top"], data["wide"]) == ("top", [7, 7], [4, 4], 8, False)
+    assert (data["kind"], data["covers"]) == ("top", [4, 4])
+    for site in data["sites"].values():
+        assert (site["image"], site["top"], site["wide"]) == ([7, 7], 8, False)
     shrinker = Shrinker(record, 7)
     for head in data["heads"]:
-        site, number = next(one for one in record if (one[0].layer, one[1]) == (head["layer"], head["head"]))
+        site, number = next(one for one in record if (str(one[0]), one[1]) == (head["site"], head["head"]))
         image = shrinker.image(site, number)
         pixels = array(head["pixels"], "u1", 7, 7)
         np.testing.assert_array_equal(pixels == 255, image == -1)
@@ -172,7 +176,7 @@ def test_long_texts_give_images_and_top_keys(tmp_path: Path, monkeypatch: pytest
 
 def test_texts_of_more_than_65536_tokens_have_wider_keys():
     source = (resources.files("clearhead.drawing") / "page_files" / "data.js").read_text(encoding="utf-8")
-    assert "data.wide ? Uint32Array : Uint16Array" in source
+    assert "this.wide ? Uint32Array : Uint16Array" in source
 
 
 @pytest.mark.parametrize("part", ["text", "model", "token"])
@@ -188,7 +192,7 @@ def test_hostile_texts_stay_text(tmp_path: Path, part: str):
     assert "img" not in tags
     assert tags.count("script") == 2
     assert tags.count("title") == 1
-    held = {"text": data["text"], "model": data["model"], "token": data["tokens"][1]}[part]
+    held = {"text": data["text"], "model": data["model"], "token": data["texts"]["decoder"][1]}[part]
     assert held.replace("<U+2028>", "\u2028") == HOSTILE
     raw = parts.text("script", id="data")
     assert not set(raw) & set("<>&\u2028\u2029")

@@ -12,7 +12,7 @@ from clearhead.analysis import observe
 from clearhead.attend import attend, causal, padding
 from clearhead.errors import OptionError, WatchError
 from clearhead.tap import Site
-from clearhead.watching import COLUMNS, TextRecord, Words, watch
+from clearhead.watching import COLUMNS, TextRecord, TokenizedText, watch
 from definition import SITE, Watched, tensors
 from heads import lively
 from looked import BYTES, HEADS, LAYERS, by_hand, given, small, speaking
@@ -143,7 +143,7 @@ def test_it_is_a_table_in_print_json_and_notebooks(record: TextRecord) -> None:
 def test_an_atlas_by_hand() -> None:
     """Weights 1; 1/4, 3/4; 1/2, 1/8, 3/8 on the tokens x, y, x."""
     record = given([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.5, 0.125, 0.375]], ["x", "y", "x"])
-    record.record.words[0] = Words(tokens=["x", "y", "x"], ids=[4, 5, 4])
+    record.record.tokenized[0, "decoder"] = TokenizedText(tokens=["x", "y", "x"], ids=[4, 5, 4])
     (row,) = TextRecord(record.record, 0).atlas()
     assert row.values["previous"] == pytest.approx((0.25 + 0.125) / 2)
     assert row.values["self"] == pytest.approx((1 + 0.75 + 0.375) / 3)
@@ -194,6 +194,6 @@ def test_values_are_kept_while_a_text_is_written() -> None:
     written = record.only()
     whole = observe(model, "ab", keep="values")
     site = written.seen()[0]
-    assert written.sizes(site).shape == (4, written.shape[1])
-    torch.testing.assert_close(written.sizes(site)[:, : whole.shape[1]], whole.sizes(site))
+    assert written.sizes(site).shape == (4, len(written.tokens))
+    torch.testing.assert_close(written.sizes(site)[:, : len(whole.tokens)], whole.sizes(site))
     assert BYTES.vocab_size > 0

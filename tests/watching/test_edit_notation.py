@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, Scale, Steer, TextRecord, Words
+from clearhead.watching import (
+    Ablate,
+    Direction,
+    Edit,
+    Freeze,
+    Knockout,
+    Patch,
+    Record,
+    Scale,
+    Steer,
+    TextRecord,
+    TokenizedText,
+)
 from clearhead.watching.notation import KEYS, from_dict, named, parse, spelled, to_dict
 
 ANY_TEXT = st.text(min_size=1, max_size=9) | st.sampled_from([*KEYS, "3", '"', "\\", "a b", "你好", "pattern", "\n"])
@@ -33,7 +45,7 @@ class Read:
 
     def source(self, text: str) -> TextRecord:
         number = self.numbers.setdefault(text, len(self.numbers))
-        self.record.words[number] = Words(text=text)
+        self.record.tokenized[number, "decoder"] = TokenizedText(text=text)
         return TextRecord(self.record, number)
 
     def __call__(self, values: object) -> object:
@@ -125,7 +137,7 @@ def test_an_edit_without_texts_has_no_text_form() -> None:
         spelled(bare)
     assert from_dict(to_dict(bare)) == bare
     record = Record({Site(0): 1})
-    record.words[0] = Words(ids=[1, 2], tokens=[])
+    record.tokenized[0, "decoder"] = TokenizedText(ids=[1, 2], tokens=[])
     with pytest.raises(WatchError, match="its source is known by ids alone"):
         spelled(Patch(layer=0, source=TextRecord(record, 0)))
 

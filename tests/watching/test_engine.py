@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearhead.attend import FULL, Mask, Score, attend, causal, documents, knockout, padding, window
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching import Record, TextRecord, blocks, measures, watch
+from clearhead.watching import Record, TextRecord, TokenizedText, blocks, measures, watch
 from clearhead.watching.cells import Agreement, Edges, Largest
 from clearhead.watching.measures import NAMES, Entropy, Received
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
@@ -117,9 +117,9 @@ def test_every_measure_of_all_heads_is_the_definition(
         return
     record = look(q.to(dtype), k.to(dtype), case.mask, rules.score(heads[0]))
     ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5][: p_HQK.shape[2]]
+    record.tokenized[row, "decoder"] = TokenizedText(ids=ids)
     found = record[row]
     assert isinstance(found, TextRecord)
-    found.ids = ids
     v_GKD = k.numpy()[row, :, slice(*case.spans[row]) if case.spans else slice(None)]
     sizes_HK = sizes_by_definition(v_GKD, heads[0])
     whole = queries == KEYS  # else the values of the first places were not watched
@@ -253,7 +253,7 @@ class TestThreads:
     @pytest.mark.parametrize("threads", [2, 4, 9])
     def test_any_number_gives_the_same(self, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
         record = self.record()
-        record.ids = [1, 2] * 5 + [1]
+        record.record.tokenized[record.number, "decoder"] = TokenizedText(ids=[1, 2] * 5 + [1])
         monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
         alone = record.measure(*NAMES)[SITE]
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)

@@ -16,7 +16,7 @@ from clearhead.attend import attend, causal
 from clearhead.errors import FolderError, WatchError
 from clearhead.tap import Site
 from clearhead.tensorfile import read_tensors, write_tensors
-from clearhead.watching import Record, TextRecord, Words, read_record, watch
+from clearhead.watching import Record, TextRecord, TokenizedText, read_record, watch
 from clearhead.watching.measures import NAMES
 from clearhead.watching.saved import NOTE
 from definition import BATCH, MASKS, SCORES, SITE, Watched, tensors, weights
@@ -52,10 +52,12 @@ def test_a_generated_text_of_many_passes_and_its_words(tmp_path: Path) -> None:
     model = speaking()
     with ch.watch(model) as record:
         ch.generate(model, TEXT, max_tokens=9, seed=1)
-    places = record.only().shape[1]
-    record.words[0] = Words(tokens=list("abc" * places)[:places], ids=[5, 3, 5] * (places // 3) + [1] * (places % 3))
+    places = record.only()[0, 0].shape[1]
+    record.tokenized[0, "decoder"] = TokenizedText(
+        tokens=list("abc" * places)[:places], ids=[5, 3, 5] * (places // 3) + [1] * (places % 3)
+    )
     wanted, found = record.only(), again(record, tmp_path).only()
-    for name in ("tokens", "ids", "pieces", "text", "shape", "model"):
+    for name in ("tokens", "ids", "pieces", "text", "model"):
         assert getattr(found, name) == getattr(wanted, name)
     assert len(wanted.segments(Site(0))) == len(found.segments(Site(0))) > 5
     _, notes = read_tensors(tmp_path / "r.safetensors")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.observe import words_of
+from clearhead.analysis.observe import tokenized_text
 from clearhead.errors import NotFiniteError, OptionError, many
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
-from clearhead.watching import Words
+from clearhead.watching import TokenizedText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Question:
     """
 
     ids: list[int]
-    words: Words
+    tokenized: TokenizedText
     place: int
     token: int | None
     given: bool
@@ -47,7 +47,7 @@ def question(
     given = target is None and forward and place + 1 < len(ids)
     token = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
     model.tokenizer.note_unknown(ids)
-    return Question(ids=ids, words=words_of(model, ids, text), place=place, token=token, given=given)
+    return Question(ids=ids, tokenized=tokenized_text(model, ids, text), place=place, token=token, given=given)
 
 
 def place_of(query: int | None, places: int) -> int:

@@ -14,7 +14,7 @@ from clearhead.analysis.slopes import Prediction
 from clearhead.errors import NotFiniteError, OptionError, nearest
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
-from clearhead.watching import Words
+from clearhead.watching import TokenizedText
 
 METHODS = ("gradient", "integrated-gradient")
 
@@ -37,7 +37,7 @@ class Baseline:
 class Attribution:
     """How the log-probability of one token depends on the embedding of each token of the text.
 
-    words: labels and ids of the T places
+    tokenized: labels and ids of the T places
     place: the place of the prediction
     target, token: id and label of the predicted token
     given: True if it is the text's own next token
@@ -50,7 +50,7 @@ class Attribution:
     baseline: None for a plain gradient
     """
 
-    words: Words
+    tokenized: TokenizedText
     place: int
     target: int
     token: str
@@ -115,7 +115,7 @@ def attribution(
     if not (math.isfinite(logprob) and bool(g_TE.isfinite().all())):
         raise NotFiniteError(len(ids))
     return Attribution(
-        words=asked.words,
+        tokenized=asked.tokenized,
         place=asked.place,
         target=chosen,
         token=model.labels([chosen])[0],

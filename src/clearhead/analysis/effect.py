@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.observe import words_of
+from clearhead.analysis.observe import tokenized_text
 from clearhead.analysis.outcomes import Measure, Outcome, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
@@ -74,8 +74,8 @@ def effect(
     check_model(model, "effect")
     ids = model.encode(text, "effect: the text")
     at = measured_place(model, ids, place)
-    words = words_of(model, ids, text)
-    changes = placed(listed(edits), {0: words})
+    tokenized = tokenized_text(model, ids, text)
+    changes = placed(listed(edits), {(0, model.stack): tokenized})
     if not changes:
         raise OptionError("effect: there is no edit; give at least one")
     found = (measures,) if isinstance(measures, Measure) else tuple(measures)
@@ -115,7 +115,7 @@ def effect(
     return Effect(
         model=model.name or None,
         text=text,
-        tokens=tuple(words.tokens),
+        tokens=tuple(tokenized.tokens),
         edits=changes,
         place=at,
         candidates=candidates,

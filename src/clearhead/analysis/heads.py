@@ -14,7 +14,7 @@ from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site, short_names
-from clearhead.watching import Ablate, Record, TextRecord, edited, watch
+from clearhead.watching import Ablate, Record, TextRecord, TokenizedText, edited, watch
 from clearhead.watching.atlas import written
 from clearhead.watching.cells import Cells, Largest
 
@@ -188,9 +188,9 @@ def copying(model: LanguageModel, without: Collection[FoundHead | tuple[Site, in
 def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> dict[Site, list[dict[str, float]]]:
     """The scores that are weights, by site and head."""
     record = _watched(model, text.ids_BT)
+    for row, ids_T in enumerate(text.ids_BT.tolist()):
+        record.tokenized[row, model.stack] = TokenizedText(ids=ids_T)
     rows = [cast(TextRecord, record[row]) for row in range(TEXTS)]
-    for row, ids_T in zip(rows, text.ids_BT.tolist(), strict=True):
-        row.ids = ids_T
     found: dict[Site, list[dict[str, float]]] = {}
     first = text.front + 1
     for site, heads in sites.items():
@@ -204,7 +204,7 @@ def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> 
             means[1] += duplicate[:, text.again].mean(1)
             means[2] += induction[:, text.again].mean(1)
             means[3] += (at_first + sink)[:, first:].mean(1)
-            Q, K = row.shape
+            Q, K = row.map(site, 0).shape
             maps.append(row.sweep(site, Cells(slice(0, Q), slice(0, K)))[0][:, first:, 1:])
         pairs = [(maps[n], maps[n - 1]) for n in range(TEXTS)]
         same_H = torch.stack([torch.minimum(one, other).sum(2).mean(1) for one, other in pairs]).mean(0)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.analysis.observe import observe, observe_ids, words_of
+from clearhead.analysis.observe import observe, observe_ids, tokenized_text
 from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating
@@ -130,7 +130,7 @@ def path(
     """
     check_model(model, "path")
     ids = model.encode(text, "path: the text")
-    changes = placed(listed(change), {0: words_of(model, ids, text)})
+    changes = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
     sites = list(model.sites())
     reader = _reader(sites, layer, kind, stack)
     senders = [_reader(sites, each.layer, each.kind, each.stack) for each in changes]

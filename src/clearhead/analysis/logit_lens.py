@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.observe import words_of
+from clearhead.analysis.observe import tokenized_text
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.tap import Site
-from clearhead.watching import Words, watch
+from clearhead.watching import TokenizedText, watch
 
 AT_ONCE = 2**22  # logits computed together
 
@@ -48,7 +48,7 @@ class Cell:
 class Lens:
     """What is read before the first layer and after each (R readings) at every place (T), on the CPU.
 
-    words: labels and ids of the T places
+    tokenized: labels and ids of the T places
     sites: of the R readings; the last is the model's own output
     ids_RTN, p_RTN: the N likeliest tokens and their probabilities, best first
     final_T: the model's own likeliest token at each place; rank_RT (from 1) and final_RT, its rank and probability
@@ -57,7 +57,7 @@ class Lens:
     tuned: whether trained translators were used (Belrose et al. 2023)
     """
 
-    words: Words
+    tokenized: TokenizedText
     sites: tuple[Site, ...]
     ids_RTN: Tensor
     p_RTN: Tensor
@@ -119,7 +119,7 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     if tuned is not None:
         tuned.check(model)
     ids = model.encode(text, "lens: the text")
-    words = words_of(model, ids, text)
+    tokenized = tokenized_text(model, ids, text)
     _check_memory(model, len(ids), len(sites))
     model.tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(network):
@@ -132,7 +132,7 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
         torch.cat(each, dim=1) for each in zip(*blocks, strict=True)
     )
     return Lens(
-        words=words,
+        tokenized=tokenized,
         sites=tuple(sites),
         ids_RTN=ids_RTN,
         p_RTN=p_RTN,

@@ -12,7 +12,7 @@ from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
-from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, Words, watch
+from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 
@@ -107,18 +107,19 @@ def _watched(
         model.check(each.ids, "look: the text")
     if not any(site.attends for site in model.sites()):
         raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
-    words = {number: words_of(model, ids, text) for number, (ids, _, text) in enumerate(inputs)}
-    edits = placed(listed(edits), words)
+    stack = model.stack
+    texts = {(number, stack): tokenized_text(model, ids, text) for number, (ids, _, text) in enumerate(inputs)}
+    edits = placed(listed(edits), texts)
     with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
         for ids, types, _ in inputs:
             types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
             model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
-    record.words.update(words)
+    record.tokenized.update(texts)
     record.model = model.name or None
     return record
 
 
-def words_of(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> Words:
+def tokenized_text(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> TokenizedText:
     """The ids, labels and pieces of a text's tokens."""
     pieces = model.pieces(ids) if model.has_tokenizer else []
-    return Words(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+    return TokenizedText(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)

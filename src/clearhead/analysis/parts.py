@@ -18,7 +18,7 @@ from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
 from clearhead.tap import Site
-from clearhead.watching import TextRecord, Words, watch
+from clearhead.watching import TextRecord, TokenizedText, watch
 
 SHARE_KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
 
@@ -52,7 +52,7 @@ class LogitParts:
     shares: in the order of the pass, biases last. They sum to ``logit``, up to the rounding of the pass
     """
 
-    words: Words
+    tokenized: TokenizedText
     place: int
     target: int
     token: str
@@ -129,7 +129,7 @@ def logit_parts(
         final = float(logits_V[chosen] - (0 if other is None else logits_V[other]))
         logit = final if network.softcap is None else _uncapped(network, x_11E[0, 0], tokens)
     return LogitParts(
-        words=asked.words,
+        tokenized=asked.tokenized,
         place=place,
         target=chosen,
         token=model.labels([chosen])[0],

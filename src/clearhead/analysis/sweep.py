@@ -10,14 +10,14 @@ from torch import Tensor
 
 from clearhead.analysis.by_gradient import predicted
 from clearhead.analysis.interventions import every
-from clearhead.analysis.observe import words_of
+from clearhead.analysis.observe import tokenized_text
 from clearhead.analysis.outcomes import Measure, Outcome, measured_place, wide_logits
 from clearhead.errors import NotFiniteError, OptionError, WatchError, many
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.tap import Site, watched_by
-from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
 from clearhead.watching.places import FIELDS, placed
@@ -102,14 +102,14 @@ def sweep(
         )
     ids = model.encode(text, "sweep: the text")
     at = measured_place(model, ids, place)
-    words = words_of(model, ids, text)
+    tokenized = tokenized_text(model, ids, text)
     given = every(model, edits, text, source=source) if isinstance(edits, str) else edits
     if source is not None and not isinstance(edits, str):
         raise OptionError("sweep: a source goes with a name such as heads; edits bring their own")
-    groups = [placed(listed(each), {0: words}) for each in given]
+    groups = [placed(listed(each), {(0, model.stack): tokenized}) for each in given]
     if not groups or not all(groups):
         raise OptionError("sweep: there is no edit; give at least one")
-    _check(model, groups, words)
+    _check(model, groups, tokenized)
     run = Runs(model, ids, measure, at)
     changes = run.measured(groups) if by == "run" else predicted(model, ids, groups, run.value)
     entries = [
@@ -119,7 +119,7 @@ def sweep(
     return Sweep(
         model=model.name or None,
         text=text,
-        tokens=tuple(words.tokens),
+        tokens=tuple(tokenized.tokens),
         place=at,
         measure=measure.name,
         base=run.base,
@@ -128,9 +128,9 @@ def sweep(
     )
 
 
-def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], words: Words) -> None:
+def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], tokenized: TokenizedText) -> None:
     """Raises WatchError for an edit that names another text, or that no pass over this text could make."""
-    count = len(words.tokens)
+    count = len(tokenized.tokens)
     for group in groups:
         for edit in group:
             if edit.text not in (None, 0):

@@ -91,7 +91,7 @@ def lens(
         Screen().print(LensTable(found))
         return
     draw_lens(found, out, language=language)
-    message(f"{out}: the likeliest tokens of {len(found.sites)} readings at {len(found.words.tokens)} places")
+    message(f"{out}: the likeliest tokens of {len(found.sites)} readings at {len(found.tokenized.tokens)} places")
 
 
 def _tell(trained: TunedLens, out: Path) -> None:

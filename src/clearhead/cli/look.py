@@ -113,11 +113,11 @@ def show_gradient(
     model: LanguageModel, text: str, *, query: str | None, by: By, baseline: str, out: Path | None
 ) -> None:
     """``look --by gradient`` and its like, given a loaded model: prints the table, or saves the picture to ``out``."""
-    from clearhead.analysis import attribution, words_of
+    from clearhead.analysis import attribution, tokenized_text
     from clearhead.drawing import AttributionTable, draw_attribution, prediction_place
 
-    words = words_of(model, model.encode(text, "look: the text"), text)
-    place = prediction_place(words, query)
+    tokenized = tokenized_text(model, model.encode(text, "look: the text"), text)
+    place = prediction_place(tokenized, query)
     found = attribution(model, text, query=place, by=by.value, baseline=baseline)
     if out is None:
         Screen().print(AttributionTable(found))
@@ -156,6 +156,7 @@ def show(
     from rich.progress import Progress
 
     from clearhead.drawing import draw, reading
+    from clearhead.drawing.focus import head_name
     from clearhead.errors import OptionError
 
     if out is not None and out.suffix.lower() == ENDING:
@@ -179,5 +180,5 @@ def show(
             query=query,
             progress=lambda done, heads: progress.update(task, completed=done, total=heads),
         )
-    place = focus.row + record.first_place
-    messages.print(f"{out}: all heads, and layer {focus.site.layer}, head {focus.head} at place {place}")
+    place = focus.row + record.first_place(focus.site)
+    messages.print(f"{out}: all heads, and {head_name(record, focus.site, focus.head)} at place {place}")

@@ -53,8 +53,8 @@ def parts(
         text = read_text("-")
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
-    words = analysis.words_of(loaded, loaded.encode(text, "parts: the text"), text)
-    found = analysis.logit_parts(loaded, text, query=prediction_place(words, query), target=token, against=against)
+    tokenized = analysis.tokenized_text(loaded, loaded.encode(text, "parts: the text"), text)
+    found = analysis.logit_parts(loaded, text, query=prediction_place(tokenized, query), target=token, against=against)
     if out is None:
         Screen().print(PartsTable(found))
         return

@@ -52,7 +52,11 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
     fits = int((width - 2 * MARGIN) * 72 / (16 * panels.CELL))
     canvas.text(MARGIN, MARGIN, shortened(title, fits), size=16, weight="bold")
     about = [model] if model else []
-    about += [many(layers, "layer"), many(len(atlas.rows), "head"), many(atlas.tokens, "token")]
+    about += [
+        many(len({(row.site.stack, row.site.layer) for row in atlas.rows}), "layer"),
+        many(len(atlas.rows), "head"),
+        many(atlas.tokens, "token"),
+    ]
     canvas.text(MARGIN, MARGIN + 0.38, " · ".join(about), size=12, color=QUIET)
     for number, grid in enumerate(made):
         left = MARGIN + names + number % columns * (across + GAP)

@@ -35,7 +35,7 @@ def encoded(atlas: Atlas) -> bytes:
             {"name": row.name, "row": sites.index(row.site), "head": row.head, "values": list(row.values.values())}
             for row in atlas.rows
         ],
-        "layers": len(sites),
+        "layers": len({(site.stack, site.layer) for site in sites}),
         "grids": [
             {"column": grid.column, "shades": _plain(grid.shades_LH), "values": _plain(grid.values_LH)} for grid in made
         ],

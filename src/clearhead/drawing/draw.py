@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from pathlib import Path
 
 from clearhead.analysis import Attribution
@@ -97,7 +98,7 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
     drawn = figure.captions(record, model)
     png = path.suffix.lower() == ".png"
     if png:
-        lacking = fonts.lacking((drawn.title, drawn.subtitle, *drawn.labels))
+        lacking = fonts.lacking((drawn.title, drawn.subtitle, *chain(*drawn.labels.values())))
         _note(path, sorted(lacking))
         drawn = drawn.without(lacking)
     made = figure.draw(record, focus, drawn, progress)

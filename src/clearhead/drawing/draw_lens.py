@@ -48,8 +48,8 @@ def _content(found: Lens, path: Path, language: str | None) -> bytes:
         cells = found.rank_RT.numel()
         if cells > CELLS:
             raise OptionError(
-                f"{path}: {cells:,} cells, {len(found.sites)} readings of {len(found.words.tokens):,} tokens; a page "
-                f"takes at most {CELLS:,}; give a shorter text, or write .json"
+                f"{path}: {cells:,} cells, {len(found.sites)} readings of {len(found.tokenized.tokens):,} tokens; a "
+                f"page takes at most {CELLS:,}; give a shorter text, or write .json"
             )
         return lens_page.encoded(found, language)
     from clearhead.drawing import fonts, lens_figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from clearhead.tap import Site
 from clearhead.watching import TextRecord
 
 OnHead = Callable[[int, int], None]  # called with (heads done, heads)
@@ -27,14 +28,13 @@ def head_count(record: TextRecord) -> int:
 
 def in_full(record: TextRecord) -> bool:
     """True if every weight is written."""
-    Q, K = record.shape
-    return head_count(record) * Q * K <= FULL
+    return sum(record.heads(site) * math.prod(record.map(site, 0).shape) for site in record.seen()) <= FULL
 
 
-def top_count(record: TextRecord) -> int:
-    """Number of top keys written per query, if not every weight is."""
-    Q, K = record.shape
-    return max(1, min(TOP, K, TOPS // (head_count(record) * Q)))
+def top_count(record: TextRecord, site: Site) -> int:
+    """Number of top keys written per query of a site, if not every weight is."""
+    rows = sum(record.heads(each) * record.map(each, 0).shape[0] for each in record.seen())
+    return max(1, min(TOP, record.map(site, 0).shape[1], TOPS // rows))
 
 
 def image_side(record: TextRecord) -> int:

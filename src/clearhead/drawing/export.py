@@ -7,12 +7,15 @@ One object:
     text         the text or null
     tokens       label of each place, K strings
     ids          token id of each place, or null
+    source       of a model with an encoder and a decoder, what the encoder read, {"text", "tokens", "ids"}; else null.
+                 ``text``, ``tokens`` and ``ids`` are then the decoder's; the encoder's sites have rows and columns of
+                 the source, cross-attention has its columns
     first_place  the place of query row 0; there are Q = K - first_place rows
     digits       significant digits of all numbers
     chosen       {"site", "layer", "head", "row"}: the head and query row asked for
     kind         "full": every weight; "top": the largest of each row, if heads x queries x keys exceeds ``full_limit``
     full_limit   the most weights written in full
-    top          keys per row for kind "top", else null
+    top          at most this many keys per row for kind "top", else null
     heads        one object per head, each on one line of the file:
         site           "decoder.2.self"
         layer, head    counted from 0
@@ -59,12 +62,13 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
         "text": record.text,
         "tokens": record.tokens,
         "ids": record.ids or None,
-        "first_place": record.first_place,
+        "source": _source(record),
+        "first_place": record.first_place(focus.site),
         "digits": DIGITS,
         "chosen": {"site": str(focus.site), "layer": focus.site.layer, "head": focus.head, "row": focus.row},
         "kind": "full" if full else "top",
         "full_limit": embed.FULL,
-        "top": None if full else embed.top_count(record),
+        "top": None if full else max(embed.top_count(record, site) for site in record.seen()),
     }
     opening = json.dumps(about, ensure_ascii=False, indent=1)
     yield (opening[: -len("\n}")] + ',\n "heads": [').encode()
@@ -79,7 +83,7 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
 
 
 def _heads(record: TextRecord, site: Site, full: bool) -> Iterator[dict[str, Any]]:
-    kept = every(record) if full else Largest(embed.top_count(record))
+    kept = every(record, site) if full else Largest(embed.top_count(record, site))
     entropy_HQ, sunk_HQ, error_H, weights_HQK = record.sweep(site, Entropy(), Sink(), RowError(), kept)
     for head in range(record.heads(site)):
         yield {
@@ -115,15 +119,23 @@ def _weights(
     }
 
 
-def every(record: TextRecord) -> Cells:
-    """The measure that keeps every weight."""
-    Q, K = record.shape
+def _source(record: TextRecord) -> dict[str, Any] | None:
+    """What the encoder read, if the text is a decoder's."""
+    if all(site.reads == record.stack for site in record.seen()):
+        return None
+    read = record.tokenized("encoder")
+    return {"text": read.text, "tokens": read.tokens, "ids": read.ids or None}
+
+
+def every(record: TextRecord, site: Site) -> Cells:
+    """The measure that keeps every weight of a site."""
+    Q, K = record.map(site, 0).shape
     return Cells(slice(0, Q), slice(0, K))
 
 
 def visible(record: TextRecord, site: Site, head: int) -> Array:
     """Which weights are visible, bool (Q, K)."""
-    visible_HQK = record.visible(site, slice(0, record.shape[0]))
+    visible_HQK = record.visible(site, slice(0, record.map(site, 0).shape[0]))
     return visible_HQK[head if visible_HQK.shape[0] > 1 else 0].numpy()
 
 

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 from clearhead.drawing import panels
 from clearhead.drawing.embed import OnHead, head_count
-from clearhead.drawing.focus import Focus
+from clearhead.drawing.focus import Focus, head_name, stacks, title
 from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
 from clearhead.drawing.row import Reading, read
 from clearhead.drawing.shrink import Shrinker
 from clearhead.errors import many
+from clearhead.tap import short_names
 from clearhead.watching import TextRecord
 
 # Inches. Smallest and largest side of a head in the grid; in between, the grid is GRID wide or as tall as the rest.
@@ -46,7 +47,7 @@ class Captions:
 
     title: str
     subtitle: str
-    labels: tuple[str, ...]  # for each place: "4 ·server"
+    labels: dict[str, tuple[str, ...]]  # by stack, for each place: "4 ·server"
     stand_in: str | None = None  # drawn for a character that no font has: "<U+1F600>"
 
     def without(self, characters: Collection[str]) -> Captions:
@@ -54,7 +55,9 @@ class Captions:
         return Captions(
             title=spelled(self.title, characters),
             subtitle=spelled(self.subtitle, characters),
-            labels=tuple(spelled(label, characters) for label in self.labels),
+            labels={
+                stack: tuple(spelled(label, characters) for label in labels) for stack, labels in self.labels.items()
+            },
             stand_in=code_point(min(characters)) if characters else None,
         )
 
@@ -73,18 +76,20 @@ class Layout:
     bottom: float  # where the notes begin
 
     @classmethod
-    def of(cls, layers: int, heads: int, labels: Sequence[str]) -> Layout:
-        """The layout for a number of layers, heads per layer, and tokens with these labels."""
-        places = len(labels)
+    def of(cls, layers: Sequence[str], heads: int, own: Sequence[str], read: Sequence[str]) -> Layout:
+        """The layout for layers of these names, a number of heads per layer, and tokens with these labels, those of the
+        queries' text and those of the keys'."""
+        places = max(len(own), len(read))
         side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
         label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)
-        longest = panels.longest(labels, label_size)
+        longest = panels.longest([*own, *read], label_size)
+        names = max(GRID_LABELS[0], panels.longest(layers, 11.0))
         top = MARGIN + TITLE + HEADING
-        lines, fits = _lines(layers, heads, longest + 0.15 + side - GRID_LABELS[1])
+        lines, fits = _lines(len(layers), heads, longest + 0.15 + side - GRID_LABELS[1])
         cell = panels.whole(_between(SMALL, fits))
         line = cell + (BAND if lines > 1 else 0)
         across = math.ceil(heads / lines) * cell
-        grid = (MARGIN + GRID_LABELS[0], top + GRID_LABELS[1], across, layers * lines * panels.whole(line))
+        grid = (MARGIN + names, top + GRID_LABELS[1], across, len(layers) * lines * panels.whole(line))
         left = grid[0] + max(grid[2], SCALE_WIDTH) + 0.75 + longest
         matrix = (left, top + longest + 0.15, side, side)
         strip = (left, matrix[1] + side + 0.25, side, STRIP)
@@ -114,16 +119,20 @@ def _lines(layers: int, heads: int, height: float) -> tuple[int, float]:
 
 def captions(record: TextRecord, model: str | None) -> Captions:
     """The captions for a record, before characters without a font are replaced."""
-    text = record.text if record.text is not None else "".join(record.tokens)
+    texts = {stack: record.tokenized(stack) for stack in stacks(record)}
+    layers = len({(site.stack, site.layer) for site in record.seen()})
     about = [legible(model)] if model else []
     about += [
-        f"{many(len(record.seen()), 'layer')}, {many(head_count(record), 'head')}",
-        many(len(record.tokens), "token"),
+        f"{many(layers, 'layer')}, {many(head_count(record), 'head')}",
+        " and ".join(many(len(each.tokens), "token") for each in texts.values()),
     ]
     return Captions(
-        title=legible(text),
+        title=title(record),
         subtitle=" · ".join(about),  # spaces alone collapse in an SVG
-        labels=tuple(f"{place} {legible(token)}" for place, token in enumerate(record.tokens)),
+        labels={
+            stack: tuple(f"{place} {legible(token)}" for place, token in enumerate(each.tokens))
+            for stack, each in texts.items()
+        },
     )
 
 
@@ -131,41 +140,42 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
     """Draws the figure at DPI dots per inch. ``progress`` is called with (heads done, heads)."""
     sites = record.seen()
     most = max(record.heads(site) for site in sites)
-    layout = Layout.of(len(sites), most, drawn.labels)
+    own, read = drawn.labels[focus.site.stack], drawn.labels[focus.site.reads]
+    layout = Layout.of(list(short_names(sites).values()), most, own, read)
     small = Shrinker(record, panels.small_cells(layout.cell))
     large = Shrinker(record, panels.large_cells(layout.matrix[2]))
     heads, error, hides = panels.heads(record, small, layout.cell, progress)
-    step = panels.label_step(len(drawn.labels), layout.matrix[2], layout.label_size)
+    step = panels.label_step(max(len(own), len(read)), layout.matrix[2], layout.label_size)
     notes = _notes(record, focus, small, large, step, error, drawn)
     lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
     height = panels.whole(layout.bottom + NOTE * len(lines) + MARGIN)
     canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
 
-    _headings(canvas, layout, focus, drawn)
+    _headings(canvas, layout, record, focus, drawn)
     panels.grid(canvas, layout.grid, heads, sites, layout.lines, (sites.index(focus.site), focus.head))
     panels.scale(canvas, layout.grid[0], layout.grid[1] + layout.grid[3] + 0.3, SCALE_WIDTH, hides=hides)
     reading = _top(record, focus)
-    image, place = large.image(focus.site, focus.head), focus.row + record.first_place
-    panels.matrix(
-        canvas, layout.matrix, image, drawn.labels, record.first_place, place, reading.keys, layout.label_size
-    )
+    image, first = large.image(focus.site, focus.head), record.first_place(focus.site)
+    place = focus.row + first
+    panels.matrix(canvas, layout.matrix, image, (own, read), first, place, reading.keys, layout.label_size)
     row = record.map(focus.site, focus.head)[focus.row].numpy()
-    panels.strip(canvas, layout.strip, row, list(zip(reading.keys, reading.weights, strict=True)), drawn.labels)
+    panels.strip(canvas, layout.strip, row, list(zip(reading.keys, reading.weights, strict=True)), read)
     for n, line in enumerate(lines):
         canvas.text(MARGIN, layout.bottom + NOTE * n, line, size=NOTE_SIZE, color=panels.QUIET)
     return canvas.figure
 
 
-def _headings(canvas: Canvas, layout: Layout, focus: Focus, drawn: Captions) -> None:
+def _headings(canvas: Canvas, layout: Layout, record: TextRecord, focus: Focus, drawn: Captions) -> None:
     fits = int((layout.width - 2 * MARGIN) * 72 / (TITLE_SIZE * panels.CELL))
     canvas.text(MARGIN, MARGIN, shortened(drawn.title, fits), size=TITLE_SIZE, weight="bold")
     canvas.text(MARGIN, MARGIN + 0.38, drawn.subtitle, size=12, color=panels.QUIET)
-    over_matrix = layout.matrix[0] - panels.longest(drawn.labels, layout.label_size)
+    labels = [*drawn.labels[focus.site.stack], *drawn.labels[focus.site.reads]]
+    over_matrix = layout.matrix[0] - panels.longest(labels, layout.label_size)
     for left, heading, hint in (
         (MARGIN, "All heads", IN_ROWS if layout.lines == 1 else IN_LINES),
         (
             over_matrix,
-            f"Layer {focus.site.layer}, head {focus.head}",
+            head_name(record, focus.site, focus.head).replace("layer", "Layer", 1),
             "each row is a query token, each column a token it attends to",
         ),
     ):
@@ -183,7 +193,7 @@ def _notes(
     record: TextRecord, focus: Focus, small: Shrinker, large: Shrinker, step: int, error: float, drawn: Captions
 ) -> list[str]:
     """The notes under the picture, one string per paragraph."""
-    place = focus.row + record.first_place
+    own, read = drawn.labels[focus.site.stack], drawn.labels[focus.site.reads]
     chosen = "the requested head"
     if focus.among is not None:
         group = "all heads" if focus.among == "all" else f"the heads of {focus.among}"
@@ -191,7 +201,7 @@ def _notes(
             f"among {group}, the one with the most weight ({short(focus.far, 3)}) beyond the first token, the query "
             "and its neighbours"
         )
-    query = shortened(drawn.labels[place], panels.LABEL)
+    query = shortened(own[focus.row + record.first_place(focus.site)], panels.LABEL)
     sums = f"in all heads, rows sum to 1 within {scientific(error)}."
     if any(record.map(site, 0).has_sink for site in record.seen()):
         sink = float(record.map(focus.site, focus.head).mass_on_sink(focus.row))
@@ -204,15 +214,15 @@ def _notes(
         f"Weights are computed exactly; {sums}"
     ]
     limits: list[str] = []
-    for name, shrinker in (("the grid", small), ("the large head", large)):
-        if shrinker.pooled:
-            tall, wide = shrinker.covers
+    for name, shrinker, sites in (("the grid", small, record.seen()), ("the large head", large, [focus.site])):
+        tall, wide = shrinker.covers(sites)
+        if (tall, wide) != (1, 1):
             limits.append(f"A cell of {name} shows the largest of up to {tall} x {wide} weights.")
     if step > 1:
         limits.append(
             f"Every {_nth(step)} token is labelled; the query's top keys take precedence, the strongest first."
         )
-    if any(shortened(label, panels.LABEL) != label for label in drawn.labels):
+    if any(shortened(label, panels.LABEL) != label for label in [*own, *read]):
         limits.append("Labels and titles that end in … are cut.")
     if drawn.stand_in is not None:
         limits.append(f"Code points such as {drawn.stand_in} stand for characters that no font here has.")

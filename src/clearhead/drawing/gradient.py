@@ -80,7 +80,7 @@ def _values(found: Attribution) -> dict[str, str]:
         "token": quoted(found.token),
         "probability": short(float(np.exp(found.logprob)), 3),
         "place": str(found.place),
-        "here": quoted(found.words.tokens[found.place]),
+        "here": quoted(found.tokenized.tokens[found.place]),
         "logprob": f"{found.logprob:.4f}",
     }
     if found.baseline is None:
@@ -161,9 +161,9 @@ def numbers(found: Attribution) -> bytes:
     table = {
         "schema": SCHEMA,
         "model": found.model,
-        "text": found.words.text,
-        "tokens": found.words.tokens,
-        "ids": found.words.ids,
+        "text": found.tokenized.text,
+        "tokens": found.tokenized.tokens,
+        "ids": found.tokenized.ids,
         "place": found.place,
         "target": found.target,
         "token": found.token,
@@ -180,7 +180,7 @@ WRITERS = {".png": figure, ".html": page, ".json": numbers}
 
 
 def _labels(found: Attribution) -> list[str]:
-    return [legible(token) for token in found.words.tokens]
+    return [legible(token) for token in found.tokenized.tokens]
 
 
 def _colours(found: Attribution) -> list[str]:

@@ -23,19 +23,19 @@ PLACES = 40
 
 def texts(found: Lens) -> list[str]:
     """Everything that is written on the figure."""
-    return [heading(found), found.words.text or "", *found.words.tokens, *found.labels.values()]
+    return [heading(found), found.tokenized.text or "", *found.tokenized.tokens, *found.labels.values()]
 
 
 def figure(found: Lens, lacking: set[str]) -> Figure:
     """The figure; ``lacking`` characters are spelled out."""
-    first = max(0, len(found.words.tokens) - PLACES)
+    first = max(0, len(found.tokenized.tokens) - PLACES)
     p_RT = np.flipud(found.p_RTN[:, first:, 0].numpy())
 
     def label(token: str) -> str:
         return spelled(shortened(legible(token), LABEL), lacking)
 
     shown = [[label(found.labels[token]) for token in row] for row in reversed(found.ids_RTN[:, first:, 0].tolist())]
-    tokens = [label(token) for token in found.words.tokens[first:]]
+    tokens = [label(token) for token in found.tokenized.tokens[first:]]
     widest = max(cell_len(each) for row in (tokens, *shown) for each in row)
     cell = min(CELL[1], max(CELL[0], 0.075 * widest + 0.1))
     rows, places = p_RT.shape
@@ -53,6 +53,6 @@ def figure(found: Lens, lacking: set[str]) -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     note = "the likeliest token there; the colour follows the square root of its probability"
-    cut = f"; the last {places} of {len(found.words.tokens):,} places" if first else ""
+    cut = f"; the last {places} of {len(found.tokenized.tokens):,} places" if first else ""
     axes.set_xlabel(note + cut, fontsize=SIZE)
     return made

@@ -22,7 +22,7 @@ def encoded(found: Lens, language: str | None) -> bytes:
     data = {
         "words": {each: words(each) for each in LANGUAGES},
         "colours": {"light": colours.LIGHT, "dark": colours.DARK},
-        "shown": [legible(token) for token in found.words.tokens],
+        "shown": [legible(token) for token in found.tokenized.tokens],
         "labels": {str(token): legible(label) for token, label in found.labels.items()},
         "lens": numbers(found),
     }

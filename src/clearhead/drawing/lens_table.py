@@ -40,7 +40,7 @@ class LensTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         names = [named(site) for site in found.sites]
-        labels = [shortened(legible(token), LABEL) for token in found.words.tokens]
+        labels = [shortened(legible(token), LABEL) for token in found.tokenized.tokens]
         best_RT = found.ids_RTN[:, :, 0].tolist()
         shown = [[shortened(legible(found.labels[token]), LABEL) for token in row] for row in best_RT]
         wide = [max(map(cell_len, (label, *column))) for label, *column in zip(labels, *shown, strict=True)]
@@ -76,9 +76,9 @@ def numbers(found: Lens) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": found.model,
-        "text": found.words.text,
-        "tokens": found.words.tokens,
-        "ids": found.words.ids,
+        "text": found.tokenized.text,
+        "tokens": found.tokenized.tokens,
+        "ids": found.tokenized.ids,
         "tuned": found.tuned,
         "sites": [str(site) for site in found.sites],
         "labels": {str(token): label for token, label in found.labels.items()},

@@ -84,11 +84,11 @@ def heads(
 ) -> tuple[list[list[npt.NDArray[np.uint8]]], float, bool]:
     """The small images, dots (side, side, 3), by site; the largest row-sum error; whether any shows a hidden key."""
     dots = small_cells(side)
-    rows, columns = (np.arange(dots) * size // dots for size in (small.height, small.width))
     images: list[list[npt.NDArray[np.uint8]]] = []
     error, done, hides = 0.0, 0, False
     for site in record.seen():
-        pictures_HYX, error_H = record.sweep(site, small.measure(), RowError())
+        rows, columns = (np.arange(dots) * size // dots for size in small.size(site))
+        pictures_HYX, error_H = record.sweep(site, small.measure(site), RowError())
         error = max(error, float(error_H.max()))
         images.append([])
         for image in small.marked(site, pictures_HYX):
@@ -180,27 +180,32 @@ def matrix(
     canvas: Canvas,
     box: Box,
     image: Weights,
-    labels: Sequence[str],
+    labels: tuple[Sequence[str], Sequence[str]],
     first_place: int,
     query: int,
     keys: Sequence[int],
     size: float,
 ) -> None:
-    """Draws one head: keys from left to right, queries from top to bottom, the query's row outlined."""
-    Q, K = len(labels) - first_place, len(labels)
+    """Draws one head: keys from left to right, queries from top to bottom, the query's row outlined.
+
+    labels: of the queries' text, and of the keys' (which may be the same)
+    """
+    own, read = labels
+    Q, K = len(own) - first_place, len(read)
     axes = canvas.axes(box)
     extent = (-0.5, K - 0.5, first_place + Q - 0.5, first_place - 0.5)
     axes.imshow(paint(image), interpolation="nearest", extent=extent, aspect="auto")
     for spine in axes.spines.values():
         spine.set_color(LINE)
     cell = box[2] / K
-    _token_ticks(axes, labels, range(first_place, K), [query], box[3] / Q, size, axis="y")
-    _token_ticks(axes, labels, range(K), [*keys, query], cell, size, axis="x")
+    marked = [*keys, query] if own is read else keys
+    _token_ticks(axes, own, range(first_place, first_place + Q), [query], box[3] / Q, size, axis="y")
+    _token_ticks(axes, read, range(K), marked, cell, size, axis="x")
     axes.xaxis.tick_top()
     axes.tick_params(length=2, pad=2, color=LINE)
     if cell * DPI >= 14:
         axes.set_xticks(np.arange(1, K) - 0.5, minor=True)
-        axes.set_yticks(np.arange(first_place + 1, K) - 0.5, minor=True)
+        axes.set_yticks(np.arange(first_place + 1, first_place + Q) - 0.5, minor=True)
         axes.grid(which="minor", color="#e5e7eb", linewidth=0.6)
         axes.tick_params(which="minor", length=0)
     if cell >= WRITTEN and image.shape == (Q, K):

@@ -23,7 +23,7 @@ def heading(found: LogitParts) -> str:
     """The question, in one line."""
     named = f"{legible(found.model)}: " if found.model else ""
     less = "" if found.other is None else f" less that of {legible(found.other)}"
-    here = legible(found.words.tokens[found.place])
+    here = legible(found.tokenized.tokens[found.place])
     return f"{named}what adds to the logit of {legible(found.token)}{less}, at place {found.place} {here}"
 
 
@@ -60,9 +60,9 @@ def encoded(found: LogitParts) -> bytes:
     table = {
         "schema": SCHEMA,
         "model": found.model,
-        "text": found.words.text,
-        "tokens": found.words.tokens,
-        "ids": found.words.ids,
+        "text": found.tokenized.text,
+        "tokens": found.tokenized.tokens,
+        "ids": found.tokenized.ids,
         "place": found.place,
         "target": found.target,
         "token": found.token,

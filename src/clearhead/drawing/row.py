@@ -25,8 +25,8 @@ class Reading:
     weights: tuple[float, ...]
     entropy: float  # nats
     first: float  # weight on place 0
-    previous: float  # weight on the place before the query's own; 0 at place 0
-    distance: float  # expected number of places back to what is attended to
+    previous: float | None  # weight on the place before the query's own; 0 at place 0; None if keys are another text
+    distance: float | None  # expected number of places back to what is attended to; None if keys are another text
     sink: float | None  # weight on the attention sink, which is not a key; None if the head has none
     error: float  # distance of the row's sum, sink included, from 1; 0 if no key is visible
 
@@ -41,11 +41,13 @@ def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading
 
 def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range, n: int) -> list[Reading]:
     """``read`` for each head in ``among`` and each row, heads first; takes one sweep per site."""
-    asked, places = slice(rows.start, rows.stop), slice(0, record.shape[1])
+    asked = slice(rows.start, rows.stop)
     found: list[Reading] = []
     for site, of_site in groupby(among, key=lambda each: each[0]):
         heads = [head for _, head in of_site]
         swept = range(min(heads), max(heads) + 1)
+        places = slice(0, record.map(site, 0).shape[1])
+        first = record.first_place(site) if site.stack == site.reads else None
         weights_HQK, sunk_HQ = record.sweep(site, Cells(asked, places), Sink(), heads=swept, rows=asked)
         visible_HQK = record.visible(site, asked)
         for head in heads:
@@ -57,7 +59,7 @@ def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range,
                         head,
                         weights_HQK[head - swept.start, q],
                         visible_HQK[head if visible_HQK.shape[0] > 1 else 0, q],
-                        row + record.first_place,
+                        None if first is None else row + first,
                         n,
                         None if sunk_Q is None else float(sunk_Q[row]),
                     )
@@ -66,10 +68,10 @@ def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range,
 
 
 def _reading(
-    site: Site, head: int, weights_K: Tensor, visible_K: Tensor, place: int, n: int, sink: float | None
+    site: Site, head: int, weights_K: Tensor, visible_K: Tensor, place: int | None, n: int, sink: float | None
 ) -> Reading:
     top = torch.topk(weights_K.masked_fill(~visible_K, -1.0), min(n, int(visible_K.sum())))
-    back_K = place - torch.arange(weights_K.shape[0])
+    back_K = None if place is None else place - torch.arange(weights_K.shape[0])
     return Reading(
         site=site,
         head=head,
@@ -77,8 +79,8 @@ def _reading(
         weights=tuple(float(weight) for weight in top.values),
         entropy=max(0.0, float(-torch.xlogy(weights_K, weights_K).sum())),  # a weight may round to just above 1
         first=float(weights_K[0]),
-        previous=float(weights_K[place - 1]) if place > 0 else 0.0,
-        distance=float((weights_K * back_K.to(weights_K)).sum()),
+        previous=None if place is None else float(weights_K[place - 1]) if place > 0 else 0.0,
+        distance=None if back_K is None else float((weights_K * back_K.to(weights_K)).sum()),
         sink=sink,
         error=abs(float(weights_K.sum()) + (sink or 0.0) - 1.0) if bool(visible_K.any()) else 0.0,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 import torch
@@ -21,31 +21,34 @@ class Shrinker:
     """
 
     def __init__(self, record: TextRecord, cells: int) -> None:
-        self._record = record
-        Q, K = record.shape
-        self.height, self.width = min(cells, Q), min(cells, K)
+        self._record, self._cells = record, cells
         self._visible: dict[Hashable, Tensor] = {}
 
-    @property
-    def covers(self) -> tuple[int, int]:
-        """The most queries and keys in one cell; (1, 1) if nothing is pooled."""
-        Q, K = self._record.shape
-        return -(-Q // self.height), -(-K // self.width)
+    def size(self, site: Site) -> tuple[int, int]:
+        """(height, width) of a site's images."""
+        Q, K = self._record.map(site, 0).shape
+        return min(self._cells, Q), min(self._cells, K)
 
-    @property
-    def pooled(self) -> bool:
-        """True if a cell covers more than one weight."""
-        return self.covers != (1, 1)
+    def covers(self, sites: Iterable[Site]) -> tuple[int, int]:
+        """The most queries and keys in one cell of these sites' images; (1, 1) if nothing is pooled."""
+        covers = [
+            [
+                -(-places // cells)
+                for places, cells in zip(self._record.map(site, 0).shape, self.size(site), strict=True)
+            ]
+            for site in sites
+        ]
+        return max(tall for tall, _ in covers), max(wide for _, wide in covers)
 
     def image(self, site: Site, head: int) -> Weights:
         """float32 (height, width): the largest weight in each cell, HIDDEN where none is visible."""
         heads = range(head, head + 1)
-        (pictures_HYX,) = self._record.sweep(site, self.measure(), heads=heads)
+        (pictures_HYX,) = self._record.sweep(site, self.measure(site), heads=heads)
         return self.marked(site, pictures_HYX, heads)[0]
 
-    def measure(self) -> Image:
-        """The measure that computes the images; pass its result to ``marked``."""
-        return Image(self.height, self.width, pool="max")
+    def measure(self, site: Site) -> Image:
+        """The measure that computes a site's images; pass its result to ``marked``."""
+        return Image(*self.size(site), pool="max")
 
     def marked(self, site: Site, pictures_HYX: Tensor, heads: range | None = None) -> Weights:
         """float32 (heads, height, width): the images, with HIDDEN cells marked."""
@@ -62,14 +65,14 @@ class Shrinker:
 
     def _shrink(self, site: Site) -> Tensor:
         """Visible cells, bool (heads or 1, height, width): any() over AttentionMap.image's bins."""
-        Q, K = self._record.shape
-        bin_Q, bin_K = torch.arange(Q) * self.height // Q, torch.arange(K) * self.width // K
+        (Q, K), (height, width) = self._record.map(site, 0).shape, self.size(site)
+        bin_Q, bin_K = torch.arange(Q) * height // Q, torch.arange(K) * width // K
         seen = torch.zeros(0)
         for rows, tile_HQK in self._record.visible_blocks(site):
             heads, count = tile_HQK.shape[:2]
             if not seen.numel():
-                seen = torch.zeros(heads, self.height, self.width)
-            narrow = torch.zeros(heads, count, self.width)
+                seen = torch.zeros(heads, height, width)
+            narrow = torch.zeros(heads, count, width)
             narrow.scatter_reduce_(2, bin_K.expand(heads, count, -1), tile_HQK.float(), "amax")
-            seen.scatter_reduce_(1, bin_Q[rows, None].expand(heads, -1, self.width), narrow, "amax")
+            seen.scatter_reduce_(1, bin_Q[rows, None].expand(heads, -1, width), narrow, "amax")
         return seen > 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from clearhead.drawing.focus import matching, query_row
+from clearhead.drawing.focus import head_name, matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
 from clearhead.drawing.row import Reading, readings
 from clearhead.tap import short_names
@@ -45,38 +45,24 @@ class Table:
         yield from self._legend()
 
     def _heading(self, width: int) -> RenderResult:
-        tokens, place = self._record.tokens, self._row + self._record.first_place
+        tokens, place = self._record.tokens, self._row + self._record.first_place(self._readings[0].site)
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
         line.append(f"what place {place} ")
         line.append("“").append(legible(tokens[place]), "bold reverse").append("”")
         line.append(f" attends to, of {len(tokens):,} tokens" if len(tokens) != 1 else " attends to, the only token")
         yield line
-        yield from self._listing(width, place)
-
-    def _listing(self, width: int, place: int) -> RenderResult:
-        """The tokens with their places, wrapped; a line never breaks between a place and its token."""
-        tokens = self._record.tokens
-        start, stop = max(0, place - AROUND), min(len(tokens), place + AROUND + 1)
-        items = [Text(f"… {start:,} before", "dim")] if start else []
-        for n in range(start, stop):
-            token = Text(legible(tokens[n]), "bold reverse" if n == place else "default")
-            items.append(Text.assemble((f"{n} ", "dim"), token))
-        items += [Text(f"{len(tokens) - stop:,} after …", "dim")] if stop < len(tokens) else []
-        line = items[0]
-        for item in items[1:]:
-            if line.cell_len + 2 + item.cell_len > width:
-                yield line
-                line = item
-            else:
-                line = Text.assemble(line, "  ", item)
-        yield line
+        yield from _listing(tokens, width, place)
+        for stack in sorted({reading.site.reads for reading in self._readings} - {self._record.stack}):
+            yield Text(f"{stack}:", "bold")
+            yield from _listing(self._record.tokenized(stack).tokens, width)
 
     def _names(self) -> list[str]:
         names = short_names(self._record.seen())
         return [f"{names[reading.site]}.{reading.head}" for reading in self._readings]
 
     def _lines(self, width: int) -> RenderResult:
-        labels = [legible(token) for token in self._record.tokens]
+        stacks = {reading.site.reads for reading in self._readings}
+        labels = {stack: [legible(token) for token in self._record.tokenized(stack).tokens] for stack in stacks}
         names = self._names()
         headings = (*HEADINGS, "sink") if self._has_sinks else HEADINGS
         measures = [_measures(reading)[: len(headings)] for reading in self._readings]
@@ -116,9 +102,10 @@ class AnswerTable(Table):
     def _heading(self, width: int) -> RenderResult:
         site, head = self._readings[0].site, self._readings[0].head
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
-        yield line.append(f"what each token of the answer attends to, layer {site.layer}, head {head}")
-        if len(self._readings) < self._record.shape[0] - self._row:
-            yield Text(f"the last {len(self._readings)} of its {self._record.shape[0] - self._row:,} tokens", "dim")
+        yield line.append(f"what each token of the answer attends to, {head_name(self._record, site, head)}")
+        count = self._record.map(site, head).shape[0] - self._row
+        if len(self._readings) < count:
+            yield Text(f"the last {len(self._readings)} of its {count:,} tokens", "dim")
 
     def _names(self) -> list[str]:
         tokens = self._record.tokens
@@ -137,12 +124,15 @@ class _Cell:
         return self.place + 1 + self.label + 1 + self.bar + 1 + 4
 
     @classmethod
-    def fit(cls, readings: Sequence[Reading], labels: Sequence[str], width: int) -> _Cell:
-        """As many keys as fit with legible labels; then labels and bars as wide as the remaining room allows."""
-        keys = [key for reading in readings for key in reading.keys]
+    def fit(cls, readings: Sequence[Reading], labels: Mapping[str, Sequence[str]], width: int) -> _Cell:
+        """As many keys as fit with legible labels; then labels and bars as wide as the remaining room allows.
+
+        labels: of the tokens, by stack
+        """
+        keys = [(reading.site.reads, key) for reading in readings for key in reading.keys]
         most = max((len(reading.keys) for reading in readings), default=1)
-        place = max((len(str(key)) for key in keys), default=1)
-        longest = max((cell_len(labels[key]) for key in keys), default=1)
+        place = max((len(str(key)) for _, key in keys), default=1)
+        longest = max((cell_len(labels[stack][key]) for stack, key in keys), default=1)
         cell = cls(keys=1, place=place, label=min(longest, LABEL[0]), bar=BAR[0])
         cell.keys = max(1, min(most, (width + 2) // (cell.width + 2)))
         room = (width + 2) // cell.keys - 2 - cell.width
@@ -151,11 +141,11 @@ class _Cell:
         cell.bar += max(0, min(room - wider, BAR[1] - BAR[0]))
         return cell
 
-    def draw(self, reading: Reading, n: int, labels: Sequence[str]) -> Text:
+    def draw(self, reading: Reading, n: int, labels: Mapping[str, Sequence[str]]) -> Text:
         if n >= len(reading.keys):
             return Text(" " * self.width)
         key, weight = reading.keys[n], reading.weights[n]
-        label = shortened(labels[key], self.label)
+        label = shortened(labels[reading.site.reads][key], self.label)
         text = Text(f"{key:>{self.place}} ", "dim")
         text.append(label + " " * (self.label - cell_len(label)) + " ", "default")
         text.append(bar(weight, self.bar), "cyan")
@@ -189,8 +179,9 @@ def answer_reading(
     Raises OptionError for a layer or head that does not exist.
     """
     record = record.only()
-    among = matching(record, layer=layer, head=head)
-    rows = range(max(start, record.shape[0] - ANSWER), record.shape[0])
+    among = [each for each in matching(record, layer=layer, head=head) if each[0].kind == "self"]
+    last = record.map(*among[0]).shape[0]
+    rows = range(max(start, last - ANSWER), last)
     return AnswerTable(record, start, readings(record, among, rows, KEYS), model)
 
 
@@ -203,4 +194,28 @@ def bar(weight: float, cells: int) -> str:
 
 def _measures(reading: Reading) -> tuple[str, ...]:
     sink = "" if reading.sink is None else short(reading.sink)
-    return f"{reading.entropy:.2f}", short(reading.first), short(reading.previous), f"{reading.distance:.1f}", sink
+    previous = "-" if reading.previous is None else short(reading.previous)
+    distance = "-" if reading.distance is None else f"{reading.distance:.1f}"
+    return f"{reading.entropy:.2f}", short(reading.first), previous, distance, sink
+
+
+def _listing(tokens: Sequence[str], width: int, place: int | None = None) -> RenderResult:
+    """The tokens with their places, wrapped; a line never breaks between a place and its token.
+
+    place: highlighted, with AROUND tokens on either side; None for the first tokens
+    """
+    start = 0 if place is None else max(0, place - AROUND)
+    stop = min(len(tokens), (2 * AROUND if place is None else place + AROUND) + 1)
+    items = [Text(f"… {start:,} before", "dim")] if start else []
+    for n in range(start, stop):
+        token = Text(legible(tokens[n]), "bold reverse" if n == place else "default")
+        items.append(Text.assemble((f"{n} ", "dim"), token))
+    items += [Text(f"{len(tokens) - stop:,} after …", "dim")] if stop < len(tokens) else []
+    line = items[0]
+    for item in items[1:]:
+        if line.cell_len + 2 + item.cell_len > width:
+            yield line
+            line = item
+        else:
+            line = Text.assemble(line, "  ", item)
+    yield line

@@ -15,7 +15,7 @@ from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import needs
 from clearhead.tap import reserve
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Record, TextRecord, Words, watch
+from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 
@@ -112,8 +112,8 @@ def generate(
 def in_prompts(model: LanguageModel, prompts: Sequence[str], edits: Edit | Sequence[Edit]) -> tuple[Edit, ...]:
     """The edits, with words of the prompts, and places from a prompt's end, turned into places."""
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
-    words = [Words(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)) for ids in encoded]
-    return placed(listed(edits), dict(enumerate(words)))
+    texts = [TokenizedText(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)) for ids in encoded]
+    return placed(listed(edits), {(number, model.stack): text for number, text in enumerate(texts)})
 
 
 def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:
@@ -129,7 +129,9 @@ def _recorded(model: LanguageModel, completions: Sequence[Completion], record: R
     found: list[Completion] = []
     for number, completion in zip(record.texts, completions, strict=True):
         ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # the last id has not been through the model
-        record.words[number] = Words(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids))
+        record.tokenized[number, model.stack] = TokenizedText(
+            tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)
+        )
         found.append(replace(completion, record=TextRecord(record, number)))
     return found
 

@@ -5,7 +5,8 @@ from clearhead.watching.cells import Edge
 from clearhead.watching.edits import Ablate, Direction, Edit, Freeze, Knockout, Patch, Scale, Steer
 from clearhead.watching.map import AttentionMap, Top
 from clearhead.watching.record import Record, edited, read_record, watch
-from clearhead.watching.text_record import BY_GRADIENT, TextRecord, Words
+from clearhead.watching.text_record import BY_GRADIENT, TextRecord
+from clearhead.watching.tokenized import TokenizedText
 
 __all__ = [
     "BY_GRADIENT",
@@ -24,8 +25,8 @@ __all__ = [
     "Scale",
     "Steer",
     "TextRecord",
+    "TokenizedText",
     "Top",
-    "Words",
     "edited",
     "read_record",
     "watch",

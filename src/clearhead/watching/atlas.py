@@ -17,6 +17,7 @@ from clearhead.watching.cells import Agreement
 from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Reducer
+from clearhead.watching.tokenized import TokenizedText
 
 SCHEMA = "clearhead.atlas/1"
 
@@ -144,12 +145,12 @@ def written(value: float | None) -> str:
 class Measured(Protocol):
     """What an atlas needs from the record of a text (``TextRecord``)."""
 
-    ids: list[int]
     tokens: list[str]
     text: str | None
 
     @property
     def model(self) -> str | None: ...
+    def tokenized(self, stack: str) -> TokenizedText: ...
     def seen(self) -> list[Site]: ...
     def heads(self, site: Site) -> int: ...
     def segments(self, site: Site) -> Sequence[Segment]: ...
@@ -178,17 +179,18 @@ def atlas(record: Measured, progress: Callable[[int, int], None] | None = None) 
 def _rows(record: Measured, site: Site, short: str) -> Iterator[AtlasRow]:
     """One row for each head of a site."""
     heads, (call, *_) = record.heads(site), [each.call for each in record.segments(site)]
+    ids = record.tokenized(site.reads).ids
     without = {
         *((*PLACED, *COPIED) if call.two_texts else ()),
-        *(() if record.ids else COPIED),
+        *(() if ids else COPIED),
         *(("sink",) if call.score.sinks_H is None else ()),
         *(() if record.has_sizes(site) else ("moved",)),
         *(("agreement",) if heads == 1 else ()),
     }
     names = [name for name in COLUMNS if name not in without]
-    given = Given(record.ids, partial(record.sizes, site))
+    given = Given(ids, partial(record.sizes, site))
     measures = [Agreement() if name == "agreement" else named(name, given) for name in names]
-    places = _Places(record, site)
+    places = _Places(record.segments(site), ids)
     swept = zip(names, record.sweep(site, *measures), strict=True)
     values = {name: places.of_heads(name, each) for name, each in swept}
     for head in range(heads):
@@ -199,11 +201,10 @@ def _rows(record: Measured, site: Site, short: str) -> Iterator[AtlasRow]:
 class _Places:
     """Which queries a column's mean is over."""
 
-    def __init__(self, record: Measured, site: Site) -> None:
-        segments = record.segments(site)
+    def __init__(self, segments: Sequence[Segment], ids: Sequence[int]) -> None:
         first, queries = segments[0].first_place, sum(each.count for each in segments)
         seen, copied = set[int](), list[bool]()
-        for token in record.ids:
+        for token in ids:
             copied.append(token in seen)
             seen.add(token)
         self._copied_Q = torch.tensor(copied[first : first + queries], dtype=torch.bool)

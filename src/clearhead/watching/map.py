@@ -59,8 +59,9 @@ class AttentionMap:
 
     @property
     def first_place(self) -> int:
-        """The key place of query row 0 (0 unless the watch began in the middle of a cached text)."""
-        return self._segments[0].first_place
+        """The place of query row 0 in its text: 0 unless the watch began in the middle of a cached text."""
+        first = self._segments[0]
+        return first.call.seen.before(first.row)
 
     def __repr__(self) -> str:
         return name(self._segments, self._heads)

@@ -22,7 +22,8 @@ from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
 from clearhead.watching.saved import restored, write
 from clearhead.watching.sizes import factors
-from clearhead.watching.text_record import TextRecord, Words, kept_names
+from clearhead.watching.text_record import TextRecord, kept_names
+from clearhead.watching.tokenized import TokenizedText
 
 
 class Watchable(Protocol):
@@ -47,7 +48,8 @@ class Record:
 
     With one text, ``record[layer, head]`` is an attention map. With several, ``record[text]`` is the part for one of
     them; texts are numbered in the order of their passes, or as the caller numbered them (``tap.rows``).
-    ``words`` has each text's tokens, set by whoever has the tokenizer; ``model`` is a name for headings.
+    ``tokenized`` has the tokens of each text in each stack, set by whoever has the tokenizer; ``model`` is a name for
+    headings.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Record:
         self._editor = Editor(self.edits, sites, network)
         self._network: ReferenceType[object] | None = None if network is None else ref(network)
         self._maps = maps  # whether queries and keys are kept
-        self.words: dict[int, Words] = {}
+        self.tokenized: dict[tuple[int, str], TokenizedText] = {}  # by text and stack
         self.model: str | None = None
         self.factors: dict[Site, Tensor] = {}  # factors_HRD of the output projections, if values are kept (sizes.py)
         self._calls: dict[Site, list[Call]] = {}
@@ -340,7 +342,7 @@ def read_record(path: str | Path) -> Record:
     """
     found = restored(Path(path))
     record = Record(found.sites)
-    record.model, record.factors, record.words = found.model, found.factors, found.words
+    record.model, record.factors, record.tokenized = found.model, found.factors, found.tokenized
     record.file(found.calls, found.shown, found.places)
     return record
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from clearhead.errors import MissingExtraError, WatchError
 from clearhead.tap import Site
 from clearhead.watching.cells import Cells
+from clearhead.watching.engine import shape
+from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Extent, Reducer, Strip
 
 Array = npt.NDArray[Any]
@@ -31,8 +33,7 @@ WHOLE = 2**29
 class Layered(Protocol):
     """What rollout and flow need from the record of a text (``TextRecord``)."""
 
-    @property
-    def shape(self) -> tuple[int, int]: ...
+    def segments(self, site: Site) -> Sequence[Segment]: ...
     def seen(self) -> list[Site]: ...
     def heads(self, site: Site) -> int: ...
     def sweep(self, site: Site, *measures: Reducer) -> list[Tensor]: ...
@@ -65,7 +66,7 @@ def rollout(record: Layered, place: int) -> Tensor:
     first place to its last, one self-attention per layer.
     """
     sites = _layers(record, place)
-    x_K = torch.zeros(record.shape[1], dtype=torch.float64)
+    x_K = torch.zeros(shape(record.segments(sites[0]))[1], dtype=torch.float64)
     x_K[place] = 1.0
     rows = [x_K]
     for site in reversed(sites):
@@ -82,7 +83,8 @@ def flow(record: Layered, place: int) -> Tensor:
     A maximum flow per token, so texts must be short: raises WatchError for more than EDGES edges, layers x places^2,
     and as ``rollout`` does; MissingExtraError without scipy.
     """
-    sites, places = _layers(record, place), record.shape[1]
+    sites = _layers(record, place)
+    places = shape(record.segments(sites[0]))[1]
     if len(sites) * places**2 > EDGES:
         most = int((EDGES / len(sites)) ** 0.5)
         raise WatchError(
@@ -116,7 +118,7 @@ def _layers(record: Layered, place: int) -> list[Site]:
     sites = record.seen()
     if len({site.layer for site in sites}) != len(sites) or any(site.kind != "self" for site in sites):
         raise WatchError(f"rollout: each layer must have one self-attention; the record holds {_named(sites)}")
-    queries, keys = record.shape
+    queries, keys = shape(record.segments(sites[0]))
     if queries != keys:
         raise WatchError(
             f"rollout: the record holds {queries} queries of {keys} places; watch the text from its first place"

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -20,10 +20,11 @@ from clearhead.attend.request import Request
 from clearhead.attend.score import Score
 from clearhead.errors import ClearheadError, FolderError, WatchError, shown
 from clearhead.plain import from_dict, to_dict
-from clearhead.tap import Site
+from clearhead.tap import Site, own_stack
 from clearhead.tensorfile import OWN, read_tensors, write_tensors
 from clearhead.watching.passes import Call, Pass, Segment
-from clearhead.watching.text_record import KEPT, TextRecord, Words
+from clearhead.watching.text_record import KEPT, TextRecord
+from clearhead.watching.tokenized import TokenizedText
 
 NOTE = f"{OWN}record"
 KEPT_UNDER = tuple(dict.fromkeys(KEPT.values()))
@@ -74,16 +75,23 @@ class SavedSite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SavedText:
-    """One text. ids, tokens, pieces, text: its words, as far as they are known"""
+class SavedTokens:
+    """A text and its tokens, as far as they are known."""
 
-    number: int
-    masks: tuple[SavedMask, ...]
-    sites: tuple[SavedSite, ...]
     tokens: tuple[str, ...] = ()
     ids: tuple[int, ...] = ()
     pieces: tuple[str, ...] = ()
     text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedText(SavedTokens):
+    """One text, with its own tokens. read: those of the encoder's text, if a decoder has its own"""
+
+    number: int
+    masks: tuple[SavedMask, ...]
+    sites: tuple[SavedSite, ...]
+    read: SavedTokens | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +111,7 @@ class Holder(Protocol):
     sites: dict[Site, int]
     model: str | None
     factors: dict[Site, Tensor]
-    words: dict[int, Words]
+    tokenized: dict[tuple[int, str], TokenizedText]
 
     def kept(self, site: Site, what: str, text: int) -> list[Tensor]: ...
 
@@ -115,7 +123,7 @@ class Restored:
     sites: dict[Site, int]
     model: str | None
     factors: dict[Site, Tensor]
-    words: dict[int, Words]
+    tokenized: dict[tuple[int, str], TokenizedText]
     places: dict[tuple[int, str], int]
     calls: dict[Site, list[Call]]
     shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]]
@@ -145,16 +153,23 @@ def _text(record: Holder, text: TextRecord, tensors: dict[str, Tensor]) -> Saved
         for what in KEPT_UNDER:
             if kept := record.kept(site, what, text.number):
                 tensors[f"{text.number}/{site}/{what}"] = torch.cat(kept, dim=-2)
-    words = record.words.get(text.number, Words())
+    read = None if text.stack == "encoder" else record.tokenized.get((text.number, "encoder"))
     return SavedText(
         number=text.number,
         masks=tuple(masks),
         sites=sites,
-        tokens=tuple(words.tokens),
-        ids=tuple(map(int, words.ids)),
-        pieces=tuple(words.pieces),
-        text=words.text,
+        read=None if read is None else SavedTokens(**_tokens(read)),
+        **_tokens(record.tokenized.get((text.number, text.stack), TokenizedText())),
     )
+
+
+def _tokens(known: TokenizedText) -> dict[str, Any]:
+    return {
+        "tokens": tuple(known.tokens),
+        "ids": tuple(map(int, known.ids)),
+        "pieces": tuple(known.pieces),
+        "text": known.text,
+    }
 
 
 def _site(text: TextRecord, site: Site, masks: list[SavedMask], tensors: dict[str, Tensor]) -> SavedSite:
@@ -281,14 +296,19 @@ class _Reader:
             for site in text.sites:
                 self._site(text, site, found)
             self._kept(text.number, found)
-            known = [places for (number, _), places in found.places.items() if number == text.number]
+            known = {stack: places for (number, stack), places in found.places.items() if number == text.number}
+            own = own_stack(known)
             if not known:
-                found.places[text.number, "decoder"] = len(text.tokens)
-            elif not {len(text.tokens), len(text.ids)} <= {0, *known}:
-                raise ValueError(f"{len(text.tokens)} tokens and {len(text.ids)} ids for {known[0]} places")
-            words = Words(tokens=list(text.tokens), ids=list(text.ids), pieces=list(text.pieces), text=text.text)
-            if words.tokens:
-                found.words[text.number] = words
+                found.places[text.number, own] = len(text.tokens)
+            for stack, each in ((own, text), ("encoder", text.read)):
+                if each is not None:
+                    places = known.get(stack, len(each.tokens))
+                    if not {len(each.tokens), len(each.ids)} <= {0, places}:
+                        raise ValueError(f"{len(each.tokens)} tokens and {len(each.ids)} ids for {places} places")
+                    if each.tokens:
+                        found.tokenized[text.number, stack] = TokenizedText(
+                            tokens=list(each.tokens), ids=list(each.ids), pieces=list(each.pieces), text=each.text
+                        )
         return found
 
     def _site(self, text: SavedText, saved: SavedSite, found: Restored) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from operator import index
 from pathlib import Path
@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, WatchError, nearest, shown
-from clearhead.tap import Site
+from clearhead.tap import Site, own_stack
 from clearhead.watching.atlas import Atlas, atlas
 from clearhead.watching.cells import Agreement, Edge, Edges
-from clearhead.watching.engine import sweep
+from clearhead.watching.engine import shape, sweep
 from clearhead.watching.map import BLOCK, AttentionMap
 from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Call, Segment, segments
 from clearhead.watching.reducers import Reducer
 from clearhead.watching.rollout import flow, rollout
 from clearhead.watching.sizes import sizes
+from clearhead.watching.tokenized import TokenizedText
 
 # What a record can keep besides queries and keys, and the name it files each under.
 KEPT = {"heads": "heads", "values": "values", "parts": "part", "residual": "part"}
@@ -42,24 +43,10 @@ def kept_names(keep: object) -> list[str]:
     return found
 
 
-@dataclass(kw_only=True)
-class Words:
-    """A text and its tokens.
-
-    tokens: display string of each place. ids: one per place; empty if unknown. text: as given.
-    pieces: the characters each place completes; joined, they are the decoded text.
-    """
-
-    tokens: list[str] = field(default_factory=list[str])
-    ids: list[int] = field(default_factory=list[int])
-    pieces: list[str] = field(default_factory=list[str])
-    text: str | None = None
-
-
 class Holder(Protocol):
     """What a TextRecord needs from the whole record."""
 
-    words: dict[int, Words]
+    tokenized: dict[tuple[int, str], TokenizedText]
     model: str | None
 
     factors: dict[Site, Tensor]
@@ -76,31 +63,35 @@ class TextRecord:
     """One text of a record. Places count from the start of the text, without padding.
 
     ``record[layer, head]`` is an attention map, ``record[layer, :]`` all maps of a layer. Layers and heads count from
-    0, negative ones from the end.
+    0, negative ones from the end. Where an encoder reads one text and a decoder writes another, ``tokens``, ``ids``,
+    ``pieces`` and ``text`` are the decoder's, and ``of("encoder")`` is the part with the encoder's queries.
     """
 
-    def __init__(self, record: Holder, number: int) -> None:
+    def __init__(self, record: Holder, number: int, stack: str | None = None) -> None:
         self.record, self.number = record, number
-        self._segments: dict[Site, list[Segment]] = {}
+        self._every: dict[Site, list[Segment]] = {}
         for site, calls in record.calls().items():
             if found := list(segments(calls, number)):
-                self._segments[site] = found
-        known = record.words.get(number, Words())
-        self.text, self.ids, self.pieces = known.text, known.ids, known.pieces
-        # Without segments: a batch row with only padding, or a model without attention.
-        places = self._places() if self._segments else len(known.tokens)
-        self.tokens = known.tokens or [str(place) for place in range(places)]
-        if len(self.tokens) != places:
-            raise WatchError(f"record: {len(self.tokens)} tokens were set for {places} places; set one per place")
+                self._every[site] = found
+        self._shapes = {site: shape(found) for site, found in self._every.items()}
+        self._segments = {site: found for site, found in self._every.items() if stack in (None, site.stack)}
+        named = [each for text, each in record.tokenized if text == number]
+        self.stack = stack or own_stack([*(site.stack for site in self._every), *named])
+        own = self.tokenized(self.stack)
+        self.text, self.tokens, self.ids, self.pieces = own.text, own.tokens, own.ids, own.pieces
 
     def __repr__(self) -> str:
         return f"TextRecord({len(self.tokens)} tokens, {sum(1 for _ in self)} heads)"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TextRecord) and self.record is other.record and self.number == other.number
+        return isinstance(other, TextRecord) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((id(self.record), self.number))
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, int, tuple[Site, ...]]:
+        return id(self.record), self.number, tuple(self._segments)
 
     def only(self) -> TextRecord:
         """Itself, like ``Record.only``."""
@@ -115,26 +106,37 @@ class TextRecord:
         """The model's name, for headings."""
         return self.record.model
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(queries, keys) of every map. Raises WatchError if there are no maps, or if they differ in shape."""
-        self._check_attended()
-        shapes = {self.map(site, 0).shape for site in self._segments}
-        if len(shapes) != 1:
-            raise WatchError(
-                f"record: its maps have different shapes {sorted(shapes)}; take one with record.map(site, head)"
-            )
-        return shapes.pop()
+    def of(self, stack: str) -> TextRecord:
+        """The part with the queries of one stack, ``encoder`` or ``decoder``. Raises WatchError if there are none."""
+        stacks = sorted({site.stack for site in self._every})
+        if stack not in stacks:
+            raise WatchError(f"record: there are no queries of {stack!r}; it holds those of {', '.join(stacks)}")
+        return TextRecord(self.record, self.number, stack)
 
-    def _places(self) -> int:
-        """Number of the text's own places, those of its attention to itself; of its queries if it has none."""
-        own = [self.map(site, 0).shape for site in self._segments if site.kind == "self"]
-        return max(keys for _, keys in own) if own else max(self.map(site, 0).shape[0] for site in self._segments)
+    def tokenized(self, stack: str) -> TokenizedText:
+        """The text that a stack reads or writes; its tokens are numbers if they were not set.
 
-    @property
-    def first_place(self) -> int:
-        """The place of query row 0: 0 unless the watch began in the middle of a cached text."""
-        return self.shape[1] - self.shape[0]
+        Raises WatchError if as many tokens were not set as there are places.
+        """
+        known, places = self.record.tokenized.get((self.number, stack), TokenizedText()), self._places(stack)
+        if places is None:  # a batch row with only padding, or a model without attention
+            return known
+        tokens = known.tokens or [str(place) for place in range(places)]
+        if len(tokens) != places:
+            raise WatchError(f"record: {len(tokens)} tokens were set for {places} places; set one per place")
+        return replace(known, tokens=tokens)
+
+    def _places(self, stack: str) -> int | None:
+        """Number of places of a stack's text, as its attention to itself has them, or else its queries or its keys."""
+        shapes = self._shapes
+        own = [keys for site, (_, keys) in shapes.items() if site.stack == site.reads == stack]
+        queries = [count for site, (count, _) in shapes.items() if site.stack == stack]
+        keys = [count for site, (_, count) in shapes.items() if site.reads == stack]
+        return max(own or queries or keys, default=None)
+
+    def first_place(self, site: Site) -> int:
+        """The place of query row 0 at a site: 0 unless the watch began in the middle of a cached text."""
+        return len(self.tokenized(site.stack).tokens) - shape(self.segments(site))[0]
 
     def seen(self) -> list[Site]:
         """The watched sites, in the order of the pass."""
@@ -213,7 +215,7 @@ class TextRecord:
         """
         found: dict[Site, dict[str, Tensor]] = {}
         for site in self._segments if sites is None else sites:
-            given = Given(self.ids, partial(self.sizes, site))
+            given = Given(self.tokenized(site.reads).ids, partial(self.sizes, site))
             measures = [named(name, given) for name in names]
             found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
         return found
@@ -225,11 +227,11 @@ class TextRecord:
     def rollout(self, place: int = -1) -> Tensor:
         """r_LK: the share of each token (row 0), or of each place's state before layer l (row l), in what a place holds
         after the last layer (``rollout.rollout``); negative places count from the end."""
-        return rollout(self, place + self.shape[1] if place < 0 else place)
+        return rollout(self, place + len(self.tokens) if place < 0 else place)
 
     def flow(self, place: int = -1) -> Tensor:
         """f_K: the most attention that can flow from each token to a place (``rollout.flow``), in short texts."""
-        return flow(self, place + self.shape[1] if place < 0 else place)
+        return flow(self, place + len(self.tokens) if place < 0 else place)
 
     def edges(self, site: Site, n: int = 10, *, moved: bool = False) -> list[list[Edge]]:
         """The ``n`` largest weights of each head's whole map at a site, each with its query and key place.
@@ -321,7 +323,7 @@ class TextRecord:
 
     def visible_blocks(self, site: Site) -> Iterator[tuple[slice, Tensor]]:
         """(query rows, their ``visible``), a block of rows at a time."""
-        Q, K = self.shape
+        Q, K = self.map(site, 0).shape
         step = max(1, BLOCK // K)
         for start in range(0, Q, step):
             rows = slice(start, min(start + step, Q))

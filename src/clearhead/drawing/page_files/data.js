@@ -2,7 +2,6 @@
 // The numbers: every head decodes its own arrays when it is first looked at.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const [QUERIES, KEYS] = data.shape;
 const HIDDEN = -1;
 
 function decode(text, kind) {
@@ -10,14 +9,15 @@ function decode(text, kind) {
   return new kind(bytes.buffer);
 }
 
-function label(place) {
-  return `${place} ${data.tokens[place]}`;
+// A token of the text that a stack reads or writes, with its place.
+function label(stack, place) {
+  return `${place} ${data.texts[stack][place]}`;
 }
 
-// The requested place, counted from the end if negative; null if it has no query.
-function placeOf(asked) {
-  const place = asked < 0 ? asked + KEYS : asked;
-  return Number.isInteger(place) && place >= data.first && place < KEYS ? place : null;
+// The requested place of a head's queries, counted from the end if negative; null if it has no query.
+function placeOf(asked, head) {
+  const place = asked < 0 ? asked + head.end : asked;
+  return Number.isInteger(place) && place >= head.first && place < head.end ? place : null;
 }
 
 // Six significant digits; float32 holds seven.
@@ -32,11 +32,20 @@ function short(weight) {
 
 class Head {
   constructor(values, index) {
-    Object.assign(this, { index, layer: values.layer, head: values.head, error: values.error, packed: values });
+    const { name, queries, keys, shape, first, image, top, wide } = data.sites[values.site];
+    Object.assign(this, { index, head: values.head, error: values.error, packed: values });
+    // the stacks of queries and keys; the places of the first query and after the last; the largest weights per row
+    Object.assign(this, { site: name, own: queries, read: keys, first, end: first + shape[0], image, most: top, wide });
+    [this.queries, this.places] = shape; // how many queries and keys there are
   }
 
   get name() {
-    return words.head(this.layer, this.head);
+    return words.head(this.site, this.head);
+  }
+
+  // Whether the queries attend to their own text.
+  get within() {
+    return this.own === this.read;
   }
 
   // The image: the square root of each cell's weight, HIDDEN if no key is visible.
@@ -56,14 +65,14 @@ class Head {
   }
 
   get keys() {
-    return (this.unpackedKeys ??= decode(this.packed.keys, data.wide ? Uint32Array : Uint16Array));
+    return (this.unpackedKeys ??= decode(this.packed.keys, this.wide ? Uint32Array : Uint16Array));
   }
 
   // One query's weights (full), or null.
   row(query) {
     if (data.kind !== "full") return null;
-    const row = query - data.first;
-    return this.weights.subarray(row * KEYS, (row + 1) * KEYS);
+    const row = query - this.first;
+    return this.weights.subarray(row * this.places, (row + 1) * this.places);
   }
 
   // The keys a query attends most to: [{key, weight}], in descending order, without hidden keys.
@@ -75,8 +84,8 @@ class Head {
         .sort((a, b) => b.weight - a.weight || a.key - b.key)
         .slice(0, most);
     }
-    const from = (query - data.first) * data.top;
-    return Array.from({ length: data.top }, (_, n) => ({ key: this.keys[from + n], weight: this.weights[from + n] }))
+    const from = (query - this.first) * this.most;
+    return Array.from({ length: this.most }, (_, n) => ({ key: this.keys[from + n], weight: this.weights[from + n] }))
       .filter((one) => one.weight !== HIDDEN)
       .slice(0, most);
   }
@@ -86,23 +95,24 @@ class Head {
     const row = this.row(query);
     if (row) return row[key];
     if (this.level(query, key) === HIDDEN) return HIDDEN;
-    return this.top(query, data.top).find((one) => one.key === key)?.weight ?? null;
+    return this.top(query, this.most).find((one) => one.key === key)?.weight ?? null;
   }
 
   // The image's value at a query and key.
   level(query, key) {
-    const [height, width] = data.image;
-    const row = Math.floor(((query - data.first) * height) / QUERIES);
-    return this.levels[row * width + Math.floor((key * width) / KEYS)];
+    const [height, width] = this.image;
+    const row = Math.floor(((query - this.first) * height) / this.queries);
+    return this.levels[row * width + Math.floor((key * width) / this.places)];
   }
 
   // The weight of a query's row on the head's attention sink; null if it has none.
   sink(query) {
     if (this.packed.sink === null) return null;
-    return (this.unpackedSink ??= decode(this.packed.sink, Float32Array))[query - data.first];
+    return (this.unpackedSink ??= decode(this.packed.sink, Float32Array))[query - this.first];
   }
 
-  // Entropy and other measures of a query's row; null if this page does not hold the row.
+  // Entropy and other measures of a query's row, without distances if the keys are another text; null if this page does
+  // not hold the row.
   measures(query) {
     const row = this.row(query);
     if (!row) return null;
@@ -114,7 +124,9 @@ class Head {
         distance += weight * (query - key);
       }
     });
-    return { entropy: Math.max(0, entropy), distance, first: Math.max(0, row[0]), previous: query > 0 ? Math.max(0, row[query - 1]) : 0 };
+    const measures = { entropy: Math.max(0, entropy), first: Math.max(0, row[0]) };
+    if (!this.within) return measures;
+    return { ...measures, distance, previous: query > 0 ? Math.max(0, row[query - 1]) : 0 };
   }
 }
 

@@ -43,7 +43,7 @@ function shrink(levels, height, width, rows, columns) {
 
 // A head's map as an image of this many device pixels; cells are never blended. ``shrunk``: there were too few pixels.
 function paintMap(context, head, across, down, colours) {
-  const [fullHeight, fullWidth] = data.image;
+  const [fullHeight, fullWidth] = head.image;
   const { levels, height, width } = shrink(head.levels, fullHeight, fullWidth, down, across);
   const image = context.createImageData(across, down);
   const dots = new Uint32Array(image.data.buffer);
@@ -67,14 +67,18 @@ class LargeMap {
     return getComputedStyle(document.body).fontFamily;
   }
 
-  // Room for the longest label at a font size.
-  room(size) {
-    if (!this.widths.has(size)) {
-      this.context.font = `${size}px ${this.family}`;
-      const longest = data.tokens.reduce((most, _, place) => Math.max(most, this.context.measureText(this.label(place)).width), 0);
-      this.widths.set(size, Math.ceil(longest) + 10);
-    }
-    return this.widths.get(size);
+  // Room for the longest label of a head's texts at a font size.
+  room(head, size) {
+    return Math.max(...[head.own, head.read].map((stack) => {
+      const asked = `${stack} ${size}`;
+      if (!this.widths.has(asked)) {
+        this.context.font = `${size}px ${this.family}`;
+        const width = (_, place) => this.context.measureText(this.label(stack, place)).width;
+        const longest = data.texts[stack].map(width).reduce((most, wide) => Math.max(most, wide), 0);
+        this.widths.set(asked, Math.ceil(longest) + 10);
+      }
+      return this.widths.get(asked);
+    }));
   }
 
   // The image under labels and lines, cached until head, size or colours change.
@@ -92,16 +96,17 @@ class LargeMap {
     const dots = window.devicePixelRatio || 1;
     const context = this.context;
     const room = Math.max(260, this.frame.clientWidth);
-    const most = Math.min(this.room(14), Math.floor(room * 0.3));
+    const most = Math.min(this.room(head, 14), Math.floor(room * 0.3));
     const limit = Math.min(room - most - 4, Math.max(380, window.innerHeight - most - 340));
-    const side = Math.floor(Math.min(limit, KEYS * 84));
-    const pitch = side / KEYS;
+    const cell = Math.min(84, limit / Math.max(head.queries, head.places));
+    const side = Math.floor(cell * head.places);
+    const pitch = side / head.places;
     const size = Math.round(Math.max(10, Math.min(14, pitch / 1.25)));
-    const labels = Math.min(this.room(size), most);
+    const labels = Math.min(this.room(head, size), most);
     const step = Math.max(1, Math.ceil((size * 1.25) / pitch));
     this.thinned = step > 1;
-    const down = Math.max(1, Math.round(pitch * QUERIES));
-    Object.assign(this, { labels, side, down });
+    const down = Math.max(1, Math.round(pitch * head.queries));
+    Object.assign(this, { labels, side, down, head });
 
     const width = labels + side + 4;
     const height = labels + down + 4;
@@ -117,47 +122,46 @@ class LargeMap {
     this.lines(pitch, ink("--line"));
 
     const top = head.top(query, 5).filter((one) => one.weight >= 0.005).map((one) => one.key);
-    const taken = this.spaced([query], data.first, step);
-    for (const place of taken) {
-      const y = labels + (place - data.first + 0.5) * (down / QUERIES);
-      this.write(place, labels - 6, y, 0, place === query, ink);
+    for (const place of this.spaced([query], head.first, head.end, step)) {
+      const y = labels + (place - head.first + 0.5) * (down / head.queries);
+      this.write(this.label(head.own, place), labels - 6, y, 0, place === query, ink);
     }
-    for (const place of this.spaced([key, ...top, query].filter((one) => one !== null), 0, step)) {
+    const marked = [key, ...top, head.within ? query : null].filter((one) => one !== null);
+    for (const place of this.spaced(marked, 0, head.places, step)) {
       const x = labels + (place + 0.5) * pitch;
-      this.write(place, x, labels - 6, -Math.PI / 2, place === key || top.includes(place), ink);
+      this.write(this.label(head.read, place), x, labels - 6, -Math.PI / 2, place === key || top.includes(place), ink);
     }
     context.strokeStyle = ink("--query");
     context.lineWidth = pitch >= 8 ? 2.5 : 1; // a thick line would cover a thin row
-    context.strokeRect(labels, labels + (query - data.first) * (down / QUERIES), side, Math.max(1, down / QUERIES));
-    if (key !== null) {
-      context.strokeRect(labels + key * pitch, labels + (query - data.first) * (down / QUERIES), Math.max(2, pitch), Math.max(2, down / QUERIES));
-    }
+    const y = labels + (query - head.first) * (down / head.queries);
+    context.strokeRect(labels, y, side, Math.max(1, down / head.queries));
+    if (key !== null) context.strokeRect(labels + key * pitch, y, Math.max(2, pitch), Math.max(2, down / head.queries));
     if (pitch >= 44 && data.kind === "full") this.numbers(head, pitch, size);
   }
 
-  label(place) {
-    const text = label(place);
+  label(stack, place) {
+    const text = label(stack, place);
     return text.length > 22 ? `${text.slice(0, 21)}…` : text;
   }
 
-  // Every step-th place; marked places come first, and others near them are left out.
-  spaced(marked, first, step) {
+  // Every step-th place from the first up to the end; marked places come first, and others near them are left out.
+  spaced(marked, first, end, step) {
     const taken = [];
-    const regular = Array.from({ length: Math.ceil((KEYS - first) / step) }, (_, n) => first + n * step);
+    const regular = Array.from({ length: Math.ceil((end - first) / step) }, (_, n) => first + n * step);
     for (const place of [...marked, ...regular]) {
       if (taken.every((other) => Math.abs(other - place) >= step)) taken.push(place);
     }
     return taken;
   }
 
-  write(place, x, y, turn, strong, ink) {
+  write(text, x, y, turn, strong, ink) {
     const context = this.context;
     context.save();
     context.translate(x, y);
     context.rotate(turn);
     context.textAlign = turn ? "left" : "right";
     context.fillStyle = strong ? ink("--query") : ink("--ink");
-    context.fillText(this.label(place), 0, 0, this.labels - 8);
+    context.fillText(text, 0, 0, this.labels - 8);
     context.restore();
   }
 
@@ -169,13 +173,13 @@ class LargeMap {
     if (pitch < 9) return;
     context.lineWidth = 0.5;
     context.beginPath();
-    for (let n = 1; n < KEYS; n++) {
+    for (let n = 1; n < this.head.places; n++) {
       context.moveTo(this.labels + n * pitch, this.labels);
       context.lineTo(this.labels + n * pitch, this.labels + this.down);
     }
-    for (let n = 1; n < QUERIES; n++) {
-      context.moveTo(this.labels, this.labels + (n * this.down) / QUERIES);
-      context.lineTo(this.labels + this.side, this.labels + (n * this.down) / QUERIES);
+    for (let n = 1; n < this.head.queries; n++) {
+      context.moveTo(this.labels, this.labels + (n * this.down) / this.head.queries);
+      context.lineTo(this.labels + this.side, this.labels + (n * this.down) / this.head.queries);
     }
     context.stroke();
   }
@@ -185,12 +189,12 @@ class LargeMap {
     const context = this.context;
     context.textAlign = "center";
     context.font = `${size}px ${this.family}`;
-    for (let query = data.first; query < KEYS; query++) {
+    for (let query = head.first; query < head.end; query++) {
       head.row(query).forEach((weight, key) => {
         if (weight === HIDDEN) return;
         const text = weight > 0 && weight < 0.005 ? "<.01" : weight.toFixed(2);
         context.fillStyle = weight > 0.3 === darkness.matches ? "#0b1220" : "#ffffff";
-        context.fillText(text, this.labels + (key + 0.5) * pitch, this.labels + (query - data.first + 0.5) * pitch);
+        context.fillText(text, this.labels + (key + 0.5) * pitch, this.labels + (query - head.first + 0.5) * pitch);
       });
     }
   }
@@ -201,7 +205,7 @@ class LargeMap {
     const x = event.clientX - box.left - this.labels;
     const y = event.clientY - box.top - this.labels;
     if (y < 0 || y >= this.down || x >= this.side) return null;
-    const query = data.first + Math.floor((y * QUERIES) / this.down);
-    return { query, key: x < 0 ? null : Math.floor((x * KEYS) / this.side) };
+    const query = this.head.first + Math.floor((y * this.head.queries) / this.down);
+    return { query, key: x < 0 ? null : Math.floor((x * this.head.places) / this.side) };
   }
 }

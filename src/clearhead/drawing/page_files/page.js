@@ -6,6 +6,7 @@ const state = { head: heads[data.chosen], query: data.query, key: null, pinned: 
 const large = new LargeMap(find("large"), find("large-frame"));
 const layers = [...new Set(heads.map((head) => head.packed.site))];
 const columns = Math.max(...heads.map((head) => head.head)) + 1;
+const names = []; // of the grid's rows
 const ROWS = 10;
 let colours = palette();
 
@@ -16,23 +17,28 @@ function put(parent, tag, text = "", name = "") {
   return made;
 }
 
+// A head whose queries are another text starts at its last token.
 function change(values) {
+  if (values.head && values.head.own !== state.head.own) Object.assign(state, { query: values.head.end - 1, pinned: false });
+  if (values.head && values.head.read !== state.head.read) state.key = null;
   Object.assign(state, values);
+  state.query = clamp(state.query, state.head.first, state.head.end);
   find("place-fault").textContent = "";
   show();
 }
 
-function clamp(place, from) {
-  return Math.min(KEYS - 1, Math.max(from, place));
+function clamp(place, first, end) {
+  return Math.min(end - 1, Math.max(first, place));
 }
 
 // Rendered again in another language.
 function setWords() {
   const language = document.documentElement.lang;
+  const count = new Set(layers.map((site) => site.split(".").slice(0, 2).join("."))).size;
   const texts = {
     model: data.model ?? words.unnamed,
     text: data.text ?? "",
-    facts: words.facts(layers.length, heads.length, KEYS.toLocaleString(language)),
+    facts: words.facts(count, heads.length, Object.values(data.texts).map((text) => text.length.toLocaleString(language))),
     "text-title": words.text, "text-hint": words.textHint, "grid-title": words.grid, "grid-hint": words.gridHint,
     "large-hint": words.largeHint, "place-label": words.place, "scale-words": words.scale, "hidden-words": words.hidden,
   };
@@ -48,16 +54,22 @@ function setWords() {
 
 // Rendered once.
 function setUp() {
-  Object.assign(find("place"), { min: data.first, max: KEYS - 1 });
   for (const mark of [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]) {
     put(find("scale-marks"), "span", String(mark)).style.left = `${Math.sqrt(mark) * 100}%`;
   }
-  data.tokens.forEach((token, place) => {
-    const chip = put(find("tokens"), "div", token, "token");
+  setUpGrid();
+}
+
+// The tokens of a stack's text as chips in a list, if it has others.
+function setTokens(list, stack) {
+  if (list.dataset.stack === stack) return;
+  list.dataset.stack = stack;
+  list.replaceChildren();
+  data.texts[stack].forEach((token, place) => {
+    const chip = put(list, "div", token, "token");
     chip.setAttribute("role", "option");
     chip.dataset.place = place;
   });
-  setUpGrid();
 }
 
 function setUpGrid() {
@@ -68,7 +80,7 @@ function setUpGrid() {
   for (let head = 0; head < columns; head++) put(grid, "span", String(head));
   for (const site of layers) {
     const line = heads.filter((head) => head.packed.site === site);
-    put(grid, "span", String(line[0].layer));
+    names.push(put(grid, "span", line[0].site));
     for (let n = 0; n < columns; n++) {
       const head = line.find((one) => one.head === n);
       const cell = put(grid, head ? "button" : "span", "", head ? "head" : "");
@@ -87,7 +99,7 @@ function setNotes() {
   const worst = Math.max(...heads.map((head) => head.error));
   const error = worst === 0 ? "0" : worst.toExponential(0);
   const sums = heads.some((head) => head.packed.sink !== null) ? words.noteSink(error) : words.noteSum(error);
-  const notes = [sums, data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, data.top)];
+  const notes = [sums, data.kind === "full" ? words.noteFull : words.noteTop(...data.covers, Math.max(...heads.map((head) => head.most)))];
   if (data.among !== null) {
     notes.unshift(words.noteChosen(heads[data.chosen].name, words.among(data.among), exact(data.farWeight)));
   }
@@ -100,7 +112,7 @@ function setNotes() {
 function paintAll() {
   colours = palette();
   const dots = window.devicePixelRatio || 1;
-  const room = find("grid-frame").clientWidth - 36;
+  const room = find("grid-frame").clientWidth - Math.max(...names.map((name) => name.offsetWidth)) - 16;
   const between = columns > 16 ? 4 : 6;
   const side = Math.round(Math.max(16, Math.min(150, room / columns - between)) * dots);
   let shrunk = false;
@@ -129,6 +141,7 @@ function show() {
   find("note-labels").hidden = !large.thinned;
   find("large-title").textContent = head.name;
   find("large").setAttribute("aria-label", words.largeLabel(head.name));
+  Object.assign(find("place"), { min: head.first, max: head.end - 1 });
   for (const one of heads) {
     one.button.setAttribute("aria-checked", String(one === head));
     one.button.tabIndex = one === head ? 0 : -1;
@@ -140,10 +153,21 @@ function show() {
 function showTokens() {
   const { head, query } = state;
   const row = head.row(query);
-  const top = new Map(row ? [] : head.top(query, data.top).map((one) => [one.key, one.weight]));
-  for (const chip of find("tokens").children) {
+  const top = new Map(row ? [] : head.top(query, head.most).map((one) => [one.key, one.weight]));
+  const weightOn = (place) => (row ? row[place] : head.level(query, place) === HIDDEN ? HIDDEN : (top.get(place) ?? 0));
+  setTokens(find("tokens"), head.own);
+  paintTokens(find("tokens"), head.within ? weightOn : () => 0, query);
+  find("read").hidden = head.within;
+  if (head.within) return;
+  setTokens(find("read"), head.read);
+  paintTokens(find("read"), weightOn, null);
+}
+
+// Colours the tokens of a list by their weights, and outlines the query.
+function paintTokens(list, weightOn, query) {
+  for (const chip of list.children) {
     const place = Number(chip.dataset.place);
-    const weight = row ? row[place] : head.level(query, place) === HIDDEN ? HIDDEN : (top.get(place) ?? 0);
+    const weight = weightOn(place);
     const shown = `${weight} ${place === query} ${darkness.matches}`;
     if (chip.shown === shown) continue;
     chip.shown = shown;
@@ -159,7 +183,7 @@ function showTokens() {
 
 function showReading() {
   const { head, query } = state;
-  find("reading-title").textContent = words.reading(data.tokens[query], query);
+  find("reading-title").textContent = words.reading(data.texts[head.own][query], query);
   find("place").value = query;
   find("pinned").textContent = state.pinned ? words.pinned : "";
   const rows = find("reading-rows");
@@ -168,7 +192,7 @@ function showReading() {
   for (const { key, weight } of top) {
     const row = put(rows, "tr");
     put(row, "td", String(key));
-    put(row, "td", data.tokens[key]);
+    put(row, "td", data.texts[head.read][key]);
     put(put(row, "td"), "div", "", "bar").style.width = `${weight * 100}%`;
     put(row, "td", exact(weight));
   }
@@ -181,6 +205,8 @@ function showReading() {
     ...(measures ? [
       [words.entropy, `${measures.entropy.toFixed(3)} ${words.nats}`],
       [words.first, short(measures.first)],
+    ] : []),
+    ...(measures && head.within ? [
       [words.previous, short(measures.previous)],
       [words.distance, `${measures.distance.toFixed(2)} ${words.tokens}`],
     ] : []),
@@ -196,13 +222,14 @@ function showReading() {
 function told(query, key) {
   const { head } = state;
   if (key === null) {
-    const top = head.top(query, 5).map((one) => `${exact(one.weight)}  ${label(one.key)}`);
-    return [words.reading(data.tokens[query], query), ...(top.length ? top : [words.nothing])].join("\n");
+    const top = head.top(query, 5).map((one) => `${exact(one.weight)}  ${label(head.read, one.key)}`);
+    return [words.reading(data.texts[head.own][query], query), ...(top.length ? top : [words.nothing])].join("\n");
   }
   const weight = head.weight(query, key);
-  if (weight !== null) return words.cell(label(query), label(key), weight === HIDDEN ? words.unseen : exact(weight));
+  const names = [label(head.own, query), label(head.read, key)];
+  if (weight !== null) return words.cell(...names, weight === HIDDEN ? words.unseen : exact(weight));
   const about = head.level(query, key) ** 2;
-  return words.cell(label(query), label(key), words.pooledCell(about.toPrecision(2)));
+  return words.cell(...names, words.pooledCell(about.toPrecision(2)));
 }
 
 function tip(event, text) {
@@ -233,20 +260,25 @@ function listen() {
   tokens.addEventListener("pointermove", (event) => {
     const place = placeUnder(event);
     if (place === null) return untip();
-    if (!state.pinned && event.pointerType === "mouse" && place >= data.first && place !== state.query) {
+    if (!state.pinned && event.pointerType === "mouse" && place >= state.head.first && place !== state.query) {
       change({ query: place, key: null });
     }
-    tip(event, told(state.query, place === state.query ? null : place));
+    tip(event, told(state.query, place === state.query || !state.head.within ? null : place));
+  });
+  find("read").addEventListener("pointermove", (event) => {
+    const place = placeUnder(event);
+    if (place === null) return untip();
+    tip(event, told(state.query, place));
   });
   tokens.addEventListener("click", (event) => {
     const place = placeUnder(event);
-    if (place !== null && place >= data.first) pin(place, event);
+    if (place !== null && place >= state.head.first) pin(place, event);
   });
   tokens.addEventListener("keydown", (event) => {
-    const moved = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -KEYS, End: KEYS }[event.key];
+    const moved = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity }[event.key];
     if (moved === undefined) return;
     event.preventDefault();
-    change({ query: clamp(state.query + moved, data.first), key: null });
+    change({ query: clamp(state.query + moved, state.head.first, state.head.end), key: null });
     tokens.children[state.query].focus();
     say(told(state.query, null));
   });
@@ -268,8 +300,9 @@ function listen() {
     }[event.key] ?? [0, 0];
     if (!down && !across) return;
     event.preventDefault();
-    const query = clamp(state.query + down, data.first);
-    const key = across ? clamp((state.key ?? query) + across, 0) : state.key;
+    const { head } = state;
+    const query = clamp(state.query + down, head.first, head.end);
+    const key = across ? clamp((state.key ?? (head.within ? query : 0)) + across, 0, head.places) : state.key;
     change({ query, key });
     say(told(query, key));
   });
@@ -287,12 +320,12 @@ function listen() {
   });
   find("place").addEventListener("change", (event) => {
     const asked = event.target.value; // also empty if it is not a number
-    const place = asked === "" ? null : placeOf(Number(asked));
+    const place = asked === "" ? null : placeOf(Number(asked), state.head);
     change(place === null ? {} : { query: place, key: null, pinned: true });
-    if (place === null && asked !== "") find("place-fault").textContent = words.outside(asked, data.first, KEYS - 1);
+    if (place === null && asked !== "") find("place-fault").textContent = words.outside(asked, state.head.first, state.head.end - 1);
     tokens.children[state.query].scrollIntoView({ block: "nearest" });
   });
-  for (const place of [tokens, canvas]) place.addEventListener("pointerleave", untip);
+  for (const place of [tokens, find("read"), canvas]) place.addEventListener("pointerleave", untip);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     untip();

@@ -4,13 +4,13 @@
 
 const WORDS = {
   en: {
-    facts: (layers, heads, tokens) => `${layers} layer${layers === 1 ? "" : "s"}, ${heads} head${heads === 1 ? "" : "s"} · ${tokens} tokens`,
+    facts: (layers, heads, tokens) => `${layers} layer${layers === 1 ? "" : "s"}, ${heads} head${heads === 1 ? "" : "s"} · ${tokens.join(" + ")} tokens`,
     unnamed: "Attention",
     text: "The text, token by token",
     textHint: "Point at a token to see what it attends to; click to pin it, or use the arrow keys. Colour: the weight of the query (outlined) on each token; dashed: hidden from it.",
     grid: "All heads",
     gridHint: "One row per layer, one column per head. Click a head to enlarge it, or use the arrow keys.",
-    head: (layer, head) => `Layer ${layer}, head ${head}`,
+    head: (site, head) => `${/^\d+$/.test(site) ? "Layer " : ""}${site}, head ${head}`,
     largeHint: "Each row is a query token, each column a token it attends to. Point at a cell to see its weight; on the keyboard, the arrow keys move the query and the key.",
     largeLabel: (name) => `Attention map of ${name}. Up and down move the query, left and right the key.`,
     reading: (token, place) => `What “${token}” (place ${place}) attends to`,
@@ -36,13 +36,13 @@ const WORDS = {
     among: (group) => group === "all" ? "all heads" : `the heads of ${group}`,
   },
   zh: {
-    facts: (layers, heads, tokens) => `${layers} 层，${heads} 个头 · ${tokens} 个词元`,
+    facts: (layers, heads, tokens) => `${layers} 层，${heads} 个头 · ${tokens.join(" + ")} 个词元`,
     unnamed: "注意力",
     text: "文本（逐词元）",
     textHint: "将指针移到词元上，查看它关注什么；点击可固定，也可用方向键移动。颜色表示查询（带框）在各词元上的权重，虚线框表示对查询不可见。",
     grid: "所有注意力头",
     gridHint: "每行一层，每列一个头。点击可放大，也可用方向键选择。",
-    head: (layer, head) => `第 ${layer} 层，第 ${head} 头`,
+    head: (site, head) => `${/^\d+$/.test(site) ? `第 ${site} 层` : site}，第 ${head} 头`,
     largeHint: "每行是一个查询词元，每列是一个被关注的词元。将指针移到格子上查看权重；也可用方向键移动查询和键。",
     largeLabel: (name) => `${name}的注意力图。上下键移动查询，左右键移动键。`,
     reading: (token, place) => `“${token}”（位置 ${place}）关注什么`,
