@@ -16,7 +16,7 @@ from rich.console import Console
 from test_page import HOSTILE, Parts
 
 from clearhead.analysis import by_hand, steps
-from clearhead.drawing import draw_steps, steps_page, steps_reading
+from clearhead.drawing import draw_steps, steps_page, table_of_steps
 from clearhead.drawing.steps_export import SCHEMA
 from clearhead.errors import FolderError, OptionError
 from clearhead.language_model import LanguageModel
@@ -190,7 +190,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path):
 def test_the_table_has_every_step_and_the_row_of_the_query(kind: str, language: str, width: int):
     found = steps(lively(kind), TEXT, layer=1, head=1)
     console = Console(width=width, record=True, color_system=None, file=io.StringIO())
-    console.print(steps_reading(found, "see", language=language))
+    console.print(table_of_steps(found, "see", language=language))
     text = console.export_text()
     words = steps_page.words(language)
     for name in ("x", "project", "score", "mix", "join", "out"):

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from clearhead.analysis import observe
-from clearhead.drawing import reading
+from clearhead.drawing import table_of_attention
 from clearhead.drawing.terminal import bar
 from clearhead.errors import OptionError
 from clearhead.tap import Site
@@ -27,7 +27,7 @@ def heads_of(text: str) -> list[str]:
 
 
 def test_a_head_known_by_hand():
-    lines = printed(reading(given(*THREE))).splitlines()
+    lines = printed(table_of_attention(given(*THREE))).splitlines()
     assert lines[0] == "what place 2 “·crashed” attends to, of 3 tokens"
     assert lines[1].rstrip() == "0 the  1 ·server  2 ·crashed"
     assert lines[3].split() == ["head", "attends", "most", "to", "nats", "1st", "prev", "dist"]
@@ -40,7 +40,7 @@ def test_a_head_known_by_hand():
 
 
 def test_with_a_sink_the_notes_say_by_how_much_a_row_sums_to_less():
-    found = printed(reading(given(*SUNK, sink=1 / 16)), 60)
+    found = printed(table_of_attention(given(*SUNK, sink=1 / 16)), 60)
     assert found.splitlines()[3].split() == ["head", "attends", "most", "to", "nats", "1st", "prev", "dist", "sink"]
     (line,) = heads_of(found)
     assert line.split()[-1] == "0.06"
@@ -53,7 +53,7 @@ def test_with_a_sink_the_notes_say_by_how_much_a_row_sums_to_less():
 def test_every_head_has_a_line_with_its_own_numbers():
     record = looked_at("the server")
     expected = by_hand(small(), record.ids)[:, :, 4]
-    lines = heads_of(printed(reading(record, 4, model="runs/book"), 160))
+    lines = heads_of(printed(table_of_attention(record, 4, model="runs/book"), 160))
     assert [line.split()[0] for line in lines] == [
         f"{layer}.{head}" for layer in range(LAYERS) for head in range(HEADS)
     ]
@@ -70,7 +70,7 @@ def test_every_head_has_a_line_with_its_own_numbers():
 @pytest.mark.parametrize("text", ["I crashed the server.", "服务员，请把账单给我。the check", "a", "x" * 100])
 def test_no_line_is_wider_than_the_terminal_and_columns_stand_in_line(text: str, width: int):
     record = observe(speaking(context=128), text)
-    lines = printed(reading(record, model="runs/book"), width).splitlines()
+    lines = printed(table_of_attention(record, model="runs/book"), width).splitlines()
     assert max(cell_len(line.rstrip()) for line in lines) <= width
     table = heads_of("\n".join(lines))
     heading = next(line for line in lines if line.startswith("head"))
@@ -80,7 +80,7 @@ def test_no_line_is_wider_than_the_terminal_and_columns_stand_in_line(text: str,
 def test_labels_of_whole_chinese_words_stand_in_line_and_are_cut_visibly():
     tokens = ["<|endoftext|>", "服务员", "，请把账单给我们看一看吧", "a", "。"]
     even = [[1 / (row + 1)] * (row + 1) + [0.0] * (4 - row) for row in range(5)]
-    text = printed(reading(given(even, tokens), -1))
+    text = printed(table_of_attention(given(even, tokens), -1))
     assert len({cell_len(line) for line in heads_of(text)}) == 1
     assert "…" in heads_of(text)[0]
     assert max(map(cell_len, text.splitlines())) <= 80
@@ -89,7 +89,7 @@ def test_labels_of_whole_chinese_words_stand_in_line_and_are_cut_visibly():
 def test_wider_terminals_show_more_keys():
     record = looked_at("I crashed the server.")
     key = r"\d+ \S+ +[▏▎▍▌▋▊▉█ ]+ (?:0\.\d\d|1\.00|<\.01)"
-    first_lines = [heads_of(printed(reading(record), width))[0] for width in (60, 80, 120, 240)]
+    first_lines = [heads_of(printed(table_of_attention(record), width))[0] for width in (60, 80, 120, 240)]
     keys = [len(re.findall(key, line)) for line in first_lines]
     assert keys == sorted(keys)
     assert keys[0] >= 1
@@ -98,19 +98,21 @@ def test_wider_terminals_show_more_keys():
 
 def test_layer_and_head_narrow_it():
     record = looked_at("abc")
-    assert [line.split()[0] for line in heads_of(printed(reading(record, layer=1)))] == [f"1.{n}" for n in range(HEADS)]
-    assert [line.split()[0] for line in heads_of(printed(reading(record, head=3)))] == ["0.3", "1.3"]
-    assert [line.split()[0] for line in heads_of(printed(reading(record, layer=0, head=5)))] == ["0.5"]
+    assert [line.split()[0] for line in heads_of(printed(table_of_attention(record, layer=1)))] == [
+        f"1.{n}" for n in range(HEADS)
+    ]
+    assert [line.split()[0] for line in heads_of(printed(table_of_attention(record, head=3)))] == ["0.3", "1.3"]
+    assert [line.split()[0] for line in heads_of(printed(table_of_attention(record, layer=0, head=5)))] == ["0.5"]
     with pytest.raises(OptionError, match="layer 2"):
-        reading(record, layer=2)
+        table_of_attention(record, layer=2)
 
 
 def test_words_choose_the_query():
-    assert "what place 6 “k” attends to" in printed(reading(looked_at("a bank."), "bank"))
+    assert "what place 6 “k” attends to" in printed(table_of_attention(looked_at("a bank."), "bank"))
 
 
 def test_without_colour_nothing_but_text_and_with_it_colours():
-    table = reading(looked_at("abc"))
+    table = table_of_attention(looked_at("abc"))
     assert "\x1b" not in printed(table)
     plain = printed(table, terminal=True)
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", plain)
@@ -119,14 +121,14 @@ def test_without_colour_nothing_but_text_and_with_it_colours():
 
 def test_hostile_labels_and_names_are_written_out():
     record = given([[1.0, 0.0], [0.5, 0.5]], ["\x1b]0;owned\x07", "\u202e[bold]x[/bold]"])
-    text = printed(reading(record, model="runs/\x1b[2J"), 120)
+    text = printed(table_of_attention(record, model="runs/\x1b[2J"), 120)
     assert not set(text) & {"\x1b", "\x07", "\u202e"}
     assert "<U+001B>]0;owned<U+0007>" in text
     assert "<U+202E>[bold]x[/bold]" in text
 
 
 def test_long_texts_list_the_tokens_around_the_query():
-    text = printed(reading(looked_at("x" * 40 + "y" + "z" * 50), 41), 200)
+    text = printed(table_of_attention(looked_at("x" * 40 + "y" + "z" * 50), 41), 200)
     assert "… 17 before  17 x" in text
     assert "65 z  26 after …" in text
     assert "41 y" in text
@@ -135,7 +137,7 @@ def test_long_texts_list_the_tokens_around_the_query():
 def test_a_query_that_sees_nothing():
     edits = [Knockout(layer=1, query=1, key=key, head=2) for key in (0, 1)]
     record = observe(speaking(), "ab", edits=edits)
-    (line,) = heads_of(printed(reading(record, 1, layer=1, head=2)))
+    (line,) = heads_of(printed(table_of_attention(record, 1, layer=1, head=2)))
     assert line.split() == ["1.2", "0.00", "0.00", "0.00", "0.0"]
     assert record.visible(Site(1), slice(1, 2)).any(dim=-1).flatten().tolist() == [True, True, False, True, True, True]
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from rich.console import Console
 from test_page import array, asked, written
 
-from clearhead.drawing import draw, draw_atlas, embed, figure, reading
+from clearhead.drawing import draw, draw_atlas, embed, figure, table_of_attention
 from clearhead.drawing.focus import focus_on, head_name, matching
 from clearhead.drawing.row import read
 from clearhead.errors import OptionError
@@ -80,7 +80,7 @@ def test_a_row_of_another_text_has_no_distance() -> None:
 
 def test_the_table_names_the_tokens_that_are_read() -> None:
     console = Console(width=100, record=True, color_system=None, file=io.StringIO())
-    console.print(reading(one(), "chat"))
+    console.print(table_of_attention(one(), "chat"))
     lines = console.export_text().splitlines()
     assert lines[:4] == [
         "what place 2 “·chat” attends to, of 3 tokens",

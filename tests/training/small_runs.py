@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer, Tokens, split, tokenize
-from clearhead.training import Evaluated, Hooks, Outcome, Report, Stepped, TrainConfig, TrainingState, fit
+from clearhead.training import Evaluated, FitResult, Hooks, Report, Stepped, TrainConfig, TrainingState, fit
 from clearhead.training.checkpoint import load_state
 from little_configs import QWEN3
 
@@ -100,7 +100,7 @@ def run(
     model: Network | None = None,
     dropout: float = 0.0,
     state: TrainingState | None = None,
-) -> tuple[Outcome, Network]:
+) -> tuple[FitResult, Network]:
     """A session of training in ``folder``, from the beginning or from ``state``."""
     folder.mkdir(exist_ok=True, parents=True)
     model = model or build(shape(dropout=dropout), seed=config.seed)

@@ -15,7 +15,7 @@ from clearhead.watching import TokenizedText
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class Target:
     """A prediction at a place of a text.
 
     token: the id it is asked about; None for the likeliest. given: True if it is the text's own next token
@@ -28,9 +28,9 @@ class Question:
     given: bool
 
 
-def question(
+def target_of(
     model: LanguageModel, text: str, *, query: int | None, target: int | str | None, verb: str, what: str
-) -> Question:
+) -> Target:
     """The prediction at ``query`` of ``target``: if None, of the text's next token, or after its end of the likeliest.
 
     A model that fills masks predicts the token at the place itself, so there None always means the likeliest. Raises
@@ -47,7 +47,7 @@ def question(
     given = target is None and forward and place + 1 < len(ids)
     token = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
     model.tokenizer.note_unknown(ids)
-    return Question(ids=ids, tokenized=tokenized_text(model, ids, text), place=place, token=token, given=given)
+    return Target(ids=ids, tokenized=tokenized_text(model, ids, text), place=place, token=token, given=given)
 
 
 def place_of(query: int | None, places: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import finite, likeliest, question, token_of
+from clearhead.analysis.asked import finite, likeliest, target_of, token_of
 from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
 from clearhead.errors import NotFiniteError, OptionError, nearest
@@ -97,7 +97,7 @@ def attribution(
     check_model(model, "attribution")
     if by not in METHODS:
         raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
-    asked = question(model, text, query=query, target=target, verb="look", what=f"look --by {by}")
+    asked = target_of(model, text, query=query, target=target, verb="look", what=f"look --by {by}")
     ids, chosen = asked.ids, asked.token
     _check_memory(model, len(ids) * (1 if by == "gradient" else rows_at_once(len(ids))))
     prediction = Prediction(model.network, ids, asked.place)

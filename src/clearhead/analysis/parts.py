@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import finite, likeliest, question, token_of
+from clearhead.analysis.asked import finite, likeliest, target_of, token_of
 from clearhead.analysis.held import Affine, held
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
@@ -111,7 +111,7 @@ def logit_parts(
     """
     check_model(model, "logit_parts")
     network = model.network
-    asked = question(model, text, query=query, target=target, verb="parts", what="parts")
+    asked = target_of(model, text, query=query, target=target, verb="parts", what="parts")
     if not network.stream():
         raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are not a sum")
     ids, place, chosen = asked.ids, asked.place, asked.token

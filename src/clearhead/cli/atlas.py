@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Threads
+from clearhead.cli.models import Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, echo, message, write_json
-from clearhead.cli.records import LookedAt, ModelOrRecord, loaded, record_or_text
+from clearhead.cli.records import LookedAt, ModelOrRecord, record_or_text
 
 
 def atlas(
@@ -54,7 +54,7 @@ def atlas(
             raise OptionError("--json prints and --out saves; give one of them")
     source = record_or_text(model, "atlas", text)
     if isinstance(source, str):
-        record = analysis.observe(loaded(model, dtype, threads), source, keep="values")
+        record = analysis.observe(load_model(model, dtype, threads), source, keep="values")
     else:
         record = source
     messages = Screen(stderr=True, soft_wrap=True)

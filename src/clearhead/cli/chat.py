@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 
 
@@ -32,7 +32,6 @@ def chat(
     ends the chat. A conversation that outgrows the context length is an
     error; nothing is dropped.
     """
-    from clearhead import hub, machine
     from clearhead.cli.talking import TOKENS, Talk
     from clearhead.generation import Conversation, resolved
 
@@ -45,8 +44,7 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)
     sampling = resolved(loaded, options)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Against, Edits, Token
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError
 
 
@@ -33,7 +33,7 @@ def effect(
     Probabilities without the edits and with them, and how far the two
     predictions are apart (KL, in nats).
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.cli.edits import check_forms, measure, parsed
     from clearhead.drawing import EffectTable, draw_effect
     from clearhead.drawing.draw_sweep import check_effect_path
@@ -44,10 +44,8 @@ def effect(
     measured = measure(token, against)
     if out is not None:
         check_effect_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    text = given_text(text)
+    loaded = load_model(model, dtype, threads)
     found = analysis.effect(loaded, text, parsed(loaded, edit), measures=() if measured is None else measured, top=top)
     if out is None:
         Screen().print(EffectTable(found))

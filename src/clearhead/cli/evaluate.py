@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Field, Model, Threads
+from clearhead.cli.models import Dtype, Field, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -44,11 +44,10 @@ def evaluate(
     """
     import math
 
-    from clearhead import hub, machine, runs
+    from clearhead import runs
     from clearhead.errors import many
 
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     found = runs.evaluate(
         loaded, text, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
     )

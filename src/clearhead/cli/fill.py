@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -29,11 +29,9 @@ def fill(
     """
     from dataclasses import asdict
 
-    from clearhead import hub, machine
     from clearhead.encoding import fill
 
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)
         if as_json:

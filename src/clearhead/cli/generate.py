@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.utf8 import read_text
@@ -76,7 +76,6 @@ def generate(
     which is reported. A released model's generation_config.json sets the
     defaults of these options, which is reported too.
     """
-    from clearhead import hub, machine
     from clearhead.cli.edits import check_forms, parsed
     from clearhead.generation import resolved, stream
     from clearhead.generation.completion import TOGETHER, in_prompts
@@ -94,8 +93,7 @@ def generate(
         seed=seed,
     )
     check_forms(edit)
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     sampling = resolved(loaded, options)
     changes = in_prompts(loaded, prompts, parsed(loaded, edit)) if edit else ()
     began = time.perf_counter()

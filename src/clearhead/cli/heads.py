@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -31,7 +31,7 @@ def heads(
     copying heads, each with its score. Copying is measured by taking each head
     out: how much of what repetition gains is lost.
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.analysis.heads import HEAD_KINDS, LEAST
     from clearhead.errors import OptionError, nearest
 
@@ -39,8 +39,7 @@ def heads(
         raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, HEAD_KINDS)}")
     if top is not None and top < 1:
         raise OptionError.of("top", top, "at least 1")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype)
+    loaded = load_model(model, dtype, threads, text=False)
     found = analysis.find_heads(loaded, seed=seed)
     if as_json:
         write_json(found.to_dict())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, echo, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 
 if TYPE_CHECKING:
     from clearhead.analysis import TunedLens
@@ -53,7 +53,7 @@ def lens(
     final norm and the output layer, as if the layers after it did nothing. A
     tuned lens first maps each layer's stream to what the last layer makes of it.
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.drawing import LensTable, draw_lens
     from clearhead.drawing.draw_lens import check_lens_path
     from clearhead.drawing.endings import check_ending
@@ -69,10 +69,8 @@ def lens(
         raise OptionError("lens: give a text to read, or --train FILE to train a tuned lens")
     elif out is not None:
         check_lens_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    given = "" if text is None else given_text(text)
+    loaded = load_model(model, dtype, threads)
     if train and out is not None:
         from rich.progress import Progress
 
@@ -86,7 +84,7 @@ def lens(
         _tell(trained, out)
         return
     reader = None if tuned is None else analysis.read_lens(tuned, loaded)
-    found = analysis.lens(loaded, text or "", top=top, tuned=reader)
+    found = analysis.lens(loaded, given, top=top, tuned=reader)
     if out is None:
         Screen().print(LensTable(found))
         return

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Threads
+from clearhead.cli.models import Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, loaded, record_or_text
+from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, record_or_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
@@ -96,9 +96,9 @@ def look(
             raise OptionError(f"{model}: --pair and --by {By.gradient.value} need a model and a text, not a record")
         show(source, query=query, layer=layer, head=head, out=out)
     elif by is By.attention:
-        look_at(loaded(model, dtype, threads), source, pair=pair, query=query, layer=layer, head=head, out=out)
+        look_at(load_model(model, dtype, threads), source, pair=pair, query=query, layer=layer, head=head, out=out)
     else:
-        show_gradient(loaded(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
+        show_gradient(load_model(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
 
 
 def _check(out: Path) -> None:
@@ -155,7 +155,7 @@ def show(
     """Prints the table of a record, or saves the picture or the record to ``out`` and says so."""
     from rich.progress import Progress
 
-    from clearhead.drawing import draw, reading
+    from clearhead.drawing import draw, table_of_attention
     from clearhead.drawing.focus import head_name
     from clearhead.errors import OptionError
 
@@ -166,7 +166,7 @@ def show(
         message(f"{out}: the record, {sum(1 for _ in record)} heads over {len(record.tokens)} tokens")
         return
     if out is None:
-        table = reading(record, query, layer=layer, head=head)
+        table = table_of_attention(record, query, layer=layer, head=head)
         Screen().print(table)
         return
     messages = Screen(stderr=True, soft_wrap=True)

@@ -1,11 +1,14 @@
-"""Arguments and options that verbs share."""
+"""Arguments and options that verbs share, and the model they name."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from clearhead.language_model import LanguageModel
 
 Model = Annotated[
     str,
@@ -49,3 +52,11 @@ Vocabulary = Annotated[
 ]
 Megabytes = Annotated[float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")]
 Field = Annotated[str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")]
+
+
+def load_model(model: str, dtype: str, threads: int | None, *, text: bool = True) -> LanguageModel:
+    """The model of a verb, on this machine's fastest device. text: whether the verb needs its tokenizer"""
+    from clearhead import hub, machine
+
+    machine.use_threads(threads)
+    return hub.load(model, device=machine.device(), dtype=dtype, text=text)

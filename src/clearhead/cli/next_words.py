@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 
 
 def next_words(
@@ -37,16 +37,14 @@ def next_words(
     threads: Threads = None,
 ) -> None:
     """Show which tokens are likeliest to come next, with their probabilities."""
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.drawing import NextTable, draw_next
     from clearhead.drawing.draw_next import check_next_path
 
     if out is not None:
         check_next_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    text = given_text(text)
+    loaded = load_model(model, dtype, threads)
     found = analysis.next_words(loaded, text, top=top, temperature=temperature, top_k=top_k, top_p=top_p, layers=layers)
     if out is None:
         Screen().print(NextTable(found))

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Picture, Threads
+from clearhead.cli.models import Dtype, Model, Picture, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 
 
 def parts(
@@ -43,16 +43,14 @@ def parts(
     later parts, with the scale of every norm on the way held (direct logit
     attribution).
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.drawing import PartsTable, draw_parts, prediction_place
     from clearhead.drawing.draw_parts import check_parts_path
 
     if out is not None:
         check_parts_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    text = given_text(text)
+    loaded = load_model(model, dtype, threads)
     tokenized = analysis.tokenized_text(loaded, loaded.encode(text, "parts: the text"), text)
     found = analysis.logit_parts(loaded, text, query=prediction_place(tokenized, query), target=token, against=against)
     if out is None:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError
 
 if TYPE_CHECKING:
-    from clearhead.language_model import LanguageModel
     from clearhead.watching import TextRecord
 
 ENDING = ".safetensors"  # of a saved record
@@ -40,15 +39,7 @@ def record_or_text(model: str, verb: str, text: str | None) -> TextRecord | str:
     if not model.endswith(ENDING):
         if text is None:
             raise OptionError(f"{verb}: the text is missing; give it after the model, or - for standard input")
-        return read_text("-") if text == "-" else text
+        return given_text(text)
     if text is not None:
         raise OptionError(f"{model}: a record has its own text; leave the text out")
     return read_record(Path(model)).only()
-
-
-def loaded(model: str, dtype: str, threads: int | None) -> LanguageModel:
-    """The model of a verb that reads a text."""
-    from clearhead import hub, machine
-
-    machine.use_threads(threads)
-    return hub.load(model, device=machine.device(), dtype=dtype, text=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, message
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def senses(
     the senses apart: by the nearest labelled use, and by the nearest mean of
     the uses of a sense, next to guesses that read no sentence.
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.drawing.draw_senses import check_senses_path, draw_senses
     from clearhead.errors import OptionError, many
 
@@ -84,8 +84,7 @@ def senses(
     if out is not None:
         check_senses_path(out, language)
     uses = _labelled(word, file, corpus, unit, stories, seed) if labelled else []
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     if labelled:
         found, count = analysis.sense_score(loaded, uses), len(uses)
         _show_score(found)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 
 
 def steps(
@@ -47,21 +47,19 @@ def steps(
     V, joined heads and W_O, as the model's own pass computed them. The page has
     a switch that takes the mask off, and the same steps in plain Python.
     """
-    from clearhead import analysis, hub, machine
-    from clearhead.drawing import draw_steps, steps_reading
+    from clearhead import analysis
+    from clearhead.drawing import draw_steps, table_of_steps
     from clearhead.drawing.draw_steps import check_steps_path
     from clearhead.drawing.languages import check_language
 
     check_language(language)
     if out is not None:
         check_steps_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    text = given_text(text)
+    loaded = load_model(model, dtype, threads)
     found = analysis.steps(loaded, text, layer=layer, head=head)
     if out is None:
-        Screen().print(steps_reading(found, query, language=language or "en"))
+        Screen().print(table_of_steps(found, query, language=language or "en"))
         return
     draw_steps(found, out, query=query, language=language)
     message(f"{out}: layer {layer}, head {head}, {len(found.record.tokens)} tokens")

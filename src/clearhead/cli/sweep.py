@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Against, Token
-from clearhead.cli.models import Dtype, Model, Picture, Threads
+from clearhead.cli.models import Dtype, Model, Picture, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.utf8 import read_text
+from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError, many
 
 
@@ -23,7 +23,7 @@ class Over(StrEnum):
     edges = "edges"
 
 
-class Measured(StrEnum):
+class MeasureName(StrEnum):
     """What a sweep measures unless a token is named."""
 
     kl = "kl"
@@ -52,9 +52,9 @@ def sweep(
         typer.Option(help="Another text with as many tokens: put in what the model has there, instead of zeroing."),
     ] = None,
     measure: Annotated[
-        Measured,
+        MeasureName,
         typer.Option(help="`kl`: how far the next prediction moves, in nats; `nll`: the loss of the text."),
-    ] = Measured.kl,
+    ] = MeasureName.kl,
     token: Token = None,
     against: Against = None,
     by: Annotated[
@@ -75,23 +75,21 @@ def sweep(
     (ablation) or hides a key (knock-out); with it, the output comes from the
     other text (patching).
     """
-    from clearhead import analysis, hub, machine
+    from clearhead import analysis
     from clearhead.cli.edits import measure as of_token
     from clearhead.drawing import SweepTable, draw_sweep
     from clearhead.drawing.draw_sweep import check_sweep_path
     from clearhead.watching.text_record import KEPT
 
     chosen = of_token(token, against) or {"kl": analysis.kl, "nll": analysis.nll}[measure]
-    if token is not None and measure is not Measured.kl:
+    if token is not None and measure is not MeasureName.kl:
         raise OptionError("--measure and --token both say what to measure; give one")
     if source is not None and over is Over.edges:
         raise OptionError("--over edges hides keys, which takes nothing from another text; drop --source")
     if out is not None:
         check_sweep_path(out)
-    if text == "-":
-        text = read_text("-")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    text = given_text(text)
+    loaded = load_model(model, dtype, threads)
     other = None if source is None else analysis.observe(loaded, source, keep=KEPT)
     found = analysis.sweep(loaded, text, over.value, chosen, source=other, by=by.value)
     if out is None:

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from clearhead.analysis import edit, observe_ids
 from clearhead.cli.printing import Screen, echo, message, write
 from clearhead.cli.utf8 import AT_MOST
-from clearhead.drawing import answer_reading, reading
+from clearhead.drawing import table_of_answer, table_of_attention
 from clearhead.errors import ClearheadError, OptionError, TextError, many, nearest
 from clearhead.generation import Conversation, Sampling
 from clearhead.language_model import LanguageModel
@@ -187,9 +187,9 @@ class Talk:
             raise OptionError("/look: there is no answer to look at yet")
         record = observe_ids(self._model, ids[: self._model.config.context], edits=[each for _, each in self._edits])
         if head is None:
-            table = reading(record)
+            table = table_of_attention(record)
         else:
-            table = answer_reading(record, answer, layer=int(head[1]), head=int(head[2]))
+            table = table_of_answer(record, answer, layer=int(head[1]), head=int(head[2]))
         Screen().print(table)
 
 

@@ -40,3 +40,8 @@ def read_text(file: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TextError(f"{name}: byte {error.start} is not UTF-8; convert it first, e.g. with iconv") from None
+
+
+def given_text(text: str) -> str:
+    """The text that was given, from standard input if it is ``-``; raises as ``read_text`` does."""
+    return read_text("-") if text == "-" else text

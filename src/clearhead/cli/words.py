@@ -12,7 +12,7 @@ from clearhead.cli.models import Model, Threads
 from clearhead.cli.printing import echo, message, write_json
 
 if TYPE_CHECKING:
-    from clearhead.analysis.lexicon import Analogy, AnalogyScore, Lexicon, Neighbour, Questions, Tally
+    from clearhead.analysis.lexicon import Analogy, AnalogyQuestions, AnalogyScore, Lexicon, Neighbour, Tally
     from clearhead.language_model import LanguageModel
 
 ASKED = {"nearest": (1, "one word"), "analogy": (3, "three words: man woman king"), "score": (0, "no words")}
@@ -133,7 +133,7 @@ def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
     ]
 
 
-def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
+def _covered(pools: dict[str, AnalogyQuestions], table: Lexicon) -> AnalogyQuestions:
     """The pool with the largest share of questions that the table covers."""
     best = table.best_covered(pools)
     if len(pools) > 1:
@@ -141,7 +141,7 @@ def _covered(pools: dict[str, Questions], table: Lexicon) -> Questions:
     return pools[best]
 
 
-def _words_of(pools: dict[str, Questions]) -> list[str]:
+def _words_of(pools: dict[str, AnalogyQuestions]) -> list[str]:
     return [word for pool in pools.values() for each in pool.values() for four in each for word in four]
 
 
@@ -168,7 +168,7 @@ def _tell_pieces(table: Lexicon) -> None:
 
 
 def _answer(
-    heading: str, table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, as_json: bool
+    heading: str, table: Lexicon, asked: str, given: Sequence[str], pool: AnalogyQuestions, top: int, as_json: bool
 ) -> None:
     """Prints what one table answers."""
     from dataclasses import asdict
@@ -229,7 +229,7 @@ def _table(tallies: Sequence[Tally]) -> None:
         echo(f"{each.relation:<{widest}}  {row}")
 
 
-def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: Questions, top: int, path: Path) -> None:
+def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: AnalogyQuestions, top: int, path: Path) -> None:
     from clearhead.analysis import lexicon
     from clearhead.drawing import draw_words
 

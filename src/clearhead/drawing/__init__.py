@@ -6,15 +6,15 @@ from clearhead.drawing.draw_lens import draw_lens
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_parts import draw_parts
 from clearhead.drawing.draw_senses import check_senses_path, draw_senses
-from clearhead.drawing.draw_steps import draw_steps, steps_reading
+from clearhead.drawing.draw_steps import draw_steps, table_of_steps
 from clearhead.drawing.draw_sweep import draw_effect, draw_sweep
 from clearhead.drawing.focus import Focus, prediction_place, query_place
-from clearhead.drawing.gradient import Table as AttributionTable
+from clearhead.drawing.gradient import AttributionTable
 from clearhead.drawing.lens_table import LensTable
 from clearhead.drawing.next_table import NextTable
 from clearhead.drawing.parts_table import PartsTable
 from clearhead.drawing.sweep_table import EffectTable, SweepTable
-from clearhead.drawing.terminal import answer_reading, reading
+from clearhead.drawing.terminal import table_of_answer, table_of_attention
 from clearhead.drawing.word_map import MAP_ENDINGS, check_map, draw_words
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "NextTable",
     "PartsTable",
     "SweepTable",
-    "answer_reading",
     "check_atlas",
     "check_map",
     "check_senses_path",
@@ -44,6 +43,7 @@ __all__ = [
     "draw_words",
     "prediction_place",
     "query_place",
-    "reading",
-    "steps_reading",
+    "table_of_answer",
+    "table_of_attention",
+    "table_of_steps",
 ]

@@ -34,7 +34,7 @@ def draw_steps(steps: Steps, path: str | Path, *, query: int | str | None = None
         file.write(content)
 
 
-def steps_reading(steps: Steps, query: int | str | None = None, *, language: str = "en") -> StepsTable:
+def table_of_steps(steps: Steps, query: int | str | None = None, *, language: str = "en") -> StepsTable:
     """A rich renderable of one query's row through every step; ``query`` and ``language`` as in ``draw_steps``."""
     check_language(language)
     return StepsTable(steps, query_row(steps.record, query), language)

@@ -15,7 +15,7 @@ from clearhead.errors import OptionError, WatchError
 from clearhead.tap import Site, short_names
 from clearhead.watching import BY_GRADIENT, TextRecord
 from clearhead.watching.cells import Cells
-from clearhead.watching.places import Labelled, ends
+from clearhead.watching.places import HasTokens, ends
 
 # How many tokens an error message lists.
 LISTED = 64
@@ -111,7 +111,7 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
     return place - first
 
 
-def query_place(text: Labelled, query: int | str | None) -> int:
+def query_place(text: HasTokens, query: int | str | None) -> int:
     """The place for a place (negative: from the end), a word (its last token), or None (the text's last word).
 
     Punctuation is not a word; a text of nothing else has its last token instead. A word is looked up in the text, then
@@ -130,25 +130,25 @@ def query_place(text: Labelled, query: int | str | None) -> int:
     return place
 
 
-def prediction_place(text: Labelled, query: str | None) -> int:
+def prediction_place(text: HasTokens, query: str | None) -> int:
     """The place whose prediction is shown: as ``query_place`` has it, but by default the text's last token."""
     return end_place(text) if query is None else query_place(text, query)
 
 
-def end_place(text: Labelled) -> int:
+def end_place(text: HasTokens) -> int:
     """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], are none of its own."""
     ends = (place for place in reversed(range(len(text.pieces))) if text.pieces[place])
     return next(ends, len(text.tokens) - 1)
 
 
-def listed(text: Labelled, places: Sequence[int] | None = None) -> str:
+def listed(text: HasTokens, places: Sequence[int] | None = None) -> str:
     """``0 <|endoftext|>, 1 I, 2 ·crashed``: the tokens with their places, at most LISTED of them."""
     places = range(len(text.tokens)) if places is None else places
     shown = ", ".join(f"{place} {legible(text.tokens[place])}" for place in places[:LISTED])
     return shown if len(places) <= LISTED else f"{shown}, and {len(places) - LISTED} more"
 
 
-def _place_of(text: Labelled, word: str) -> int:
+def _place_of(text: HasTokens, word: str) -> int:
     if not word.strip():
         raise OptionError("query: an empty word was given; name a word of the text, or a place")
     places = ends(text, word)

@@ -29,7 +29,7 @@ LISTED, LABEL, BAR = 40, 20, 20
 NAMED, LEAST = 8, 0.005
 
 
-class Table:
+class AttributionTable:
     """A rich renderable: the tokens coloured by share, then one line per token with its share as a bar."""
 
     def __init__(self, found: Attribution) -> None:

@@ -28,7 +28,7 @@ ANSWER = 64
 HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink" if a head has one
 
 
-class Table:
+class AttentionTable:
     """A rich renderable: the query in its text, one line per head, and a legend. Fits any width from 60 cells."""
 
     _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and its legend
@@ -94,7 +94,7 @@ class Table:
         )
 
 
-class AnswerTable(Table):
+class AnswerTable(AttentionTable):
     """One head, with a line for each row from ``row`` to the end of the text."""
 
     _first, _about = "token", "token: its place and the token"
@@ -152,14 +152,14 @@ class _Cell:
         return text.append(f" {short(weight)}", "default")
 
 
-def reading(
+def table_of_attention(
     record: Record | TextRecord,
     query: int | str | None = None,
     *,
     layer: int | None = None,
     head: int | None = None,
     model: str | None = None,
-) -> Table:
+) -> AttentionTable:
     """A rich renderable: what each head, of one layer or one head, attends to at ``query``. Print it with rich.
 
     query: a place (negative: from the end) or a word of the text; None for the last place
@@ -168,12 +168,12 @@ def reading(
     record = record.only()
     row = query_row(record, query)
     among = matching(record, layer=layer, head=head)
-    return Table(record, row, readings(record, among, range(row, row + 1), KEYS), model)
+    return AttentionTable(record, row, readings(record, among, range(row, row + 1), KEYS), model)
 
 
-def answer_reading(
+def table_of_answer(
     record: Record | TextRecord, start: int, *, layer: int, head: int, model: str | None = None
-) -> Table:
+) -> AttentionTable:
     """A rich renderable: what one head attends to from ``start`` to the end, at most in the last ANSWER rows.
 
     Raises OptionError for a layer or head that does not exist.

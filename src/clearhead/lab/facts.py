@@ -21,7 +21,7 @@ AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class FactScore:
     """How one kind of fact was predicted.
 
     asked, right: words, and those of which every token was the likeliest, given all before it
@@ -45,7 +45,7 @@ class _Answer:
     right: bool
 
 
-def facts(model: LanguageModel, stories: Iterable[Story], count: int) -> tuple[Facts, ...]:
+def facts(model: LanguageModel, stories: Iterable[Story], count: int) -> tuple[FactScore, ...]:
     """Asks for the facts of the first ``count`` stories, in the order of ``FACT_KINDS``.
 
     Of a story longer than the model's context only the beginning is read, and only its facts are asked.
@@ -90,7 +90,7 @@ def _answers(model: LanguageModel, stories: Sequence[Story]) -> list[_Answer]:
     return found
 
 
-def _summed(kind: str, answers: Sequence[_Answer]) -> Facts:
+def _summed(kind: str, answers: Sequence[_Answer]) -> FactScore:
     groups = Counter((each.group, each.word.lower()) for each in answers)
     most: dict[str, int] = {}
     for (group, _), count in groups.items():
@@ -99,7 +99,7 @@ def _summed(kind: str, answers: Sequence[_Answer]) -> Facts:
     distances = binned(
         np.array([each.distance for each in far], dtype=np.int64), np.array([each.right for each in far], dtype=float)
     )
-    return Facts(
+    return FactScore(
         kind=kind,
         asked=len(answers),
         right=sum(each.right for each in answers) / len(answers),

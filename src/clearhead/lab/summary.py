@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import Comparison
-from clearhead.lab.facts import Facts
+from clearhead.lab.facts import FactScore
 from clearhead.lab.trial import Result
 from clearhead.model import ModelConfig
 
@@ -52,7 +52,7 @@ class Line:
     accuracy: Spread | None
     places: tuple[Bin, ...]
     recalled: tuple[Bin, ...]
-    facts: tuple[Facts, ...]
+    facts: tuple[FactScore, ...]
 
 
 def lines(found: Comparison) -> list[Line]:
@@ -113,10 +113,10 @@ def joined(every: Iterable[Sequence[Bin]]) -> tuple[Bin, ...]:
     return tuple(whole[low] for low in sorted(whole))
 
 
-def _facts(every: Sequence[tuple[Facts, ...]]) -> tuple[Facts, ...]:
+def _facts(every: Sequence[tuple[FactScore, ...]]) -> tuple[FactScore, ...]:
     """Facts of several runs as one; all runs are asked the same."""
     kinds = list(dict.fromkeys(each.kind for facts in every for each in facts))
-    made: list[Facts] = []
+    made: list[FactScore] = []
     for kind in kinds:
         found = [each for facts in every for each in facts if each.kind == kind]
         right = sum(each.right for each in found) / len(found)

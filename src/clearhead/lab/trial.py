@@ -11,7 +11,7 @@ from pathlib import Path
 from clearhead import corpora, runs
 from clearhead.errors import TrainingError
 from clearhead.lab.bins import Bin
-from clearhead.lab.facts import Facts, facts
+from clearhead.lab.facts import FactScore, facts
 from clearhead.lab.places import loss_by_place, recalled
 from clearhead.lab.question import HELD_OUT, Question
 from clearhead.model import ModelConfig
@@ -55,7 +55,7 @@ class Result:
     loss: float | None = None
     bits_per_byte: float | None = None
     places: tuple[Bin, ...] = ()
-    facts: tuple[Facts, ...] = ()
+    facts: tuple[FactScore, ...] = ()
     accuracy: float | None = None
     recalled: tuple[Bin, ...] = ()
 

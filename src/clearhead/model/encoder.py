@@ -11,7 +11,7 @@ from clearhead.attend import FULL, Mask, band
 from clearhead.errors import RequestError
 from clearhead.model.config import EncoderConfig
 from clearhead.model.parts.cross_entropy import linear_cross_entropy
-from clearhead.model.parts.heads import Pooler, Prediction
+from clearhead.model.parts.heads import Pooler, PredictionHead
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.stream import Maps, Step
@@ -32,7 +32,7 @@ class Encoder(Transformer):
         self.token_types = Embedding(config.token_types, E) if config.token_types else None
         self.embedding_norm = norm(config.norm, E)
         head = config.prediction
-        self.prediction = None if head is None else Prediction(head, config.vocabulary, E, config.norm)
+        self.prediction = None if head is None else PredictionHead(head, config.vocabulary, E, config.norm)
         self.pooler = Pooler(E).requires_grad_(False) if config.pooler else None  # no loss here reaches it
         if config.arrangement == "pre":
             self.blocks[0].attention_norm = nn.Identity()  # replaced by the embedding's norm
@@ -87,7 +87,7 @@ class Encoder(Transformer):
         head, weight_VE = self._prediction(), self.output.weight
         return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT))  # pyright: ignore[reportCallIssue] (decorated)
 
-    def _prediction(self) -> Prediction:
+    def _prediction(self) -> PredictionHead:
         if self.prediction is None:
             raise RequestError(
                 "model: these weights have no head that predicts masked tokens; take `hidden`, or sentence vectors"
@@ -102,7 +102,7 @@ class Encoder(Transformer):
 
 
 @torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
-def _masked_loss(head: Prediction, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+def _masked_loss(head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
     counted_BT = targets_BT >= 0
     return linear_cross_entropy(head(x_BTE[counted_BT]), weight_VE, targets_BT[counted_BT], bias_V=head.bias)
 

@@ -2,7 +2,7 @@
 
 from clearhead.training.checkpoint import Progress, TrainingState, load_state, saved
 from clearhead.training.config import MaskConfig, OptimizerConfig, TrainConfig
-from clearhead.training.loop import Hooks, Outcome, evaluate, fit
+from clearhead.training.loop import FitResult, Hooks, evaluate, fit
 from clearhead.training.masked_tokens import MaskedTokens
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
@@ -14,6 +14,7 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "Finished",
+    "FitResult",
     "Hooks",
     "Log",
     "MaskConfig",
@@ -21,7 +22,6 @@ __all__ = [
     "NextTokens",
     "Objective",
     "OptimizerConfig",
-    "Outcome",
     "Progress",
     "Report",
     "Stepped",

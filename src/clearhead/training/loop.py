@@ -39,7 +39,7 @@ class Hooks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class FitResult:
     """Where training ended, and whether it finished."""
 
     progress: Progress
@@ -82,7 +82,7 @@ def fit(
     state: TrainingState | None = None,
     used: float = 0.0,
     settings: Mapping[str, Any] | None = None,
-) -> Outcome:
+) -> FitResult:
     """Trains ``model`` in place, from scratch or from ``state``. ``used`` seconds passed before the call.
     The state keeps ``settings``, so that a changed recipe is noticed.
 
@@ -212,8 +212,8 @@ def fit(
             if done < 1 and hooks.stop():
                 checked(part.part(0, min(len(part), step_tokens + 1)))
                 save()
-                return Outcome(progress=progress, finished=False)
-        return Outcome(progress=progress, finished=True)
+                return FitResult(progress=progress, finished=False)
+        return FitResult(progress=progress, finished=True)
 
 
 def evaluate(

@@ -23,14 +23,14 @@ LISTED = 64
 FIELDS = ("at", "query", "key")
 
 
-class Labelled(Protocol):
+class HasTokens(Protocol):
     """A text's token labels, and the characters each place completes."""
 
     tokens: list[str]
     pieces: list[str]
 
 
-def ends(text: Labelled, word: str) -> list[int]:
+def ends(text: HasTokens, word: str) -> list[int]:
     """The places where a word ends; in scripts with spaces, only whole words count.
 
     It is looked up in the text, in lower case if it is not there (many encoders' tokenizers lower-case the text), and
@@ -43,7 +43,7 @@ def ends(text: Labelled, word: str) -> list[int]:
     )
 
 
-def placed(edits: Sequence[Edit], texts: Mapping[tuple[int, str], Labelled]) -> tuple[Edit, ...]:
+def placed(edits: Sequence[Edit], texts: Mapping[tuple[int, str], HasTokens]) -> tuple[Edit, ...]:
     """The edits with every place by its number.
 
     texts: by number and stack. An edit of all texts whose place is a word, or counts from the end, becomes one for each
@@ -93,11 +93,11 @@ def _given(edit: Edit, name: str) -> tuple[Place, ...]:
     return () if given is None else given if isinstance(given, tuple) else (given,)
 
 
-def _numbered(edit: Edit, name: str, text: Labelled) -> tuple[int, ...]:
+def _numbered(edit: Edit, name: str, text: HasTokens) -> tuple[int, ...]:
     return tuple(_place(edit, name, place, text) for place in _given(edit, name))
 
 
-def _place(edit: Edit, name: str, place: Place, text: Labelled) -> int:
+def _place(edit: Edit, name: str, place: Place, text: HasTokens) -> int:
     count = len(text.tokens)
     if isinstance(place, str):
         found = ends(text, place) if place.strip() else []
@@ -112,7 +112,7 @@ def _place(edit: Edit, name: str, place: Place, text: Labelled) -> int:
     return number
 
 
-def _listed(text: Labelled, places: Sequence[int]) -> str:
+def _listed(text: HasTokens, places: Sequence[int]) -> str:
     shown = ", ".join(f"{place} {text.tokens[place]}" for place in places[:LISTED])
     return shown if len(places) <= LISTED else f"{shown}, and {len(places) - LISTED} more"
 

@@ -3,7 +3,13 @@
 from clearhead.analysis.lexicon.baseline import ppmi
 from clearhead.analysis.lexicon.counting import Counted, count, split_words
 from clearhead.analysis.lexicon.plane import Panel, WordMap, check_maps, map_of_answers, map_of_pairs, pca, spread
-from clearhead.analysis.lexicon.questions import Question, Questions, of_pairs, question_sets, read_questions
+from clearhead.analysis.lexicon.questions import (
+    AnalogyQuestion,
+    AnalogyQuestions,
+    of_pairs,
+    question_sets,
+    read_questions,
+)
 from clearhead.analysis.lexicon.scoring import AnalogyScore, Tally
 from clearhead.analysis.lexicon.table import CHARACTERS, LETTERS, Analogy, Lexicon, Neighbour, Word
 from clearhead.analysis.lexicon.tokens import TABLES, count_words, words
@@ -13,13 +19,13 @@ __all__ = [
     "LETTERS",
     "TABLES",
     "Analogy",
+    "AnalogyQuestion",
+    "AnalogyQuestions",
     "AnalogyScore",
     "Counted",
     "Lexicon",
     "Neighbour",
     "Panel",
-    "Question",
-    "Questions",
     "Tally",
     "Word",
     "WordMap",

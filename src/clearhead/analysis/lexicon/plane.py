@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.nn import functional as F
 
-from clearhead.analysis.lexicon.questions import Questions
+from clearhead.analysis.lexicon.questions import AnalogyQuestions
 from clearhead.analysis.lexicon.table import Lexicon
 from clearhead.errors import MissingExtraError, TextError, many
 
@@ -115,7 +115,7 @@ def map_of_answers(lexicon: Lexicon, asked: Sequence[str], answers: Sequence[str
     return spread(lexicon, words, groups=groups, lines=lines, way="ask for more answers (--top)")
 
 
-def map_of_pairs(lexicon: Lexicon, questions: Questions) -> WordMap:
+def map_of_pairs(lexicon: Lexicon, questions: AnalogyQuestions) -> WordMap:
     """The pairs of all questions that the lexicon lists, joined by lines; a word is in the group of its first relation.
 
     Raises as ``spread`` does.

@@ -10,11 +10,11 @@ from clearhead import corpora
 from clearhead.errors import TextError, shown
 from clearhead.text import FileSource
 
-Question: TypeAlias = tuple[str, str, str, str]  # a, b, c, and the answer d
-Questions: TypeAlias = Mapping[str, Sequence[Question]]  # by relation
+AnalogyQuestion: TypeAlias = tuple[str, str, str, str]  # a, b, c, and the answer d
+AnalogyQuestions: TypeAlias = Mapping[str, Sequence[AnalogyQuestion]]  # by relation
 
 
-def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Question]]:
+def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[AnalogyQuestion]]:
     """The questions of each relation: every pair of words with every other pair."""
     return {
         relation: [(*first, *second) for first in each for second in each if first != second]
@@ -22,7 +22,7 @@ def of_pairs(pairs: Mapping[str, Iterable[tuple[str, str]]]) -> dict[str, list[Q
     }
 
 
-def question_sets(name: str | None = None) -> dict[str, Questions]:
+def question_sets(name: str | None = None) -> dict[str, AnalogyQuestions]:
     """Questions by name: those of ``world-en`` and ``world-zh``, of one of these, or of a file (``read_questions``)."""
     worlds = {f"world-{language}": language for language in ("en", "zh")}
     if name is not None and name not in worlds:
@@ -30,12 +30,12 @@ def question_sets(name: str | None = None) -> dict[str, Questions]:
     return {each: of_pairs(corpora.analogies(worlds[each])) for each in (worlds if name is None else [name])}
 
 
-def read_questions(path: str | Path) -> dict[str, list[Question]]:
+def read_questions(path: str | Path) -> dict[str, list[AnalogyQuestion]]:
     """Reads questions in Google's format: four words per line, after a line ``: relation`` that names their relation.
 
     Mikolov et al. 2013, arXiv 1301.3781. Raises TextError, with the line number, for any other line.
     """
-    found: dict[str, list[Question]] = {}
+    found: dict[str, list[AnalogyQuestion]] = {}
     relation = "questions"
     for number, line in enumerate("".join(FileSource(path).documents()).splitlines(), start=1):
         words = line.split()

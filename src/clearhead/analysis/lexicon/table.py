@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clearhead.analysis.lexicon.counting import HAN
-from clearhead.analysis.lexicon.questions import Questions
+from clearhead.analysis.lexicon.questions import AnalogyQuestions
 from clearhead.analysis.lexicon.scoring import AnalogyScore, tally, three_cos_add
 from clearhead.errors import OptionError, TextError
 
@@ -145,17 +145,17 @@ class Lexicon:
         found = {word: self._look_up(word) for word in dict.fromkeys(words)}
         return {word: each for word, each in found.items() if each is not None and each.row is not None}
 
-    def coverage(self, questions: Questions) -> float:
+    def coverage(self, questions: AnalogyQuestions) -> float:
         """The share of the questions whose four words the lexicon lists."""
         every = [four for each in questions.values() for four in each]
         listed = self.listed(word for four in every for word in four)
         return sum(all(word in listed for word in four) for four in every) / len(every)
 
-    def best_covered(self, sets: Mapping[str, Questions]) -> str:
+    def best_covered(self, sets: Mapping[str, AnalogyQuestions]) -> str:
         """The name of the set of questions whose words the lexicon covers best; the first of equals."""
         return max(sets, key=lambda name: self.coverage(sets[name]))
 
-    def score(self, questions: Questions) -> AnalogyScore:
+    def score(self, questions: AnalogyQuestions) -> AnalogyScore:
         """Asks all questions whose words the lexicon lists, by relation. Words made from pieces are not listed."""
         listed = self.listed(word for each in questions.values() for four in each for word in four)
         rows = {word: found.row for word, found in listed.items() if found.row is not None}

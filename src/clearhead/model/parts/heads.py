@@ -13,7 +13,7 @@ from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.norms import norm
 
 
-class Prediction(nn.Module):
+class PredictionHead(nn.Module):
     """norm(act(dense x)), before the output layer; ``bias`` (V,) is added to the logits (Devlin et al. 2019, A.1)."""
 
     def __init__(self, config: PredictionConfig, vocabulary: int, width: int, norms: NormConfig) -> None:

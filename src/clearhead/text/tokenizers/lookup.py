@@ -20,7 +20,7 @@ _NONE = 2**32 - 1  # no vocabulary is that large
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class LookupTable:
     """Ids by byte, [256], or [0] if the bytes are no tokens; by code point, or None if only bytes are.
 
     added: ids of the tokens that are found in a text first
@@ -69,7 +69,7 @@ class Table:
         )
 
 
-def table_of(kind: str, library: tokenizers.Tokenizer) -> Table | None:
+def table_of(kind: str, library: tokenizers.Tokenizer) -> LookupTable | None:
     """The table of a tokenizer of this kind; None unless its tokens are single bytes or characters."""
     if kind not in ("bytes", "characters"):
         return None
@@ -78,10 +78,10 @@ def table_of(kind: str, library: tokenizers.Tokenizer) -> Table | None:
     if kind == "bytes":
         known = byte_characters()
         by_byte = _table(256, {known[token]: each for token, each in ids.items()})
-        return Table(by_byte=by_byte, by_character=None, added=added)
+        return LookupTable(by_byte=by_byte, by_character=None, added=added)
     bytes_ = {BYTE_TOKENS[token]: each for token, each in ids.items() if token in BYTE_TOKENS}
     others = {ord(token): each for token, each in ids.items() if token not in BYTE_TOKENS}
-    return Table(
+    return LookupTable(
         by_byte=_table(256 if bytes_ else 0, bytes_),
         by_character=_table(sys.maxunicode + 1, others),
         added=added,
