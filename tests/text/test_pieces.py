@@ -12,7 +12,7 @@ from clearhead.errors import TextError
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import pieces
 from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, WORD_ENDS, recognise, state_of
-from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, Block, batches, cut
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, TextBlock, batches, cut
 
 SAMPLE = (
     "It's 2024!\n\n  Don't  say:\r\n \t'you'll'...\n你好，世界。\n\n第１回 “王”\u3000见\n \n x\u00a0y\n\n\n" * 3
@@ -59,7 +59,7 @@ def test_pieces_give_the_ids_of_the_whole(name: str, text: str):
     assert tokenizer.cuts is rule
     if name == "characters":
         text = text.replace("|", "e").replace("<", "e").replace(">", "e")  # not among its characters
-    found = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    found = [piece.text for piece in cut([TextBlock(text, True)], rule, size=1)]
     assert "".join(found) == text
     joined = list(itertools.chain.from_iterable(tokenizer.encode(piece) for piece in found))
     assert joined == tokenizer.encode(text)
@@ -73,7 +73,7 @@ RUN = st.tuples(st.sampled_from(PARTS), st.sampled_from([1, 1, 255, 256, 257, 51
 def test_pieces_with_long_runs_give_the_ids_of_the_whole(text: str):
     """A run is cut after 256 characters, counted from its start, so a piece must not begin within one."""
     tokenizer, rule = TOKENIZERS["bpe"]
-    found = [piece.text for piece in cut([Block(text, True)], rule, size=1)]
+    found = [piece.text for piece in cut([TextBlock(text, True)], rule, size=1)]
     assert [token for piece in found for token in tokenizer.encode(piece)] == tokenizer.encode(text)
 
 
@@ -93,7 +93,7 @@ def test_runs_that_the_rule_does_not_cut_are_cut_between_words(
     tokenizer, rule = TOKENIZERS[name]
     ends = [*itertools.accumulate(sizes), len(text)]
     blocks = [
-        Block(text[start:end], start == 0) for start, end in itertools.pairwise([0, *ends])
+        TextBlock(text[start:end], start == 0) for start, end in itertools.pairwise([0, *ends])
     ]  # as read from a file
     found = [piece.text for piece in cut(blocks, rule, size=1, words=WORD_ENDS[tokenizer.kind])]
     assert "".join(found) == text
@@ -103,26 +103,28 @@ def test_runs_that_the_rule_does_not_cut_are_cut_between_words(
 
 def test_a_run_that_is_one_word_has_a_limit(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pieces, "LONGEST", 999)
-    assert len(list(cut([Block("a" * 999, True)], CUT_GPT2))) == 1
-    assert len(list(cut([Block("a" * 997 + " b", True)], CUT_GPT2, size=9))) == 2
+    assert len(list(cut([TextBlock("a" * 999, True)], CUT_GPT2))) == 1
+    assert len(list(cut([TextBlock("a" * 997 + " b", True)], CUT_GPT2, size=9))) == 2
     with pytest.raises(
         TextError, match="a run of more than 999 characters, which this tokenizer encodes as one word: break it"
     ):
-        list(cut([Block("a" * 1000, True)], CUT_GPT2))
-    assert len(list(cut([Block("a" * 1000, True)], None))) == 1  # an unknown tokenizer: a document is one piece
-    assert len(list(cut([Block("a" * 1000, True)], CUT_SINGLE, size=1))) == 1000
+        list(cut([TextBlock("a" * 1000, True)], CUT_GPT2))
+    assert len(list(cut([TextBlock("a" * 1000, True)], None))) == 1  # an unknown tokenizer: a document is one piece
+    assert len(list(cut([TextBlock("a" * 1000, True)], CUT_SINGLE, size=1))) == 1000
 
 
 def test_pieces_are_small_where_the_text_allows_it():
     for tokenizer, rule in TOKENIZERS.values():
-        lengths = [len(piece.text) for piece in cut([Block(SAMPLE, True)], rule, size=1)]
+        lengths = [len(piece.text) for piece in cut([TextBlock(SAMPLE, True)], rule, size=1)]
         assert max(lengths) < 40, tokenizer.kind
 
 
 def test_an_unknown_pattern_is_never_cut():
     odd = trained(words(r"\w+|\W+"))
     assert (odd.kind, odd.cuts) == ("file", None)
-    assert list(cut([Block("a b\n", True), Block("c d", False)], odd.cuts, size=1)) == [Block("a b\nc d", True)]
+    assert list(cut([TextBlock("a b\n", True), TextBlock("c d", False)], odd.cuts, size=1)) == [
+        TextBlock("a b\nc d", True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_added_tokens_that_swallow_white_space_forbid_cuts():
     rule=st.sampled_from([CUT_GPT2, CUT_QWEN2, CUT_SINGLE, None]),
 )
 def test_documents_stay_apart_however_they_arrive(documents: list[list[str]], size: int, rule: object):
-    arriving = [Block(text, n == 0) for texts in documents for n, text in enumerate(texts)]
+    arriving = [TextBlock(text, n == 0) for texts in documents for n, text in enumerate(texts)]
     leaving = list(cut(arriving, rule, size))
     found: list[str] = []
     for block in leaving:
@@ -170,11 +172,11 @@ def test_a_text_without_places_to_cut_is_searched_once():
             self.searched += min(len(text), end) - place
 
     rule = Counting()
-    blocks = [Block("x" * 1000, n == 0) for n in range(100)]
+    blocks = [TextBlock("x" * 1000, n == 0) for n in range(100)]
     assert [len(block.text) for block in cut(blocks, rule, size=10)] == [100_000]  # type: ignore[arg-type]
     assert rule.searched <= 100_000 + 100  # the last character of each block twice
 
 
 def test_batches_hold_about_what_is_asked():
-    arriving = [Block("x" * 9, True)] * 25
+    arriving = [TextBlock("x" * 9, True)] * 25
     assert [len(batch) for batch in batches(arriving, 100)] == [10, 10, 5]

@@ -17,7 +17,7 @@ import zstandard
 from clearhead.errors import OptionError, TextError
 from clearhead.text import FileSource, sources
 from clearhead.text.data.sources import blocks_of
-from clearhead.text.tokenizers.pieces import Block
+from clearhead.text.tokenizers.pieces import TextBlock
 
 
 def texts(*found: FileSource) -> list[str]:
@@ -188,7 +188,7 @@ def test_sources_that_are_not_files_have_no_known_total():
 
     read: list[tuple[int, int | None]] = []
     blocks = list(blocks_of([Two()], lambda done, total: read.append((done, total))))
-    assert blocks == [Block("ab", True), Block("你", True)]
+    assert blocks == [TextBlock("ab", True), TextBlock("你", True)]
     assert read == [(2, None), (5, None)]
 
 

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text import SEPARATOR, Tokenizer, covering, spans_of, vocabulary_size, words_tokenizer
 from clearhead.text.tokenizers.learned import _spread, byte_characters
-from clearhead.text.tokenizers.pieces import Block
+from clearhead.text.tokenizers.pieces import TextBlock
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ANY = st.text() | st.lists(st.sampled_from([SEPARATOR, "<|", "endoftext|>", "a", " ", "\n", "你", "🙂"])).map("".join)
@@ -192,7 +192,7 @@ def test_nothing_is_learned_from_nothing(learn: object):
 
 
 def test_bpe_is_learned_from_a_part_spread_evenly():
-    blocks = [Block(f"{n:04}", True) for n in range(1000)]
+    blocks = [TextBlock(f"{n:04}", True) for n in range(1000)]
     kept, total = _spread(blocks, limit=600)
     assert total == 4000
     assert kept == [f"{n:04}" for n in range(0, 1000, 8)]  # 125 x 4 bytes; every fourth would be 1,000 bytes

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, cast
 from clearhead.errors import FolderError, OptionError, TextError, many
 from clearhead.files import reading
 from clearhead.text.data.textfile import PACKINGS, check_encoding, decoded, lines, unpacked
-from clearhead.text.tokenizers.pieces import Block
+from clearhead.text.tokenizers.pieces import TextBlock
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class FileSource:
             parts.append(block.text)
         yield "".join(parts)
 
-    def blocks(self, tick: Callable[[int], None] | None = None) -> Iterator[Block]:
+    def blocks(self, tick: Callable[[int], None] | None = None) -> Iterator[TextBlock]:
         """The documents in blocks of about a megabyte; ``tick`` is called with the number of bytes of each read.
 
         Raises TextError if the file is missing, empty, damaged, binary, in another encoding, or changes meanwhile.
@@ -106,12 +106,12 @@ class FileSource:
         empty = True
         if self.field is None:
             for text in texts:
-                yield Block(text, empty)
+                yield TextBlock(text, empty)
                 empty = False
         else:
             for number, line in enumerate(lines(texts, self.name), start=1):
                 if line.strip():
-                    yield Block(self._record(line, number, self.field), True)
+                    yield TextBlock(self._record(line, number, self.field), True)
                     empty = False
         if empty:
             raise TextError(f"{self.name}: is empty; give a file with text in it, or omit this one")
@@ -223,7 +223,7 @@ def _files(given: str) -> list[Path]:
     return files
 
 
-def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[Block]:
+def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[TextBlock]:
     """The documents of all sources in blocks; files are streamed.
 
     ``progress`` gets the bytes read and the bytes in all, the latter None if a source is not a file.
@@ -243,7 +243,7 @@ def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> 
             yield from source.blocks(tick)
         else:
             for document in source.documents():
-                yield Block(document, True)
+                yield TextBlock(document, True)
                 tick(len(document.encode()))
 
 

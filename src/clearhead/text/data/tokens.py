@@ -15,7 +15,7 @@ from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
 from clearhead.text.tokenizers.learned import WORD_ENDS
-from clearhead.text.tokenizers.pieces import Block, batches, cut
+from clearhead.text.tokenizers.pieces import TextBlock, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
 # Characters encoded at once: the library needs about 100 bytes per token meanwhile, 50 MB here.
@@ -189,7 +189,7 @@ def _encoded(
         yield {"lengths": tokenizer.byte_lengths()}
 
 
-def _measured(batch: Sequence[Block], tokenizer: Tokenizer) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
+def _measured(batch: Sequence[TextBlock], tokenizer: Tokenizer) -> list[tuple[Ids, npt.NDArray[np.int32]]]:
     """The ids of each block and, unless the id alone determines it, the bytes of text that each stands for."""
     texts = [block.text for block in batch]
     if tokenizer.cuts is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.text.scripts import LARGE
-from clearhead.text.tokenizers.pieces import PIECE, Block
+from clearhead.text.tokenizers.pieces import PIECE, TextBlock
 
 Units = Literal["bytes", "characters"]
 
@@ -36,7 +36,7 @@ class Characters:
         if self._held >= PIECE:  # counting takes as long as the largest code point, so not for every short text
             self._count()
 
-    def passing(self, blocks: Iterable[Block]) -> Iterator[Block]:
+    def passing(self, blocks: Iterable[TextBlock]) -> Iterator[TextBlock]:
         """The same blocks, counted as they pass."""
         for block in blocks:
             self.add(block.text)

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from clearhead.errors import OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.characters import SEEN, Characters, Units
-from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, Block, Words, cut
+from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, TextBlock, WordEnds, cut
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def bpe_tokenizer(
     frequent characters, merges, the separator; without the merges if the text decides on both and they save too little.
     """
     check_size(size)
-    documents = (Block(part, True) for text in texts for part in text.split(SEPARATOR))
+    documents = (TextBlock(part, True) for text in texts for part in text.split(SEPARATOR))
     blocks, found = cut(documents, CUT_QWEN2, words=word_ends), Characters()
     kept, text_bytes = _spread(blocks if units == "bytes" else found.passing(blocks), LEARN_BYTES)
     if not text_bytes:
@@ -198,7 +198,7 @@ def word_ends(text: str) -> list[int]:
 
 
 # The ends of the words of a text, by the kind of tokenizer, where a word has a longest length.
-WORD_ENDS: dict[str, Words] = {
+WORD_ENDS: dict[str, WordEnds] = {
     "bytes": lambda text: list(range(1, len(text) + 1)),
     "characters": lambda text: list(range(1, len(text) + 1)),
     "bpe": word_ends,
@@ -235,7 +235,7 @@ def _character_bpe(alphabet: list[str], merges: list[tuple[str, str]]) -> tokeni
     return _with_separator(made)
 
 
-def _spread(blocks: Iterable[Block], limit: int) -> tuple[list[str], int]:
+def _spread(blocks: Iterable[TextBlock], limit: int) -> tuple[list[str], int]:
     """Every k-th block, and the bytes of all; k is the least power of two that keeps them within ``limit`` bytes."""
     kept: list[str] = []
     held = total = 0

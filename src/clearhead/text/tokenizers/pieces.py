@@ -36,10 +36,10 @@ PIECE = 1 << 16
 LONG, MARGIN, LONGEST = 1 << 18, 1 << 10, 1 << 22
 
 # The ends of the words of a text.
-Words = Callable[[str], list[int]]
+WordEnds = Callable[[str], list[int]]
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """A stretch of a document; ``begins`` marks the first one of each."""
 
     text: str
@@ -47,8 +47,8 @@ class Block(NamedTuple):
 
 
 def cut(
-    blocks: Iterable[Block], rule: re.Pattern[str] | None, size: int = PIECE, words: Words | None = None
-) -> Iterator[Block]:
+    blocks: Iterable[TextBlock], rule: re.Pattern[str] | None, size: int = PIECE, words: WordEnds | None = None
+) -> Iterator[TextBlock]:
     """The same documents, each cut at the first places after every ``size`` characters that ``rule`` allows.
 
     words: cuts a text into words with a longest length, so that runs which ``rule`` does not cut are cut between them
@@ -60,7 +60,7 @@ def cut(
     for block in blocks:
         if block.begins:
             if started:
-                yield Block(buffer, begins)
+                yield TextBlock(buffer, begins)
             buffer, begins, started, look = block.text, True, True, size
         else:
             buffer += block.text
@@ -77,15 +77,15 @@ def cut(
                     f"a run of more than {LONGEST:,} characters, which this tokenizer encodes as one word: break it "
                     "into lines, or train a tokenizer here, whose words are short"
                 )
-            yield Block(buffer[start:end], begins)
+            yield TextBlock(buffer[start:end], begins)
             start, begins, look = end, False, end + size
         buffer = buffer[start:]
         look = max(size, len(buffer) - 1)  # the rules look one character ahead, so look at the end again
     if started:
-        yield Block(buffer, begins)
+        yield TextBlock(buffer, begins)
 
 
-def _word_end(text: str, words: Words) -> int:
+def _word_end(text: str, words: WordEnds) -> int:
     """The last place in ``text`` where it may be cut whatever follows: before a written separator, or after a word."""
     separator = text.rfind(SEPARATOR, 1, len(text) - MARGIN + len(SEPARATOR))
     if separator > 0:
@@ -94,9 +94,9 @@ def _word_end(text: str, words: Words) -> int:
     return begins + next(end for end in reversed(words(text[begins:])) if begins + end <= len(text) - MARGIN)
 
 
-def batches(blocks: Iterable[Block], characters: int) -> Iterator[list[Block]]:
+def batches(blocks: Iterable[TextBlock], characters: int) -> Iterator[list[TextBlock]]:
     """Lists of blocks with about this many characters in all, for encoding in parallel with bounded memory."""
-    batch: list[Block] = []
+    batch: list[TextBlock] = []
     held = 0
     for block in blocks:
         batch.append(block)
