@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -91,6 +92,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}"
+
+
+def unread(fault: Exception) -> str:
+    """Why JSON or TOML could not be read, also where Python names only a limit of its own."""
+    if isinstance(fault, RecursionError):
+        return "its brackets are nested too deeply"
+    if "int_max_str_digits" in str(fault):
+        return f"a number has more than {sys.get_int_max_str_digits():,} digits"
+    return str(fault)
 
 
 def many(number: float, noun: str) -> str:

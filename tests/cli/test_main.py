@@ -84,6 +84,11 @@ def test_the_version(command: Command):
         (["generate", "a", "--top-k", "0"], 2, "error: --top-k is 0; it must be at least 1; leave it out"),
         (["train", "a", "--minutes", "abc"], 2, "error: --minutes: 'abc' was given; it must be a number"),
         (["train", "a", "--steps", "1e3"], 2, "error: --steps: '1e3' was given; it must be a whole number, in digits"),
+        (
+            ["train", "a", "--steps", "9" * 5000],
+            2,
+            "(str) was given; it must be a whole number of at most 4,300 digits",
+        ),
         (["look", "a", "b", "--by", "magic"], 2, "error: --by: 'magic' is not one of 'attention', 'gradient'"),
         (["train", "a", "--bogus", "3"], 2, "error: train: there is no option --bogus; clearhead train --help lists"),
         (["train", "a", "--step", "3"], 2, "error: train: there is no option --step; did you mean --steps?"),

@@ -68,6 +68,7 @@ class TestAltered:
             with pytest.raises(FolderError, match=rf"^{made / 'config.json'}: ") as raised:
                 read(made)
             str(raised.value).encode()  # it can be printed
+            assert not any(limit in str(raised.value) for limit in ("Exceeds", "recursion")), "a limit of Python's"
 
     def test_a_number_in_the_config(self, tmp_path: Path) -> None:
         """One digit, and every number would be wrong while all shapes fit."""

@@ -165,9 +165,10 @@ def test_a_folder_that_holds_another_comparison_is_refused_with_what_differs(
     with pytest.raises(FolderError, match="holds no comparison"):
         lab.carry_out(small(), tmp_path, Told())
     (tmp_path / "notes.txt").unlink()
-    (tmp_path / lab.FILE).write_text('{"schema": 3}')
-    with pytest.raises(FolderError, match="altered"):
-        lab.carry_out(small(), tmp_path, Told())
+    for content, reason in (('{"schema": 3}', "schema: 3 was given"), ("[]", "it is not a table")):
+        (tmp_path / lab.FILE).write_text(content)
+        with pytest.raises(FolderError, match=rf"altered.*\({reason}"):
+            lab.carry_out(small(), tmp_path, Told())
 
 
 @pytest.mark.parametrize(

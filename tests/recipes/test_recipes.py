@@ -14,6 +14,7 @@ from clearhead.recipes import check_names, joined, names, read, read_file, read_
 from clearhead.runs import Asked
 from clearhead.runs.resolve import resolve
 
+TOO_MUCH = "(a number has more than 4,300 digits|its brackets are nested too deeply)$"
 WHOLE = {
     "text": {"sources": ["a.txt"], "tokenizer": "bytes"},
     "model": {
@@ -114,10 +115,10 @@ class TestSettings:
 
     @pytest.mark.parametrize("value", ["9" * 5_000, "[" * 2_000, "{a=" * 2_000], ids=["digits", "brackets", "braces"])
     def test_numbers_and_nesting_beyond_measure_are_refused(self, value, tmp_path):
-        with pytest.raises(OptionError, match=r"^--set 'train\.lr=.{90,120}: (Exceeds the limit|maximum recursion)"):
+        with pytest.raises(OptionError, match=r"^--set 'train\.lr=.{90,120}: " + TOO_MUCH):
             read_setting(f"train.lr={value}")
         (tmp_path / "r.toml").write_text(f"lr = {value}")
-        with pytest.raises(OptionError, match=r"r\.toml is not TOML: (Exceeds the limit|maximum recursion)"):
+        with pytest.raises(OptionError, match=r"r\.toml is not TOML: " + TOO_MUCH):
             read_file(tmp_path / "r.toml")
 
     @pytest.mark.parametrize("name", ["train.steps", "text.corpus", "text", "origin", "model.attention.heads"])

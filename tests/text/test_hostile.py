@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import struct
 import threading
@@ -75,6 +76,49 @@ def test_a_hostile_tokenizer_is_one_error_that_names_the_part(
     assert time.monotonic() - began < 10
     assert len(str(caught.value)) < 600
     assert "panicked" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"x"', "null"])
+def test_a_file_that_is_no_table_is_told_in_plain_words(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    value = repr(json.loads(content))
+    with pytest.raises(FolderError, match=rf"^{path}: holds {re.escape(value)}; a tokenizer.json is a table; copy it"):
+        Tokenizer.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        *(("model", value, "a table") for value in ([], 3, "x", True, None)),
+        *(
+            (part, value, "a table, or null")
+            for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder", "truncation", "padding")
+            for value in ([], 3, "x")
+        ),
+        *(("added_tokens", value, "a list of tables") for value in ({}, 3, None, [1])),
+        *(("version", value, "a text") for value in (1, [], None)),
+    ],
+)
+def test_an_entry_of_the_wrong_type_is_told_in_plain_words(name: str, value: Any, rule: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({**PLAIN, name: value}))
+    said = re.escape(f"{path}: altered: {name} is {value!r}; it must be {rule}; copy it again")
+    with pytest.raises(FolderError, match=f"^{said}"):
+        Tokenizer.load(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("9" * 5_000, "a number has more than 4,300 digits"), ("[" * 5_000, "its brackets are nested too deeply")],
+    ids=["digits", "brackets"],
+)
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_limits_of_python_are_told_in_plain_words(name: str, value: str, reason: str, tmp_path: Path) -> None:
+    Tokenizer.bytes().save(tmp_path)
+    (tmp_path / name).write_text(f'{{"version": {value}')
+    with pytest.raises(FolderError, match=rf"^{tmp_path / name}: truncated.*: {reason}; copy it again"):
+        Tokenizer.load(tmp_path)
 
 
 @pytest.mark.parametrize("twice", ['"normalizer": null, "normalizer": null', '"version": "1.0", "version": "1.0"'])

@@ -225,7 +225,8 @@ def test_json_fields_and_blank_lines(tmp_path: Path):
     [
         ('{"text": "a"', "line 2: not JSON"),
         ('["text"]', "line 2: .* is not an object like"),
-        ("[" * 100_000, "line 2: not JSON"),
+        ("[" * 100_000, r"line 2: not JSON \(its brackets are nested too deeply\)"),
+        ("9" * 5_000, r"line 2: not JSON \(a number has more than 4,300 digits\)"),
         (
             '{"txt": "a", "n": 1, "body": "b"}',
             "line 2: field 'text' is missing; give --field body or --field txt$",

@@ -7,7 +7,13 @@ from typing import Any
 
 import typer
 
-NUMBERS = {"int": "a whole number, in digits", "float": "a number"}  # by how pydantic names a fault
+from clearhead.errors import shown
+
+NUMBERS = {  # by how pydantic names a fault
+    "int": "a whole number, in digits",
+    "int_parsing_size": "a whole number of at most 4,300 digits",
+    "float": "a number",
+}
 EXTRA = "Got unexpected extra argument(s) "
 
 
@@ -48,10 +54,10 @@ def _fault(error: typer.TyperException) -> str:
     if not hasattr(cause, "errors"):
         return error.message
     fault: dict[str, Any] = cause.errors()[0]
-    rule = NUMBERS.get(fault["type"].partition("_")[0])
+    rule = NUMBERS.get(fault["type"]) or NUMBERS.get(fault["type"].partition("_")[0])
     if rule is None:
         return str(fault.get("ctx", {}).get("error", error.message)).rstrip(".")
-    return f"{fault['input']!r} was given; it must be {rule}"
+    return f"{shown(fault['input'])} was given; it must be {rule}"
 
 
 def _alike(unknown: str, context: Any) -> str:

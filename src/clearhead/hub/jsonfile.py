@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, unread
 from clearhead.files import read_bounded
 
 SHOWN = 5  # models that an error lists
@@ -19,7 +19,7 @@ def read_table(path: Path, *, most: int = JSON_AT_MOST) -> dict[str, Any]:
     try:
         table = json.loads(content(path, most=most).decode())
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested deeper than Python allows
-        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
+        raise FolderError(f"{path}: truncated or altered: {unread(error)}; copy it again") from None
     if not isinstance(table, dict):
         raise FolderError(f"{path}: altered: not a JSON object; copy it again")
     return cast(dict[str, Any], table)

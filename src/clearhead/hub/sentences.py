@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from clearhead.errors import ConfigError, FolderError, shown
+from clearhead.errors import ConfigError, FolderError, shown, unread
 from clearhead.files import refuse_link, write_text
 from clearhead.hub.families.entries import entry
 from clearhead.hub.jsonfile import content, read_table
@@ -106,7 +106,7 @@ def _steps(path: Path) -> list[dict[str, Any]]:
     try:
         steps = json.loads(content(path).decode())
     except (ValueError, RecursionError) as error:
-        raise FolderError(f"{path}: truncated or altered: {error}; copy it again") from None
+        raise FolderError(f"{path}: truncated or altered: {unread(error)}; copy it again") from None
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in cast(list[Any], steps)):
         raise FolderError(f"{path}: altered: not a list of steps; copy it again")
     return cast(list[dict[str, Any]], steps)

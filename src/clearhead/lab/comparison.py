@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from clearhead import machine, runs
-from clearhead.errors import ConfigError, FolderError, many
+from clearhead.errors import ConfigError, FolderError, many, unread
 from clearhead.files import check_name, read_bounded, write_text
 from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
 from clearhead.lab.question import Question
@@ -285,13 +286,15 @@ def read(folder: Path) -> Comparison:
     """The comparison in a folder. Raises FolderError if there is none, or it was altered."""
     try:
         table = json.loads(read_bounded(folder / FILE, FILE_AT_MOST))
-        return from_dict(Comparison, table)
+        if not isinstance(table, dict):
+            raise ValueError("it is not a table")
+        return from_dict(Comparison, cast(dict[str, object], table))
     except OSError as fault:
         raise FolderError(
             f"{folder / FILE}: cannot be read: {fault.strerror}; give the folder of a comparison"
         ) from None
     except (ValueError, TypeError, RecursionError, ConfigError) as fault:
-        raise FolderError(f"{folder / FILE}: was altered, or is from another version ({fault})") from None
+        raise FolderError(f"{folder / FILE}: was altered, or is from another version ({unread(fault)})") from None
 
 
 def _opened(folder: Path, question: Question) -> Comparison | None:

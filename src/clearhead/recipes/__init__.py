@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
-from clearhead.errors import ConfigError, FolderError, OptionError, nearest, shown
+from clearhead.errors import ConfigError, FolderError, OptionError, nearest, shown, unread
 from clearhead.files import read_bounded
 from clearhead.model.config import ModelConfig
 from clearhead.plain import Tagged, from_dict
@@ -78,7 +78,7 @@ def read_file(path: Path) -> Table:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not TOML, or numbers or nesting beyond Python's limits
-        raise OptionError(f"config: {path} is not TOML: {error}") from None
+        raise OptionError(f"config: {path} is not TOML: {unread(error)}") from None
 
 
 def read_setting(setting: str) -> Table:
@@ -91,7 +91,7 @@ def read_setting(setting: str) -> Table:
     except tomllib.TOMLDecodeError:
         parsed = value
     except (ValueError, RecursionError) as error:  # numbers or nesting beyond Python's limits
-        raise OptionError(f"--set {shown(setting)}: {error}") from None
+        raise OptionError(f"--set {shown(setting)}: {unread(error)}") from None
     return setting_of(name.strip(), parsed)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from clearhead.attend.mask import Band, Causal, Documents, Knocked, Mask, Padding, Window, documents
 from clearhead.attend.request import Request
 from clearhead.attend.score import Score
-from clearhead.errors import ClearheadError, FolderError, WatchError, shown
+from clearhead.errors import ClearheadError, FolderError, WatchError, shown, unread
 from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site, own_stack
 from clearhead.tensorfile import OWN, read_tensors, write_tensors
@@ -277,7 +277,7 @@ def restored(path: Path) -> Restored:
     except (ClearheadError, KeyError, TypeError, ValueError, RecursionError, RuntimeError) as error:
         if isinstance(error, FolderError):
             raise
-        raise FolderError(f"{path}: the record is damaged ({shown(str(error))}); save it again") from None
+        raise FolderError(f"{path}: the record is damaged ({shown(unread(error))}); save it again") from None
 
 
 class _Reader:

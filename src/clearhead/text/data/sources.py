@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from clearhead.errors import FolderError, OptionError, TextError, many
+from clearhead.errors import FolderError, OptionError, TextError, many, unread
 from clearhead.files import reading
 from clearhead.text.data.textfile import PACKINGS, check_encoding, decoded, lines, unpacked
 from clearhead.text.tokenizers.pieces import TextBlock
@@ -150,7 +150,9 @@ class FileSource:
         try:
             record: object = json.loads(line)
         except (ValueError, RecursionError) as fault:
-            raise TextError(f"{where}: not JSON ({fault}); every line of a .jsonl file is one object") from fault
+            raise TextError(
+                f"{where}: not JSON ({unread(fault)}); every line of a .jsonl file is one object"
+            ) from fault
         if not isinstance(record, dict):
             raise TextError(f'{where}: {line.strip()[:40]!r} is not an object like {{"{field}": "..."}}')
         values = cast(dict[str, object], record)

@@ -14,13 +14,13 @@ from typing import Any, cast
 import tokenizers
 from tokenizers import AddedToken, decoders, models
 
-from clearhead.errors import FolderError, shown
+from clearhead.errors import FolderError, shown, unread
 from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
 from clearhead.text.child import DiedError, LateError, ShortError, ask
 from clearhead.text.tokenizers.learned import byte_characters
 from clearhead.text.tokenizers.refusals import panics_as
-from clearhead.text.tokenizers.shapes import in_use
+from clearhead.text.tokenizers.shapes import LAYOUT, in_use
 from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
 from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
 
@@ -101,7 +101,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     except OSError as fault:
         raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
     except (ValueError, RecursionError) as fault:
-        raise FolderError(f"{path}: truncated or altered: {fault}; copy it again from where it came") from fault
+        raise FolderError(f"{path}: truncated or altered: {unread(fault)}; copy it again from where it came") from fault
     if not isinstance(table, dict):
         raise FolderError(f"{path}: altered: not a JSON object; copy it again")
     return cast(dict[str, Any], table)
@@ -121,6 +121,10 @@ def _library(file: Path) -> tokenizers.Tokenizer:
     broken = f"{file}: truncated, altered or not a tokenizer.json"
     try:
         state = _parsed(text)
+    except (ValueError, RecursionError) as fault:
+        raise FolderError(f"{broken}: {unread(fault)}; copy it again from where it came") from fault
+    _check_layout(state, file)
+    try:
         if not in_use(state):
             _try(text, file)
         with panics_as(ValueError):
@@ -129,6 +133,16 @@ def _library(file: Path) -> tokenizers.Tokenizer:
         raise
     except Exception as fault:  # the library raises Exception itself, nothing narrower
         raise FolderError(f"{broken}: {str(fault)[:300]}; copy it again from where it came") from fault
+
+
+def _check_layout(state: Any, file: Path) -> None:
+    """Raises FolderError unless the file is a table and each of its entries of the right type."""
+    if not isinstance(state, dict):
+        raise FolderError(f"{file}: holds {shown(state)}; a tokenizer.json is a table; copy it again")
+    for name, value in cast(dict[str, Any], state).items():
+        rule, fits = LAYOUT.get(name, (None, None))
+        if fits is not None and not fits(value):
+            raise FolderError(f"{file}: altered: {name} is {shown(value)}; it must be {rule}; copy it again")
 
 
 def _parsed(text: str) -> Any:

@@ -103,6 +103,27 @@ LISTS["decoder"] = "decoders"
 OTHERS = {"version", "truncation", "padding", "added_tokens"}
 
 
+def _table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _table_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_table, cast(list[Any], value)))
+
+
+# What each entry of the file must be, in words and as a test.
+LAYOUT: Mapping[str, tuple[str, Test]] = {
+    "version": ("a text", lambda value: isinstance(value, str)),
+    "added_tokens": ("a list of tables", _tables),
+    "model": ("a table", _table),
+    **dict.fromkeys((*LISTS, "truncation", "padding"), ("a table, or null", _table_or_null)),
+}
+
+
 def in_use(state: Mapping[str, Any]) -> bool:
     """Whether a tokenizer.json has only parts that are in use, with the options that are in use."""
     return state.keys() <= PARTS.keys() | OTHERS and all(
