@@ -340,6 +340,46 @@ def test_what_cannot_be_read_is_refused(files: dict[str, Any], message: str, tmp
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "merges", "settings", "lacking"),
+    [
+        ({"a": 0, "b": 1, "ab": 2, "aba": 3, "bab": 4}, "a b\n", {}, "2 of the tokens in vocab.json, such as 'aba'"),
+        ({"a": 0, "b": 1, "ab": 2}, "", {}, "1 of the tokens in vocab.json, such as 'ab'"),
+        ({"a": 0, "b": 1, "ab": 2, "aba": 3}, "a b\nab a\n", {}, None),
+        ({"a": 0, "b": 1, "ab": 2, "<a>": 3, "[b]": 4, "madeup0": 5}, "a b\n", {}, None),
+        ({"a": 0, "b": 1, "ab": 2, "ba": 3}, "a b\n", {"eos_token": "ba"}, None),
+    ],
+    ids=["cut off", "all gone", "whole", "special", "a role"],
+)
+def test_merges_that_may_be_cut_off_are_told(
+    vocabulary: dict[str, int],
+    merges: str,
+    settings: dict[str, str],
+    lacking: str | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write(tmp_path, vocab=vocabulary, tokenizer_config={"tokenizer_class": "GPT2Tokenizer", **settings})
+    (tmp_path / "merges.txt").write_text(merges)
+    Tokenizer.load(tmp_path)
+    said = [record.message for record in caplog.records if "no merge makes" in record.message]
+    assert len(said) == (lacking is not None)
+    assert lacking is None or f"{tmp_path / 'merges.txt'}: no merge makes {lacking}" in said[0]
+
+
+@here
+def test_nothing_is_told_of_released_merges(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Tokenizer.load(gpt2(tmp_path / "gpt2"))
+    neox = json.loads((DATA / "gpt-neox-20b" / "tokenizer.json").read_text())["model"]
+    write(tmp_path / "neox", vocab=neox["vocab"], config={"model_type": "gpt2"})
+    (tmp_path / "neox" / "merges.txt").write_text("\n".join(neox["merges"]))
+    Tokenizer.load(tmp_path / "neox")
+    assert not [record.message for record in caplog.records if "no merge" in record.message]
+    (tmp_path / "neox" / "merges.txt").write_text("\n".join(neox["merges"][:-1]))
+    with pytest.raises(FolderError, match="no merge makes 1 of its tokens, such as 'ĠOutcomes'"):
+        Tokenizer.load(tmp_path / "neox")
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"])
 def test_no_file_that_is_too_large_is_read(name: str, tmp_path: Path) -> None:
     """A file with a hole in it: nothing of that size is on the disk."""

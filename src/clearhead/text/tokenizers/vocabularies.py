@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ from clearhead.files import read_bounded
 from clearhead.text.tokenizers.learned import QWEN2_WORDS
 from clearhead.text.tokenizers.special import put_around, role_tokens
 
+log = logging.getLogger(__name__)
+
 TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
 ENDOFTEXT = "<|endoftext|>"
 SPACE = "Ġ"  # how byte-level vocabularies write a space
+LONGEST, SPLIT = 128, 10_000  # characters of the longest token in use, and how many tokens are tried to split
 BRACKETS = (("<", ">"), ("[", "]"))  # around special tokens
 BERT_ROLES = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 ROBERTA_ROLES = {
@@ -57,13 +62,13 @@ def text_of(path: Path) -> str:
 
 
 def _byte_level(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    made = _byte_pairs(*files)
+    made = _byte_pairs(*files, settings)
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=flag(settings, "add_prefix_space", False))
     return made
 
 
 def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    made = _byte_pairs(*files)
+    made = _byte_pairs(*files, settings)
     made.normalizer = normalizers.NFC()
     spaced = flag(settings, "add_prefix_space", False)
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -75,7 +80,7 @@ def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokeniz
     return made
 
 
-def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
+def _byte_pairs(vocabulary: Path, merges: Path, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     listed, lines = text_of(vocabulary), text_of(merges).split("\n")
     try:
         ids = json.loads(listed)
@@ -89,6 +94,15 @@ def _byte_pairs(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
         raise FolderError(
             f"{vocabulary} and {merges.name}: truncated, altered or of two tokenizers: {shown(fault)}; copy both"
         ) from fault
+    if cut := _cut_off(ids, made_of_pairs, set(role_tokens(settings).values())):
+        log.warning(
+            "%s: no merge makes %d of the tokens in %s, such as %r, which two others add up to; if lines are missing "
+            "at its end, texts get other tokens: copy it again",
+            merges,
+            len(cut),
+            vocabulary.name,
+            cut[0],
+        )
     made = tokenizers.Tokenizer(model)
     made.decoder = decoders.ByteLevel()
     return made
@@ -108,6 +122,26 @@ def _unmade(ids: dict[str, int], made: set[str]) -> list[str]:
         if len(token) > 1
         and token not in made
         and (token[0] == SPACE or (first < place < last and (token[0], token[-1]) not in BRACKETS))
+    ]
+
+
+def _cut_off(ids: Mapping[str, int], made: set[str], special: set[str]) -> list[str]:
+    """Tokens that no merge makes, though two other tokens add up to each, as to everything that a merge makes.
+
+    Perhaps their merges are missing, but each may also be a word that somebody added.
+    """
+    unmade = (
+        token
+        for token in ids
+        if 1 < len(token) <= LONGEST
+        and token not in made
+        and token not in special
+        and (token[0], token[-1]) not in BRACKETS
+    )
+    return [
+        token
+        for token in islice(unmade, SPLIT)
+        if any(token[:at] in ids and token[at:] in ids for at in range(1, len(token)))
     ]
 
 
