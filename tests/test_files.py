@@ -19,6 +19,7 @@ from clearhead import files
 from clearhead.errors import FolderError
 from clearhead.files import (
     leftovers,
+    make_folder,
     read_bounded,
     refuse_link,
     remove_leftovers,
@@ -35,6 +36,8 @@ def names(folder: Path) -> list[str]:
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     place = tmp_path / "new" / "folders" / "a.bin"
+    make_folder(place.parent)
+    make_folder(place.parent)
     for content in (b"first", b"second, longer", b""):
         with replacing(place) as file:
             file.write(content)
@@ -178,9 +181,17 @@ class TestPlacesThatCannotBeWritten:
             write_text(tmp_path / name, "y")
         assert len(names(tmp_path)) == 3
 
+    def test_in_a_folder_that_is_missing(self, tmp_path: Path) -> None:
+        folder = tmp_path / "new" / "folders"
+        with pytest.raises(FolderError, match=rf"a: cannot be written: there is no folder {folder}; create it, or"):
+            write_text(folder / "a", "y")
+        assert names(tmp_path) == []
+
     def test_without_leave(self) -> None:
-        with pytest.raises(FolderError, match=r"^/proc/none/a: cannot be written: [^;]+; choose a place that can"):
-            write_text(Path("/proc/none/a"), "y")  # the superuser cannot write here either
+        with pytest.raises(FolderError, match=r"^/proc/a: cannot be written: [^;]+; choose a place that can"):
+            write_text(Path("/proc/a"), "y")  # the superuser cannot write here either
+        with pytest.raises(FolderError, match=r"^/proc/none: cannot be written: [^;]+; choose a place that can"):
+            make_folder(Path("/proc/none"))
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

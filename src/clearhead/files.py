@@ -31,12 +31,11 @@ def replacing(path: Path) -> Generator[BinaryIO]:
 
     It is written under a temporary name in the same folder, flushed to disk and renamed. A link at ``path`` is
     replaced; its target stays. Removes what earlier, killed writes of ``path`` left behind. Raises WriteError if the
-    file cannot be written (full disk, file-size limit, missing permission). Other errors of the block pass unchanged.
+    file cannot be written (missing folder, full disk, file-size limit, missing permission). Other errors of the block
+    pass unchanged.
     """
     with ExitStack() as stack:
         with writing(path):
-            with suppress(FileExistsError):  # if it is not a folder, opening the file fails
-                path.parent.mkdir(parents=True)
             remove_leftovers(path.parent, path.name)
             temporary, file = stack.enter_context(_temporary_file(path))
         yield file
@@ -58,8 +57,23 @@ def writing(path: Path, *, replaced: bool = False) -> Generator[None]:
     except OSError as fault:
         stands = os.path.exists(path)  # noqa: PTH110 (Path.exists raises where the name is too long)
         before = "; the old file is unchanged" if stands and not replaced else ""
-        way = "free some space or choose another place" if fault.errno in FULL else "choose a place that can be written"
-        raise WriteError(f"{path}: cannot be written: {fault.strerror or fault}{before}; {way}") from fault
+        why, way = fault.strerror or str(fault), "choose a place that can be written"
+        if fault.errno in FULL:
+            way = "free some space or choose another place"
+        if fault.errno == errno.ENOENT and not os.path.isdir(path.parent):  # noqa: PTH112 (as above)
+            why, way = no_folder(path)
+        raise WriteError(f"{path}: cannot be written: {why}{before}; {way}") from fault
+
+
+def no_folder(path: Path) -> tuple[str, str]:
+    """What to say of a file whose folder is missing: why it cannot be written, and the way out."""
+    return f"there is no folder {path.parent}", "create it, or choose another place"
+
+
+def make_folder(path: Path) -> None:
+    """Creates a folder, and those it lies in, unless it exists. Raises WriteError if it cannot."""
+    with writing(path), suppress(FileExistsError):  # if it is not a folder, writing into it fails
+        path.mkdir(parents=True)
 
 
 class _Written(FileIO):

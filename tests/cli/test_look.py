@@ -80,7 +80,7 @@ def test_standard_input_is_read(run: Path, capsys: pytest.CaptureFixture[str], m
 def test_a_picture_is_written_and_reported_on_standard_error(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
 ):
-    path = tmp_path / "new" / f"x.{ending}"
+    path = tmp_path / f"x.{ending}"
     assert called(run, TEXT, "--out", path, "--layer", "1", "--head", "0", "--query", "2") == 0
     out, err = capsys.readouterr()
     assert out == ""

@@ -103,6 +103,34 @@ def test_exit_codes(command: Command, arguments, code, message):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ["look", "nowhere", "a", "--out", "none/x.html"],
+        ["look", "nowhere", "a", "--out", "none/x.safetensors"],
+        ["look", "nowhere", "a", "--by", "gradient", "--out", "none/x.html"],
+        ["atlas", "nowhere", "a", "--out", "none/x.html"],
+        ["next", "nowhere", "a", "--out", "none/x.html"],
+        ["steps", "nowhere", "a", "--out", "none/x.html"],
+        ["lens", "nowhere", "a", "--out", "none/x.html"],
+        ["lens", "nowhere", "--train", "b", "--out", "none/x.safetensors"],
+        ["parts", "nowhere", "a", "--out", "none/x.json"],
+        ["effect", "nowhere", "a", "--edit", "ablate 1", "--out", "none/x.json"],
+        ["sweep", "nowhere", "a", "--out", "none/x.json"],
+        ["senses", "nowhere", "a", "--corpus", "world-en", "--out", "none/x.html"],
+        ["words", "nowhere", "nearest", "a", "--map", "none/x.html"],
+    ],
+    ids=lambda words: " ".join(words[:1] + words[-2:]),
+)
+def test_a_file_in_a_missing_folder_is_refused_at_once_and_no_folder_is_made(
+    words: list[str], command: Command, tmp_path: Path
+):
+    done = command(*words)
+    said = f"error: {words[-1]}: there is no folder none; create it, or choose another place\n"
+    assert (done.code, done.err) == (2, said)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
     "words", [["train", "-"], ["eval", "run", "-"], ["generate", "run", "--file", "-"]], ids=" ".join
 )
 def test_a_standard_input_that_is_closed_is_empty(words: list[str], tmp_path: Path):

@@ -17,7 +17,7 @@ from clearhead.analysis import observe
 from clearhead.drawing import atlas_page, draw_atlas
 from clearhead.drawing.atlas_grid import SHARES, grids
 from clearhead.drawing.languages import LANGUAGES
-from clearhead.errors import FolderError, OptionError, WatchError
+from clearhead.errors import OptionError, WatchError
 from clearhead.watching import COLUMNS, Atlas
 from looked import HEADS, LAYERS, speaking
 
@@ -128,5 +128,7 @@ def test_refusals(atlas: Atlas, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"the ending '.gif' is not known; end the name in .png, .svg, .html, .json"):
         draw_atlas(atlas, tmp_path / "x.gif")
     (tmp_path / "file").touch()
-    with pytest.raises(FolderError):
-        draw_atlas(atlas, tmp_path / "file" / "x.html")
+    for folder in ("file", "none"):
+        with pytest.raises(OptionError, match=rf"x.html: there is no folder {tmp_path / folder}; create it, or choose"):
+            draw_atlas(atlas, tmp_path / folder / "x.html")
+    assert not (tmp_path / "none").exists()

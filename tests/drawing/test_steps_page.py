@@ -18,7 +18,7 @@ from test_page import HOSTILE, Parts
 from clearhead.analysis import by_hand, steps
 from clearhead.drawing import draw_steps, steps_page, table_of_steps
 from clearhead.drawing.steps_export import SCHEMA
-from clearhead.errors import FolderError, OptionError
+from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from heads import KINDS, TEXT, lively
 from looked import BYTES, small, speaking
@@ -179,7 +179,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path):
     with pytest.raises(OptionError, match="query 9: the places are 0 to 2"):
         draw_steps(found, tmp_path / "x.html", query=9)
     (tmp_path / "file").touch()
-    with pytest.raises(FolderError):
+    with pytest.raises(OptionError, match=r"x.html: there is no folder .*file; create it"):
         draw_steps(found, tmp_path / "file" / "x.html")
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 

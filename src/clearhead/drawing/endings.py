@@ -6,16 +6,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 from clearhead.errors import MissingExtraError, OptionError
+from clearhead.files import no_folder
 
 PLOTTED = (".png", ".svg")  # drawn by matplotlib
 
 
 def check_ending(path: Path, endings: Collection[str]) -> None:
-    """Raises OptionError unless ``path`` can be a file with one of these endings, MissingExtraError if it needs
-    matplotlib and that is missing."""
+    """Raises OptionError unless ``path`` can be a file with one of these endings, in a folder that exists;
+    MissingExtraError if it needs matplotlib and that is missing."""
     known = ", ".join(endings)
     if path.is_dir():
         raise OptionError(f"{path}: it is a folder; give a file name ending in {known}")
+    if not path.parent.is_dir():
+        raise OptionError(f"{path}: {'; '.join(no_folder(path))}")
     if path.suffix.lower() not in endings:
         raise OptionError(f"{path}: the ending {path.suffix!r} is not known; end the name in {known}")
     if path.suffix.lower() in PLOTTED:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from clearhead.errors import FolderError, OptionError
-from clearhead.files import check_name, replacing_folder, write_text
+from clearhead.files import check_name, make_folder, replacing_folder, write_text
 from clearhead.hub.families import CODE, Family, family_for, idle, layouts, parse_config
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
@@ -47,6 +47,7 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None
     that other tools can open it. ``step`` is stored with the weights; see ``saved_step``. Raises FolderError if the
     folder cannot be written.
     """
+    make_folder(folder)
     metadata, config = model.metadata, model.config
     ids, generation = metadata.ids, metadata.generation
     if model.has_tokenizer:

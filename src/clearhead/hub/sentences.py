@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from clearhead.errors import ConfigError, FolderError, shown, unread
-from clearhead.files import refuse_link, write_text
+from clearhead.files import make_folder, refuse_link, write_text
 from clearhead.hub.families.entries import entry
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.model.parts.pooling import Pooling
@@ -84,6 +84,7 @@ def write_pooling(folder: Path, pooling: Pooling, width: int) -> None:
     for name, values in contents.items():
         if (folder / name).parent != folder:
             refuse_link((folder / name).parent)
+            make_folder((folder / name).parent)
         write_text(folder / name, json.dumps(values, indent=2) + "\n")
 
 

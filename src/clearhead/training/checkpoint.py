@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigError, FolderError, TrainingError
-from clearhead.files import refuse_link, remove_leftovers
+from clearhead.files import make_folder, refuse_link, remove_leftovers
 from clearhead.plain import from_dict
 from clearhead.tensorfile import read_tensors, write_tensors
 
@@ -73,6 +73,7 @@ def save_state(folder: Path, state: TrainingState) -> None:
     link or the disk is full; the last state is then still there.
     """
     refuse_link(folder)
+    make_folder(folder)
     whole = folder / f"{state.progress.step:09d}.safetensors"
     if not whole.exists():
         parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}

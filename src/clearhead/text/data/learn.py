@@ -11,7 +11,7 @@ from pathlib import Path
 import tokenizers
 
 from clearhead.errors import FolderError, OptionError, nearest, shown
-from clearhead.files import read_bounded, replacing
+from clearhead.files import make_folder, read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
 from clearhead.text.data.store import cache_folder, caching
 from clearhead.text.tokenizers.characters import Units
@@ -70,8 +70,10 @@ def learn(
             "the text yields a vocabulary of %s tokens; you asked for %s", f"{made.vocab_size:,}", f"{vocab_size:,}"
         )
     text = made.to_json()
-    with caching(), replacing(path) as file:
-        file.write(json.dumps({"checksum": _checksum(text), "tokenizer": text}).encode())
+    with caching():
+        make_folder(path.parent)
+        with replacing(path) as file:
+            file.write(json.dumps({"checksum": _checksum(text), "tokenizer": text}).encode())
     return made
 
 

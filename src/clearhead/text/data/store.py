@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import FolderError, WriteError
-from clearhead.files import reading, replacing, writing
+from clearhead.files import make_folder, reading, replacing, writing
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:
     The first column is written as it arrives; the others wait in temporary files beside it, so memory holds one part
     at a time.
     """
+    make_folder(path.parent)
     with replacing(path) as file, contextlib.ExitStack() as stack:
         file.write(b" " * HEADER)
         into: dict[str, BinaryIO] = {}

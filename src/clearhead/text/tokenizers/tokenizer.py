@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tokenizers
 
 from clearhead.errors import TextError, many
-from clearhead.files import refuse_link, replacing, write_text
+from clearhead.files import make_folder, refuse_link, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.labels import labels
@@ -278,13 +278,14 @@ class Tokenizer:
     def save(self, folder: str | Path) -> None:
         """Writes tokenizer.json, tokenizer_config.json and chat templates as transformers' AutoTokenizer reads them."""
         place = Path(folder)
-        with replacing(place / CONFIG) as file:
-            file.write(json.dumps(self._config, indent=2).encode())  # ASCII: a lone surrogate stays an escape
+        make_folder(place)
+        write_text(place / CONFIG, json.dumps(self._config, indent=2))  # ASCII: a lone surrogate stays an escape
         refuse_link(place / TEMPLATES)
+        if self._template_files.keys() - {"default"}:
+            make_folder(place / TEMPLATES)
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
-        with replacing(place / TOKENIZER) as file:  # last, so that a folder with it has the rest
-            file.write(self.to_json().encode())
+        write_text(place / TOKENIZER, self.to_json())  # last, so that a folder with it has the rest
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text, nothing added. Raises TextError for a character outside the vocabulary."""
