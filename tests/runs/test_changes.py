@@ -144,6 +144,37 @@ def test_a_state_with_settings_of_another_kind_is_one_error(run: Path):
         ch.resume(run)
 
 
+@pytest.mark.parametrize("accept", [False, True])
+def test_a_state_beyond_the_last_step_is_refused(run: Path, accept: bool):
+    state = load_state(run / "state")
+    assert state is not None
+    save_state(run / "state", replace(state, progress=replace(state.progress, step=100_000)))
+    if accept:
+        change(run, "train.steps", 200_000)
+    with pytest.raises(FolderError, match="state: altered: the state is of step 100,000, and its run has 12 steps;"):
+        ch.resume(run, accept_changes=accept)
+
+
+@pytest.mark.parametrize(("steps", "ends"), [(16, 16), (8, 8), (4, 6)])
+def test_a_run_may_be_made_longer_or_shorter_on_purpose(run: Path, steps: int, ends: int):
+    change(run, "train.steps", steps)
+    assert ch.resume(run, accept_changes=True).reports[-1].step == ends
+    again = load_state(run / "state")
+    assert again is not None
+    assert again.progress.step == ends
+
+
+def test_a_state_of_a_run_by_minutes_may_have_any_step(run: Path):
+    state = load_state(run / "state")
+    assert state is not None
+    train = {key: value for key, value in state.settings["train"].items() if key != "steps"} | {"minutes": 0.001}
+    recipe = {**state.settings, "train": train}
+    (run / "recipe.toml").write_text(tomli_w.dumps(recipe))
+    progress = replace(state.progress, step=100_000, seconds=1.0)
+    save_state(run / "state", replace(state, progress=progress, settings=recipe))
+    assert ch.resume(run).reports[-1].step == 6
+
+
 def test_differing_names_nested_entries_once():
     before = {"a": {"b": 1, "c": [1, 2]}, "d": 0}
     after = {"a": {"b": 1, "c": [1, 3], "e": True}, "f": "new"}

@@ -201,6 +201,8 @@ def test_an_altered_state_is_reported(tmp_path):
                 {"best_loss": float("nan")},
                 {"loss_sum": 10**400},
                 {"seconds": [[]]},
+                {"step": 2, "best_step": 3},
+                {"step": 2, "loss_steps": 3},
             )
         ),
         ({"random/cpu": torch.get_rng_state()}, {"progress": "[" * 5000}),

@@ -9,7 +9,7 @@ from typing import Any, cast
 from clearhead.errors import ConfigError, FolderError, shown
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe, resolved
-from clearhead.runs.folder import RECIPE
+from clearhead.runs.folder import RECIPE, STATE
 from clearhead.training import TrainingState
 
 NAMED = 5  # changes listed in an error
@@ -20,7 +20,7 @@ def check_changes(
 ) -> bool:
     """Raises FolderError naming the entries of the recipe that differ from the state's; reports them if accepted.
 
-    Returns whether there are any.
+    Returns whether there are any. Raises FolderError too if the state is of a step that its own recipe never reaches.
     """
     try:
         before = resolved(state.settings)
@@ -28,6 +28,12 @@ def check_changes(
         raise FolderError(
             f"{folder}: the saved state is from another version: in its recipe, {fault}; start a new run"
         ) from None
+    step, steps = state.progress.step, before.train.steps
+    if steps is not None and step > steps:  # a run by minutes may have any number
+        raise FolderError(
+            f"{folder / STATE}: altered: the state is of step {step:,}, and its run has {steps:,} steps; copy "
+            "the folder again from the original, or start a new run"
+        )
     changed = [
         f"{name} was {_value(old)} and is now {_value(new)}"
         for name, old, new in differing(to_dict(before), to_dict(recipe))

@@ -129,6 +129,8 @@ def _progress(values: Any) -> Progress:
     progress = from_dict(Progress, known)
     if any(isinstance(value, int) and not 0 <= value < 2**63 for value in asdict(progress).values()):
         raise ValueError("a count is negative or does not fit in 64 bits")
+    if max(progress.best_step, progress.loss_steps) > progress.step:
+        raise ValueError("something happened after the last step")
     return progress
 
 
