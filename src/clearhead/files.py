@@ -103,21 +103,32 @@ def replacing_folder(path: Path) -> Generator[Path]:
 
     Like ``replacing``, leaves nothing on failure and removes what killed processes left. Raises OSError.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(path) as temporary:
+        yield temporary
+        temporary.replace(path)
+        flush(path.parent)
+
+
+@contextmanager
+def temporary_folder(path: Path, *, mode: int = 0o777) -> Generator[Path]:
+    """Yields a new folder beside ``path``, named after it, which is removed after the block unless it was renamed.
+
+    First removes those that killed processes left. Raises OSError.
+    """
     remove_leftovers(path.parent, path.name, folders=True)
     while True:
         temporary = _temporary_name(path)
-        temporary.mkdir(parents=True)
+        temporary.mkdir(mode)
         handle = os.open(temporary, os.O_RDONLY)
         if _locked(handle):
             break
         os.close(handle)
     try:
         yield temporary
-        temporary.replace(path)
-        flush(path.parent)
     finally:
         os.close(handle)
-        shutil.rmtree(temporary, ignore_errors=True)  # already renamed on success
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def updating(path: Path) -> BufferedRandom:

@@ -1,7 +1,9 @@
 """``clearhead prove``: what it proves, what it finds, and what it leaves behind."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -94,6 +96,22 @@ def test_ctrl_c_ends_every_process_and_leaves_nothing(small: str, tmp_path: Path
         prove(small, kills=9, steps=12, say=interrupt)
     assert made[0]._process.poll() is not None
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_what_a_killed_proof_left_is_removed_by_the_next_but_not_what_is_in_use(small: str, tmp_path: Path):
+    place = tmp_path / "temporary"
+    words = [sys.executable, "-m", "clearhead", "prove", small, "--kills", "99"]
+    with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(place)}, stderr=subprocess.PIPE, text=True) as other:
+        assert other.stderr is not None
+        assert "no bit differs" in other.stderr.readline()
+        (used,) = place.iterdir()
+        prove(small, kills=1, steps=4)
+        assert (used / "prove.toml").exists()
+        other.kill()
+        other.stderr.read()  # until the process that it started has ended too
+    assert list(place.iterdir()) == [used]
+    prove(small, kills=1, steps=4)
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ def prove(
 
     Runs of a few steps on the processor are killed (kill -9), also while
     they save, resumed, and compared with one that was never killed: weights,
-    optimizer, random numbers, log. All of it happens in a temporary folder.
+    optimizer, random numbers, log. All of it happens in a temporary folder;
+    if prove itself is killed, the next one removes it.
     Exits with 1, naming the first tensor that differs, if one does.
     """
     from clearhead import runs

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from clearhead import hub, machine, recipes
 from clearhead.errors import FolderError, OptionError, TrainingError, many, nearest
+from clearhead.files import temporary_folder
 from clearhead.plain import to_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.folder import LOG, RECIPE, STATE, STDIN
@@ -67,8 +68,8 @@ def prove(
     names one
     kills: at least 1; seed: for drawing the moments; threads: OpenMP threads of the runs, which use the CPU
 
-    Everything happens in a temporary folder, which is removed. Raises TrainingError naming the first tensor that
-    differs, OptionError or FolderError for invalid arguments.
+    Everything happens in a temporary folder, which is removed; if this process is killed, the next proof removes it.
+    Raises TrainingError naming the first tensor that differs, OptionError or FolderError for invalid arguments.
     """
     for name, value in (("kills", kills), ("steps", steps), ("threads", threads)):
         if value < 1:
@@ -77,8 +78,9 @@ def prove(
     table = shortened(what, steps, threads)
     draw = random.Random(seed)
     killed = runs = bits = 0
-    with tempfile.TemporaryDirectory(prefix="clearhead-prove-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder(
+        Path(tempfile.gettempdir()) / "clearhead-prove", mode=0o700
+    ) as folder:  # texts may be private
         _write(folder / "prove.toml", table)
         # The process that forks uses one thread: OpenMP's threads do not survive a fork.
         _write(folder / "warm.toml", recipes.joined([table, {"train": {"threads": 1, "steps": 1}}]))
