@@ -60,6 +60,7 @@ class TestNames:
 class TestFolders:
     def test_a_recipe_comes_back(self, texts: Path):
         recipe = Recipe(text=config("a.txt", fingerprint="abc"), model=MODEL, train=TRAIN)
+        (texts / "run").mkdir()
         model = create(Claim(texts / "run"), recipe, Tokenizer.bytes())
         assert model.config == MODEL
         assert reopen(texts / "run") == (recipe, None)
@@ -135,6 +136,7 @@ class TestFolders:
             pass
 
     def test_what_a_kill_left_half_written_is_removed_and_nothing_else(self, texts: Path):
+        (texts / "run").mkdir()
         create(Claim(texts / "run"), Recipe(text=config("a.txt"), model=MODEL, train=TRAIN), Tokenizer.bytes())
         (texts / "run" / ".model.safetensors.0123456789abcdef.tmp").write_text("half")
         (texts / "run" / ".mine").write_text("mine")

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from clearhead.recipes import TextConfig
 from clearhead.runs.folder import Claim
 from clearhead.runs.material import check_text, keep_stdin, prepare
 from clearhead.text import Tokenizer
+from little_tokenizers import llama_like, save
 
 
 class Unreadable(io.RawIOBase):
@@ -30,6 +32,7 @@ def test_standard_input_that_cannot_be_read_is_not_a_file_that_cannot_be_written
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("sys.stdin", Unreadable())
+    (tmp_path / "run").mkdir()
     with pytest.raises(TextError, match=r"^standard input: cannot be read: Is a directory; name a file instead of -$"):
         keep_stdin(Claim(tmp_path / "run"), config("-"))
     assert list((tmp_path / "run").iterdir()) == []
@@ -92,6 +95,30 @@ class TestText:
         again = prepare(known.config, texts / "run", quiet)
         assert again.tokenizer.fingerprint == known.tokenizer.fingerprint
         Tokenizer.bytes().save(texts / "run")
+        with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
+            prepare(known.config, texts / "run", quiet)
+
+    @pytest.mark.parametrize("kind", ["file", "bytes"])
+    def test_what_a_tokenizer_puts_around_a_text_is_part_of_it(self, texts: Path, kind: str):
+        """With another token between documents, the ids to train on would be others."""
+        save(llama_like(), texts / "llama")
+        known = prepare(
+            config("a.txt", tokenizer=str(texts / "llama") if kind == "file" else kind), texts / "run", quiet
+        )
+        known.tokenizer.save(texts / "run")
+        assert prepare(known.config, texts / "run", quiet).config == known.config
+        path = texts / "run" / "tokenizer.json"
+        state = json.loads(path.read_text())
+        single = [{"SpecialToken": {"id": "x", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        pair = [*single, {"Sequence": {"id": "B", "type_id": 0}}]
+        added = {"x": {"id": "x", "ids": [5], "tokens": ["x"]}}
+        state["post_processor"] = {
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": pair,
+            "special_tokens": added,
+        }
+        path.write_text(json.dumps(state))
         with pytest.raises(FolderError, match="the text or the tokenizer has changed"):
             prepare(known.config, texts / "run", quiet)
 

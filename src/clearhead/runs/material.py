@@ -30,6 +30,7 @@ from clearhead.text import (
     tokens_of_rows,
     words_tokenizer,
 )
+from clearhead.text.data.tokens import around
 
 PROGRESS_EVERY = 5.0  # seconds between progress lines while text is read
 
@@ -129,8 +130,8 @@ def _rows(task: corpora.Recall, config: TextConfig, folder: Path, say: Say) -> M
 
 
 def _fingerprint(config: TextConfig, folder: Path, tokenizer: Tokenizer, keys: Sequence[str]) -> str:
-    """The hash of tokenizer and text. Raises FolderError if the config has another."""
-    named = f"{tokenizer.fingerprint}:{'+'.join(keys)}"
+    """The hash of tokenizer, what it puts between documents, and text. Raises FolderError if the config has another."""
+    named = f"{tokenizer.fingerprint}:{around(tokenizer)}:{'+'.join(keys)}"
     fingerprint = hashlib.sha256(named.encode()).hexdigest()[:32]
     if config.fingerprint is not None and config.fingerprint != fingerprint:
         raise FolderError(

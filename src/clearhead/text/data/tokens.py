@@ -114,6 +114,11 @@ def split(tokens: Tokens, valid: float = 0.1) -> tuple[Tokens, Tokens]:
     return tokens.part(0, place), tokens.part(place, len(tokens))
 
 
+def around(tokenizer: Tokenizer) -> str:
+    """The ids between documents, for hashes; the tokenizer's fingerprint leaves out those in front."""
+    return f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
+
+
 def tokenize(
     sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: OnProgress | None = None
 ) -> Tokens:
@@ -125,8 +130,7 @@ def tokenize(
     the cache cannot be written.
     """
     tokenizer = tokenizer.of_text()
-    around = f"{tokenizer.front} {tokenizer.document_end} {tokenizer.begin_only}"
-    parts = [FORMAT, tokenizer.fingerprint, around, *(source.key() for source in sources)]
+    parts = [FORMAT, tokenizer.fingerprint, around(tokenizer), *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = read_columns(path)

@@ -224,9 +224,9 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Equal for tokenizers that make the same ids of the same text and end documents alike."""
+        """Equal for tokenizers that give a text the same ids, ``front`` apart, and end documents alike."""
         plain = self._library
-        if plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
+        if self.kind == "file" and plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
             plain = tokenizers.Tokenizer.from_str(plain.to_str())
             plain.post_processor = None
         digest = hashlib.blake2b(plain.to_str(pretty=True).encode(), digest_size=20)
