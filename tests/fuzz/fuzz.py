@@ -8,6 +8,7 @@ mutations. Each finding is printed with the mutation that caused it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -26,6 +27,10 @@ HANG = 10  # seconds
 MEMORY = 2 << 30  # bytes beyond what the process holds at the start
 SHARES = {"saved": 2000, "released": 2000, "tokenizers": 1200, "states": 1500, "runs": 1000, "texts": 1300}
 SHARES["arguments"] = 1000
+
+
+class EnoughError(KeyboardInterrupt):
+    """The time is up. hypothesis stops at once only for this kind of exception."""
 
 
 def outside_of(folder: Path) -> Path:
@@ -67,7 +72,7 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
     def each(data: st.DataObject) -> None:
         nonlocal done, slowest, before
         if time.monotonic() - began > seconds or done >= count:
-            return
+            raise EnoughError
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         kind.told, start = "", time.monotonic()
@@ -91,7 +96,8 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
             shutil.rmtree(outside)
             before = snapshot(outside_of(outside))
 
-    each()
+    with contextlib.suppress(EnoughError):
+        each()
     numbers = {
         "kind": name,
         "mutations": done,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import lzma
@@ -9,6 +10,7 @@ import os
 import shutil
 import string
 import sys
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from mutations import Draw, altered, damaged, replaced
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "cli"), str(TESTS / "hub")]
 
-from calling import SMALL, TEXT, call  # noqa: E402
+from calling import SHAPE, SMALL, TEXT, call  # noqa: E402
 from little_models import CONFIGS, TOKENIZER, content_of, ids, lively, saved  # noqa: E402
 
-from clearhead import cli, hub  # noqa: E402
+from clearhead import cli, hub, recipes, runs  # noqa: E402
 from clearhead.errors import ClearheadError, TextError  # noqa: E402
 from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
 from clearhead.text import Tokenizer, sources, tokenize  # noqa: E402
+from clearhead.training import Report, Stepped  # noqa: E402
 from clearhead.training.checkpoint import load_state  # noqa: E402
 from little_tokenizers import llama3_like, llama_like, save  # noqa: E402
 
@@ -171,19 +174,26 @@ class States(Kind):
 
 
 class Runs(Kind):
-    """Run folders, resumed: the weights stay those of the whole run, or one error; nothing outside is touched."""
+    """Run folders, finished or cut short, resumed: the weights of the whole run, or one error.
+
+    Nothing outside is touched. No mutation is a change on purpose, which would need --accept-changes.
+    """
 
     def make(self) -> None:
         run_of(self.base)
+        cut_run_of(self.base)
         self.weights = (self.base / "run" / "model.safetensors").read_bytes()
 
     def case(self, draw: Draw) -> str:
         run = self.place / "run"
-        shutil.copytree(self.base / "run", run)
+        shutil.copytree(self.base / draw(st.sampled_from(["run", "cut"])), run)
         (self.place / "text.txt").write_text(TEXT)
         names = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
-        name = draw(st.sampled_from([*names, "state", "model.safetensors gone"]))
-        if name == "state":
+        name = draw(st.sampled_from([*names, "state", "model.safetensors gone", "text"]))
+        if name == "text":
+            (self.place / "text.txt").write_bytes(damaged(draw, TEXT.encode()))
+            self.told = "text.txt: bytes"
+        elif name == "state":
             shutil.rmtree(run / "state")
             (run / "state").symlink_to(self.outside)
             self.told = "state: a link to a folder"
@@ -195,7 +205,7 @@ class Runs(Kind):
             self.mutate(draw, run, name)
         done = call("train", "--resume", "run", folder=self.place)
         _check_exit(done.code, done.err)
-        if done.code == 0 and name not in ("recipe.toml", "model.safetensors") and "state" not in name:
+        if done.code == 0:
             assert (run / "model.safetensors").read_bytes() == self.weights, "other weights"
         show = call("show", "run", folder=self.place)
         _check_exit(show.code, show.err)
@@ -352,6 +362,29 @@ def run_of(base: Path) -> None:
     (base / "text.txt").write_text(TEXT)
     done = call("train", "text.txt", "--out", "run", "--steps", "2", *SMALL, folder=base)
     assert done.code == 0, done.err
+
+
+class Cut(runs.Events):
+    """Ends a run after its second step, before anything of it is saved."""
+
+    def report(self, report: Report) -> None:
+        if isinstance(report, Stepped) and report.step == 2:
+            raise StopError
+
+
+class StopError(Exception):
+    """The end of a run that is cut short."""
+
+
+def cut_run_of(base: Path) -> None:
+    """The same run, as a kill in its second step leaves it."""
+    settings = tuple(map(recipes.read_setting, SHAPE))
+    asked = runs.Asked(sources=["text.txt"], steps=2, tokenizer="bytes", threads=1, settings=settings, out=Path("cut"))
+    with contextlib.chdir(base), contextlib.suppress(StopError):
+        runs.start(asked, Cut(), started=time.perf_counter())
+    state = load_state(base / "cut" / "state")
+    assert state is not None
+    assert state.progress.step == 1
 
 
 def _error(error: ClearheadError) -> str:

@@ -38,6 +38,10 @@ PARTS = [
     {"type": "Truncate"},
 ]
 
+# The parts of a tokenizer.json that can be Sequences, and what a Sequence of each calls its steps.
+SEQUENCES = {"normalizer": "normalizers", "pre_tokenizer": "pretokenizers"}
+SEQUENCES |= {"post_processor": "processors", "decoder": "decoders"}
+
 
 def flipped(draw: Draw, content: bytes) -> bytes:
     place = draw(st.integers(0, len(content) - 1))
@@ -82,8 +86,23 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
+def nested(draw: Draw, name: str, own: Any) -> Any:
+    """Sequences in Sequences in Sequences, of the file's own part and hostile ones."""
+    steps = st.sampled_from([own, own, None, *PARTS])
+    part = draw(steps)
+    for _ in range(draw(st.integers(1, 4))):
+        part = {
+            "type": "Sequence",
+            SEQUENCES[name]: [part] * draw(st.integers(0, 6)) + draw(st.lists(steps, max_size=2)),
+        }
+    return part
+
+
 def altered(draw: Draw, content: bytes) -> bytes:
-    """JSON, mostly valid, with one value removed, or replaced by an odd value or by one or many hostile parts."""
+    """JSON, mostly valid, with one value removed, or replaced by an odd value or by one or many hostile parts.
+
+    In a tokenizer.json a part often becomes nested Sequences.
+    """
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):  # an earlier mutation broke it
@@ -91,6 +110,9 @@ def altered(draw: Draw, content: bytes) -> bytes:
     found = places(value)
     if not found:
         return damaged(draw, content)
+    if isinstance(value, dict) and value.keys() >= SEQUENCES.keys() and draw(st.booleans()):
+        name = draw(st.sampled_from(sorted(SEQUENCES)))
+        return json.dumps({**value, name: nested(draw, name, value[name])}).encode()
     *way, last = draw(st.sampled_from(found))
     inner = value
     for key in way:
@@ -102,7 +124,7 @@ def altered(draw: Draw, content: bytes) -> bytes:
         part = draw(st.sampled_from(PARTS))
         inner[last] = {
             "type": "Sequence",
-            draw(st.sampled_from(["normalizers", "pretokenizers", "decoders"])): [part] * draw(st.integers(1, 40)),
+            draw(st.sampled_from(sorted(SEQUENCES.values()))): [part] * draw(st.integers(1, 40)),
         }
     elif what == "raw":
         inner[last] = "RAW VALUE"
