@@ -62,13 +62,13 @@ def text_of(path: Path) -> str:
 
 
 def _byte_level(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    made = _byte_pairs(*files, settings)
+    made = _byte_pairs(files, settings)
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=flag(settings, "add_prefix_space", False))
     return made
 
 
 def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    made = _byte_pairs(*files, settings)
+    made = _byte_pairs(files, settings)
     made.normalizer = normalizers.NFC()
     spaced = flag(settings, "add_prefix_space", False)
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -80,7 +80,8 @@ def _qwen2(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokeniz
     return made
 
 
-def _byte_pairs(vocabulary: Path, merges: Path, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+def _byte_pairs(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    vocabulary, merges = files
     listed, lines = text_of(vocabulary), text_of(merges).split("\n")
     try:
         ids = json.loads(listed)
