@@ -5,6 +5,7 @@ from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, Tr
 from clearhead.model.convolution import Convolution, ConvolutionConfig
 from clearhead.model.decoder import Decoder
 from clearhead.model.encoder import Encoder
+from clearhead.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, TranslationState
 from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.config import (
     FEED_FORWARDS,
@@ -45,6 +46,8 @@ __all__ = [
     "DecoderConfig",
     "Encoder",
     "EncoderConfig",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
     "ExpertsConfig",
     "FeedForwardConfig",
     "GRUAttentionConfig",
@@ -62,6 +65,7 @@ __all__ = [
     "ScalingConfig",
     "State",
     "TransformerConfig",
+    "TranslationState",
     "build",
     "evaluating",
     "log_probabilities",

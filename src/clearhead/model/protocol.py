@@ -13,6 +13,7 @@ from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, RequestError
 from clearhead.model.config import ModelConfig
 from clearhead.model.parts.attention import Attention
+from clearhead.model.parts.cross_attention import CrossAttention
 from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.positions import Turn
@@ -23,6 +24,7 @@ from clearhead.tap import Site
 # What a model can do: a description, and how to use it.
 ABILITIES = {
     "next tokens": ("predicts the next token", "let it write (clearhead generate)"),
+    "text to text": ("translates one text into another", "translate (clearhead translate)"),
     "masked tokens": ("predicts masked tokens", "fill masks (clearhead fill)"),
     "vectors": ("turns texts into vectors", "take vectors of texts (in Python: clearhead.vectors)"),
     "pairs": ("reads two texts as a pair", "look at pairs of texts (clearhead look --pair)"),
@@ -118,8 +120,8 @@ class Network(nn.Module, ABC):
 
     def projections(self) -> dict[Site, Tensor]:
         """weight_EF of each attention's output projection, W_O, where F is heads x head width."""
-        adds = (step for step in self.stream() if isinstance(step, Adds))
-        return {step.part.site: step.part.out.weight for step in adds if isinstance(step.part, Attention)}
+        parts = (step.part for step in self.stream() if isinstance(step, Adds))
+        return {part.site: part.out.weight for part in parts if isinstance(part, Attention | CrossAttention)}
 
     @abstractmethod
     def empty_state(self, batch: int, capacity: int) -> State:
@@ -130,7 +132,7 @@ class Network(nn.Module, ABC):
 
         Raises OptionError if the model does not generate, RequestError if ``capacity`` exceeds the context length.
         """
-        needs(self, "next tokens", "a state to write from")
+        needs(self, "next tokens", "a state to write from", "text to text")
         if capacity > self.config.context:
             raise RequestError(
                 f"state: {capacity} places were asked for; the model's context is {self.config.context} tokens"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import torch
@@ -19,7 +20,7 @@ from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import is_text
-from clearhead.model.parts.positions import Learned, Turn, rotary
+from clearhead.model.parts.positions import Turn, added, rotary
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
@@ -27,19 +28,24 @@ from clearhead.tap import Site
 
 
 class Transformer(Network):
-    """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window."""
+    """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window.
+
+    embedding: that of another stack, which owns it; None = its own
+    """
 
     resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, embedding: Embedding | None = None) -> None:
         super().__init__(config)
-        self.embedding = Embedding(config.vocabulary, config.width)
-        learned = config.positions.kind == "learned"
-        self.positions = Learned(config.context, config.width, config.positions.first) if learned else None
+        if embedding is None:
+            self.embedding = Embedding(config.vocabulary, config.width)
+        else:
+            object.__setattr__(self, "embedding", embedding)  # a module would register it, and save it twice
+        self.positions = added(config.width, config.positions, config.context)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(block(config, site) for site in self._places(config))
+        self.blocks = nn.ModuleList(self.block(site) for site in self._places(config))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
         self.head = None if config.matrices == 1 else Linear(config.width, config.vocabulary)
         # Distinct position rules and windows: each mask and each turn is computed only once.
@@ -49,6 +55,10 @@ class Transformer(Network):
         self._windows = windows
         self._kinds = [(rules.index(rule), windows.index(size)) for rule, size in kinds]
         self.border = next((each.border for each in self._rotaries if each is not None and each.border), None)
+
+    def block(self, site: Site) -> Block:
+        """Makes the layer whose self-attention is at this site."""
+        return block(self.config, site)
 
     @abstractmethod
     def own_mask(self, size: int | None) -> Mask:
@@ -81,7 +91,8 @@ class Transformer(Network):
         experts = self.config.feed_forward.experts
         weighed = targets_BT is not None and self.training and experts is not None and experts.balance > 0
         loads = Loads() if weighed else None
-        x_BTE = self._through(ids_BT, mask, places_BT, types_BT, state, loads)
+        given = BlockInputs(mask=mask, state=cached(state), loads=loads)
+        x_BTE = self._through(ids_BT, given, places_BT, types_BT)
         if targets_BT is None:
             return self.unembed(x_BTE[:, -1:] if last else x_BTE)
         nats = self.loss(x_BTE, targets_BT)
@@ -100,21 +111,11 @@ class Transformer(Network):
         state: State | None = None,
     ) -> Tensor:
         """x_BTE after the final norm."""
-        return self._through(ids_BT, mask, places_BT, types_BT, state, None)
+        return self._through(ids_BT, BlockInputs(mask=mask, state=cached(state)), places_BT, types_BT)
 
-    def _through(
-        self,
-        ids_BT: Tensor,
-        mask: Mask,
-        places_BT: Tensor | None,
-        types_BT: Tensor | None,
-        state: State | None,
-        loads: Loads | None,
-    ) -> Tensor:
-        if state is not None and not isinstance(state, Cache):
-            raise RequestError(
-                f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)"
-            )
+    def _through(self, ids_BT: Tensor, given: BlockInputs, places_BT: Tensor | None, types_BT: Tensor | None) -> Tensor:
+        """x_BTE after the final norm. ``given``: the caller's mask, without the model's own, and no turn."""
+        mask, state, loads = given.mask, given.state, given.loads
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)
         B, T = ids_BT.shape
@@ -129,25 +130,16 @@ class Transformer(Network):
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state, self.stack)
         x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
-        x_BTE = self._blocks(x_BTE, 0, mask, places_BT, reach, state, loads)
+        x_BTE = self._blocks(x_BTE, 0, given, places_BT, reach)
         if state is not None:
             state.advance(T)
         return self.finish(x_BTE)
 
-    def _blocks(
-        self,
-        x_BTE: Tensor,
-        first: int,
-        mask: Mask,
-        places_BT: Tensor,
-        reach: int,
-        state: Cache | None = None,
-        loads: Loads | None = None,
-    ) -> Tensor:
+    def _blocks(self, x_BTE: Tensor, first: int, given: BlockInputs, places_BT: Tensor, reach: int) -> Tensor:
         """x_BTE through the blocks from ``first`` on."""
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
-        masks = [self.own_mask(size) & mask for size in self._windows]
-        passes = [[BlockInputs(mask=m, turn=turn, state=state, loads=loads) for m in masks] for turn in turns]
+        masks = [self.own_mask(size) & given.mask for size in self._windows]
+        passes = [[replace(given, mask=mask, turn=turn) for mask in masks] for turn in turns]
         for layer, (turn, seen) in list(zip(self.blocks, self._kinds, strict=True))[first:]:
             x_BTE = layer(x_BTE, passes[turn][seen])
         return x_BTE
@@ -159,7 +151,8 @@ class Transformer(Network):
             tap.begin(T, 0, FULL.spans(B, T), None, self.stack)
         x_BTE = tap.shown(after, x_BTE)
         first = 0 if after.kind == "embedding" else after.layer + 1
-        return self.finish(self._blocks(x_BTE, first, FULL, torch.arange(T, device=x_BTE.device)[None], T))
+        places_BT = torch.arange(T, device=x_BTE.device)[None]
+        return self.finish(self._blocks(x_BTE, first, BlockInputs(mask=FULL), places_BT, T))
 
     def finish(self, x_BTE: Tensor) -> Tensor:
         """The final norm."""
@@ -232,3 +225,10 @@ class Transformer(Network):
         if name.endswith(("out.weight", "down.weight")):
             std /= math.sqrt(2 * self.config.layers)
         return (mean - self.config.norm.offset if mean else mean), std
+
+
+def cached(state: State | None) -> Cache | None:
+    """The state as a KV cache. Raises RequestError if it is of another kind of model."""
+    if state is not None and not isinstance(state, Cache):
+        raise RequestError(f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)")
+    return state

@@ -18,6 +18,7 @@ from clearhead.hub.families import (
     gpt_neox,
     gpt_oss,
     llama,
+    marian,
     mistral,
     mixtral,
     modernbert,
@@ -31,7 +32,7 @@ from clearhead.hub.families import (
     smollm3,
 )
 from clearhead.hub.families.table import Row
-from clearhead.model import DecoderConfig, EncoderConfig, ModelConfig
+from clearhead.model import DecoderConfig, EncoderConfig, EncoderDecoderConfig, ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
 
@@ -94,8 +95,13 @@ DECODERS: tuple[Family[DecoderConfig], ...] = (
     gpt_oss,
 )
 ENCODERS: tuple[Family[EncoderConfig], ...] = (bert, roberta, distilbert, modernbert)
-FAMILIES: tuple[Family[Any], ...] = (*DECODERS, *ENCODERS, native)
-LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {DecoderConfig: DECODERS, EncoderConfig: ENCODERS}
+ENCODER_DECODERS: tuple[Family[EncoderDecoderConfig], ...] = (marian,)
+FAMILIES: tuple[Family[Any], ...] = (*DECODERS, *ENCODERS, *ENCODER_DECODERS, native)
+LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {
+    DecoderConfig: DECODERS,
+    EncoderConfig: ENCODERS,
+    EncoderDecoderConfig: ENCODER_DECODERS,
+}
 
 
 def layouts(config: ModelConfig) -> tuple[Family[Any], ...]:
@@ -162,6 +168,8 @@ def conversion(
     save_pretrained.
     """
     name, opener = str(settings.get("model_type")), "AutoModelForCausalLM"
+    if name in {family.MODEL_TYPE for family in ENCODER_DECODERS}:
+        opener = "AutoModelForSeq2SeqLM"
     if name in {family.MODEL_TYPE for family in ENCODERS}:
         opener = "AutoModel"
         with suppress(ConfigError):  # the error being reported is another one

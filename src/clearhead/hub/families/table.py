@@ -28,6 +28,7 @@ class Row:
     heads: the number of heads, if theirs groups query, key and value by head (GPT-NeoX); 0 otherwise
     stacked: ours is a stack of matrices; theirs are the parts of the first, then those of the second, ... (experts)
     interleaved: theirs is (in, out) and alternates gate and up, which ours has one after the other (GPT-OSS)
+    leading: theirs has one more axis, of size 1, in front (Marian's bias on logits)
     copies: names under which a file may repeat the same numbers (a tied output layer); never written
     """
 
@@ -38,6 +39,7 @@ class Row:
     heads: int = 0
     stacked: bool = False
     interleaved: bool = False
+    leading: bool = False
     copies: tuple[str, ...] = ()
 
 
@@ -142,6 +144,8 @@ def _parts(row: Row, whole: Tensor) -> Sequence[Tensor]:
     if row.interleaved:
         halves = whole.unflatten(1, (2, -1))
         return (halves.transpose(1, -1),) if whole.dim() == 3 else (halves.mT,)
+    if row.leading:
+        return (whole[None],)
     turned = whole.mT if row.transposed else whole
     each = turned.unbind() if row.stacked else (turned,)
     return [part for one in each for part in (one.split(row.rows) if row.rows else (one,))]

@@ -15,18 +15,25 @@ from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.source import Source
 from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.tap import Site, shown
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BlockInputs:
-    """A block's inputs besides the residual stream. ``state``: the KV cache. ``loads``: collects expert usage."""
+    """A block's inputs besides the residual stream.
+
+    state: the KV cache
+    loads: collects expert usage
+    source: the text that an encoder-decoder reads
+    """
 
     mask: Mask
     turn: Turn | None = None
     state: Cache | None = None
     loads: Loads | None = None
+    source: Source | None = None
 
 
 class Block(Dropping):

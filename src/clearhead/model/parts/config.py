@@ -240,16 +240,19 @@ class ScalingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    """Rotary (Su et al. 2021), learned (Radford et al. 2019) or no positions (Kazemnejad et al. 2023)."""
+    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017) or no positions.
 
-    kind: Literal["rotary", "learned", "none"] = "rotary"  # how positions enter
-    theta: float = 10_000.0  # rotary: the longest wavelength is 2 pi theta places
+    (Without positions: Kazemnejad et al. 2023.)
+    """
+
+    kind: Literal["rotary", "learned", "sinusoidal", "none"] = "rotary"  # how positions enter
+    theta: float = 10_000.0  # rotary, sinusoidal: the longest wavelength is 2 pi theta places
     rotated: float = 1.0  # rotary: fraction of each head that is rotated, from its first number on
     scaling: ScalingConfig | None = None  # rotary: angles for longer texts; None = unchanged
     first: int = 0  # learned: unused vectors before that of place 0 (RoBERTa: 2, since it counts on from padding's)
 
     def __post_init__(self) -> None:
-        check_word("positions", self, "kind", "rotary", "learned", "none")
+        check_word("positions", self, "kind", "rotary", "learned", "sinusoidal", "none")
         if not 0 <= self.first <= (SIZE_AT_MOST if self.kind == "learned" else 0):
             raise ConfigError(f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned")
         if not 1 < self.theta < math.inf:
@@ -280,8 +283,8 @@ class LayerConfig:
     def __post_init__(self) -> None:
         if self.window is not None:
             check_sizes("pattern", self, "window")
-        if self.positions is not None and self.positions.kind == "learned":
-            raise ConfigError("pattern: learned positions belong to the whole model, not to a layer")
+        if self.positions is not None and self.positions.kind in ("learned", "sinusoidal"):
+            raise ConfigError(f"pattern: {self.positions.kind} positions belong to the whole model, not to a layer")
 
 
 @dataclass(frozen=True, kw_only=True)

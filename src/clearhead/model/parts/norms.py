@@ -63,12 +63,23 @@ class HeadNorm(nn.Module):
         self.query = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
         self.key = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
 
+    def queries(self, q_BTHD: Tensor) -> Tensor:
+        """Queries alone, as in cross-attention."""
+        return self._normed(q_BTHD, self.query)
+
+    def keys(self, k_BSGD: Tensor) -> Tensor:
+        """Keys alone."""
+        return self._normed(k_BSGD, self.key)
+
     def forward(self, qk_BTXD: Tensor) -> Tensor:
         """Same shape and dtype. Axis X has the query heads, then the key heads."""
         weight_XD = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
+        return self._normed(qk_BTXD, weight_XD)
+
+    def _normed(self, x_BTXD: Tensor, weight_XD: Tensor) -> Tensor:
         if self.norm.offset:
-            return rms_norm_offset(qk_BTXD, weight_XD, self.norm)
-        return rms_norm(qk_BTXD, weight_XD, self.norm.eps)
+            return rms_norm_offset(x_BTXD, weight_XD, self.norm)
+        return rms_norm(x_BTXD, weight_XD, self.norm.eps)
 
 
 class ProjectionNorm(nn.Module):
@@ -79,6 +90,14 @@ class ProjectionNorm(nn.Module):
         self.heads, self.kv_heads = config.heads, config.kv_heads
         self.query = _rms(config.heads * config.head_width, norm)
         self.key = _rms(config.kv_heads * config.head_width, norm)
+
+    def queries(self, q_BTHD: Tensor) -> Tensor:
+        """Queries alone, as in cross-attention."""
+        return self.query(q_BTHD.flatten(2)).view_as(q_BTHD)
+
+    def keys(self, k_BSGD: Tensor) -> Tensor:
+        """Keys alone."""
+        return self.key(k_BSGD.flatten(2)).view_as(k_BSGD)
 
     def forward(self, qk_BTXD: Tensor) -> Tensor:
         """Same shape and dtype. Axis X has the query heads, then the key heads."""

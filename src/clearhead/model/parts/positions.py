@@ -1,4 +1,4 @@
-"""Positions: learned embeddings, and rotary rotations of queries and keys."""
+"""Positions: learned or sinusoidal vectors added to the embedding, and rotary rotations of queries and keys."""
 
 from __future__ import annotations
 
@@ -83,6 +83,37 @@ class Learned(nn.Module):
     def forward(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
         """x_BTE plus the vectors of its places."""
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
+
+
+class Sinusoids:
+    """Adds sin(place / theta^(2i/E)) to number i of the first half of the stream, and the cosine in the second half.
+
+    (Vaswani et al. 2017, 3.5, which interleaves sines and cosines; in halves as in Marian.)
+    """
+
+    def __init__(self, width: int, config: PositionConfig, context: int) -> None:
+        self.width, self.theta, self.context = width, config.theta, context
+        self._tables: dict[torch.device, Tensor] = {}
+
+    def __call__(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
+        """x_BTE plus the vectors of its places."""
+        return x_BTE + self._table(places_BT.device)[places_BT].to(x_BTE.dtype)
+
+    def _table(self, device: torch.device) -> Tensor:
+        table_KE = self._tables.get(device)
+        if table_KE is None:
+            rates_P = self.theta ** (-2 * torch.arange((self.width + 1) // 2, dtype=torch.float64) / self.width)
+            angles_KP = torch.arange(self.context, dtype=torch.float64)[:, None] * rates_P
+            both = torch.cat((angles_KP.sin(), angles_KP.cos()[:, : self.width // 2]), dim=1)
+            table_KE = self._tables[device] = both.to(device, torch.float32)
+        return table_KE
+
+
+def added(width: int, positions: PositionConfig, context: int) -> Learned | Sinusoids | None:
+    """What adds positions to the embedding, or None if nothing does."""
+    if positions.kind == "learned":
+        return Learned(context, width, positions.first)
+    return Sinusoids(width, positions, context) if positions.kind == "sinusoidal" else None
 
 
 def rotary(head_width: int, positions: PositionConfig, context: int) -> Rotary | None:

@@ -1,0 +1,272 @@
+"""An encoder-decoder: reads one text and predicts another, token by token (Vaswani et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from clearhead.attend import FULL, Mask, band
+from clearhead.errors import ConfigError, RequestError
+from clearhead.model.cache import Cache
+from clearhead.model.config import DecoderConfig, TransformerConfig
+from clearhead.model.decoder import Decoder
+from clearhead.model.parts.block import BlockInputs
+from clearhead.model.parts.config import AttentionConfig, FeedForwardConfig, check_sizes
+from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
+from clearhead.model.parts.cross_entropy import linear_cross_entropy
+from clearhead.model.parts.source import Source
+from clearhead.model.registry import register
+from clearhead.model.state import State
+from clearhead.model.transformer import Transformer, cached
+from clearhead.tap import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig(TransformerConfig):
+    """The encoder's part of an ``EncoderDecoderConfig``; not a kind of its own."""
+
+    kind: ClassVar[str] = "source"
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """None: it only reads."""
+        return frozenset()
+
+    def state_numbers(self, places: int) -> int:
+        """0: it does not generate."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDecoderConfig(DecoderConfig):
+    """A decoder that also attends to what an encoder has read. Entries without ``encoder`` are the decoder's.
+
+    context: the longest text on either side, in tokens
+    """
+
+    kind: ClassVar[str] = "encoder-decoder"
+
+    encoder_layers: int  # number of the encoder's blocks
+    encoder_attention: AttentionConfig | None = None  # the encoder's attention; None = as the decoder's
+    encoder_feed_forward: FeedForwardConfig | None = None  # the encoder's feed-forward; None = as the decoder's
+    source_vocabulary: int | None = None  # token ids of an encoder with an embedding of its own; None = shared
+    output_bias: bool = False  # a trained number per token id, added to its logit
+
+    def check(self) -> None:
+        """Raises ConfigError for parts that do not fit one another."""
+        super().check()
+        if self.arrangement not in CROSS_BLOCKS:
+            raise ConfigError(
+                f"model: arrangement {self.arrangement!r}; an encoder-decoder's is {' or '.join(CROSS_BLOCKS)}"
+            )
+        if self.attention.sinks or self.feed_forward.experts or self.encoder.feed_forward.experts:
+            raise ConfigError("model: an encoder-decoder has neither sinks nor experts; leave them out")
+        if self.encoder_layers < 1:
+            raise ConfigError(f"model: encoder_layers is {self.encoder_layers}; it must be at least 1")
+        if self.source_vocabulary is not None:
+            check_sizes("model", self, "source_vocabulary")
+
+    @property
+    def encoder(self) -> SourceConfig:
+        """The encoder's config."""
+        shared: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(TransformerConfig)}
+        own: dict[str, Any] = {
+            "layers": self.encoder_layers,
+            "attention": self.encoder_attention or self.attention,
+            "feed_forward": self.encoder_feed_forward or self.feed_forward,
+            "vocabulary": self.source_vocabulary or self.vocabulary,
+            "tied": True,
+        }
+        return SourceConfig(**{**shared, **own})
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """It translates."""
+        return frozenset({"text to text"})
+
+    def parameters(self) -> int:
+        """Number of trained numbers, shared embeddings counted once."""
+        encoder = self.encoder
+        count = super().parameters() + encoder.parameters()
+        if self.source_vocabulary is None:
+            count -= self.vocabulary * self.width
+        crossing = self.attention.parameters(self.width) + self.norm.parameters(self.width)
+        return count + self.layers * crossing + (self.vocabulary if self.output_bias else 0)
+
+    def inner_parameters(self) -> int:
+        """Number of weights without token embeddings and the output layer."""
+        source = 0 if self.source_vocabulary is None else self.source_vocabulary * self.width
+        return super().inner_parameters() - source
+
+    def state_numbers(self, places: int) -> int:
+        """The keys and values of every layer, of the text written and of a source that fills the context."""
+        return super().state_numbers(places) + super().state_numbers(self.context)
+
+    def pass_numbers(self) -> int:
+        """The larger of both stacks'."""
+        return max(super().pass_numbers(), self.encoder.pass_numbers())
+
+    def training_numbers(self) -> int:
+        """Those of both stacks, and of cross-attention."""
+        crossing = self.layers * (3 * self.width + 3 * sum(self.attention.projections))
+        return super().training_numbers() + self.encoder.training_numbers() + crossing
+
+    def described(self) -> dict[str, str]:
+        """What the model is made of, in words, by part."""
+        whole, encoder = super().described(), self.encoder
+        whole["layers"] = f"{encoder.layers} in the encoder, {self.layers} in the decoder, of width {self.width}"
+        for part in ("attention", "feed-forward"):
+            if encoder.described()[part] != whole[part]:
+                whole[part] = f"{encoder.described()[part]} in the encoder, {whole[part]} in the decoder"
+        if self.source_vocabulary is not None:
+            whole["embeddings"] = "one for the source, one for the target"
+        return whole
+
+
+class Reader(Transformer):
+    """The encoder: every token of the source sees all of it."""
+
+    stack: ClassVar[str] = "encoder"
+
+    def own_mask(self, size: int | None) -> Mask:
+        """The window, to both sides, if there is one."""
+        return FULL if size is None else band(size)
+
+
+class TranslationState(Cache):
+    """A KV cache for the text written, and the source, set by ``EncoderDecoder.state``'s caller.
+
+    source: what ``EncoderDecoder.read`` gives; None until it is set
+    """
+
+    source: Source | None = None
+
+    def select(self, rows_R: Tensor, first: int) -> None:
+        """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""
+        super().select(rows_R, first)
+        self.source = None if self.source is None else self.source.select(rows_R)
+
+
+class EncoderDecoder(Decoder):
+    """Logits of the target's next token, given a source. Both stacks share an embedding unless the config says not.
+
+    A pass needs the source: as ``source_BS``, or read before, in the state.
+    """
+
+    resumes: ClassVar[bool] = False
+    config: EncoderDecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        super().__init__(config)
+        self.encoder = Reader(config.encoder, self.embedding if config.source_vocabulary is None else None)
+        self.bias = nn.Parameter(torch.zeros(config.vocabulary)) if config.output_bias else None
+
+    def block(self, site: Site) -> CrossBlock:
+        """Makes the layer whose self-attention is at this site."""
+        return CROSS_BLOCKS[self.config.arrangement](self.config, site)
+
+    def read(self, source_BS: Tensor, mask: Mask = FULL, *, keep: bool = False) -> Source:
+        """The source, through the encoder. ``mask`` hides padding; ``keep`` the keys and values for further passes.
+
+        Raises RequestError for ids that ``forward`` would refuse.
+        """
+        x_BSE = self.encoder.hidden(source_BS, mask=mask)
+        return Source(x_BSE=x_BSE, mask=mask, kept={} if keep else None)
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        *,
+        targets_BT: Tensor | None = None,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
+        state: State | None = None,
+        last: bool = False,
+        source_BS: Tensor | None = None,
+        source_mask: Mask = FULL,
+    ) -> Tensor:
+        """As ``Network.forward``. ``source_mask`` hides padding of the source.
+
+        Raises RequestError as it does, and if no source is given, or one besides a state's.
+        """
+        given = self._given(mask, state, source_BS, source_mask)
+        x_BTE = self._through(ids_BT, given, places_BT, types_BT)
+        if targets_BT is not None:
+            return self.loss(x_BTE, targets_BT)
+        return self.unembed(x_BTE[:, -1:] if last else x_BTE)
+
+    def hidden(
+        self,
+        ids_BT: Tensor,
+        *,
+        mask: Mask = FULL,
+        places_BT: Tensor | None = None,
+        types_BT: Tensor | None = None,
+        state: State | None = None,
+        source_BS: Tensor | None = None,
+        source_mask: Mask = FULL,
+    ) -> Tensor:
+        """x_BTE of the target after the final norm; arguments as those of ``forward``."""
+        return self._through(ids_BT, self._given(mask, state, source_BS, source_mask), places_BT, types_BT)
+
+    def _given(self, mask: Mask, state: State | None, source_BS: Tensor | None, source_mask: Mask) -> BlockInputs:
+        known = state.source if isinstance(state, TranslationState) else None
+        if known is not None and source_BS is not None:
+            raise RequestError("model: source_BS was given beside a state whose source was read; give one")
+        source = known if source_BS is None else self.read(source_BS, source_mask)
+        return BlockInputs(mask=mask, state=cached(state), source=source)
+
+    def empty_state(self, batch: int, capacity: int) -> TranslationState:
+        """A key-value cache without a source."""
+        a = self.config.attention
+        return TranslationState(
+            layers=self.config.layers,
+            kv_heads=a.kv_heads,
+            head_width=a.head_width,
+            batch=batch,
+            capacity=capacity,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def sites(self) -> dict[Site, int]:
+        """Every site that a pass shows, with its number of query heads, or 0, the encoder's first."""
+        return self.encoder.sites() | super().sites()
+
+    def projections(self) -> dict[Site, Tensor]:
+        """weight_EF of each attention's output projection, W_O, the encoder's first."""
+        return self.encoder.projections() | super().projections()
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """bias_V, if the config has one."""
+        return self.bias
+
+    def unembed(self, x_BTE: Tensor) -> Tensor:
+        """logits_BTV: each place's product with the output layer, with the bias, soft-capped if the config says so."""
+        if self.bias is None:
+            return super().unembed(x_BTE)
+        logits_BTV, cap = Transformer.unembed(self, x_BTE) + self.bias, self.softcap
+        return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
+
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+        """Cross-entropy summed over the targets that are not negative, in nats, float32 or wider."""
+        if self.bias is None:
+            return super().loss(x_BTE, targets_BT)
+        x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
+        return linear_cross_entropy(x_NE, self.output.weight, targets_N, self.softcap, bias_V=self.bias)
+
+    def fresh(self, name: str) -> tuple[float, float]:
+        """As ``Transformer.fresh``; the depth that scales an initial std is the stack's own."""
+        mean, std = super().fresh(name.removeprefix("encoder."))
+        if name.startswith("encoder.") and name.endswith(("out.weight", "down.weight")):
+            std *= math.sqrt(self.config.layers / self.config.encoder_layers)
+        return mean, std
+
+
+register(EncoderDecoderConfig, EncoderDecoder)
