@@ -1,6 +1,9 @@
 """Text to batches of ids: sources, tokenizers, the token stream on disk, windows. Does not import torch."""
 
 from clearhead.text.data.learn import LEARNED, SIZED, learn
+from clearhead.text.data.pair_batches import PairBatches
+from clearhead.text.data.pair_tokens import LeftOut, Pairs, filtered, shared_sources, split_pairs, tokenize_pairs
+from clearhead.text.data.pairs import FIELDS, Pair, PairFile, PairSource, ParallelFiles
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
@@ -11,6 +14,7 @@ from clearhead.text.tokenizers.stream import TextStream
 from clearhead.text.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
+    "FIELDS",
     "LEARNED",
     "NOT_COUNTED",
     "PADDING",
@@ -18,7 +22,14 @@ __all__ = [
     "SIZED",
     "Batch",
     "FileSource",
+    "LeftOut",
     "OnProgress",
+    "Pair",
+    "PairBatches",
+    "PairFile",
+    "PairSource",
+    "Pairs",
+    "ParallelFiles",
     "Source",
     "Span",
     "TextStream",
@@ -27,13 +38,17 @@ __all__ = [
     "Windows",
     "check_size",
     "covering",
+    "filtered",
     "learn",
     "row_of_ids",
     "sequential",
+    "shared_sources",
     "sources",
     "spans_of",
     "split",
+    "split_pairs",
     "tokenize",
+    "tokenize_pairs",
     "tokens_of_rows",
     "vocabulary_size",
     "words_tokenizer",

@@ -102,7 +102,7 @@ class FileSource:
 
         Raises TextError if the file is missing, empty, damaged, binary, in another encoding, or changes meanwhile.
         """
-        texts = self._texts(tick)
+        texts = self.texts(tick)
         empty = True
         if self.field is None:
             for text in texts:
@@ -116,7 +116,8 @@ class FileSource:
         if empty:
             raise TextError(f"{self.name}: is empty; give a file with text in it, or omit this one")
 
-    def _texts(self, tick: Callable[[int], None] | None) -> Iterator[str]:
+    def texts(self, tick: Callable[[int], None] | None = None) -> Iterator[str]:
+        """The file's characters, unpacked and decoded, in blocks. Raises TextError as ``blocks`` does."""
         digest = hashlib.blake2b(digest_size=20)
 
         def counted() -> Iterator[bytes]:

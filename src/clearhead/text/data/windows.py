@@ -19,12 +19,14 @@ PADDING = -1  # the document number of padding
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """B windows of T tokens, each token with the one that follows it."""
+    """B windows of T tokens, each token with the one that follows it; or B targets of pairs, each with its source."""
 
     ids_BT: Int64
     targets_BT: Int64  # NOT_COUNTED: no target (padding, or a token that only marks a beginning)
     documents_BT: Int64 | None  # 0, 1, 2, ... in each window, or PADDING; None: each window is one document
     text_bytes: int = 0  # bytes of text that the targets stand for; only counted in order (``sequential``)
+    source_BS: Int64 | None = None  # the texts that the targets translate; None: there are none
+    source_lengths_B: Int64 | None = None  # tokens of each; None: all S
 
 
 class Windows:

@@ -1,0 +1,257 @@
+"""Sentence pairs as ids: tokenised once, cached, filtered with a count of what is left out, and split by sentence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.text.data.pairs import Pair, PairSource, pair_hash
+from clearhead.text.data.sources import OnProgress
+from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
+from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
+
+Int64 = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
+
+AT_ONCE = 1 << 15  # pairs encoded at a time
+RATIO = 3.0  # lengths in tokens that differ by more are seldom translations (Koehn et al. 2007 clean with 9)
+SHORT = 10  # tokens; of shorter sentences any ratio is possible
+VALIDATED = 2000  # distinct source sentences, at most, that are held out for validation
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ragged:
+    """Rows of different lengths, one after another: row n is values[starts[n] : starts[n + 1]]."""
+
+    values: Column
+    starts: Int64
+
+    @classmethod
+    def of(cls, values: Column, lengths: Column) -> Ragged:
+        """From the length of each row."""
+        return cls(values=values, starts=np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
+
+    def row(self, number: int) -> Column:
+        """One row, a view."""
+        return self.values[self.starts[number] : self.starts[number + 1]]
+
+    @property
+    def lengths(self) -> Int64:
+        """The length of every row."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Numbers of pairs that are not trained on, by the first reason that applies."""
+
+    one_column: int = 0  # lines without a second column
+    empty: int = 0  # a side without text
+    special: int = 0  # a side with a special token written in it, which would end the text
+    ratio: int = 0  # one side more than RATIO times as long as the other
+    long: int = 0  # more tokens than the context
+    repeated: int = 0  # the same two sentences again
+
+    def __str__(self) -> str:
+        names = {
+            "one_column": "without a second column",
+            "empty": "with an empty side",
+            "special": "with a special token in the text",
+            "ratio": f"with one side more than {RATIO:g} times as long",
+            "long": "longer than the context",
+            "repeated": "repeated",
+        }
+        return ", ".join(f"{getattr(self, name):,} {said}" for name, said in names.items() if getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Sentence pairs as ids. ``chosen`` lists those of this set; the columns hold all pairs of the files.
+
+    source, target: ids without special tokens; texts: bytes of UTF-8 of both sides, source first
+    start: the id before a target; end: the id after a source and after a target
+    """
+
+    source: Ragged
+    target: Ragged
+    source_text: Ragged
+    target_text: Ragged
+    source_hash: Int64
+    pair_hash: Int64
+    chosen: Int64
+    start: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        """Number of pairs."""
+        return len(self.chosen)
+
+    def __len__(self) -> int:
+        """Tokens to predict: those of the targets, with their ends."""
+        return int(self.target.lengths[self.chosen].sum()) + self.count
+
+    def text_bytes(self) -> int:
+        """Bytes of UTF-8 of all targets."""
+        return int(self.target_text.lengths[self.chosen].sum())
+
+    def part(self, begin: int, end: int) -> Pairs:
+        """The pairs whose targets begin within [begin, end) of the tokens to predict."""
+        starts = np.cumsum(self.target.lengths[self.chosen] + 1) - self.target.lengths[self.chosen] - 1
+        return replace(self, chosen=self.chosen[(starts >= begin) & (starts < end)])
+
+    def sentences(self, most: int | None = None) -> list[tuple[str, str]]:
+        """Source and target of the first pairs as text."""
+        both = ((self.source_text.row(n), self.target_text.row(n)) for n in self.chosen[:most])
+        return [(bytes(source).decode(), bytes(target).decode()) for source, target in both]
+
+
+def tokenize_pairs(
+    sources: Sequence[PairSource],
+    tokenizer: Tokenizer,
+    *,
+    start: int,
+    end: int,
+    cache: Path | None = None,
+    progress: OnProgress | None = None,
+) -> Pairs:
+    """All pairs of the files, memory-mapped from the cache; encoded on all cores the first time.
+
+    Raises TextError for text that cannot be read or encoded, FolderError if the cache cannot be written.
+    """
+    parts = [FORMAT, "pairs", tokenizer.fingerprint, *(source.key() for source in sources)]
+    key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
+    columns = read_columns(path)
+    if columns is None:
+        with caching():
+            write_columns(path, _encoded(sources, tokenizer, progress))
+        columns = read_columns(path)
+    if columns is None:
+        raise FolderError(
+            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
+        )
+    ragged = {
+        name: Ragged.of(columns[name], columns[f"{name}_lengths"])
+        for name in ("source", "target", "source_text", "target_text")
+    }
+    count = len(columns["pair_hash"])
+    return Pairs(
+        **ragged,
+        source_hash=columns["source_hash"],
+        pair_hash=columns["pair_hash"],
+        chosen=np.arange(count),
+        start=start,
+        end=end,
+    )
+
+
+def _encoded(
+    sources: Sequence[PairSource], tokenizer: Tokenizer, progress: OnProgress | None
+) -> Iterator[Mapping[str, Column]]:
+    total, read = sum(source.size() for source in sources), 0
+
+    def tick(count: int) -> None:
+        nonlocal read
+        read += count
+        if progress is not None:
+            progress(read, total)
+
+    every = (pair for source in sources for pair in source.pairs(tick))
+    some = False
+    while batch := list(islice(every, AT_ONCE)):
+        some = True
+        yield _columns(batch, tokenizer)
+    if not some:
+        raise TextError(f"{sources[0].name}: has no pairs; give a file with a sentence and its translation in each line")
+
+
+def _columns(batch: Sequence[Pair], tokenizer: Tokenizer) -> dict[str, Column]:
+    found: dict[str, Column] = {}
+    sides = {"source": [pair.source.strip() for pair in batch], "target": [pair.target.strip() for pair in batch]}
+    for side, texts in sides.items():
+        ids, raw = tokenizer.encode_arrays(texts), [text.encode() for text in texts]
+        found[side] = np.concatenate(ids)
+        found[f"{side}_lengths"] = np.array([len(row) for row in ids], dtype=np.int32)
+        found[f"{side}_text"] = np.frombuffer(b"".join(raw), dtype=np.uint8)
+        found[f"{side}_text_lengths"] = np.array([len(row) for row in raw], dtype=np.int32)
+    found["source_hash"] = np.array([pair_hash(text.encode()) for text in sides["source"]], dtype=np.int64)
+    both = zip(batch, sides["source"], sides["target"], strict=True)
+    # negative: a line that has only one column
+    hashes = [pair_hash(f"{source}\t{target}".encode()) if pair.whole else -1 for pair, source, target in both]
+    found["pair_hash"] = np.array(hashes, dtype=np.int64)
+    return found
+
+
+def filtered(pairs: Pairs, *, context: int) -> tuple[Pairs, LeftOut]:
+    """The pairs worth training on, and how many were left out for which reason.
+
+    Raises TextError if none is left.
+    """
+    source, target = pairs.source.lengths[pairs.chosen], pairs.target.lengths[pairs.chosen]
+    one_column = pairs.pair_hash[pairs.chosen] < 0
+    longer, shorter = np.maximum(source, target), np.minimum(source, target)
+    reasons = {
+        "one_column": one_column,
+        "empty": shorter == 0,
+        "special": _written(pairs.source, pairs) | _written(pairs.target, pairs),
+        "ratio": (longer > RATIO * shorter) & (longer > SHORT),
+        "long": longer + 1 > context,
+    }
+    kept, counts = np.ones(len(source), dtype=bool), dict[str, int]()
+    for name, faulty in reasons.items():
+        counts[name] = int((faulty & kept).sum())
+        kept &= ~faulty
+    places = np.flatnonzero(kept)
+    first = np.sort(np.unique(pairs.pair_hash[pairs.chosen[places]], return_index=True)[1])
+    counts["repeated"] = len(places) - len(first)
+    left_out = LeftOut(**counts)
+    if not len(first):
+        raise TextError(f"no pair is left of {pairs.count:,}: {left_out}; check that each line has two columns")
+    return replace(pairs, chosen=pairs.chosen[places[first]]), left_out
+
+
+def _written(side: Ragged, pairs: Pairs) -> npt.NDArray[np.bool_]:
+    """Whether each chosen pair has one of the special tokens in the text of this side."""
+    places = np.flatnonzero(np.isin(side.values, (pairs.start, pairs.end)))
+    rows = np.searchsorted(side.starts, places, side="right") - 1
+    faulty = np.zeros(len(side.starts) - 1, dtype=bool)
+    faulty[rows] = True
+    return faulty[pairs.chosen]
+
+
+def split_pairs(pairs: Pairs, valid: float = 0.1) -> tuple[Pairs, Pairs]:
+    """Training and validation pairs, split by source sentence, so that none stands on both sides.
+
+    A sentence belongs to the validation set by its hash, not by its place: files are often sorted. ``valid`` is the
+    share of distinct sentences; at most VALIDATED are taken. Raises TextError if there are fewer than two.
+    """
+    if not 0 < valid < 1:
+        raise OptionError(f"validation share {valid}: must be above 0 and below 1")
+    distinct = np.unique(pairs.source_hash[pairs.chosen])  # sorted, so in a random order of the sentences
+    held_out = distinct[: min(VALIDATED, max(1, int(valid * len(distinct))))]
+    if len(held_out) == len(distinct):
+        raise TextError("all pairs have the same source sentence; at least two are needed, one of them to validate on")
+    inside = np.isin(pairs.source_hash[pairs.chosen], held_out)
+    return replace(pairs, chosen=pairs.chosen[~inside]), replace(pairs, chosen=pairs.chosen[inside])
+
+
+def shared_sources(train: Pairs, valid: Pairs) -> list[str]:
+    """Source sentences of both sets."""
+    both = np.intersect1d(train.source_hash[train.chosen], valid.source_hash[valid.chosen])
+    rows = valid.chosen[np.isin(valid.source_hash[valid.chosen], both)]
+    return list(dict.fromkeys(bytes(valid.source_text.row(int(n))).decode() for n in rows))
+
+
+def ids_of(pairs: Pairs, number: int) -> tuple[Ids, Ids]:
+    """The source as the encoder reads it, with its end, and the target with its end."""
+    end = np.array([pairs.end], dtype=pairs.source.values.dtype)
+    return np.concatenate([pairs.source.row(number), end]), np.concatenate([pairs.target.row(number), end])
