@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.errors import OptionError, TextError, many, shown
+from clearhead.errors import FolderError, OptionError, TextError, many, shown
 from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site, own_stack
@@ -113,6 +113,21 @@ class LanguageModel:
         if self._tokenizer is None:
             raise no_tokenizer(self.name or "this model")
         return self._tokenizer
+
+    @property
+    def target_edges(self) -> tuple[int, int]:
+        """The id before a translation, and the one after it and after its source.
+
+        Raises FolderError if the folder names none and the tokenizer has no separator.
+        """
+        named, tokenizer = {**self.metadata.ids, **self.metadata.generation}, self.tokenizer
+        start, end = named.get("decoder_start_token_id", tokenizer.separator), tokenizer.end
+        if not isinstance(start, int) or end is None:
+            raise FolderError(
+                f"{self.name or 'this model'}: config.json does not name the token that a translation starts with, or "
+                "the tokenizer none that ends it; add decoder_start_token_id and eos_token"
+            )
+        return start, end
 
     @property
     def tokenless(self) -> Tensor:

@@ -20,6 +20,21 @@ def train(
     text: Annotated[
         list[str] | None, typer.Argument(help="Files, folders, patterns, or `-` for standard input.")
     ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Train a translator on this file of sentence pairs: a tab between both sides, or `.jsonl` with the "
+            "fields `source` and `target` (`--field en,de` names others). Repeatable.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Train a translator on two files, line by line: the sentences to translate."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With `--source`: the translation of each of its lines.")
+    ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
@@ -125,8 +140,10 @@ def train(
     from clearhead.cli.progress import Display
     from clearhead.errors import OptionError
 
+    layout, sources = runs.layout_of(text, pairs, source, target)
     asked = runs.Asked(
-        sources=text or None,
+        layout=layout,
+        sources=sources,
         corpus=corpus,
         megabytes=megabytes,
         valid=valid,

@@ -13,8 +13,10 @@ from clearhead.generation.completion import (
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.sampling import Sampling
+from clearhead.generation.translation import BEAMS, Search, Translation, stream_translations, translate
 
 __all__ = [
+    "BEAMS",
     "TOGETHER",
     "Chunk",
     "Completion",
@@ -22,10 +24,14 @@ __all__ = [
     "Defaults",
     "Finish",
     "Sampling",
+    "Search",
+    "Translation",
     "complete",
     "defaults",
     "generate",
     "resolved",
     "stream",
     "stream_ids",
+    "stream_translations",
+    "translate",
 ]

@@ -46,6 +46,7 @@ class Decoding:
     lookup: guess repetitions ahead (single sequence only)
     memory: KV cache of an earlier sequence to reuse; holds this one's afterwards (single sequence only)
     numbers: the sequences' text numbers in records (``tap.reserve``)
+    state: a state to continue, such as a translation's, with room for ``sampling.max_tokens``; None makes one
 
     Raises MemoryNeededError, with bytes needed and bytes free, before allocating anything.
     """
@@ -62,18 +63,20 @@ class Decoding:
         lookup: bool = True,
         memory: Memory | None = None,
         numbers: Sequence[int] | None = None,
+        state: State | None = None,
     ) -> None:
         self._network, self._sampling, self._vocabulary = network, sampling, vocabulary
         self._device = network.device
         self._gaps = torch.tensor([token for token in gaps if token < vocabulary], device=self._device)
         longest = max(len(each) for each in ids)
         capacity = min(network.config.context, longest + sampling.max_tokens - 1)
-        _check_memory(network, len(ids), longest, capacity)
+        if state is None:
+            _check_memory(network, len(ids), longest, capacity)
         self._sequences = list(range(len(ids)))  # which sequence each batch row holds
         self._numbers = reserve(len(ids)) if numbers is None else numbers
         self._live = set(self._sequences)
         self._starts = [longest - len(each) for each in ids]  # padding cells before each batch row's sequence
-        self._state = network.state(len(ids), capacity)
+        self._state = network.state(len(ids), capacity) if state is None else state
         self._next_BT = torch.tensor(
             [[0] * start + list(each) for start, each in zip(self._starts, ids, strict=True)], device=self._device
         )

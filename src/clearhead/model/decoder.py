@@ -9,7 +9,6 @@ from torch import Tensor
 
 from clearhead.attend import Mask, causal, window
 from clearhead.model.config import DecoderConfig
-from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.registry import register
 from clearhead.model.transformer import Transformer
 
@@ -33,11 +32,6 @@ class Decoder(Transformer):
         """logits_BTV: each place's product with the output layer, soft-capped if the config says so."""
         logits_BTV, cap = super().unembed(x_BTE), self.softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
-
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
-        """Cross-entropy summed over the targets that are not negative, in nats, float32 or wider."""
-        x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
-        return linear_cross_entropy(x_NE, self.output.weight, targets_N, self.softcap)
 
 
 register(DecoderConfig, Decoder)

@@ -82,10 +82,10 @@ class Encoder(Transformer):
             return self.embedding.logits(x_BTE, bias)
         return self.head(x_BTE) if bias is None else self.head(x_BTE) + bias
 
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
         head, weight_VE = self._prediction(), self.output.weight
-        return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT))  # pyright: ignore[reportCallIssue] (decorated)
+        return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
 
     def _prediction(self) -> PredictionHead:
         if self.prediction is None:
@@ -102,9 +102,10 @@ class Encoder(Transformer):
 
 
 @torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
-def _masked_loss(head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
+def _masked_loss(head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor, smoothing: float) -> Tensor:
     counted_BT = targets_BT >= 0
-    return linear_cross_entropy(head(x_BTE[counted_BT]), weight_VE, targets_BT[counted_BT], bias_V=head.bias)
+    x_NE, targets_N = head(x_BTE[counted_BT]), targets_BT[counted_BT]
+    return linear_cross_entropy(x_NE, weight_VE, targets_N, bias_V=head.bias, smoothing=smoothing)
 
 
 register(EncoderConfig, Encoder)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.attend import FULL, Mask, band
+from clearhead.attend import FULL, Mask, band, padding
 from clearhead.errors import ConfigError, RequestError
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, TransformerConfig
 from clearhead.model.decoder import Decoder
+from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.block import BlockInputs
 from clearhead.model.parts.config import AttentionConfig, FeedForwardConfig, check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
-from clearhead.model.parts.cross_entropy import linear_cross_entropy
 from clearhead.model.parts.source import Source
 from clearhead.model.registry import register
 from clearhead.model.state import State
@@ -177,6 +178,16 @@ class EncoderDecoder(Decoder):
         x_BSE = self.encoder.hidden(source_BS, mask=mask)
         return Source(x_BSE=x_BSE, mask=mask, kept={} if keep else None)
 
+    def translating(self, sources: Sequence[Sequence[int]], capacity: int) -> TranslationState:
+        """As ``Network.translating``."""
+        lengths = [len(ids) for ids in sources]
+        padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
+        mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
+        state = self.empty_state(len(sources), capacity)
+        with torch.inference_mode(), evaluating(self):
+            state.source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
+        return state
+
     def forward(
         self,
         ids_BT: Tensor,
@@ -187,6 +198,7 @@ class EncoderDecoder(Decoder):
         types_BT: Tensor | None = None,
         state: State | None = None,
         last: bool = False,
+        smoothing: float = 0.0,
         source_BS: Tensor | None = None,
         source_mask: Mask = FULL,
     ) -> Tensor:
@@ -197,7 +209,7 @@ class EncoderDecoder(Decoder):
         given = self._given(mask, state, source_BS, source_mask)
         x_BTE = self._through(ids_BT, given, places_BT, types_BT)
         if targets_BT is not None:
-            return self.loss(x_BTE, targets_BT)
+            return self.loss(x_BTE, targets_BT, smoothing)
         return self.unembed(x_BTE[:, -1:] if last else x_BTE)
 
     def hidden(
@@ -253,13 +265,6 @@ class EncoderDecoder(Decoder):
             return super().unembed(x_BTE)
         logits_BTV, cap = Transformer.unembed(self, x_BTE) + self.bias, self.softcap
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
-
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
-        """Cross-entropy summed over the targets that are not negative, in nats, float32 or wider."""
-        if self.bias is None:
-            return super().loss(x_BTE, targets_BT)
-        x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
-        return linear_cross_entropy(x_NE, self.output.weight, targets_N, self.softcap, bias_V=self.bias)
 
     def fresh(self, name: str) -> tuple[float, float]:
         """As ``Transformer.fresh``; the depth that scales an initial std is the stack's own."""

@@ -80,18 +80,19 @@ class Network(nn.Module, ABC):
         types_BT: Tensor | None = None,
         state: State | None = None,
         last: bool = False,
+        smoothing: float = 0.0,
     ) -> Tensor:
         """logits_BTV in the weights' dtype (logits_B1V of the last place if ``last``), or the loss, given targets.
 
         ``mask`` is combined with the model's own. With a state, ``ids_BT`` holds only the new places, but the mask
         covers all. ``places_BT`` gives the tokens' positions if not 0, 1, 2, ... (left padding), ``types_BT`` which
-        text of a pair each belongs to. For the loss see ``loss``.
+        text of a pair each belongs to. ``smoothing``: see ``loss``.
         Raises RequestError if the text exceeds the context length, or ids or places are out of range.
         (On CUDA the kernel catches ids outside the vocabulary: checking here would wait for the device.)
         """
         x_BTE = self.hidden(ids_BT, mask=mask, places_BT=places_BT, types_BT=types_BT, state=state)
         if targets_BT is not None:
-            return self.loss(x_BTE, targets_BT)
+            return self.loss(x_BTE, targets_BT, smoothing)
         return self.unembed(x_BTE[:, -1:] if last else x_BTE)
 
     @abstractmethod
@@ -139,6 +140,14 @@ class Network(nn.Module, ABC):
             )
         return self.empty_state(batch, capacity)
 
+    def translating(self, sources: Sequence[Sequence[int]], capacity: int) -> State:
+        """A new state for translating these texts, a row each: they have been read. ``capacity`` is as in ``state``.
+
+        Raises OptionError if the model does not translate, RequestError for ids or lengths that ``forward`` refuses.
+        """
+        needs(self, "text to text", "translating")
+        raise NotImplementedError
+
     @property
     def output(self) -> Embedding | Linear:
         """The output layer, whose ``weight`` is weight_VE; the embedding if tied (Press and Wolf 2017)."""
@@ -173,9 +182,15 @@ class Network(nn.Module, ABC):
         """logits_BTV: each place's product with the output layer."""
         return self.embedding.logits(x_BTE) if self.head is None else self.head(x_BTE)
 
-    def loss(self, x_BTE: Tensor, targets_BT: Tensor) -> Tensor:
-        """Cross-entropy summed over all targets >= 0, in nats, float32 or wider."""
-        return linear_cross_entropy(x_BTE.flatten(0, 1), self.output.weight, targets_BT.flatten())
+    def loss(self, x_BTE: Tensor, targets_BT: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy summed over all targets >= 0, in nats, float32 or wider.
+
+        ``smoothing`` is the share of each target's probability that is spread evenly over all ids.
+        """
+        x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
+        return linear_cross_entropy(
+            x_NE, self.output.weight, targets_N, self.softcap, bias_V=self.output_bias, smoothing=smoothing
+        )
 
     def fresh(self, name: str) -> tuple[float, float]:
         """Mean and standard deviation for initialising a parameter: norms are 1, biases 0, the rest have std 0.02."""

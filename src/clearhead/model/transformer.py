@@ -83,6 +83,7 @@ class Transformer(Network):
         types_BT: Tensor | None = None,
         state: State | None = None,
         last: bool = False,
+        smoothing: float = 0.0,
     ) -> Tensor:
         """As ``Network.forward``. In training, the loss also has the gradient of the experts' balance loss.
 
@@ -95,7 +96,7 @@ class Transformer(Network):
         x_BTE = self._through(ids_BT, given, places_BT, types_BT)
         if targets_BT is None:
             return self.unembed(x_BTE[:, -1:] if last else x_BTE)
-        nats = self.loss(x_BTE, targets_BT)
+        nats = self.loss(x_BTE, targets_BT, smoothing)
         if loads is None or experts is None:
             return nats
         extra = experts.balance * (targets_BT >= 0).sum() * loads.imbalance()

@@ -25,13 +25,18 @@ DEEPEST = 16  # tables in one another; the deepest entry has 4
 class TextConfig:
     """The text of a run."""
 
+    # how sources are read: as text; as files of sentence pairs; or as two files, of which line n of one translates line
+    # n of the other
+    layout: Literal["text", "pairs", "parallel"] = "text"
     sources: tuple[str, ...] = ()  # files, folders or patterns to train on
     corpus: str | None = None  # name of a built-in text, instead of sources
     megabytes: float | None = None  # size of the built-in text; None = its default
     valid: tuple[str, ...] = ()  # files to validate on; empty = the last tenth of the text
     tokenizer: str = "auto"  # auto (by the text), bpe, character-bpe, characters, bytes, or a tokenizer.json's path
     vocabulary: int | None = None  # number of tokens for auto, bpe, character-bpe; None = by the size of the text
-    field: str | None = None  # the field of .jsonl lines that holds the text; None = text
+    # the field of .jsonl lines that holds the text, or both fields of a pair as "en,de"; None = text, or source,target
+    field: str | None = None
+    overlap: bool = False  # whether source sentences of the validation pairs may stand in the training pairs
     encoding: str = "utf-8"  # encoding of the files
     fingerprint: str | None = None  # hash of the token stream; a resumed run must match it
 

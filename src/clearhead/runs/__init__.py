@@ -9,7 +9,7 @@ from clearhead.runs.kept import Kept, kept
 from clearhead.runs.material import Material, prepare
 from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
-from clearhead.runs.resolve import Asked
+from clearhead.runs.resolve import Asked, layout_of
 from clearhead.runs.session import go_on, start
 from clearhead.runs.steps import keeper
 
@@ -31,6 +31,7 @@ __all__ = [
     "interruptible",
     "keeper",
     "kept",
+    "layout_of",
     "prepare",
     "prove",
     "resume",

@@ -15,7 +15,7 @@ from clearhead.recipes import Recipe
 from clearhead.runs.curve import draw_curve
 from clearhead.runs.events import Events
 from clearhead.runs.folder import CURVE, LOG
-from clearhead.text import Tokens
+from clearhead.text import Pairs, Tokens
 from clearhead.training import (
     Evaluated,
     Evaluation,
@@ -59,13 +59,13 @@ class Run:
         return found
 
 
-def finish(folder: Path, recipe: Recipe, valid: Tokens, events: Events) -> Run:
+def finish(folder: Path, recipe: Recipe, valid: Tokens | Pairs, events: Events) -> Run:
     """Loads the saved model, evaluates it, plots the loss curve if matplotlib is installed, and ends the log."""
     config = recipe.train
     read = valid if config.final_tokens is None else valid.part(0, min(len(valid), config.final_tokens + 1))
     model = _saved(folder)
     with torch.autocast(machine.device(), torch.bfloat16, enabled=config.precision == "bfloat16"):
-        objective = objective_of(config.masks, model.tokenizer)
+        objective = objective_of(config.masks, model.tokenizer, pairs=recipe.text.layout != "text")
         evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
     share = "all" if len(read) == len(valid) else f"the first {len(read) - 1:,} of"

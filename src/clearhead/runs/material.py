@@ -7,21 +7,24 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from clearhead import corpora
 from clearhead.errors import FolderError, OptionError, TextError, nearest, shown
 from clearhead.recipes import TextConfig
 from clearhead.runs.folder import STDIN, Claim
+from clearhead.runs.pair_material import pair_sources, split_of
+from clearhead.runs.saying import Say, progress_of
 from clearhead.text import (
     LEARNED,
     SIZED,
     FileSource,
+    PairSource,
     Source,
     Tokenizer,
-    Tokens,
     check_size,
     learn,
     sources,
@@ -32,19 +35,15 @@ from clearhead.text import (
 )
 from clearhead.text.data.tokens import around
 
-PROGRESS_EVERY = 5.0  # seconds between progress lines while text is read
-
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
-    """A tokenizer and the training and validation tokens."""
+    """A tokenizer, and what is trained and validated on: ``Tokens`` or ``Pairs``."""
 
     config: TextConfig
     tokenizer: Tokenizer
-    train: Tokens
-    valid: Tokens
+    train: Any
+    valid: Any
 
 
 def check_text(config: TextConfig) -> None:
@@ -82,10 +81,11 @@ def check_field(field: str | None, texts: Sequence[Source]) -> None:
         raise OptionError(f"field {field!r}: applies to .jsonl files, and there are none in the text")
 
 
-def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) -> Material:
+def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False, context: int = 256) -> Material:
     """Reads, tokenises and splits the text of the run in ``folder``; from the cache the second time.
 
-    Uses the run's own tokenizer if the folder has one. With ``masks`` the tokenizer has a mask token.
+    Uses the run's own tokenizer if the folder has one. With ``masks`` the tokenizer has a mask token. ``context`` is
+    that of the model, which longer sentence pairs do not fit.
     Raises TextError or OptionError for text that cannot be used, FolderError if the text does not match the config's
     fingerprint.
     """
@@ -95,6 +95,8 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
         if masks:
             raise OptionError(f"corpus {task.name}: what to predict is part of its rows; leave out --masked")
         return _rows(task, config, folder, say)
+    if config.layout != "text":
+        return _of_pairs(config, folder, say, context)
     validation: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
     if config.corpus is not None:
         texts: Sequence[Source] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
@@ -105,7 +107,7 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
     check_field(config.field, every)
     tokenizer = _tokenizer(config, folder, texts, validation, say)
     tokenizer = tokenizer.with_mask() if masks else tokenizer
-    progress = _progress(say, "tokenising")
+    progress = progress_of(say, "tokenising")
     tokens = tokenize(texts, tokenizer, progress=progress)
     train, valid = (tokens, tokenize(validation, tokenizer, progress=progress)) if validation else split(tokens)
     fingerprint = _fingerprint(config, folder, tokenizer, [source.key() for source in every])
@@ -114,6 +116,19 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False) 
         f"text: {len(train):,} tokens to train on, {len(valid):,} to validate on; vocabulary {tokenizer.vocab_size:,} "
         f"({tokenizer.kind}); ready in {seconds:.1f} s"
     )
+    return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
+
+
+def _of_pairs(config: TextConfig, folder: Path, say: Say, context: int) -> Material:
+    """Sentence pairs, with one tokenizer for both languages."""
+
+    def read(names: Sequence[str]) -> Sequence[PairSource]:
+        return pair_sources([str(_stdin(folder, config)) if name == "-" else name for name in names], config)
+
+    texts, validation = read(config.sources), read(config.valid) if config.valid else []
+    tokenizer = _tokenizer(config, folder, texts, validation, say)
+    train, valid = split_of(config, texts, validation, tokenizer, context, say)
+    fingerprint = _fingerprint(config, folder, tokenizer, [source.key() for source in (*texts, *validation)])
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)
 
 
@@ -163,20 +178,6 @@ def keep_stdin(claim: Claim, config: TextConfig) -> None:
             raise TextError(f"standard input: cannot be read: {fault.strerror}; name a file instead of -") from None
 
 
-def _progress(say: Say, what: str, unit: int = 1_000_000, name: str = "MB") -> Callable[[int, int | None], None]:
-    """Reports every few seconds how much is done. A large text takes a while the first time."""
-    last = time.perf_counter()
-
-    def tell(done: int, total: int | None) -> None:
-        nonlocal last
-        if time.perf_counter() - last >= PROGRESS_EVERY:
-            last = time.perf_counter()
-            of = "" if total is None else f" of {total / unit:,.0f}"
-            say(f"{what}: {done / unit:,.0f}{of} {name}")
-
-    return tell
-
-
 def _tokenizer(
     config: TextConfig, folder: Path, texts: Sequence[Source], validation: Sequence[Source], say: Say
 ) -> Tokenizer:
@@ -187,7 +188,7 @@ def _tokenizer(
     # Characters must cover the validation text too, or it could not be encoded.
     seen = [*texts, *validation] if config.tokenizer == "characters" else texts
     what = "learning the tokenizer"
-    read, merging = _progress(say, what), _progress(say, what, 1, "tokens")
+    read, merging = progress_of(say, what), progress_of(say, what, 1, "tokens")
     return learn(config.tokenizer, seen, vocab_size=config.vocabulary, progress=read, merging=merging)
 
 

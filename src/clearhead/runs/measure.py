@@ -12,9 +12,9 @@ from clearhead.errors import ConfigError
 from clearhead.model import ModelConfig
 from clearhead.plain import from_dict, to_dict
 from clearhead.recipes import Recipe, Table
-from clearhead.runs.material import Material, Say
+from clearhead.runs.material import Material
 from clearhead.runs.resolve import complete
-from clearhead.text import Windows
+from clearhead.runs.saying import Say
 from clearhead.training import Objective, TrainConfig, check_memory, objective_of
 from clearhead.training.budget import (
     SHORTEST,
@@ -43,9 +43,10 @@ def measured(table: Table, material: Material, say: Say, used: float) -> Recipe:
         )
     # Fails now, before measuring, if the text is too short for one window.
     shortest = SHORTEST if "origin" in table else model.get("context", SHORTEST)
-    Windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
     config = from_dict(TrainConfig, train, "train.")
-    objective = objective_of(config.masks, material.tokenizer, config.seed)
+    pairs = material.config.layout != "text"
+    objective = objective_of(config.masks, material.tokenizer, config.seed, pairs=pairs)
+    objective.windows(material.train, context=train.get("window", shortest), batch=1, seed=0)
     if config.masks is not None:
         say(f"objective: {config.masks}, predicted from both sides")
     if "origin" in table:

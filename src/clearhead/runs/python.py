@@ -11,7 +11,7 @@ from clearhead import recipes
 from clearhead.runs.evaluation import Paths
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run
-from clearhead.runs.resolve import Asked
+from clearhead.runs.resolve import Asked, layout_of
 from clearhead.runs.session import go_on, start
 from clearhead.training import Report
 
@@ -19,6 +19,9 @@ from clearhead.training import Report
 def train(
     text: Paths | None = None,
     *,
+    pairs: Paths | None = None,
+    source: str | Path | None = None,
+    target: str | Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     corpus: str | None = None,
@@ -43,6 +46,8 @@ def train(
     """Trains a language model on text, as ``clearhead train`` does, and returns the run. Prints nothing.
 
     text, valid: one or more files, folders or patterns
+    pairs: one or more files of sentence pairs, to train a translator (``--pairs``); or source and target: two files, of
+        which line n of one translates line n of the other
     origin: the model to start from, a folder or a name on the hub (``--from``)
     model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution
     masked: train an encoder to fill masks (``--masked``)
@@ -54,8 +59,11 @@ def train(
     a KeyboardInterrupt whose ``folder`` can be resumed. Raises ClearheadError where the command prints an error.
     """
     started = time.perf_counter()
+    both = (None if each is None else str(each) for each in (source, target))
+    layout, sources = layout_of(names(text), names(pairs), *both)
     asked = Asked(
-        sources=names(text),
+        layout=layout,
+        sources=sources,
         corpus=corpus,
         megabytes=megabytes,
         valid=names(valid),

@@ -14,15 +14,17 @@ from clearhead.plain import from_dict, missing, to_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs import origin as origins
 from clearhead.runs.material import check_text
-from clearhead.training import MaskedTokens, NextTokens, TrainConfig, default_masks
+from clearhead.training import MaskedTokens, NextTokens, TargetTokens, TrainConfig, default_masks
+from clearhead.training.budget import CONTEXT
 from clearhead.training.config import window_of
-from clearhead.training.shapes import MODELS, equal, kind_of, shape
+from clearhead.training.shapes import MODELS, TRANSLATORS, equal, kind_of, shape
 
 ENTRIES = {
-    "text": ("sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
+    "text": ("layout", "sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
     "train": ("minutes", "steps", "seed", "threads"),
 }
 MINUTES = 5.0
+SMOOTHING = 0.1  # of labels, in translation (Vaswani et al. 2017, 5.4)
 BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not depend on the machine
 
 
@@ -30,13 +32,14 @@ BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not 
 class Asked:
     """What the user asked for; None where nothing was given.
 
-    sources to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
+    layout to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
     model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
     masked: whether it learns to predict masked tokens (``--masked``)
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
     """
 
+    layout: str | None = None
     sources: Sequence[str] | None = None
     corpus: str | None = None
     megabytes: float | None = None
@@ -66,6 +69,23 @@ class Asked:
         return {part: values for part, values in parts.items() if values}
 
 
+def layout_of(
+    text: Sequence[str] | None, pairs: Sequence[str] | None, source: str | None, target: str | None
+) -> tuple[str | None, Sequence[str] | None]:
+    """The layout of the text of a run and its files; None where nothing was given.
+
+    Raises OptionError unless there is one kind of text, and both of ``source`` and ``target``.
+    """
+    if (source is None) != (target is None):
+        raise OptionError("source and target: only one was given; sentences and their translations are two files")
+    given = {"text": bool(text), "pairs": bool(pairs), "source and target": source is not None}
+    if sum(given.values()) > 1:
+        raise OptionError(f"{' and '.join(name for name, there in given.items() if there)}: give one of them")
+    if source is not None and target is not None:
+        return "parallel", [source, target]
+    return ("pairs", pairs) if pairs else (None, text or None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """The merged table, with all values of text, model and train checked, its text config, and whether it masks."""
@@ -73,6 +93,11 @@ class Resolved:
     table: Table
     text: TextConfig = field(default_factory=TextConfig)
     masks: bool = False
+
+    @property
+    def context(self) -> int:
+        """The model's context length, if it is known before measuring."""
+        return self.table["model"].get("context", CONTEXT)
 
 
 def resolve(asked: Asked) -> Resolved:
@@ -89,6 +114,8 @@ def resolve(asked: Asked) -> Resolved:
         recipes.check_names(each)
     # For a whole Transformer in the settings: what the kind has besides, such as the head of an encoder.
     bare = {name: value for name, value in recipes.joined(later).get("model", {}).items() if name != "kind"}
+    if kind in TRANSLATORS:
+        tables = [{"train": {"label_smoothing": SMOOTHING}, "model": {"context": CONTEXT}}, *tables]
     tables = [_of_kind(kind, {"model": bare}), *(_of_kind(kind, table) for table in tables), *later]
     origin = origins.find(tables, asked.origin, masked=asked.masked)
     table = _whole(tables if origin is None else origins.laid_under(origin, tables))
@@ -100,10 +127,26 @@ def resolve(asked: Asked) -> Resolved:
     model = from_dict(ModelConfig, recipes.joined([chosen_later, table["model"]]), "model.")
     if complete(table["model"]):
         window_of(train, model)
+    _check_layout(text, model)
     masks = default_masks(model, train.masks, "training here")
     if masks is not None:
         table["train"]["masks"] = to_dict(masks)
     return Resolved(table=table, text=text, masks=masks is not None)
+
+
+def _check_layout(text: TextConfig, model: ModelConfig) -> None:
+    """Raises OptionError if a model that translates gets no pairs, or another one gets them."""
+    translates, pairs = TargetTokens.ability in model.abilities, text.layout != "text"
+    if translates and not pairs:
+        raise OptionError(
+            "training here: this model translates, so it learns from sentence pairs; give them with --pairs FILE, or "
+            "with --source FILE --target FILE"
+        )
+    if pairs and not translates:
+        raise OptionError(
+            f"training here: the text is sentence pairs, and a model of kind {model.kind!r} does not translate; leave "
+            "out the model's kind, or give plain text"
+        )
 
 
 def complete(model: Mapping[str, Any]) -> bool:
@@ -118,6 +161,8 @@ def _kind(asked: Asked) -> str | None:
     """
     if asked.model is not None and asked.model not in MODELS:
         raise OptionError(f"model: there is no {asked.model!r}{nearest(asked.model, MODELS)}")
+    if asked.layout is not None and asked.origin is None:
+        return MODELS[asked.model or "transformer"].get(TargetTokens.ability)
     if asked.masked and asked.origin is None:
         name = asked.model or "transformer"
         if MaskedTokens.ability not in MODELS[name]:

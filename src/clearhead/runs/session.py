@@ -31,7 +31,7 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
     folder = asked.out or Path("runs") / name_of(request.text)
     with claimed(folder) as claim, resumable(folder), _threads_of_its_own():
         keep_stdin(claim, request.text)
-        material = prepare(request.text, folder, events.say, masks=request.masks)
+        material = prepare(request.text, folder, events.say, masks=request.masks, context=request.context)
         recipe = measured(request.table, material, events.say, time.perf_counter() - started)
         model = create(claim, recipe, material.tokenizer)
         after = "" if recipe.origin is None else f", as they are in {recipe.origin}"
@@ -57,7 +57,8 @@ def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool 
                     f"further: clearhead train TEXT --from {shlex.quote(str(folder))}"
                 )
                 return run
-        material = prepare(recipe.text, folder, events.say, masks=recipe.train.masks is not None)
+        masks = recipe.train.masks is not None
+        material = prepare(recipe.text, folder, events.say, masks=masks, context=recipe.model.context)
         check_memory(recipe.model, recipe.train)
         begins = state is None
         model = begun(recipe, material.tokenizer) if begins else reopened(folder, recipe, material.tokenizer)

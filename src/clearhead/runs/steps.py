@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from clearhead import hub
 from clearhead.encoding import refill
-from clearhead.generation import Sampling, complete, stream
+from clearhead.generation import Sampling, complete, stream, translate
 from clearhead.language_model import LanguageModel
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
-from clearhead.text import Tokens
-from clearhead.training import Hooks, MaskedTokens, NextTokens, TrainingState, fit, objective_of
+from clearhead.text import Pairs, Tokens
+from clearhead.training import Hooks, MaskedTokens, NextTokens, TargetTokens, TrainingState, fit, objective_of
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 REFILLED = 64  # tokens
+TRANSLATED = 3  # sentences
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -40,7 +42,9 @@ def train_in(
     """
     if recipe.train.threads is not None:
         torch.set_num_threads(recipe.train.threads)
-    objective = objective_of(recipe.train.masks, material.tokenizer, recipe.train.seed)
+    objective = objective_of(
+        recipe.train.masks, material.tokenizer, recipe.train.seed, pairs=recipe.text.layout != "text"
+    )
     with events.steps() as stop:
         hooks = Hooks(
             report=events.report,
@@ -79,6 +83,13 @@ def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
     return keep
 
 
+def translated(model: LanguageModel, valid: Pairs) -> str:
+    """Some sentences of the validation pairs, translated."""
+    pairs = valid.sentences(TRANSLATED)
+    found = translate(model, [source for source, _ in pairs])
+    return "\n".join(f"{source} -> {made}" for (source, _), made in zip(pairs, found, strict=True))
+
+
 def written(model: LanguageModel, valid: Tokens) -> str:
     """Text generated from scratch, or after a piece of the validation text if no token marks the start of a text."""
     tokenizer, context = model.tokenizer, model.config.context
@@ -95,7 +106,8 @@ def filled(model: LanguageModel, valid: Tokens) -> str:
 
 
 # The sample of a report, by what the model predicts.
-SAMPLES: dict[str, Callable[[LanguageModel, Tokens], str]] = {
+SAMPLES: dict[str, Callable[[LanguageModel, Any], str]] = {
     NextTokens.ability: written,
     MaskedTokens.ability: filled,
+    TargetTokens.ability: translated,
 }

@@ -2,7 +2,15 @@
 
 from clearhead.text.data.learn import LEARNED, SIZED, learn
 from clearhead.text.data.pair_batches import PairBatches
-from clearhead.text.data.pair_tokens import LeftOut, Pairs, filtered, shared_sources, split_pairs, tokenize_pairs
+from clearhead.text.data.pair_tokens import (
+    LeftOut,
+    Pairs,
+    filtered,
+    shared_sources,
+    shuffled,
+    split_pairs,
+    tokenize_pairs,
+)
 from clearhead.text.data.pairs import FIELDS, Pair, PairFile, PairSource, ParallelFiles
 from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
@@ -43,6 +51,7 @@ __all__ = [
     "row_of_ids",
     "sequential",
     "shared_sources",
+    "shuffled",
     "sources",
     "spans_of",
     "split",

@@ -8,6 +8,7 @@ from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
 from clearhead.training.objectives import default_masks, objective_of
 from clearhead.training.report import Evaluated, Finished, Log, Report, Stepped, best_evaluation, read_end, read_log
+from clearhead.training.target_tokens import TargetTokens
 
 __all__ = [
     "NEXT_TOKENS",
@@ -25,6 +26,7 @@ __all__ = [
     "Progress",
     "Report",
     "Stepped",
+    "TargetTokens",
     "TrainConfig",
     "TrainingState",
     "batch_loss",

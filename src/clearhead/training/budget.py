@@ -13,7 +13,6 @@ import torch
 from clearhead import machine
 from clearhead.errors import many
 from clearhead.model import DecoderConfig, ModelConfig, build
-from clearhead.text import Batch
 from clearhead.training import compiling
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.training.memory import check_memory, memory_needed
@@ -200,7 +199,7 @@ def stepper(
     optimizer = Optimizer(network, optimizing or OptimizerConfig(precision=half))
     random = np.random.default_rng(0)
     ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
-    data = objective.batch(Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None), 0)
+    data = objective.trial(ids_BT)
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):

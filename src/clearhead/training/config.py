@@ -99,6 +99,9 @@ class TrainConfig:
     # how tokens are masked if the model predicts masked tokens; None = the defaults, and nothing if it predicts next
     # ones
     masks: MaskConfig | None = None
+    # share of each target's probability that is spread over all tokens (Szegedy et al. 2016, 7); 0.1 is usual in
+    # translation (Vaswani et al. 2017, 5.4)
+    label_smoothing: float = 0.0
     warmup: float = 0.02  # fraction of the run over which the learning rate rises
     decay: float = 0.6  # fraction of the run, at its end, over which the learning rate falls to floor
     floor: float = 0.0  # final learning rate, as a fraction of the peak
@@ -129,6 +132,10 @@ class TrainConfig:
             raise ConfigError(f"train: threads is {self.threads}; it must be at most {THREADS_AT_MOST}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"train: seed is {self.seed}; it must be at least 0 and below 2**63")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(
+                f"train: label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1; 0.1 is usual"
+            )
         for name in ("warmup", "decay", "floor"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from clearhead.errors import OptionError, TextError, TrainingError, many
+from clearhead.errors import OptionError, TrainingError
 from clearhead.model import Network, needs
-from clearhead.text import Tokens, Windows
 from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
@@ -73,8 +72,8 @@ class Clock:
 def fit(
     model: Network,
     config: TrainConfig,
-    train: Tokens,
-    valid: Tokens,
+    train: Any,
+    valid: Any,
     *,
     folder: Path,
     hooks: Hooks,
@@ -84,7 +83,9 @@ def fit(
     settings: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Trains ``model`` in place, from scratch or from ``state``. ``used`` seconds passed before the call.
-    The state keeps ``settings``, so that a changed recipe is noticed.
+
+    ``train`` and ``valid`` are what the objective reads: ``Tokens``, or ``Pairs`` for translation. The state keeps
+    ``settings``, so that a changed recipe is noticed.
 
     Writes the state to ``folder/state`` and the log to ``folder/log.jsonl``. With the same steps, seed, threads and
     machine, a run that is killed and resumed ends with the same bits as one that is not.
@@ -96,9 +97,9 @@ def fit(
     progress = Progress() if state is None else state.progress
     clock = Clock(config, used + progress.seconds, progress.begun, progress.reserve)
     context = window_of(config, model.config)
-    windows = Windows(train, context=context, batch=config.batch, seed=config.seed)
+    windows = objective.windows(train, context=context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
-    _check_length(part)
+    objective.check(part)
     optimizer = Optimizer(model, config.optimizer)
     device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
@@ -109,10 +110,10 @@ def fit(
         _restore(model, optimizer, state)
     step_tokens = config.batch * context
 
-    def checked(tokens: Tokens) -> Evaluation:
+    def checked(data: Any) -> Evaluation:
         """Raises TrainingError if the loss is not finite, so that useless weights are never saved."""
         with autocast:
-            found = evaluate(model, tokens, window=config.window, objective=objective)
+            found = evaluate(model, data, window=config.window, objective=objective)
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 
@@ -183,7 +184,7 @@ def fit(
             rate = learning_rate(config, done)
             with autocast:
                 batch = objective.batch(windows.at(progress.step), progress.step)
-                loss = batch_loss(model, batch, run=run)
+                loss = batch_loss(model, batch, run=run, smoothing=config.label_smoothing)
             value = float(loss.detach())
             _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()
@@ -218,32 +219,25 @@ def fit(
 
 def evaluate(
     model: Network,
-    tokens: Tokens,
+    data: Any,
     *,
     window: int | None = None,
     stride: int | None = None,
     objective: Objective = NEXT_TOKENS,
 ) -> Evaluation:
-    """Evaluates the model on a text, in windows of its context (at most EVALUATED_AT_ONCE) unless ``window`` is given.
+    """Evaluates the model on what the objective reads, a text or pairs.
 
-    Raises TextError if the text is too short, OptionError if the window or stride is out of range.
+    A text is read in windows of the context (at most EVALUATED_AT_ONCE) unless ``window`` is given. Raises TextError if
+    there is too little of it, OptionError if the window or stride is out of range.
     """
     needs(model, objective.ability, "evaluating")
-    _check_length(tokens)
+    objective.check(data)
     context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
     if not 1 <= context <= model.config.context:
         raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
     at_once = max(1, EVALUATED_AT_ONCE // context)
-    batches = objective.in_order(tokens, context=context, batch=at_once, stride=stride)
+    batches = objective.in_order(data, context=context, batch=at_once, stride=stride)
     return evaluate_batches(model, batches, objective.unit, window=context)
-
-
-def _check_length(tokens: Tokens) -> None:
-    if len(tokens) < 2 or not tokens.text_bytes(1):
-        raise TextError(
-            f"the text to evaluate on has {many(len(tokens), 'token')}; the first is not predicted, and separators do "
-            "not count as text; give more, or name another with --valid"
-        )
 
 
 def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text import NOT_COUNTED, PADDING, Batch, Tokenizer, Tokens, sequential
+from clearhead.text import NOT_COUNTED, PADDING, Batch, Tokenizer, Tokens, Windows, sequential
 from clearhead.text.data.windows import Int64
 from clearhead.text.tokenizers.words import Bools
 from clearhead.training.config import MaskConfig
+from clearhead.training.objective import check_length
 
 # Distinguishes the random numbers of masks from those of windows (seed, epoch), and those of an evaluation, which are
 # the same for every run, from those of a step.
@@ -45,6 +46,18 @@ class MaskedTokens:
         begins_V, ends_V = tokenizer.word_edges
         return cls(masks=masks, seed=seed, mask=mask, ordinary_V=tokenizer.ordinary, begins_V=begins_V, ends_V=ends_V)
 
+    def windows(self, data: Tokens, *, context: int, batch: int, seed: int) -> Windows:
+        """Windows of the text in random order."""
+        return Windows(data, context=context, batch=batch, seed=seed)
+
+    def trial(self, ids_BT: Int64) -> Batch:
+        """The ids, masked as in the first step."""
+        return self.batch(Batch(ids_BT=ids_BT, targets_BT=ids_BT, documents_BT=None), 0)
+
+    def check(self, data: Tokens) -> None:
+        """Raises TextError for fewer than two tokens of text."""
+        check_length(data)
+
     def batch(self, windows: Batch, step: int) -> Batch:
         """Masks the windows of a step."""
         random, ids_BT = np.random.default_rng((self.seed, step, STEP)), windows.ids_BT
@@ -56,7 +69,7 @@ class MaskedTokens:
         new_BT = np.where(masked_BT, self.mask, new_BT)
         return replace(windows, ids_BT=new_BT, targets_BT=np.where(chosen_BT, ids_BT, NOT_COUNTED))
 
-    def in_order(self, tokens: Tokens, *, context: int, batch: int, stride: int | None) -> Iterator[Batch]:
+    def in_order(self, data: Tokens, *, context: int, batch: int, stride: int | None) -> Iterator[Batch]:
         """Windows end to end, each masked once, with masks that depend on its number alone.
 
         Raises TextError if there is no token to mask, OptionError for a stride: all tokens of a window see all of it.
@@ -66,9 +79,9 @@ class MaskedTokens:
                 f"stride {stride}: is for models that predict the next token; this one sees both sides of every "
                 "window; leave it out"
             )
-        one_more = tokens.ids[-1:]  # windows of T tokens have T inputs and end before the target of the last
-        lengths = np.append(tokens.lengths, np.int32(0)) if tokens.by_place else tokens.lengths
-        whole = replace(tokens, ids=np.append(tokens.ids, one_more), lengths=lengths)
+        one_more = data.ids[-1:]  # windows of T tokens have T inputs and end before the target of the last
+        lengths = np.append(data.lengths, np.int32(0)) if data.by_place else data.lengths
+        whole = replace(data, ids=np.append(data.ids, one_more), lengths=lengths)
         first = predicted = 0
         for windows in sequential(whole, context=context, batch=batch):
             rows = [np.random.default_rng((0, row, EVALUATION)).random(context) for row in range(first, first + batch)]
@@ -78,7 +91,7 @@ class MaskedTokens:
                 windows,
                 ids_BT=np.where(chosen_BT, self.mask, windows.ids_BT),
                 targets_BT=np.where(chosen_BT, windows.ids_BT, NOT_COUNTED),
-                text_bytes=tokens.bytes_at((first + row) * context + place),
+                text_bytes=data.bytes_at((first + row) * context + place),
             )
             first, predicted = first + batch, predicted + len(row)
         if not predicted:

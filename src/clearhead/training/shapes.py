@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,9 +14,11 @@ from clearhead.model import (
     ConvolutionConfig,
     DecoderConfig,
     EncoderConfig,
+    EncoderDecoderConfig,
     FeedForwardConfig,
     ModelConfig,
     NormConfig,
+    PositionConfig,
     PredictionConfig,
     RecurrentConfig,
 )
@@ -28,9 +31,16 @@ STEP = 2  # hidden widths are multiples of this; on the ladder, weight counts th
 
 # Values of `train --model`, with the kind of config of each, by what is predicted.
 MODELS: dict[str, dict[str, str]] = {
-    "transformer": {"next tokens": DecoderConfig.kind, "masked tokens": EncoderConfig.kind},
+    "transformer": {
+        "next tokens": DecoderConfig.kind,
+        "masked tokens": EncoderConfig.kind,
+        "text to text": EncoderDecoderConfig.kind,
+    },
     **{kind: {"next tokens": kind} for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
 }
+
+
+TRANSLATORS = {by_ability["text to text"] for by_ability in MODELS.values() if "text to text" in by_ability}
 
 
 def kinds() -> set[str]:
@@ -68,6 +78,8 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     """
     if kind == EncoderConfig.kind:
         return _encoder(decoder)
+    if kind == EncoderDecoderConfig.kind:
+        return _translator(decoder)
     names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
     given: dict[str, Any] = {name: getattr(decoder, name) for name in names}
     found = ModelConfig.classes.get(kind, ModelConfig)
@@ -103,6 +115,37 @@ def _encoder(decoder: DecoderConfig) -> ModelConfig:
             feed_forward=FeedForwardConfig(kind=kind if kind in GATED else "geglu", width=inner),
             norm=NormConfig(kind="layer", eps=1e-5, bias=False),
             prediction=PredictionConfig(bias=False),
+            tied=decoder.tied,
+            dropout=decoder.dropout,
+        )
+
+    return _nearest(made, decoder.parameters())
+
+
+def _translator(decoder: DecoderConfig) -> ModelConfig:
+    """Marian's shape, half of the layers in each stack, with as many weights as the decoder.
+
+    (Junczys-Dowmunt et al. 2018: the Transformer of Vaswani et al. 2017 with swish.)
+    """
+    width, wanted = decoder.width, decoder.attention.head_width
+    heads = min((n for n in range(1, width + 1) if not width % n), key=lambda n: abs(width // n - wanted))
+
+    def made(inner: int) -> EncoderDecoderConfig:
+        return EncoderDecoderConfig(
+            vocabulary=decoder.vocabulary,
+            context=decoder.context,
+            layers=max(1, decoder.layers // 2),
+            encoder_layers=-(-decoder.layers // 2),
+            width=width,
+            attention=AttentionConfig(
+                heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+            ),
+            feed_forward=FeedForwardConfig(kind="silu", width=inner, bias=True),
+            norm=NormConfig(kind="layer", eps=1e-5),
+            positions=PositionConfig(kind="sinusoidal"),
+            arrangement="post",
+            embedding_scale=math.sqrt(width),
+            output_bias=True,
             tied=decoder.tied,
             dropout=decoder.dropout,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from clearhead.errors import ConfigError, nearest, shown
 from clearhead.hub.families import rope
@@ -11,6 +11,8 @@ from clearhead.hub.families.entries import entry, groups, share
 from clearhead.hub.families.table import Row
 from clearhead.model import DecoderConfig, LayerConfig, PositionConfig
 from clearhead.plain import to_dict
+
+C = TypeVar("C", bound=DecoderConfig, contravariant=True)
 
 # Entries that do not affect a model's outputs: they concern training or generation, or name things.
 HARMLESS = frozenset(
@@ -213,23 +215,21 @@ def layered(
     return {"window": None, "pattern": kinds[:length]}
 
 
-class Refuses(Protocol):
+class Refuses(Protocol[C]):
     """A family's ``refuses``."""
 
-    def __call__(self, config: DecoderConfig) -> list[str]: ...
+    def __call__(self, config: C) -> list[str]: ...
 
 
 def refusing(
-    family: str,
-    settings: Callable[[DecoderConfig], Mapping[str, Any]],
-    config: Callable[[Mapping[str, Any]], DecoderConfig],
-) -> Refuses:
+    family: str, settings: Callable[[C], Mapping[str, Any]], config: Callable[[Mapping[str, Any]], C]
+) -> Refuses[C]:
     """A ``refuses`` that compares a config with what would be read back from the family's layout.
 
     It ignores dropout, which does not affect a released model's outputs.
     """
 
-    def refuses(config: DecoderConfig) -> list[str]:
+    def refuses(config: C) -> list[str]:
         try:
             back = read(settings(config))
         except ConfigError as error:

@@ -28,28 +28,40 @@ def log_probabilities(logits_BV: Tensor) -> Tensor:
 
 
 def linear_cross_entropy(
-    x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, cap: float | None = None, bias_V: Tensor | None = None
+    x_NE: Tensor,
+    weight_VE: Tensor,
+    targets_N: Tensor,
+    cap: float | None = None,
+    bias_V: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Sum of -log softmax(W x + b)[target] over all targets >= 0, in nats, float32 or wider.
 
+    With ``smoothing`` s each term is 1 - s of that, and s of its mean over all ids (Szegedy et al. 2016, 7).
     With ``cap`` the logits l are cap tanh(l / cap) (Gemma 2). Differentiable once, in x, W and b; forward computes the
     gradient too. Products use autocast's dtype if it is on, sums float32 or wider.
     """
     # Checked here: inside forward, autograd is off, and ctx.needs_input_grad is true even under no_grad.
     train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
-    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V))  # pyright: ignore[reportCallIssue] (decorated)
+    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
 
 
 @torch.compiler.disable  # it would unroll the blocks, and the gradient is hand-written anyway
 def _blockwise(
-    x_NE: Tensor, weight_VE: Tensor, targets_N: Tensor, train: bool, cap: float | None, bias_V: Tensor | None
+    x_NE: Tensor,
+    weight_VE: Tensor,
+    targets_N: Tensor,
+    train: bool,
+    cap: float | None,
+    bias_V: Tensor | None,
+    smoothing: float,
 ) -> Tensor:
     if x_NE.device.type == "cpu":  # on CUDA, choosing rows would wait for the device
         counted_N = targets_N >= 0
         if 2 * int(counted_N.sum()) < len(counted_N):
             x_NE, targets_N = x_NE[counted_N], targets_N[counted_N]
-    total: Tensor = _LinearCrossEntropy.apply(x_NE, weight_VE, targets_N, train, cap, bias_V)  # pyright: ignore[reportAssignmentType]
-    return total
+    apply: Any = _LinearCrossEntropy.apply
+    return cast(Tensor, apply(x_NE, weight_VE, targets_N, train, cap, bias_V, smoothing))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -62,6 +74,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         train: bool,
         cap: float | None,
         bias_V: Tensor | None,
+        smoothing: float,
     ) -> Tensor:
         device = x_NE.device.type
         products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_NE.dtype
@@ -82,11 +95,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if cap is not None:
                     logits = cap * torch.tanh(logits / cap)
                 lse = logits.logsumexp(dim=1)
-                total += ((lse - logits.gather(1, targets[:, None])[:, 0]) * counted).sum()
+                expected = logits.gather(1, targets[:, None])[:, 0]
+                if smoothing:
+                    expected = torch.lerp(expected, logits.mean(dim=1), smoothing)
+                total += ((lse - expected) * counted).sum()
                 if dx_NE is not None and dw_VE is not None:
                     slope = None if cap is None else 1 - (logits / cap) ** 2
                     d_logits = logits.sub_(lse[:, None]).exp_()
-                    d_logits.scatter_add_(1, targets[:, None], torch.full_like(d_logits[:, :1], -1.0))
+                    if smoothing:
+                        d_logits -= smoothing / d_logits.shape[1]
+                    d_logits.scatter_add_(1, targets[:, None], torch.full_like(d_logits[:, :1], smoothing - 1.0))
                     d = (d_logits if slope is None else d_logits.mul_(slope)).mul_(counted[:, None])
                     if db_V is not None:
                         db_V += d.sum(dim=0)
@@ -97,7 +115,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (g,) = grads
         dx_NE, dw_VE, db_V = ctx.saved_tensors
-        return dx_NE * g, dw_VE * g, None, None, None, None if db_V is None else db_V * g
+        return dx_NE * g, dw_VE * g, None, None, None, None if db_V is None else db_V * g, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def in_order(pairs: Pairs, *, tokens: int) -> Iterator[Batch]:
     source, target = pairs.source.lengths[pairs.chosen] + 1, pairs.target.lengths[pairs.chosen] + 1
     order = np.lexsort((target, source))
     cuts = _cuts(source[order], target[order], tokens)
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in pairwise(cuts):
         yield batch_of(pairs, order[first:last])
 
 

@@ -171,7 +171,7 @@ def _encoded(
         some = True
         yield _columns(batch, tokenizer)
     if not some:
-        raise TextError(f"{sources[0].name}: has no pairs; give a file with a sentence and its translation in each line")
+        raise TextError(f"{sources[0].name}: has no pairs; give a file with a sentence and its translation per line")
 
 
 def _columns(batch: Sequence[Pair], tokenizer: Tokenizer) -> dict[str, Column]:
@@ -241,7 +241,12 @@ def split_pairs(pairs: Pairs, valid: float = 0.1) -> tuple[Pairs, Pairs]:
     if len(held_out) == len(distinct):
         raise TextError("all pairs have the same source sentence; at least two are needed, one of them to validate on")
     inside = np.isin(pairs.source_hash[pairs.chosen], held_out)
-    return replace(pairs, chosen=pairs.chosen[~inside]), replace(pairs, chosen=pairs.chosen[inside])
+    return replace(pairs, chosen=pairs.chosen[~inside]), shuffled(replace(pairs, chosen=pairs.chosen[inside]))
+
+
+def shuffled(pairs: Pairs) -> Pairs:
+    """The pairs in the order of their hashes, so that the first of them are a fair sample: files are often sorted."""
+    return replace(pairs, chosen=pairs.chosen[np.argsort(pairs.pair_hash[pairs.chosen], kind="stable")])
 
 
 def shared_sources(train: Pairs, valid: Pairs) -> list[str]:

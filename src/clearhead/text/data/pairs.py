@@ -45,7 +45,7 @@ class PairFile:
         return self._file.size()
 
     def pairs(self, tick: Tick | None = None) -> Iterator[Pair]:
-        """Every line as a pair, but empty lines. Raises TextError as FileSource does, and for lines that are not JSON."""
+        """Every line but empty ones. Raises TextError as FileSource does, and for what is not JSON."""
         for number, line in enumerate(lines(self._file.texts(tick), self.name), start=1):
             line = line.rstrip("\r")
             if line.strip():
@@ -71,7 +71,8 @@ class PairFile:
             )
         if not all(isinstance(each, str) for each in found):
             raise TextError(f"{where}: a field is not a string; both must be")
-        return Pair(*(" ".join(str(each).splitlines()) for each in found))
+        source, target = (" ".join(str(each).splitlines()) for each in found)
+        return Pair(source, target)
 
 
 class ParallelFiles:

@@ -31,7 +31,13 @@ Array = npt.NDArray[Any]
 HEADER = 4096  # one memory page, so that the first column can be mapped
 FORMAT = "clearhead tokens 1"
 BLOCK = 1 << 20
-_TYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2"), "U32": np.dtype("<u4"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+_TYPES = {
+    "U8": np.dtype("u1"),
+    "U16": np.dtype("<u2"),
+    "U32": np.dtype("<u4"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
 _CODES = {dtype.name: code for code, dtype in _TYPES.items()}
 
 

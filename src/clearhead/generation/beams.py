@@ -1,0 +1,124 @@
+"""Beam search: the likeliest continuations, several of each text kept side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.attend import wide
+from clearhead.errors import NotFiniteError
+from clearhead.model import Network, State, evaluating, log_probabilities
+
+NEVER = -1e9  # the score of a beam that does not exist
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A finished continuation. logprob: the sum of its tokens', in nats; score: logprob / length ** length_penalty."""
+
+    ids: tuple[int, ...]
+    logprob: float
+    score: float
+    ended: bool  # by an end token; False at the limit of tokens
+
+
+class BeamSearch:
+    """Beam search over a batch of texts that start with the same number of tokens (Sutskever et al. 2014, 3.2).
+
+    The rules are transformers' with ``early_stopping=False``. Of the ``2 * beams`` likeliest continuations of a text's
+    beams, those that end and are among the first ``beams`` are finished; the best ``beams`` others go on. A text is
+    done when it has ``beams`` finished ones and the best of its running beams, if it ended now, would score no better.
+    One beam is greedy: a text is done when the likeliest token ends it.
+
+    start: the ids that every text starts with
+    state: the generation state, with a row for each of ``texts`` texts
+    limits: the most new tokens of each text
+    allowed: makes -inf the log-probabilities of ids that may not come next, from (logprobs_RV, the new ids of each row)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        start: Sequence[int],
+        state: State,
+        *,
+        texts: int,
+        beams: int,
+        length_penalty: float,
+        ends: frozenset[int],
+        limits: Sequence[int],
+        allowed: Callable[[Tensor, list[list[int]]], Tensor],
+    ) -> None:
+        self._network, self._state, self._allowed = network, state, allowed
+        self._beams, self._penalty, self._ends = beams, length_penalty, ends
+        self._limits = list(limits)
+        self._next_RT = torch.tensor([start], device=network.device).expand(texts * beams, -1)
+        self._texts = list(range(texts))  # the text of each group of rows
+        self._new: list[list[int]] = [[] for _ in range(texts * beams)]  # the new ids of each row
+        self._scores = [[0.0] + [NEVER] * (beams - 1) for _ in range(texts)]
+        self._finished: list[list[Hypothesis]] = [[] for _ in range(texts)]
+        state.select(torch.arange(texts, device=network.device).repeat_interleave(beams), 0)
+
+    def run(self) -> list[list[Hypothesis]]:
+        """The finished continuations of every text, best first."""
+        with torch.inference_mode(), evaluating(self._network):
+            while self._texts:
+                self._step()
+        return self._finished
+
+    def _step(self) -> None:
+        logits_RV = self._network(self._next_RT, state=self._state, last=True)[:, -1]
+        logprobs_RV = log_probabilities(logits_RV.to(wide(logits_RV.dtype)))
+        if not bool(torch.isfinite(logprobs_RV[:, 0]).all()):
+            raise NotFiniteError(self._state.length)
+        logprobs_RV = self._allowed(logprobs_RV, self._new)
+        K, V = self._beams, logprobs_RV.shape[1]
+        scores_B = torch.tensor(self._scores, dtype=logprobs_RV.dtype, device=logprobs_RV.device)
+        sums_BN = (logprobs_RV.unflatten(0, (-1, K)) + scores_B[:, :, None]).flatten(1)
+        best_BC, which_BC = sums_BN.topk(min(2 * K, sums_BN.shape[1]), dim=1)
+        rows: list[int] = []
+        texts: list[int] = []
+        scores: list[list[float]] = []
+        new: list[list[int]] = []
+        every = zip(self._texts, best_BC.tolist(), which_BC.tolist(), strict=True)
+        for group, (text, sums, which) in enumerate(every):
+            beams = self._continued(text, group, sums, [divmod(each, V) for each in which])
+            if beams:
+                texts.append(text)
+                scores.append([score for score, _, _ in beams])
+                rows += [group * K + beam for _, beam, _ in beams]
+                new += [[*self._new[group * K + beam], token] for _, beam, token in beams]
+        self._texts, self._scores, self._new = texts, scores, new
+        if texts:
+            if rows != list(range(len(self._next_RT))):
+                self._state.select(torch.tensor(rows, device=logprobs_RV.device), 0)
+            self._next_RT = torch.tensor([ids[-1:] for ids in new], device=logprobs_RV.device)
+
+    def _continued(
+        self, text: int, group: int, sums: Sequence[float], which: Sequence[tuple[int, int]]
+    ) -> list[tuple[float, int, int]]:
+        """The beams of a text that go on: score, beam and token of each; none if the text is done."""
+        finished, running = self._finished[text], list[tuple[float, int, int]]()
+        length = len(self._new[group * self._beams]) + 1
+        full = length == self._limits[text]
+        for rank, (logprob, (beam, token)) in enumerate(zip(sums, which, strict=True)):
+            if logprob <= NEVER:
+                continue
+            if not full and token not in self._ends:
+                running.append((logprob, beam, token))
+            elif rank < self._beams:
+                ids = (*self._new[group * self._beams + beam], token)
+                score = logprob / length**self._penalty
+                finished.append(Hypothesis(ids, logprob, score, ended=token in self._ends))
+        finished.sort(key=lambda each: -each.score)  # stable: of equals the earlier
+        del finished[self._beams :]
+        running = running[: self._beams]
+        worst = finished[-1].score if len(finished) == self._beams else -math.inf
+        greedy = self._beams == 1 and finished
+        if greedy or not running or running[0][0] / length**self._penalty <= worst:
+            return []
+        return running + [(NEVER, running[0][1], running[0][2])] * (self._beams - len(running))

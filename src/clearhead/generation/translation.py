@@ -1,0 +1,263 @@
+"""Texts in, their translations out: greedy, by beam search, or sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import overload
+
+from torch import Tensor
+
+from clearhead.errors import OptionError, TextError
+from clearhead.generation.beams import BeamSearch, Hypothesis
+from clearhead.generation.decoding import Decoding, Drawn
+from clearhead.generation.defaults import defaults
+from clearhead.generation.sampling import Sampling
+from clearhead.language_model import LanguageModel, as_texts
+from clearhead.model import State, needs
+
+BEAMS = 5
+TOGETHER = 64  # texts translated at once
+# The most new tokens, unless given: training leaves out pairs in which one side is longer than this.
+RATIO, SHORT = 3, 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation:
+    """A text and its translation; ``str()`` gives the translation.
+
+    ids: the ids the model wrote, its end included
+    logprob: the sum of their log-probabilities, in nats
+    score: logprob / length ** length_penalty, by which beams are ordered
+    complete: False if the translation was cut at ``max_tokens``
+    others: the next best translations, if several were asked for
+    """
+
+    source: str
+    text: str
+    ids: tuple[int, ...]
+    logprob: float
+    score: float
+    complete: bool
+    others: tuple[Translation, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How to look for a translation.
+
+    beams: partial translations kept side by side; 1 is greedy
+    length_penalty: scores are divided by length ** this: 0 favours short ones, above 1 long ones
+    best: how many translations of each text to give, at most ``beams``
+    no_repeat: no run of this many tokens comes twice; 0 allows all
+    max_tokens: the most new tokens; None is three times those of the source, and 10
+    sampling: draw tokens instead, with one beam; its own ``max_tokens`` is ignored
+
+    Raises OptionError with the value and the rule.
+    """
+
+    beams: int = BEAMS
+    length_penalty: float = 1.0
+    best: int = 1
+    no_repeat: int = 0
+    max_tokens: int | None = None
+    sampling: Sampling | None = None
+
+    def __post_init__(self) -> None:
+        if self.beams < 1:
+            raise OptionError.of("beams", self.beams, "at least 1")
+        if not 1 <= self.best <= self.beams:
+            raise OptionError.of("best", self.best, f"at least 1 and at most the {self.beams} beams")
+        if not math.isfinite(self.length_penalty):
+            raise OptionError.of("length_penalty", self.length_penalty, "finite; 1 divides by the length")
+        if self.no_repeat < 0:
+            raise OptionError.of("no_repeat", self.no_repeat, "at least 0")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise OptionError.of("max_tokens", self.max_tokens, "at least 1")
+        if self.sampling is not None and self.beams > 1:
+            raise OptionError(f"beams {self.beams}: tokens are drawn with one beam; give beams=1 (--beams 1)")
+        if self.sampling is not None and self.no_repeat:
+            raise OptionError(f"no_repeat {self.no_repeat}: is for beams, not for drawn tokens; leave one of them out")
+
+
+@overload
+def translate(
+    model: LanguageModel, text: str, search: Search | None = None, *, prefix: str = "", together: int = TOGETHER
+) -> Translation: ...
+@overload
+def translate(
+    model: LanguageModel, text: list[str], search: Search | None = None, *, prefix: str = "", together: int = TOGETHER
+) -> list[Translation]: ...
+def translate(
+    model: LanguageModel,
+    text: str | list[str],
+    search: Search | None = None,
+    *,
+    prefix: str = "",
+    together: int = TOGETHER,
+) -> Translation | list[Translation]:
+    """Translates a text, or each of several; ``together`` are translated at once, those of like length.
+
+    ``prefix`` is how every translation starts. An empty text has an empty translation.
+    Raises OptionError for a model that does not translate, TextError for a text longer than the context or with
+    characters the tokenizer lacks, NotFiniteError if the model's logits are not finite.
+    """
+    texts = as_texts(text, "translate")
+    found = list(stream_translations(model, texts, search, prefix=prefix, together=together))
+    return found[0] if isinstance(text, str) else found
+
+
+def stream_translations(
+    model: LanguageModel,
+    texts: Iterable[str],
+    search: Search | None = None,
+    *,
+    prefix: str = "",
+    together: int = TOGETHER,
+) -> Iterator[Translation]:
+    """The translations in order, while ``texts`` are read 16 batches at a time. Arguments as for ``translate``."""
+    needs(model, "text to text", "translate")
+    if together < 1:
+        raise OptionError.of("together", together, "at least 1")
+    return _streamed(model, texts, search or Search(), prefix, together)
+
+
+def _streamed(
+    model: LanguageModel, texts: Iterable[str], search: Search, prefix: str, together: int
+) -> Iterator[Translation]:
+    every = iter(texts)
+    while block := list(islice(every, 16 * together)):
+        sources = [_source(model, text) for text in block]
+        order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
+        wanted = [n for n in order if block[n].strip()]
+        found = {n: _nothing(text) for n, text in enumerate(block) if not text.strip()}
+        for first in range(0, len(wanted), together):
+            batch = wanted[first : first + together]
+            made = _batch(model, [sources[n] for n in batch], search, prefix)
+            found |= {n: _chosen(model, block[n], each, search, prefix) for n, each in zip(batch, made, strict=True)}
+        yield from (found[n] for n in range(len(block)))
+
+
+def _source(model: LanguageModel, text: str) -> list[int]:
+    """A text as the encoder reads it, with its end."""
+    ids = [*model.tokenizer.encode(text.strip()), model.target_edges[1]]
+    if len(ids) > model.config.context:
+        raise TextError(
+            f"the text {text[:40]!r}... has {len(ids) - 1:,} tokens; the model translates up to "
+            f"{model.config.context - 1:,} at once; split it into sentences, one per line"
+        )
+    return ids
+
+
+def _nothing(text: str) -> Translation:
+    return Translation(source=text, text="", ids=(), logprob=0.0, score=0.0, complete=True)
+
+
+def _batch(
+    model: LanguageModel, sources: Sequence[Sequence[int]], search: Search, prefix: str
+) -> list[list[Hypothesis]]:
+    """The finished translations of each source, best first."""
+    start, end = model.target_edges
+    begun = [start, *model.tokenizer.encode(prefix)]
+    room = model.config.context - len(begun) + 1
+    limits = [min(search.max_tokens or RATIO * len(source) + SHORT, room) for source in sources]
+    if room < 1:
+        raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
+    state = model.network.translating(sources, len(begun) + max(limits) - 1)
+    ends = defaults(model).ends | {end}
+    if search.sampling is not None:
+        return _drawn(model, begun, state, search, search.sampling, ends, limits)
+    return BeamSearch(
+        model.network,
+        begun,
+        state,
+        texts=len(sources),
+        beams=search.beams,
+        length_penalty=search.length_penalty,
+        ends=ends,
+        limits=limits,
+        allowed=_Allowed(model.tokenless, search.no_repeat),
+    ).run()
+
+
+def _drawn(
+    model: LanguageModel,
+    begun: list[int],
+    state: State,
+    search: Search,
+    sampling: Sampling,
+    ends: frozenset[int],
+    limits: Sequence[int],
+) -> list[list[Hypothesis]]:
+    """A random translation of each source, which depends on that and on the seed."""
+    tokenizer, network = model.tokenizer, model.network
+    decoding = Decoding(
+        network,
+        [begun] * len(limits),
+        sampling,
+        vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
+        gaps=tokenizer.gaps,
+        unseen=len(begun),
+        state=state,
+    )
+    drawn: list[list[Drawn]] = [[] for _ in limits]
+    while decoding.live:
+        for token in decoding.step():
+            mine = drawn[token.sequence]
+            if token.sequence in decoding.live:
+                mine.append(token)
+                if token.id in ends or len(mine) == limits[token.sequence]:
+                    decoding.drop(token.sequence)
+    found: list[list[Hypothesis]] = []
+    for tokens in drawn:
+        logprob = sum(token.logprob for token in tokens)
+        ids = tuple(token.id for token in tokens)
+        score = logprob / len(ids) ** search.length_penalty
+        found.append([Hypothesis(ids, logprob, score, ended=ids[-1] in ends)])
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Allowed:
+    """Rules out ids without a token, and those that would complete a run of ``no_repeat`` tokens a second time."""
+
+    tokenless: Tensor
+    no_repeat: int
+
+    def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> Tensor:
+        if len(self.tokenless):
+            logprobs_RV = logprobs_RV.index_fill(1, self.tokenless, -math.inf)
+        for row, ids in enumerate(new) if self.no_repeat else ():
+            if banned := _repeating(ids, self.no_repeat):
+                logprobs_RV[row, banned] = -math.inf
+        return logprobs_RV
+
+
+def _repeating(ids: list[int], size: int) -> list[int]:
+    """The ids that would repeat a run of ``size`` tokens (Paulus et al. 2017, 2.5)."""
+    last = ids[len(ids) - size + 1 :] if size > 1 else []
+    runs = (ids[n : n + size] for n in range(len(ids) - size + 1))
+    return [run[-1] for run in runs if run[:-1] == last]
+
+
+def _chosen(model: LanguageModel, text: str, found: Sequence[Hypothesis], search: Search, prefix: str) -> Translation:
+    """The best hypothesis as a translation, with the next best if several are wanted."""
+    first, *others = (_text_of(model, text, each, prefix) for each in found[: search.best])
+    return replace(first, others=tuple(others))
+
+
+def _text_of(model: LanguageModel, text: str, found: Hypothesis, prefix: str) -> Translation:
+    ids = [*model.tokenizer.encode(prefix), *(found.ids[:-1] if found.ended else found.ids)]
+    return Translation(
+        source=text,
+        text=model.tokenizer.decode(ids).strip(),
+        ids=found.ids,
+        logprob=found.logprob,
+        score=found.score,
+        complete=found.ended,
+    )

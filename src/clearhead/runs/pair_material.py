@@ -1,0 +1,90 @@
+"""The sentence pairs of a run: read, filtered with a count of what is left out, tokenised and split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from clearhead.errors import OptionError, many, shown
+from clearhead.recipes import TextConfig
+from clearhead.runs.saying import Say, progress_of
+from clearhead.text import (
+    FIELDS,
+    PairFile,
+    Pairs,
+    PairSource,
+    ParallelFiles,
+    Tokenizer,
+    filtered,
+    shared_sources,
+    shuffled,
+    split_pairs,
+    tokenize_pairs,
+)
+
+
+def pair_sources(names: Sequence[str], config: TextConfig) -> Sequence[PairSource]:
+    """The files of a run as pairs, in the layout that the config names.
+
+    Raises OptionError if parallel files are not two, TextError for files that cannot be read.
+    """
+    if config.layout == "parallel":
+        if len(names) != 2:
+            raise OptionError(
+                f"{', '.join(names)}: parallel text is two files, of which line n of one translates line n of the "
+                "other; to validate on others, name both, the source first: --valid dev.en --valid dev.de"
+            )
+        return [ParallelFiles(names[0], names[1], encoding=config.encoding)]
+    fields = FIELDS if config.field is None else config.field.split(",")
+    found = [PairFile(name, fields=fields, encoding=config.encoding) for name in names]
+    if config.field is not None and not any(each.json for each in found):
+        raise OptionError(f"field {config.field!r}: applies to .jsonl files, and there are none among the pairs")
+    return found
+
+
+def split_of(
+    config: TextConfig,
+    texts: Sequence[PairSource],
+    validation: Sequence[PairSource],
+    tokenizer: Tokenizer,
+    context: int,
+    say: Say,
+) -> tuple[Pairs, Pairs]:
+    """Training and validation pairs.
+
+    Raises TextError if none is left, OptionError if source sentences of the validation pairs are trained on, too.
+    """
+    special = tokenizer.separator
+    if special is None:
+        raise OptionError(
+            f"tokenizer {config.tokenizer!r}: has no single token in front of a text, which here begins and ends a "
+            "translation; leave it out, and one is learned from the pairs"
+        )
+    progress = progress_of(say, "tokenising")
+
+    def read(sources: Sequence[PairSource], what: str) -> Pairs:
+        every = tokenize_pairs(sources, tokenizer, start=special, end=special, progress=progress)
+        pairs, left_out = filtered(every, context=context)
+        said = f"; left out: {left_out}" if pairs.count < every.count else ""
+        say(f"{what}: {pairs.count:,} of {every.count:,}{said}")
+        return pairs
+
+    began = time.perf_counter()
+    pairs = read(texts, "pairs")
+    if not validation:
+        train, valid = split_pairs(pairs)
+    else:
+        train, valid = pairs, shuffled(read(validation, "validation pairs"))
+        both = shared_sources(train, valid)
+        if both and not config.overlap:
+            raise OptionError(
+                f"{many(len(both), 'source sentence')} of the validation pairs also stand in the training pairs, such "
+                f"as {shown(both[0])}, so the score would measure memory; remove them from one of the files, or allow "
+                "it with --set text.overlap=true"
+            )
+    say(
+        f"text: {train.count:,} pairs to train on, {valid.count:,} to validate on, of other source sentences; "
+        f"{len(train):,} target tokens; vocabulary {tokenizer.vocab_size:,} ({tokenizer.kind}); ready in "
+        f"{time.perf_counter() - began:.1f} s"
+    )
+    return train, valid
