@@ -36,6 +36,7 @@ from clearhead.cli import (
     steps,
     sweep,
     train,
+    translate,
     words,
 )
 from clearhead.cli.printing import echo, message
@@ -54,6 +55,7 @@ app = typer.Typer(
 VERBS = {
     "train": train.train,
     "generate": generate.generate,
+    "translate": translate.translate,
     "next": next_words.next_words,
     "fill": fill.fill,
     "chat": chat.chat,

@@ -12,7 +12,29 @@ from clearhead.cli.printing import echo, write_json
 
 def evaluate(
     model: Model,
-    text: Annotated[list[str], typer.Argument(help="Files, folders, patterns, or `-` for standard input.")],
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, patterns, or `-` for standard input.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="For translators: files of sentence pairs, as for `train --pairs`."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="FILE", help="For translators: the sentences to translate, one per line.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(metavar="FILE", help="With `--source`: their translations.")] = None,
+    first: Annotated[int | None, typer.Option(help="With pairs: only the first so many.")] = None,
+    beams: Annotated[int, typer.Option(help="With pairs: beams of each translation; 1 is greedy.")] = 5,
+    length_penalty: Annotated[
+        float, typer.Option(help="With pairs: scores are divided by length to the power of this.")
+    ] = 1.0,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="With pairs: how sacrebleu splits words, such as `13a`, `zh` or `char`; `zh` for Chinese and `13a` "
+            "for the rest by default."
+        ),
+    ] = None,
     field: Field = None,
     encoding: Annotated[str, typer.Option(help="Encoding of the files, such as `gb18030`.")] = "utf-8",
     window: Annotated[
@@ -36,23 +58,44 @@ def evaluate(
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
-    """Measure a model on text: nats per token, bits per byte, perplexity.
+    """Measure a model on text: nats per token, bits per byte, perplexity; or a translator on pairs: BLEU and chrF.
 
     The text is read in windows, and each token is predicted once. With
     --stride 512 and --window 1024, at least 512 tokens precede each one
     after the first window. Encoders predict tokens that are masked.
     """
     import math
+    from dataclasses import asdict
 
-    from clearhead import runs
-    from clearhead.errors import many
+    from clearhead import hub, machine, runs
+    from clearhead.errors import OptionError, many
+    from clearhead.generation import Search
 
-    loaded = load_model(model, dtype, threads)
-    found = runs.evaluate(
-        loaded, text, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
-    )
+    layout, files = runs.layout_of(text, pairs, source, target)
+    if files is None:
+        raise OptionError("nothing to evaluate on: name a text, or --pairs FILE for a translator")
+    machine.use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    scores = None
+    if layout is None:
+        found = runs.evaluate(
+            loaded, files, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
+        )
+    else:
+        whole = runs.evaluate_pairs(
+            loaded,
+            files,
+            Search(beams=beams, length_penalty=length_penalty),
+            parallel=layout == "parallel",
+            field=field,
+            encoding=encoding,
+            tokenizer=tokenizer,
+            most=first,
+        )
+        found, scores = whole.evaluation, whole.scores
     if as_json:
         figures = {
+            **({} if scores is None else asdict(scores)),
             "predicted": found.unit,
             "nats_per_token": found.loss,
             "bits_per_byte": found.bits_per_byte,
@@ -62,9 +105,13 @@ def evaluate(
         }
         write_json(figures)
         return
+    if scores is not None:
+        echo(f"{scores.bleu:.2f} BLEU  {scores.bleu_signature}")
+        echo(f"{scores.chrf:.2f} chrF  {scores.chrf_signature}")
     echo(f"{found.loss:.4f} nats a {found.unit}")
     echo(f"{found.bits_per_byte:.4f} bits a byte")
     echo(f"{found.perplexity:.2f} perplexity a {found.unit}")
     apart = "" if stride is None else f", {stride} apart"
     read = f"{many(found.tokens, found.unit)}, {many(found.text_bytes, 'byte')}"
-    echo(f"over {read}, in windows of {many(found.window, 'token')}{apart}")
+    windows = "" if scores is not None else f", in windows of {many(found.window, 'token')}{apart}"
+    echo(f"over {read}{windows}")

@@ -79,7 +79,7 @@ class Display(Events):
         kept = "" if report.best else "  (not the lowest)"
         self._line(
             f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a {report.unit}, "
-            f"{report.bits_per_byte:.4f} bits a byte{kept}"
+            f"{report.bits_per_byte:.4f} bits a byte{_scores(report)}{kept}"
         )
         sample = visible(report.sample) or "(ended at once)"
         self._console.print(Text("   | " + sample.replace("\n", "\n   | "), style="dim"))
@@ -98,3 +98,8 @@ class Display(Events):
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
         self._console.print(text)
+
+
+def _scores(report: Evaluated) -> str:
+    """BLEU and chrF, if there are any."""
+    return "" if report.bleu is None or report.chrf is None else f", BLEU {report.bleu:.1f}, chrF {report.chrf:.1f}"

@@ -13,6 +13,7 @@ from clearhead.generation.completion import (
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.sampling import Sampling
+from clearhead.generation.scores import Scores, has_scores, score
 from clearhead.generation.translation import BEAMS, Search, Translation, stream_translations, translate
 
 __all__ = [
@@ -24,12 +25,15 @@ __all__ = [
     "Defaults",
     "Finish",
     "Sampling",
+    "Scores",
     "Search",
     "Translation",
     "complete",
     "defaults",
     "generate",
+    "has_scores",
     "resolved",
+    "score",
     "stream",
     "stream_ids",
     "stream_translations",

@@ -20,6 +20,7 @@ from clearhead.model import State, needs
 
 BEAMS = 5
 TOGETHER = 64  # texts translated at once
+AHEAD = 16  # batches read before the first is translated, so that texts of like length share one
 # The most new tokens, unless given: training leaves out pairs in which one side is longer than this.
 RATIO, SHORT = 3, 10
 
@@ -120,7 +121,10 @@ def stream_translations(
     prefix: str = "",
     together: int = TOGETHER,
 ) -> Iterator[Translation]:
-    """The translations in order, while ``texts`` are read 16 batches at a time. Arguments as for ``translate``."""
+    """The translations in order, while ``texts`` are read 16 batches at a time, or one by one if ``together`` is 1.
+
+    Arguments as for ``translate``.
+    """
     needs(model, "text to text", "translate")
     if together < 1:
         raise OptionError.of("together", together, "at least 1")
@@ -131,7 +135,7 @@ def _streamed(
     model: LanguageModel, texts: Iterable[str], search: Search, prefix: str, together: int
 ) -> Iterator[Translation]:
     every = iter(texts)
-    while block := list(islice(every, 16 * together)):
+    while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
         sources = [_source(model, text) for text in block]
         order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
         wanted = [n for n in order if block[n].strip()]

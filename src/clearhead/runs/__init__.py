@@ -7,6 +7,7 @@ from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
 from clearhead.runs.kept import Kept, kept
 from clearhead.runs.material import Material, prepare
+from clearhead.runs.pair_evaluation import PairEvaluation, evaluate_pairs
 from clearhead.runs.proof import Proof, prove
 from clearhead.runs.python import resume, train
 from clearhead.runs.resolve import Asked, layout_of
@@ -23,10 +24,12 @@ __all__ = [
     "Interrupted",
     "Kept",
     "Material",
+    "PairEvaluation",
     "Proof",
     "Run",
     "describe",
     "evaluate",
+    "evaluate_pairs",
     "go_on",
     "interruptible",
     "keeper",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-from clearhead.errors import OptionError, many, shown
+from clearhead.errors import OptionError, TextError, many, shown
+from clearhead.language_model import LanguageModel
 from clearhead.recipes import TextConfig
 from clearhead.runs.saying import Say, progress_of
 from clearhead.text import (
@@ -20,7 +23,10 @@ from clearhead.text import (
     shuffled,
     split_pairs,
     tokenize_pairs,
+    usable,
 )
+
+log = logging.getLogger(__name__)
 
 
 def pair_sources(names: Sequence[str], config: TextConfig) -> Sequence[PairSource]:
@@ -40,6 +46,25 @@ def pair_sources(names: Sequence[str], config: TextConfig) -> Sequence[PairSourc
     if config.field is not None and not any(each.json for each in found):
         raise OptionError(f"field {config.field!r}: applies to .jsonl files, and there are none among the pairs")
     return found
+
+
+def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | None = None) -> Pairs:
+    """The pairs to evaluate a model on, all but those with an empty side; the log says how many there are of these.
+
+    Raises TextError for a pair longer than the model's context.
+    """
+    start, end = model.target_edges
+    every = tokenize_pairs(sources, model.tokenizer, start=start, end=end)
+    pairs, left_out = usable(every if most is None else replace(every, chosen=every.chosen[:most]))
+    if str(left_out):
+        log.warning("%s: left out %s", sources[0].name, left_out)
+    longest = max(int(side.lengths[pairs.chosen].max()) for side in (pairs.source, pairs.target))
+    if longest >= model.config.context:
+        raise TextError(
+            f"{sources[0].name}: a sentence has {longest:,} tokens; the model's context is {model.config.context:,}; "
+            "split it"
+        )
+    return pairs
 
 
 def split_of(

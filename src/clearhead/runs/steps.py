@@ -11,18 +11,18 @@ import torch
 
 from clearhead import hub
 from clearhead.encoding import refill
-from clearhead.generation import Sampling, complete, stream, translate
+from clearhead.generation import Sampling, Search, complete, has_scores, score, stream, translate
 from clearhead.language_model import LanguageModel
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe
 from clearhead.runs.events import Events
 from clearhead.runs.material import Material
 from clearhead.text import Pairs, Tokens
-from clearhead.training import Hooks, MaskedTokens, NextTokens, TargetTokens, TrainingState, fit, objective_of
+from clearhead.training import Hooks, MaskedTokens, NextTokens, Sample, TargetTokens, TrainingState, fit, objective_of
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 REFILLED = 64  # tokens
-TRANSLATED = 3  # sentences
+TRANSLATED, SCORED = 3, 128  # sentences shown, and sentences that BLEU and chrF are of
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 
@@ -83,30 +83,35 @@ def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
     return keep
 
 
-def translated(model: LanguageModel, valid: Pairs) -> str:
-    """Some sentences of the validation pairs, translated."""
-    pairs = valid.sentences(TRANSLATED)
-    found = translate(model, [source for source, _ in pairs])
-    return "\n".join(f"{source} -> {made}" for (source, _), made in zip(pairs, found, strict=True))
+def translated(model: LanguageModel, valid: Pairs) -> Sample:
+    """Some of the validation pairs, translated greedily, and their scores if sacrebleu is installed."""
+    pairs = valid.sentences(SCORED if has_scores() else TRANSLATED)
+    made = translate(model, [source for source, _ in pairs], Search(beams=1))
+    shown = list(zip(pairs, made, strict=True))[:TRANSLATED]
+    text = "\n".join(f"{source} -> {found}" for (source, _), found in shown)
+    if not has_scores():
+        return Sample(text=text)
+    scores = score([str(found) for found in made], [target for _, target in pairs])
+    return Sample(text=text, bleu=scores.bleu, chrf=scores.chrf)
 
 
-def written(model: LanguageModel, valid: Tokens) -> str:
+def written(model: LanguageModel, valid: Tokens) -> Sample:
     """Text generated from scratch, or after a piece of the validation text if no token marks the start of a text."""
     tokenizer, context = model.tokenizer, model.config.context
     sampling = replace(SAMPLE, max_tokens=max(1, min(SAMPLE.max_tokens, context - 1)))
     if tokenizer.separator is not None:
-        return complete(model, "", list(stream(model, [""], sampling))).text
+        return Sample(text=complete(model, "", list(stream(model, [""], sampling))).text)
     prompt = tokenizer.decode(valid.ids[: max(1, min(context, SAMPLED_FROM) // 2)])
-    return str(complete(model, prompt, list(stream(model, [prompt], sampling))))
+    return Sample(text=str(complete(model, prompt, list(stream(model, [prompt], sampling)))))
 
 
-def filled(model: LanguageModel, valid: Tokens) -> str:
+def filled(model: LanguageModel, valid: Tokens) -> Sample:
     """The beginning of the validation text with some of its tokens masked and filled in again."""
-    return refill(model, [int(token) for token in valid.ids[: min(model.config.context, REFILLED)]])
+    return Sample(text=refill(model, [int(token) for token in valid.ids[: min(model.config.context, REFILLED)]]))
 
 
 # The sample of a report, by what the model predicts.
-SAMPLES: dict[str, Callable[[LanguageModel, Any], str]] = {
+SAMPLES: dict[str, Callable[[LanguageModel, Any], Sample]] = {
     NextTokens.ability: written,
     MaskedTokens.ability: filled,
     TargetTokens.ability: translated,

@@ -10,9 +10,10 @@ from clearhead.text.data.pair_tokens import (
     shuffled,
     split_pairs,
     tokenize_pairs,
+    usable,
 )
 from clearhead.text.data.pairs import FIELDS, Pair, PairFile, PairSource, ParallelFiles
-from clearhead.text.data.sources import FileSource, OnProgress, Source, sources
+from clearhead.text.data.sources import FileSource, OnProgress, Source, lines_of, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
 from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size, words_tokenizer
@@ -48,6 +49,7 @@ __all__ = [
     "covering",
     "filtered",
     "learn",
+    "lines_of",
     "row_of_ids",
     "sequential",
     "shared_sources",
@@ -59,6 +61,7 @@ __all__ = [
     "tokenize",
     "tokenize_pairs",
     "tokens_of_rows",
+    "usable",
     "vocabulary_size",
     "words_tokenizer",
 ]

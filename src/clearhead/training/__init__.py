@@ -7,11 +7,22 @@ from clearhead.training.masked_tokens import MaskedTokens
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
 from clearhead.training.objectives import default_masks, objective_of
-from clearhead.training.report import Evaluated, Finished, Log, Report, Stepped, best_evaluation, read_end, read_log
-from clearhead.training.target_tokens import TargetTokens
+from clearhead.training.report import (
+    Evaluated,
+    Finished,
+    Log,
+    Report,
+    Sample,
+    Stepped,
+    best_evaluation,
+    read_end,
+    read_log,
+)
+from clearhead.training.target_tokens import TARGET_TOKENS, TargetTokens
 
 __all__ = [
     "NEXT_TOKENS",
+    "TARGET_TOKENS",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -25,6 +36,7 @@ __all__ = [
     "OptimizerConfig",
     "Progress",
     "Report",
+    "Sample",
     "Stepped",
     "TargetTokens",
     "TrainConfig",

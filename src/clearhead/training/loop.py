@@ -18,7 +18,7 @@ from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, Objective, batch_loss, evaluate_batches
 from clearhead.training.optimizer import Optimizer, unlike
-from clearhead.training.report import Evaluated, Log, Report, Stepped
+from clearhead.training.report import Evaluated, Log, Report, Sample, Stepped
 
 # Tokens evaluated at a time, and the longest window: the activations of a batch take the memory.
 EVALUATED_AT_ONCE = 4096
@@ -33,7 +33,7 @@ class Hooks:
 
     report: Callable[[Report], None]
     keep: Callable[[int], None]  # saves the model after this step; called when the validation loss is the lowest so far
-    sample: Callable[[], str]  # a text to show at each evaluation
+    sample: Callable[[], Sample]  # what to show at each evaluation
     stop: Callable[[], bool]  # True saves the state and stops after the current step
 
 
@@ -144,6 +144,7 @@ def fit(
         if best:
             progress = replace(progress, best_loss=found.loss, best_step=progress.step)
             hooks.keep(progress.step)
+        sample = hooks.sample()
         report = Evaluated(
             step=progress.step,
             valid_loss=found.loss,
@@ -151,7 +152,9 @@ def fit(
             unit=found.unit,
             best=best,
             seconds=clock.seconds(),
-            sample=hooks.sample(),
+            sample=sample.text,
+            bleu=sample.bleu,
+            chrf=sample.chrf,
         )
         log.write(report)
         # After the last step there is one more evaluation, and the caller evaluates on the final tokens.

@@ -31,6 +31,15 @@ class Stepped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a model writes at an evaluation, and for translators how good some translations are, from 0 to 100."""
+
+    text: str
+    bleu: float | None = None
+    chrf: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """An evaluation on the validation text."""
 
@@ -41,6 +50,8 @@ class Evaluated:
     seconds: float
     sample: str  # text written or filled in by the model; empty if it ended at once
     unit: str = "token"  # what the model predicts: tokens, or masked tokens
+    bleu: float | None = None  # of translations of some validation pairs, from 0 to 100; None for other models
+    chrf: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
 Int64 = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
 
 AT_ONCE = 1 << 15  # pairs encoded at a time
 RATIO = 3.0  # lengths in tokens that differ by more are seldom translations (Koehn et al. 2007 clean with 9)
@@ -196,30 +197,47 @@ def filtered(pairs: Pairs, *, context: int) -> tuple[Pairs, LeftOut]:
 
     Raises TextError if none is left.
     """
-    source, target = pairs.source.lengths[pairs.chosen], pairs.target.lengths[pairs.chosen]
-    one_column = pairs.pair_hash[pairs.chosen] < 0
+    source, target = _lengths(pairs)
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
     reasons = {
-        "one_column": one_column,
-        "empty": shorter == 0,
+        **_unusable(pairs),
         "special": _written(pairs.source, pairs) | _written(pairs.target, pairs),
         "ratio": (longer > RATIO * shorter) & (longer > SHORT),
         "long": longer + 1 > context,
     }
-    kept, counts = np.ones(len(source), dtype=bool), dict[str, int]()
+    kept, left_out = _without(pairs, reasons)
+    first = np.sort(np.unique(kept.pair_hash[kept.chosen], return_index=True)[1])
+    left_out = replace(left_out, repeated=kept.count - len(first))
+    return replace(kept, chosen=kept.chosen[first]), left_out
+
+
+def usable(pairs: Pairs) -> tuple[Pairs, LeftOut]:
+    """The pairs that have both sides, for an evaluation. Raises TextError if none is left."""
+    return _without(pairs, _unusable(pairs))
+
+
+def _lengths(pairs: Pairs) -> tuple[Int64, Int64]:
+    """Tokens of both sides of each chosen pair."""
+    return pairs.source.lengths[pairs.chosen], pairs.target.lengths[pairs.chosen]
+
+
+def _unusable(pairs: Pairs) -> dict[str, Bools]:
+    return {"one_column": pairs.pair_hash[pairs.chosen] < 0, "empty": np.minimum(*_lengths(pairs)) == 0}
+
+
+def _without(pairs: Pairs, reasons: Mapping[str, Bools]) -> tuple[Pairs, LeftOut]:
+    """The pairs for which no reason holds, and a count by the first that does."""
+    kept, counts = np.ones(pairs.count, dtype=bool), dict[str, int]()
     for name, faulty in reasons.items():
         counts[name] = int((faulty & kept).sum())
         kept &= ~faulty
-    places = np.flatnonzero(kept)
-    first = np.sort(np.unique(pairs.pair_hash[pairs.chosen[places]], return_index=True)[1])
-    counts["repeated"] = len(places) - len(first)
     left_out = LeftOut(**counts)
-    if not len(first):
+    if not kept.any():
         raise TextError(f"no pair is left of {pairs.count:,}: {left_out}; check that each line has two columns")
-    return replace(pairs, chosen=pairs.chosen[places[first]]), left_out
+    return replace(pairs, chosen=pairs.chosen[kept]), left_out
 
 
-def _written(side: Ragged, pairs: Pairs) -> npt.NDArray[np.bool_]:
+def _written(side: Ragged, pairs: Pairs) -> Bools:
     """Whether each chosen pair has one of the special tokens in the text of this side."""
     places = np.flatnonzero(np.isin(side.values, (pairs.start, pairs.end)))
     rows = np.searchsorted(side.starts, places, side="right") - 1

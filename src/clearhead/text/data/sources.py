@@ -12,6 +12,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -248,6 +249,22 @@ def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> 
             for document in source.documents():
                 yield TextBlock(document, True)
                 tick(len(document.encode()))
+
+
+def lines_of(path: str) -> Iterator[str]:
+    """The lines of a file as FileSource reads it, or of standard input ("-") as they come; without their ends.
+
+    Raises TextError if it cannot be read or is not UTF-8.
+    """
+    if path != "-":
+        file = FileSource(path)
+        found, name = file.texts(), file.name
+    else:
+        name = "standard input"
+        stream = cast(BufferedReader, sys.stdin.buffer)
+        found = decoded(iter(lambda: stream.read1(READ), b""), "utf-8", name)
+    for line in lines(found, name):
+        yield line.rstrip("\r")
 
 
 def _text_files(folder: Path) -> list[Path]:

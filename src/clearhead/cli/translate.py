@@ -1,0 +1,81 @@
+"""``clearhead translate``: a text or lines of text into another language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.printing import write, write_json
+
+
+def translate(
+    model: Model,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Texts to translate; standard input, line by line, if there are none.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Translate the lines of this file.")] = None,
+    beams: Annotated[
+        int | None, typer.Option(help="Partial translations kept side by side; 5 by default, 1 is greedy.")
+    ] = None,
+    length_penalty: Annotated[
+        float, typer.Option(help="Scores are divided by length to the power of this; above 1 favours long ones.")
+    ] = 1.0,
+    best: Annotated[int, typer.Option(help="Print this many translations of each text, with their scores.")] = 1,
+    no_repeat: Annotated[int, typer.Option(help="No run of this many tokens comes twice; 0 allows all.")] = 0,
+    prefix: Annotated[str, typer.Option(help="How every translation starts.")] = "",
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Most new tokens; by default three times those of the text, and 10.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Draw tokens at random at this temperature, instead of searching.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="With `--temperature`: draw from the fewest tokens with this probability.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="With `--temperature`: random seed.")] = 0,
+    together: Annotated[int, typer.Option(help="Texts translated at once.")] = 64,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per text: source, text, score, logprob, others.")
+    ] = False,
+    dtype: Dtype = "auto",
+    threads: Threads = None,
+) -> None:
+    """Translate texts, the lines of a file, or standard input line by line.
+
+    Prints one line per text, in order; an empty line stays one. Lines are
+    read as they come and translated together, those of like length first.
+    """
+    from clearhead import hub, machine
+    from clearhead.errors import OptionError
+    from clearhead.generation import BEAMS, Sampling, Search, stream_translations
+    from clearhead.text import lines_of
+
+    if text and file is not None:
+        raise OptionError(f"text and --file {file}: both were given; give one of them")
+    if temperature is None and (top_p is not None or seed):
+        raise OptionError("top_p and seed are for drawing tokens; give --temperature, too, or leave them out")
+    sampling = None if temperature is None else Sampling(temperature=temperature, top_p=top_p, seed=seed)
+    count = (1 if sampling is not None else BEAMS) if beams is None else beams
+    search = Search(
+        beams=max(count, best) if beams is None else count,
+        length_penalty=length_penalty,
+        best=best,
+        no_repeat=no_repeat,
+        max_tokens=max_tokens,
+        sampling=sampling,
+    )
+    machine.use_threads(threads)
+    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    texts = text or lines_of("-" if file is None else str(file))
+    for found in stream_translations(loaded, texts, search, prefix=prefix, together=together):
+        every = (found, *found.others)
+        if as_json:
+            first, *others = ({"text": each.text, "score": each.score, "logprob": each.logprob} for each in every)
+            write_json({"source": found.source, **first, "complete": found.complete, "others": others})
+        elif best > 1:
+            write("".join(f"{each.score:9.4f}  {each.text}\n" for each in every))
+        else:
+            write(f"{found.text}\n")

@@ -1,0 +1,60 @@
+"""BLEU and chrF of translations, by sacrebleu."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clearhead.errors import MissingExtraError, OptionError
+from clearhead.text.scripts import HAN, within
+
+MOSTLY = 0.3  # share of Chinese characters from which sacrebleu's zh tokenizer is taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """BLEU (Papineni et al. 2002) and chrF2 (Popović 2015), from 0 to 100, each with sacrebleu's signature."""
+
+    bleu: float
+    chrf: float
+    bleu_signature: str
+    chrf_signature: str
+
+
+def has_scores() -> bool:
+    """Whether sacrebleu is installed."""
+    try:
+        import sacrebleu  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        return False
+    return True
+
+
+def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | None = None) -> Scores:
+    """The scores of translations, one reference each.
+
+    tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, 13a for the rest
+
+    Raises MissingExtraError if sacrebleu is not installed, OptionError for an unknown tokenizer or no translations.
+    """
+    if not has_scores():
+        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'clearhead[translate]'")
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    if not made or len(made) != len(references):
+        raise OptionError(f"{len(made)} translations and {len(references)} references; each needs one")
+    if tokenizer is None:
+        tokenizer = "zh" if _han(references) else BLEU.TOKENIZER_DEFAULT
+    if tokenizer not in BLEU.TOKENIZERS:
+        raise OptionError(f"tokenizer {tokenizer!r}: sacrebleu has {', '.join(BLEU.TOKENIZERS)}")
+    metrics: list[Any] = [BLEU(tokenize=tokenizer), CHRF()]
+    bleu, chrf = (metric.corpus_score(list(made), [list(references)]).score for metric in metrics)
+    signatures = [str(metric.get_signature()) for metric in metrics]
+    return Scores(bleu=bleu, chrf=chrf, bleu_signature=signatures[0], chrf_signature=signatures[1])
+
+
+def _han(texts: Sequence[str]) -> bool:
+    letters = [character for text in texts for character in text if character.isalpha()]
+    return sum(within(character, HAN) for character in letters) > MOSTLY * len(letters)

@@ -1,0 +1,71 @@
+"""How well a model translates: ``clearhead eval --pairs``, and the samples of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clearhead import training
+from clearhead.errors import ClearheadError, TextError
+from clearhead.generation import Scores, Search, Translation, score, stream_translations
+from clearhead.language_model import LanguageModel
+from clearhead.model import needs
+from clearhead.recipes import TextConfig
+from clearhead.runs.pair_material import pair_sources, read_pairs
+from clearhead.text import Pairs
+from clearhead.training import TARGET_TOKENS, Evaluation
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairEvaluation:
+    """evaluation: of the targets, given their sources. translations: the model's own, in the order of the pairs."""
+
+    evaluation: Evaluation
+    scores: Scores
+    translations: tuple[Translation, ...]
+    references: tuple[str, ...]
+
+
+def evaluate_pairs(
+    model: LanguageModel,
+    files: Sequence[str],
+    search: Search | None = None,
+    *,
+    parallel: bool = False,
+    field: str | None = None,
+    encoding: str = "utf-8",
+    tokenizer: str | None = None,
+    most: int | None = None,
+) -> PairEvaluation:
+    """Evaluates a model on sentence pairs: the loss on the targets, BLEU and chrF of its translations.
+
+    files: files of pairs; with ``parallel`` two files, the sources first
+    field, encoding: as for training
+    tokenizer: as in ``score``
+    most: only the first pairs
+
+    No pair is left out, except those with an empty side and lines without a second column, which ``clearhead`` logs.
+    Raises OptionError for a model that does not translate, MissingExtraError without sacrebleu, TextError for text that
+    cannot be read.
+    """
+    needs(model, "text to text", "eval --pairs")
+    layout = "parallel" if parallel else "pairs"
+    config = TextConfig(layout=layout, sources=tuple(files), field=field, encoding=encoding)
+    pairs = read_pairs(pair_sources(files, config), model, most)
+    evaluation = training.evaluate(model.network, pairs, objective=TARGET_TOKENS)
+    if evaluation.nats != evaluation.nats:
+        raise ClearheadError("the loss is NaN: the computation overflowed the model's dtype; use float32 (--dtype)")
+    return scored(model, pairs, evaluation, search, tokenizer)
+
+
+def scored(
+    model: LanguageModel, pairs: Pairs, evaluation: Evaluation, search: Search | None, tokenizer: str | None
+) -> PairEvaluation:
+    """The pairs translated and scored."""
+    both = pairs.sentences()
+    if not both:
+        raise TextError("there are no pairs to translate; give more")
+    made = tuple(stream_translations(model, (source for source, _ in both), search))
+    references = tuple(target for _, target in both)
+    scores = score([str(each) for each in made], references, tokenizer=tokenizer)
+    return PairEvaluation(evaluation=evaluation, scores=scores, translations=made, references=references)
