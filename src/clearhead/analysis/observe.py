@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError
+from clearhead.generation import source_ids, translate
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
@@ -18,11 +19,16 @@ from clearhead.watching.places import placed
 
 
 class _Input(NamedTuple):
-    """Input of a pass. types: token type of each id (which text of a pair), if the model has them."""
+    """Input of a pass.
+
+    types: token type of each id (which text of a pair), if the model has them
+    source: ids of the text that a translator reads, and that text
+    """
 
     ids: Sequence[int]
     types: Sequence[int] | None = None
     text: str | None = None
+    source: tuple[Sequence[int], str] | None = None
 
 
 @overload
@@ -31,6 +37,7 @@ def observe(
     text: str,
     *,
     pair: str | None = None,
+    target: str | None = None,
     edits: Edit | Sequence[Edit] = (),
     keep: str | Collection[str] = (),
 ) -> TextRecord: ...
@@ -43,6 +50,7 @@ def observe(
     text: str | list[str],
     *,
     pair: str | None = None,
+    target: str | None = None,
     edits: Edit | Sequence[Edit] = (),
     keep: str | Collection[str] = (),
 ) -> TextRecord | Record:
@@ -50,17 +58,21 @@ def observe(
 
     ``record.tokens`` are the labels of the T places, ``record[layer, head]`` a map of shape (T, T). Several texts are
     read one at a time, and ``record[text]`` is the part for one of them. ``pair`` is a second text for encoders that
-    read two. ``edits`` and ``keep`` are those of ``watch``; places in edits may be words of the text. Computes no
-    logits.
+    read two. A translator reads the text and writes ``target``, or its own translation if that is None: the record has
+    the maps of its encoder, of its decoder, and from the target to the text. ``edits`` and ``keep`` are those of
+    ``watch``; places in edits may be words of the text. Computes no logits.
 
-    Raises OptionError if a text is empty, for a model without attention, or for a pair if the model does not read
-    pairs, TextError if a text cannot be encoded or is longer than the model's context length.
+    Raises OptionError if a text is empty, for a model without attention, for a pair if the model does not read pairs,
+    or for a target if it does not translate, TextError if a text cannot be encoded or is longer than the model's
+    context length.
     """
     check_model(model, "observe")
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
-    record = _watched(model, [_input(model, each, pair) for each in texts], edits, keep=keep)
+    if target is not None and not isinstance(text, str):
+        raise OptionError(f"look: a target was given with {len(texts)} texts; give it with one text")
+    record = _watched(model, [_input(model, each, pair, target) for each in texts], edits, keep=keep)
     return record.only() if isinstance(text, str) else record
 
 
@@ -77,9 +89,13 @@ def observe_ids(
     return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
 
 
-def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
+def _input(model: LanguageModel, text: str, pair: str | None, target: str | None) -> _Input:
     if not text or pair == "":
         raise OptionError("look: the text is empty; give at least one character")
+    if target is not None:
+        needs(model.network, "text to text", "looking at a translation (target)")
+    if pair is None and "text to text" in model.abilities:
+        return _translation(model, text, target)
     if pair is None:
         ids = model.encode(text, "look: the text")
         model.tokenizer.note_unknown(ids)
@@ -95,6 +111,18 @@ def _input(model: LanguageModel, text: str, pair: str | None) -> _Input:
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
 
 
+def _translation(model: LanguageModel, text: str, target: str | None) -> _Input:
+    """The text as source, and a target without its end: each of its places predicts the token after it."""
+    start, _ = model.target_edges
+    if target is None:
+        target = translate(model, text).text
+    ids = [start, *model.tokenizer.encode(target)]
+    source = source_ids(model, text)
+    model.tokenizer.note_unknown(source)
+    model.tokenizer.note_unknown(ids)
+    return _Input(ids, text=target, source=(source, text))
+
+
 def _watched(
     model: LanguageModel,
     inputs: Sequence[_Input],
@@ -108,12 +136,21 @@ def _watched(
     if not any(site.attends for site in model.sites()):
         raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
     stack = model.stack
-    texts = {(number, stack): tokenized_text(model, ids, text) for number, (ids, _, text) in enumerate(inputs)}
+    texts = {(number, stack): tokenized_text(model, each.ids, each.text) for number, each in enumerate(inputs)}
+    texts |= {
+        (number, "encoder"): tokenized_text(model, *each.source)
+        for number, each in enumerate(inputs)
+        if each.source is not None
+    }
     edits = placed(listed(edits), texts)
     with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
-        for ids, types, _ in inputs:
-            types_1T = None if types is None else torch.tensor([list(types)], device=model.device)
-            model.network.hidden(torch.tensor([list(ids)], device=model.device), mask=mask, types_BT=types_1T)
+        for each in inputs:
+            types_1T = None if each.types is None else torch.tensor([list(each.types)], device=model.device)
+            given = (
+                {} if each.source is None else {"source_BS": torch.tensor([list(each.source[0])], device=model.device)}
+            )
+            ids_1T = torch.tensor([list(each.ids)], device=model.device)
+            model.network.hidden(ids_1T, mask=mask, types_BT=types_1T, **given)
     record.tokenized.update(texts)
     record.model = model.name or None
     return record

@@ -31,6 +31,10 @@ def look(
     pair: Annotated[
         str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="For translators: the translation to look at; the model's own by default."),
+    ] = None,
     query: Annotated[
         str | None,
         typer.Option(
@@ -84,19 +88,32 @@ def look(
     from clearhead.drawing.draw import check_attribution
     from clearhead.errors import OptionError
 
-    if by is not By.attention and any(option is not None for option in (pair, layer, head)):
-        raise OptionError(f"--by {by.value} is about the whole model and one text; drop --pair, --layer and --head")
+    if by is not By.attention and any(option is not None for option in (pair, target, layer, head)):
+        raise OptionError(
+            f"--by {by.value} is about the whole model and one text; drop --pair, --target, --layer and --head"
+        )
     if baseline != "mean" and by is not By.integrated_gradient:
         raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
     if out is not None:
         (_check if by is By.attention else check_attribution)(out)
     source = record_or_text(model, "look", text)
     if not isinstance(source, str):
-        if by is not By.attention or pair is not None:
-            raise OptionError(f"{model}: --pair and --by {By.gradient.value} need a model and a text, not a record")
+        if by is not By.attention or pair is not None or target is not None:
+            raise OptionError(
+                f"{model}: --pair, --target and --by {By.gradient.value} need a model and a text, not a record"
+            )
         show(source, query=query, layer=layer, head=head, out=out)
     elif by is By.attention:
-        look_at(load_model(model, dtype, threads), source, pair=pair, query=query, layer=layer, head=head, out=out)
+        look_at(
+            loaded(model, dtype, threads),
+            source,
+            pair=pair,
+            target=target,
+            query=query,
+            layer=layer,
+            head=head,
+            out=out,
+        )
     else:
         show_gradient(load_model(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
 
@@ -131,6 +148,7 @@ def look_at(
     text: str,
     *,
     pair: str | None = None,
+    target: str | None = None,
     query: str | None = None,
     layer: int | None = None,
     head: int | None = None,
@@ -140,7 +158,7 @@ def look_at(
     from clearhead.analysis import observe
 
     saving = out is not None and out.suffix.lower() == ENDING
-    record = observe(model, text, pair=pair, keep="values" if saving else ())
+    record = observe(model, text, pair=pair, target=target, keep="values" if saving else ())
     show(record, query=query, layer=layer, head=head, out=out)
 
 

@@ -136,7 +136,7 @@ def _streamed(
 ) -> Iterator[Translation]:
     every = iter(texts)
     while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
-        sources = [_source(model, text) for text in block]
+        sources = [source_ids(model, text) for text in block]
         order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
         wanted = [n for n in order if block[n].strip()]
         found = {n: _nothing(text) for n, text in enumerate(block) if not text.strip()}
@@ -147,8 +147,8 @@ def _streamed(
         yield from (found[n] for n in range(len(block)))
 
 
-def _source(model: LanguageModel, text: str) -> list[int]:
-    """A text as the encoder reads it, with its end."""
+def source_ids(model: LanguageModel, text: str) -> list[int]:
+    """A text as a translator reads it, with its end. Raises TextError if it is longer than the context."""
     ids = [*model.tokenizer.encode(text.strip()), model.target_edges[1]]
     if len(ids) > model.config.context:
         raise TextError(
