@@ -145,12 +145,15 @@ def _watched(
     edits = placed(listed(edits), texts)
     with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
         for each in inputs:
-            types_1T = None if each.types is None else torch.tensor([list(each.types)], device=model.device)
-            given = (
-                {} if each.source is None else {"source_BS": torch.tensor([list(each.source[0])], device=model.device)}
-            )
-            ids_1T = torch.tensor([list(each.ids)], device=model.device)
-            model.network.hidden(ids_1T, mask=mask, types_BT=types_1T, **given)
+            rows = {
+                "ids_BT": each.ids,
+                "types_BT": each.types,
+                "source_BS": None if each.source is None else each.source[0],
+            }
+            given: dict[str, Any] = {
+                name: torch.tensor([list(row)], device=model.device) for name, row in rows.items() if row is not None
+            }
+            model.network.hidden(mask=mask, **given)
     record.tokenized.update(texts)
     record.model = model.name or None
     return record
