@@ -24,10 +24,13 @@ def evaluate(
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="FILE", help="With `--source`: their translations.")] = None,
     first: Annotated[int | None, typer.Option(help="With pairs: only the first so many.")] = None,
-    beams: Annotated[int, typer.Option(help="With pairs: beams of each translation; 1 is greedy.")] = 5,
+    beams: Annotated[
+        int | None, typer.Option(help="With pairs: beams of each translation; 5 by default, 1 is greedy.")
+    ] = None,
     length_penalty: Annotated[
-        float, typer.Option(help="With pairs: scores are divided by length to the power of this.")
-    ] = 1.0,
+        float | None,
+        typer.Option(help="With pairs: scores are divided by length to the power of this, 1 by default."),
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -69,11 +72,17 @@ def evaluate(
 
     from clearhead import hub, machine, runs
     from clearhead.errors import OptionError, many
-    from clearhead.generation import Search
+    from clearhead.generation import BEAMS, Search
 
     layout, files = runs.layout_of(text, pairs, source, target)
     if files is None:
         raise OptionError("nothing to evaluate on: name a text, or --pairs FILE for a translator")
+    of_pairs = {"--first": first, "--beams": beams, "--length-penalty": length_penalty, "--tokenizer": tokenizer}
+    of_text = {"--window": window, "--stride": stride, "--mask-rate": mask_rate}
+    others = of_pairs if layout is None else of_text
+    if given := [name for name, value in others.items() if value is not None]:
+        where = "sentence pairs (--pairs)" if layout is None else "plain text"
+        raise OptionError(f"{', '.join(given)}: for {where}; leave out, or give those")
     machine.use_threads(threads)
     loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
     scores = None
@@ -85,7 +94,7 @@ def evaluate(
         whole = runs.evaluate_pairs(
             loaded,
             files,
-            Search(beams=beams, length_penalty=length_penalty),
+            Search(beams=beams or BEAMS, length_penalty=1.0 if length_penalty is None else length_penalty),
             parallel=layout == "parallel",
             field=field,
             encoding=encoding,

@@ -51,12 +51,9 @@ Vocabulary = Annotated[
     ),
 ]
 Megabytes = Annotated[float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")]
-Field = Annotated[str | None, typer.Option(help="The field of `.jsonl` lines that holds the text; `text` by default.")]
-
-
-def load_model(model: str, dtype: str, threads: int | None, *, text: bool = True) -> LanguageModel:
-    """The model of a verb, on this machine's fastest device. text: whether the verb needs its tokenizer"""
-    from clearhead import hub, machine
-
-    machine.use_threads(threads)
-    return hub.load(model, device=machine.device(), dtype=dtype, text=text)
+Field = Annotated[
+    str | None,
+    typer.Option(
+        help="The field of `.jsonl` lines that holds the text, `text` by default; of pairs both, as in `en,de`."
+    ),
+]

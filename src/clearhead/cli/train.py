@@ -25,7 +25,7 @@ def train(
         typer.Option(
             metavar="FILE",
             help="Train a translator on this file of sentence pairs: a tab between both sides, or `.jsonl` with the "
-            "fields `source` and `target` (`--field en,de` names others). Repeatable.",
+            "fields `source` and `target` (`--field en,de` for others). Repeatable.",
         ),
     ] = None,
     source: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from clearhead.model.config import DecoderConfig, TransformerConfig
 from clearhead.model.decoder import Decoder
 from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.block import BlockInputs
-from clearhead.model.parts.config import AttentionConfig, FeedForwardConfig, check_sizes
+from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
 from clearhead.model.parts.source import Source
 from clearhead.model.registry import register
@@ -52,8 +52,8 @@ class EncoderDecoderConfig(DecoderConfig):
     kind: ClassVar[str] = "encoder-decoder"
 
     encoder_layers: int  # number of the encoder's blocks
-    encoder_attention: AttentionConfig | None = None  # the encoder's attention; None = as the decoder's
-    encoder_feed_forward: FeedForwardConfig | None = None  # the encoder's feed-forward; None = as the decoder's
+    encoder_heads: int | None = None  # heads of an encoder that splits the same width into others; None = the decoder's
+    encoder_inner: int | None = None  # inner width of the encoder's feed-forwards; None = the decoder's
     source_vocabulary: int | None = None  # token ids of an encoder with an embedding of its own; None = shared
     output_bias: bool = False  # a trained number per token id, added to its logit
 
@@ -64,21 +64,27 @@ class EncoderDecoderConfig(DecoderConfig):
             raise ConfigError(
                 f"model: arrangement {self.arrangement!r}; an encoder-decoder's is {' or '.join(CROSS_BLOCKS)}"
             )
-        if self.attention.sinks or self.feed_forward.experts or self.encoder.feed_forward.experts:
+        if self.attention.sinks or self.feed_forward.experts:
             raise ConfigError("model: an encoder-decoder has neither sinks nor experts; leave them out")
-        if self.encoder_layers < 1:
-            raise ConfigError(f"model: encoder_layers is {self.encoder_layers}; it must be at least 1")
-        if self.source_vocabulary is not None:
-            check_sizes("model", self, "source_vocabulary")
+        given = ("encoder_heads", "encoder_inner", "source_vocabulary")
+        check_sizes("model", self, "encoder_layers", *(name for name in given if getattr(self, name) is not None))
+        a = self.attention
+        if self.encoder_heads is not None and (a.kv_heads != a.heads or a.heads * a.head_width % self.encoder_heads):
+            raise ConfigError(
+                f"model: encoder_heads is {self.encoder_heads}; it must divide {a.heads} heads x {a.head_width}, and "
+                f"there must be as many kv_heads ({a.kv_heads}) as heads"
+            )
 
     @property
     def encoder(self) -> SourceConfig:
         """The encoder's config."""
         shared: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(TransformerConfig)}
+        a, n = self.attention, self.encoder_heads or self.attention.heads
+        heads = {} if n == a.heads else {"heads": n, "kv_heads": n, "head_width": a.heads * a.head_width // n}
         own: dict[str, Any] = {
             "layers": self.encoder_layers,
-            "attention": self.encoder_attention or self.attention,
-            "feed_forward": self.encoder_feed_forward or self.feed_forward,
+            "attention": replace(a, **heads),
+            "feed_forward": replace(self.feed_forward, width=self.encoder_inner or self.feed_forward.width),
             "vocabulary": self.source_vocabulary or self.vocabulary,
             "tied": True,
         }

@@ -96,7 +96,9 @@ def config(settings: Mapping[str, Any]) -> EncoderDecoderConfig:
     width, vocabulary = entry(settings, "d_model", int), entry(settings, "vocab_size", int)
     shared = entry(settings, "share_encoder_decoder_embeddings", bool, True)
     written = entry(settings, "decoder_vocab_size", int | None, None)
-    own, read = (_parts(settings, name, width) for name in ("decoder", "encoder"))
+    heads, inner = entry(settings, "decoder_attention_heads", int), entry(settings, "decoder_ffn_dim", int)
+    for name in ("decoder_attention_heads", "encoder_attention_heads"):
+        share(width, entry(settings, name, int), ("d_model", name))
     return EncoderDecoderConfig(
         vocabulary=vocabulary if written is None else written,
         source_vocabulary=None if shared else vocabulary,
@@ -104,8 +106,12 @@ def config(settings: Mapping[str, Any]) -> EncoderDecoderConfig:
         layers=entry(settings, "decoder_layers", int),
         encoder_layers=entry(settings, "encoder_layers", int),
         width=width,
-        **own,
-        **{f"encoder_{name}": part for name, part in read.items() if part != own[name]},
+        encoder_heads=_other(entry(settings, "encoder_attention_heads", int), heads),
+        encoder_inner=_other(entry(settings, "encoder_ffn_dim", int), inner),
+        attention=AttentionConfig(
+            heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+        ),
+        feed_forward=FeedForwardConfig(kind=word(settings, "activation_function", ACTIVATIONS), width=inner, bias=True),
         norm=NormConfig(kind="layer", eps=EPS),
         positions=PositionConfig(kind="sinusoidal"),
         arrangement="post",
@@ -116,25 +122,9 @@ def config(settings: Mapping[str, Any]) -> EncoderDecoderConfig:
     )
 
 
-def _parts(settings: Mapping[str, Any], name: str, width: int) -> dict[str, Any]:
-    """A stack's attention and feed-forward."""
-    entries = f"{name}_attention_heads"
-    heads = entry(settings, entries, int)
-    return {
-        "attention": AttentionConfig(
-            heads=heads,
-            kv_heads=heads,
-            head_width=share(width, heads, ("d_model", entries)),
-            bias=True,
-            out_bias=True,
-            head_norm="none",
-        ),
-        "feed_forward": FeedForwardConfig(
-            kind=word(settings, "activation_function", ACTIVATIONS),
-            width=entry(settings, f"{name}_ffn_dim", int),
-            bias=True,
-        ),
-    }
+def _other(number: int, usual: int) -> int | None:
+    """The number, or None if it is the usual one."""
+    return None if number == usual else number
 
 
 def table(config: EncoderDecoderConfig) -> list[Row]:
