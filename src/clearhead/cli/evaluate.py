@@ -70,7 +70,7 @@ def evaluate(
     import math
     from dataclasses import asdict
 
-    from clearhead import hub, machine, runs
+    from clearhead import runs
     from clearhead.errors import OptionError, many
     from clearhead.generation import BEAMS, Search
 
@@ -83,8 +83,7 @@ def evaluate(
     if given := [name for name, value in others.items() if value is not None]:
         where = "sentence pairs (--pairs)" if layout is None else "plain text"
         raise OptionError(f"{', '.join(given)}: for {where}; leave out, or give those")
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     scores = None
     if layout is None:
         found = runs.evaluate(

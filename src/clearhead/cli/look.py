@@ -105,7 +105,7 @@ def look(
         show(source, query=query, layer=layer, head=head, out=out)
     elif by is By.attention:
         look_at(
-            loaded(model, dtype, threads),
+            load_model(model, dtype, threads),
             source,
             pair=pair,
             target=target,

@@ -57,3 +57,11 @@ Field = Annotated[
         help="The field of `.jsonl` lines that holds the text, `text` by default; of pairs both, as in `en,de`."
     ),
 ]
+
+
+def load_model(model: str, dtype: str, threads: int | None, *, text: bool = True) -> LanguageModel:
+    """The model of a verb, on this machine's fastest device. text: whether the verb needs its tokenizer"""
+    from clearhead import hub, machine
+
+    machine.use_threads(threads)
+    return hub.load(model, device=machine.device(), dtype=dtype, text=text)

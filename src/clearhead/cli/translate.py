@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import write, write_json
 
 
@@ -48,7 +48,6 @@ def translate(
     Prints one line per text, in order; an empty line stays one. Lines are
     read as they come and translated together, those of like length first.
     """
-    from clearhead import hub, machine
     from clearhead.errors import OptionError
     from clearhead.generation import BEAMS, Sampling, Search, stream_translations
     from clearhead.text import lines_of
@@ -67,8 +66,7 @@ def translate(
         max_tokens=max_tokens,
         sampling=sampling,
     )
-    machine.use_threads(threads)
-    loaded = hub.load(model, device=machine.device(), dtype=dtype, text=True)
+    loaded = load_model(model, dtype, threads)
     texts = text or lines_of("-" if file is None else str(file))
     for found in stream_translations(loaded, texts, search, prefix=prefix, together=together):
         every = (found, *found.others)

@@ -102,7 +102,9 @@ class Encoder(Transformer):
 
 
 @torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
-def _masked_loss(head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor, smoothing: float) -> Tensor:
+def _masked_loss(
+    head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor, smoothing: float
+) -> Tensor:
     counted_BT = targets_BT >= 0
     x_NE, targets_N = head(x_BTE[counted_BT]), targets_BT[counted_BT]
     return linear_cross_entropy(x_NE, weight_VE, targets_N, bias_V=head.bias, smoothing=smoothing)
