@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing PyTorch and what clearhead needs: a minute or two"
 	@$(PIP) torch
-	@$(PIP) -e ".[plot,data,words]"
+	@$(PIP) -e ".[plot,data,words,translate]"
 	@touch $(READY)
 
 $(TOOLS): $(READY)

@@ -38,6 +38,7 @@ class Progress:
 class TrainingState:
     """Weights, optimizer state, random states and progress.
 
+    average: of the weights, if the run keeps one (``Averaging.state``)
     settings: the run's settings, as nested plain values; a resumed run must match them
     """
 
@@ -45,6 +46,7 @@ class TrainingState:
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
+    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -76,7 +78,8 @@ def save_state(folder: Path, state: TrainingState) -> None:
     make_folder(folder)
     whole = folder / f"{state.progress.step:09d}.safetensors"
     if not whole.exists():
-        parts = {"weights": state.weights, "optimizer": state.optimizer, "random": state.random}
+        groups = ("weights", "optimizer", "random", "average")
+        parts: dict[str, dict[str, Tensor]] = {name: getattr(state, name) for name in groups}
         tensors = {f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
         notes = {"progress": json.dumps(asdict(state.progress)), "settings": json.dumps(state.settings)}
         write_tensors(whole, tensors, notes)

@@ -102,6 +102,13 @@ class TrainConfig:
     # share of each target's probability that is spread over all tokens (Szegedy et al. 2016, 7); 0.1 is usual in
     # translation (Vaswani et al. 2017, 5.4)
     label_smoothing: float = 0.0
+    # weights that are evaluated and kept: the last; their exponential mean; or the mean at the last evaluations
+    average: Literal["none", "exponential", "last"] = "none"
+    average_decay: float = 0.999  # exponential: how much of the mean stays after each step
+    average_of: int = 5  # last: number of evaluations whose weights are averaged
+    # how the learning rate changes: constant between a rise and a fall; or rising, then falling with the root of the
+    # step (Vaswani et al. 2017, 5.3), where decay and floor do not apply
+    schedule: Literal["trapezoid", "inverse-root"] = "trapezoid"
     warmup: float = 0.02  # fraction of the run over which the learning rate rises
     decay: float = 0.6  # fraction of the run, at its end, over which the learning rate falls to floor
     floor: float = 0.0  # final learning rate, as a fraction of the peak
@@ -132,6 +139,13 @@ class TrainConfig:
             raise ConfigError(f"train: threads is {self.threads}; it must be at most {THREADS_AT_MOST}")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"train: seed is {self.seed}; it must be at least 0 and below 2**63")
+        _among("train", self, "average", ("none", "exponential", "last"))
+        _among("train", self, "schedule", ("trapezoid", "inverse-root"))
+        _at_least("train", self, "average_of", 1)
+        if not 0 <= self.average_decay < 1:
+            raise ConfigError(f"train: average_decay is {self.average_decay}; it must be at least 0 and below 1")
+        if self.schedule == "inverse-root" and not self.warmup:
+            raise ConfigError("train: the schedule inverse-root needs a warmup above 0, from which it falls")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(
                 f"train: label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1; 0.1 is usual"
@@ -156,9 +170,14 @@ def window_of(config: TrainConfig, model: ModelConfig) -> int:
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """The learning-rate schedule, a trapezoid (Haegele et al. 2024): fraction of the peak at ``progress``, 0 to 1."""
+    """The learning-rate schedule: fraction of the peak at ``progress``, 0 to 1.
+
+    A trapezoid (Haegele et al. 2024), or min(p / w, sqrt(w / p)) with warmup w (Vaswani et al. 2017, 5.3).
+    """
     # Warmup starts at a hundredth of the peak: a step at rate 0 would be wasted.
     rise = max(0.01, progress / config.warmup) if config.warmup else 1.0
+    if config.schedule == "inverse-root":
+        return min(rise, (config.warmup / progress) ** 0.5) if progress else rise
     fall = (1.0 - progress) / config.decay if config.decay else 1.0
     return max(config.floor + (1.0 - config.floor) * min(1.0, fall), 0.0) * min(1.0, rise)
 

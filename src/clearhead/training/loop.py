@@ -13,6 +13,7 @@ import torch
 
 from clearhead.errors import OptionError, TrainingError
 from clearhead.model import Network, needs
+from clearhead.training.averaging import Averaging
 from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
@@ -100,7 +101,7 @@ def fit(
     windows = objective.windows(train, context=context, batch=config.batch, seed=config.seed)
     part = valid.part(0, min(len(valid), config.evaluation_tokens + 1))
     objective.check(part)
-    optimizer = Optimizer(model, config.optimizer)
+    optimizer, averaging = Optimizer(model, config.optimizer), Averaging(model, config)
     device = model.device
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     run = compiled(model, objective.batch(windows.at(0), 0), autocast) if config.compile else model
@@ -108,6 +109,7 @@ def fit(
         torch.manual_seed(config.seed)
     else:
         _restore(model, optimizer, state)
+        averaging.restore(state.average)
     step_tokens = config.batch * context
 
     def checked(data: Any) -> Evaluation:
@@ -130,6 +132,7 @@ def fit(
             weights=model.state_dict(),
             optimizer=optimizer.state(),
             random=random_states(),
+            average=averaging.state(),
             settings=settings or {},
         )
         save_state(folder / "state", whole)
@@ -138,13 +141,14 @@ def fit(
     def evaluate_and_save() -> None:
         nonlocal progress
         began = clock.seconds()
-        found = checked(part)
-        evaluating = clock.seconds() - began
-        best = found.loss < progress.best_loss
-        if best:
-            progress = replace(progress, best_loss=found.loss, best_step=progress.step)
-            hooks.keep(progress.step)
-        sample = hooks.sample()
+        with averaging.applied():
+            found = checked(part)
+            evaluating = clock.seconds() - began
+            best = found.loss < progress.best_loss
+            if best:
+                progress = replace(progress, best_loss=found.loss, best_step=progress.step)
+                hooks.keep(progress.step)
+            sample = hooks.sample()
         report = Evaluated(
             step=progress.step,
             valid_loss=found.loss,
@@ -192,6 +196,7 @@ def fit(
             _check_finite(value, "loss", progress.step + 1, folder)
             loss.backward()
             optimizer.step(rate)
+            averaging.stepped()
             progress = replace(
                 progress,
                 step=progress.step + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clearhead import machine
 from clearhead.model import ModelConfig
 from clearhead.model.parts.cross_entropy import LOGITS_AT_ONCE
+from clearhead.training.averaging import copies
 from clearhead.training.config import TrainConfig, window_of
 
 
@@ -21,8 +22,8 @@ def check_memory(model: ModelConfig, config: TrainConfig) -> None:
 
 
 def memory_needed(model: ModelConfig, config: TrainConfig) -> int:
-    """Bytes for weights, gradients, two optimizer states, a copy to save, and one batch's activations."""
+    """Bytes for weights, gradients, two optimizer states, a copy to save, averages, and one batch's activations."""
     tokens = config.batch * window_of(config, model)
     logits = min(LOGITS_AT_ONCE[machine.device()], tokens * model.vocabulary)
     activations = tokens * model.training_numbers() + 3 * logits + model.vocabulary * model.width
-    return 4 * (5 * model.parameters() + activations)
+    return 4 * ((5 + copies(config)) * model.parameters() + activations)
