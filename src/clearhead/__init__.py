@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearhead.analysis import (
+        alignment,
         attribution,
         circuit,
         composition,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
     from clearhead.drawing import (
         draw,
+        draw_alignment,
         draw_atlas,
         draw_attribution,
         draw_effect,
@@ -55,11 +57,11 @@ if TYPE_CHECKING:
         draw_sweep,
     )
     from clearhead.encoding import fill, vectors
-    from clearhead.generation import generate
+    from clearhead.generation import generate, translate
     from clearhead.hub import load
     from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
-    from clearhead.runs import Run, describe, evaluate, resume, train
+    from clearhead.runs import Run, describe, evaluate, evaluate_pairs, resume, train
     from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, read_record, watch
 
 __version__ = "0.1.0"
@@ -75,6 +77,7 @@ __all__ = [
     "Scale",
     "Steer",
     "__version__",
+    "alignment",
     "attribution",
     "circuit",
     "compare",
@@ -83,6 +86,7 @@ __all__ = [
     "diff",
     "direction",
     "draw",
+    "draw_alignment",
     "draw_atlas",
     "draw_attribution",
     "draw_effect",
@@ -95,6 +99,7 @@ __all__ = [
     "edit",
     "effect",
     "evaluate",
+    "evaluate_pairs",
     "every",
     "fill",
     "find_heads",
@@ -116,6 +121,7 @@ __all__ = [
     "steps",
     "sweep",
     "train",
+    "translate",
     "tune_lens",
     "vectors",
     "watch",
@@ -124,6 +130,7 @@ __all__ = [
 
 _HOMES = {
     "clearhead.analysis": (
+        "alignment",
         "attribution",
         "circuit",
         "composition",
@@ -151,6 +158,7 @@ _HOMES = {
     ),
     "clearhead.drawing": (
         "draw",
+        "draw_alignment",
         "draw_atlas",
         "draw_attribution",
         "draw_effect",
@@ -162,11 +170,11 @@ _HOMES = {
         "draw_sweep",
     ),
     "clearhead.encoding": ("fill", "vectors"),
-    "clearhead.generation": ("generate",),
+    "clearhead.generation": ("generate", "translate"),
     "clearhead.hub": ("load",),
     "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
-    "clearhead.runs": ("Run", "describe", "evaluate", "resume", "train"),
+    "clearhead.runs": ("Run", "describe", "evaluate", "evaluate_pairs", "resume", "train"),
     "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "read_record", "watch"),
 }
 

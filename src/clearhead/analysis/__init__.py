@@ -1,5 +1,6 @@
 """Analysis of what a model does with a text, and of its word vectors."""
 
+from clearhead.analysis.alignment import Alignment, alignment
 from clearhead.analysis.attribution import Attribution, Baseline, attribution
 from clearhead.analysis.circuits import Circuit, Composition, circuit, composition
 from clearhead.analysis.effect import Effect, effect
@@ -18,6 +19,7 @@ from clearhead.analysis.usage import Senses, SenseScore, sense_score, senses
 
 __all__ = [
     "EVERY",
+    "Alignment",
     "Attribution",
     "Baseline",
     "Candidate",
@@ -38,6 +40,7 @@ __all__ = [
     "Steps",
     "Sweep",
     "TunedLens",
+    "alignment",
     "attribution",
     "circuit",
     "composition",

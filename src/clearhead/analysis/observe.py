@@ -86,6 +86,11 @@ def observe_ids(
 ) -> TextRecord:
     """``observe`` for the ids of a text, special tokens included. ``mask`` is combined with the model's own."""
     check_model(model, "observe_ids")
+    if "text to text" in model.abilities:
+        raise OptionError(
+            "look: this model reads one text and writes another, and only one was given; take clearhead look, or in "
+            "Python observe(model, text, target=...)"
+        )
     return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
 
 

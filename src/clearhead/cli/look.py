@@ -35,6 +35,13 @@ def look(
         str | None,
         typer.Option(help="For translators: the translation to look at; the model's own by default."),
     ] = None,
+    alignment: Annotated[
+        bool,
+        typer.Option(
+            "--alignment",
+            help="For translators: show which tokens of the text each token of the translation came from.",
+        ),
+    ] = False,
     query: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +92,9 @@ def look(
     most to the text beyond the query's neighbours, unless --layer and --head
     pick one.
     """
+    from clearhead.drawing import ALIGNMENT_ENDINGS
     from clearhead.drawing.draw import check_attribution
+    from clearhead.drawing.endings import check_ending
     from clearhead.errors import OptionError
 
     if by is not By.attention and any(option is not None for option in (pair, target, layer, head)):
@@ -94,7 +103,11 @@ def look(
         )
     if baseline != "mean" and by is not By.integrated_gradient:
         raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
-    if out is not None:
+    if alignment and (by is not By.attention or any(option is not None for option in (pair, query, head))):
+        raise OptionError("--alignment shows the mean of a layer's heads; drop --by, --pair, --query and --head")
+    if out is not None and alignment:
+        check_ending(out, ALIGNMENT_ENDINGS)
+    elif out is not None:
         (_check if by is By.attention else check_attribution)(out)
     source = record_or_text(model, "look", text)
     if not isinstance(source, str):
@@ -102,7 +115,14 @@ def look(
             raise OptionError(
                 f"{model}: --pair, --target and --by {By.gradient.value} need a model and a text, not a record"
             )
-        show(source, query=query, layer=layer, head=head, out=out)
+        if alignment:
+            align(source, layer=layer, out=out)
+        else:
+            show(source, query=query, layer=layer, head=head, out=out)
+    elif alignment:
+        from clearhead.analysis import observe
+
+        align(observe(load_model(model, dtype, threads), source, target=target), layer=layer, out=out)
     elif by is By.attention:
         look_at(
             load_model(model, dtype, threads),
@@ -116,6 +136,19 @@ def look(
         )
     else:
         show_gradient(load_model(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
+
+
+def align(record: TextRecord, *, layer: int | None, out: Path | None) -> None:
+    """``look --alignment``: prints the table of a translator's record, or saves the picture to ``out``."""
+    from clearhead.analysis import alignment
+    from clearhead.drawing import AlignmentTable, draw_alignment
+
+    found = alignment(record, layer)
+    if out is None:
+        Screen().print(AlignmentTable(found))
+        return
+    draw_alignment(found, out)
+    message(f"{out}: the alignment by layer {found.layer}")
 
 
 def _check(out: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures of records and gradients: terminal tables, figures and web pages."""
 
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
+from clearhead.drawing.draw_alignment import ALIGNMENT_ENDINGS, AlignmentTable, draw_alignment
 from clearhead.drawing.draw_atlas import check_atlas, draw_atlas
 from clearhead.drawing.draw_lens import draw_lens
 from clearhead.drawing.draw_next import draw_next
@@ -18,8 +19,10 @@ from clearhead.drawing.terminal import table_of_answer, table_of_attention
 from clearhead.drawing.word_map import MAP_ENDINGS, check_map, draw_words
 
 __all__ = [
+    "ALIGNMENT_ENDINGS",
     "ENDINGS",
     "MAP_ENDINGS",
+    "AlignmentTable",
     "AttributionTable",
     "EffectTable",
     "Focus",
@@ -31,6 +34,7 @@ __all__ = [
     "check_map",
     "check_senses_path",
     "draw",
+    "draw_alignment",
     "draw_atlas",
     "draw_attribution",
     "draw_effect",

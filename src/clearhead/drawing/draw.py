@@ -99,13 +99,13 @@ def _plot(record: TextRecord, focus: Focus, path: Path, model: str | None, progr
     png = path.suffix.lower() == ".png"
     if png:
         lacking = fonts.lacking((drawn.title, drawn.subtitle, *chain(*drawn.labels.values())))
-        _note(path, sorted(lacking))
+        note_lacking(path, sorted(lacking))
         drawn = drawn.without(lacking)
     made = figure.draw(record, focus, drawn, progress)
     return saving.png(made, figure.DPI) if png else saving.svg(made, figure.DPI, drawn.title)
 
 
-def _note(path: Path, lacking: list[str]) -> None:
+def note_lacking(path: Path, lacking: list[str]) -> None:
     """Logs which characters are drawn as code points, if any."""
     if lacking:
         named = ", ".join(map(code_point, lacking[:NAMED]))

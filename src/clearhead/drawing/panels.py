@@ -190,7 +190,31 @@ def matrix(
 
     labels: of the queries' text, and of the keys' (which may be the same)
     """
+    K, cell = len(labels[1]), box[2] / len(labels[1])
+    axes = _cells(canvas, box, image, labels, first_place, ([query], keys), size)
+    # zorder: above the lines between cells
+    outline = Rectangle((-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, clip_on=False, zorder=5)
+    outline.set_linewidth(2.2 if cell * DPI >= 10 else 0.9)  # a thick line would cover a thin row
+    axes.add_patch(outline)
+
+
+def table(canvas: Canvas, box: Box, image: Weights, labels: tuple[Sequence[str], Sequence[str]], size: float) -> None:
+    """Draws weights as cells, with a label for each row and each column."""
+    _cells(canvas, box, image, labels, 0, ([], []), size)
+
+
+def _cells(
+    canvas: Canvas,
+    box: Box,
+    image: Weights,
+    labels: tuple[Sequence[str], Sequence[str]],
+    first_place: int,
+    marked: tuple[Sequence[int], Sequence[int]],
+    size: float,
+) -> Axes:
+    """Cells with labels, and their weights where these fit. marked: rows and columns whose labels are coloured."""
     own, read = labels
+    rows, columns = marked
     Q, K = len(own) - first_place, len(read)
     axes = canvas.axes(box)
     extent = (-0.5, K - 0.5, first_place + Q - 0.5, first_place - 0.5)
@@ -198,9 +222,9 @@ def matrix(
     for spine in axes.spines.values():
         spine.set_color(LINE)
     cell = box[2] / K
-    marked = [*keys, query] if own is read else keys
-    _token_ticks(axes, own, range(first_place, first_place + Q), [query], box[3] / Q, size, axis="y")
-    _token_ticks(axes, read, range(K), marked, cell, size, axis="x")
+    across = [*columns, *rows] if own is read else columns
+    _token_ticks(axes, own, range(first_place, first_place + Q), rows, box[3] / Q, size, axis="y")
+    _token_ticks(axes, read, range(K), across, cell, size, axis="x")
     axes.xaxis.tick_top()
     axes.tick_params(length=2, pad=2, color=LINE)
     if cell * DPI >= 14:
@@ -213,10 +237,7 @@ def matrix(
             weight = float(image[row, column])
             ink = "white" if weight > 0.3 else "#111827"
             axes.text(column, row + first_place, short(weight), ha="center", va="center", color=ink, fontsize=11)
-    # zorder: above the lines between cells
-    outline = Rectangle((-0.5, query - 0.5), K, 1, fill=False, edgecolor=QUERY_LIGHT, clip_on=False, zorder=5)
-    outline.set_linewidth(2.2 if cell * DPI >= 10 else 0.9)  # a thick line would cover a thin row
-    axes.add_patch(outline)
+    return axes
 
 
 def strip(

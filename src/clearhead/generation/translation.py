@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import overload
+from typing import Any, overload
 
 from torch import Tensor
 
-from clearhead.errors import OptionError, TextError
+from clearhead.errors import OptionError, TextError, nearest
 from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.generation.decoding import Decoding, Drawn
 from clearhead.generation.defaults import defaults
 from clearhead.generation.sampling import Sampling
-from clearhead.language_model import LanguageModel, as_texts
+from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
 
 BEAMS = 5
@@ -86,30 +86,33 @@ class Search:
             raise OptionError(f"no_repeat {self.no_repeat}: is for beams, not for drawn tokens; leave one of them out")
 
 
+SETTINGS = tuple(field.name for field in fields(Search))
+
+
 @overload
 def translate(
-    model: LanguageModel, text: str, search: Search | None = None, *, prefix: str = "", together: int = TOGETHER
+    model: LanguageModel, text: str, *, prefix: str = "", together: int = TOGETHER, **search: Any
 ) -> Translation: ...
 @overload
 def translate(
-    model: LanguageModel, text: list[str], search: Search | None = None, *, prefix: str = "", together: int = TOGETHER
+    model: LanguageModel, text: list[str], *, prefix: str = "", together: int = TOGETHER, **search: Any
 ) -> list[Translation]: ...
 def translate(
-    model: LanguageModel,
-    text: str | list[str],
-    search: Search | None = None,
-    *,
-    prefix: str = "",
-    together: int = TOGETHER,
+    model: LanguageModel, text: str | list[str], *, prefix: str = "", together: int = TOGETHER, **search: Any
 ) -> Translation | list[Translation]:
-    """Translates a text, or each of several; ``together`` are translated at once, those of like length.
+    """Translates a text, or each of several; ``search`` takes the fields of ``Search``.
 
-    ``prefix`` is how every translation starts. An empty text has an empty translation.
-    Raises OptionError for a model that does not translate, TextError for a text longer than the context or with
-    characters the tokenizer lacks, NotFiniteError if the model's logits are not finite.
+    ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
+    empty text has an empty translation. ``print(translate(...))`` shows the translation.
+    Raises OptionError for a model that does not translate, an unknown setting or a value out of range, TextError for a
+    text longer than the context or with characters the tokenizer lacks, NotFiniteError if the model's logits are not
+    finite.
     """
+    for name in search:
+        if name not in SETTINGS:
+            raise OptionError(f"translate: there is no setting {name!r}{nearest(name, SETTINGS)}")
     texts = as_texts(text, "translate")
-    found = list(stream_translations(model, texts, search, prefix=prefix, together=together))
+    found = list(stream_translations(model, texts, Search(**search), prefix=prefix, together=together))
     return found[0] if isinstance(text, str) else found
 
 
@@ -125,6 +128,7 @@ def stream_translations(
 
     Arguments as for ``translate``.
     """
+    check_model(model, "translate")
     needs(model, "text to text", "translate")
     if together < 1:
         raise OptionError.of("together", together, "at least 1")

@@ -39,6 +39,11 @@ def evaluate(
     text that cannot be read or encoded or is too short, ClearheadError if the loss is not finite.
     """
     check_model(model, "evaluate")
+    if "text to text" in model.abilities:
+        raise OptionError(
+            "eval: this model translates, so it is measured on sentence pairs; give them with --pairs FILE (from "
+            "Python clearhead.evaluate_pairs)"
+        )
     if mask_rate is not None and not 0 < mask_rate < 1:
         raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)

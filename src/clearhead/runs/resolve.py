@@ -162,7 +162,12 @@ def _kind(asked: Asked) -> str | None:
     if asked.model is not None and asked.model not in MODELS:
         raise OptionError(f"model: there is no {asked.model!r}{nearest(asked.model, MODELS)}")
     if asked.layout is not None and asked.origin is None:
-        return MODELS[asked.model or "transformer"].get(TargetTokens.ability)
+        name, able = asked.model or "transformer", [each for each, by in MODELS.items() if TargetTokens.ability in by]
+        if asked.masked:
+            raise OptionError("--masked: masks are filled in plain text, not in sentence pairs; leave out one of them")
+        if name not in able:
+            raise OptionError(f"--model {name}: does not translate; for sentence pairs there is {', '.join(able)}")
+        return MODELS[name][TargetTokens.ability]
     if asked.masked and asked.origin is None:
         name = asked.model or "transformer"
         if MaskedTokens.ability not in MODELS[name]:

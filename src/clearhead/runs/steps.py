@@ -11,7 +11,7 @@ import torch
 
 from clearhead import hub
 from clearhead.encoding import refill
-from clearhead.generation import Sampling, Search, complete, has_scores, score, stream, translate
+from clearhead.generation import Sampling, complete, has_scores, score, stream, translate
 from clearhead.language_model import LanguageModel
 from clearhead.plain import to_dict
 from clearhead.recipes import Recipe
@@ -86,7 +86,7 @@ def keeper(folder: Path, model: LanguageModel) -> Callable[[int], None]:
 def translated(model: LanguageModel, valid: Pairs) -> Sample:
     """Some of the validation pairs, translated greedily, and their scores if sacrebleu is installed."""
     pairs = valid.sentences(SCORED if has_scores() else TRANSLATED)
-    made = translate(model, [source for source, _ in pairs], Search(beams=1))
+    made = translate(model, [source for source, _ in pairs], beams=1)
     shown = list(zip(pairs, made, strict=True))[:TRANSLATED]
     text = "\n".join(f"{source} -> {found}" for (source, _), found in shown)
     if not has_scores():
