@@ -19,14 +19,26 @@ TEMPLATE = (
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*SPECIAL, "paris", "is", "the", "capital", "of", ".", "i", "server", "crashed"]
 CHARACTERS = [*SPECIAL, *"服务器又崩了。巴黎是国的首都法"]
+WHO = {"I": "Ich", "He": "Er", "Tom": "Tom", "My brother": "Mein Bruder", "The king": "Der König"}
+VERBS = {"saw": "sah", "looked for": "suchte", "found": "fand", "bought": "kaufte", "painted": "malte"}
+WHAT = {"the dog": "den Hund", "a house": "ein Haus", "her book": "ihr Buch", "the old bridge": "die alte Brücke"}
 SIZES: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
 def write_texts(place: Path) -> None:
-    """book.txt and other.txt: real prose."""
+    """book.txt and other.txt: real prose. en-de.tsv, test.tsv: sentence pairs; letters.txt: sentences."""
     prose = "\n".join(corpora.get("python-docs").source().documents())
     (place / "book.txt").write_text(prose[:150_000], encoding="utf-8")
     (place / "other.txt").write_text(prose[150_000:170_000], encoding="utf-8")
+    pairs = [
+        f"{who} {verb} {what}.\t{wer} {tut} {was}."
+        for who, wer in WHO.items()
+        for verb, tut in VERBS.items()
+        for what, was in WHAT.items()
+    ]
+    (place / "en-de.tsv").write_text("\n".join(pairs[:-6]) + "\n", encoding="utf-8")
+    (place / "test.tsv").write_text("\n".join(pairs[-6:]) + "\n", encoding="utf-8")
+    (place / "letters.txt").write_text("I see the dog.\n\nHe sees a house.\n", encoding="utf-8")
 
 
 def write_released(place: Path) -> None:

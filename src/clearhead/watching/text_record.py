@@ -64,17 +64,22 @@ class TextRecord:
 
     ``record[layer, head]`` is an attention map, ``record[layer, :]`` all maps of a layer. Layers and heads count from
     0, negative ones from the end. Where an encoder reads one text and a decoder writes another, ``tokens``, ``ids``,
-    ``pieces`` and ``text`` are the decoder's, and ``of("encoder")`` is the part with the encoder's queries.
+    ``pieces`` and ``text`` are the decoder's, and so are the maps, from its queries to its own keys; ``of("encoder")`` is
+    the part with the encoder's queries, ``of("cross")`` that with the decoder's queries and the encoder's keys.
     """
 
-    def __init__(self, record: Holder, number: int, stack: str | None = None) -> None:
+    def __init__(self, record: Holder, number: int, stack: str | None = None, kind: str | None = None) -> None:
         self.record, self.number = record, number
         self._every: dict[Site, list[Segment]] = {}
         for site, calls in record.calls().items():
             if found := list(segments(calls, number)):
                 self._every[site] = found
         self._shapes = {site: shape(found) for site, found in self._every.items()}
-        self._segments = {site: found for site, found in self._every.items() if stack in (None, site.stack)}
+        self._segments = {
+            site: found
+            for site, found in self._every.items()
+            if stack in (None, site.stack) and kind in (None, site.kind)
+        }
         named = [each for text, each in record.tokenized if text == number]
         self.stack = stack or own_stack([*(site.stack for site in self._every), *named])
         own = self.tokenized(self.stack)
@@ -106,12 +111,16 @@ class TextRecord:
         """The model's name, for headings."""
         return self.record.model
 
-    def of(self, stack: str) -> TextRecord:
-        """The part with the queries of one stack, ``encoder`` or ``decoder``. Raises WatchError if there are none."""
+    def of(self, part: str) -> TextRecord:
+        """The part with the queries of one stack, ``encoder`` or ``decoder``, or with ``cross`` attention alone.
+
+        Raises WatchError if there is none.
+        """
         stacks = sorted({site.stack for site in self._every})
-        if stack not in stacks:
-            raise WatchError(f"record: there are no queries of {stack!r}; it holds those of {', '.join(stacks)}")
-        return TextRecord(self.record, self.number, stack)
+        kinds = ["cross"] if any(site.kind == "cross" for site in self._every) else []
+        if part not in (*stacks, *kinds):
+            raise WatchError(f"record: it has no part {part!r}; there is {', '.join([*stacks, *kinds])}")
+        return TextRecord(self.record, self.number, *((None, part) if part in kinds else (part, None)))
 
     def tokenized(self, stack: str) -> TokenizedText:
         """The text that a stack reads or writes; its tokens are numbers if they were not set.
@@ -198,11 +207,13 @@ class TextRecord:
         sites: list[Site] = []
         for each in asked:
             found = [site for site in self._segments if site.layer == each]
+            if len(found) > 1:
+                found = [site for site in found if (site.stack, site.kind) == (self.stack, "self")]
             if len(found) != 1:
                 held = ", ".join(str(site) for site in self._segments)
-                fault = "more than one attention" if found else "no attention"
                 raise WatchError(
-                    f"record: {fault} in layer {each}; it holds {held}; name one with record.map(site, head)"
+                    f"record: no attention of the {self.stack} to itself in layer {each}; it holds {held}; take "
+                    'record.of("encoder"), record.of("cross") or record.map(site, head)'
                 )
             sites += found
         return sites
