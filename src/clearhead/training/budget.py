@@ -113,7 +113,7 @@ def plan_model(
         while batch > 1 and not _fits(model, minutes, batch):
             batch //= 2
     each_evaluation, final = evaluation_tokens(speed * left, EVALUATIONS, context)
-    refused = compiling.refuses() if minutes >= COMPILED else ""
+    refused = _uncompiled(objective) if minutes >= COMPILED else ""
     train = TrainConfig(
         minutes=minutes,
         batch=batch,
@@ -139,6 +139,13 @@ def plan_model(
         threads_reason,
     )
     return Plan(model=model, train=train, reasons=reasons)
+
+
+def _uncompiled(objective: Objective) -> str | None:
+    """Why the model is not compiled; None if it is."""
+    return (
+        compiling.refuses() if objective.one_shape else "sentences differ in length, and each shape would be compiled"
+    )
 
 
 def _fits(model: ModelConfig, minutes: float, batch: int) -> bool:

@@ -28,7 +28,7 @@ class MaskedTokens:
     evaluation all of them are masked, as when a mask is filled.
     """
 
-    ability, unit = "masked tokens", "masked token"
+    ability, unit, one_shape = "masked tokens", "masked token", True
 
     masks: MaskConfig
     seed: int

@@ -34,6 +34,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def one_shape(self) -> bool:
+        """Whether all batches of a run have the same shape, so that compiling pays."""
+        ...
+
+    @property
     def unit(self) -> str:
         """What is predicted, for figures: a loss is in nats per unit."""
         ...
@@ -65,7 +70,7 @@ class Objective(Protocol):
 class NextTokens:
     """Each token is predicted from the earlier ones of its document."""
 
-    ability, unit = "next tokens", "token"
+    ability, unit, one_shape = "next tokens", "token", True
 
     def windows(self, data: Tokens, *, context: int, batch: int, seed: int) -> Windows:
         """Windows of the text in random order."""

@@ -15,7 +15,7 @@ from clearhead.text.data.windows import Int64
 class TargetTokens:
     """Sentence pairs in batches of as many tokens as ``batch`` windows of ``context``, both sides counted."""
 
-    ability, unit = "text to text", "token"
+    ability, unit, one_shape = "text to text", "token", False
 
     def windows(self, data: Pairs, *, context: int, batch: int, seed: int) -> PairBatches:
         """The batches of a run."""
