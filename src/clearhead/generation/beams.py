@@ -35,7 +35,7 @@ class BeamSearch:
     One beam is greedy: a text is done when the likeliest token ends it.
 
     start: the ids that every text starts with
-    state: the generation state, with a row for each of ``texts`` texts
+    state: the generation state, with ``beams`` rows for each of ``texts`` texts
     limits: the most new tokens of each text
     allowed: makes -inf the log-probabilities of ids that may not come next, from (logprobs_RV, the new ids of each row)
     """
@@ -61,7 +61,6 @@ class BeamSearch:
         self._new: list[list[int]] = [[] for _ in range(texts * beams)]  # the new ids of each row
         self._scores = [[0.0] + [NEVER] * (beams - 1) for _ in range(texts)]
         self._finished: list[list[Hypothesis]] = [[] for _ in range(texts)]
-        state.select(torch.arange(texts, device=network.device).repeat_interleave(beams), 0)
 
     def run(self) -> list[list[Hypothesis]]:
         """The finished continuations of every text, best first."""

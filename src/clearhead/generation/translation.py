@@ -176,7 +176,7 @@ def _batch(
     limits = [min(search.max_tokens or RATIO * len(source) + SHORT, room) for source in sources]
     if room < 1:
         raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
-    state = model.network.translating(sources, len(begun) + max(limits) - 1)
+    state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
     ends = defaults(model).ends | {end}
     if search.sampling is not None:
         return _drawn(model, begun, state, search, search.sampling, ends, limits)

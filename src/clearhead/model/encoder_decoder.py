@@ -153,9 +153,14 @@ class TranslationState(Cache):
     source: Source | None = None
 
     def select(self, rows_R: Tensor, first: int) -> None:
-        """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""
+        """Keeps some rows of the batch, in the given order, and drops the places before ``first``.
+
+        With beams, rows of one text stay together.
+        """
+        others = len(rows_R) != self.k_LBGKD.shape[1]
         super().select(rows_R, first)
-        self.source = None if self.source is None else self.source.select(rows_R)
+        if self.source is not None and (others or self.source.beams == 1):  # else only beams changed places
+            self.source = self.source.select(rows_R)
 
 
 class EncoderDecoder(Decoder):
@@ -184,14 +189,15 @@ class EncoderDecoder(Decoder):
         x_BSE = self.encoder.hidden(source_BS, mask=mask)
         return Source(x_BSE=x_BSE, mask=mask, kept={} if keep else None)
 
-    def translating(self, sources: Sequence[Sequence[int]], capacity: int) -> TranslationState:
+    def translating(self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1) -> TranslationState:
         """As ``Network.translating``."""
         lengths = [len(ids) for ids in sources]
         padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
         mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
-        state = self.empty_state(len(sources), capacity)
+        state = self.empty_state(len(sources) * beams, capacity)
         with torch.inference_mode(), evaluating(self):
-            state.source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
+            source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
+            state.source = replace(source, beams=beams)
         return state
 
     def forward(

@@ -140,8 +140,10 @@ class Network(nn.Module, ABC):
             )
         return self.empty_state(batch, capacity)
 
-    def translating(self, sources: Sequence[Sequence[int]], capacity: int) -> State:
-        """A new state for translating these texts, a row each: they have been read. ``capacity`` is as in ``state``.
+    def translating(self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1) -> State:
+        """A new state for translating these texts, which have been read. ``capacity`` is as in ``state``.
+
+        beams: rows for each text, one after another; ``State.select`` must keep them together
 
         Raises OptionError if the model does not translate, RequestError for ids or lengths that ``forward`` refuses.
         """

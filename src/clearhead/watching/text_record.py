@@ -64,8 +64,8 @@ class TextRecord:
 
     ``record[layer, head]`` is an attention map, ``record[layer, :]`` all maps of a layer. Layers and heads count from
     0, negative ones from the end. Where an encoder reads one text and a decoder writes another, ``tokens``, ``ids``,
-    ``pieces`` and ``text`` are the decoder's, and so are the maps, from its queries to its own keys; ``of("encoder")`` is
-    the part with the encoder's queries, ``of("cross")`` that with the decoder's queries and the encoder's keys.
+    ``pieces`` and ``text`` are the decoder's, and so are the maps, from its queries to its own keys; ``of("encoder")``
+    is the part with the encoder's queries, ``of("cross")`` that with the decoder's queries and the encoder's keys.
     """
 
     def __init__(self, record: Holder, number: int, stack: str | None = None, kind: str | None = None) -> None:

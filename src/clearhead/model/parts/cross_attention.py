@@ -27,14 +27,15 @@ class CrossAttention(nn.Module):
         self.out = Linear(queries, width, bias=config.out_bias)
 
     def forward(self, x_BTE: Tensor, source: Source) -> Tensor:
-        """x_BTE -> x_BTE."""
+        """x_BTE -> x_BTE. Rows that read the same text are queries of one row: there are no positions here."""
+        B, T, _ = x_BTE.shape
         q_BTHD = self.query(x_BTE).unflatten(-1, (self.heads, self.head_width))
         if self.head_norm is not None:
             q_BTHD = self.head_norm.queries(q_BTHD)
         k_BGSD, v_BGSD = source.projected(self.site.layer, self.project)
-        q_BHTD = q_BTHD.transpose(1, 2)
-        o_BHTD = attend(q_BHTD, k_BGSD, v_BGSD, mask=source.mask, score=self.score, site=self.site)
-        return self.out(o_BHTD.transpose(1, 2).flatten(2))
+        q_BHQD = q_BTHD.reshape(B // source.beams, source.beams * T, self.heads, self.head_width).transpose(1, 2)
+        o_BHQD = attend(q_BHQD, k_BGSD, v_BGSD, mask=source.mask, score=self.score, site=self.site)
+        return self.out(o_BHQD.transpose(1, 2).reshape(B, T, -1))
 
     def project(self, x_BSE: Tensor) -> tuple[Tensor, Tensor]:
         """k_BGSD and v_BGSD of the source."""

@@ -18,11 +18,13 @@ class Source:
     """The encoder's output for a batch of texts.
 
     mask: hides padding
+    beams: rows of the decoder's batch that read each text, one after another
     kept: keys and values by layer, computed by the first pass and used by all others; None keeps nothing (training)
     """
 
     x_BSE: Tensor
     mask: Mask
+    beams: int = 1
     kept: dict[int, Projected] | None = field(default=None)
 
     def projected(self, layer: int, project: Callable[[Tensor], Projected]) -> Projected:
@@ -34,10 +36,11 @@ class Source:
         return self.kept[layer]
 
     def select(self, rows_R: Tensor) -> Source:
-        """The source with some rows of the batch, in the given order; a row may come several times."""
+        """The source for these rows of the decoder's batch; the rows of a text stay together."""
+        texts_B = rows_R[:: self.beams] // self.beams
         parts = tuple(
-            Padding(part.start_B[rows_R], part.stop_B[rows_R]) if isinstance(part, Padding) else part
+            Padding(part.start_B[texts_B], part.stop_B[texts_B]) if isinstance(part, Padding) else part
             for part in self.mask.parts
         )
-        kept = None if self.kept is None else {n: (k[rows_R], v[rows_R]) for n, (k, v) in self.kept.items()}
-        return Source(x_BSE=self.x_BSE[rows_R], mask=Mask(parts), kept=kept)
+        kept = None if self.kept is None else {n: (k[texts_B], v[texts_B]) for n, (k, v) in self.kept.items()}
+        return Source(x_BSE=self.x_BSE[texts_B], mask=Mask(parts), beams=self.beams, kept=kept)
