@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-from clearhead.errors import ConfigError, shown
+from clearhead.errors import ConfigError, many, shown
 from clearhead.model.parts.config import (
     SIZE_AT_MOST,
     AttentionConfig,
@@ -98,6 +98,11 @@ class ModelConfig(Tagged, ABC):
     def training_numbers(self) -> int:
         """Numbers per token kept for the backward pass, logits excluded."""
         return 32 * self.width * self.layers
+
+    @property
+    def depth(self) -> str:
+        """How many layers there are, in words."""
+        return many(self.layers, "layer")
 
     def described(self) -> dict[str, str]:
         """What the model is made of, in words, by part."""

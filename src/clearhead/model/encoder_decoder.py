@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.attend import FULL, Mask, band, padding
-from clearhead.errors import ConfigError, RequestError
+from clearhead.errors import ConfigError, RequestError, many
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, TransformerConfig
 from clearhead.model.decoder import Decoder
@@ -121,6 +121,11 @@ class EncoderDecoderConfig(DecoderConfig):
         """Those of both stacks, and of cross-attention."""
         crossing = self.layers * (3 * self.width + 3 * sum(self.attention.projections))
         return super().training_numbers() + self.encoder.training_numbers() + crossing
+
+    @property
+    def depth(self) -> str:
+        """How many layers there are in both stacks, in words."""
+        return f"{self.encoder_layers} + {many(self.layers, 'layer')}"
 
     def described(self) -> dict[str, str]:
         """What the model is made of, in words, by part."""

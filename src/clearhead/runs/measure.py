@@ -15,6 +15,7 @@ from clearhead.recipes import Recipe, Table
 from clearhead.runs.material import Material
 from clearhead.runs.resolve import complete
 from clearhead.runs.saying import Say
+from clearhead.text import Pairs, Tokens
 from clearhead.training import Objective, TrainConfig, check_memory, objective_of
 from clearhead.training.budget import (
     SHORTEST,
@@ -70,7 +71,7 @@ def _chosen(
         minutes=train["minutes"],
         used=used,
         vocabulary=material.tokenizer.vocab_size,
-        tokens=len(material.train),
+        tokens=read_tokens(material.train),
         valid=len(material.valid),
         threads=train.get("threads"),
         batch=train.get("batch"),
@@ -88,7 +89,7 @@ def _chosen(
 def _further(table: Table, material: Material, objective: Objective, say: Say, used: float) -> Table:
     """Settings for training a model further: measured (by minutes) or default (by steps), overridden by the table's."""
     model = from_dict(ModelConfig, table["model"], "model.")
-    first = beginning(model, len(material.train))
+    first = beginning(model, read_tokens(material.train))
     train = recipes.joined([{"window": first.window}, table["train"]])
     config = from_dict(TrainConfig, train, "train.")
     check_memory(model, from_dict(TrainConfig, {**train, "batch": 1}))
@@ -99,7 +100,7 @@ def _further(table: Table, material: Material, objective: Objective, say: Say, u
         minutes=config.minutes,
         used=used,
         window=window_of(config, model),
-        tokens=len(material.train),
+        tokens=read_tokens(material.train),
         valid=len(material.valid),
         threads=config.threads,
         batch=train.get("batch"),
@@ -110,6 +111,11 @@ def _further(table: Table, material: Material, objective: Objective, say: Say, u
     for reason in plan.reasons:
         say(f"chosen: {reason}")
     return recipes.joined([to_dict(plan.train), train])
+
+
+def read_tokens(data: Tokens | Pairs) -> int:
+    """Tokens that a model reads in an epoch: of pairs, those of both sides."""
+    return data.both if isinstance(data, Pairs) else len(data)
 
 
 def _fitted(recipe: Recipe, given: Table, objective: Objective, say: Say, used: float) -> TrainConfig:

@@ -89,7 +89,7 @@ def plan_model(
     check_memory(ladder[0], TrainConfig(minutes=minutes, batch=measured))
     for rung, model in enumerate(ladder):
         if rung and not _fits(model, minutes, measured):
-            say(f"{model.layers} layers of width {model.width}: needs more memory than is free")
+            say(f"{model.depth} of width {model.width}: needs more memory than is free")
             break
         by_precision: dict[Precision, float] = {}
         for name in precisions:
@@ -97,7 +97,7 @@ def plan_model(
                 by_precision[name] = tokens_per_second(model, measured, name, objective=objective)
         seen = max(by_precision.values())
         each = seen * TRAINED * left / model.inner_parameters()
-        say(f"{model.layers} layers of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens per weight")
+        say(f"{model.depth} of width {model.width}: {seen:,.0f} tokens/s, {each:.1f} tokens per weight")
         if rung and each < TOKENS_PER_WEIGHT:
             break
         chosen, speeds = rung, by_precision
@@ -128,7 +128,7 @@ def plan_model(
     again = f"the text is read {epochs:.1f} times"
     inner = model.inner_parameters()
     reasons = (
-        f"{model.layers} layers of width {model.width}, {inner:,} weights without the embeddings: "
+        f"{model.depth} of width {model.width}, {inner:,} weights without the embeddings: "
         f"there is time for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} per weight",
         f"context {context}, {many(batch, 'window')} a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so it trains with dropout 0.1" if model.dropout else again,

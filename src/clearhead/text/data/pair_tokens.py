@@ -100,6 +100,11 @@ class Pairs:
         """Tokens to predict: those of the targets, with their ends."""
         return int(self.target.lengths[self.chosen].sum()) + self.count
 
+    @property
+    def both(self) -> int:
+        """Tokens of both sides, with their ends."""
+        return len(self) + int(self.source.lengths[self.chosen].sum()) + self.count
+
     def text_bytes(self) -> int:
         """Bytes of UTF-8 of all targets."""
         return int(self.target_text.lengths[self.chosen].sum())
