@@ -24,7 +24,7 @@ from clearhead import runs
 from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, evaluate, fit
+from clearhead.training import Hooks, Sample, evaluate, fit
 from clearhead.training.budget import plan_model
 from measure import DATA, NanoGPT, need
 
@@ -63,7 +63,7 @@ def main() -> None:
         def keep(step: int) -> None:
             kept.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
-        hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
+        hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: Sample(text=""), stop=lambda: False)
         outcome = fit(
             model, plan.train, material.train, material.valid, folder=folder, hooks=hooks,
             used=time.perf_counter() - began,

@@ -22,7 +22,7 @@ from clearhead.language_model import LanguageModel
 from clearhead.machine import cores
 from clearhead.model import Network, build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, evaluate, fit
+from clearhead.training import Hooks, Sample, evaluate, fit
 from measure import SHAKESPEARE, NanoGPT, need, ratios, seconds, spread
 
 GOAL = 1.8857
@@ -57,7 +57,7 @@ def main() -> None:
             torch.set_num_threads(chosen.our_threads)
             with tempfile.TemporaryDirectory() as place:
                 keep = runs.keeper(Path(place), LanguageModel(model, material.tokenizer))
-                hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: "", stop=lambda: False)
+                hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: Sample(text=""), stop=lambda: False)
                 fit(model, recipe.train, material.train, material.valid, folder=Path(place), hooks=hooks)
 
         # They alternate in going first, so that neither always gets the warmer machine.

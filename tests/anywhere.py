@@ -82,7 +82,9 @@ VARIANTS = {
     "onednn-avx2": Variant(COMPUTES, AVX2),
     "mkl-avx2": Variant(COMPUTES, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
     "one-thread": Variant(COMPUTES, {"OMP_NUM_THREADS": "1"}),
-    "two-threads": Variant(COMPUTES, {"OMP_NUM_THREADS": "2"}, workers=1),  # more threads than cores wait for each other
+    "two-threads": Variant(
+        COMPUTES, {"OMP_NUM_THREADS": "2"}, workers=1
+    ),  # more threads than cores wait for each other
     "no-fonts": Variant(DRAWS, fonts=False),
     "empty-home": Variant(CACHES, {"HOME": FRESH}),
     "no-home": Variant(CACHES, {"HOME": None}),
@@ -128,7 +130,17 @@ def run(name: str, workers: int) -> bool:
         rooms = [f"tests/{room}" for room in variant.rooms]
         if "hub" in variant.rooms:
             rooms += [f"--ignore=tests/{left}" for left in LEFT_OUT]
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(variant.workers or workers), *rooms]
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            str(variant.workers or workers),
+            *rooms,
+        ]
         log = LOGS / f"{name}.log"
         with log.open("w", encoding="utf-8") as out:
             done = subprocess.run(command, cwd=root, env=environment, stdin=DEVNULL, stdout=out, stderr=out, **user)

@@ -23,7 +23,7 @@ from clearhead.model import ModelConfig, build, register, skeleton
 from clearhead.plain import from_dict, to_dict
 from clearhead.tap import Site
 from clearhead.text import Tokenizer, Tokens, tokenize
-from clearhead.training import Hooks, OptimizerConfig, TrainConfig, evaluate, fit, load_state
+from clearhead.training import Hooks, OptimizerConfig, Sample, TrainConfig, evaluate, fit, load_state
 from clearhead.watching import watch
 from toy_recurrent import Toy, ToyConfig
 from verbs import called
@@ -74,7 +74,7 @@ def trained(folder: Path, *, stop: Callable[[int], bool] = lambda step: False, r
     hooks = Hooks(
         report=lambda report: steps.append(report.step),
         keep=lambda step: None,
-        sample=lambda: "",
+        sample=lambda: Sample(text=""),
         stop=lambda: stop(steps[-1]),
     )
     text = stream("abcdefghijklm" * 30)

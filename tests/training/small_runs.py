@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clearhead.model import ModelConfig, Network, build
 from clearhead.text import Tokenizer, Tokens, split, tokenize
-from clearhead.training import Evaluated, FitResult, Hooks, Report, Stepped, TrainConfig, TrainingState, fit
+from clearhead.training import Evaluated, FitResult, Hooks, Report, Sample, Stepped, TrainConfig, TrainingState, fit
 from clearhead.training.checkpoint import load_state
 from little_configs import QWEN3
 
@@ -78,9 +78,9 @@ class Watcher:
         self._call()
         self.kept += 1
 
-    def _sample(self) -> str:
+    def _sample(self) -> Sample:
         self._call()
-        return self.sample()
+        return Sample(text=self.sample())
 
     def _stop(self) -> bool:
         self._call()
