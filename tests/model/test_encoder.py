@@ -73,7 +73,9 @@ class TestBothWays:
         assert record[0, 1][0, 12] > 0
 
     def test_there_is_no_state_to_write_from(self, config: ModelConfig) -> None:
-        with pytest.raises(OptionError, match=r"^a state to write from needs a model that predicts the next token;"):
+        with pytest.raises(
+            OptionError, match=r"^a state to write from needs a model that predicts the next token or translates"
+        ):
             lively(config).state(batch=1, capacity=3)
 
 

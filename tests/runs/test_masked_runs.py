@@ -203,7 +203,8 @@ class TestRefused:
     def test_a_model_without_a_head(self, tmp_path: Path):
         origin = bert(BertModel, tmp_path / "bert")
         said = (
-            "^train --from needs a model that predicts the next token or predicts masked tokens; with this one you can"
+            "^train --from needs a model that predicts the next token or predicts masked tokens or translates one text "
+            "into another; with this one you can"
         )
         self.refused(tmp_path, said, origin=origin, masked=False)
 
@@ -212,7 +213,7 @@ class TestRefused:
         settings = {**SETTINGS, "model.layers": 1}
         ch.train(tmp_path / "a.txt", out=tmp_path / "d", steps=1, tokenizer="bytes", settings=settings, threads=1)
         self.refused(tmp_path, "^train --masked --from needs a model that predicts masked", origin=tmp_path / "d")
-        said = "^training here: masks were set .train.masks, --mask-rate., but the model predicts next tokens; leave"
+        said = "^training here: masks were set .train.masks, --mask-rate., but the model masks nothing; leave"
         asked = {"origin": tmp_path / "d", "masked": False, "settings": {"train.masks.rate": 0.2}}
         self.refused(tmp_path, said, **asked)
 
