@@ -1,5 +1,7 @@
 """The output layer's loss in parts against torch's of the whole, values and gradients."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -59,6 +61,53 @@ def test_places_that_do_not_count_are_left_out_of_the_products_where_most_do_not
     for own, other in zip(ours, theirs, strict=True):
         assert torch.allclose(own.grad, other.grad, rtol=1e-12, atol=1e-12)
     assert linear_cross_entropy(*given(torch.float64), torch.full((7,), -100)).item() == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 23, 10_000])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("smoothing", [0.1, 0.7])
+def test_labels_smoothed_as_in_torch(monkeypatch, smoothing, biased, at_once):
+    monkeypatch.setitem(cross_entropy.LOGITS_AT_ONCE, "cpu", at_once)
+    (*ours,), (*theirs,) = given(torch.float64), given(torch.float64)
+    for each in (ours, theirs):
+        each.append(torch.linspace(-2, 3, 11, dtype=torch.float64).requires_grad_() if biased else torch.zeros(11))
+    value = linear_cross_entropy(*ours[:2], TARGETS, None, ours[2] if biased else None, smoothing)
+    expected = F.cross_entropy(
+        theirs[0] @ theirs[1].T + theirs[2],
+        TARGETS.where(TARGETS >= 0, -100),
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+    (3 * value).backward()
+    (3 * expected).backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-12)
+    for own, other in zip(ours[: 2 + biased], theirs, strict=False):
+        assert torch.allclose(own.grad, other.grad, rtol=1e-12, atol=1e-12)
+
+
+def test_a_smoothed_label_by_hand():
+    """Logits 0 and ln 3: probabilities 1/4 and 3/4; a fifth of the label is spread over both."""
+    x_NE, weight_VE = torch.ones(1, 1, dtype=torch.float64), torch.tensor([[0.0], [math.log(3)]], dtype=torch.float64)
+    found = linear_cross_entropy(x_NE, weight_VE, torch.tensor([1]), smoothing=0.2)
+    assert found.item() == pytest.approx(-0.9 * math.log(0.75) - 0.1 * math.log(0.25), rel=1e-12)
+
+
+def test_smoothing_under_a_cap_has_the_gradient_of_the_value():
+    x_NE, weight_VE = given(torch.float64)
+    bias_V = torch.linspace(-2, 3, 11, dtype=torch.float64).requires_grad_()
+    smoothed = lambda x, w, b: linear_cross_entropy(x, w, TARGETS, 1.7, b, 0.3)  # noqa: E731
+    assert torch.autograd.gradcheck(smoothed, (x_NE, weight_VE, bias_V))
+
+
+@pytest.mark.parametrize("trained", [0, 1, 2])
+def test_each_of_the_three_can_be_trained_alone(trained):
+    bias_V = torch.linspace(-2, 3, 11, dtype=torch.float64)
+    ours, theirs = ([*(each.detach() for each in given(torch.float64)), bias_V.clone()] for _ in range(2))
+    for each in (ours, theirs):
+        each[trained].requires_grad_()
+    linear_cross_entropy(*ours[:2], TARGETS, None, ours[2]).backward()
+    plain(*theirs[:2], None, theirs[2]).backward()
+    assert torch.allclose(ours[trained].grad, theirs[trained].grad, rtol=1e-12, atol=1e-12)
 
 
 def test_the_gradient_is_that_of_the_value():

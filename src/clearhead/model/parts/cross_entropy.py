@@ -42,7 +42,8 @@ def linear_cross_entropy(
     gradient too. Products use autocast's dtype if it is on, sums float32 or wider.
     """
     # Checked here: inside forward, autograd is off, and ctx.needs_input_grad is true even under no_grad.
-    train = torch.is_grad_enabled() and (x_NE.requires_grad or weight_VE.requires_grad)
+    given = [x_NE, weight_VE] if bias_V is None else [x_NE, weight_VE, bias_V]
+    train = torch.is_grad_enabled() and any(each.requires_grad for each in given)
     return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
 
 
