@@ -7,6 +7,7 @@ from clearhead.model import (
     ConvolutionConfig,
     DecoderConfig,
     EncoderConfig,
+    EncoderDecoderConfig,
     FeedForwardConfig,
     GRUAttentionConfig,
     GRUConfig,
@@ -50,6 +51,21 @@ BERT = EncoderConfig(
     token_types=2,
     prediction=PredictionConfig(),
     pooler=True,
+)
+# Marian's shape.
+TRANSLATOR = EncoderDecoderConfig(
+    vocabulary=31,
+    context=23,
+    layers=2,
+    encoder_layers=3,
+    width=20,
+    attention=AttentionConfig(heads=4, kv_heads=4, head_width=5, bias=True, out_bias=True, head_norm="none"),
+    feed_forward=FeedForwardConfig(kind="silu", width=17, bias=True),
+    norm=NormConfig(kind="layer", eps=1e-5),
+    positions=PositionConfig(kind="sinusoidal"),
+    arrangement="post",
+    embedding_scale=20**0.5,
+    output_bias=True,
 )
 ATTENTION = AttentionConfig(heads=3, kv_heads=3, head_width=5)
 RIVALS: dict[str, ModelConfig] = {

@@ -12,7 +12,8 @@ from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
 
 from clearhead.model import PositionConfig, skeleton
-from clearhead.model.parts.positions import Learned, Rotary, rotary
+from clearhead.model.parts.positions import Learned, Rotary, Sinusoids, rotary
+from little_configs import TRANSLATOR
 from shapes import GPT2, QWEN3
 
 EPS = torch.finfo(torch.float32).eps  # of a cosine near 1; libraries give cosines to one of these
@@ -112,10 +113,32 @@ class TestLearned:
         assert shared.tolist() == [[[0, 1, 2], [6, 7, 8]]] * 2
 
 
+class TestSinusoids:
+    @pytest.mark.parametrize("width", [6, 7])
+    @pytest.mark.parametrize("theta", [10_000.0, 50.0])
+    def test_each_number_by_the_formula(self, width: int, theta: float) -> None:
+        """In float64, far out too: sines in the first half, of which an odd width has one more, then cosines."""
+        config, context = PositionConfig(kind="sinusoidal", theta=theta), 5000
+        places = [0, 1, 17, 4999]
+        added = Sinusoids(width, config, context)(torch.zeros(1, 4, width, dtype=torch.float64), at(*places))
+        half = math.ceil(width / 2)
+        for row, place in zip(added[0].tolist(), places, strict=True):
+            angles = [place / theta ** (2 * i / width) for i in range(half)]
+            expected = [*map(math.sin, angles), *map(math.cos, angles[: width // 2])]
+            assert row == pytest.approx(expected, abs=EPS)
+
+    def test_they_are_added_in_the_stream_s_dtype(self) -> None:
+        x_BTE = torch.randn(2, 3, 8, dtype=torch.bfloat16)
+        given = Sinusoids(8, PositionConfig(kind="sinusoidal"), 9)(x_BTE, at(0, 1, 2))
+        assert given.dtype == torch.bfloat16
+        assert torch.equal(given[:, 0, :4], x_BTE[:, 0, :4])
+
+
 def test_the_config_chooses() -> None:
     assert rotary(7, GPT2.positions, 23) is None
     rule = rotary(6, PositionConfig(theta=123.0), 23)
     assert rule is not None
     assert (rule.width, rule.config.theta, rule.context) == (6, 123.0, 23)
     assert isinstance(skeleton(GPT2).positions, Learned)
+    assert isinstance(skeleton(TRANSLATOR).positions, Sinusoids)
     assert skeleton(QWEN3).positions is None
