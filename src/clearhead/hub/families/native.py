@@ -11,7 +11,9 @@ from clearhead.model import ModelConfig, skeleton
 from clearhead.plain import to_dict
 
 MODEL_TYPE: str = "clearhead"
-HARMLESS: frozenset[str] = frozenset({"bos_token_id", "eos_token_id", "sep_token_id", "pad_token_id", "dtype"})
+HARMLESS: frozenset[str] = frozenset(
+    {"bos_token_id", "eos_token_id", "sep_token_id", "pad_token_id", "decoder_start_token_id", "dtype"}
+)
 
 
 def refuses(config: ModelConfig) -> list[str]:
