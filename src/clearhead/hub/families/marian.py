@@ -133,7 +133,8 @@ def table(config: EncoderDecoderConfig) -> list[Row]:
     head = ("lm_head.weight",)
     if config.source_vocabulary is None:
         shared = (source, target, *(head if config.tied else ()))
-        rows = [Row("embedding.weight", ("model.shared.weight",), copies=shared)]
+        # without tied weights transformers would give each stack a matrix of its own
+        rows = [Row("embedding.weight", ("model.shared.weight",), copies=shared, repeats=not config.tied)]
     else:
         rows = [
             Row("embedding.weight", (target,), copies=head if config.tied else ()),

@@ -29,7 +29,8 @@ class Row:
     stacked: ours is a stack of matrices; theirs are the parts of the first, then those of the second, ... (experts)
     interleaved: theirs is (in, out) and alternates gate and up, which ours has one after the other (GPT-OSS)
     leading: theirs has one more axis, of size 1, in front (Marian's bias on logits)
-    copies: names under which a file may repeat the same numbers (a tied output layer); never written
+    copies: names under which a file may repeat the same numbers (a tied output layer)
+    repeats: the copies are written, too, because transformers does not know that they are one matrix
     """
 
     ours: str | None
@@ -41,6 +42,7 @@ class Row:
     interleaved: bool = False
     leading: bool = False
     copies: tuple[str, ...] = ()
+    repeats: bool = False
 
 
 class Held(Protocol):
@@ -66,6 +68,7 @@ def to_theirs(table: Sequence[Row], ours: Mapping[str, Tensor]) -> dict[str, Ten
     for name, row in rows.items():
         parts = _parts(row, ours[name])
         theirs.update(zip(row.theirs, (_joined(row, part) for part in parts), strict=True))
+        theirs.update((copy, ours[name]) for copy in row.copies if row.repeats)
     if left := ours.keys() - rows.keys():
         raise FolderError(f"the family's table has no place for {', '.join(sorted(left))}")
     return theirs
