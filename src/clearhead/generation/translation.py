@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any, overload
 
+import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, TextError, nearest
@@ -178,8 +179,10 @@ def _batch(
         raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
     state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
     ends = defaults(model).ends | {end}
+    # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
+    never = [] if start in ends else [start]
     if search.sampling is not None:
-        return _drawn(model, begun, state, search, search.sampling, ends, limits)
+        return _drawn(model, begun, state, search, search.sampling, ends, never, limits)
     return BeamSearch(
         model.network,
         begun,
@@ -189,7 +192,7 @@ def _batch(
         length_penalty=search.length_penalty,
         ends=ends,
         limits=limits,
-        allowed=_Allowed(model.tokenless, search.no_repeat),
+        allowed=_Allowed(torch.cat([model.tokenless, model.tokenless.new_tensor(never)]), search.no_repeat, begun[1:]),
     ).run()
 
 
@@ -200,6 +203,7 @@ def _drawn(
     search: Search,
     sampling: Sampling,
     ends: frozenset[int],
+    never: Sequence[int],
     limits: Sequence[int],
 ) -> list[list[Hypothesis]]:
     """A random translation of each source, which depends on that and on the seed."""
@@ -209,7 +213,7 @@ def _drawn(
         [begun] * len(limits),
         sampling,
         vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
-        gaps=tokenizer.gaps,
+        gaps=[*tokenizer.gaps, *never],
         unseen=len(begun),
         state=state,
     )
@@ -232,16 +236,17 @@ def _drawn(
 
 @dataclass(frozen=True, eq=False)
 class _Allowed:
-    """Rules out ids without a token, and those that would complete a run of ``no_repeat`` tokens a second time."""
+    """Rules out some ids, and those that would complete a run of ``no_repeat`` tokens, the prefix's included, again."""
 
-    tokenless: Tensor
+    never: Tensor
     no_repeat: int
+    prefix: Sequence[int]
 
     def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> Tensor:
-        if len(self.tokenless):
-            logprobs_RV = logprobs_RV.index_fill(1, self.tokenless, -math.inf)
+        if len(self.never):
+            logprobs_RV = logprobs_RV.index_fill(1, self.never, -math.inf)
         for row, ids in enumerate(new) if self.no_repeat else ():
-            if banned := _repeating(ids, self.no_repeat):
+            if banned := _repeating([*self.prefix, *ids], self.no_repeat):
                 logprobs_RV[row, banned] = -math.inf
         return logprobs_RV
 

@@ -1,0 +1,277 @@
+"""Translations: texts of all kinds, in batches and alone, each option, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import MarianMTModel
+
+from clearhead import hub
+from clearhead.errors import OptionError, TextError
+from clearhead.generation import Sampling, Search, Translation, stream_translations, translate
+from clearhead.language_model import LanguageModel, Metadata
+from clearhead.model import build
+from clearhead.text import Tokenizer
+from clearhead.watching import watch
+from little_configs import QWEN3, TRANSLATOR
+from little_tokenizers import EOS, UNK, llama3_like, save
+from little_translators import LETTERS, SEPARATOR, translator
+
+TEXTS = ["the cat", "a dog", "you", "x", "b b b", "a dog", "zebra.", "me\nyou", "你", "of"]
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    return translator()
+
+
+@pytest.fixture(scope="module")
+def peer(model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> MarianMTModel:
+    folder = tmp_path_factory.mktemp("peer")
+    hub.save(folder, model)
+    return MarianMTModel.from_pretrained(folder, dtype=torch.float64).eval()
+
+
+def theirs(peer: MarianMTModel, text: str, prefix: str = "", **options) -> tuple[list[int], float]:
+    """What transformers writes after the prefix, and its score, for one text."""
+    begun = [SEPARATOR, *LETTERS.encode(prefix)]
+    source = [*LETTERS.encode(text), SEPARATOR]
+    given = {"num_beams": 5, "max_new_tokens": 3 * len(source) + 10, "early_stopping": False, **options}
+    out = peer.generate(
+        input_ids=torch.tensor([source]),
+        attention_mask=torch.ones(1, len(source), dtype=torch.long),
+        decoder_input_ids=torch.tensor([begun]),
+        do_sample=False,
+        return_dict_in_generate=True,
+        output_scores=True,
+        **given,
+    )
+    return out.sequences[0, len(begun) :].tolist(), float(out.sequences_scores[0])
+
+
+def same(found: Translation, other: Translation) -> None:
+    """Equal but for the order of sums."""
+    assert (found.source, found.text, found.ids, found.complete) == (
+        other.source,
+        other.text,
+        other.ids,
+        other.complete,
+    )
+    assert (found.logprob, found.score) == pytest.approx((other.logprob, other.score), abs=1e-9)
+    for one, another in zip(found.others, other.others, strict=True):
+        same(one, another)
+
+
+class TestAsInTransformers:
+    @pytest.mark.parametrize("penalty", [1.0, 0.3, 2.0])
+    def test_several_texts_at_once(self, model: LanguageModel, peer: MarianMTModel, penalty: float) -> None:
+        """Each with its own limit of tokens: three times its own, and ten."""
+        for text, found in zip(TEXTS, translate(model, TEXTS, Search(length_penalty=penalty)), strict=True):
+            ids, score = theirs(peer, text, length_penalty=penalty)
+            assert list(found.ids) == ids
+            assert found.score == pytest.approx(score, rel=1e-5)
+            assert found.text == LETTERS.decode([token for token in ids if token != SEPARATOR]).strip()
+            assert found.score == pytest.approx(found.logprob / len(ids) ** penalty)
+
+    @pytest.mark.parametrize("size", [2, 3])
+    def test_no_run_comes_twice(self, model: LanguageModel, peer: MarianMTModel, size: int) -> None:
+        for text in ("aaaa", "you you", "the hat"):
+            found = translate(model, text, Search(no_repeat=size, max_tokens=9))
+            assert list(found.ids) == theirs(peer, text, no_repeat_ngram_size=size, max_new_tokens=9)[0]
+            runs = [found.ids[n : n + size] for n in range(len(found.ids) - size + 1)]
+            assert len(set(runs)) == len(runs)
+
+    @pytest.mark.parametrize("prefix", ["a", "aabb"])
+    def test_a_prefix(self, model: LanguageModel, peer: MarianMTModel, prefix: str) -> None:
+        for text in ("ab", "dog"):
+            found = translate(model, text, Search(max_tokens=9), prefix=prefix)
+            ids, score = theirs(peer, text, prefix, max_new_tokens=9)
+            assert list(found.ids) == ids
+            assert found.score == pytest.approx(score, rel=1e-5)
+            assert found.text.startswith(prefix)
+
+    def test_a_run_of_the_prefix_comes_no_second_time(self, model: LanguageModel, peer: MarianMTModel) -> None:
+        search = Search(no_repeat=2, max_tokens=9)
+        for prefix, text in (("aabb", "abab"), ("xx", "xxx"), ("yo", "you")):
+            found = translate(model, text, search, prefix=prefix)
+            assert list(found.ids) == theirs(peer, text, prefix, no_repeat_ngram_size=2, max_new_tokens=9)[0]
+            written = [*LETTERS.encode(prefix), *found.ids]
+            runs = list(pairwise(written))
+            assert len(set(runs)) == len(runs)
+
+
+class TestManyAtOnce:
+    @pytest.mark.parametrize("together", [1, 2, 3, 64])
+    def test_as_alone_and_in_order(self, model: LanguageModel, together: int) -> None:
+        search = Search(beams=3, best=3, max_tokens=12)
+        alone = [translate(model, text, search) for text in TEXTS]
+        assert len({each.text for each in alone}) > 6
+        for found, other in zip(translate(model, TEXTS, search, together=together), alone, strict=True):
+            same(found, other)
+
+    def test_a_stream_reads_sixteen_batches_ahead_and_no_further(self, model: LanguageModel) -> None:
+        read: list[int] = []
+
+        def texts() -> Iterator[str]:
+            for number in range(100):
+                read.append(number)
+                yield "ab"
+
+        found = stream_translations(model, texts(), Search(beams=1, max_tokens=1), together=2)
+        assert read == []
+        next(found)
+        assert len(read) == 32
+        one_by_one = stream_translations(model, texts(), Search(beams=1, max_tokens=1), together=1)
+        next(one_by_one)
+        assert len(read) == 33
+
+    def test_the_best_come_in_order_of_their_scores(self, model: LanguageModel) -> None:
+        for found in translate(model, TEXTS, Search(beams=5, best=4)):
+            every = [found, *found.others]
+            assert len(every) == 4
+            assert len({each.ids for each in every}) == 4
+            assert [each.score for each in every] == sorted((each.score for each in every), reverse=True)
+            assert all(not each.others and each.source == found.source for each in found.others)
+
+    def test_a_watched_translation_has_the_same_bits(self, model: LanguageModel) -> None:
+        alone = translate(model, TEXTS[:3], Search(beams=2))
+        with watch(model):
+            assert translate(model, TEXTS[:3], Search(beams=2)) == alone
+
+
+class TestTexts:
+    @pytest.mark.parametrize("text", ["", " ", "\n", " \n ", "\t\u3000"])
+    def test_nothing_is_translated_as_nothing(self, model: LanguageModel, text: str) -> None:
+        """Characters that the tokenizer lacks do not matter at the edges of a text."""
+        found = translate(model, ["a", text, "b"])
+        assert [each.text != "" for each in found] == [True, False, True]
+        assert (found[1].ids, found[1].logprob, found[1].score, found[1].complete) == ((), 0.0, 0.0, True)
+
+    def test_white_space_around_a_text_does_not_matter(self, model: LanguageModel) -> None:
+        bare, spaced = translate(model, "dog"), translate(model, "  dog \n")
+        assert (spaced.source, spaced.ids, spaced.score) == ("  dog \n", bare.ids, bare.score)
+
+    def test_no_texts(self, model: LanguageModel) -> None:
+        assert translate(model, []) == []
+
+    @pytest.mark.parametrize(
+        "text",
+        ["שלום עולם", "\u202eabc\u202c", "a\x00b\x1b[31m", "👩‍👩‍👧 🎉", "e\u0301", "\ufeffa", "\ud83d", "a\u2028b"],
+    )
+    def test_any_characters(self, text: str) -> None:
+        """As bytes; among them half of an emoji, which is no text."""
+        network = build(replace(TRANSLATOR, vocabulary=257, context=64), seed=0).eval()
+        speaking = LanguageModel(network, Tokenizer.bytes())
+        if text == "\ud83d":
+            with pytest.raises(TextError):
+                translate(speaking, text)
+            return
+        found = translate(speaking, text, Search(max_tokens=4))
+        assert found.source == text
+        found.text.encode()
+
+    def test_a_text_as_long_as_the_context_and_one_longer(self, model: LanguageModel) -> None:
+        room = model.config.context - 1
+        assert translate(model, "a" * room, Search(beams=1, max_tokens=2)).text
+        with pytest.raises(
+            TextError, match=rf"^the text 'a+'... has {room + 1} tokens; the model translates up to {room} "
+        ):
+            translate(model, ["a", "a" * (room + 1)])
+
+    def test_a_character_the_tokenizer_lacks(self, model: LanguageModel) -> None:
+        with pytest.raises(TextError):
+            translate(model, "Ä")
+
+
+class TestLimits:
+    def test_a_translation_that_is_cut_says_so(self, model: LanguageModel) -> None:
+        whole = translate(model, "you", Search(beams=1))
+        assert whole.complete
+        assert whole.ids[-1] == SEPARATOR
+        for most in range(1, len(whole.ids)):
+            cut = translate(model, "you", Search(beams=1, max_tokens=most))
+            assert (cut.ids, cut.complete) == (whole.ids[:most], False)
+        assert translate(model, "you", Search(beams=1, max_tokens=len(whole.ids))).complete
+
+    def test_a_translation_stays_within_the_context(self, model: LanguageModel) -> None:
+        context = model.config.context
+        for prefix in ("", "a" * 30, "a" * (context - 1)):
+            found = translate(model, "a" * (context - 1), Search(beams=1, no_repeat=0, max_tokens=1000), prefix=prefix)
+            assert 1 <= len(found.ids) <= context - len(prefix)
+        with pytest.raises(TextError, match=rf"^the prefix has {context} tokens; the model's context is {context}$"):
+            translate(model, "a", prefix="a" * context)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"beams": 0}, "beams is 0; it must be at least 1"),
+            ({"beams": 2, "best": 3}, "best is 3; it must be at least 1 and at most the 2 beams"),
+            ({"best": 0}, "best is 0; it must be"),
+            ({"length_penalty": math.nan}, "length_penalty is nan; it must be finite"),
+            ({"length_penalty": math.inf}, "length_penalty is inf; it must be finite"),
+            ({"no_repeat": -1}, "no_repeat is -1; it must be at least 0"),
+            ({"max_tokens": 0}, "max_tokens is 0; it must be at least 1"),
+            ({"sampling": Sampling()}, "beams 5: tokens are drawn with one beam"),
+            ({"sampling": Sampling(), "beams": 1, "no_repeat": 2}, "no_repeat 2: is for beams, not for drawn tokens"),
+        ],
+    )
+    def test_options_out_of_range(self, options: dict, said: str) -> None:
+        with pytest.raises(OptionError, match=f"^{said}"):
+            Search(**options)
+
+    def test_what_cannot_be_translated(self, model: LanguageModel) -> None:
+        with pytest.raises(OptionError, match=r"^together is 0; it must be at least 1"):
+            translate(model, "a", together=0)
+        with pytest.raises(OptionError, match=r"^translate: 7 was given; it takes one text or a list of texts"):
+            translate(model, 7)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        with pytest.raises(OptionError, match=r"^translate needs a model that "):
+            translate(LanguageModel(build(QWEN3, seed=0), LETTERS), "a")
+
+
+class TestDrawn:
+    SEARCH = Search(beams=1, sampling=Sampling(temperature=1.5, seed=3))
+
+    def test_the_seed_and_the_text_decide(self, model: LanguageModel) -> None:
+        """Not the texts beside it, nor how many are drawn at once."""
+        first = translate(model, TEXTS, self.SEARCH)
+        for together in (1, 3):
+            for one, other in zip(first, translate(model, TEXTS, self.SEARCH, together=together), strict=True):
+                same(one, other)
+        for one, text in zip(first, TEXTS, strict=True):
+            same(translate(model, text, self.SEARCH), one)
+        others = translate(model, TEXTS, Search(beams=1, sampling=Sampling(temperature=1.5, seed=4)))
+        assert [each.ids for each in others] != [each.ids for each in first]
+
+    def test_log_probabilities_are_the_model_s(self, model: LanguageModel) -> None:
+        found = translate(model, "dog", self.SEARCH)
+        with torch.no_grad():
+            logits_TV = model.network(
+                torch.tensor([[SEPARATOR, *found.ids[:-1]]]),
+                source_BS=torch.tensor([[*LETTERS.encode("dog"), SEPARATOR]]),
+            )[0]
+        logprob = float(logits_TV.log_softmax(-1)[range(len(found.ids)), found.ids].sum())
+        assert found.logprob == pytest.approx(logprob, abs=1e-9)
+
+    def test_at_temperature_0_it_is_greedy(self, model: LanguageModel) -> None:
+        cold = Search(beams=1, sampling=Sampling(temperature=0))
+        for one, other in zip(translate(model, TEXTS, cold), translate(model, TEXTS, Search(beams=1)), strict=True):
+            same(one, other)
+
+
+def test_the_token_before_a_translation_is_never_written(tmp_path: Path) -> None:
+    """OPUS-MT's padding, whose logit is 0 whatever is read; its folders forbid it with bad_words_ids."""
+    tokenizer = Tokenizer.load(save(llama3_like(), tmp_path))
+    network = build(replace(TRANSLATOR, vocabulary=tokenizer.vocab_size), seed=0).eval()
+    with torch.no_grad():
+        network.bias[UNK] = 30.0
+    named = Metadata(ids={"decoder_start_token_id": UNK, "eos_token_id": EOS, "pad_token_id": UNK})
+    speaking = LanguageModel(network, tokenizer, metadata=named)
+    for search in (Search(beams=1), Search(beams=3, best=3), Search(beams=1, sampling=Sampling(seed=1))):
+        found = translate(speaking, "abc", search)
+        assert all(UNK not in each.ids for each in (found, *found.others))
