@@ -36,7 +36,8 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
 
     tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, 13a for the rest
 
-    Raises MissingExtraError if sacrebleu is not installed, OptionError for an unknown tokenizer or no translations.
+    Raises MissingExtraError if sacrebleu or what the tokenizer needs is not installed, OptionError for an unknown
+    tokenizer or no translations.
     """
     if not has_scores():
         raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'clearhead[translate]'")
@@ -49,7 +50,10 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
         tokenizer = "zh" if _han(references) else BLEU.TOKENIZER_DEFAULT
     if tokenizer not in BLEU.TOKENIZERS:
         raise OptionError(f"tokenizer {tokenizer!r}: sacrebleu has {', '.join(BLEU.TOKENIZERS)}")
-    metrics: list[Any] = [BLEU(tokenize=tokenizer), CHRF()]
+    try:
+        metrics: list[Any] = [BLEU(tokenize=tokenizer), CHRF()]
+    except (ImportError, RuntimeError) as missing:  # a dictionary that is a package of its own
+        raise MissingExtraError(f"tokenizer {tokenizer!r}: {' '.join(str(missing).split())}") from missing
     bleu, chrf = (metric.corpus_score(list(made), [list(references)]).score for metric in metrics)
     signatures = [str(metric.get_signature()) for metric in metrics]
     return Scores(bleu=bleu, chrf=chrf, bleu_signature=signatures[0], chrf_signature=signatures[1])
