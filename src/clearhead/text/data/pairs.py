@@ -67,11 +67,15 @@ class PairFile:
         if None in found:
             raise TextError(
                 f"{where}: no field {self._fields[found.index(None)]!r}; there are "
-                f"{', '.join(map(str, cast(dict[str, object], record))) or 'none'}; name both: --fields en,de"
+                f"{', '.join(map(str, cast(dict[str, object], record))) or 'none'}; name both: --field en,de"
             )
         if not all(isinstance(each, str) for each in found):
             raise TextError(f"{where}: a field is not a string; both must be")
         source, target = (" ".join(str(each).splitlines()) for each in found)
+        try:
+            f"{source}{target}".encode()
+        except UnicodeEncodeError as fault:
+            raise TextError(f"{where}: a field has half a character ({fault.reason}); fix the line") from fault
         return Pair(source, target)
 
 
@@ -95,13 +99,13 @@ class ParallelFiles:
     def pairs(self, tick: Tick | None = None) -> Iterator[Pair]:
         """Every pair of lines. Raises TextError as FileSource does, and if one file has more lines."""
         both = [lines(file.texts(tick), file.name) for file in self._files]
-        rest = 0
+        rest: int | None = None  # lines of the shorter
         for number, (source, target) in enumerate(zip_longest(*both)):
             if source is None or target is None:
-                rest = rest or number
+                rest = number if rest is None else rest
             else:
                 yield Pair(source.rstrip("\r"), target.rstrip("\r"))
-        if rest:
+        if rest is not None:
             longer = [file.name for file in self._files if sum(1 for _ in lines(file.texts(), file.name)) > rest]
             raise TextError(
                 f"{self.name}: {longer[0]} has more lines than the other, which has {rest:,}; line n of one must "
@@ -119,7 +123,7 @@ PairSource = PairFile | ParallelFiles
 def check_fields(fields: Sequence[str]) -> tuple[str, ...]:
     """Raises OptionError unless there are two different names."""
     if len(set(fields)) != 2 or not all(fields) or len(fields) != 2:
-        raise OptionError(f"fields {shown(','.join(fields))}: give two names, as in --fields en,de")
+        raise OptionError(f"fields {shown(','.join(fields))}: give two names, as in --field en,de")
     return tuple(fields)
 
 
