@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -186,8 +186,10 @@ def _of_kind(kind: str | None, table: Table) -> Table:
         return table
     if not complete(model):
         return table
-    decoder = from_dict(DecoderConfig, {"vocabulary": 1, **model}, "model.")
-    sized = to_dict(equal(decoder, kind))
+    decoders, kinds = ({each.name for each in fields(config)} for config in (DecoderConfig, ModelConfig.classes[kind]))
+    own = {name: value for name, value in model.items() if name in kinds - decoders}
+    shared = {name: value for name, value in model.items() if name not in own}
+    sized = {**to_dict(equal(from_dict(DecoderConfig, {"vocabulary": 1, **shared}, "model."), kind)), **own}
     return {**table, "model": {name: value for name, value in sized.items() if name in model or name != "vocabulary"}}
 
 
