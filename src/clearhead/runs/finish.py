@@ -68,7 +68,8 @@ def finish(folder: Path, recipe: Recipe, valid: Tokens | Pairs, events: Events) 
         objective = objective_of(config.masks, model.tokenizer, pairs=recipe.text.layout != "text")
         evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
-    share = "all" if len(read) == len(valid) else f"the first {len(read) - 1:,} of"
+    predicted = len(read) if isinstance(read, Pairs) else len(read) - 1  # the first of a text is not
+    share = "all" if len(read) == len(valid) else f"the first {predicted:,} of"
     masked = "" if config.masks is None else f"{evaluation.tokens:,} masked of "
     events.say(
         f"kept the model of step {run.best.step:,}; on {masked}{share} {len(valid):,} validation tokens: "
