@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ class TestAsInTransformers:
     @pytest.mark.parametrize("penalty", [1.0, 0.3, 2.0])
     def test_several_texts_at_once(self, model: LanguageModel, peer: MarianMTModel, penalty: float) -> None:
         """Each with its own limit of tokens: three times its own, and ten."""
-        for text, found in zip(TEXTS, translate(model, TEXTS, Search(length_penalty=penalty)), strict=True):
+        for text, found in zip(TEXTS, translate(model, TEXTS, length_penalty=penalty), strict=True):
             ids, score = theirs(peer, text, length_penalty=penalty)
             assert list(found.ids) == ids
             assert found.score == pytest.approx(score, rel=1e-5)
@@ -82,7 +83,7 @@ class TestAsInTransformers:
     @pytest.mark.parametrize("size", [2, 3])
     def test_no_run_comes_twice(self, model: LanguageModel, peer: MarianMTModel, size: int) -> None:
         for text in ("aaaa", "you you", "the hat"):
-            found = translate(model, text, Search(no_repeat=size, max_tokens=9))
+            found = translate(model, text, no_repeat=size, max_tokens=9)
             assert list(found.ids) == theirs(peer, text, no_repeat_ngram_size=size, max_new_tokens=9)[0]
             runs = [found.ids[n : n + size] for n in range(len(found.ids) - size + 1)]
             assert len(set(runs)) == len(runs)
@@ -90,16 +91,16 @@ class TestAsInTransformers:
     @pytest.mark.parametrize("prefix", ["a", "aabb"])
     def test_a_prefix(self, model: LanguageModel, peer: MarianMTModel, prefix: str) -> None:
         for text in ("ab", "dog"):
-            found = translate(model, text, Search(max_tokens=9), prefix=prefix)
+            found = translate(model, text, max_tokens=9, prefix=prefix)
             ids, score = theirs(peer, text, prefix, max_new_tokens=9)
             assert list(found.ids) == ids
             assert found.score == pytest.approx(score, rel=1e-5)
             assert found.text.startswith(prefix)
 
     def test_a_run_of_the_prefix_comes_no_second_time(self, model: LanguageModel, peer: MarianMTModel) -> None:
-        search = Search(no_repeat=2, max_tokens=9)
+        search = {"no_repeat": 2, "max_tokens": 9}
         for prefix, text in (("aabb", "abab"), ("xx", "xxx"), ("yo", "you")):
-            found = translate(model, text, search, prefix=prefix)
+            found = translate(model, text, **search, prefix=prefix)
             assert list(found.ids) == theirs(peer, text, prefix, no_repeat_ngram_size=2, max_new_tokens=9)[0]
             written = [*LETTERS.encode(prefix), *found.ids]
             runs = list(pairwise(written))
@@ -109,10 +110,10 @@ class TestAsInTransformers:
 class TestManyAtOnce:
     @pytest.mark.parametrize("together", [1, 2, 3, 64])
     def test_as_alone_and_in_order(self, model: LanguageModel, together: int) -> None:
-        search = Search(beams=3, best=3, max_tokens=12)
-        alone = [translate(model, text, search) for text in TEXTS]
+        search = {"beams": 3, "best": 3, "max_tokens": 12}
+        alone = [translate(model, text, **search) for text in TEXTS]
         assert len({each.text for each in alone}) > 6
-        for found, other in zip(translate(model, TEXTS, search, together=together), alone, strict=True):
+        for found, other in zip(translate(model, TEXTS, **search, together=together), alone, strict=True):
             same(found, other)
 
     def test_a_stream_reads_sixteen_batches_ahead_and_no_further(self, model: LanguageModel) -> None:
@@ -132,7 +133,7 @@ class TestManyAtOnce:
         assert len(read) == 33
 
     def test_the_best_come_in_order_of_their_scores(self, model: LanguageModel) -> None:
-        for found in translate(model, TEXTS, Search(beams=5, best=4)):
+        for found in translate(model, TEXTS, beams=5, best=4):
             every = [found, *found.others]
             assert len(every) == 4
             assert len({each.ids for each in every}) == 4
@@ -140,9 +141,9 @@ class TestManyAtOnce:
             assert all(not each.others and each.source == found.source for each in found.others)
 
     def test_a_watched_translation_has_the_same_bits(self, model: LanguageModel) -> None:
-        alone = translate(model, TEXTS[:3], Search(beams=2))
+        alone = translate(model, TEXTS[:3], beams=2)
         with watch(model):
-            assert translate(model, TEXTS[:3], Search(beams=2)) == alone
+            assert translate(model, TEXTS[:3], beams=2) == alone
 
 
 class TestTexts:
@@ -172,13 +173,13 @@ class TestTexts:
             with pytest.raises(TextError):
                 translate(speaking, text)
             return
-        found = translate(speaking, text, Search(max_tokens=4))
+        found = translate(speaking, text, max_tokens=4)
         assert found.source == text
         found.text.encode()
 
     def test_a_text_as_long_as_the_context_and_one_longer(self, model: LanguageModel) -> None:
         room = model.config.context - 1
-        assert translate(model, "a" * room, Search(beams=1, max_tokens=2)).text
+        assert translate(model, "a" * room, beams=1, max_tokens=2).text
         with pytest.raises(
             TextError, match=rf"^the text 'a+'... has {room + 1} tokens; the model translates up to {room} "
         ):
@@ -191,18 +192,18 @@ class TestTexts:
 
 class TestLimits:
     def test_a_translation_that_is_cut_says_so(self, model: LanguageModel) -> None:
-        whole = translate(model, "you", Search(beams=1))
+        whole = translate(model, "you", beams=1)
         assert whole.complete
         assert whole.ids[-1] == SEPARATOR
         for most in range(1, len(whole.ids)):
-            cut = translate(model, "you", Search(beams=1, max_tokens=most))
+            cut = translate(model, "you", beams=1, max_tokens=most)
             assert (cut.ids, cut.complete) == (whole.ids[:most], False)
-        assert translate(model, "you", Search(beams=1, max_tokens=len(whole.ids))).complete
+        assert translate(model, "you", beams=1, max_tokens=len(whole.ids)).complete
 
     def test_a_translation_stays_within_the_context(self, model: LanguageModel) -> None:
         context = model.config.context
         for prefix in ("", "a" * 30, "a" * (context - 1)):
-            found = translate(model, "a" * (context - 1), Search(beams=1, no_repeat=0, max_tokens=1000), prefix=prefix)
+            found = translate(model, "a" * (context - 1), beams=1, no_repeat=0, max_tokens=1000, prefix=prefix)
             assert 1 <= len(found.ids) <= context - len(prefix)
         with pytest.raises(TextError, match=rf"^the prefix has {context} tokens; the model's context is {context}$"):
             translate(model, "a", prefix="a" * context)
@@ -228,6 +229,8 @@ class TestLimits:
     def test_what_cannot_be_translated(self, model: LanguageModel) -> None:
         with pytest.raises(OptionError, match=r"^together is 0; it must be at least 1"):
             translate(model, "a", together=0)
+        with pytest.raises(OptionError, match=r"^translate: there is no setting 'beam'; did you mean 'beams'\?$"):
+            translate(model, "a", beam=2)
         with pytest.raises(OptionError, match=r"^translate: 7 was given; it takes one text or a list of texts"):
             translate(model, 7)  # pyright: ignore[reportCallIssue, reportArgumentType]
         with pytest.raises(OptionError, match=r"^translate needs a model that "):
@@ -235,21 +238,21 @@ class TestLimits:
 
 
 class TestDrawn:
-    SEARCH = Search(beams=1, sampling=Sampling(temperature=1.5, seed=3))
+    SEARCH: ClassVar = {"beams": 1, "sampling": Sampling(temperature=1.5, seed=3)}
 
     def test_the_seed_and_the_text_decide(self, model: LanguageModel) -> None:
         """Not the texts beside it, nor how many are drawn at once."""
-        first = translate(model, TEXTS, self.SEARCH)
+        first = translate(model, TEXTS, **self.SEARCH)
         for together in (1, 3):
-            for one, other in zip(first, translate(model, TEXTS, self.SEARCH, together=together), strict=True):
+            for one, other in zip(first, translate(model, TEXTS, **self.SEARCH, together=together), strict=True):
                 same(one, other)
         for one, text in zip(first, TEXTS, strict=True):
-            same(translate(model, text, self.SEARCH), one)
-        others = translate(model, TEXTS, Search(beams=1, sampling=Sampling(temperature=1.5, seed=4)))
+            same(translate(model, text, **self.SEARCH), one)
+        others = translate(model, TEXTS, beams=1, sampling=Sampling(temperature=1.5, seed=4))
         assert [each.ids for each in others] != [each.ids for each in first]
 
     def test_log_probabilities_are_the_model_s(self, model: LanguageModel) -> None:
-        found = translate(model, "dog", self.SEARCH)
+        found = translate(model, "dog", **self.SEARCH)
         with torch.no_grad():
             logits_TV = model.network(
                 torch.tensor([[SEPARATOR, *found.ids[:-1]]]),
@@ -259,8 +262,8 @@ class TestDrawn:
         assert found.logprob == pytest.approx(logprob, abs=1e-9)
 
     def test_at_temperature_0_it_is_greedy(self, model: LanguageModel) -> None:
-        cold = Search(beams=1, sampling=Sampling(temperature=0))
-        for one, other in zip(translate(model, TEXTS, cold), translate(model, TEXTS, Search(beams=1)), strict=True):
+        cold = {"beams": 1, "sampling": Sampling(temperature=0)}
+        for one, other in zip(translate(model, TEXTS, **cold), translate(model, TEXTS, beams=1), strict=True):
             same(one, other)
 
 
@@ -272,6 +275,6 @@ def test_the_token_before_a_translation_is_never_written(tmp_path: Path) -> None
         network.bias[UNK] = 30.0
     named = Metadata(ids={"decoder_start_token_id": UNK, "eos_token_id": EOS, "pad_token_id": UNK})
     speaking = LanguageModel(network, tokenizer, metadata=named)
-    for search in (Search(beams=1), Search(beams=3, best=3), Search(beams=1, sampling=Sampling(seed=1))):
-        found = translate(speaking, "abc", search)
+    for search in ({"beams": 1}, {"beams": 3, "best": 3}, {"beams": 1, "sampling": Sampling(seed=1)}):
+        found = translate(speaking, "abc", **search)
         assert all(UNK not in each.ids for each in (found, *found.others))
