@@ -59,7 +59,7 @@ def translate(
     sampling = None if temperature is None else Sampling(temperature=temperature, top_p=top_p, seed=seed)
     count = (1 if sampling is not None else BEAMS) if beams is None else beams
     search = Search(
-        beams=max(count, best) if beams is None else count,
+        beams=max(count, best) if beams is None and sampling is None else count,
         length_penalty=length_penalty,
         best=best,
         no_repeat=no_repeat,
@@ -74,6 +74,11 @@ def translate(
             first, *others = ({"text": each.text, "score": each.score, "logprob": each.logprob} for each in every)
             write_json({"source": found.source, **first, "complete": found.complete, "others": others})
         elif best > 1:
-            write("".join(f"{each.score:9.4f}  {each.text}\n" for each in every))
+            write("".join(f"{each.score:9.4f}  {_line(each.text)}\n" for each in every))
         else:
-            write(f"{found.text}\n")
+            write(f"{_line(found.text)}\n")
+
+
+def _line(text: str) -> str:
+    """The text on one line, so that line n translates line n."""
+    return " ".join(text.splitlines())
