@@ -93,7 +93,10 @@ def evaluate(
         whole = runs.evaluate_pairs(
             loaded,
             files,
-            Search(beams=beams or BEAMS, length_penalty=1.0 if length_penalty is None else length_penalty),
+            Search(
+                beams=BEAMS if beams is None else beams,
+                length_penalty=1.0 if length_penalty is None else length_penalty,
+            ),
             parallel=layout == "parallel",
             field=field,
             encoding=encoding,

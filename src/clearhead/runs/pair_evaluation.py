@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearhead import training
-from clearhead.errors import ClearheadError, TextError
+from clearhead.errors import ClearheadError, OptionError, TextError
 from clearhead.generation import Scores, Search, Translation, score, stream_translations
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
@@ -45,10 +45,12 @@ def evaluate_pairs(
     most: only the first pairs
 
     No pair is left out, except those with an empty side and lines without a second column, which ``clearhead`` logs.
-    Raises OptionError for a model that does not translate, MissingExtraError without sacrebleu, TextError for text that
-    cannot be read.
+    Raises OptionError for a model that does not translate or a value out of range, MissingExtraError without sacrebleu,
+    TextError for text that cannot be read.
     """
     needs(model, "text to text", "eval --pairs")
+    if most is not None and most < 1:
+        raise OptionError.of("most (--first)", most, "at least 1")
     layout = "parallel" if parallel else "pairs"
     config = TextConfig(layout=layout, sources=tuple(files), field=field, encoding=encoding)
     pairs = read_pairs(pair_sources(files, config), model, most)
