@@ -1,0 +1,194 @@
+"""The verbs of translators: translate, eval --pairs, train --pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from calling import Command, call
+
+import clearhead as ch
+from clearhead import hub
+from clearhead.generation import Translation, score, translate
+from clearhead.language_model import LanguageModel
+from little_translators import made_up, translator, write_pairs
+
+TEXTS = ["the cat", "you", "x", "a dog", "b b b"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("translator") / "model"
+    hub.save(place, translator())
+    return place
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LanguageModel:
+    return hub.load(folder)
+
+
+def lines(found: list[Translation]) -> str:
+    return "".join(" ".join(each.text.splitlines()) + "\n" for each in found)
+
+
+class TestTranslate:
+    def test_arguments(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        done = command("translate", folder, *TEXTS, "--threads", 1)
+        assert (done.code, done.err) == (0, "")
+        assert done.out == lines(translate(model, TEXTS))
+
+    def test_a_file_and_standard_input_line_by_line(
+        self, command: Command, folder: Path, model: LanguageModel, tmp_path: Path
+    ) -> None:
+        """In order; an empty line stays one."""
+        given = ["", *TEXTS, "", "  ", "dog"]
+        (tmp_path / "in.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(given).encode())
+        expected = lines(translate(model, given))
+        assert expected.count("\n") == len(given)
+        from_file = command("translate", folder, "--file", "in.txt", "--together", 2, "--threads", 1)
+        from_pipe = command("translate", folder, "--threads", 1, stdin="\n".join(given).encode() + b"\n")
+        assert (from_file.out, from_pipe.out) == (expected, expected)
+        assert command("translate", folder, "--threads", 1).out == ""
+
+    def test_a_translation_is_one_line(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        """What it writes may hold a line end; JSON has it."""
+        text = "a\nb"
+        raw = translate(model, text).text
+        assert "\n" in raw
+        done = command("translate", folder, text, "you", "--threads", 1)
+        assert done.out == " ".join(raw.splitlines()) + "\n" + lines([translate(model, "you")])
+        best = command("translate", folder, text, "--best", 2, "--threads", 1)
+        assert best.out.count("\n") == 2
+        assert json.loads(command("translate", folder, text, "--json", "--threads", 1).out)["text"] == raw
+
+    def test_the_best_with_their_scores(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        done = command("translate", folder, "you", "x", "--best", 3, "--beams", 4, "--threads", 1)
+        expected = ""
+        for found in translate(model, ["you", "x"], beams=4, best=3):
+            expected += "".join(f"{each.score:9.4f}  {each.text}\n" for each in (found, *found.others))
+        assert done.out == expected
+        wide = command("translate", folder, "you", "--best", 7, "--threads", 1)  # as many beams as are needed
+        assert wide.out.count("\n") == 7
+
+    def test_json(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        done = command("translate", folder, "you", "--json", "--best", 2, "--max-tokens", 3, "--threads", 1)
+        found = translate(model, "you", best=2, max_tokens=3)
+        told = {"text": found.text, "score": pytest.approx(found.score), "logprob": pytest.approx(found.logprob)}
+        (other,) = found.others
+        others = [{"text": other.text, "score": pytest.approx(other.score), "logprob": pytest.approx(other.logprob)}]
+        assert json.loads(done.out) == {"source": "you", **told, "complete": False, "others": others}
+
+    def test_each_option_is_the_one_of_python(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        for options, settings in (
+            (["--beams", 1], {"beams": 1}),
+            (["--length-penalty", 0], {"length_penalty": 0.0}),
+            (["--no-repeat", 1], {"no_repeat": 1}),
+            (["--prefix", "zz"], {"prefix": "zz"}),
+            (["--max-tokens", 2], {"max_tokens": 2}),
+        ):
+            done = command("translate", folder, *TEXTS, *options, "--threads", 1)
+            assert done.out == lines(translate(model, TEXTS, **settings)) != lines(translate(model, ["a"] * len(TEXTS)))
+        drawn = [command("translate", folder, "you", "--temperature", 2, "--seed", seed).out for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["a", "--file", "in.txt"], "text and --file in.txt: both were given; give one of them"),
+            (["a", "--seed", "3"], "top_p and seed are for drawing tokens; give --temperature"),
+            (["a", "--top-p", "0.5"], "top_p and seed are for drawing tokens; give --temperature"),
+            (["a", "--temperature", "1", "--beams", "2"], "beams 2: tokens are drawn with one beam"),
+            (["a", "--temperature", "1", "--best", "2"], "best is 2; it must be at least 1 and at most the 1 beams"),
+            (["a", "--beams", "2", "--best", "3"], "best is 3; it must be at least 1 and at most the 2 beams"),
+            (["a", "--beams", "0"], "beams is 0; it must be at least 1"),
+            (["a", "--together", "0"], "together is 0; it must be at least 1"),
+            (["--file", "none.txt"], "none.txt: no such file"),
+            (["a" * 41], "has 41 tokens; the model translates up to 40 at once"),
+        ],
+    )
+    def test_refused(self, command: Command, folder: Path, arguments: list[str], said: str) -> None:
+        done = command("translate", folder, *arguments, "--threads", 1)
+        assert done.code in (1, 2)
+        assert done.out == ""
+        assert done.err.startswith("error: ")
+        assert said in done.err
+        assert done.err.count("\n") == 1
+
+    def test_a_model_that_does_not_translate(self, command: Command, trained: tuple) -> None:
+        done = command("translate", trained[0], "a")
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: translate needs a model that ")
+
+
+class TestPairs:
+    def test_figures_as_json_and_in_words(self, command: Command, folder: Path, tmp_path: Path) -> None:
+        pairs = [("ab", "aabb"), ("you", "yyoouu"), ("x", "x"), ("dog", "ddoogg")]
+        (tmp_path / "p.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in pairs))
+        (tmp_path / "p.en").write_text("".join(f"{a}\n" for a, _ in pairs))
+        (tmp_path / "p.de").write_text("".join(f"{b}\n" for _, b in pairs))
+        model, path = hub.load(folder), str(tmp_path / "p.tsv")
+        found = ch.evaluate_pairs(model, [path])
+        done = command("eval", folder, "--pairs", "p.tsv", "--json", "--threads", 1)
+        scores = score([str(each) for each in translate(model, [a for a, _ in pairs])], [b for _, b in pairs])
+        assert json.loads(done.out) == {
+            **vars(scores),
+            "predicted": "token",
+            "nats_per_token": pytest.approx(found.evaluation.loss),
+            "bits_per_byte": pytest.approx(found.evaluation.bits_per_byte),
+            "perplexity": pytest.approx(found.evaluation.perplexity),
+            "tokens": sum(len(b) + 1 for _, b in pairs),
+            "bytes": sum(len(b) for _, b in pairs),
+        }
+        parallel = command("eval", folder, "--source", "p.en", "--target", "p.de", "--json", "--threads", 1)
+        assert parallel.out == done.out
+        told = command("eval", folder, "--pairs", "p.tsv", "--threads", 1).out.splitlines()
+        assert told[0] == f"{scores.bleu:.2f} BLEU  {scores.bleu_signature}"
+        assert told[1] == f"{scores.chrf:.2f} chrF  {scores.chrf_signature}"
+        assert told[-1] == "over 21 tokens, 17 bytes"
+        first = json.loads(command("eval", folder, "--pairs", "p.tsv", "--first", 2, "--beams", 1, "--json").out)
+        assert first["tokens"] == 5 + 7
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["text.txt", "--beams", "2"], "--beams: for sentence pairs (--pairs); leave out, or give those"),
+            (["--pairs", "p.tsv", "--window", "9"], "--window: for plain text; leave out, or give those"),
+            (["text.txt", "--pairs", "p.tsv"], "text and pairs: give one of them"),
+            (["--source", "p.tsv"], "source and target: only one was given"),
+            ([], "nothing to evaluate on: name a text, or --pairs FILE for a translator"),
+            (["--pairs", "p.tsv", "--beams", "0"], "beams is 0; it must be at least 1"),
+            (["--pairs", "p.tsv", "--first", "0"], "most (--first) is 0; it must be at least 1"),
+            (["--pairs", "p.tsv", "--first", "-1"], "most (--first) is -1; it must be at least 1"),
+            (["--pairs", "p.tsv", "--tokenizer", "jieba"], "tokenizer 'jieba': sacrebleu has"),
+            (["--pairs", "p.tsv", "--field", "a,b"], "field 'a,b': applies to .jsonl files"),
+        ],
+    )
+    def test_refused(self, command: Command, folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+        (tmp_path / "p.tsv").write_text("ab\taabb\nx\txx\n")
+        done = command("eval", folder, *arguments, "--threads", 1)
+        assert done.code in (1, 2)
+        assert done.out == ""
+        assert said in done.err
+
+    def test_train_then_evaluate_then_translate(self, tmp_path: Path) -> None:
+        """From a table with Windows line ends, a line without a tab, and one pair twice."""
+        table = write_pairs(tmp_path / "p.tsv", 60)
+        again = "{}\t{}\r\n".format(*made_up()[0])
+        table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n") + b"no tab\r\n" + again.encode())
+        settings = [
+            *("model.layers=1", "model.encoder_layers=1", "model.width=16", "model.context=32", "train.batch=8"),
+            "model.attention={heads=2,kv_heads=2,head_width=8,bias=true,out_bias=true,head_norm='none'}",
+            "model.feed_forward.width=32",
+        ]
+        small = ["--steps", 2, "--vocabulary", 290, "--threads", 1, *(w for each in settings for w in ("--set", each))]
+        done = call("train", "--pairs", "p.tsv", "--out", "run", *small, folder=tmp_path)
+        assert done.code == 0, done.err
+        assert done.out == "run\n"
+        assert "60 of 62; left out: 1 without a second column, 1 repeated" in done.err
+        figures = json.loads(call("eval", "run", "--pairs", "p.tsv", "--json", "--threads", 1, folder=tmp_path).out)
+        assert 0 <= figures["bleu"] <= 100
+        text = call("translate", "run", "one two", "", "--max-tokens", 4, "--threads", 1, folder=tmp_path)
+        assert text.code == 0
+        assert text.out.count("\n") == 2
