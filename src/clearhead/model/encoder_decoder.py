@@ -23,7 +23,7 @@ from clearhead.model.parts.source import Source
 from clearhead.model.registry import register
 from clearhead.model.state import State
 from clearhead.model.transformer import Transformer, cached
-from clearhead.tap import Site
+from clearhead.tap import Site, watchers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +199,13 @@ class EncoderDecoder(Decoder):
         lengths = [len(ids) for ids in sources]
         padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
         mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
-        state = self.empty_state(len(sources) * beams, capacity)
+        apart = bool(watchers())  # a record has maps of each beam, whose source is then a row of its own
+        state = self.empty_state(len(sources) * (1 if apart else beams), capacity)
         with torch.inference_mode(), evaluating(self):
             source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
-            state.source = replace(source, beams=beams)
+        state.source = source if apart else replace(source, beams=beams)
+        if apart and beams > 1:
+            state.select(torch.arange(len(sources), device=self.device).repeat_interleave(beams), 0)
         return state
 
     def forward(
