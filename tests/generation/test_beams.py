@@ -36,7 +36,7 @@ def five(seed: int) -> Network:
 
 def search(network: Network, beams: int, penalty: float, limits: list[int], **options) -> list[list[Hypothesis]]:
     given = {"ends": frozenset([END]), "allowed": lambda logprobs_RV, new: logprobs_RV, **options}
-    state = network.translating(SOURCES, max(limits))
+    state = network.translating(SOURCES, max(limits), beams)
     return BeamSearch(
         network, [START], state, texts=len(SOURCES), beams=beams, length_penalty=penalty, limits=limits, **given
     ).run()
@@ -134,7 +134,7 @@ def test_all_hypotheses_are_those_of_transformers(
     mine = BeamSearch(
         model.network,
         [SEPARATOR],
-        model.network.translating(sources, 15),
+        model.network.translating(sources, 15, beams),
         texts=4,
         beams=beams,
         length_penalty=penalty,

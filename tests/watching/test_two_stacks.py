@@ -33,7 +33,7 @@ def test_the_texts_own_tokens_are_the_decoders_and_each_stack_has_its_own() -> N
     assert (part.tokens, part.seen(), part.stack) == (SOURCE, [READ], "encoder")
     assert record.of("decoder").seen() == [OWN, CROSS]
     assert part != record
-    with pytest.raises(WatchError, match="there are no queries of 'coder'; it holds those of decoder, encoder"):
+    with pytest.raises(WatchError, match="it has no part 'coder'; there is decoder, encoder, cross"):
         record.of("coder")
 
 
