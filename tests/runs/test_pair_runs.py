@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer, MarianMTModel
 
 import clearhead as ch
-from clearhead import hub, runs
+from clearhead import hub
 from clearhead.errors import ClearheadError, OptionError
 from clearhead.generation import Search, score, translate
 from clearhead.language_model import LanguageModel
@@ -95,18 +95,22 @@ def test_the_last_line_counts_the_tokens_that_were_predicted(tmp_path: Path):
     assert 30 <= run.evaluation.tokens < 60
 
 
-def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("end", ["stopped", "cut off"])
+def test_a_run_that_is_resumed_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str):
+    """Stopped after step 3, whose state is saved; or ended at step 7, with the state of an earlier evaluation."""
     monkeypatch.chdir(tmp_path)
     write_pairs(Path("p.tsv"))
-    small = {**SMALL, "steps": 8, "settings": {**SETTINGS, "model.dropout": 0.1}}
+    small = {**SMALL, "steps": 8, "settings": {**SETTINGS, "model.dropout": 0.1, "train.evaluations": 4}}
     ch.train(pairs="p.tsv", out="whole", **small)
 
-    def stop(report: Report) -> None:
-        if isinstance(report, Stepped) and report.step == 3:
+    def ended(report: Report) -> None:
+        if isinstance(report, Stepped) and end == "stopped" and report.step == 3:
             signal.raise_signal(signal.SIGINT)
+        if isinstance(report, Stepped) and end == "cut off" and report.step == 7:
+            raise SystemExit
 
-    with pytest.raises(Interrupted):
-        ch.train(pairs="p.tsv", out="parts", **small, report=stop)
+    with pytest.raises(Interrupted if end == "stopped" else SystemExit):
+        ch.train(pairs="p.tsv", out="parts", **small, report=ended)
     ch.resume("parts")
     assert difference(Path("whole"), Path("parts")) is None
 
@@ -292,11 +296,3 @@ def test_norms_before_each_part_are_written_natively_and_open_again(tmp_path: Pa
     again = ch.load(run.folder)
     assert hub.family(again.config) == "clearhead"
     assert translate(again, "one two", max_tokens=3) == translate(run.model, "one two", max_tokens=3)
-
-
-def test_killed_runs_end_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    write_pairs(Path("p.tsv"))
-    ch.train(pairs="p.tsv", out="run", **{**SMALL, "steps": 4})
-    proof = runs.prove("run/recipe.toml", kills=1, steps=4, say=lambda line: None)
-    assert proof.kills == 1
