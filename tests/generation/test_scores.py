@@ -18,6 +18,7 @@ CASES = {
     "English": (MADE, RIGHT, "13a"),
     "Chinese": (MADE_ZH, RIGHT_ZH, "zh"),
     "Chinese with a name": (MADE_ZH, ["猫坐在 mat 上面。", "他说了 PyTorch 一千遍。"], "zh"),
+    "Japanese": (["猫がマットの上にいる。"], ["猫はマットの上に座った。"], "char"),
     "Korean": (["고양이 가"], ["고양이 가 앉다"], "13a"),
     "English with a sign": (MADE[:1], ["the 猫 sat on a mat ."], "13a"),
     "numbers alone": (["1 2 3"], ["1 2 4"], "13a"),

@@ -34,8 +34,8 @@ def evaluate(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="With pairs: how sacrebleu splits words, such as `13a`, `zh` or `char`; `zh` for Chinese and `13a` "
-            "for the rest by default."
+            help="With pairs: how sacrebleu splits words, such as `13a`, `zh` or `char`; `zh` for Chinese, `char` for "
+            "Japanese and `13a` for the rest by default."
         ),
     ] = None,
     field: Field = None,

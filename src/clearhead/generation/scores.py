@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearhead.errors import MissingExtraError, OptionError
-from clearhead.text.scripts import HAN, within
+from clearhead.text.scripts import HAN, KANA, within
 
-MOSTLY = 0.3  # share of Chinese characters from which sacrebleu's zh tokenizer is taken
+MOSTLY = 0.3  # share of letters in Chinese or Japanese scripts from which text is taken to have no spaces
+LEAST = 0.1  # share of kana from which such text is Japanese
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ def has_scores() -> bool:
 def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | None = None) -> Scores:
     """The scores of translations, one reference each.
 
-    tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, 13a for the rest
+    tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, char for
+        Japanese (which sacrebleu splits into words only with a dictionary), 13a for the rest
 
     Raises MissingExtraError if sacrebleu or what the tokenizer needs is not installed, OptionError for an unknown
     tokenizer or no translations.
@@ -47,7 +49,7 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
     if not made or len(made) != len(references):
         raise OptionError(f"{len(made)} translations and {len(references)} references; each needs one")
     if tokenizer is None:
-        tokenizer = "zh" if _han(references) else BLEU.TOKENIZER_DEFAULT
+        tokenizer = _suited(references) or BLEU.TOKENIZER_DEFAULT
     if tokenizer not in BLEU.TOKENIZERS:
         raise OptionError(f"tokenizer {tokenizer!r}: sacrebleu has {', '.join(BLEU.TOKENIZERS)}")
     try:
@@ -59,6 +61,10 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
     return Scores(bleu=bleu, chrf=chrf, bleu_signature=signatures[0], chrf_signature=signatures[1])
 
 
-def _han(texts: Sequence[str]) -> bool:
+def _suited(texts: Sequence[str]) -> str | None:
+    """The tokenizer for text without spaces; None for other text."""
     letters = [character for text in texts for character in text if character.isalpha()]
-    return sum(within(character, HAN) for character in letters) > MOSTLY * len(letters)
+    han, kana = (sum(within(character, script) for character in letters) for script in (HAN, KANA))
+    if han + kana <= MOSTLY * len(letters):
+        return None
+    return "char" if kana > LEAST * len(letters) else "zh"
