@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.errors import OptionError, TextError
 from clearhead.text.data.pairs import Pair, PairSource, pair_hash
 from clearhead.text.data.sources import OnProgress
-from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
+from clearhead.text.data.store import FORMAT, cache_folder, cached_columns
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
 Int64 = npt.NDArray[np.int64]
@@ -136,15 +136,7 @@ def tokenize_pairs(
     parts = [FORMAT, "pairs", tokenizer.fingerprint, *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
-    columns = read_columns(path)
-    if columns is None:
-        with caching():
-            write_columns(path, _encoded(sources, tokenizer, progress))
-        columns = read_columns(path)
-    if columns is None:
-        raise FolderError(
-            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
-        )
+    columns = cached_columns(path, lambda: _encoded(sources, tokenizer, progress))
     ragged = {
         name: Ragged.of(columns[name], columns[f"{name}_lengths"])
         for name in ("source", "target", "source_text", "target_text")

@@ -14,7 +14,7 @@ import logging
 import os
 import struct
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,6 +63,23 @@ def caching() -> Generator[None]:
         yield
     except WriteError as fault:
         raise WriteError(f"{fault}; set CLEARHEAD_CACHE to put this cache in another folder") from fault
+
+
+def cached_columns(path: Path, parts: Callable[[], Iterable[Mapping[str, Array]]]) -> dict[str, Array]:
+    """The columns of a file of the cache, which is written from ``parts()`` if it is missing or damaged.
+
+    Raises WriteError if it cannot be written, FolderError if it is damaged again at once.
+    """
+    columns = read_columns(path)
+    if columns is None:
+        with caching():
+            write_columns(path, parts())
+        columns = read_columns(path)
+    if columns is None:
+        raise FolderError(
+            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
+        )
+    return columns
 
 
 def write_columns(path: Path, parts: Iterable[Mapping[str, Array]]) -> None:

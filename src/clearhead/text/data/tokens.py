@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.errors import OptionError, TextError
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
-from clearhead.text.data.store import FORMAT, cache_folder, caching, read_columns, write_columns
+from clearhead.text.data.store import FORMAT, cache_folder, cached_columns
 from clearhead.text.tokenizers.learned import WORD_ENDS
 from clearhead.text.tokenizers.pieces import TextBlock, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
@@ -133,15 +133,7 @@ def tokenize(
     parts = [FORMAT, tokenizer.fingerprint, around(tokenizer), *(source.key() for source in sources)]
     key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
-    columns = read_columns(path)
-    if columns is None:
-        with caching():
-            write_columns(path, _encoded(sources, tokenizer, progress))
-        columns = read_columns(path)
-    if columns is None:
-        raise FolderError(
-            f"{path}: differs from what was just written; check the disk, or set CLEARHEAD_CACHE to another folder"
-        )
+    columns = cached_columns(path, lambda: _encoded(sources, tokenizer, progress))
     return Tokens(
         ids=columns["ids"],
         starts=columns["starts"],
