@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from transformers import MarianMTModel
 
 from clearhead import hub
-from clearhead.errors import OptionError, TextError
-from clearhead.generation import Sampling, Search, Translation, stream_translations, translate
+from clearhead.errors import FolderError, OptionError, TextError
+from clearhead.generation import Sampling, Search, Translation, search_for, stream_translations, translate
 from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import build
 from clearhead.text import Tokenizer
@@ -283,3 +283,31 @@ def test_the_token_before_a_translation_is_never_written(tmp_path: Path) -> None
     for search in ({"beams": 1}, {"beams": 3, "best": 3}, {"beams": 1, "sampling": Sampling(seed=1)}):
         found = translate(speaking, "abc", **search)
         assert all(UNK not in each.ids for each in (found, *found.others))
+
+
+class TestTheFolderSDefaults:
+    """generation_config.json sets the search, and what is asked for comes first."""
+
+    def with_generation(self, **generation: Any) -> LanguageModel:
+        model = translator()
+        return LanguageModel(model.network, model.tokenizer, metadata=replace(model.metadata, generation=generation))
+
+    def test_they_are_used(self, caplog: pytest.LogCaptureFixture) -> None:
+        model = self.with_generation(num_beams=2, length_penalty=0.6, no_repeat_ngram_size=3, max_new_tokens=7)
+        with caplog.at_level("INFO"):
+            assert search_for(model, {}) == Search(beams=2, length_penalty=0.6, no_repeat=3, max_tokens=7)
+        assert "num_beams 2, length_penalty 0.6, no_repeat_ngram_size 3, max_new_tokens 7" in caplog.text
+
+    def test_what_is_asked_for_comes_first(self) -> None:
+        model = self.with_generation(num_beams=2, length_penalty=0.6)
+        assert search_for(model, {"beams": 1}) == Search(beams=1, length_penalty=0.6)
+        assert search_for(model, {"best": 4}) == Search(beams=4, length_penalty=0.6, best=4)
+        drawn = Sampling(temperature=1.0)
+        assert search_for(model, {"sampling": drawn}) == Search(beams=1, sampling=drawn)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "rule"), [("num_beams", 0, "at least 1"), ("length_penalty", "x", "a finite number")]
+    )
+    def test_a_wrong_one_is_named_with_its_file(self, name: str, value: object, rule: str) -> None:
+        with pytest.raises(FolderError, match=f"generation_config.json: .*{rule}"):
+            search_for(self.with_generation(**{name: value}), {})

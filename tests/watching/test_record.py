@@ -248,7 +248,7 @@ class TestErrors:
         ("place", "message"),
         [
             ((2, 0), "record: no attention in layer 2; it holds decoder.3.self, encoder.1.self, encoder.1.cross"),
-            ((1, 0), "record: more than one attention in layer 1; .* name one with record.map"),
+            ((1, 0), "record: no attention of the decoder to itself in layer 1; .* record.of"),
             ((3, 6), "record: decoder.3.self: head 6 was asked for; there are 6, counted from 0"),
             ((3, -7), "record: decoder.3.self: head -7 was asked for; there are 6, counted from 0"),
             ((3, "x"), "record: decoder.3.self: head 'x' was asked for; it must be a whole number"),

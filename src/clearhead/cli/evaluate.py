@@ -72,7 +72,7 @@ def evaluate(
 
     from clearhead import runs
     from clearhead.errors import OptionError, many
-    from clearhead.generation import BEAMS, Search
+    from clearhead.generation import search_for
 
     layout, files = runs.layout_of(text, pairs, source, target)
     if files is None:
@@ -90,13 +90,11 @@ def evaluate(
             loaded, files, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
         )
     else:
+        asked = {"beams": beams, "length_penalty": length_penalty}
         whole = runs.evaluate_pairs(
             loaded,
             files,
-            Search(
-                beams=BEAMS if beams is None else beams,
-                length_penalty=1.0 if length_penalty is None else length_penalty,
-            ),
+            search_for(loaded, {name: value for name, value in asked.items() if value is not None}),
             parallel=layout == "parallel",
             field=field,
             encoding=encoding,

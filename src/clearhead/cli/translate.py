@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,10 +21,15 @@ def translate(
         int | None, typer.Option(help="Partial translations kept side by side; 5 by default, 1 is greedy.")
     ] = None,
     length_penalty: Annotated[
-        float, typer.Option(help="Scores are divided by length to the power of this; above 1 favours long ones.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Scores are divided by length to the power of this, 1 by default; above 1 favours long ones."
+        ),
+    ] = None,
     best: Annotated[int, typer.Option(help="Print this many translations of each text, with their scores.")] = 1,
-    no_repeat: Annotated[int, typer.Option(help="No run of this many tokens comes twice; 0 allows all.")] = 0,
+    no_repeat: Annotated[
+        int | None, typer.Option(help="No run of this many tokens comes twice; 0, the default, allows all.")
+    ] = None,
     prefix: Annotated[str, typer.Option(help="How every translation starts.")] = "",
     max_tokens: Annotated[
         int | None, typer.Option(help="Most new tokens; by default three times those of the text, and 10.")
@@ -46,33 +51,36 @@ def translate(
     """Translate texts, the lines of a file, or standard input line by line.
 
     Prints one line per text, in order; an empty line stays one. Lines are
-    read as they come and translated together, those of like length first.
+    read ahead and translated together, those of like length in one batch.
+    A released model's generation_config.json sets other defaults.
     """
     from clearhead.errors import OptionError
-    from clearhead.generation import BEAMS, Sampling, Search, stream_translations
+    from clearhead.generation import BEAMS, Sampling, Search, search_for, stream_translations
     from clearhead.text import lines_of
 
     if text and file is not None:
         raise OptionError(f"text and --file {file}: both were given; give one of them")
     if temperature is None and (top_p is not None or seed):
         raise OptionError("top_p and seed are for drawing tokens; give --temperature, too, or leave them out")
-    sampling = None if temperature is None else Sampling(temperature=temperature, top_p=top_p, seed=seed)
-    count = (1 if sampling is not None else BEAMS) if beams is None else beams
-    search = Search(
-        beams=max(count, best) if beams is None and sampling is None else count,
-        length_penalty=length_penalty,
-        best=best,
-        no_repeat=no_repeat,
-        max_tokens=max_tokens,
-        sampling=sampling,
-    )
+    given: dict[str, Any] = {
+        "beams": beams,
+        "length_penalty": length_penalty,
+        "best": best,
+        "no_repeat": no_repeat,
+        "max_tokens": max_tokens,
+        "sampling": None if temperature is None else Sampling(temperature=temperature, top_p=top_p, seed=seed),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    first: dict[str, Any] = {"beams": 1 if "sampling" in given else max(BEAMS, best)}
+    Search(**(first | given))  # fails before the model is loaded
     loaded = load_model(model, dtype, threads)
+    search = search_for(loaded, given)
     texts = text or lines_of("-" if file is None else str(file))
     for found in stream_translations(loaded, texts, search, prefix=prefix, together=together):
         every = (found, *found.others)
         if as_json:
-            first, *others = ({"text": each.text, "score": each.score, "logprob": each.logprob} for each in every)
-            write_json({"source": found.source, **first, "complete": found.complete, "others": others})
+            chosen, *others = ({"text": each.text, "score": each.score, "logprob": each.logprob} for each in every)
+            write_json({"source": found.source, **chosen, "complete": found.complete, "others": others})
         elif best > 1:
             write("".join(f"{each.score:9.4f}  {_line(each.text)}\n" for each in every))
         else:

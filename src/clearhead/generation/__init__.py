@@ -14,7 +14,15 @@ from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, has_scores, score
-from clearhead.generation.translation import BEAMS, Search, Translation, source_ids, stream_translations, translate
+from clearhead.generation.translation import (
+    BEAMS,
+    Search,
+    Translation,
+    search_for,
+    source_ids,
+    stream_translations,
+    translate,
+)
 
 __all__ = [
     "BEAMS",
@@ -34,6 +42,7 @@ __all__ = [
     "has_scores",
     "resolved",
     "score",
+    "search_for",
     "source_ids",
     "stream",
     "stream_ids",

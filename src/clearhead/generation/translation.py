@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import Any, overload
+from typing import Any, get_type_hints, overload
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import OptionError, TextError, nearest
+from clearhead.errors import ConfigError, FolderError, OptionError, TextError, nearest
 from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.generation.decoding import Decoding, Drawn
-from clearhead.generation.defaults import defaults
+from clearhead.generation.defaults import FILE, defaults
 from clearhead.generation.sampling import Sampling
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
+from clearhead.plain import checked
+from clearhead.text.data.pair_tokens import RATIO, SHORT
+
+log = logging.getLogger(__name__)
 
 BEAMS = 5
 TOGETHER = 64  # texts translated at once
 AHEAD = 16  # batches read before the first is translated, so that texts of like length share one
-# The most new tokens, unless given: training leaves out pairs in which one side is longer than this.
-RATIO, SHORT = 3, 10
+
+# transformers' names for the fields of Search, in generation_config.json.
+FIELDS = {
+    "num_beams": "beams",
+    "length_penalty": "length_penalty",
+    "no_repeat_ngram_size": "no_repeat",
+    "max_new_tokens": "max_tokens",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +68,7 @@ class Search:
     length_penalty: scores are divided by length ** this: 0 favours short ones, above 1 long ones
     best: how many translations of each text to give, at most ``beams``
     no_repeat: no run of this many tokens comes twice; 0 allows all
-    max_tokens: the most new tokens; None is three times those of the source, and 10
+    max_tokens: the most new tokens; None is three times those of the source, and 10: training leaves out longer ones
     sampling: draw tokens instead, with one beam; its own ``max_tokens`` is ignored
 
     Raises OptionError with the value and the rule.
@@ -88,6 +99,7 @@ class Search:
 
 
 SETTINGS = tuple(field.name for field in fields(Search))
+_HINTS = get_type_hints(Search)
 
 
 @overload
@@ -103,18 +115,46 @@ def translate(
 ) -> Translation | list[Translation]:
     """Translates a text, or each of several; ``search`` takes the fields of ``Search``.
 
+    Settings you leave out come from the model's generation_config.json, and are logged.
     ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
     empty text has an empty translation. ``print(translate(...))`` shows the translation.
     Raises OptionError for a model that does not translate, an unknown setting or a value out of range, TextError for a
     text longer than the context or with characters the tokenizer lacks, NotFiniteError if the model's logits are not
     finite.
     """
-    for name in search:
+    check_model(model, "translate")
+    texts = as_texts(text, "translate")
+    chosen = search_for(model, search)
+    found = list(stream_translations(model, texts, chosen, prefix=prefix, together=together))
+    return found[0] if isinstance(text, str) else found
+
+
+def search_for(model: LanguageModel, chosen: Mapping[str, Any]) -> Search:
+    """The search that the model's generation_config.json asks for, overridden by ``chosen``; logs what comes from it.
+
+    Raises OptionError for an unknown setting or a value out of range, FolderError if the file has one.
+    """
+    for name in chosen:
         if name not in SETTINGS:
             raise OptionError(f"translate: there is no setting {name!r}{nearest(name, SETTINGS)}")
-    texts = as_texts(text, "translate")
-    found = list(stream_translations(model, texts, Search(**search), prefix=prefix, together=together))
-    return found[0] if isinstance(text, str) else found
+    generation = model.metadata.generation
+    given = {theirs: ours for theirs, ours in FIELDS.items() if generation.get(theirs) is not None}
+    if chosen.get("sampling") is not None:
+        given = {theirs: ours for theirs, ours in given.items() if ours == "max_tokens"}
+        chosen = {"beams": 1, **chosen}
+    try:
+        found = {ours: checked(_HINTS[ours], generation[theirs], theirs) for theirs, ours in given.items()}
+        Search(**found)
+    except (ConfigError, OptionError) as fault:
+        raise FolderError(
+            f"{model.name or 'the model'}: {FILE}: {fault}; download it again, or fix the value"
+        ) from None
+    usual = Search()
+    if told := [f"{theirs} {found[ours]}" for theirs, ours in given.items() if found[ours] != getattr(usual, ours)]:
+        log.info("from the model's %s: %s", FILE, ", ".join(told))
+    if "beams" not in chosen:
+        found["beams"] = max(found.get("beams", usual.beams), chosen.get("best", 1))
+    return Search(**{**found, **chosen})
 
 
 def stream_translations(
@@ -127,13 +167,13 @@ def stream_translations(
 ) -> Iterator[Translation]:
     """The translations in order, while ``texts`` are read 16 batches at a time, or one by one if ``together`` is 1.
 
-    Arguments as for ``translate``.
+    ``search`` is that of the model's folder if None; other arguments as for ``translate``.
     """
     check_model(model, "translate")
     needs(model, "text to text", "translate")
     if together < 1:
         raise OptionError.of("together", together, "at least 1")
-    return _streamed(model, texts, search or Search(), prefix, together)
+    return _streamed(model, texts, search or search_for(model, {}), prefix, together)
 
 
 def _streamed(
@@ -174,7 +214,7 @@ def _batch(
     start, end = model.target_edges
     begun = [start, *model.tokenizer.encode(prefix)]
     room = model.config.context - len(begun) + 1
-    limits = [min(search.max_tokens or RATIO * len(source) + SHORT, room) for source in sources]
+    limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
     if room < 1:
         raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
     state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,8 +56,11 @@ def evaluate_pairs(
     config = TextConfig(layout=layout, sources=tuple(files), field=field, encoding=encoding)
     pairs = read_pairs(pair_sources(files, config), model, most)
     evaluation = training.evaluate(model.network, pairs, objective=TARGET_TOKENS)
-    if evaluation.nats != evaluation.nats:
-        raise ClearheadError("the loss is NaN: the computation overflowed the model's dtype; use float32 (--dtype)")
+    if not math.isfinite(evaluation.loss):
+        raise ClearheadError(
+            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
+            "(--dtype float32)"
+        )
     return scored(model, pairs, evaluation, search, tokenizer)
 
 

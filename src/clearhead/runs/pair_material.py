@@ -108,7 +108,7 @@ def split_of(
                 "it with --set text.overlap=true"
             )
     say(
-        f"text: {train.count:,} pairs to train on, {valid.count:,} to validate on, of other source sentences; "
+        f"text: {train.count:,} pairs to train on, {valid.count:,} to validate on; "
         f"{len(train):,} target tokens; vocabulary {tokenizer.vocab_size:,} ({tokenizer.kind}); ready in "
         f"{time.perf_counter() - began:.1f} s"
     )

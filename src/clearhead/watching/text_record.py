@@ -206,14 +206,15 @@ class TextRecord:
         asked = layers[layer] if isinstance(layer, slice) else [_layer(layer, layers)]
         sites: list[Site] = []
         for each in asked:
-            found = [site for site in self._segments if site.layer == each]
-            if len(found) > 1:
-                found = [site for site in found if (site.stack, site.kind) == (self.stack, "self")]
+            every = [site for site in self._segments if site.layer == each]
+            own = [site for site in every if (site.stack, site.kind) == (self.stack, "self")]
+            found = own if len(every) > 1 else every
             if len(found) != 1:
                 held = ", ".join(str(site) for site in self._segments)
+                which = f"no attention of the {self.stack} to itself" if every else "no attention"
                 raise WatchError(
-                    f"record: no attention of the {self.stack} to itself in layer {each}; it holds {held}; take "
-                    'record.of("encoder"), record.of("cross") or record.map(site, head)'
+                    f"record: {which} in layer {each}; it holds {held}; take a part of it, such as "
+                    'record.of("encoder") or record.of("cross"), or record.map(site, head)'
                 )
             sites += found
         return sites
