@@ -121,6 +121,7 @@ class Rules:
     scale: float | None = None
     softcap: float | None = None
     sinks: bool = False
+    bias: bool = False
 
     def sink_logits(self, heads: int) -> list[float] | None:
         return [float(np.float32(1.3 - 0.9 * h)) for h in range(heads)] if self.sinks else None
@@ -128,7 +129,18 @@ class Rules:
     def score(self, heads: int) -> Score:
         sinks = self.sink_logits(heads)
         sinks_H = None if sinks is None else torch.tensor(sinks)
-        return Score(scale=self.scale, softcap=self.softcap, sinks_H=sinks_H)
+        biases = [[bias(head, away) for away in range(-FAR, FAR + 1)] for head in range(heads)]
+        bias_HN = torch.tensor(biases, dtype=torch.float64) if self.bias else None
+        return Score(scale=self.scale, softcap=self.softcap, sinks_H=sinks_H, bias_HN=bias_HN)
+
+
+FAR = 3  # the distance from which on keys share a bias
+
+
+def bias(head: int, away: int) -> float:
+    """What is added to the logit of a key ``away`` places after its query; a bfloat16."""
+    away = max(-FAR, min(FAR, away))
+    return (away * (head - 1.5) - away * away / 4) / 4
 
 
 SCORES: dict[str, Rules] = {
@@ -137,6 +149,8 @@ SCORES: dict[str, Rules] = {
     "soft cap": Rules(softcap=2.5),
     "sinks": Rules(sinks=True),
     "all": Rules(scale=0.61, softcap=2.5, sinks=True),
+    "bias": Rules(scale=1.0, bias=True),
+    "all with bias": Rules(scale=0.61, softcap=2.5, sinks=True, bias=True),
 }
 
 
@@ -174,6 +188,8 @@ def weights(q_BHQD: Tensor, k_BGKD: Tensor, sees: Rule, rules: Rules = SCORES["p
                 logits = {j: logit(q[b, h, i], k[b, h * G // H, j], rules) for j in range(K) if sees(b, h, place, j)}
                 if not logits:
                     continue
+                if rules.bias:
+                    logits = {j: s + bias(h, j - place) for j, s in logits.items()}
                 total = sum(math.exp(s) for s in logits.values()) + (math.exp(sinks[h]) if sinks else 0.0)
                 for j, s in logits.items():
                     p[b, h, i, j] = math.exp(s) / total

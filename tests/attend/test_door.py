@@ -235,6 +235,26 @@ def test_sinks_have_gradients_too(mask: str, softcap: float | None) -> None:
     assert torch.autograd.gradcheck(of_sinks, (sinks,))
 
 
+@pytest.mark.parametrize("softcap", [None, 2.5])  # the fused kernel; the reference
+@pytest.mark.parametrize("queries", [3, KEYS])
+@pytest.mark.parametrize("mask", ["full", "padding left, one text empty"])
+def test_biases_have_gradients_too(mask: str, queries: int, softcap: float | None) -> None:
+    q, k, v = tensors(2, 1, queries, width=2)
+    bias_HN = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+
+    def of_biases(bias_HN: Tensor) -> Tensor:
+        return attend(q, k, v, mask=MASKS[mask].mask, score=Score(softcap=softcap, bias_HN=bias_HN), site=SITE)
+
+    assert torch.autograd.gradcheck(of_biases, (bias_HN,))
+
+
+def test_a_bias_of_log_three_for_the_place_before_gives_it_three_quarters() -> None:
+    q, v = torch.zeros(1, 1, 2, 1), torch.tensor([8.0, 0.0]).view(1, 1, 2, 1)
+    bias_HN = torch.tensor([[math.log(3), 0.0, 0.0]])
+    o = attend(q, q, v, mask=causal(), score=Score(bias_HN=bias_HN), site=SITE)
+    assert o.flatten().tolist() == pytest.approx([8.0, 6.0])  # 8 * 3/4
+
+
 @pytest.mark.parametrize("places", [2, 40])
 @pytest.mark.parametrize("mask", ["full", "causal", "causal & window"])
 def test_what_becomes_of_a_row_of_nan(mask: str, places: int) -> None:
@@ -306,6 +326,7 @@ def asked_for(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Case, Rules]:
         scale=draw(st.none() | st.just(0.3)),
         softcap=draw(st.none() | st.just(3.0)),
         sinks=draw(st.booleans()),
+        bias=draw(st.booleans()),
     )
     q, k, v = tensors(heads, groups, queries, batch=batch, keys=keys, width=width, seed=draw(st.integers(0, 99)))
     return q, k.transpose(1, 2).contiguous().transpose(1, 2), v, case, rules  # k as a model hands it over: (B, T, G, D)

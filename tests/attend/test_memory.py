@@ -44,7 +44,7 @@ MASKS: dict[str, Mask] = {
 }
 
 
-SCORES = {"plain": Score(), "sinks": Score(sinks_H=torch.ones(H))}
+SCORES = {"plain": Score(), "sinks": Score(sinks_H=torch.ones(H)), "bias": Score(bias_HN=torch.randn(H, 9))}
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)

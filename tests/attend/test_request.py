@@ -75,9 +75,10 @@ def test_tensors(tensors_given: dict[str, torch.Tensor], message: str) -> None:
     assert refused(**tensors_given) == message
 
 
-@pytest.mark.parametrize("mask", [causal(), window(3), knockout([(1, 0)]), padding(LENGTHS) & causal()])
-def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask) -> None:
-    message = refused(k=K[:, :, :4], v=V[:, :, :4], mask=mask)
+@pytest.mark.parametrize("mask", [causal(), window(3), knockout([(1, 0)]), padding(LENGTHS) & causal(), None])
+def test_more_queries_than_keys_under_a_rule_of_places(mask: Mask | None) -> None:
+    given = {"score": Score(bias_HN=torch.zeros(6, 3))} if mask is None else {"mask": mask}
+    message = refused(k=K[:, :, :4], v=V[:, :, :4], **given)
     assert message == (
         "5 queries and 4 keys under a rule that needs the queries' places; query row i sits at key place K - Q + i, "
         "which is negative: use padding or no mask between two texts"
@@ -89,6 +90,14 @@ def test_one_sink_per_query_head() -> None:
     assert refused(score=Score(sinks_H=torch.ones(3))) == message
     message = "sinks are on meta, q on cpu; the device must be the same"
     assert refused(score=Score(sinks_H=torch.ones(6, device=META))) == message
+
+
+def test_one_bias_per_query_head_and_distance() -> None:
+    for shape in ((3, 5), (6, 4), (5,)):
+        message = f"the bias has shape {shape}; it must be (6, 2R + 1): per head, the distances -R to R"
+        assert refused(score=Score(bias_HN=torch.ones(shape))) == message
+    message = "the bias is on meta, q on cpu; the device must be the same"
+    assert refused(score=Score(bias_HN=torch.ones(6, 5, device=META))) == message
 
 
 @pytest.mark.parametrize(

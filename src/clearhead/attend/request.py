@@ -56,16 +56,20 @@ class Request:
             return f"q is {q.dtype}; attention needs a floating-point dtype"
         if not q.device == k.device == v.device:
             return f"q, k and v are on {q.device}, {k.device} and {v.device}; the device must be the same"
-        if Q > K and self.mask.reads("Q"):
+        sinks_H, bias_HN = self.score.sinks_H, self.score.bias_HN
+        if Q > K and (self.mask.reads("Q") or bias_HN is not None):
             return (
                 f"{Q} queries and {K} keys under a rule that needs the queries' places; "
                 "query row i sits at key place K - Q + i, which is negative: use padding or no mask between two texts"
             )
-        sinks_H = self.score.sinks_H
         if sinks_H is not None and sinks_H.shape != (H,):
             return f"sinks have shape {tuple(sinks_H.shape)}; they must be ({H},), one per query head"
         if sinks_H is not None and sinks_H.device != q.device:
             return f"sinks are on {sinks_H.device}, q on {q.device}; the device must be the same"
+        if bias_HN is not None and (bias_HN.dim() != 2 or bias_HN.shape[0] != H or bias_HN.shape[1] % 2 == 0):
+            return f"the bias has shape {tuple(bias_HN.shape)}; it must be ({H}, 2R + 1): per head, the distances -R to R"
+        if bias_HN is not None and bias_HN.device != q.device:
+            return f"the bias is on {bias_HN.device}, q on {q.device}; the device must be the same"
         return self.mask.check(B, H, K, q.device)
 
     @property
@@ -80,7 +84,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def logits(q_BHQD: Tensor, k_BGKD: Tensor, mask: Mask, score: Score, *, first_place: int) -> Tensor:
-    """s_BHQK: scaled, capped, -inf where hidden; float32 or wider.
+    """s_BHQK: scaled, capped, biased, -inf where hidden; float32 or wider.
 
     The rule of the reference kernel. Pictures apply the same score and mask, tile by tile (watching/engine.py). The
     first query sits at key place ``first_place``.
@@ -92,6 +96,8 @@ def logits(q_BHQD: Tensor, k_BGKD: Tensor, mask: Mask, score: Score, *, first_pl
     with torch.autocast(device.type, enabled=False):  # autocast would round this product to bfloat16
         s_BHQK = (q_BGRQD @ k_BGKD.to(dtype).unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * score.factor(D)
     s_BHQK = score.capped(s_BHQK)
+    if score.bias_HN is not None:
+        s_BHQK = s_BHQK + score.biases(range(first_place, first_place + Q), range(K), range(H), dtype)
     b = torch.arange(B, device=device).view(-1, 1, 1, 1)
     h = torch.arange(H, device=device).view(1, -1, 1, 1)
     q = torch.arange(first_place, first_place + Q, device=device).view(1, 1, -1, 1)

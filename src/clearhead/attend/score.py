@@ -14,16 +14,19 @@ from clearhead.errors import RequestError, shown
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Score:
-    """s = cap(q.k * scale), with an optional sink in the denominator.
+    """s = cap(q.k * scale) + bias, with an optional sink in the denominator.
 
     scale: factor on q.k, above 0; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
     softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
     sinks_H: one logit per head that takes weight but has no value (GPT-OSS, 2025); None = none
+    bias_HN: for each head what is added to a logit at the distances -R to R from the query's place to the key's, N = 2R
+        + 1; farther keys get what those at the ends get (Raffel et al. 2020, 2.1); None = nothing
     """
 
     scale: float | None = None
     softcap: float | None = None
     sinks_H: Tensor | None = None
+    bias_HN: Tensor | None = None
 
     def __post_init__(self) -> None:
         for name, value, none in (("scale", self.scale, "1/sqrt(D)"), ("softcap", self.softcap, "no cap")):
@@ -40,15 +43,34 @@ class Score:
     @property
     def plain(self) -> bool:
         """True when only a scale is set, which every kernel supports."""
-        return self.softcap is None and self.sinks_H is None
+        return self.softcap is None and self.sinks_H is None and self.bias_HN is None
 
     def copied(self) -> Score:
-        """A copy with its own sinks tensor, which training does not change."""
-        return self if self.sinks_H is None else replace(self, sinks_H=self.sinks_H.detach().clone())
+        """A copy with its own sinks, which training does not change; each pass computes its bias anew."""
+        if self.sinks_H is None and self.bias_HN is None:
+            return self
+        sinks_H, bias_HN = self.sinks_H, self.bias_HN
+        return replace(
+            self,
+            sinks_H=None if sinks_H is None else sinks_H.detach().clone(),
+            bias_HN=None if bias_HN is None else bias_HN.detach(),
+        )
 
     def capped(self, s: Tensor) -> Tensor:
-        """Scaled products -> logits, elementwise."""
+        """Scaled products -> logits without their bias, elementwise."""
         return s if self.softcap is None else self.softcap * torch.tanh(s / self.softcap)
+
+    def biases(self, queries: range, keys: range, heads: range, dtype: torch.dtype) -> Tensor:
+        """bias_HQK between these places. Only for a score with a bias.
+
+        All cells of a diagonal have the same distance, so each row is a part of one line of Q + K - 1 numbers.
+        """
+        assert self.bias_HN is not None
+        reach = self.bias_HN.shape[1] // 2
+        first, last = keys.start - queries.stop + 1, keys.stop - queries.start
+        away_M = torch.arange(first, last, device=self.bias_HN.device).clamp(-reach, reach)
+        line_HM = self.bias_HN[heads.start : heads.stop].to(dtype)[:, away_M + reach]
+        return line_HM.unfold(1, len(keys), 1).flip(1)
 
 
 SCALED = Score()

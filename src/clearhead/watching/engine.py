@@ -248,6 +248,10 @@ class _Sweep:
             torch.baddbmm(part_HQK, own_HQD, k_HDK.expand(len(own_HQD), -1, -1), beta=0, alpha=factor, out=part_HQK)
         if call.score.softcap is not None:
             out_HQK.copy_(call.score.capped(out_HQK))
+        if call.score.bias_HN is not None:
+            first = block.segment.first_place
+            places = range(first + block.rows.start, first + block.rows.stop)
+            out_HQK.add_(call.score.biases(places, block.keys, block.heads, self._dtype))
 
     def _tensors(self, segment: Segment) -> tuple[Tensor, Tensor]:
         """q_HQD of the sweep's heads and k_GDK of their key heads, in the dtype of the sweep."""
@@ -259,13 +263,16 @@ class _Sweep:
         return self._wide[1:]
 
     def _bounds(self, segment: Segment) -> tuple[Tensor, bool]:
-        """bounds_HQ on a segment's logits, |q| |k|, and whether a logit may be so far below its row's peak that its exp
-        is subnormal."""
+        """bounds_HQ on a segment's logits, |q| |k| + |bias|, and whether a logit may be so far below its row's peak that
+        its exp is subnormal."""
         if segment not in self._known_bounds:
             (q_HQD, k_GDK), group = self._tensors(segment), _group(segment)
             first = self._heads.start % group
             k_H = k_GDK.norm(dim=1).amax(1).repeat_interleave(group)[first : first + len(self._heads)]
             bounds_HQ = q_HQD.norm(dim=2) * k_H[:, None] * segment.call.score.factor(q_HQD.shape[2])
+            bias_HN = segment.call.score.bias_HN
+            if bias_HN is not None:
+                bounds_HQ += bias_HN[self._heads.start : self._heads.stop].abs().amax(1, keepdim=True)
             bound, sinks_H1 = float(bounds_HQ.max()), self._sinks(segment, self._heads)
             sink = 0.0 if sinks_H1 is None else float(sinks_H1.max())
             self._known_bounds[segment] = bounds_HQ, not bound + max(bound, sink) < -self._floor

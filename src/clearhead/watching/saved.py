@@ -132,7 +132,7 @@ class Restored:
 def write(record: Holder, texts: Sequence[TextRecord], path: Path) -> None:
     """Saves some texts of a record.
 
-    Raises WatchError if a record cannot be saved: keys, sinks or documents that changed from pass to pass (an edit in
+    Raises WatchError if a record cannot be saved: keys, scores or documents that changed from pass to pass (an edit in
     some of them); FolderError if the file cannot be written.
     """
     tensors = {f"factors/{site}": each for site, each in record.factors.items()}
@@ -196,8 +196,8 @@ def _site(text: TextRecord, site: Site, masks: list[SavedMask], tensors: dict[st
     if documents_K is not None:
         tensors[f"{name}/documents"] = documents_K
     score = last.call.score
-    if score.sinks_H is not None:
-        tensors[f"{name}/sinks"] = score.sinks_H
+    own = {"sinks": score.sinks_H, "bias": score.bias_HN}
+    tensors |= {f"{name}/{what}": each for what, each in own.items() if each is not None}
     return SavedSite(
         layer=site.layer,
         kind=site.kind,
@@ -254,9 +254,10 @@ def _documents(segment: Segment) -> Tensor | None:
 
 
 def _same(one: Score, other: Score) -> bool:
-    sinks = (one.sinks_H, other.sinks_H)
-    same = sinks[0] is sinks[1] or (None not in sinks and torch.equal(*cast(tuple[Tensor, Tensor], sinks)))
-    return same and (one.scale, one.softcap) == (other.scale, other.softcap)
+    for pair in ((one.sinks_H, other.sinks_H), (one.bias_HN, other.bias_HN)):
+        if pair[0] is not pair[1] and (None in pair or not torch.equal(*cast(tuple[Tensor, Tensor], pair))):
+            return False
+    return (one.scale, one.softcap) == (other.scale, other.softcap)
 
 
 def restored(path: Path) -> Restored:
@@ -317,7 +318,8 @@ class _Reader:
         q_HQD, k_GKD = self._tensors[f"{name}/q"], self._tensors[f"{name}/k"]
         if self._sites.get(site) != q_HQD.shape[0]:
             raise ValueError(f"{site} has {q_HQD.shape[0]} heads and should have {self._sites.get(site)}")
-        score = Score(scale=saved.scale, softcap=saved.softcap, sinks_H=self._tensors.get(f"{name}/sinks"))
+        sinks_H, bias_HN = (self._tensors.get(f"{name}/{what}") for what in ("sinks", "bias"))
+        score = Score(scale=saved.scale, softcap=saved.softcap, sinks_H=sinks_H, bias_HN=bias_HN)
         done = 0
         for run in saved.passes:
             if min(run.passes, run.queries, run.keys) < 1:

@@ -29,6 +29,8 @@ def refuses(request: Request) -> list[str]:
         why.append(f"heads of width {request.q_BHQD.shape[3]} are too narrow for this kernel, which needs 16")
     if request.q_BHQD.dtype == torch.float64:
         why.append("float64 is not in this kernel")
+    if request.score.bias_HN is not None:
+        why.append("biases by distance are not in this kernel")
     Q, K = request.q_BHQD.shape[2], request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
     if request.score.plain and (not mask.parts or (mask == CAUSAL and Q == K)):

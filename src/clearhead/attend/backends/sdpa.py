@@ -19,13 +19,15 @@ ARRAY_LIMIT = 2**24
 
 
 def refuses(request: Request) -> list[str]:
-    """Refuses soft caps, sinks outside the CPU, and on the CPU values not as wide as keys (which would go dense)."""
+    """Refuses soft caps, sinks beside a bias or outside the CPU, and there values not as wide as keys (dense)."""
     why: list[str] = []
     score, device = request.score, request.q_BHQD.device.type
     if score.softcap is not None:
         why.append("soft caps are not in this kernel")
     if score.sinks_H is not None and device != "cpu":
         why.append(f"on {device.upper()} its kernels have no attention sinks")
+    if score.sinks_H is not None and score.bias_HN is not None:
+        why.append("its kernel with sinks gives a bias by distance no gradient")
     if device == "cpu" and request.v_BGKD.shape[3] != request.q_BHQD.shape[3]:
         why.append("its CPU kernel needs values as wide as keys")
     return why
@@ -42,11 +44,11 @@ def run(request: Request) -> Tensor:
     B, H, Q, _ = request.q_BHQD.shape
     K = request.k_BGKD.shape[2]
     mask = request.mask.needed(Q, K)
-    causal = mask == CAUSAL and Q == K
-    if causal or not mask.parts:
+    causal, biased = mask == CAUSAL and Q == K, request.score.bias_HN is not None
+    if not biased and (causal or not mask.parts):
         return _kernel(request, request.q_BHQD, None, causal)
-    per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") else 1) * K
-    step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") else Q
+    per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") or biased else 1) * K
+    step = max(1, min(Q, ARRAY_LIMIT // per_row)) if mask.reads("Q") or biased else Q
     blocks = [slice(start, min(start + step, Q)) for start in range(0, Q, step)]
     # Cache for the next layer: a single block, or all of them if the backward pass keeps them anyway.
     if step == Q or request.q_BHQD.requires_grad:
@@ -59,6 +61,10 @@ def run(request: Request) -> Tensor:
 
 
 def _block(request: Request, rows: slice, added_BHQK: Tensor, sees_BHQ1: Tensor | None) -> Tensor:
+    (_, H, Q, _), K = request.q_BHQD.shape, request.k_BGKD.shape[2]
+    if request.score.bias_HN is not None:
+        places = range(K - Q + rows.start, K - Q + rows.stop)
+        added_BHQK = added_BHQK + request.score.biases(places, range(K), range(H), added_BHQK.dtype)
     o_BHQD = _kernel(request, request.q_BHQD[:, :, rows], added_BHQK, False)
     return o_BHQD if sees_BHQ1 is None else o_BHQD * sees_BHQ1
 
