@@ -64,6 +64,11 @@ MODELS = {
     "GPT-NeoX": replace(GPT2, arrangement="parallel", attention=replace(GPT2.attention, head_width=8), positions=PART),
     "SmolLM 3": replace(qwen3(head_norm="none"), pattern=(LayerConfig(), LayerConfig(positions=UNTURNED))),
     "norms after": replace(GPT2, arrangement="post"),
+    "biases by distance": replace(
+        QWEN3,
+        positions=PositionConfig(kind="relative", buckets=7, distance=5),
+        pattern=(LayerConfig(), LayerConfig(window=5), LayerConfig(positions=UNTURNED)),
+    ),
 }
 
 
@@ -153,12 +158,13 @@ def scalings(draw: st.DrawFn, head_width: int) -> ScalingConfig | None:
 @st.composite
 def configs(draw: st.DrawFn) -> ModelConfig:
     """Every combination of parts that a config accepts."""
-    positions = draw(st.sampled_from(["rotary", "learned"]))
+    positions = draw(st.sampled_from(["rotary", "learned", "relative"]))
+    buckets = draw(st.integers(4, 9))
     kv_heads = draw(st.integers(1, 3))
     attention = AttentionConfig(
         heads=kv_heads * draw(st.integers(1, 3)),
         kv_heads=kv_heads,
-        head_width=draw(st.integers(1, 5)) * 2 - (positions == "learned"),
+        head_width=draw(st.integers(1, 5)) * 2 - (positions != "rotary"),
         bias=draw(st.booleans()),
         out_bias=draw(st.booleans()),
         head_norm=draw(st.sampled_from(["head", "projection", "none"])),
@@ -200,6 +206,8 @@ def configs(draw: st.DrawFn) -> ModelConfig:
             kind=positions,
             theta=draw(st.floats(1.5, 1e7)),
             first=draw(st.integers(0, 3)) if positions == "learned" else 0,
+            buckets=buckets,
+            distance=draw(st.integers(buckets // 2 + 1, 12)),
             scaling=draw(scalings(attention.head_width)) if positions == "rotary" else None,
         ),
         pattern=pattern,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from clearhead.attend import documents, knockout
 from clearhead.drawing import steps_export
 from clearhead.errors import OptionError, TextError
 from clearhead.language_model import LanguageModel
-from clearhead.model import evaluating
+from clearhead.model import PositionConfig, build, evaluating
 from clearhead.tap import Site
 from clearhead.watching import watch
 from heads import KINDS, TEXT, lively
@@ -182,3 +183,9 @@ def test_models_without_attention_of_their_own_kind_are_refused():
         steps(LanguageModel(Toy(config), BYTES), "ab")
     with pytest.raises(OptionError, match="steps: this model has no attention; see what it predicts"):
         steps(LanguageModel(Deaf(config), BYTES), "ab")
+
+
+def test_a_bias_by_distance_is_a_step_that_is_not_shown():
+    config = replace(speaking().config, positions=PositionConfig(kind="relative"))
+    with pytest.raises(OptionError, match=r"steps: this model adds a bias by distance .* clearhead look"):
+        steps(LanguageModel(build(config, seed=0), BYTES), "ab")

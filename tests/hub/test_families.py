@@ -24,8 +24,9 @@ NOT_QWEN3: dict[str, tuple[ModelConfig, str]] = {
     "LayerNorm": (replace(QWEN3, norm=LAYER), "norm.kind is 'layer'; in qwen3 it is 'rms'"),
     "learned positions": (
         replace(QWEN3, positions=LEARNED),
-        "positions is {'kind': 'learned', 'theta': 10000.0, 'rotated': 1.0, 'first': 0}; in qwen3 it is "
-        "{'kind': 'rotary', 'theta': 10000.0, 'rotated': 1.0, 'first': 0}",
+        "positions is {'kind': 'learned', 'theta': 10000.0, 'rotated': 1.0, 'first': 0, 'buckets': 32, 'distance': "
+        "128}; in qwen3 it is {'kind': 'rotary', 'theta': 10000.0, 'rotated': 1.0, 'first': 0, 'buckets': 32, "
+        "'distance': 128}",
     ),
     "no gate": (
         with_feed_forward(QWEN3, "silu"),

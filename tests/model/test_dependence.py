@@ -121,12 +121,12 @@ class TestDocuments:
 
     @torch.no_grad()
     def test_turned_places_need_no_restart(self, name: str) -> None:
-        """Rotary positions tell distances only, up to the rounding of float32 angles; learned ones must restart."""
+        """Rotary positions and biases tell distances only, up to the rounding of angles; learned ones must restart."""
         model = lively(MODELS[name], dtype=torch.float64)
         ids_BT = text(model.config, 1, CONTEXT)
         packed = model(ids_BT, mask=documents(self.IDS))[:, self.CUT :]
         alone = model(ids_BT[:, self.CUT :])
-        if model.config.positions.kind == "rotary":
+        if model.config.positions.kind in ("rotary", "relative"):
             torch.testing.assert_close(packed, alone, rtol=1e-5, atol=1e-5)
         else:
             assert (packed - alone).abs().max() > 0.1

@@ -62,6 +62,12 @@ REFUSED = {
     "no embedding": (lambda: model(embedding_scale=-1.0), r"^model: embedding_scale is -1.0; it must be above 0 and f"),
     "no cap of logits": (lambda: model(logit_softcap=0.0), r"^model: logit_softcap is 0.0; it must be above 0 and fi"),
     "no window in a pattern": (lambda: LayerConfig(window=0), r"^pattern: window is 0; it must be at least 1"),
+    "three buckets": (lambda: PositionConfig(buckets=3), r"^positions: buckets is 3 and distance 128; there must be "),
+    "a short distance": (lambda: PositionConfig(distance=16), r"^positions: buckets is 32 and distance 16; .* above h"),
+    "biases in a pattern": (
+        lambda: LayerConfig(positions=PositionConfig(kind="relative")),
+        r"^pattern: relative positions belong to the whole model, not to a layer$",
+    ),
     "learned in a pattern": (
         lambda: LayerConfig(positions=PositionConfig(kind="learned")),
         r"^pattern: learned positions belong to the whole model, not to a layer$",
@@ -213,7 +219,14 @@ class TestWrittenDown:
             },
             "feed_forward": {"kind": "swiglu", "width": 17, "bias": False},
             "norm": {"kind": "rms", "eps": 1e-6, "offset": 0.0, "bias": True},
-            "positions": {"kind": "rotary", "theta": 10000.0, "rotated": 1.0, "first": 0},
+            "positions": {
+                "kind": "rotary",
+                "theta": 10000.0,
+                "rotated": 1.0,
+                "first": 0,
+                "buckets": 32,
+                "distance": 128,
+            },
             "arrangement": "pre",
             "pattern": [],
             "tied": True,

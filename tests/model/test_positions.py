@@ -1,4 +1,4 @@
-"""Rotary positions by hand, by their property and against transformers; learned ones by their definition."""
+"""Rotary positions and biases by hand, and against transformers; learned positions by their definition."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from clearhead.model import PositionConfig, skeleton
-from clearhead.model.parts.positions import Learned, Rotary, Sinusoids, rotary
+from clearhead.model.parts.positions import Learned, Relative, Rotary, Sinusoids, rotary
 from little_configs import TRANSLATOR
 from shapes import GPT2, QWEN3
 
@@ -132,6 +133,38 @@ class TestSinusoids:
         given = Sinusoids(8, PositionConfig(kind="sinusoidal"), 9)(x_BTE, at(0, 1, 2))
         assert given.dtype == torch.bfloat16
         assert torch.equal(given[:, 0, :4], x_BTE[:, 0, :4])
+
+
+class TestRelative:
+    def of(self, buckets: int, distance: int, ahead: bool) -> Relative:
+        config = PositionConfig(kind="relative", buckets=buckets, distance=distance)
+        return Relative(2, config, ahead=ahead)
+
+    @pytest.mark.parametrize("ahead", [False, True])
+    @pytest.mark.parametrize(("buckets", "distance"), [(32, 128), (32, 17), (7, 5), (4, 300), (6, 1000)])
+    def test_buckets_are_those_of_transformers(self, buckets: int, distance: int, ahead: bool) -> None:
+        away = torch.arange(-300, 301)
+        theirs = T5Attention._relative_position_bucket(away, ahead, buckets, distance)
+        assert torch.equal(self.of(buckets, distance, ahead).bucket(away), theirs)
+
+    def test_a_bucket_for_each_of_the_nearest_and_wider_ones_beyond(self) -> None:
+        """Of 8 on a side, places 0 to 3 have one each; the others begin at 4, 4 * 2 = 8, 16 and 32."""
+        away = torch.tensor([0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 99])
+        wanted = torch.tensor([0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 7, 7])
+        assert self.of(8, 64, False).bucket(-away).tolist() == wanted.tolist()
+        assert not self.of(8, 64, False).bucket(away).any()
+        assert self.of(16, 64, True).bucket(-away).tolist() == wanted.tolist()
+        assert self.of(16, 64, True).bucket(away[1:]).tolist() == (8 + wanted[1:]).tolist()
+
+    def test_a_bias_for_each_distance_with_gradients_by_bucket(self) -> None:
+        relative = self.of(4, 3, False)
+        with torch.no_grad():
+            relative.weight.copy_(torch.arange(8.0).view(2, 4))
+        bias_HN = relative()
+        assert bias_HN.tolist() == [[3, 2, 1, 0, 0, 0, 0], [7, 6, 5, 4, 4, 4, 4]]
+        bias_HN.sum().backward()
+        assert relative.weight.grad is not None
+        assert relative.weight.grad.tolist() == [[4, 1, 1, 1]] * 2
 
 
 def test_the_config_chooses() -> None:

@@ -164,13 +164,17 @@ def assert_edges(edges: Edges, cells_HQK: np.ndarray, rounding: float) -> None:
         assert len({(edge.query, edge.key) for edge in found}) == len(found)
 
 
-@pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_a_long_text_in_float32_is_exact(scale: float) -> None:
-    """Many tiles of the size in use, even weights and peaked ones; against float64 and all weights at once."""
+@pytest.mark.parametrize(("scale", "slope"), [(1.0, 0.0), (30.0, 0.0), (1.0, 5.0)])
+def test_a_long_text_in_float32_is_exact(scale: float, slope: float) -> None:
+    """Many tiles of the size in use, even weights and peaked ones; against float64 and all weights at once.
+
+    slope: of a bias that rises up to 700 places back, by so much
+    """
     q, k, _ = tensors(2, 1, 1500, batch=1, keys=1500, width=64)
-    record = text((q * scale).float(), k.float(), causal() & window(1100))
-    s_HQK = (q[0] * scale) @ k[0].transpose(1, 2) / 8
+    bias_HN = slope * torch.arange(700.0, -701.0, -1).expand(2, -1) / 700
+    record = text((q * scale).float(), k.float(), causal() & window(1100), Score(bias_HN=bias_HN))
     back = torch.arange(1500)[:, None] - torch.arange(1500)
+    s_HQK = (q[0] * scale) @ k[0].transpose(1, 2) / 8 + slope * back.clamp(-700, 700) / 700
     p_HQK = s_HQK.masked_fill((back < 0) | (back >= 1100), -math.inf).softmax(2)
     names = ("entropy", "first", "previous", "self", "largest", "distance")
     sums = record.measure(*names)[SITE]
@@ -309,6 +313,18 @@ class TestExtremes:
         wanted = {"entropy": -(p_K * p_K.log()).sum(), "largest": p_K.max(), "self": p_K[3]}
         for name in wanted:
             assert measured[name].item() == pytest.approx(wanted[name].item(), rel=4e-6)
+
+    @pytest.mark.parametrize("size", [0.5, 40.0, 200.0])  # nothing is far from the peak; it rises; most is too far
+    def test_logits_that_rise_by_a_bias_alone(self, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(blocks, "TILE", 64)
+        zero, bias_HN = torch.zeros(1, 1, 40, 1), size * torch.arange(-7.0, 8.0)[None] / 7
+        record = text(zero, zero, causal() & window(11), Score(bias_HN=bias_HN))
+        away = torch.arange(40) - torch.arange(40)[:, None]
+        s_QK = (size * away.double().clamp(min=-7) / 7).masked_fill((away > 0) | (away < -10), -math.inf)
+        np.testing.assert_allclose(record.map(SITE, 0)[:, :].numpy(), s_QK.softmax(1).numpy(), atol=1e-6)
+        wanted = by_definition(s_QK.softmax(1)[None].numpy(), [0] * 40, sinks=False)
+        for name, found in record.measure("entropy", "distance", "self", "largest")[SITE].items():
+            np.testing.assert_allclose(found.numpy(), wanted[name], rtol=4e-6, atol=4e-6)
 
     def test_rows_that_see_nothing_of_the_first_tile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "TILE", 2)

@@ -74,7 +74,8 @@ def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance:
     Heads that share keys and values each get those of their group. What lies between the stream and the factors is
     folded in: the weights of the norm in front, its centring if it is a LayerNorm, the weights of a norm on queries and
     keys or on what the attention gives, the rotation, the factor on q.k. What depends on the token is left out: the
-    lengths that norms divide by, so the matrix is that of tokens of root mean square 1. Biases are left out too.
+    lengths that norms divide by, so the matrix is that of tokens of root mean square 1. Biases, also those by distance,
+    are left out too.
 
     Raises OptionError for an unknown kind, layer or head, for a model without attention, or for a distance that has no
     meaning.
@@ -95,8 +96,8 @@ def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance:
             left_ED, right_DE, turned = _scores_of(network, part, step, head, distance or 0)
     if distance and not turned:
         raise OptionError(
-            f"circuit: distance {distance}; layer {layer} rotates no queries and keys, so its scores do not depend on "
-            "it; leave it out"
+            f"circuit: distance {distance}; layer {layer} rotates no queries and keys, so this matrix does not depend "
+            "on it; leave it out"
         )
     apart = (distance or 0) if turned else None
     return Circuit(kind=kind, layer=layer, head=head, left_ED=left_ED, right_DE=right_DE, distance=apart)

@@ -120,8 +120,9 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
 
     mask: joined to the model's own (``clearhead.attend.documents``, for example)
 
-    Raises OptionError if the text is empty, or the model does not attend or has no such layer or head, TextError if the
-    text is longer than the model's context, or than LONGEST tokens or NUMBERS numbers.
+    Raises OptionError if the text is empty, or the model does not attend, adds a bias by distance to its scores or has
+    no such layer or head, TextError if the text is longer than the model's context, or than LONGEST tokens or NUMBERS
+    numbers.
     """
     check_model(model, "steps")
     if not text:
@@ -214,6 +215,11 @@ def _seen(part: Attention) -> Generator[_Seen]:
 
 def _worked_out(record: TextRecord, text: str, site: Site, head: int, part: Attention, seen: _Seen) -> Steps:
     ((request, kernel, o_BHTD),) = seen.requests
+    if request.score.bias_HN is not None:
+        raise OptionError(
+            "steps: this model adds a bias by distance to every score, a step that is not shown yet; see the weights "
+            "with clearhead look"
+        )
     D, group = part.head_width, request.group
     key_head = head // group
     qk_TX, v_TX = (each[0].unflatten(-1, (-1, D)) for each in seen.given["projected"])

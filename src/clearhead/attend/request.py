@@ -67,7 +67,9 @@ class Request:
         if sinks_H is not None and sinks_H.device != q.device:
             return f"sinks are on {sinks_H.device}, q on {q.device}; the device must be the same"
         if bias_HN is not None and (bias_HN.dim() != 2 or bias_HN.shape[0] != H or bias_HN.shape[1] % 2 == 0):
-            return f"the bias has shape {tuple(bias_HN.shape)}; it must be ({H}, 2R + 1): per head, the distances -R to R"
+            return (
+                f"the bias has shape {tuple(bias_HN.shape)}; it must be ({H}, 2R + 1): per head, the distances -R to R"
+            )
         if bias_HN is not None and bias_HN.device != q.device:
             return f"the bias is on {bias_HN.device}, q on {q.device}; the device must be the same"
         return self.mask.check(B, H, K, q.device)

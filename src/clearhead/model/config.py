@@ -140,7 +140,7 @@ class TransformerConfig(ModelConfig):
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
         check_word("model", self, "arrangement", *ARRANGEMENTS)
-        _check_positive(self, "embedding_scale")
+        check_positive(self, "embedding_scale")
         if self.pattern and self.attention.window is not None:
             raise ConfigError(f"model: attention.window is {self.attention.window} beside a pattern, which has windows")
         experts = self.feed_forward.experts
@@ -187,7 +187,8 @@ class TransformerConfig(ModelConfig):
         E, L = self.width, self.layers
         norms = L * (4 if self.arrangement == "sandwich" else 2) + (self.arrangement != "post")
         blocks = L * self.attention.parameters(E) + self.feed_forward.parameters(E, L) + norms * self.norm.parameters(E)
-        return blocks + self.vocabulary * E * self.matrices + self.positions.parameters(self.context, E)
+        places = self.positions.parameters(self.context, E, self.attention.heads)
+        return blocks + self.vocabulary * E * self.matrices + places
 
     def active_parameters(self) -> int:
         """Number of weights used in the forward pass of one token, counting only active experts."""
@@ -248,7 +249,7 @@ class DecoderConfig(TransformerConfig):
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
         super().check()
-        _check_positive(self, "logit_softcap")
+        check_positive(self, "logit_softcap")
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -324,7 +325,8 @@ class EncoderConfig(TransformerConfig):
         return super()._windows(sides)
 
 
-def _check_positive(config: ModelConfig, name: str) -> None:
+def check_positive(config: ModelConfig, name: str) -> None:
+    """Raises ConfigError unless the field is None, or above 0 and finite."""
     value: float | None = getattr(config, name)
     if value is not None and not 0 < value < math.inf:
         raise ConfigError(f"model: {name} is {value}; it must be above 0 and finite, or left out")

@@ -17,6 +17,7 @@ class Decoder(Transformer):
     """Causal attention; logits of the next token."""
 
     stack: ClassVar[str] = "decoder"
+    ahead: ClassVar[bool] = False
     config: DecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def own_mask(self, size: int | None) -> Mask:

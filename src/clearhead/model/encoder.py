@@ -23,6 +23,7 @@ class Encoder(Transformer):
     """Bidirectional attention, token types and a norm on the embedding (Devlin et al. 2019, 3 and A.1)."""
 
     stack: ClassVar[str] = "encoder"
+    ahead: ClassVar[bool] = True
     config: EncoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: EncoderConfig) -> None:

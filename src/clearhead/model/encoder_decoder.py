@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from clearhead.attend import FULL, Mask, band, padding
 from clearhead.errors import ConfigError, RequestError, many
 from clearhead.model.cache import Cache
-from clearhead.model.config import DecoderConfig, TransformerConfig
+from clearhead.model.config import DecoderConfig, TransformerConfig, check_positive
 from clearhead.model.decoder import Decoder
 from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.block import BlockInputs
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
 from clearhead.model.parts.source import Source
+from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.registry import register
 from clearhead.model.state import State
 from clearhead.model.transformer import Transformer, cached
@@ -56,6 +57,7 @@ class EncoderDecoderConfig(DecoderConfig):
     encoder_inner: int | None = None  # inner width of the encoder's feed-forwards; None = the decoder's
     source_vocabulary: int | None = None  # token ids of an encoder with an embedding of its own; None = shared
     output_bias: bool = False  # a trained number per token id, added to its logit
+    output_scale: float | None = None  # factor on what the output layer reads (T5: width ** -0.5); None = none
 
     def check(self) -> None:
         """Raises ConfigError for parts that do not fit one another."""
@@ -66,6 +68,7 @@ class EncoderDecoderConfig(DecoderConfig):
             )
         if self.attention.sinks or self.feed_forward.experts:
             raise ConfigError("model: an encoder-decoder has neither sinks nor experts; leave them out")
+        check_positive(self, "output_scale")
         given = ("encoder_heads", "encoder_inner", "source_vocabulary")
         check_sizes("model", self, "encoder_layers", *(name for name in given if getattr(self, name) is not None))
         a = self.attention
@@ -143,6 +146,7 @@ class Reader(Transformer):
     """The encoder: every token of the source sees all of it."""
 
     stack: ClassVar[str] = "encoder"
+    ahead: ClassVar[bool] = True
 
     def own_mask(self, size: int | None) -> Mask:
         """The window, to both sides, if there is one."""
@@ -243,7 +247,7 @@ class EncoderDecoder(Decoder):
         source_BS: Tensor | None = None,
         source_mask: Mask = FULL,
     ) -> Tensor:
-        """x_BTE of the target after the final norm; arguments as those of ``forward``."""
+        """x_BTE of the target, as the output layer reads it; arguments as those of ``forward``."""
         return self._through(ids_BT, self._given(mask, state, source_BS, source_mask), places_BT, types_BT)
 
     def _given(self, mask: Mask, state: State | None, source_BS: Tensor | None, source_mask: Mask) -> BlockInputs:
@@ -273,6 +277,18 @@ class EncoderDecoder(Decoder):
     def projections(self) -> dict[Site, Tensor]:
         """weight_EF of each attention's output projection, W_O, the encoder's first."""
         return self.encoder.projections() | super().projections()
+
+    def stream(self) -> list[Step]:
+        """What happens to the decoder's residual stream, in order."""
+        return super().stream() + ([] if self.config.output_scale is None else [Maps(self._scaled)])
+
+    def finish(self, x_BTE: Tensor) -> Tensor:
+        """The final norm, and the config's scale."""
+        return self._scaled(super().finish(x_BTE))
+
+    def _scaled(self, x_BTE: Tensor) -> Tensor:
+        scale = self.config.output_scale
+        return x_BTE if scale is None else x_BTE * scale
 
     @property
     def output_bias(self) -> Tensor | None:

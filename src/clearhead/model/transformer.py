@@ -20,7 +20,7 @@ from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import is_text
-from clearhead.model.parts.positions import Turn, added, rotary
+from clearhead.model.parts.positions import Turn, added, relative, rotary
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.state import State
@@ -35,6 +35,7 @@ class Transformer(Network):
 
     resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
+    ahead: ClassVar[bool]  # whether a place may see later ones
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: TransformerConfig, embedding: Embedding | None = None) -> None:
@@ -44,6 +45,7 @@ class Transformer(Network):
         else:
             object.__setattr__(self, "embedding", embedding)  # a module would register it, and save it twice
         self.positions = added(config.width, config.positions, config.context)
+        self.relative = relative(config.attention.heads, config.positions, ahead=self.ahead)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(self.block(site) for site in self._places(config))
         self.norm = nn.Identity() if config.arrangement == "post" else norm(config.norm, config.width)
@@ -52,6 +54,7 @@ class Transformer(Network):
         kinds = [(kind.positions or config.positions, kind.window) for kind in config.kinds]
         rules, windows = (list(dict.fromkeys(each)) for each in zip(*kinds, strict=True))
         self._rotaries = [rotary(config.attention.head_width, rule, config.context) for rule in rules]
+        self._biased = [rule.kind == "relative" for rule in rules]
         self._windows = windows
         self._kinds = [(rules.index(rule), windows.index(size)) for rule, size in kinds]
         self.border = next((each.border for each in self._rotaries if each is not None and each.border), None)
@@ -139,10 +142,13 @@ class Transformer(Network):
     def _blocks(self, x_BTE: Tensor, first: int, given: BlockInputs, places_BT: Tensor, reach: int) -> Tensor:
         """x_BTE through the blocks from ``first`` on."""
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
+        bias_HN = None if self.relative is None else self.relative()
+        biases = [bias_HN if biased else None for biased in self._biased]
         masks = [self.own_mask(size) & given.mask for size in self._windows]
-        passes = [[replace(given, mask=mask, turn=turn) for mask in masks] for turn in turns]
-        for layer, (turn, seen) in list(zip(self.blocks, self._kinds, strict=True))[first:]:
-            x_BTE = layer(x_BTE, passes[turn][seen])
+        rules = [replace(given, turn=turn, bias_HN=bias) for turn, bias in zip(turns, biases, strict=True)]
+        passes = [[replace(rule, mask=mask) for mask in masks] for rule in rules]
+        for layer, (rule, seen) in list(zip(self.blocks, self._kinds, strict=True))[first:]:
+            x_BTE = layer(x_BTE, passes[rule][seen])
         return x_BTE
 
     def onward(self, x_BTE: Tensor, after: Site) -> Tensor:

@@ -263,8 +263,8 @@ class _Sweep:
         return self._wide[1:]
 
     def _bounds(self, segment: Segment) -> tuple[Tensor, bool]:
-        """bounds_HQ on a segment's logits, |q| |k| + |bias|, and whether a logit may be so far below its row's peak that
-        its exp is subnormal."""
+        """bounds_HQ on a segment's logits, |q| |k| + |bias|, and whether a logit may be so far below its row's peak
+        that its exp is subnormal."""
         if segment not in self._known_bounds:
             (q_HQD, k_GDK), group = self._tensors(segment), _group(segment)
             first = self._heads.start % group

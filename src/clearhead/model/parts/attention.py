@@ -29,8 +29,10 @@ class Attention(nn.Module):
         self.sinks = nn.Parameter(torch.empty(config.heads)) if config.sinks else None
         self.out = Linear(config.heads * config.head_width, width, bias=config.out_bias)
 
-    def forward(self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None) -> Tensor:
-        """x_BTE -> x_BTE; with a state, x holds only the new places."""
+    def forward(
+        self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None, bias_HN: Tensor | None = None
+    ) -> Tensor:
+        """x_BTE -> x_BTE; with a state, x holds only the new places. bias_HN: see ``Score``."""
         B, T, _ = x_BTE.shape
         # Normalised or rotated queries and keys are stored apart from the values anyway.
         projected = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)
@@ -43,6 +45,9 @@ class Attention(nn.Module):
         v_BGTD = v_BTGD.transpose(1, 2)
         if state is not None:
             k_BGTD, v_BGTD = state.extend(self.site.layer, k_BGTD, v_BGTD)
-        score = self.score if self.sinks is None else replace(self.score, sinks_H=self.sinks)
+        score = self.score
+        if self.sinks is not None or bias_HN is not None:
+            bias_HN = None if bias_HN is None else bias_HN.to(q_BHTD.dtype)  # under autocast it is wider
+            score = replace(score, sinks_H=self.sinks, bias_HN=bias_HN)
         o_BHTD = attend(q_BHTD, k_BGTD, v_BGTD, mask=mask, score=score, site=self.site)
         return self.out(o_BHTD.transpose(1, 2).reshape(B, T, -1))

@@ -24,6 +24,7 @@ from clearhead.tap import Site, shown
 class BlockInputs:
     """A block's inputs besides the residual stream.
 
+    bias_HN: see ``Score``
     state: the KV cache
     loads: collects expert usage
     source: the text that an encoder-decoder reads
@@ -31,6 +32,7 @@ class BlockInputs:
 
     mask: Mask
     turn: Turn | None = None
+    bias_HN: Tensor | None = None
     state: Cache | None = None
     loads: Loads | None = None
     source: Source | None = None
@@ -72,7 +74,7 @@ class Block(Dropping):
         return Adds(self.site.layer, self.feed_forward, self.fed_site, before, after)
 
     def _attention(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state)
+        return self.attention(x_BTE, turn=given.turn, mask=given.mask, state=given.state, bias_HN=given.bias_HN)
 
     def _attended(self, x_BTE: Tensor) -> Tensor:
         """What attention adds to the stream."""

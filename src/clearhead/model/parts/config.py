@@ -9,6 +9,7 @@ from typing import Literal
 from clearhead.errors import ConfigError, nearest, shown
 
 SIZE_AT_MOST = 2**40  # more is a typo or damage, and torch would overflow silently
+DISTANCE_AT_MOST = 2**16  # biases are computed for every distance up to it
 
 # Name -> (activation, gated). The gated forms' names are Shazeer's (2020, "GLU Variants Improve Transformer").
 FEED_FORWARDS: dict[str, tuple[str, bool]] = {
@@ -240,19 +241,26 @@ class ScalingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017) or no positions.
+    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017), relative or none.
 
-    (Without positions: Kazemnejad et al. 2023.)
+    (Relative: by a bias on attention's logits, Raffel et al. 2020, 2.1. None: Kazemnejad et al. 2023.)
     """
 
-    kind: Literal["rotary", "learned", "sinusoidal", "none"] = "rotary"  # how positions enter
+    kind: Literal["rotary", "learned", "sinusoidal", "relative", "none"] = "rotary"  # how positions enter
     theta: float = 10_000.0  # rotary, sinusoidal: the longest wavelength is 2 pi theta places
     rotated: float = 1.0  # rotary: fraction of each head that is rotated, from its first number on
     scaling: ScalingConfig | None = None  # rotary: angles for longer texts; None = unchanged
     first: int = 0  # learned: unused vectors before that of place 0 (RoBERTa: 2, since it counts on from padding's)
+    buckets: int = 32  # relative: biases per head, each for a range of distances that widens with the distance
+    distance: int = 128  # relative: all distances from this on share the last bucket
 
     def __post_init__(self) -> None:
-        check_word("positions", self, "kind", "rotary", "learned", "sinusoidal", "none")
+        check_word("positions", self, "kind", "rotary", "learned", "sinusoidal", "relative", "none")
+        if self.buckets < 4 or not self.buckets // 2 < self.distance <= DISTANCE_AT_MOST:
+            raise ConfigError(
+                f"positions: buckets is {shown(self.buckets)} and distance {shown(self.distance)}; there must be at "
+                f"least 4 buckets, and the distance must be above half their number and at most {DISTANCE_AT_MOST:,}"
+            )
         if not 0 <= self.first <= (SIZE_AT_MOST if self.kind == "learned" else 0):
             raise ConfigError(f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned")
         if not 1 < self.theta < math.inf:
@@ -260,9 +268,10 @@ class PositionConfig:
         if not 0 < self.rotated <= 1:
             raise ConfigError(f"positions: rotated is {self.rotated}; it must be above 0 and at most 1")
 
-    def parameters(self, context: int, width: int) -> int:
-        """Trained numbers: a vector for each place where they are learned."""
-        return (self.first + context) * width if self.kind == "learned" else 0
+    def parameters(self, context: int, width: int, heads: int) -> int:
+        """Trained numbers: a vector for each place where they are learned, biases for each head where relative."""
+        vectors = (self.first + context) * width
+        return {"learned": vectors, "relative": self.buckets * heads}.get(self.kind, 0)
 
     def __str__(self) -> str:
         words = [self.kind]
@@ -270,6 +279,8 @@ class PositionConfig:
             words.append(f"theta {self.theta:,.12g}")
             words += [f"{self.rotated:.0%} of each head"] if self.rotated != 1 else []
             words += [f"{self.scaling.kind} scaling by {self.scaling.factor:g}"] if self.scaling is not None else []
+        if self.kind == "relative":
+            words.append(f"{self.buckets} buckets of distances up to {self.distance:,}")
         return ", ".join(words)
 
 
@@ -283,7 +294,7 @@ class LayerConfig:
     def __post_init__(self) -> None:
         if self.window is not None:
             check_sizes("pattern", self, "window")
-        if self.positions is not None and self.positions.kind in ("learned", "sinusoidal"):
+        if self.positions is not None and self.positions.kind in ("learned", "sinusoidal", "relative"):
             raise ConfigError(f"pattern: {self.positions.kind} positions belong to the whole model, not to a layer")
 
 

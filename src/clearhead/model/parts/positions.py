@@ -1,7 +1,8 @@
-"""Positions: learned or sinusoidal vectors added to the embedding, and rotary rotations of queries and keys."""
+"""Positions: vectors added to the embedding, rotations of queries and keys, biases on attention's logits."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -107,6 +108,50 @@ class Sinusoids:
             both = torch.cat((angles_KP.sin(), angles_KP.cos()[:, : self.width // 2]), dim=1)
             table_KE = self._tables[device] = both.to(device, torch.float32)
         return table_KE
+
+
+class Relative(nn.Module):
+    """A trained bias per head and bucket of distances, for all layers of a stack (Raffel et al. 2020, 2.1).
+
+    ahead: whether later keys have buckets of their own; if not, they share that of distance 0, for masks that hide them
+    """
+
+    def __init__(self, heads: int, config: PositionConfig, *, ahead: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(heads, config.buckets))
+        self.config, self.ahead = config, ahead
+        self._buckets: dict[torch.device, Tensor] = {}
+
+    def forward(self) -> Tensor:
+        """bias_HN of the distances -R to R from a query's place to its key's, R being the config's distance."""
+        device, reach = self.weight.device, self.config.distance
+        if device not in self._buckets:
+            # On the processor: at the borders of buckets the logarithm of a GPU may round otherwise. And outside of
+            # inference mode: training uses them too.
+            with torch.inference_mode(mode=False):
+                self._buckets[device] = self.bucket(torch.arange(-reach, reach + 1)).to(device)
+        return self.weight[:, self._buckets[device]]
+
+    def bucket(self, away: Tensor) -> Tensor:
+        """The bucket of each distance, as transformers' ``T5Attention._relative_position_bucket`` has it.
+
+        Half of the buckets of a side have one distance each, 0, 1, 2, ...; the others cover ranges that grow by the
+        same factor up to ``distance``, and the last also has all that is farther.
+        """
+        count, first = self.config.buckets, torch.zeros_like(away)
+        if self.ahead:
+            count //= 2
+            first = count * (away > 0)
+        away = away.abs() if self.ahead else (-away).clamp(min=0)
+        exact = count // 2
+        steps = torch.log(away.float() / exact) / math.log(self.config.distance / exact) * (count - exact)
+        far = (exact + steps.clamp(min=0).long()).clamp(max=count - 1)
+        return first + torch.where(away < exact, away, far)
+
+
+def relative(heads: int, positions: PositionConfig, *, ahead: bool) -> Relative | None:
+    """The biases by distance, or None if the positions are of another kind."""
+    return Relative(heads, positions, ahead=ahead) if positions.kind == "relative" else None
 
 
 def added(width: int, positions: PositionConfig, context: int) -> Learned | Sinusoids | None:
