@@ -22,6 +22,7 @@ from clearhead.hub.families import (
     mistral,
     mixtral,
     modernbert,
+    mt5,
     native,
     olmo2,
     phi3,
@@ -30,6 +31,7 @@ from clearhead.hub.families import (
     qwen3_moe,
     roberta,
     smollm3,
+    t5,
 )
 from clearhead.hub.families.table import Row
 from clearhead.model import DecoderConfig, EncoderConfig, EncoderDecoderConfig, ModelConfig
@@ -95,7 +97,7 @@ DECODERS: tuple[Family[DecoderConfig], ...] = (
     gpt_oss,
 )
 ENCODERS: tuple[Family[EncoderConfig], ...] = (bert, roberta, distilbert, modernbert)
-ENCODER_DECODERS: tuple[Family[EncoderDecoderConfig], ...] = (marian,)
+ENCODER_DECODERS: tuple[Family[EncoderDecoderConfig], ...] = (marian, t5, mt5)
 FAMILIES: tuple[Family[Any], ...] = (*DECODERS, *ENCODERS, *ENCODER_DECODERS, native)
 LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {
     DecoderConfig: DECODERS,

@@ -14,11 +14,11 @@ _NONE = object()
 # a field of our config.
 SIZES = frozenset(
     {
-        "d_model", "decoder_attention_heads", "decoder_ffn_dim", "decoder_layers", "dim", "encoder_attention_heads",
-        "encoder_ffn_dim", "encoder_layers", "head_dim", "hidden_dim", "hidden_size", "intermediate_size",
-        "max_position_embeddings",
-        "moe_intermediate_size", "n_embd", "n_head", "n_heads", "n_inner", "n_layer", "n_layers", "n_positions",
-        "num_attention_heads", "num_experts", "num_experts_per_tok", "num_hidden_layers", "num_key_value_heads",
+        "d_ff", "d_kv", "d_model", "decoder_attention_heads", "decoder_ffn_dim", "decoder_layers", "dim",
+        "encoder_attention_heads", "encoder_ffn_dim", "encoder_layers", "head_dim", "hidden_dim", "hidden_size",
+        "intermediate_size", "max_position_embeddings", "moe_intermediate_size", "n_embd", "n_head", "n_heads",
+        "n_inner", "n_layer", "n_layers", "n_positions", "num_attention_heads", "num_decoder_layers", "num_experts",
+        "num_experts_per_tok", "num_heads", "num_hidden_layers", "num_key_value_heads", "num_layers",
         "num_local_experts", "vocab_size",
     }
 )  # fmt: skip
