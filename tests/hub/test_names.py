@@ -51,7 +51,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / "alone" / name).unlink()
     (folder / "pieces" / "tokenizer.json").rename(folder / "pieces" / "tokenizer.model")
-    (folder / "unknown" / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    (folder / "unknown" / "config.json").write_text(json.dumps({"model_type": "rwkv"}))
     for name in ("little", "split", "pickled", "sentences"):
         for other, content in OTHERS.items():
             (folder / name / other).parent.mkdir(exist_ok=True)
@@ -300,7 +300,7 @@ class TestRefusals:
                 r"SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
                 r"pretrained\('OUT'\); AutoTokenizer.from_pretrained\('people/pieces'\)\.save",
             ),
-            ("people/unknown", r"config.json: there is no model family 't5'"),
+            ("people/unknown", r"config.json: there is no model family 'rwkv'"),
         ],
     )
     def test_before_the_weights_are_fetched(self, name: str, why: str, server: Hub) -> None:

@@ -28,7 +28,8 @@ from clearhead.generation.beams import BeamSearch
 from clearhead.hub.families import family_for, mt5, native, parse_config, t5
 from clearhead.language_model import LanguageModel
 from clearhead.model import build
-from clearhead.watching import read_record, watch
+from clearhead.tap import Site
+from clearhead.watching import Freeze, Knockout, read_record, watch
 
 SIZES = {
     "vocab_size": VOCABULARY,
@@ -310,3 +311,24 @@ def test_a_saved_record_has_the_biases(both: tuple[PreTrainedModel, LanguageMode
     found = read_record(tmp_path / "r.safetensors")
     for site, head in record:
         torch.testing.assert_close(found.map(site, head)[:, :], record.map(site, head)[:, :], rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_edits_keep_the_biases() -> None:
+    model = build(parse_config(OLDER["the first files"], "here")[1], seed=0).eval()
+    for stack in (model, model.encoder):
+        stack.relative.weight.normal_(generator=torch.Generator().manual_seed(1))
+    given = {"source_BS": ids(1, 19)[:1]}
+    with watch(model) as record:
+        logits_1TV = model(ids(2, 13)[:1], **given)
+    own = record[0]
+    frozen = [Freeze(layer=1, what="pattern", head=2, source=own, stack=stack) for stack in ("encoder", "decoder")]
+    with watch(model, edits=frozen) as again:
+        torch.testing.assert_close(model(ids(2, 13)[:1], **given), logits_1TV, rtol=1e-5, atol=1e-5)
+    with watch(model, edits=Knockout(layer=0, head=1, query=9, key=4, stack="encoder")) as hidden:
+        model(ids(2, 13)[:1], **given)
+    site = Site(0, "self", "encoder")
+    wanted_K = own.map(site, 1)[9].index_fill(0, torch.tensor([4]), 0.0)
+    torch.testing.assert_close(hidden.map(site, 1)[9], wanted_K / wanted_K.sum(), rtol=0, atol=1e-6)
+    frozen_site = Site(1, "self", "encoder")
+    torch.testing.assert_close(again.map(frozen_site, 2)[:, :], own.map(frozen_site, 2)[:, :], rtol=0, atol=1e-6)

@@ -202,10 +202,12 @@ class TransformerConfig(ModelConfig):
     def training_numbers(self) -> int:
         """Per layer: 8 widths, 3 times the projections, 5 inner widths, and more for each extra expert.
 
-        Within a tenth of measured process growth (tests/runs/test_run_memory.py).
+        Within a tenth of measured process growth (tests/runs/test_run_memory.py). Trained biases by distance keep all
+        weights of attention (backends/sdpa.py): a number per head and key.
         """
         further = self.feed_forward.active - 1
         inner = 5 * self.feed_forward.width * (further + 1)
+        inner += self.attention.heads * self.context if self.positions.kind == "relative" else 0
         return self.layers * (8 * self.width + 3 * sum(self.attention.projections) + inner + 3 * self.width * further)
 
     def described(self) -> dict[str, str]:

@@ -40,6 +40,9 @@ def run(request: Request) -> Tensor:
     array and with fewer keys than fill a vector register (16 in float32 with AVX-512), PyTorch's CPU kernel finds the
     row's maximum by comparisons, which skip NaN, and returns zeros as for a row that sees no key. The row's log-sum-exp
     is then 0, which is a valid value, so this goes undetected here. Its attention map raises WatchError.
+
+    A bias by distance is added to the mask's array. On the CPU PyTorch's fused kernel gives it no gradient; where it
+    needs one, PyTorch takes its dense form, which keeps the weights for the backward pass.
     """
     B, H, Q, _ = request.q_BHQD.shape
     K = request.k_BGKD.shape[2]
