@@ -148,7 +148,7 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
         (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
         (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': applies to .jsonl files"),
         (["RUN", "blank.jsonl"], 1, "error: the text to evaluate on has 2 tokens"),
-        (["RUN"], 2, "is missing; clearhead"),
+        (["RUN"], 2, "nothing to evaluate on: name a text, or --pairs FILE"),
     ],
 )
 def test_bad_input(command: Command, tmp_path, trained, arguments, code, message):

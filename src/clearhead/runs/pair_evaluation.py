@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError, TextError
 from clearhead.generation import Scores, Search, Translation, score, stream_translations
-from clearhead.language_model import LanguageModel
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
 from clearhead.recipes import TextConfig
 from clearhead.runs.pair_material import pair_sources, read_pairs
@@ -49,6 +49,7 @@ def evaluate_pairs(
     Raises OptionError for a model that does not translate or a value out of range, MissingExtraError without sacrebleu,
     TextError for text that cannot be read.
     """
+    check_model(model, "evaluate_pairs")
     needs(model, "text to text", "eval --pairs")
     if most is not None and most < 1:
         raise OptionError.of("most (--first)", most, "at least 1")
