@@ -83,7 +83,7 @@ def test_sentences_held_out_are_not_trained_on(tmp_path: Path):
     )
     lines = "\n".join(said)
     assert "pairs: 200 of 200" in lines
-    assert "text: 180 pairs to train on, 20 to validate on, of other source sentences" in lines
+    assert "text: 180 pairs to train on, 20 to validate on;" in lines
     assert f"all {run.evaluation.tokens} validation tokens" in lines
 
 
