@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from clearhead.generation import Translation, score, translate
 from clearhead.language_model import LanguageModel
 from little_translators import made_up, translator, write_pairs
 
+COMMAND = str(Path(sys.executable).with_name("clearhead"))
 TEXTS = ["the cat", "you", "x", "a dog", "b b b"]
 
 
@@ -51,6 +55,20 @@ class TestTranslate:
         from_pipe = command("translate", folder, "--threads", 1, stdin="\n".join(given).encode() + b"\n")
         assert (from_file.out, from_pipe.out) == (expected, expected)
         assert command("translate", folder, "--threads", 1).out == ""
+
+    def test_a_line_that_is_typed_is_translated_at_once(self, folder: Path, model: LanguageModel) -> None:
+        terminal, inside = os.openpty()
+        command = [COMMAND, "translate", str(folder), "--threads", "1"]
+        with subprocess.Popen(command, stdin=inside, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for text in ("you", "x"):
+                os.write(terminal, f"{text}\n".encode())
+                assert process.stdout.readline() == lines([translate(model, text)])
+            os.write(terminal, b"\x04")  # the end of what is typed
+            assert process.stdout.read() == ""
+        os.close(terminal)
+        os.close(inside)
+        assert process.returncode == 0
 
     def test_a_translation_is_one_line(self, command: Command, folder: Path, model: LanguageModel) -> None:
         """What it writes may hold a line end; JSON has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +77,8 @@ def translate(
     loaded = load_model(model, dtype, threads)
     search = search_for(loaded, given)
     texts = text or lines_of("-" if file is None else str(file))
+    if not text and file is None and sys.stdin.isatty():
+        together = 1  # a line that is typed is translated at once
     for found in stream_translations(loaded, texts, search, prefix=prefix, together=together):
         every = (found, *found.others)
         if as_json:
