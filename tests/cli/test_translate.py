@@ -171,8 +171,8 @@ class TestPairs:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["text.txt", "--beams", "2"], "--beams: for sentence pairs (--pairs); leave out, or give those"),
-            (["--pairs", "p.tsv", "--window", "9"], "--window: for plain text; leave out, or give those"),
+            (["text.txt", "--beams", "2"], "--beams: applies to sentence pairs (--pairs) only; leave it out"),
+            (["--pairs", "p.tsv", "--window", "9"], "--window: applies to plain text only; leave it out"),
             (["text.txt", "--pairs", "p.tsv"], "text and pairs: give one of them"),
             (["--source", "p.tsv"], "source and target: only one was given"),
             ([], "nothing to evaluate on: name a text, or --pairs FILE for a translator"),

@@ -136,7 +136,7 @@ class TestValidation:
     def test_pairs_of_their_own(self, tmp_path: Path):
         train, valid = write_pairs(tmp_path / "p.tsv", 60), write_pairs(tmp_path / "v.tsv", 10, first=60)
         run = ch.train(pairs=train, valid=valid, out=tmp_path / "run", **{**SMALL, "steps": 1})
-        found = evaluate_pairs(run.model, [str(valid)])
+        found = evaluate_pairs(run.model, valid)
         assert run.evaluation.nats == pytest.approx(found.evaluation.nats, rel=1e-6)
         assert run.evaluation.tokens == found.evaluation.tokens
 

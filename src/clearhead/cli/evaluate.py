@@ -82,7 +82,7 @@ def evaluate(
     others = of_pairs if layout is None else of_text
     if given := [name for name, value in others.items() if value is not None]:
         where = "sentence pairs (--pairs)" if layout is None else "plain text"
-        raise OptionError(f"{', '.join(given)}: for {where}; leave out, or give those")
+        raise OptionError(f"{', '.join(given)}: applies to {where} only; leave it out")
     loaded = load_model(model, dtype, threads)
     scores = None
     if layout is None:

@@ -30,8 +30,9 @@ class Decoder(Transformer):
         return self.config.logit_softcap
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer, soft-capped if the config says so."""
-        logits_BTV, cap = super().unembed(x_BTE), self.softcap
+        """logits_BTV: each place's product with the output layer, with its bias, soft-capped if the config says so."""
+        logits_BTV, bias_V, cap = super().unembed(x_BTE), self.output_bias, self.softcap
+        logits_BTV = logits_BTV if bias_V is None else logits_BTV + bias_V
         return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
 

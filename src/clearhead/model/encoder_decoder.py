@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from clearhead.attend import FULL, Mask, band, padding
-from clearhead.errors import ConfigError, RequestError, many
+from clearhead.errors import ConfigError, RequestError
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, TransformerConfig, check_positive
 from clearhead.model.decoder import Decoder
@@ -128,7 +128,7 @@ class EncoderDecoderConfig(DecoderConfig):
     @property
     def depth(self) -> str:
         """How many layers there are in both stacks, in words."""
-        return f"{self.encoder_layers} + {many(self.layers, 'layer')}"
+        return f"{self.encoder_layers} + {self.layers} layers"
 
     def described(self) -> dict[str, str]:
         """What the model is made of, in words, by part."""
@@ -154,9 +154,9 @@ class Reader(Transformer):
 
 
 class TranslationState(Cache):
-    """A KV cache for the text written, and the source, set by ``EncoderDecoder.state``'s caller.
+    """A KV cache for the text written, and the source.
 
-    source: what ``EncoderDecoder.read`` gives; None until it is set
+    source: what ``EncoderDecoder.read`` gives; set by ``translating``
     """
 
     source: Source | None = None
@@ -179,6 +179,7 @@ class EncoderDecoder(Decoder):
     """
 
     resumes: ClassVar[bool] = False
+    cache: ClassVar[type[Cache]] = TranslationState
     config: EncoderDecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: EncoderDecoderConfig) -> None:
@@ -204,7 +205,7 @@ class EncoderDecoder(Decoder):
         padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
         mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
         apart = bool(watchers())  # a record has maps of each beam, whose source is then a row of its own
-        state = self.empty_state(len(sources) * (1 if apart else beams), capacity)
+        state = cast(TranslationState, self.empty_state(len(sources) * (1 if apart else beams), capacity))
         with torch.inference_mode(), evaluating(self):
             source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
         state.source = source if apart else replace(source, beams=beams)
@@ -257,19 +258,6 @@ class EncoderDecoder(Decoder):
         source = known if source_BS is None else self.read(source_BS, source_mask)
         return BlockInputs(mask=mask, state=cached(state), source=source)
 
-    def empty_state(self, batch: int, capacity: int) -> TranslationState:
-        """A key-value cache without a source."""
-        a = self.config.attention
-        return TranslationState(
-            layers=self.config.layers,
-            kv_heads=a.kv_heads,
-            head_width=a.head_width,
-            batch=batch,
-            capacity=capacity,
-            dtype=self.dtype,
-            device=self.device,
-        )
-
     def sites(self) -> dict[Site, int]:
         """Every site that a pass shows, with its number of query heads, or 0, the encoder's first."""
         return self.encoder.sites() | super().sites()
@@ -294,13 +282,6 @@ class EncoderDecoder(Decoder):
     def output_bias(self) -> Tensor | None:
         """bias_V, if the config has one."""
         return self.bias
-
-    def unembed(self, x_BTE: Tensor) -> Tensor:
-        """logits_BTV: each place's product with the output layer, with the bias, soft-capped if the config says so."""
-        if self.bias is None:
-            return super().unembed(x_BTE)
-        logits_BTV, cap = Transformer.unembed(self, x_BTE) + self.bias, self.softcap
-        return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
 
     def fresh(self, name: str) -> tuple[float, float]:
         """As ``Transformer.fresh``; the depth that scales an initial std is the stack's own."""

@@ -35,6 +35,7 @@ class Transformer(Network):
 
     resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
+    cache: ClassVar[type[Cache]] = Cache  # of its states
     ahead: ClassVar[bool]  # whether a place may see later ones
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
@@ -213,7 +214,7 @@ class Transformer(Network):
     def empty_state(self, batch: int, capacity: int) -> Cache:
         """A key-value cache."""
         a = self.config.attention
-        return Cache(
+        return self.cache(
             layers=self.config.layers,
             kv_heads=a.kv_heads,
             head_width=a.head_width,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError, TextError
@@ -12,6 +12,7 @@ from clearhead.generation import Scores, Search, Translation, score, stream_tran
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
 from clearhead.recipes import TextConfig
+from clearhead.runs.evaluation import Paths
 from clearhead.runs.pair_material import pair_sources, read_pairs
 from clearhead.text import Pairs
 from clearhead.training import TARGET_TOKENS, Evaluation
@@ -29,7 +30,7 @@ class PairEvaluation:
 
 def evaluate_pairs(
     model: LanguageModel,
-    files: Sequence[str],
+    files: Paths,
     search: Search | None = None,
     *,
     parallel: bool = False,
@@ -40,7 +41,7 @@ def evaluate_pairs(
 ) -> PairEvaluation:
     """Evaluates a model on sentence pairs: the loss on the targets, BLEU and chrF of its translations.
 
-    files: files of pairs; with ``parallel`` two files, the sources first
+    files: one or more files of pairs; with ``parallel`` two files, the sources first
     field, encoding: as for training
     tokenizer: as in ``score``
     most: only the first pairs
@@ -54,8 +55,9 @@ def evaluate_pairs(
     if most is not None and most < 1:
         raise OptionError.of("most (--first)", most, "at least 1")
     layout = "parallel" if parallel else "pairs"
-    config = TextConfig(layout=layout, sources=tuple(files), field=field, encoding=encoding)
-    pairs = read_pairs(pair_sources(files, config), model, most)
+    listed = [files] if isinstance(files, str | Path) else files
+    config = TextConfig(layout=layout, sources=tuple(map(str, listed)), field=field, encoding=encoding)
+    pairs = read_pairs(pair_sources(config.sources, config), model, most)
     evaluation = training.evaluate(model.network, pairs, objective=TARGET_TOKENS)
     if not math.isfinite(evaluation.loss):
         raise ClearheadError(

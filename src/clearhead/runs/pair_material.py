@@ -58,7 +58,7 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
     pairs, left_out = usable(every if most is None else replace(every, chosen=every.chosen[:most]))
     if str(left_out):
         log.warning("%s: left out %s", sources[0].name, left_out)
-    longest = max(int(side.lengths[pairs.chosen].max()) for side in (pairs.source, pairs.target))
+    longest = max(int(side.lengths(pairs.chosen).max()) for side in (pairs.source, pairs.target))
     if longest >= model.config.context:
         raise TextError(
             f"{sources[0].name}: a sentence has {longest:,} tokens; the model's context is {model.config.context:,}; "

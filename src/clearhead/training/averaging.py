@@ -41,9 +41,7 @@ class Averaging:
     def applied(self) -> Generator[None]:
         """The model has the mean weights during the block; called at each evaluation."""
         if self._kind == "last":
-            self._kept = (
-                [*self._kept[-self._count + 1 :], _copy(self._model)] if self._count > 1 else [_copy(self._model)]
-            )
+            self._kept = [*self._kept, _copy(self._model)][-self._count :]
         if not self._kept:
             yield
             return

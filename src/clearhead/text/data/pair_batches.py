@@ -22,8 +22,8 @@ class PairBatches:
 
     def __init__(self, pairs: Pairs, *, tokens: int, seed: int) -> None:
         self._pairs, self._seed = pairs, seed
-        self._source = pairs.source.lengths[pairs.chosen] + 1
-        self._target = pairs.target.lengths[pairs.chosen] + 1
+        self._source = pairs.source.lengths(pairs.chosen) + 1
+        self._target = pairs.target.lengths(pairs.chosen) + 1
         order = np.lexsort((self._target, self._source))
         self._cuts = _cuts(self._source[order], self._target[order], tokens)
         self._epoch = -1
@@ -45,7 +45,7 @@ def in_order(pairs: Pairs, *, tokens: int) -> Iterator[Batch]:
     """All pairs once, sorted by length, with ``text_bytes``. Raises TextError if there are none."""
     if not pairs.count:
         raise TextError("there are no pairs to evaluate on; give more")
-    source, target = pairs.source.lengths[pairs.chosen] + 1, pairs.target.lengths[pairs.chosen] + 1
+    source, target = pairs.source.lengths(pairs.chosen) + 1, pairs.target.lengths(pairs.chosen) + 1
     order = np.lexsort((target, source))
     cuts = _cuts(source[order], target[order], tokens)
     for first, last in pairwise(cuts):
@@ -68,7 +68,7 @@ def batch_of(pairs: Pairs, rows: Int64) -> Batch:
         ids_BT=ids_BT,
         targets_BT=targets_BT,
         documents_BT=None,
-        text_bytes=int(pairs.target_text.lengths[numbers].sum()),
+        text_bytes=int(pairs.target_text.lengths(numbers).sum()),
         source_BS=source_BS,
         source_lengths_B=None if (lengths == lengths[0]).all() else lengths,
     )

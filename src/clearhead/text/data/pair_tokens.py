@@ -44,10 +44,9 @@ class Ragged:
         """One row, a view."""
         return self.values[self.starts[number] : self.starts[number + 1]]
 
-    @property
-    def lengths(self) -> Int64:
-        """The length of every row."""
-        return np.diff(self.starts)
+    def lengths(self, rows: Int64) -> Int64:
+        """The lengths of some rows."""
+        return self.starts[rows + 1] - self.starts[rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,8 @@ class LeftOut:
 class Pairs:
     """Sentence pairs as ids. ``chosen`` lists those of this set; the columns hold all pairs of the files.
 
-    source, target: ids without special tokens; texts: bytes of UTF-8 of both sides, source first
+    source, target: ids without special tokens; source_text, target_text: the same as bytes of UTF-8
+    source_hash, pair_hash: equal for equal texts; pair_hash is -1 for a line that has only one column
     start: the id before a target; end: the id after a source and after a target
     """
 
@@ -98,20 +98,20 @@ class Pairs:
 
     def __len__(self) -> int:
         """Tokens to predict: those of the targets, with their ends."""
-        return int(self.target.lengths[self.chosen].sum()) + self.count
+        return int(self.target.lengths(self.chosen).sum()) + self.count
 
     @property
     def both(self) -> int:
         """Tokens of both sides, with their ends."""
-        return len(self) + int(self.source.lengths[self.chosen].sum()) + self.count
+        return len(self) + int(self.source.lengths(self.chosen).sum()) + self.count
 
     def text_bytes(self) -> int:
         """Bytes of UTF-8 of all targets."""
-        return int(self.target_text.lengths[self.chosen].sum())
+        return int(self.target_text.lengths(self.chosen).sum())
 
     def part(self, begin: int, end: int) -> Pairs:
         """The pairs whose targets begin within [begin, end) of the tokens to predict."""
-        starts = np.cumsum(self.target.lengths[self.chosen] + 1) - self.target.lengths[self.chosen] - 1
+        starts = np.cumsum(self.target.lengths(self.chosen) + 1) - self.target.lengths(self.chosen) - 1
         return replace(self, chosen=self.chosen[(starts >= begin) & (starts < end)])
 
     def sentences(self, most: int | None = None) -> list[tuple[str, str]]:
@@ -215,7 +215,7 @@ def usable(pairs: Pairs) -> tuple[Pairs, LeftOut]:
 
 def _lengths(pairs: Pairs) -> tuple[Int64, Int64]:
     """Tokens of both sides of each chosen pair."""
-    return pairs.source.lengths[pairs.chosen], pairs.target.lengths[pairs.chosen]
+    return pairs.source.lengths(pairs.chosen), pairs.target.lengths(pairs.chosen)
 
 
 def _unusable(pairs: Pairs) -> dict[str, Bools]:
