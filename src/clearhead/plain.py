@@ -86,8 +86,7 @@ def checked(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(
                 f"{where}: {shown(value)} is not UTF-8, and a recipe is; rename the file or folder, or name its parent"
             ) from None
-    # Literal[...] | None is a typing.Union, int | None a types.UnionType
-    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    options = _choices(hint)
     for option in options:
         if dataclasses.is_dataclass(option):
             if isinstance(value, Mapping):
@@ -101,6 +100,12 @@ def checked(hint: Any, value: Any, where: str) -> Any:
     if len(options) == 1 and dataclasses.is_dataclass(hint):
         raise ConfigError(f"{where}: {shown(value)} was given; it is {_name(hint)}")
     raise ConfigError(f"{where}: {shown(value)} was given; it must be {' or '.join(map(_name, options))}")
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The types that a union allows; of another type, itself."""
+    # Literal[...] | None is a typing.Union, int | None a types.UnionType
+    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 
 
 _NAMES: dict[Any, str] = {
@@ -129,7 +134,9 @@ def _listed(option: Any, values: list[Any]) -> bool:
     each = typing.get_args(option)[0]
     if dataclasses.is_dataclass(each):
         return all(isinstance(one, Mapping) for one in values)
-    return all(_fits(each, one) for one in values)
+    if typing.get_origin(each) is tuple:
+        return all(isinstance(one, list | tuple) and _listed(each, cast(Any, one)) for one in values)
+    return all(any(_fits(choice, one) for choice in _choices(each)) for one in values)
 
 
 def _fits(option: Any, value: Any) -> bool:

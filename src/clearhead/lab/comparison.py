@@ -261,7 +261,7 @@ def _begun(question: Question, material: Material, events: ComparisonEvents) -> 
         threads, reason = fastest_threads(size, events.say)
         events.say(f"chosen: {reason}")
     torch.set_num_threads(threads)
-    found = Comparison(question=question, vocabulary=vocabulary, machine=_machine(), threads=threads, first=())
+    found = Comparison(question=question, vocabulary=vocabulary, machine=machine_name(), threads=threads, first=())
     for size in question.sizes:
         for name in question.models:
             config = found.config(size, name)
@@ -273,7 +273,8 @@ def _begun(question: Question, material: Material, events: ComparisonEvents) -> 
     return found
 
 
-def _machine() -> str:
+def machine_name() -> str:
+    """The processor or GPU, cores and torch, for whoever reads the figures."""
     device = torch.cuda.get_device_name() if machine.device() == "cuda" else machine.processor()
     return f"{device}, {many(machine.cores(), 'core')}, torch {torch.__version__}"
 

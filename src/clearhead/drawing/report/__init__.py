@@ -1,0 +1,21 @@
+"""Reports: what an experiment found, as a page, a picture and lines for the terminal."""
+
+from clearhead.drawing.report.blocks import Bars, Block, Code, Curve, Curves, Grid, Paragraph, Report, Table
+from clearhead.drawing.report.figure import draw_report
+from clearhead.drawing.report.page import page
+from clearhead.drawing.report.terminal import ReportText
+
+__all__ = [
+    "Bars",
+    "Block",
+    "Code",
+    "Curve",
+    "Curves",
+    "Grid",
+    "Paragraph",
+    "Report",
+    "ReportText",
+    "Table",
+    "draw_report",
+    "page",
+]

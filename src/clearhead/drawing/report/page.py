@@ -1,0 +1,78 @@
+"""A report as a self-contained page in both languages. It makes no network requests."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+from clearhead.drawing.inline import SWITCH, both, page_file, policy
+from clearhead.drawing.languages import phrases
+from clearhead.drawing.report import charts
+from clearhead.drawing.report.blocks import Bars, Block, Code, Curves, Grid, Paragraph, Report, Table
+from clearhead.drawing.report.charts import safe
+
+WORDS = "report_words.json"
+
+
+def page(reports: Mapping[str, Report], language: str | None) -> bytes:
+    """The page in UTF-8. reports: the same one in each language; ``language`` None means the reader's own."""
+    titles = (reports["en"].title, reports["zh"].title)
+    bodies = "\n".join(
+        f'<article lang="{each}">{_body(report, phrases(WORDS, each))}</article>' for each, report in reports.items()
+    )
+    return framed(titles, bodies, language)
+
+
+def framed(titles: tuple[str, str], bodies: str, language: str | None) -> bytes:
+    """A page with this title in English and Chinese, the switch between them, and these articles."""
+    style, script = f"{page_file('languages.css')}\n{page_file('report.css')}", page_file("languages.js")
+    return (
+        f'<!doctype html>\n<html lang="{language or "en"}" data-chosen="{language or ""}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
+        f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"
+        f"{SWITCH}\n<h1>{both(*titles)}</h1>\n{bodies}\n<script>{script}</script></body></html>\n"
+    ).encode()
+
+
+def _body(report: Report, says: Mapping[str, str]) -> str:
+    commands = "\n".join(report.repeat)
+    parts = [
+        f'<p class="claim"><b>{safe(says["claim"])}</b> {safe(report.claim)}</p>',
+        f'<p class="verdict {report.holds}"><b>{safe(says[report.holds])}</b> {safe(report.verdict)}</p>',
+        "<main>" + "".join(_block(each) for each in report.blocks) + "</main>",
+        f"<h2>{safe(says['repeat'])}</h2><pre>{safe_lines(commands)}</pre>",
+    ]
+    return "\n".join(parts)
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph():
+            return f'<p class="wide">{safe(block.text)}</p>'
+        case Code():
+            return f"<section><h2>{safe(block.title)}</h2><pre>{safe_lines(block.text)}</pre></section>"
+        case Table():
+            drawn = _table(block)
+        case Curves():
+            drawn = charts.curves(block)
+        case Bars():
+            drawn = charts.bars(block)
+        case Grid():
+            drawn = charts.grid(block)
+    note = f"<p>{safe(block.note)}</p>" if block.note else ""
+    return f"<section><h2>{safe(block.title)}</h2>{drawn}{note}</section>"
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{safe(cell)}</th>' for cell in table.header)
+    rows = "".join(
+        f'<tr><th scope="row">{safe(row[0])}</th>' + "".join(f"<td>{safe(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in table.rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def safe_lines(text: str) -> str:
+    """Lines of text as markup."""
+    return "\n".join(map(safe, text.split("\n")))

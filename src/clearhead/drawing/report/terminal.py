@@ -1,0 +1,41 @@
+"""A report as lines for the terminal: the verdict and every table."""
+
+from __future__ import annotations
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from clearhead.drawing.languages import phrases
+from clearhead.drawing.legible import legible
+from clearhead.drawing.report.blocks import Report, Table
+from clearhead.drawing.report.page import WORDS
+
+
+class ReportText:
+    """A rich renderable: the title, the claim, the verdict and the tables. Charts are in the page and the picture."""
+
+    def __init__(self, report: Report, language: str) -> None:
+        self._report, self._says = report, phrases(WORDS, language)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        report, says = self._report, self._says
+        yield Text(legible(report.title), style="bold")
+        yield Text(f"{says['claim']} {legible(report.claim)}")
+        for block in report.blocks:
+            if isinstance(block, Table):
+                yield Text()
+                yield _table(block)
+        yield Text()
+        yield Text(f"{says[report.holds]} {legible(report.verdict)}", style="bold")
+
+
+def _table(table: Table) -> RichTable:
+    drawn = RichTable(title=legible(table.title), title_justify="left", title_style="", box=None, pad_edge=False)
+    for number, column in enumerate(table.header):
+        drawn.add_column(legible(column), justify="left" if number == 0 else "right")
+    for row in table.rows:
+        drawn.add_row(*map(legible, row))
+    if table.note:
+        drawn.caption, drawn.caption_style, drawn.caption_justify = legible(table.note), "", "left"
+    return drawn
