@@ -1,6 +1,6 @@
 """Reports: what an experiment found, as a page, a picture and lines for the terminal."""
 
-from clearhead.drawing.report.blocks import Bars, Block, Code, Curve, Curves, Grid, Paragraph, Report, Table
+from clearhead.drawing.report.blocks import Bars, Block, Code, Curve, Curves, Grid, Link, Paragraph, Report, Table
 from clearhead.drawing.report.figure import draw_report
 from clearhead.drawing.report.page import page
 from clearhead.drawing.report.terminal import ReportText
@@ -12,6 +12,7 @@ __all__ = [
     "Curve",
     "Curves",
     "Grid",
+    "Link",
     "Paragraph",
     "Report",
     "ReportText",

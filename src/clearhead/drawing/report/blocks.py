@@ -82,7 +82,15 @@ class Code:
     text: str
 
 
-Block = Paragraph | Table | Curves | Bars | Grid | Code
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A file beside the report."""
+
+    text: str
+    file: str
+
+
+Block = Paragraph | Table | Curves | Bars | Grid | Code | Link
 Holds = Literal["yes", "partly", "no"]
 
 

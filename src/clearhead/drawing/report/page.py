@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.report import charts
-from clearhead.drawing.report.blocks import Bars, Block, Code, Curves, Grid, Paragraph, Report, Table
+from clearhead.drawing.report.blocks import Bars, Block, Code, Curves, Grid, Link, Paragraph, Report, Table
 from clearhead.drawing.report.charts import safe
 
 WORDS = "report_words.json"
@@ -50,6 +50,8 @@ def _block(block: Block) -> str:
     match block:
         case Paragraph():
             return f'<p class="wide">{safe(block.text)}</p>'
+        case Link():
+            return f'<p class="wide"><a href="{html.escape(block.file)}">{safe(block.text)}</a></p>'
         case Code():
             return f"<section><h2>{safe(block.title)}</h2><pre>{safe_lines(block.text)}</pre></section>"
         case Table():

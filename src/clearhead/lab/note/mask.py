@@ -151,7 +151,6 @@ def report(found: MaskFound, says: Phrases) -> Report:
     """The findings in words and charts."""
     times = found.one_by_one / found.at_once
     holds = found.later == 0 and found.changed <= ROUNDING < found.changed_last and found.apart <= ROUNDING
-    exact = says("exact") if found.changed == 0 else says("rounding", value=scientific(found.changed))
     return Report(
         title=says("title"),
         claim=says("claim"),
@@ -189,7 +188,7 @@ def report(found: MaskFound, says: Phrases) -> Report:
                 header=says.listed("checks_header"),
                 rows=(
                     (says("later"), f"{found.later:g}", says("zero")),
-                    (says("replaced", token=found.replaced_by), scientific(found.changed), exact),
+                    (says("replaced", token=found.replaced_by), scientific(found.changed), says("exact")),
                     (says("replaced_last"), f"{found.changed_last:.3f}", says("differs")),
                     (says("both_ways", places=found.places), scientific(found.apart), says("rounds")),
                 ),
