@@ -12,8 +12,8 @@ from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.lab.note.texts import TEXTS, Texts
 from clearhead.recipes import Table
-from clearhead.runs import Events, Run
-from clearhead.runs.resolve import Asked
+from clearhead.runs import Asked, Events, Material, Run
+from clearhead.runs.resolve import resolve
 
 # How the minutes are divided among what the chosen experiments train.
 SHARES = {"model": 5.0, "encoder": 3.0, "context": 6.0, "activation": 3.0, "heads": 3.0}
@@ -49,9 +49,11 @@ class Bench:
     def __init__(self, folder: Path, setting: Setting, needs: Collection[str], events: Events, threads: int | None):
         self.folder, self.setting, self.events, self.threads = folder, setting, events, threads
         needs = {each for each in needs if each != "model" or setting.model is None}
+        needs = {each for each in needs if not (self.folder_of(each) / hub.WEIGHTS).exists()}
         total = sum(SHARES[each] for each in needs) or 1.0
         self._minutes = {each: TRAINED * setting.minutes * SHARES[each] / total for each in needs}
         self._loaded: dict[str, LanguageModel] = {}
+        self._material: Material | None = None
 
     @property
     def language(self) -> str:
@@ -82,6 +84,13 @@ class Bench:
     def folder_of(self, need: str) -> Path:
         """The run folder of a model."""
         return self.folder / "runs" / need
+
+    def material(self) -> Material:
+        """The corpus as tokens, to train on and held out."""
+        if self._material is None:
+            text = resolve(Asked(corpus=self.setting.corpus, steps=1)).text
+            self._material = runs.prepare(text, self.folder, self.events.say)
+        return self._material
 
     def run(self, name: str, asked: Asked) -> Run:
         """Starts this run, or continues the one in its folder, to its end."""

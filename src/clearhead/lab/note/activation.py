@@ -1,0 +1,281 @@
+"""Activation functions: a hundred linear layers are one, and what each function gives and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead import machine
+from clearhead.drawing.legible import scientific
+from clearhead.drawing.report import Bars, Curve, Curves, Paragraph, Report, Table
+from clearhead.lab.note.bench import Bench
+from clearhead.lab.note.experiment import Experiment, Phrases
+from clearhead.lab.note.variants import SHAPE, Variant, trained
+from clearhead.model.parts.feed_forward import ACTIVATIONS
+
+LAYERS, SIDE, ROWS = 100, 64, 256  # linear layers, their width, and the rows that go through them
+KINDS = ("identity", "relu", "sigmoid", "tanh", "gelu", "silu", "swiglu")
+NUMBERS = 2**20  # that each function is timed on
+
+# The network whose only non-linear part is the activation: the last WINDOW tokens' embeddings, hidden layers, logits.
+WINDOW, EMBEDDED, HIDDEN, DEPTH, BATCH = 8, 32, 256, 3, 128
+RATES = (1e-3, 3e-3)
+PART = 1 / 3  # of the minutes for this network; the rest for the Transformer
+CHECKS = 6  # losses of a run
+VALID = 8192  # held-out windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A small network with one activation, at the better of the learning rates. losses: on held-out windows."""
+
+    kind: str
+    rate: float
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationFound:
+    """apart: largest difference between the rows through all linear layers and times their product, in float64, over
+        the largest number; many, one: seconds for the products of all layers, and for one
+    networks: those with nothing else non-linear; variants: the Transformer
+    kinds, nanoseconds: of each function, per number of NUMBERS in float32, one thread
+    """
+
+    apart: float
+    many: float
+    one: float
+    networks: tuple[Network, ...]
+    variants: tuple[Variant, ...]
+    kinds: tuple[str, ...]
+    nanoseconds: tuple[float, ...]
+
+
+def run(bench: Bench) -> ActivationFound:
+    """Multiplies a hundred layers, trains with each activation, and times the functions."""
+    minutes = bench.minutes("activation")
+    timed = {kind: function for kind, function in ACTIVATIONS.items() if kind in KINDS}
+    apart, many, one = linear_layers(bench.setting.seed)
+    return ActivationFound(
+        apart=apart,
+        many=many,
+        one=one,
+        networks=_networks(bench, PART * minutes),
+        variants=trained(bench, "activation", _tables(), (1 - PART) * minutes),
+        kinds=tuple(timed),
+        nanoseconds=tuple(_nanoseconds(timed[kind]) for kind in timed),
+    )
+
+
+def linear_layers(seed: int) -> tuple[float, float, float]:
+    """How far apart both ways are, and the seconds of each. The layers are rotations, so that nothing vanishes."""
+    generator = torch.Generator().manual_seed(seed)
+    random_LEE = torch.randn(LAYERS, SIDE, SIDE, generator=generator, dtype=torch.float64)
+    layers = list(torch.linalg.qr(random_LEE).Q)
+    x_TE = torch.randn(ROWS, SIDE, generator=generator, dtype=torch.float64)
+
+    def through() -> Tensor:
+        found_TE = x_TE
+        for layer_EE in layers:
+            found_TE = found_TE @ layer_EE
+        return found_TE
+
+    product_EE = torch.linalg.multi_dot(layers)
+    together_TE = x_TE @ product_EE
+    apart = float((through() - together_TE).abs().max() / together_TE.abs().max())
+    return apart, machine.median_seconds(through, 9), machine.median_seconds(lambda: x_TE @ product_EE, 99)
+
+
+def _tables() -> dict[str, dict[str, object]]:
+    """The feed-forward of each kind; without a gate it is half as wide again, which makes as many weights."""
+    wide = SHAPE["feed_forward"]["width"]
+    return {
+        kind: {"feed_forward": {"kind": kind, "width": wide if kind.endswith("glu") else wide * 3 // 2}}
+        for kind in KINDS
+    }
+
+
+class OnlyActivation(nn.Module):
+    """Embeddings of the last WINDOW tokens, side by side, through linear layers with the activation between them."""
+
+    def __init__(self, vocabulary: int, kind: str) -> None:
+        super().__init__()
+        widths = [WINDOW * EMBEDDED, *[HIDDEN] * DEPTH]
+        self.embedding = nn.Embedding(vocabulary, EMBEDDED)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.gates = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False) if kind == "swiglu")
+        self.output = nn.Linear(HIDDEN, vocabulary)
+        self._activation = ACTIVATIONS["silu" if kind == "swiglu" else kind]
+
+    def forward(self, ids_BW: Tensor) -> Tensor:
+        """logits_BV of the token after each window."""
+        x_BF = self.embedding(ids_BW).flatten(1)
+        for number, layer in enumerate(self.layers):
+            if self.gates:
+                x_BF = self._activation(self.gates[number](x_BF)) * layer(x_BF)
+            else:
+                x_BF = self._activation(layer(x_BF))
+        return self.output(x_BF)
+
+
+def _networks(bench: Bench, minutes: float) -> tuple[Network, ...]:
+    """Each kind at the better of two learning rates, all on the same windows for as many steps."""
+    material = bench.material()
+    vocabulary, seed = material.tokenizer.vocab_size, bench.setting.seed
+    train, valid = (torch.from_numpy(np.asarray(each.ids[: 2**21], dtype=np.int64)) for each in (material.train, material.valid))
+    steps = _steps(vocabulary, train, seed, 60 * minutes / (len(KINDS) * len(RATES)))
+    bench.events.say(f"{len(KINDS)} networks with nothing else non-linear, {steps:,} steps at {len(RATES)} rates each")
+    found: list[Network] = []
+    for kind in KINDS:
+        tried = [_trained(kind, rate, vocabulary, train, valid, steps, seed) for rate in RATES]
+        found.append(min(tried, key=lambda each: each.losses[-1]))
+    return tuple(found)
+
+
+def _steps(vocabulary: int, train: Tensor, seed: int, seconds: float) -> int:
+    """Steps of the slowest kind that fit the seconds."""
+    network = OnlyActivation(vocabulary, "swiglu")
+    optimizer = torch.optim.AdamW(network.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    each = machine.seconds(lambda: _step(network, optimizer, train, generator), 10)
+    return max(CHECKS, int(seconds * 0.8 / each))
+
+
+def _step(network: nn.Module, optimizer: torch.optim.Optimizer, train: Tensor, generator: torch.Generator) -> None:
+    ids_BW, targets_B = _windows(train, torch.randint(len(train) - WINDOW, (BATCH,), generator=generator))
+    optimizer.zero_grad()
+    F.cross_entropy(network(ids_BW), targets_B).backward()
+    optimizer.step()
+
+
+def _windows(ids: Tensor, starts_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens of each window, and the token after it."""
+    return ids[starts_B[:, None] + torch.arange(WINDOW)], ids[starts_B + WINDOW]
+
+
+def _trained(
+    kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tensor, steps: int, seed: int
+) -> Network:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = OnlyActivation(vocabulary, kind)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+    generator = torch.Generator().manual_seed(seed)
+    ids_BW, targets_B = _windows(valid, torch.arange(min(VALID, len(valid) - WINDOW)))
+    checked = [steps * (number + 1) // CHECKS for number in range(CHECKS)]
+    losses: list[float] = []
+    for step in range(1, steps + 1):
+        _step(network, optimizer, train, generator)
+        schedule.step()
+        if step in checked:
+            with torch.no_grad():
+                losses.append(float(F.cross_entropy(network(ids_BW), targets_B)))
+    return Network(kind=kind, rate=rate, steps=tuple(checked), losses=tuple(losses))
+
+
+def _nanoseconds(function: object) -> float:
+    x_N = torch.randn(NUMBERS)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return 1e9 * machine.median_seconds(lambda: function(x_N), 9) / NUMBERS  # pyright: ignore[reportCallIssue]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def report(found: ActivationFound, says: Phrases) -> Report:
+    """The findings in words and charts."""
+    alone = {each.kind: each.losses[-1] for each in found.networks}
+    whole = {each.name: each.loss for each in found.variants}
+    cost = dict(zip(found.kinds, found.nanoseconds, strict=True))
+    best, worst = min(alone, key=alone.__getitem__), max(whole, key=whole.__getitem__)
+    one = found.apart < 1e-9
+    useless = max(alone, key=alone.__getitem__) == "identity"
+    holds = "no" if not (one and useless) else "yes" if worst == "identity" else "partly"
+    verdict = says(
+        "verdict",
+        layers=LAYERS,
+        apart=scientific(found.apart),
+        times=f"{found.many / found.one:.0f}",
+        identity=f"{alone['identity']:.3f}",
+        best=best,
+        loss=f"{alone[best]:.3f}",
+    )
+    verdict += says("alone_worst") if useless else says("alone_not_worst", worst=max(alone, key=alone.__getitem__))
+    verdict += says(
+        "whole_worst" if worst == "identity" else "whole_not_worst",
+        worst=worst,
+        loss=f"{whole[worst]:.3f}",
+        identity=f"{whole['identity']:.3f}",
+        least=f"{min(whole.values()):.3f}",
+    )
+    verdict += says("tanh", times=f"{cost['tanh'] / cost['relu']:.1f}")
+    return Report(
+        title=says("title"),
+        claim=says("claim"),
+        holds=holds,
+        verdict=verdict,
+        blocks=(
+            Table(
+                title=says("linear", layers=LAYERS),
+                header=says.listed("linear_header"),
+                rows=(
+                    (says("apart"), scientific(found.apart)),
+                    (says("many", layers=LAYERS), f"{1e6 * found.many:.0f}"),
+                    (says("one"), f"{1e6 * found.one:.1f}"),
+                ),
+                note=says("linear_note", rows=ROWS, side=SIDE),
+            ),
+            Bars(
+                title=says("cost"),
+                labels=found.kinds,
+                values=found.nanoseconds,
+                digits=2,
+                note=says("cost_note", numbers=f"{NUMBERS:,}"),
+            ),
+            Curves(
+                title=says("alone"),
+                x=says("steps"),
+                y=says("nats"),
+                curves=_curves({each.kind: (each.steps, each.losses) for each in found.networks}),
+                note=says("alone_note", window=WINDOW, depth=DEPTH, hidden=HIDDEN),
+            ),
+            Curves(
+                title=says("whole"),
+                x=says("steps"),
+                y=says("nats"),
+                curves=_curves({each.name: (each.steps, each.losses) for each in found.variants}),
+                note=says("whole_note"),
+            ),
+            Table(
+                title=says("table"),
+                header=says.listed("table_header"),
+                rows=tuple(
+                    (
+                        kind,
+                        f"{alone[kind]:.4f}",
+                        f"{whole[kind]:.4f}",
+                        f"{next(each.weights for each in found.variants if each.name == kind):,}",
+                        f"{cost[kind]:.2f}" if kind in cost else "",
+                    )
+                    for kind in sorted(alone, key=alone.__getitem__)
+                ),
+            ),
+            Paragraph(text=says("shapes")),
+        ),
+        repeat=("clearhead train --corpus world-en --set model.feed_forward.kind=relu",),
+    )
+
+
+def _curves(runs: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]]) -> tuple[Curve, ...]:
+    return tuple(Curve(name=name, x=tuple(map(float, steps)), y=losses) for name, (steps, losses) in runs.items())
+
+
+EXPERIMENT = Experiment(name="activation", needs=("activation",), found=ActivationFound, run=run, report=report)

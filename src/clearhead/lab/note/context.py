@@ -1,0 +1,174 @@
+"""Context: a Transformer, a recurrent and a convolutional network of equal size on the same stories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clearhead.drawing.report import Curve, Curves, Report, Table
+from clearhead.lab.bins import Bin
+from clearhead.lab.comparison import ComparisonEvents, carry_out
+from clearhead.lab.note.bench import Bench
+from clearhead.lab.note.experiment import Experiment, Phrases
+from clearhead.lab.question import asked
+from clearhead.lab.summary import BUDGETS, Line, lines
+from clearhead.training import Report as Progress
+
+MODELS = ("transformer", "lstm", "convolution")
+RATES = (0.003, 0.01)
+STORIES = 300  # held out, whose facts are asked
+FOLDER = "comparison"
+FAR = 32  # a fact told at least so many tokens before is far
+KINDS = ("recall", "pronoun")  # of facts that the story told before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One model at one budget, "tokens" or "time". loss: nats a token on held-out stories
+
+    places: loss by tokens read before; recalled, pronouns: share of facts predicted, by tokens since they were told
+    """
+
+    name: str
+    at: str
+    weights: int
+    tokens: int
+    rate: float
+    loss: float
+    places: tuple[Bin, ...]
+    recalled: tuple[Bin, ...]
+    pronouns: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextFound:
+    """models: of both budgets; reach: tokens that the convolution can read back."""
+
+    models: tuple[Model, ...]
+    reach: int
+    corpus: str
+
+
+def run(bench: Bench) -> ContextFound:
+    """Trains the models as ``clearhead compare`` does."""
+    question = asked(
+        text={"corpus": bench.setting.corpus},
+        models=MODELS,
+        rates=RATES,
+        minutes=bench.minutes("context"),
+        facts=STORIES,
+        speeds=False,
+        threads=bench.threads,
+    )
+    found = lines(carry_out(question, bench.folder / FOLDER, _Shown(bench)))
+    reach = next((line.reach for line in found if line.reach is not None), 0)
+    return ContextFound(models=tuple(_model(line) for line in found), reach=reach, corpus=bench.setting.corpus)
+
+
+class _Shown(ComparisonEvents):
+    """The comparison's lines and steps, shown by those of the session."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._events = bench.events
+
+    def say(self, line: str) -> None:
+        self._events.say(line)
+
+    def report(self, report: Progress) -> None:
+        self._events.report(report)
+
+    def steps(self):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._events.steps()
+
+
+def _model(line: Line) -> Model:
+    facts = {each.kind: each.distances for each in line.facts}
+    assert line.loss is not None, "a Transformer, an LSTM or a convolution at these rates does not diverge"
+    return Model(
+        name=line.model,
+        at=line.at,
+        weights=line.weights,
+        tokens=line.tokens,
+        rate=line.rate,
+        loss=line.loss.mean,
+        places=line.places,
+        recalled=facts.get("recall", ()),
+        pronouns=facts.get("pronoun", ()),
+    )
+
+
+def far(bins: tuple[Bin, ...]) -> float | None:
+    """The mean over the bins from FAR on; None if there are none."""
+    last = [each for each in bins if each.low >= FAR]
+    count = sum(each.count for each in last)
+    return sum(each.mean * each.count for each in last) / count if count else None
+
+
+def report(found: ContextFound, says: Phrases) -> Report:
+    """The findings in words and charts."""
+    by = {(each.name, each.at): each for each in found.models}
+    best = {at: min((each for each in found.models if each.at == at), key=lambda each: each.loss).name for at in BUDGETS}
+    remembered = {name: far(by[name, "time"].recalled) or 0.0 for name in MODELS}
+    most = max(remembered, key=remembered.__getitem__)
+    first = [best["tokens"], best["time"], most].count("transformer")
+    return Report(
+        title=says("title"),
+        claim=says("claim"),
+        holds="yes" if first == 3 else "partly" if first else "no",
+        verdict=says(
+            "verdict",
+            tokens=_losses(by, "tokens"),
+            time=_losses(by, "time"),
+            far=FAR,
+            recall=", ".join(f"{name} {share:.1%}" for name, share in remembered.items()),
+        )
+        + says("caution"),
+        blocks=(
+            Table(
+                title=says("table"),
+                header=says.listed("table_header"),
+                rows=tuple(
+                    (
+                        each.name,
+                        says(each.at),
+                        f"{each.weights:,}",
+                        f"{each.tokens:,}",
+                        f"{each.loss:.4f}",
+                        *(
+                            "-" if value is None else f"{value:.1%}"
+                            for value in (far(each.recalled), far(each.pronouns))
+                        ),
+                    )
+                    for each in found.models
+                ),
+                note=says("table_note", far=FAR, reach=found.reach),
+            ),
+            *(
+                Curves(
+                    title=says(name, at=says("time")),
+                    x=says(f"{name}_x"),
+                    y=says(f"{name}_y"),
+                    curves=tuple(
+                        Curve(
+                            name=model,
+                            x=tuple(float(each.low) for each in getattr(by[model, "time"], name)),
+                            y=tuple(each.mean for each in getattr(by[model, "time"], name)),
+                        )
+                        for model in MODELS
+                    ),
+                    log=True,
+                    note=says(f"{name}_note"),
+                )
+                for name in ("places", "recalled", "pronouns")
+            ),
+        ),
+        repeat=(
+            f"clearhead compare --corpus {found.corpus} " + " ".join(f"--model {name}" for name in MODELS) + " --minutes 20",
+        ),
+    )
+
+
+def _losses(by: dict[tuple[str, str], Model], at: str) -> str:
+    return ", ".join(f"{name} {by[name, at].loss:.3f}" for name in MODELS)
+
+
+EXPERIMENT = Experiment(name="context", needs=("context",), found=ContextFound, run=run, report=report)
