@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead import machine
+from clearhead.cli.models import Megabytes
 from clearhead.cli.printing import Screen, echo, write
 from clearhead.errors import OptionError
 
@@ -29,6 +30,7 @@ def lab(
         str | None,
         typer.Option(help="The built-in text to train on: `world-en`, or `world-zh` by default for `--language zh`."),
     ] = None,
+    megabytes: Megabytes = None,
     seed: Annotated[int, typer.Option(help="Random seed of everything that is trained.")] = 0,
     out: Annotated[
         Path | None,
@@ -59,11 +61,14 @@ def lab(
     if not claim and not run_all:
         Screen(soft_wrap=True).print(listed(language or "en"))
         return
-    setting = note.Setting(corpus=corpus or WORLDS[language or "en"], model=model, minutes=minutes, seed=seed)
+    setting = note.Setting(
+        corpus=corpus or WORLDS[language or "en"], megabytes=megabytes, model=model, minutes=minutes, seed=seed
+    )
     folder = out or FOLDER
     names = list(dict.fromkeys(claim or note.EXPERIMENTS))
+    display = LabDisplay(language or "en", tables=len(names) == 1)
     try:
-        note.carry_out(names, folder, setting, LabDisplay(language or "en"), language=language, threads=threads)
+        note.carry_out(names, folder, setting, display, language=language, threads=threads)
     except runs.Interrupted:
         echo(f"stopped; the same command continues {folder}", err=True)
         raise typer.Exit(130) from None

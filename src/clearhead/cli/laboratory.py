@@ -17,9 +17,9 @@ from clearhead.training import Report, Stepped
 class LabDisplay(Display, LabEvents):
     """Shows a session on standard error, and each report on standard output; evaluations are not shown."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, *, tables: bool) -> None:
         super().__init__()
-        self._language = language
+        self._language, self._tables = language, tables
 
     def report(self, report: Report) -> None:
         """Updates the bar."""
@@ -34,7 +34,7 @@ class LabDisplay(Display, LabEvents):
     def ended(self, finding: Finding, folder: Path) -> None:
         """Prints the report and where its files are."""
         screen = Screen()
-        screen.print(ReportText(finding.report(self._language), self._language))
+        screen.print(ReportText(finding.report(self._language), self._language, tables=self._tables))
         message(f"{folder / finding.experiment}.html, .png and .json: the report, its picture and its numbers")
 
 

@@ -2,7 +2,7 @@
 
 from clearhead.drawing.report.blocks import Bars, Block, Code, Curve, Curves, Grid, Link, Paragraph, Report, Table
 from clearhead.drawing.report.figure import draw_report
-from clearhead.drawing.report.page import page
+from clearhead.drawing.report.page import index, page
 from clearhead.drawing.report.terminal import ReportText
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "ReportText",
     "Table",
     "draw_report",
+    "index",
     "page",
 ]

@@ -46,7 +46,13 @@ def draw_report(report: Report, path: str | Path, language: str) -> None:
     for number, chart in enumerate(charts):
         axes = figure.add_subplot(down, across, number + 1)
         axes.set_title(spelled(legible(chart.title), fonts.lacking([chart.title])), loc="left", fontsize=10)
-        {Curves: _curves, Bars: _bars, Grid: _grid}[type(chart)](axes, chart)
+        match chart:
+            case Curves():
+                _curves(axes, chart)
+            case Bars():
+                _bars(axes, chart)
+            case Grid():
+                _grid(axes, chart)
     made = saving.png(figure, DPI) if path.suffix.lower() == ".png" else saving.svg(figure, DPI, report.title)
     with replacing(path) as file:
         file.write(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.languages import phrases
@@ -17,33 +17,51 @@ WORDS = "report_words.json"
 def page(reports: Mapping[str, Report], language: str | None) -> bytes:
     """The page in UTF-8. reports: the same one in each language; ``language`` None means the reader's own."""
     titles = (reports["en"].title, reports["zh"].title)
-    bodies = "\n".join(
-        f'<article lang="{each}">{_body(report, phrases(WORDS, each))}</article>' for each, report in reports.items()
-    )
-    return framed(titles, bodies, language)
+    return _framed(titles, {each: _body(report, phrases(WORDS, each)) for each, report in reports.items()}, language)
 
 
-def framed(titles: tuple[str, str], bodies: str, language: str | None) -> bytes:
-    """A page with this title in English and Chinese, the switch between them, and these articles."""
+def index(pages: Sequence[tuple[str, Mapping[str, Report]]], language: str | None) -> bytes:
+    """A page of several reports: the claim and the verdict of each, with a link to its file."""
+    bodies: dict[str, str] = {}
+    for each in ("en", "zh"):
+        says = phrases(WORDS, each)
+        entries = [
+            f'<section class="entry"><h2><a href="{html.escape(file)}">{safe(reports[each].title)}</a></h2>'
+            f"{_verdict(reports[each], says)}</section>"
+            for file, reports in pages
+        ]
+        bodies[each] = f"<p>{safe(says['about'])}</p><main>{''.join(entries)}</main>"
+    return _framed((phrases(WORDS, "en")["index"], phrases(WORDS, "zh")["index"]), bodies, language)
+
+
+def _framed(titles: tuple[str, str], bodies: Mapping[str, str], language: str | None) -> bytes:
+    """A page with this title in English and Chinese, the switch between them, and a body in each."""
+    articles = "\n".join(f'<article lang="{each}">{body}</article>' for each, body in bodies.items())
     style, script = f"{page_file('languages.css')}\n{page_file('report.css')}", page_file("languages.js")
     return (
         f'<!doctype html>\n<html lang="{language or "en"}" data-chosen="{language or ""}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
         f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"
-        f"{SWITCH}\n<h1>{both(*titles)}</h1>\n{bodies}\n<script>{script}</script></body></html>\n"
+        f"{SWITCH}\n<h1>{both(*titles)}</h1>\n{articles}\n<script>{script}</script></body></html>\n"
     ).encode()
 
 
 def _body(report: Report, says: Mapping[str, str]) -> str:
     commands = "\n".join(report.repeat)
     parts = [
-        f'<p class="claim"><b>{safe(says["claim"])}</b> {safe(report.claim)}</p>',
-        f'<p class="verdict {report.holds}"><b>{safe(says[report.holds])}</b> {safe(report.verdict)}</p>',
+        _verdict(report, says),
         "<main>" + "".join(_block(each) for each in report.blocks) + "</main>",
         f"<h2>{safe(says['repeat'])}</h2><pre>{safe_lines(commands)}</pre>",
     ]
     return "\n".join(parts)
+
+
+def _verdict(report: Report, says: Mapping[str, str]) -> str:
+    return (
+        f'<p class="claim"><b>{safe(says["claim"])}</b> {safe(report.claim)}</p>'
+        f'<p class="verdict {report.holds}"><b>{safe(says[report.holds])}</b> {safe(report.verdict)}</p>'
+    )
 
 
 def _block(block: Block) -> str:

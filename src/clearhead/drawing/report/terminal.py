@@ -13,20 +13,21 @@ from clearhead.drawing.report.page import WORDS
 
 
 class ReportText:
-    """A rich renderable: the title, the claim, the verdict and the tables. Charts are in the page and the picture."""
+    """A rich renderable: the title, the claim, the tables if asked for, and the verdict. Charts are in the page."""
 
-    def __init__(self, report: Report, language: str) -> None:
-        self._report, self._says = report, phrases(WORDS, language)
+    def __init__(self, report: Report, language: str, *, tables: bool = True) -> None:
+        self._report, self._says, self._tables = report, phrases(WORDS, language), tables
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, says = self._report, self._says
         yield Text(legible(report.title), style="bold")
         yield Text(f"{says['claim']} {legible(report.claim)}")
         for block in report.blocks:
-            if isinstance(block, Table):
+            if self._tables and isinstance(block, Table):
                 yield Text()
                 yield _table(block)
-        yield Text()
+        if self._tables:
+            yield Text()
         yield Text(f"{says[report.holds]} {legible(report.verdict)}", style="bold")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -80,6 +81,9 @@ def linear_layers(seed: int) -> tuple[float, float, float]:
     layers = list(torch.linalg.qr(random_LEE).Q)
     x_TE = torch.randn(ROWS, SIDE, generator=generator, dtype=torch.float64)
 
+    def together() -> Tensor:
+        return x_TE @ product_EE
+
     def through() -> Tensor:
         found_TE = x_TE
         for layer_EE in layers:
@@ -87,9 +91,8 @@ def linear_layers(seed: int) -> tuple[float, float, float]:
         return found_TE
 
     product_EE = torch.linalg.multi_dot(layers)
-    together_TE = x_TE @ product_EE
-    apart = float((through() - together_TE).abs().max() / together_TE.abs().max())
-    return apart, machine.median_seconds(through, 9), machine.median_seconds(lambda: x_TE @ product_EE, 99)
+    apart = float((through() - together()).abs().max() / together().abs().max())
+    return apart, machine.median_seconds(through, 9), machine.median_seconds(together, 99)
 
 
 def _tables() -> dict[str, dict[str, object]]:
@@ -108,8 +111,8 @@ class OnlyActivation(nn.Module):
         super().__init__()
         widths = [WINDOW * EMBEDDED, *[HIDDEN] * DEPTH]
         self.embedding = nn.Embedding(vocabulary, EMBEDDED)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.gates = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False) if kind == "swiglu")
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.gates = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths) if kind == "swiglu")
         self.output = nn.Linear(HIDDEN, vocabulary)
         self._activation = ACTIVATIONS["silu" if kind == "swiglu" else kind]
 
@@ -128,7 +131,9 @@ def _networks(bench: Bench, minutes: float) -> tuple[Network, ...]:
     """Each kind at the better of two learning rates, all on the same windows for as many steps."""
     material = bench.material()
     vocabulary, seed = material.tokenizer.vocab_size, bench.setting.seed
-    train, valid = (torch.from_numpy(np.asarray(each.ids[: 2**21], dtype=np.int64)) for each in (material.train, material.valid))
+    train, valid = (
+        torch.from_numpy(np.asarray(each.ids[: 2**21], dtype=np.int64)) for each in (material.train, material.valid)
+    )
     steps = _steps(vocabulary, train, seed, 60 * minutes / (len(KINDS) * len(RATES)))
     bench.events.say(f"{len(KINDS)} networks with nothing else non-linear, {steps:,} steps at {len(RATES)} rates each")
     found: list[Network] = []
@@ -159,9 +164,7 @@ def _windows(ids: Tensor, starts_B: Tensor) -> tuple[Tensor, Tensor]:
     return ids[starts_B[:, None] + torch.arange(WINDOW)], ids[starts_B + WINDOW]
 
 
-def _trained(
-    kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tensor, steps: int, seed: int
-) -> Network:
+def _trained(kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tensor, steps: int, seed: int) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = OnlyActivation(vocabulary, kind)
@@ -180,12 +183,12 @@ def _trained(
     return Network(kind=kind, rate=rate, steps=tuple(checked), losses=tuple(losses))
 
 
-def _nanoseconds(function: object) -> float:
+def _nanoseconds(function: Callable[[Tensor], Tensor]) -> float:
     x_N = torch.randn(NUMBERS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return 1e9 * machine.median_seconds(lambda: function(x_N), 9) / NUMBERS  # pyright: ignore[reportCallIssue]
+        return 1e9 * machine.median_seconds(lambda: function(x_N), 9) / NUMBERS
     finally:
         torch.set_num_threads(threads)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clearhead import corpora, hub, runs
 from clearhead.errors import OptionError, nearest
-from clearhead.language_model import LanguageModel
 from clearhead.lab.note.texts import TEXTS, Texts
+from clearhead.language_model import LanguageModel
 from clearhead.recipes import Table
 from clearhead.runs import Asked, Events, Material, Run
 from clearhead.runs.resolve import resolve
@@ -24,10 +24,12 @@ TRAINED = 0.85  # fraction of the minutes for training; the rest measures
 class Setting:
     """What the experiments were asked. A folder holds the findings of one setting.
 
-    corpus: the built-in world to train on; model: the model to look into, None for one trained on the corpus
+    corpus: the built-in world to train on; megabytes: how much of it
+    model: the model to look into, None for one trained on the corpus
     """
 
     corpus: str
+    megabytes: float | None = None
     model: str | None = None
     minutes: float
     seed: int = 0
@@ -88,7 +90,7 @@ class Bench:
     def material(self) -> Material:
         """The corpus as tokens, to train on and held out."""
         if self._material is None:
-            text = resolve(Asked(corpus=self.setting.corpus, steps=1)).text
+            text = resolve(self.asked("material", steps=1)).text
             self._material = runs.prepare(text, self.folder, self.events.say)
         return self._material
 
@@ -104,6 +106,7 @@ class Bench:
         """A run on the corpus. options: further fields of ``Asked``."""
         return Asked(
             corpus=self.setting.corpus,
+            megabytes=self.setting.megabytes,
             seed=self.setting.seed,
             threads=self.threads,
             out=self.folder_of(name),

@@ -51,7 +51,7 @@ class ContextFound:
 def run(bench: Bench) -> ContextFound:
     """Trains the models as ``clearhead compare`` does."""
     question = asked(
-        text={"corpus": bench.setting.corpus},
+        text={"corpus": bench.setting.corpus, "megabytes": bench.setting.megabytes},
         models=MODELS,
         rates=RATES,
         minutes=bench.minutes("context"),
@@ -106,7 +106,9 @@ def far(bins: tuple[Bin, ...]) -> float | None:
 def report(found: ContextFound, says: Phrases) -> Report:
     """The findings in words and charts."""
     by = {(each.name, each.at): each for each in found.models}
-    best = {at: min((each for each in found.models if each.at == at), key=lambda each: each.loss).name for at in BUDGETS}
+    best = {
+        at: min((each for each in found.models if each.at == at), key=lambda each: each.loss).name for at in BUDGETS
+    }
     remembered = {name: far(by[name, "time"].recalled) or 0.0 for name in MODELS}
     most = max(remembered, key=remembered.__getitem__)
     first = [best["tokens"], best["time"], most].count("transformer")
@@ -162,7 +164,9 @@ def report(found: ContextFound, says: Phrases) -> Report:
             ),
         ),
         repeat=(
-            f"clearhead compare --corpus {found.corpus} " + " ".join(f"--model {name}" for name in MODELS) + " --minutes 20",
+            f"clearhead compare --corpus {found.corpus} "
+            + " ".join(f"--model {name}" for name in MODELS)
+            + " --minutes 20",
         ),
     )
 

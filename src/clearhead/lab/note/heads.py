@@ -155,8 +155,10 @@ def report(found: HeadsFound, says: Phrases) -> Report:
                 note=says("table_note", steps=found.variants[0].steps[-1]),
             ),
         ),
-        repeat=("clearhead train --corpus world-en --set model.attention.heads=8 --set model.attention.kv_heads=8 "
-                "--set model.attention.head_width=16 --recipe tiny",),  # fmt: skip
+        repeat=(
+            "clearhead train --corpus world-en --recipe tiny --set model.width=128 --set model.attention.heads=8 "
+            "--set model.attention.kv_heads=8 --set model.attention.head_width=16",
+        ),
     )
 
 

@@ -183,8 +183,8 @@ def report(found: QkvFound, says: Phrases) -> Report:
 
 
 def _first(row: Any) -> str:
-    """The first numbers of a row."""
-    return " ".join(f"{value:.2f}" for value in row[:SHOWN]) + (" …" if len(row) > SHOWN else "")
+    """The first numbers of a row; -0.00 is 0.00."""
+    return " ".join(f"{round(value, 2) + 0.0:.2f}" for value in row[:SHOWN]) + (" …" if len(row) > SHOWN else "")
 
 
 def _source() -> str:

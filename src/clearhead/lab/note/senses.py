@@ -6,9 +6,12 @@ import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 
+import torch
+
 from clearhead import corpora
 from clearhead.analysis import observe, sense_score, senses
 from clearhead.analysis.usage import Senses, SenseScore
+from clearhead.drawing.legible import scientific
 from clearhead.drawing.report import Bars, Curve, Curves, Paragraph, Report, Table
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
@@ -22,7 +25,9 @@ READ = 60  # uses whose attention is measured
 
 # Words that carry little meaning, of which the note expects little weight.
 FUNCTION = {
-    "en": frozenset("the a an of to and in on at it was is with for his her".split()),
+    "en": frozenset(
+        ["the", "a", "an", "of", "to", "and", "in", "on", "at", "it", "was", "is", "with", "for", "his", "her"]
+    ),
     "zh": frozenset("的了是在着把被和就都也又还很"),
 }
 
@@ -171,10 +176,9 @@ def _function_words(model: LanguageModel, texts: list[str], language: str) -> tu
     for text in chosen:
         record = observe(model, text)
         T = len(record.tokens)
-        total_K = sum(
-            record.sweep(site, Cells(slice(T - 1, T), slice(0, T)), rows=slice(T - 1, T))[0][:, 0].sum(0)
-            for site in record.seen()
-        ) / sum(record.heads(site) for site in record.seen())
+        last, whole = slice(T - 1, T), slice(0, T)
+        heads = [record.sweep(site, Cells(last, whole), rows=last)[0][:, 0] for site in record.seen()]
+        total_K = torch.cat(heads).mean(0)
         for label, weight in list(zip(record.tokens, total_K.tolist(), strict=True))[1:-1]:
             entry = weights[label.strip("·").lower() in FUNCTION[language]]
             entry[0] += weight
@@ -205,7 +209,7 @@ def report(found: SensesFound, says: Phrases) -> Report:
             encoder=f"{best['encoder']:.1%}",
             majority=f"{causal.majority:.1%}",
         )
-        + says("first", apart=f"{found.ahead_apart[0]:.1e}", other=f"{found.ahead_apart[1]:.2f}")
+        + says("first", apart=scientific(found.ahead_apart[0]), other=f"{found.ahead_apart[1]:.2f}")
         + says("little" if found.function < 1 else "not_little", times=f"{found.function:.2f}"),
         blocks=(
             Paragraph(text=says("how", uses=f"{found.uses:,}", words=found.words)),
@@ -226,9 +230,7 @@ def report(found: SensesFound, says: Phrases) -> Report:
                         )
                         for each in first
                     ),
-                    Curve(
-                        name=says("majority"), x=(0.0, levels[-1]), y=(causal.majority, causal.majority), level=True
-                    ),
+                    Curve(name=says("majority"), x=(0.0, levels[-1]), y=(causal.majority, causal.majority), level=True),
                 ),
                 note=says("accuracy_note"),
             ),
@@ -246,7 +248,7 @@ def report(found: SensesFound, says: Phrases) -> Report:
                 title=says("ahead"),
                 header=says.listed("ahead_header"),
                 rows=tuple(
-                    (names[each.name], f"{apart:.1e}" if apart < 1e-3 else f"{apart:.3f}")
+                    (names[each.name], scientific(apart) if apart < 1e-3 else f"{apart:.3f}")
                     for each, apart in zip(found.told, found.ahead_apart, strict=True)
                 ),
                 note=says("ahead_note", one=found.ahead[0], two=found.ahead[1]),

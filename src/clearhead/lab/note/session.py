@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.drawing.report import Report, draw_report, page
+from clearhead.drawing.report import Report, draw_report, index, page
 from clearhead.errors import ConfigError, FolderError, OptionError, nearest, unread
 from clearhead.files import check_name, read_bounded, replacing, write_text
 from clearhead.lab.comparison import machine_name
@@ -95,6 +95,7 @@ def carry_out(
                 known[name] = _measured(name, bench)
                 _write(folder, known[name])
             _draw(folder, known[name], language)
+            _index(folder, [known[each] for each in EXPERIMENTS if each in known], language)
             events.ended(known[name], folder)
     return [known[name] for name in names]
 
@@ -116,6 +117,13 @@ def _draw(folder: Path, finding: Finding, language: str | None) -> None:
     with replacing(folder / f"{finding.experiment}.html") as file:
         file.write(page(reports, language))
     draw_report(reports[language or "en"], folder / f"{finding.experiment}.png", language or "en")
+
+
+def _index(folder: Path, findings: Sequence[Finding], language: str | None) -> None:
+    """Writes index.html: every claim with its verdict, and a link to its page."""
+    reports = [(f"{each.experiment}.html", {name: each.report(name) for name in LANGUAGES}) for each in findings]
+    with replacing(folder / "index.html") as file:
+        file.write(index(reports, language))
 
 
 def _write(folder: Path, finding: Finding) -> None:
@@ -147,9 +155,12 @@ def read(folder: Path, name: str) -> Finding:
 
 
 def _check_same(folder: Path, finding: Finding, setting: Setting) -> None:
-    changed = [f"{name} was {old!r} and is now {new!r}" for name, old, new in differing(to_dict(finding.setting), to_dict(setting))]
+    changed = [
+        f"{name} was {old!r} and is now {new!r}"
+        for name, old, new in differing(to_dict(finding.setting), to_dict(setting))
+    ]
     if changed:
         raise FolderError(
-            f"{folder}: {finding.experiment}.json is of another setting: {'; '.join(changed)}; ask as before to continue "
-            "it, or choose another folder with --out"
+            f"{folder}: {finding.experiment}.json is of another setting: {'; '.join(changed)}; ask as before to "
+            "continue it, or choose another folder with --out"
         )

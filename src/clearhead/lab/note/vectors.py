@@ -71,7 +71,9 @@ def run(bench: Bench) -> VectorsFound:
     model, corpus = bench.model(), corpora.get(bench.setting.corpus)
     questions = lexicon.of_pairs(corpora.analogies(bench.language))
     known = [word for each in questions.values() for four in each for word in four]
-    counted = lexicon.count_words(model, [corpus.source()], [*bench.texts.analogy, *known])
+    counted = lexicon.count_words(
+        model, [corpus.source(megabytes=bench.setting.megabytes)], [*bench.texts.analogy, *known]
+    )
     start, moved_table, moved_rest = _before(bench, model)
     asked = [] if start is None else [("start", lexicon.words(start, among=counted.words))]
     asked += [("model", lexicon.words(model, among=counted.words)), ("counted", lexicon.ppmi(counted))]
@@ -100,14 +102,12 @@ def _before(bench: Bench, model: LanguageModel) -> tuple[LanguageModel | None, f
 
 
 def _moved(before: list[Tensor], after: list[Tensor]) -> float:
-    """The length of the change over the length before."""
+    """The length of the change over the length before, of all these weights as one vector."""
     change = sum(float((b.double() - a.double()).square().sum()) for a, b in zip(before, after, strict=True))
     return (change / sum(float(a.double().square().sum()) for a in before)) ** 0.5
 
 
-def _asked(
-    name: str, table: lexicon.Lexicon, analogy: tuple[str, ...], questions: lexicon.AnalogyQuestions
-) -> Vectors:
+def _asked(name: str, table: lexicon.Lexicon, analogy: tuple[str, ...], questions: lexicon.AnalogyQuestions) -> Vectors:
     a, b, c, answer = analogy
     near, score = table.nearest(b, NEAR), table.score(questions)
     first, second = (
@@ -158,7 +158,11 @@ def report(found: VectorsFound, says: Phrases) -> Report:
             shuffled=f"{model.total.shuffled or 0:.2f}",
             counted=f"{counted.total.right:.1%}",
         )
-        + ("" if found.moved_table is None else says("moved", table=f"{found.moved_table:.0%}", rest=f"{found.moved_rest:.0%}")),
+        + (
+            ""
+            if found.moved_table is None
+            else says("moved", table=f"{found.moved_table:.1f}", rest=f"{found.moved_rest:.1f}")
+        ),
         blocks=(
             Paragraph(text=says("how", width=found.width, words=f"{found.words:,}")),
             Table(
