@@ -39,7 +39,20 @@ ROOMS: dict[str, set[str]] = {
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},
     "runs": {"corpora", "recipes", "hub", "training", "generation", "encoding", "language_model", "model", "text"},
-    "lab": {"runs", "drawing", "corpora", "recipes", "training", "language_model", "model", "text", "attend"},
+    "lab": {
+        "runs",
+        "drawing",
+        "corpora",
+        "recipes",
+        "training",
+        "language_model",
+        "model",
+        "text",
+        "attend",
+        "analysis",
+        "watching",
+        "hub",
+    },
 }
 ABOVE = {"cli", "__main__"}  # joins the rooms; no room imports it
 KERNELS = {
