@@ -121,7 +121,7 @@ class LanguageModel:
         Raises FolderError if the folder names none and the tokenizer has no separator.
         """
         named, tokenizer = {**self.metadata.ids, **self.metadata.generation}, self.tokenizer
-        start, end = named.get("decoder_start_token_id", tokenizer.separator), tokenizer.end
+        start, end = named.get("decoder_start_token_id", tokenizer.target_start), tokenizer.end
         if not isinstance(start, int) or end is None:
             raise FolderError(
                 f"{self.name or 'this model'}: config.json does not name the token that a translation starts with, or "
@@ -197,17 +197,19 @@ class LanguageModel:
         with torch.no_grad(), evaluating(self.network):
             return self.network(self.ids(text))[0]
 
-    def labels(self, ids: Iterable[int]) -> list[str]:
-        """A display string for each id; without a tokenizer, the id itself."""
-        return list(map(str, row_of_ids(ids))) if self._tokenizer is None else self._tokenizer.labels(ids)
+    def labels(self, ids: Iterable[int], *, source: bool = False) -> list[str]:
+        """A display string for each id; without a tokenizer, the id itself. ``source``: of a text to translate."""
+        if self._tokenizer is None:
+            return list(map(str, row_of_ids(ids)))
+        return (self._tokenizer.source if source else self._tokenizer).labels(ids)
 
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The characters each id completes; none for special tokens around the text."""
-        ids = row_of_ids(ids)
-        front, back = len(self.tokenizer.front), len(self.tokenizer.back)
-        front = front if tuple(ids[:front]) == self.tokenizer.front else 0
-        back = back if back and tuple(ids[-back:]) == self.tokenizer.back else 0
-        stream = self.tokenizer.stream()
+    def pieces(self, ids: Iterable[int], *, source: bool = False) -> list[str]:
+        """The characters each id completes; none for special tokens around it. ``source``: of a text to translate."""
+        ids, tokenizer = row_of_ids(ids), self.tokenizer.source if source else self.tokenizer
+        front, back = len(tokenizer.front), len(tokenizer.back)
+        front = front if tuple(ids[:front]) == tokenizer.front else 0
+        back = back if back and tuple(ids[-back:]) == tokenizer.back else 0
+        stream = tokenizer.stream()
         pieces = [stream.push(token) for token in ids[front : len(ids) - back]]
         if pieces:
             pieces[-1] += stream.finish()

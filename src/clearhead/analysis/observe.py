@@ -123,7 +123,7 @@ def _translation(model: LanguageModel, text: str, target: str | None) -> _Input:
         target = translate(model, text).text
     ids = [start, *model.tokenizer.encode(target)]
     source = source_ids(model, text)
-    model.tokenizer.note_unknown(source)
+    model.tokenizer.source.note_unknown(source)
     model.tokenizer.note_unknown(ids)
     return _Input(ids, text=target, source=(source, text))
 
@@ -143,7 +143,7 @@ def _watched(
     stack = model.stack
     texts = {(number, stack): tokenized_text(model, each.ids, each.text) for number, each in enumerate(inputs)}
     texts |= {
-        (number, "encoder"): tokenized_text(model, *each.source)
+        (number, "encoder"): tokenized_text(model, *each.source, source=True)
         for number, each in enumerate(inputs)
         if each.source is not None
     }
@@ -164,7 +164,9 @@ def _watched(
     return record
 
 
-def tokenized_text(model: LanguageModel, ids: Sequence[int], text: str | None = None) -> TokenizedText:
-    """The ids, labels and pieces of a text's tokens."""
-    pieces = model.pieces(ids) if model.has_tokenizer else []
-    return TokenizedText(tokens=model.labels(ids), ids=list(ids), pieces=pieces, text=text)
+def tokenized_text(
+    model: LanguageModel, ids: Sequence[int], text: str | None = None, *, source: bool = False
+) -> TokenizedText:
+    """The ids, labels and pieces of a text's tokens; ``source``: of a text that is translated."""
+    pieces = model.pieces(ids, source=source) if model.has_tokenizer else []
+    return TokenizedText(tokens=model.labels(ids, source=source), ids=list(ids), pieces=pieces, text=text)

@@ -194,7 +194,7 @@ def _streamed(
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
     """A text as a translator reads it, with its end. Raises TextError if it is longer than the context."""
-    ids = [*model.tokenizer.encode(text.strip()), model.target_edges[1]]
+    ids = [*model.tokenizer.source.encode(text.strip()), model.target_edges[1]]
     if len(ids) > model.config.context:
         raise TextError(
             f"the text {text[:40]!r}... has {len(ids) - 1:,} tokens; the model translates up to "

@@ -25,9 +25,10 @@ from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, w
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
-from clearhead.model import ModelConfig, skeleton
+from clearhead.model import EncoderDecoderConfig, ModelConfig, skeleton
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
+from clearhead.text.tokenizers import marian
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"  # BERT's: the number of a line is the id of its token
 GENERATION = "generation_config.json"
+NOTES = {"clearhead.config", "clearhead.tokenizer"}  # the notes with checksums that the weights carry
 STEP, STEP_DIGITS = "clearhead.step", 19  # the note that holds the step, and more digits than one has
-FILES = {"clearhead.config": CONFIG, "clearhead.tokenizer": TOKENIZER}  # whose checksums the weights carry
 
 
 def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
@@ -187,13 +188,13 @@ def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
     if CODE in settings:
         log.info("%s: its own code (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE)
     with open_weights(folder) as weights:
-        own = weights.notes.keys() & FILES.keys()  # other tools write no such notes
+        own = weights.notes.keys() & NOTES  # other tools write no such notes
         checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
         for note, found in checksums.items():
             if weights.notes.get(note, found) != found:
+                file = CONFIG if note == "clearhead.config" else _tokenizer_files(folder)[-1]
                 raise FolderError(
-                    f"{folder / FILES[note]} and {weights.where} were not saved together: one was altered; copy both "
-                    "again"
+                    f"{folder / file} and {weights.where} were not saved together: one was altered; copy both again"
                 )
         where = str(weights.where)
         config = fitted(layout, config, weights.shapes)
@@ -221,14 +222,21 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
     if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > config.vocabulary and tokenizer.needed > config.vocabulary:
-        raise FolderError(
-            f"{folder}: the tokenizer has {tokenizer.needed} tokens, the model {config.vocabulary}; "
-            "they do not belong together; copy the tokenizer that the model was trained with"
-        )
+    own = config.source_vocabulary if isinstance(config, EncoderDecoderConfig) else None
+    for each, rows in ((tokenizer, config.vocabulary), (tokenizer.source, own or config.vocabulary)):
+        if each.vocab_size > rows and each.needed > rows:
+            raise FolderError(
+                f"{folder}: the tokenizer has {each.needed} tokens, the model {rows}; they do not belong together; "
+                "copy the tokenizer that the model was trained with"
+            )
     if (folder / VOCABULARY).exists() and not (folder / TOKENIZER).exists():
         _check_lines(folder, tokenizer.vocab_size, config.vocabulary)
     return tokenizer
+
+
+def _tokenizer_files(folder: Path) -> Sequence[str]:
+    """The files that make the tokenizer which ``save`` wrote."""
+    return [name for name in marian.FILES if (folder / name).exists()] if marian.is_in(folder) else [TOKENIZER]
 
 
 def _check_lines(folder: Path, tokens: int, rows: int) -> None:
@@ -315,6 +323,8 @@ def _checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     found = {"clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()}
     if tokenizer:
-        whole = content(folder / TOKENIZER, most=TOKENIZER_AT_MOST)
-        found["clearhead.tokenizer"] = hashlib.sha256(whole).hexdigest()
+        digest = hashlib.sha256()
+        for name in _tokenizer_files(folder):
+            digest.update(content(folder / name, most=TOKENIZER_AT_MOST))
+        found["clearhead.tokenizer"] = digest.hexdigest()
     return found

@@ -19,6 +19,8 @@ from clearhead.hub.families import conversion, parse_config
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 from clearhead.language_model import no_tokenizer
+from clearhead.text.tokenizers import marian
+from clearhead.text.tokenizers.vocabularies import PIECES
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +30,10 @@ TOKENIZERS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.json",
     "merges.txt",
     "vocab.txt",
+    *marian.FILES,
+    PIECES,
 )
 # The files that describe the weights; nothing else is fetched with them.
 SMALL = (
@@ -42,7 +45,7 @@ SMALL = (
     "additional_chat_templates/*.jinja",
     INDEX,
 )
-VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them makes a tokenizer
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", PIECES)  # one of them makes a tokenizer
 # What the hub allows: NAME or OWNER/NAME, at most 96 characters; then optionally @ and a branch, tag or commit.
 _NAME = re.compile(r"(?=[^@]{1,96}(@|$))(?P<model>\w[\w.-]*(/\w[\w.-]*)?)(@(?P<revision>\w[\w./-]*))?", re.ASCII)
 # Pasted from a browser; a Path has one slash after the colon.

@@ -181,7 +181,7 @@ def keep_stdin(claim: Claim, config: TextConfig) -> None:
 def _tokenizer(
     config: TextConfig, folder: Path, texts: Sequence[Source], validation: Sequence[Source], say: Say
 ) -> Tokenizer:
-    if (folder / "tokenizer.json").exists():
+    if Tokenizer.is_in(folder):
         return Tokenizer.load(folder).of_documents()
     if config.tokenizer not in LEARNED:
         return Tokenizer.load(config.tokenizer).of_documents()

@@ -79,16 +79,16 @@ def split_of(
 
     Raises TextError if none is left, OptionError if source sentences of the validation pairs are trained on, too.
     """
-    special = tokenizer.separator
-    if special is None:
+    start, end = tokenizer.target_start, tokenizer.end
+    if start is None or end is None:
         raise OptionError(
-            f"tokenizer {config.tokenizer!r}: has no single token in front of a text, which here begins and ends a "
-            "translation; leave it out, and one is learned from the pairs"
+            f"tokenizer {config.tokenizer!r}: has no single token in front of a text, to begin a translation, or no "
+            "eos_token, to end it; leave it out, and one is learned from the pairs"
         )
     progress = progress_of(say, "tokenising")
 
     def read(sources: Sequence[PairSource], what: str) -> Pairs:
-        every = tokenize_pairs(sources, tokenizer, start=special, end=special, progress=progress)
+        every = tokenize_pairs(sources, tokenizer, start=start, end=end, progress=progress)
         pairs, left_out = filtered(every, context=context)
         said = f"; left out: {left_out}" if pairs.count < every.count else ""
         say(f"{what}: {pairs.count:,} of {every.count:,}{said}")

@@ -131,6 +131,8 @@ def tokenize_pairs(
 ) -> Pairs:
     """All pairs of the files, memory-mapped from the cache; encoded on all cores the first time.
 
+    ``tokenizer`` encodes the targets, and its ``source`` the sources.
+
     Raises TextError for text that cannot be read or encoded, FolderError if the cache cannot be written.
     """
     parts = [FORMAT, "pairs", tokenizer.fingerprint, *(source.key() for source in sources)]
@@ -176,7 +178,8 @@ def _columns(batch: Sequence[Pair], tokenizer: Tokenizer) -> dict[str, Column]:
     found: dict[str, Column] = {}
     sides = {"source": [pair.source.strip() for pair in batch], "target": [pair.target.strip() for pair in batch]}
     for side, texts in sides.items():
-        ids, raw = tokenizer.encode_arrays(texts), [text.encode() for text in texts]
+        encode = (tokenizer.source if side == "source" else tokenizer).encode_arrays
+        ids, raw = encode(texts), [text.encode() for text in texts]
         found[side] = np.concatenate(ids)
         found[f"{side}_lengths"] = np.array([len(row) for row in ids], dtype=np.int32)
         found[f"{side}_text"] = np.frombuffer(b"".join(raw), dtype=np.uint8)
@@ -198,7 +201,7 @@ def filtered(pairs: Pairs, *, context: int) -> tuple[Pairs, LeftOut]:
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
     reasons = {
         **_unusable(pairs),
-        "special": _written(pairs.source, pairs) | _written(pairs.target, pairs),
+        "special": _written(pairs.source, pairs, pairs.end) | _written(pairs.target, pairs, pairs.start, pairs.end),
         "ratio": (longer > RATIO * shorter) & (longer > SHORT),
         "long": longer + 1 > context,
     }
@@ -234,9 +237,9 @@ def _without(pairs: Pairs, reasons: Mapping[str, Bools]) -> tuple[Pairs, LeftOut
     return replace(pairs, chosen=pairs.chosen[kept]), left_out
 
 
-def _written(side: Ragged, pairs: Pairs) -> Bools:
-    """Whether each chosen pair has one of the special tokens in the text of this side."""
-    places = np.flatnonzero(np.isin(side.values, (pairs.start, pairs.end)))
+def _written(side: Ragged, pairs: Pairs, *special: int) -> Bools:
+    """Whether each chosen pair has one of these tokens in the text of this side."""
+    places = np.flatnonzero(np.isin(side.values, special))
     rows = np.searchsorted(side.starts, places, side="right") - 1
     faulty = np.zeros(len(side.starts) - 1, dtype=bool)
     faulty[rows] = True

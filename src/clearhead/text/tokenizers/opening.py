@@ -7,9 +7,9 @@ import io
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models
@@ -18,21 +18,30 @@ from clearhead.errors import FolderError, shown, unread
 from clearhead.files import read_bounded, reading
 from clearhead.text.chat.templates import LARGEST_TEMPLATE
 from clearhead.text.child import DiedError, LateError, ShortError, ask
+from clearhead.text.tokenizers import marian
 from clearhead.text.tokenizers.learned import byte_characters
 from clearhead.text.tokenizers.refusals import panics_as
+from clearhead.text.tokenizers.sentence_pieces import Pieces
 from clearhead.text.tokenizers.shapes import LAYOUT, in_use
-from clearhead.text.tokenizers.special import ROLES, added_token, role_tokens, with_special
-from clearhead.text.tokenizers.vocabularies import TokenizerClass, build, class_of, text_of
+from clearhead.text.tokenizers.special import ROLES, added_token, put_around, role_tokens, with_special
+from clearhead.text.tokenizers.vocabularies import (
+    CONFIG,
+    LARGEST_VOCABULARY,
+    TokenizerClass,
+    build,
+    class_of,
+    content_of,
+    text_of,
+)
 
 log = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
-CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
+LAST = (TOKENIZER, marian.SOURCE)  # the file of a tokenizer that is written last
 TEMPLATES = "additional_chat_templates"
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
-LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
 TRIAL = Path(__file__).with_name("trial.py")
 TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # plus 0.5 s and 60 MB per MB of the file
 SHOWN = 8  # bytes without a token, by name
@@ -45,13 +54,21 @@ class Opened:
 
     config: tokenizer_config.json's entries and the tokens by role; None without either
     templates: chat templates by name; the usual one is "default"
+    start: the id before a translation, by the same
     ends: the ids that end a text, by generation_config.json or config.json
+    pieces: cuts texts instead of the library, which then only knows the ids
+    source: the parts of the source language's tokenizer if that is another
+    files: content by name of the files that make the tokenizer, if they are not a tokenizer.json
     """
 
     library: tokenizers.Tokenizer
     config: dict[str, Any] | None
     templates: dict[str, str]
+    start: int | None
     ends: frozenset[int]
+    pieces: Pieces | None = None
+    source: Opened | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 def open_tokenizer(path: Path) -> Opened:
@@ -68,8 +85,12 @@ def open_tokenizer(path: Path) -> Opened:
     if settings.get("tokenizer_class") is None and isinstance(named, str):
         settings["tokenizer_class"] = named
     name, known = class_of(folder, settings, described.get("model_type"))
+    if path.is_dir() and marian.is_in(folder):
+        return _two_sided(folder, settings, described)
     if path.is_dir() and not file.exists():
         library = build(folder, name, known, settings)
+        if known.trial:
+            _try(library.to_str(), folder / known.files[0])
         settings.setdefault("tokenizer_class", name)
     else:
         library = _library(file)
@@ -84,11 +105,52 @@ def open_tokenizer(path: Path) -> Opened:
     if known.finish is not None:
         known.finish(library, roles, settings)
     kept = {**settings, **{f"{role}_token": token for role, token in roles.items()}}
+    start, ends = _marks(folder, described)
     return Opened(
         library=library,
         config=kept if kept or config is not None else None,
         templates=_templates(folder),
-        ends=_ends(read_settings(folder / "generation_config.json") or {}, described),
+        start=start,
+        ends=ends,
+    )
+
+
+def _two_sided(folder: Path, settings: Mapping[str, Any], described: Mapping[str, Any]) -> Opened:
+    """Marian's tokenizers: the target language's, with the source language's as its ``source``."""
+    roles = {f"{role}_token": token for role, token in marian.ROLES.items()}
+    settings = {"tokenizer_class": "MarianTokenizer", **roles, **settings}
+    source = target = _side(folder, marian.SOURCE, marian.IDS, settings, described)
+    if marian.separate(settings):  # the ids that tokenizer_config.json lists are the source's
+        target = _side(folder, marian.TARGET, marian.TARGET_IDS, {**settings, "added_tokens_decoder": {}}, described)
+    else:
+        target = _side(folder, marian.TARGET, marian.IDS, settings, described)
+    eos = role_tokens(settings)["eos"]
+    if source.library.token_to_id(eos) != target.library.token_to_id(eos):
+        raise FolderError(
+            f"{folder}: {shown(eos)}, which ends the texts of both languages, has the id "
+            f"{source.library.token_to_id(eos)} in {marian.IDS} and {target.library.token_to_id(eos)} in "
+            f"{marian.TARGET_IDS}; copy both again"
+        )
+    files = {**target.files, **source.files}
+    return replace(target, config=source.config, files=files, source=replace(source, files=files))
+
+
+def _side(folder: Path, model: str, listed: str, settings: Mapping[str, Any], described: Mapping[str, Any]) -> Opened:
+    """The tokenizer of one language: a SentencePiece model, and the ids of its pieces."""
+    roles, ids, spm = role_tokens(settings), folder / listed, folder / model
+    start, ends = _marks(folder, described)
+    library = marian.library_of(ids, _parsed(text_of(ids), f"{ids}: truncated or altered"), roles)
+    _add(library, settings, folder)
+    put_around(library, [], [roles["eos"]])
+    content = content_of(spm)
+    return Opened(
+        library=library,
+        config={**settings},
+        templates=_templates(folder),
+        start=start,
+        ends=ends,
+        pieces=marian.pieces_of(content, spm, library, roles["unk"]),
+        files={listed: content_of(ids), model: content},
     )
 
 
@@ -107,22 +169,26 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     return cast(dict[str, Any], table)
 
 
-def _ends(generation: Mapping[str, Any], described: Mapping[str, Any]) -> frozenset[int]:
-    """eos_token_id, one id or a list, of the first file that has it. The generation room checks the values."""
-    named = (generation if "eos_token_id" in generation else described).get("eos_token_id")
-    listed = cast(list[Any], named) if isinstance(named, list) else [named]
-    return frozenset(token for token in listed if isinstance(token, int) and not isinstance(token, bool))
+def _marks(folder: Path, described: Mapping[str, Any]) -> tuple[int | None, frozenset[int]]:
+    """decoder_start_token_id, and eos_token_id, one id or a list, each of the first file that has it.
+
+    The generation room checks the values.
+    """
+    named = {**described, **(read_settings(folder / "generation_config.json") or {})}
+    start, ends = named.get("decoder_start_token_id"), named.get("eos_token_id")
+    listed = cast(list[Any], ends) if isinstance(ends, list) else [ends]
+    return (start if _whole(start) else None), frozenset(filter(_whole, listed))
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _library(file: Path) -> tokenizers.Tokenizer:
     if not file.exists():
         raise FolderError(f"{file}: no such file; a tokenizer is a tokenizer.json or its folder")
-    text = text_of(file)
-    broken = f"{file}: truncated, altered or not a tokenizer.json"
-    try:
-        state = _parsed(text)
-    except (ValueError, RecursionError) as fault:
-        raise FolderError(f"{broken}: {unread(fault)}; copy it again from where it came") from fault
+    text, broken = text_of(file), f"{file}: truncated, altered or not a tokenizer.json"
+    state = _parsed(text, broken)
     _check_layout(state, file)
     try:
         if not in_use(state):
@@ -145,12 +211,17 @@ def _check_layout(state: Any, file: Path) -> None:
             raise FolderError(f"{file}: altered: {name} is {shown(value)}; it must be {rule}; copy it again")
 
 
-def _parsed(text: str) -> Any:
-    """The JSON value. Parsing makes no garbage, and looking for it among three million lists took 1.5 of 1.7 s."""
+def _parsed(text: str, broken: str) -> Any:
+    """The JSON value. Raises FolderError that says it is ``broken``.
+
+    Parsing makes no garbage, and looking for it among three million lists took 1.5 of 1.7 s.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
         return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as fault:
+        raise FolderError(f"{broken}: {unread(fault)}; copy it again from where it came") from fault
     finally:
         if collecting:
             gc.enable()

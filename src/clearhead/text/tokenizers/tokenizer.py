@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError, many
-from clearhead.files import make_folder, refuse_link, write_text
+from clearhead.errors import TextError
+from clearhead.files import make_folder, refuse_link, replacing, write_text
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.characters import Units
-from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.learned import (
     MASK,
     SEPARATOR,
@@ -28,28 +26,32 @@ from clearhead.text.tokenizers.learned import (
     characters_and_bytes_tokenizer,
     characters_of,
     characters_tokenizer,
-    plain_config,
-    recognise,
-    state_of,
     with_mask,
     without_mask,
 )
 from clearhead.text.tokenizers.lookup import table_of
-from clearhead.text.tokenizers.opening import CONFIG, TEMPLATE, TEMPLATES, TOKENIZER, open_tokenizer, templates_in
+from clearhead.text.tokenizers.opening import (
+    CONFIG,
+    LAST,
+    TEMPLATE,
+    TEMPLATES,
+    TOKENIZER,
+    Opened,
+    open_tokenizer,
+    templates_in,
+)
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
-from clearhead.text.tokenizers.special import edges, put_around, role_tokens, unknown_id
+from clearhead.text.tokenizers.sentence_pieces import Pieces
+from clearhead.text.tokenizers.special import put_around
 from clearhead.text.tokenizers.stream import ByteStream, TextStream, WindowStream
+from clearhead.text.tokenizers.vocabulary import Ids, Vocabulary
 from clearhead.text.tokenizers.waiting import encoded
-from clearhead.text.tokenizers.words import Bools, bytes_between, parts_of, word_edges
-
-Ids = npt.NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
-
-log = logging.getLogger(__name__)
+from clearhead.text.tokenizers.words import bytes_between
 
 _Bytes = bytes  # the class below has a constructor of that name
 
 
-class Tokenizer:
+class Tokenizer(Vocabulary):
     """A tokenizer of kind "bytes", "characters", "bpe", "character-bpe" (learned here) or "file" (any other).
 
     vocab_size: above every id; the ids in ``gaps`` are not used
@@ -57,6 +59,7 @@ class Tokenizer:
     file's post-processor adds. <|endoftext|> written in a text is that token, as in every tool that opens the
     tokenizer.json, so one file can hold several documents. Nothing else is added, nothing is truncated.
     separator: the id in front if there is exactly one, else None
+    target_start: the id before a translation: the model's config names it, or it is the separator
     parts_pairs: whether special tokens tell the two texts of a pair apart; not for the kinds learned here
     document_end: ids that end each document of a token stream: ``back``, and in training the end token
     begin_only: ids in front that never end a text (<s>): they are never predicted
@@ -64,6 +67,7 @@ class Tokenizer:
     roles: tokens by role (special.ROLES)
     templates: chat templates by name; the usual one is "default"
     cuts: the rule for cutting long texts without changing their ids (pieces.py); None: never
+    source: the tokenizer of the texts that a translator reads: this one, or Marian's for the source language
     """
 
     def __init__(
@@ -72,44 +76,23 @@ class Tokenizer:
         config: dict[str, Any] | None = None,
         templates: Mapping[str, str] | None = None,
         *,
+        start: int | None = None,
         ends: Collection[int] = (),
+        pieces: Pieces | None = None,
+        files: Mapping[str, _Bytes] | None = None,
+        source: Tokenizer | None = None,
     ) -> None:
-        """config: the entries of tokenizer_config.json. ends: the ids that end a text, by the model's config."""
+        """As in ``Opened``, with ``source`` None if it is this one."""
         library.no_truncation()  # some files switch both on
         library.no_padding()
-        self._library = library
-        state = state_of(library)
-        self.kind, self.cuts = recognise(state)
-        ids = np.fromiter(library.get_vocab(with_added_tokens=True).values(), dtype=np.int64)
-        self.vocab_size = int(ids.max()) + 1
-        used = np.zeros(self.vocab_size, dtype=np.bool_)
-        used[ids] = True
-        self.gaps: list[int] = np.flatnonzero(~used).tolist()
-        marker: int | None = library.token_to_id(SEPARATOR)
-        if self.kind == "file" or marker is None:
-            self.front, self.back = edges(state["post_processor"])
-        else:
-            self.front, self.back = (marker,), ()
-        self.separator = self.front[0] if len(self.front) == 1 else None
+        super().__init__(library, config, start=start, ends=ends)
         self.parts_pairs = library.num_special_tokens_to_add(True) > 0
-        # the smallest type for the ids: half the disk and memory for vocabularies up to 65,536
-        self.dtype = np.dtype(np.uint16 if self.vocab_size <= 1 << 16 else np.uint32)
-        self._config = config if config is not None else plain_config(marker is not None)
         library.encode_special_tokens = self._config.get("split_special_tokens") is True
         self._template_files = dict(templates or {})
         self.templates = self._template_files or templates_in(self._config)
-        self.roles = role_tokens(self._config)
-        # Ignores ordinary tokens: a default of some config class, meant for another vocabulary.
-        self._ends = frozenset(ends) & library.get_added_tokens_decoder().keys()
-        self.document_end = self.back
-        # whether the text of ids is that of their joined bytes
-        self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
-        self._joins = self._bytewise or self.kind in ("characters", "character-bpe")
-        self._byte_fallback = bool(state["model"].get("byte_fallback"))
         self._table = table_of(self.kind, library)
-        self._prefix: str | None = state["model"].get("continuing_subword_prefix") or None  # WordPiece's ##
-        found = None if self._bytewise or self._byte_fallback else unknown_id(library, state["model"])
-        self.unknown = None if found in self.front else found  # GPT-2's files name <|endoftext|>
+        self._pieces, self._files = pieces, files or {}
+        self.source: Tokenizer = self if source is None else source
 
     @classmethod
     def bytes(cls) -> Tokenizer:
@@ -161,8 +144,25 @@ class Tokenizer:
         Tokens by role and chat templates come from the files beside it (opening.py). Raises FolderError if something
         is missing, damaged or unsupported.
         """
-        opened = open_tokenizer(Path(path))
-        return cls(opened.library, opened.config, opened.templates, ends=opened.ends)
+        return cls._of(open_tokenizer(Path(path)))
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether a folder has all that ``save`` wrote."""
+        return any((folder / name).exists() for name in LAST)
+
+    @classmethod
+    def _of(cls, opened: Opened) -> Tokenizer:
+        return cls(
+            opened.library,
+            opened.config,
+            opened.templates,
+            start=opened.start,
+            ends=opened.ends,
+            pieces=opened.pieces,
+            files=opened.files,
+            source=None if opened.source is None else cls._of(opened.source),
+        )
 
     def of_documents(self) -> Tokenizer:
         """This tokenizer for training: it marks documents the way the family's own training data was marked.
@@ -172,18 +172,20 @@ class Tokenizer:
         ``document_end``, unless it is also the token in front.
         """
         made = self
+        if self._pieces is not None:  # of sentences, each with its own end
+            return made
         if not self.front and self._library.token_to_id(SEPARATOR) is not None:
             library = tokenizers.Tokenizer.from_str(self.to_json())
             put_around(library, [SEPARATOR])
             config = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, **self._config}
-            made = Tokenizer(library, config, self._template_files, ends=self._ends)
+            made = self._remade(library, config)
         end = made.end
         if end is None or end in (*made.front, *made.back):
             return made
         config = dict(made._config)
         if made.role("eos") is None:  # only the model's config says which it is
             config["eos_token"] = self._library.id_to_token(end)
-        made = Tokenizer(made._library, config, self._template_files, ends=self._ends)
+        made = self._remade(made._library, config)
         made.document_end = (*made.back, end)
         return made
 
@@ -194,37 +196,24 @@ class Tokenizer:
         library = with_mask(self._library, words=self.kind not in ("bytes", "characters"))
         padding = self.roles.get("pad") or self.roles.get("eos") or MASK
         named = {"pad_token": padding, "mask_token": MASK}
-        return self._remade(library, {**self._config, **named})
+        return self._remade(library, {**self._config, **named}, self.document_end)
 
     def of_text(self) -> Tokenizer:
         """This tokenizer for texts in which the mask token of a tokenizer learned here is text like any other."""
         if self.kind == "file" or self._library.token_to_id(MASK) is None:
             return self
-        return self._remade(without_mask(self._library), self._config)
+        return self._remade(without_mask(self._library), self._config, self.document_end)
 
-    def _remade(self, library: tokenizers.Tokenizer, config: dict[str, Any]) -> Tokenizer:
-        made = Tokenizer(library, config, self._template_files, ends=self._ends)
-        made.document_end = self.document_end
+    def _remade(self, library: tokenizers.Tokenizer, config: dict[str, Any], end: Collection[int] = ()) -> Tokenizer:
+        made = Tokenizer(library, config, self._template_files, start=self._start, ends=self._ends)
+        made.document_end = tuple(end) or made.document_end
         return made
-
-    @cached_property
-    def ordinary(self) -> Bools:
-        """Which ids stand for text, [V]: all but special tokens and gaps."""
-        found = np.ones(self.vocab_size, dtype=np.bool_)
-        added = self._library.get_added_tokens_decoder()
-        special = [number for number, token in added.items() if token.special]
-        roles = [token for name in self.roles if (token := self.role(name)) is not None]
-        found[[*self.gaps, *special, *roles, *self.front, *self.document_end]] = False
-        return found
-
-    @cached_property
-    def word_edges(self) -> tuple[Bools, Bools]:
-        """Which ids can continue the word before them, and which can be continued, [V] each (words.py)."""
-        return word_edges(self._parts, self.vocab_size, self._prefix)
 
     @cached_property
     def fingerprint(self) -> str:
         """Equal for tokenizers that give a text the same ids, ``front`` apart, and end documents alike."""
+        if self._pieces is not None:
+            return hashlib.blake2b(b"".join(self._files.values()), digest_size=20).hexdigest()
         plain = self._library
         if self.kind == "file" and plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
             plain = tokenizers.Tokenizer.from_str(plain.to_str())
@@ -233,43 +222,6 @@ class Tokenizer:
         if self.document_end:
             digest.update(str(self.document_end).encode())
         return digest.hexdigest()
-
-    def role(self, name: str) -> int | None:
-        """The id of the token with a role (special.ROLES); None if there is none, or it is not in the vocabulary."""
-        token = self.roles.get(name)
-        return None if token is None else self._library.token_to_id(token)
-
-    @cached_property
-    def needed(self) -> int:
-        """Ids that a model must have: all but trailing added tokens that go around no text (Gemma 3's for images)."""
-        ids = self._library.get_vocab(with_added_tokens=False).values()
-        return max([*ids, *self.front, *self.back]) + 1
-
-    @property
-    def end(self) -> int | None:
-        """The id that ends a text: <|endoftext|> if it is the separator, else the role eos; None if unknown.
-
-        If the model's config names ends, the first of the two that is among them, or the lowest of them.
-        """
-        marker = self._library.token_to_id(SEPARATOR)
-        known = [marker if marker == self.separator else None, self.role("eos")]
-        fitting = [token for token in known if token is not None and (not self._ends or token in self._ends)]
-        return fitting[0] if fitting else min(self._ends, default=None)
-
-    @property
-    def begin_only(self) -> tuple[int, ...]:
-        """Ids in front that never end a text. If no end is known, a separator marks both."""
-        ends = self._ends if self.end is None else {self.end, *self._ends}
-        if not ends and self.separator is not None:
-            return ()
-        return tuple(token for token in self.front if token not in ends)
-
-    @property
-    def counted(self) -> str:
-        """A clause for errors: which special tokens a number of tokens includes."""
-        if self.end is not None and self.end == self.separator:
-            return " with the separator in front"
-        return " with the special tokens around it" if self.front or self.back else ""
 
     def to_json(self) -> str:
         """The content of its tokenizer.json."""
@@ -285,7 +237,9 @@ class Tokenizer:
             make_folder(place / TEMPLATES)
         for name, text in self._template_files.items():
             write_text(place / TEMPLATE if name == "default" else place / TEMPLATES / f"{name}.jinja", text)
-        write_text(place / TOKENIZER, self.to_json())  # last, so that a folder with it has the rest
+        for name, content in (self._files or {TOKENIZER: self.to_json().encode()}).items():
+            with replacing(place / name) as file:  # the last is in LAST, so that a folder with it has the rest
+                file.write(content)
 
     def encode(self, text: str) -> list[int]:
         """Ids of the text, nothing added. Raises TextError for a character outside the vocabulary."""
@@ -297,6 +251,8 @@ class Tokenizer:
             check_whole(text)
         if self._table is not None:
             return [self._table.encode(text).astype(self.dtype) for text in texts]
+        if self._pieces is not None:
+            return [np.array(ids, dtype=self.dtype) for ids in self._pieces.encode(texts)]
         with encoding_errors():
             found = encoded(self._library.encode_batch_fast, texts)
         return [np.array(encoding.ids, dtype=self.dtype) for encoding in found]
@@ -308,20 +264,16 @@ class Tokenizer:
         """
         for text in texts:
             check_whole(text)
-        with encoding_errors():
-            encodings = encoded(self._library.encode_batch, texts)
+        if self._pieces is not None:
+            measured = map(self._pieces.measured, texts)
+        else:
+            with encoding_errors():
+                encodings = encoded(self._library.encode_batch, texts)
+            measured = ((found.ids, [end for _, end in found.offsets]) for found in encodings)
         return [
-            (np.array(found.ids, dtype=self.dtype), bytes_between(text, [end for _, end in found.offsets]))
-            for text, found in zip(texts, encodings, strict=True)
+            (np.array(ids, dtype=self.dtype), bytes_between(text, ends))
+            for text, (ids, ends) in zip(texts, measured, strict=True)
         ]
-
-    def byte_lengths(self) -> npt.NDArray[np.int32]:
-        """Bytes of UTF-8 that each id stands for, [V], 0 for those around a document. Exact only if ``cuts`` is set."""
-        around = (*self.front, *self.document_end)
-        lengths = np.zeros(self.vocab_size, dtype=np.int32)
-        for token, part in self._parts.items():
-            lengths[token] = len(part) if token not in around else 0
-        return lengths
 
     def encode_document(self, text: str) -> list[int]:
         """``encode`` between ``front`` and ``back``.
@@ -331,13 +283,6 @@ class Tokenizer:
         ids = self.encode(text)
         written = self.separator is not None and self.separator == self.end == next(iter(ids), None)
         return ids if written else [*self.front, *ids, *self.back]
-
-    def note_unknown(self, ids: Sequence[int] | Ids) -> None:
-        """Logs how many of the ids are unknown, if any: the model does not see that text."""
-        count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
-        if count:
-            are = "is" if count == 1 else "are"
-            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", many(len(ids), "token"), are)
 
     def chat(self, messages: Sequence[Message], *, prompt: bool = True, **variables: Any) -> str:
         """The messages as one text, by the model's chat template; see ``templates.render`` for options and errors.
@@ -370,30 +315,13 @@ class Tokenizer:
         """
         known = row_of_ids(ids)
         parts = [self._part(token) for token in known]
+        if self._pieces is not None:
+            return self._pieces.decode(known)
         if self._joins:
             return b"".join(parts).decode("utf-8", "replace")
         with panics_as(TextError):
             return self._library.decode(known, skip_special_tokens=False)
 
-    def labels(self, ids: Iterable[int]) -> list[str]:
-        """One display string per id; fragments of a character show the whole character (labels.py).
-
-        Raises TextError for an id outside the vocabulary.
-        """
-        return labels([self._part(token) for token in row_of_ids(ids)])
-
     def stream(self) -> TextStream:
         """A decoder for ids that arrive one at a time."""
         return ByteStream(self._part) if self._joins else WindowStream(self.decode)
-
-    def _part(self, token: int) -> _Bytes:
-        try:
-            return self._parts[token]
-        except KeyError as unknown:
-            raise TextError(f"id {token} is not in the vocabulary (0 to {self.vocab_size - 1})") from unknown
-
-    @cached_property
-    def _parts(self) -> dict[int, _Bytes]:
-        """What each id adds to the text: exact if ids are joined as bytes, else for display."""
-        vocabulary = self._library.get_vocab(with_added_tokens=True)
-        return parts_of(vocabulary, bytewise=self._bytewise, fallback=self._byte_fallback, joins=self._joins)

@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from clearhead.errors import FolderError, nearest, shown
 from clearhead.files import read_bounded
 from clearhead.text.tokenizers.learned import QWEN2_WORDS
-from clearhead.text.tokenizers.special import put_around, role_tokens
+from clearhead.text.tokenizers.piece_file import CONTROL, UNIGRAM, UNKNOWN, USER_DEFINED, PieceFile
+from clearhead.text.tokenizers.refusals import panics_as
+from clearhead.text.tokenizers.special import put_around, role_tokens, with_special
 
 log = logging.getLogger(__name__)
 
 TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
+LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
+PIECES = "spiece.model"  # T5's
+CONFIG = "tokenizer_config.json"
+SENTINELS, SENTINELS_AT_MOST = 100, 2**16  # T5's <extra_id_0>, <extra_id_1>, ..., which stand for spans
 ENDOFTEXT = "<|endoftext|>"
 SPACE = "Ġ"  # how byte-level vocabularies write a space
 LONGEST, SPLIT = 128, 10_000  # characters of the longest token in use, and how many tokens are tried to split
@@ -41,6 +47,7 @@ class TokenizerClass:
     build: the files' paths and tokenizer_config.json's entries -> the tokenizer, without added tokens
     flags: applies tokenizer_config.json's entries to a tokenizer.json
     finish: called once roles and added tokens are known
+    trial: whether what ``build`` makes must stand a trial, as parts of it come from the file
     """
 
     files: tuple[str, ...] = ()
@@ -48,14 +55,21 @@ class TokenizerClass:
     build: Callable[[list[Path], Mapping[str, Any]], tokenizers.Tokenizer] | None = None
     flags: Callable[[tokenizers.Tokenizer, Mapping[str, Any]], None] | None = None
     finish: Callable[[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]], None] | None = None
+    trial: bool = False
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a tokenizer file. Raises FolderError if it cannot be read or is too large."""
+    try:
+        return read_bounded(path, TOKENIZER_AT_MOST)
+    except OSError as fault:
+        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
 
 
 def text_of(path: Path) -> str:
-    """The text of a tokenizer file. Raises FolderError if it cannot be read or is too large."""
+    """The text of a tokenizer file. Raises FolderError if it cannot be read, is too large or not UTF-8."""
     try:
-        text = read_bounded(path, TOKENIZER_AT_MOST).decode()
-    except OSError as fault:
-        raise FolderError(f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk") from fault
+        text = content_of(path).decode()
     except UnicodeDecodeError as fault:
         raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -162,6 +176,35 @@ def _word_pieces(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.T
     return made
 
 
+def _t5(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """The pieces of spiece.model and, behind them, the sentinels <extra_id_99> to <extra_id_0>."""
+    try:
+        found = PieceFile.of(content_of(files[0]))
+    except ValueError as fault:
+        raise FolderError(f"{files[0]}: truncated or altered: {fault}; copy it again") from fault
+    if found.algorithm != UNIGRAM:
+        raise FolderError(f"{files[0]}: its pieces are no unigram model, as T5's are; it belongs to another model")
+    count = settings.get("extra_ids", SENTINELS)
+    if type(count) is not int or not 0 <= count <= SENTINELS_AT_MOST:
+        raise FolderError(f"{CONFIG}: extra_ids = {shown(count)} must be 0 to {SENTINELS_AT_MOST:,}; copy it again")
+    sentinels = [f"<extra_id_{n}>" for n in reversed(range(count))]
+    pieces = found.pieces + [(token, 0.0) for token in sentinels]
+    if len(dict(pieces)) < len(pieces):
+        raise FolderError(f"{files[0]}: has tokens such as {sentinels[0]} itself; set extra_ids to 0 in {CONFIG}")
+    made = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=found.kinds.index(UNKNOWN), byte_fallback=False))
+    if found.charsmap:
+        try:
+            with panics_as(ValueError):
+                made.normalizer = normalizers.Precompiled(found.charsmap)
+        except Exception as fault:  # the library raises Exception itself, nothing narrower
+            raise FolderError(f"{files[0]}: truncated or altered: {fault}; copy it again") from fault
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    made.decoder = decoders.Metaspace()
+    own = [text for (text, _), kind in zip(found.pieces, found.kinds, strict=True) if kind in (CONTROL, USER_DEFINED)]
+    with_special(made, [AddedToken(token, normalized=False, special=True) for token in (*own, *sentinels)])
+    return made
+
+
 def _flags_bert(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
     normalizer = made.normalizer
     if not isinstance(normalizer, normalizers.BertNormalizer):
@@ -195,6 +238,10 @@ def _around_roberta(made: tokenizers.Tokenizer, roles: Mapping[str, str], settin
     made.post_processor = processors.RobertaProcessing(sep, cls, *options)
 
 
+def _around_t5(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    put_around(made, [], [_token(roles, "eos")])
+
+
 def _around_gpt2(made: tokenizers.Tokenizer, roles: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     front = [_token(roles, "bos")] if flag(settings, "add_bos_token", False) else []
     back = [_token(roles, "eos")] if flag(settings, "add_eos_token", False) else []
@@ -212,7 +259,7 @@ def flag(settings: Mapping[str, Any], name: str, default: bool | None) -> Any:
     """A boolean in tokenizer_config.json. Raises FolderError for anything else."""
     value = settings.get(name)
     if value is not None and not isinstance(value, bool):
-        raise FolderError(f"tokenizer_config.json: {name} = {shown(value)} must be true or false; copy it again")
+        raise FolderError(f"{CONFIG}: {name} = {shown(value)} must be true or false; copy it again")
     return default if value is None else value
 
 
@@ -233,6 +280,9 @@ _QWEN2 = TokenizerClass(
 _BERT = TokenizerClass(
     files=("vocab.txt",), roles=BERT_ROLES, build=_word_pieces, flags=_flags_bert, finish=_around_bert
 )
+_T5 = TokenizerClass(
+    files=(PIECES,), roles={"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}, build=_t5, finish=_around_t5, trial=True
+)
 _LLAMA = TokenizerClass(roles={"bos": "<s>", "eos": "</s>", "unk": "<unk>"})
 _GEMMA = TokenizerClass(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask>"})
 _NEOX = TokenizerClass(
@@ -251,6 +301,7 @@ CLASSES = {
     "Llama": _LLAMA,
     "Gemma": _GEMMA,
     "GPTNeoX": _NEOX,
+    "T5": _T5,
 }
 # By config.json's model_type, if neither file names a class.
 MODELS: dict[str, str] = {
@@ -262,6 +313,8 @@ MODELS: dict[str, str] = {
     "qwen3_moe": "Qwen2",
     "bert": "Bert",
     "distilbert": "DistilBert",
+    "t5": "T5",
+    "mt5": "T5",
 }
 
 

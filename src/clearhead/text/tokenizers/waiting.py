@@ -1,4 +1,4 @@
-"""Lets Ctrl-C interrupt long calls into the tokenizers library."""
+"""Lets Ctrl-C interrupt long calls into libraries that are not Python."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ T = TypeVar("T")
 
 def encoded(encode: Callable[..., list[Encoding]], texts: Sequence[str]) -> list[Encoding]:
     """Encodes the texts with the library's ``encode``, a batch method, without special tokens around them."""
-    work = partial(encode, list(texts), add_special_tokens=False)
+    return interruptible(partial(encode, list(texts), add_special_tokens=False), texts)
+
+
+def interruptible(work: Callable[[], T], texts: Sequence[str]) -> T:
+    """Returns what ``work`` does with the texts; if they are long, it can be interrupted."""
     return work() if sum(map(len, texts)) < LONG else left_on_interrupt(work)
 
 
 def left_on_interrupt(work: Callable[[], T]) -> T:
-    """Returns or raises what ``work`` does. It runs in a thread, since a call into Rust would hold up signals.
+    """Returns or raises what ``work`` does. It runs in a thread, since such a call would hold up signals.
 
     Interrupted work goes on in its thread, which ends with the process at the latest.
     """
