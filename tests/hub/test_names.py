@@ -296,8 +296,8 @@ class TestRefusals:
         [
             (
                 "people/pieces",
-                r"^people/pieces: there is no tokenizer.json, vocab.json or vocab.txt; tokenizer.model is a "
-                r"SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
+                r"^people/pieces: there is no tokenizer.json, vocab.json, vocab.txt or spiece.model; tokenizer.model is "
+                r"a SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
                 r"pretrained\('OUT'\); AutoTokenizer.from_pretrained\('people/pieces'\)\.save",
             ),
             ("people/unknown", r"config.json: there is no model family 'rwkv'"),

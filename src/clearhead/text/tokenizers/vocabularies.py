@@ -343,7 +343,7 @@ def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mappi
     paths = [folder / file for file in known.files]
     if known.build is not None and all(path.exists() for path in paths):
         return known.build(paths, settings)
-    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", "spiece.model") if (folder / file).exists()]
+    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", PIECES) if (folder / file).exists()]
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
     convert = f'it needs a tokenizer.json; with transformers installed, make one:\n  python -c "{code}"'
     if not given:
