@@ -23,11 +23,13 @@ from little_models import GPT2, QWEN3, TOKENIZER, ids, lively, saved
 from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 import clearhead
+import little_pieces
 from clearhead import hub
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.hub import names
 from clearhead.hub.names import find, pinned
 from clearhead.language_model import LanguageModel
+from clearhead.text import Tokenizer
 
 OTHERS = {"README.md": b"# a model", "pytorch_model.bin": b"a pickle", "onnx/model.onnx": b"x", "64.tflite": b"x"}
 NEEDED = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
@@ -116,6 +118,14 @@ class TestFetching:
         assert set(server.fetched()) == {path.name for path in server.files("people/split")} - {
             Path(name).name for name in OTHERS
         }
+
+    def test_a_translator(self, server: Hub, tmp_path: Path) -> None:
+        """A tokenizer for each language, which stands in three files."""
+        little_pieces.marian_model(tmp_path / "opus")
+        server.models["people/opus"] = tmp_path / "opus"
+        found, local = hub.load("people/opus").tokenizer, Tokenizer.load(tmp_path / "opus")
+        assert (found.fingerprint, found.source.encode("one")) == (local.fingerprint, local.source.encode("one"))
+        assert {"source.spm", "target.spm", "vocab.json"} <= set(server.fetched())
 
     def test_a_sentence_model(self, server: Hub) -> None:
         """Its files are links into another folder of the cache."""
@@ -296,8 +306,8 @@ class TestRefusals:
         [
             (
                 "people/pieces",
-                r"^people/pieces: there is no tokenizer.json, vocab.json, vocab.txt or spiece.model; tokenizer.model is "
-                r"a SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
+                r"^people/pieces: there is no tokenizer.json, vocab.json, vocab.txt or spiece.model; tokenizer.model "
+                r"is a SentencePiece model, .*: AutoModelForCausalLM.from_pretrained\('people/pieces'\)\.save_"
                 r"pretrained\('OUT'\); AutoTokenizer.from_pretrained\('people/pieces'\)\.save",
             ),
             ("people/unknown", r"config.json: there is no model family 'rwkv'"),
