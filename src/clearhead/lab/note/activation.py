@@ -32,7 +32,7 @@ VALID = 8192  # held-out windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Alone:
     """A small network with one activation, at the better of the learning rates. losses: on held-out windows."""
 
     kind: str
@@ -52,7 +52,7 @@ class ActivationFound:
     apart: float
     many: float
     one: float
-    networks: tuple[Network, ...]
+    networks: tuple[Alone, ...]
     variants: tuple[Variant, ...]
     kinds: tuple[str, ...]
     nanoseconds: tuple[float, ...]
@@ -127,7 +127,7 @@ class OnlyActivation(nn.Module):
         return self.output(x_BF)
 
 
-def _networks(bench: Bench, minutes: float) -> tuple[Network, ...]:
+def _networks(bench: Bench, minutes: float) -> tuple[Alone, ...]:
     """Each kind at the better of two learning rates, all on the same windows for as many steps."""
     material = bench.material()
     vocabulary, seed = material.tokenizer.vocab_size, bench.setting.seed
@@ -136,7 +136,7 @@ def _networks(bench: Bench, minutes: float) -> tuple[Network, ...]:
     )
     steps = _steps(vocabulary, train, seed, 60 * minutes / (len(KINDS) * len(RATES)))
     bench.events.say(f"{len(KINDS)} networks with nothing else non-linear, {steps:,} steps at {len(RATES)} rates each")
-    found: list[Network] = []
+    found: list[Alone] = []
     for kind in KINDS:
         tried = [_trained(kind, rate, vocabulary, train, valid, steps, seed) for rate in RATES]
         found.append(min(tried, key=lambda each: each.losses[-1]))
@@ -164,7 +164,7 @@ def _windows(ids: Tensor, starts_B: Tensor) -> tuple[Tensor, Tensor]:
     return ids[starts_B[:, None] + torch.arange(WINDOW)], ids[starts_B + WINDOW]
 
 
-def _trained(kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tensor, steps: int, seed: int) -> Network:
+def _trained(kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tensor, steps: int, seed: int) -> Alone:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = OnlyActivation(vocabulary, kind)
@@ -180,7 +180,7 @@ def _trained(kind: str, rate: float, vocabulary: int, train: Tensor, valid: Tens
         if step in checked:
             with torch.no_grad():
                 losses.append(float(F.cross_entropy(network(ids_BW), targets_B)))
-    return Network(kind=kind, rate=rate, steps=tuple(checked), losses=tuple(losses))
+    return Alone(kind=kind, rate=rate, steps=tuple(checked), losses=tuple(losses))
 
 
 def _nanoseconds(function: Callable[[Tensor], Tensor]) -> float:

@@ -13,6 +13,8 @@ from clearhead.lab.note.texts import TEXTS, Texts
 from clearhead.language_model import LanguageModel
 from clearhead.recipes import Table
 from clearhead.runs import Asked, Events, Material, Run
+from clearhead.runs.finish import finished
+from clearhead.runs.folder import reopen
 from clearhead.runs.resolve import resolve
 
 # How the minutes are divided among what the chosen experiments train.
@@ -95,10 +97,12 @@ class Bench:
         return self._material
 
     def run(self, name: str, asked: Asked) -> Run:
-        """Starts this run, or continues the one in its folder, to its end."""
+        """Starts this run, or continues the one in its folder, to its end. A finished one is only loaded."""
         started, folder = time.perf_counter(), self.folder_of(name)
         if (folder / runs.RECIPE).exists():
-            return runs.go_on(folder, self.events, started=started)
+            recipe, state = reopen(folder)
+            run = None if state is None else finished(folder, recipe, state.progress.step)
+            return run or runs.go_on(folder, self.events, started=started)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return runs.start(asked, self.events, started=started)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clearhead.drawing.report import Curve, Curves, Report, Table
+from clearhead.errors import TrainingError
 from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import ComparisonEvents, carry_out
 from clearhead.lab.note.bench import Bench
@@ -82,7 +83,10 @@ class _Shown(ComparisonEvents):
 
 def _model(line: Line) -> Model:
     facts = {each.kind: each.distances for each in line.facts}
-    assert line.loss is not None, "a Transformer, an LSTM or a convolution at these rates does not diverge"
+    if line.loss is None:
+        raise TrainingError(
+            f"lab context: training the {line.model} diverged at rate {line.rate:g}; try another --seed"
+        )
     return Model(
         name=line.model,
         at=line.at,

@@ -11,6 +11,7 @@ from clearhead.drawing.report import Curve, Curves, Grid, Paragraph, Report, Tab
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
 from clearhead.lab.note.variants import SHAPE, Variant, trained
+from clearhead.model.parts.attention import Attention
 
 ROWS, WIDTH, HEADS = 3, 1000, 8  # the note's example
 COUNTS = (1, 2, 4, 8, 16)
@@ -77,11 +78,10 @@ def run(bench: Bench) -> HeadsFound:
     )
 
 
-def _shares(attention: object) -> torch.Tensor:
+def _shares(attention: Attention) -> torch.Tensor:
     """Of each column of the new rows, the share of each head in the squares of W_O, (H, E)."""
-    weight_EF = attention.out.weight.detach().double()  # pyright: ignore[reportAttributeAccessIssue]
-    heads = attention.heads  # pyright: ignore[reportAttributeAccessIssue]
-    squares_HE = weight_EF.view(len(weight_EF), heads, -1).square().sum(-1).T
+    weight_EF = attention.out.weight.detach().double()
+    squares_HE = weight_EF.view(len(weight_EF), attention.heads, -1).square().sum(-1).T
     return squares_HE / squares_HE.sum(0)
 
 
