@@ -20,11 +20,12 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
-from clearhead import corpora, hub
+from clearhead import corpora, hub, runs
 from clearhead.drawing.report import Curves, Grid, Link, Report, Table
 from clearhead.errors import FolderError, OptionError
 from clearhead.lab import note, plan, question
 from clearhead.lab.note import activation, context, heads, next_word, senses, variants
+from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Phrases, _read
 from clearhead.plain import from_dict, to_dict
 from verbs import called
@@ -36,7 +37,9 @@ SMALL: dict[str, Any] = {
     "attention": {"heads": 2, "kv_heads": 2, "head_width": 16},
     "feed_forward": {"kind": "swiglu", "width": 64},
 }
-SETTING = note.Setting(corpus="world-en", megabytes=0.2, minutes=0.25)
+STEPS = 12
+LITTLE: dict[str, Any] = {"model": SMALL, "train": {"batch": 4, "evaluation_tokens": 500, "final_tokens": 1000}}
+SETTING = note.Setting(corpus="world-en", megabytes=0.2, minutes=1)
 
 
 class Session:
@@ -55,22 +58,27 @@ class Session:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """Every experiment on little models and little text."""
+    """Every experiment on little models and little text, for a fixed number of steps: no clock decides."""
+    asked = Bench.asked
+
+    def by_steps(bench: Bench, name: str, **options: Any) -> runs.Asked:
+        if "minutes" in options:
+            del options["minutes"]
+            options |= {"steps": STEPS, "settings": LITTLE}
+        return asked(bench, name, **options)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(variants, "SHAPE", SMALL)
-        patch.setattr(heads, "SHAPE", SMALL)
-        patch.setattr(activation, "SHAPE", SMALL)
-        patch.setattr(variants, "LEAST_STEPS", 1)
-        patch.setattr(plan, "LEAST_STEPS", 1)
+        patch.setattr(Bench, "asked", by_steps)
+        for module in (variants, heads, activation):
+            patch.setattr(module, "SHAPE", SMALL)
+        for module in (variants, activation):
+            patch.setattr(module, "_steps", lambda *_: STEPS)
+        patch.setattr(plan, "_enough", lambda *_: STEPS)
+        patch.setattr(context, "asked", partial(question.asked, settings=[LITTLE]))
         patch.setattr(senses, "STORIES", 400)
         patch.setattr(context, "STORIES", 20)
         patch.setattr(activation, "VALID", 256)
         patch.setattr(next_word, "STORIES", 10)
-        little = {
-            "model": {**SMALL, "width": 32},
-            "train": {"batch": 2, "evaluation_tokens": 500, "final_tokens": 1000},
-        }
-        patch.setattr(context, "asked", partial(question.asked, settings=[little]))
         yield Session(tmp_path_factory.mktemp("lab") / "out")
 
 
