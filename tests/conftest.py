@@ -25,8 +25,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("CLEARHEAD_CACHE", str(tmp_path_factory.mktemp("cache")))
         # torch keeps what it compiled under a name that does not tell for which processor's instructions
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
-        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CLEARHEAD_LANGUAGE"):
             patch.delenv(name, raising=False)
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            if os.environ.get(name, "").startswith("zh"):
+                patch.setenv(name, "C.UTF-8")
         yield
 
 

@@ -2,10 +2,11 @@
 
     make docs
 
-The English is in the code: the help of an option in cli/, the comment beside a field of a config class. The Chinese is
-in src/clearhead/locale/zh/LC_MESSAGES/clearhead.po, a gettext catalogue. Run this after a change to either. New English
-gets an empty entry there; changed English keeps its old Chinese, marked fuzzy. Until the Chinese is written or checked,
-the Chinese tables have the English text, and tests/contract/test_docs.py lists what is missing.
+The English is in the code: every message (messages.py says what is one), the help of the verbs and their options, the
+comment beside a field of a config class. The Chinese is in src/clearhead/locale/zh/LC_MESSAGES/clearhead.po, a gettext
+catalogue. Run this after a change to either. New English gets an empty entry there; changed English keeps its old
+Chinese, marked fuzzy. Until the Chinese is written or checked, readers get the English text, and
+tests/contract/test_docs.py lists what is missing.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from babel.messages import Catalog
 from babel.messages.pofile import read_po, write_po
 from typer.main import get_command
 
+from clearhead.catalogue import FIELD, KINDS
 from clearhead.cli import app
+from clearhead.cli.helping import FIXED, paragraphs
 from clearhead.files import replacing
 from clearhead.model import FEED_FORWARDS
 from clearhead.plain import Tagged
 from clearhead.recipes import Recipe
+from messages import messages
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = ROOT / "src" / "clearhead" / "locale" / "zh" / "LC_MESSAGES" / "clearhead.po"
@@ -84,6 +88,18 @@ def options() -> dict[str, list[Row]]:
             default = parameter.default
             default = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else str(default)
             found.setdefault(verb, []).append(Row(names, parameter.help, default))
+    return found
+
+
+def helps() -> dict[str, list[str]]:
+    """What --help says besides the options: of the command and of each verb, its paragraphs and its arguments."""
+    found: dict[str, list[str]] = {}
+    whole = get_command(app)
+    for verb, command in {"": whole, **whole.commands}.items():
+        about = [*paragraphs(command.help or "")]
+        about += [each.help or "" for each in command.params if verb == "" or each.param_type_name == "argument"]
+        for text in filter(None, about):
+            found.setdefault(text, []).append(f"clearhead {verb}".strip())
     return found
 
 
@@ -160,6 +176,12 @@ def template() -> Catalog:
             catalogue.add(row.text, auto_comments=[f"{verb} {row.names[0]}"])
     for row in settings():
         catalogue.add(row.text, auto_comments=list(row.names))
+    for text in FIXED:
+        catalogue.add(text, auto_comments=["--help"])
+    for text in KINDS:
+        catalogue.add(text, auto_comments=["standard error"])
+    for text, places in {**helps(), **messages()}.items():
+        catalogue.add(text, auto_comments=places)
     return catalogue
 
 
@@ -179,13 +201,18 @@ def written(catalogue: Catalog) -> str:
 
 
 def gaps(catalogue: Catalog) -> list[str]:
-    """The messages whose Chinese is missing, or is that of an earlier English."""
-    return [
-        f"{', '.join(message.auto_comments)}: {message.id!r}: "
-        + ("check the Chinese and remove the line '#, fuzzy'" if message.fuzzy else "write its Chinese as msgstr")
-        for message in catalogue
-        if message.id and (message.fuzzy or not message.string)
-    ]
+    """The messages whose Chinese is missing, is that of an earlier English, or has other fields."""
+    found: list[str] = []
+    for message in catalogue:
+        where, text, string = ", ".join(message.auto_comments), str(message.id), str(message.string)
+        numbers = [sorted(number for number, _ in FIELD.findall(each)) for each in (text, string)]
+        if text and message.fuzzy:
+            found.append(f"{where}: {text!r}: check the Chinese and remove the line '#, fuzzy'")
+        elif text and not string:
+            found.append(f"{where}: {text!r}: write its Chinese as msgstr")
+        elif text and numbers[0] != numbers[1]:
+            found.append(f"{where}: {text!r}: its Chinese must have its fields, {', '.join(numbers[0])}, each once")
+    return found
 
 
 def chinese(catalogue: Catalog) -> Translate:

@@ -16,8 +16,8 @@ from test_page import HOSTILE, Parts
 from clearhead.analysis import observe
 from clearhead.drawing import atlas_page, draw_atlas
 from clearhead.drawing.atlas_grid import SHARES, grids
-from clearhead.drawing.languages import LANGUAGES
 from clearhead.errors import OptionError, WatchError
+from clearhead.language import LANGUAGES
 from clearhead.watching import COLUMNS, Atlas
 from looked import HEADS, LAYERS, speaking
 

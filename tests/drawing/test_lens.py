@@ -18,9 +18,9 @@ from test_page import HOSTILE, Parts
 
 from clearhead.analysis import Lens, LogitParts, lens, logit_parts
 from clearhead.drawing import LensTable, PartsTable, draw_lens, draw_parts, lens_page
-from clearhead.drawing.languages import LANGUAGES
 from clearhead.drawing.legible import legible
 from clearhead.errors import OptionError
+from clearhead.language import LANGUAGES
 from clearhead.language_model import LanguageModel
 from heads import TEXT, lively
 from looked import BYTES, small

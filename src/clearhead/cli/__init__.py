@@ -11,6 +11,7 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
+from typer.main import get_command
 
 from clearhead import __version__, machine
 from clearhead.cli import (
@@ -40,9 +41,11 @@ from clearhead.cli import (
     translate,
     words,
 )
+from clearhead.cli.helping import spoken_help
 from clearhead.cli.printing import echo, message
 from clearhead.cli.usage import usage_message
 from clearhead.errors import ClearheadError, OptionError
+from clearhead.language import check_language, chosen, speaking
 
 app = typer.Typer(
     name="clearhead",
@@ -96,11 +99,19 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback on an error.")] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="en|zh",
+            help="The language to speak, `en` or `zh`; by default `CLEARHEAD_LANGUAGE`, else that of the locale. Works "
+            "before and after the verb.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Options that come before the verb. ``--debug`` works anywhere; ``main`` reads it."""
+    """Options that come before the verb. ``--debug`` and ``--language`` work anywhere; ``main`` reads them."""
 
 
 class Notes(logging.Handler):
@@ -113,19 +124,31 @@ class Notes(logging.Handler):
 
 def main() -> None:
     """Runs the command. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
-    arguments = sys.argv[1:]
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    debug = "--debug" in options
     _open_streams()
     _show_every_character()
     machine.keep_freed_memory()
+    arguments = sys.argv[1:]
+    try:
+        arguments, language = _language(arguments)
+        chosen()  # raises for a CLEARHEAD_LANGUAGE that is none
+    except OptionError as error:
+        _end(str(error), error.exit_code)
+    with speaking(language):
+        _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
+    options = _options(arguments)
+    debug = "--debug" in options
     log, notes = logging.getLogger("clearhead"), Notes()
     log.addHandler(notes)
     log.setLevel(logging.INFO)
     try:
         _check_dashes(arguments)
         given = [option for option in options if option != "--debug"] + arguments[len(options) :]
-        sys.exit(app(given, prog_name="clearhead", standalone_mode=False) or 0)  # the code of a typer.Exit is returned
+        with spoken_help(get_command(app)) as command:
+            code = command(given, prog_name="clearhead", standalone_mode=False)
+        sys.exit(code or 0)  # the code of a typer.Exit is returned
     except typer.TyperException as error:
         text = usage_message(error)
         if not text:
@@ -148,6 +171,29 @@ def main() -> None:
         _end(f"out of memory: {short} could not be allocated; {ROOM}", 1)
     finally:
         log.removeHandler(notes)
+
+
+def _options(arguments: list[str]) -> list[str]:
+    """The arguments that may be options: those before a lone ``--``."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _language(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The arguments without ``--language``, wherever it stands, and what it says.
+
+    Raises OptionError if it is neither en nor zh.
+    """
+    language, left, options = None, list[str](), iter(_options(arguments))
+    for option in options:
+        name, equals, value = option.partition("=")
+        if name != "--language":
+            left.append(option)
+            continue
+        language = value if equals else next(options, None)
+        if language is None:
+            raise OptionError(f"{name}: it requires an argument")
+        check_language(language, "--language")
+    return left + arguments[len(_options(arguments)) :], language
 
 
 def _message_of(error: ClearheadError | OSError) -> str:
@@ -189,8 +235,7 @@ def _show_every_character() -> None:
 
 def _check_dashes(arguments: list[str]) -> None:
     """Raises OptionError for an option whose hyphens an editor or an input method turned into dashes."""
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    for argument in options:
+    for argument in _options(arguments):
         found = re.fullmatch("[\u2013\u2014\u2015\u2212\uff0d]+([a-z][a-z-]*)(=.*)?", argument, re.DOTALL)
         if found is not None:
             raise OptionError(

@@ -41,9 +41,6 @@ def lens(
             help="Save a `.png` or `.svg` picture, a `.html` page or a `.json` file, instead of printing a table.",
         ),
     ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Language of the page, `en` or `zh`; by default the reader's.")
-    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -57,10 +54,8 @@ def lens(
     from clearhead.drawing import LensTable, draw_lens
     from clearhead.drawing.draw_lens import check_lens_path
     from clearhead.drawing.endings import check_ending
-    from clearhead.drawing.languages import check_language
     from clearhead.errors import OptionError
 
-    check_language(language)
     if train:
         if text is not None or tuned is not None or out is None:
             raise OptionError("--train writes a tuned lens to --out FILE, and takes no text and no --tuned")
@@ -88,7 +83,7 @@ def lens(
     if out is None:
         Screen().print(LensTable(found))
         return
-    draw_lens(found, out, language=language)
+    draw_lens(found, out)
     message(f"{out}: the likeliest tokens of {len(found.sites)} readings at {len(found.tokenized.tokens)} places")
 
 

@@ -173,7 +173,7 @@ def show_gradient(
         Screen().print(AttributionTable(found))
         return
     draw_attribution(found, out)
-    Screen(stderr=True, soft_wrap=True).print(f"{out}: what the prediction at place {found.place} depends on")
+    message(f"{out}: what the prediction at place {found.place} depends on")
 
 
 def look_at(
@@ -232,4 +232,4 @@ def show(
             progress=lambda done, heads: progress.update(task, completed=done, total=heads),
         )
     place = focus.row + record.first_place(focus.site)
-    messages.print(f"{out}: all heads, and {head_name(record, focus.site, focus.head)} at place {place}")
+    message(f"{out}: all heads, and {head_name(record, focus.site, focus.head)} at place {place}")

@@ -1,4 +1,4 @@
-"""Prints for the verbs, so that the terminal shows text from elsewhere and never obeys it.
+"""Prints for the verbs, in the reader's language, so that the terminal shows text from elsewhere and never obeys it.
 
 Names, tensors, templates and messages in someone else's folder may contain escape sequences, marks that reverse the
 direction of writing, or line breaks. All output of the verbs goes through this module; a test checks that.
@@ -14,8 +14,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+
+from clearhead.language import spoken
 
 JOINERS = "\u200c\u200d"  # invisible, but part of Persian words and of emoji
 
@@ -41,21 +44,22 @@ def _shown(character: str) -> str:
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:
-    """Prints a line."""
-    seen = visible(text)
+    """Prints a line, in the current language."""
+    seen = visible(spoken(text))
     typer.echo(seen if fg is None else typer.style(seen, fg=fg), err=err, nl=nl)
 
 
 def message(text: str, *, fg: str | None = None) -> None:
     """Prints an error or a note to standard error. Further lines are indented, so that none looks like a message."""
-    echo(text.replace("\n", "\n  "), err=True, fg=fg)
+    echo(spoken(text).replace("\n", "\n  "), err=True, fg=fg)
 
 
 def rows(table: dict[str, str]) -> None:
     """Prints names and values, one line each at any terminal width."""
-    widest = max(map(len, table))
-    for name, value in table.items():
-        echo(f"{name:<{widest}}  {value}".replace("\n", "⏎"))
+    seen = {spoken(name): spoken(value) for name, value in table.items()}
+    widest = max(map(cell_len, seen))
+    for name, value in seen.items():
+        echo(f"{name}{' ' * (widest - cell_len(name))}  {value}".replace("\n", "⏎"))
 
 
 def write(text: str) -> None:
@@ -74,7 +78,10 @@ def write_json(values: Any) -> None:
 
 
 class Screen(Console):
-    """A rich console that shows text as it is: no markup, no emoji codes, nothing a terminal would obey."""
+    """A rich console that shows text as it is: no markup, no emoji codes, nothing a terminal would obey.
+
+    Tables that it prints speak the current language themselves: they hold texts of others.
+    """
 
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from clearhead.cli.printing import Screen, visible
+from clearhead.language import spoken
 from clearhead.runs import Events, interruptible
 from clearhead.training import Evaluated, Report, Stepped
 
@@ -19,7 +20,7 @@ from clearhead.training import Evaluated, Report, Stepped
 INTERVAL = 30.0
 
 
-NOTICE = b"\nstopping after this step; Ctrl-C again stops at once\n"
+NOTICE = "stopping after this step; Ctrl-C again stops at once"
 
 
 class Display(Events):
@@ -51,12 +52,13 @@ class Display(Events):
     @contextmanager
     def steps(self) -> Generator[Callable[[], bool]]:
         """Draws the bar and handles signals."""
-        with self._bar, interruptible(signal.SIGINT, signal.SIGTERM, notice=NOTICE) as stop:
+        notice = f"\n{spoken(NOTICE)}\n".encode()
+        with self._bar, interruptible(signal.SIGINT, signal.SIGTERM, notice=notice) as stop:
             yield stop
 
     def say(self, line: str) -> None:
         """Prints a line."""
-        self._console.print(visible(line))
+        self._console.print(visible(spoken(line)))
 
     def report(self, report: Report) -> None:
         """Updates the bar after a step; prints an evaluation."""
@@ -70,9 +72,9 @@ class Display(Events):
         self._loss = report.loss if self._loss is None else 0.95 * self._loss + 0.05 * report.loss
         self._first = self._first or report
         line = self._figures(report)
-        self._bar.update(self._task, completed=report.used, figures=line)
+        self._bar.update(self._task, completed=report.used, figures=spoken(line))
         if not self._live and time.monotonic() - self._printed >= INTERVAL:
-            self._line(f"{report.used:4.0%}  {line}")
+            self._line(f"{report.used:4.0%}  {spoken(line)}")
 
     def _evaluated(self, report: Evaluated) -> None:
         self._valid = report.valid_loss
@@ -81,7 +83,7 @@ class Display(Events):
             f"step {report.step:,}: validation loss {report.valid_loss:.4f} nats a {report.unit}, "
             f"{report.bits_per_byte:.4f} bits a byte{_scores(report)}{kept}"
         )
-        sample = visible(report.sample) or "(ended at once)"
+        sample = visible(report.sample) or spoken("(ended at once)")
         self._console.print(Text("   | " + sample.replace("\n", "\n   | "), style="dim"))
 
     def _figures(self, report: Stepped) -> str:
@@ -97,7 +99,7 @@ class Display(Events):
 
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
-        self._console.print(text)
+        self._console.print(spoken(text))
 
 
 def _scores(report: Evaluated) -> str:

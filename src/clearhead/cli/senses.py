@@ -56,9 +56,6 @@ def senses(
             "`.json` file.",
         ),
     ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="Of the picture: `en` or `zh`; by default, a page uses the reader's language.")
-    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -82,7 +79,7 @@ def senses(
     if top < 1:
         raise OptionError.of("top", top, "at least 1")
     if out is not None:
-        check_senses_path(out, language)
+        check_senses_path(out)
     uses = _labelled(word, file, corpus, unit, stories, seed) if labelled else []
     loaded = load_model(model, dtype, threads)
     if labelled:
@@ -94,7 +91,7 @@ def senses(
         count = len(found.uses)
         _show(found, top)
     if out is not None:
-        draw_senses(found, out, language=language)
+        draw_senses(found, out)
         message(f"{out}: {many(count, 'use')}")
 
 

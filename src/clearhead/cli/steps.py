@@ -34,10 +34,6 @@ def steps(
             help="Save every number to a `.html` page or a `.json` file, instead of printing a table.",
         ),
     ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="`en` or `zh`; by default, a page uses the reader's language, and the table English."),
-    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -50,16 +46,14 @@ def steps(
     from clearhead import analysis
     from clearhead.drawing import draw_steps, table_of_steps
     from clearhead.drawing.draw_steps import check_steps_path
-    from clearhead.drawing.languages import check_language
 
-    check_language(language)
     if out is not None:
         check_steps_path(out)
     text = given_text(text)
     loaded = load_model(model, dtype, threads)
     found = analysis.steps(loaded, text, layer=layer, head=head)
     if out is None:
-        Screen().print(table_of_steps(found, query, language=language or "en"))
+        Screen().print(table_of_steps(found, query))
         return
-    draw_steps(found, out, query=query, language=language)
+    draw_steps(found, out, query=query)
     message(f"{out}: layer {layer}, head {head}, {len(found.record.tokens)} tokens")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 import typer
@@ -15,6 +16,7 @@ NUMBERS = {  # by how pydantic names a fault
     "float": "a number",
 }
 EXTRA = "Got unexpected extra argument(s) "
+NO_COMMAND = re.compile(r"No such command '(.*?)'\.(?: Did you mean (.*)\?)?", re.DOTALL)
 
 
 def usage_message(error: typer.TyperException) -> str:
@@ -37,8 +39,11 @@ def usage_message(error: typer.TyperException) -> str:
         arguments = [each for each in context.command.params if each.param_type_name == "argument"]
         way = "put the text in quotes" if arguments and arguments[-1].name == "text" else lists
         return f"{verb}: more arguments than it takes: {error.message.removeprefix(EXTRA)[1:-1]}; {way}"
-    first = f"{verb}: {error.message[0].lower()}{error.message[1:]}"  # no such command, with the nearest if one is near
-    return first if first.endswith("?") else f"{first.rstrip('.')}; {lists}"
+    unknown = NO_COMMAND.fullmatch(error.message)
+    if unknown is not None:
+        alike = f"; did you mean {unknown[2]}?" if unknown[2] else f"; {lists}"
+        return f"{verb}: there is no command {unknown[1]!r}{alike}"
+    return f"{verb}: {error.message[0].lower()}{error.message[1:].rstrip('.')}; {lists}"
 
 
 def _typed(parameter: Any) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from clearhead.drawing import colours
 from clearhead.drawing.atlas_grid import grids
 from clearhead.drawing.inline import around, inert_json
-from clearhead.drawing.languages import LANGUAGES, phrases
+from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
+from clearhead.language import LANGUAGES
 from clearhead.watching import Atlas
 
 SCRIPTS = ("atlas_data.js", "atlas.js")

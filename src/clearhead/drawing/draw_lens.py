@@ -7,9 +7,9 @@ from pathlib import Path
 from clearhead.analysis import Lens
 from clearhead.drawing import lens_page, lens_table, saving
 from clearhead.drawing.endings import PLOTTED, check_ending
-from clearhead.drawing.languages import check_language
 from clearhead.errors import OptionError
 from clearhead.files import replacing
+from clearhead.language import speaking
 
 LENS_ENDINGS = (*PLOTTED, ".html", ".json")
 DPI = 150
@@ -21,7 +21,7 @@ CELLS = 50_000
 def draw_lens(found: Lens, path: str | Path, *, language: str | None = None) -> None:
     """Writes the lens to ``path``: .png and .svg are pictures (extra ``plot``), .html is a page, .json has the numbers.
 
-    language: en or zh for the page; None for the reader's own
+    language: en or zh; None for the one chosen by CLEARHEAD_LANGUAGE or the locale, if any: see clearhead.language
 
     The file is written whole or not at all. Raises OptionError for an unknown file extension or language, or a page of
     more than CELLS layers x places, FolderError if the file cannot be written, MissingExtraError if matplotlib is
@@ -29,8 +29,8 @@ def draw_lens(found: Lens, path: str | Path, *, language: str | None = None) -> 
     """
     path = Path(path)
     check_lens_path(path)
-    check_language(language)
-    content = _content(found, path, language)
+    with speaking(language):
+        content = _content(found, path)
     with replacing(path) as file:
         file.write(content)
 
@@ -40,7 +40,7 @@ def check_lens_path(path: Path) -> None:
     check_ending(path, LENS_ENDINGS)
 
 
-def _content(found: Lens, path: Path, language: str | None) -> bytes:
+def _content(found: Lens, path: Path) -> bytes:
     ending = path.suffix.lower()
     if ending == ".json":
         return lens_table.encoded(found)
@@ -51,7 +51,7 @@ def _content(found: Lens, path: Path, language: str | None) -> bytes:
                 f"{path}: {cells:,} cells, {len(found.sites)} readings of {len(found.tokenized.tokens):,} tokens; a "
                 f"page takes at most {CELLS:,}; give a shorter text, or write .json"
             )
-        return lens_page.encoded(found, language)
+        return lens_page.encoded(found)
     from clearhead.drawing import fonts, lens_figure
 
     if ending == ".svg":

@@ -21,9 +21,9 @@ from clearhead.analysis import Senses, SenseScore
 from clearhead.analysis.lexicon import check_maps
 from clearhead.drawing import senses_figure, senses_page
 from clearhead.drawing.endings import check_ending
-from clearhead.drawing.languages import LANGUAGES, check_language
 from clearhead.drawing.senses_parts import picture
 from clearhead.files import replacing
+from clearhead.language import LANGUAGES, current, speaking
 
 SENSES_ENDINGS = (".png", ".svg", ".html", ".json")
 
@@ -31,29 +31,29 @@ SENSES_ENDINGS = (".png", ".svg", ".html", ".json")
 def draw_senses(found: Senses | SenseScore, path: str | Path, *, language: str | None = None) -> None:
     """Draws curves over the layers and the uses as points coloured by sense: .png or .svg (extra ``plot``), or .html.
 
-    language: en or zh; None for the reader's own in a page, and English in a picture
+    language: en or zh; None for the one chosen by CLEARHEAD_LANGUAGE or the locale, if any: see clearhead.language
 
     A .json file has every number. The file is written whole or not at all. Raises OptionError for an unknown file
     extension or language, FolderError if the file cannot be written, MissingExtraError without matplotlib or
     scikit-learn.
     """
     path = Path(path)
-    check_senses_path(path, language)
+    check_senses_path(path)
     ending = path.suffix.lower()
-    if ending == ".json":
-        content = encoded(found)
-    elif ending == ".html":
-        content = senses_page.encoded(found, {each: picture(found, each) for each in LANGUAGES}, language)
-    else:
-        content = senses_figure.drawn(picture(found, language or "en"), path)
+    with speaking(language):
+        if ending == ".json":
+            content = encoded(found)
+        elif ending == ".html":
+            content = senses_page.encoded(found, {each: picture(found, each) for each in LANGUAGES})
+        else:
+            content = senses_figure.drawn(picture(found, current()), path)
     with replacing(path) as file:
         file.write(content)
 
 
-def check_senses_path(path: Path, language: str | None = None) -> None:
-    """Raises what ``draw_senses`` would raise for this path and language, before any work is done."""
+def check_senses_path(path: Path) -> None:
+    """Raises what ``draw_senses`` would raise for this path, before any work is done."""
     check_ending(path, SENSES_ENDINGS)
-    check_language(language)
     check_maps()
 
 

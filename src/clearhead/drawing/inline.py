@@ -11,6 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from clearhead.language import chosen
+
 
 def inert_json(value: Any) -> str:
     """JSON that is inert inside a script element: nothing in it can look like markup."""
@@ -27,15 +29,14 @@ SWITCH = (
 )
 
 
-def around(
-    template: str, *, scripts: Sequence[str], styles: Sequence[str], title: str, language: str | None = None
-) -> tuple[str, str]:
+def around(template: str, *, scripts: Sequence[str], styles: Sequence[str], title: str) -> tuple[str, str]:
     """What comes before and after the data of a page that renders itself from one block of ``inert_json``.
+
+    The page is in the language that was chosen, or else the reader's own.
 
     template, scripts, styles: files of page_files, the template from inside the body; the page can be switched between
         languages
     title: any text
-    language: None for the reader's own
     """
     script = "\n".join(map(page_file, ("languages.js", *scripts)))
     style = "\n".join(map(page_file, ("languages.css", *styles)))
@@ -44,7 +45,7 @@ def around(
     for name, value in (
         ("policy", policy(script=script, style=style)),
         ("style", style),
-        ("chosen", language or ""),
+        ("chosen", chosen() or ""),
         ("switch", SWITCH),
         ("title", html.escape(title)),
     ):

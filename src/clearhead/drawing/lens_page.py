@@ -7,15 +7,16 @@ from functools import partial
 from clearhead.analysis import Lens
 from clearhead.drawing import colours
 from clearhead.drawing.inline import around, inert_json
-from clearhead.drawing.languages import LANGUAGES, phrases
+from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
 from clearhead.drawing.lens_table import heading, numbers
+from clearhead.language import LANGUAGES
 
 words = partial(phrases, "lens_words.json")
 
 
-def encoded(found: Lens, language: str | None) -> bytes:
-    """The page in UTF-8, in one of LANGUAGES; None means the reader's own.
+def encoded(found: Lens) -> bytes:
+    """The page in UTF-8, in the language that was chosen, or else the reader's own.
 
     As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
     """
@@ -27,5 +28,5 @@ def encoded(found: Lens, language: str | None) -> bytes:
         "lens": numbers(found),
     }
     styles = ("page.css", "lens.css")
-    before, after = around("lens.html", scripts=["lens.js"], styles=styles, title=heading(found), language=language)
+    before, after = around("lens.html", scripts=["lens.js"], styles=styles, title=heading(found))
     return (before + inert_json(data) + after).encode()

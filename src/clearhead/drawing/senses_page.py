@@ -13,6 +13,7 @@ from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import legible
 from clearhead.drawing.senses_parts import Chart, Picture, Plane, words
 from clearhead.drawing.word_map import COLOURS, looks_of, mark
+from clearhead.language import chosen, current
 
 # Points of the drawings: a chart's inside, its margins, and the side of a plane.
 WIDE, HIGH, LEFT, BELOW, SIDE = 400.0, 220.0, 40.0, 26.0, 240.0
@@ -20,13 +21,13 @@ HEADS = 8  # heads listed for each use
 DASHED = ' stroke-dasharray="5 4"'
 
 
-def encoded(found: Senses | SenseScore, shown: Mapping[str, Picture], language: str | None) -> bytes:
-    """The page in UTF-8; ``language`` None means the reader's own. Without scripts, it is in English."""
+def encoded(found: Senses | SenseScore, shown: Mapping[str, Picture]) -> bytes:
+    """The page in UTF-8, in the language that was chosen, else the reader's own; without scripts, in English."""
     style, script = f"{page_file('languages.css')}\n{page_file('senses.css')}", page_file("languages.js")
     titles = [legible(shown[each].title) for each in ("en", "zh")]
     bodies = "\n".join(f'<article lang="{each}">{_body(found, drawn, each)}</article>' for each, drawn in shown.items())
     return (
-        f'<!doctype html>\n<html lang="{language or "en"}" data-chosen="{language or ""}"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{current()}" data-chosen="{chosen() or ""}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
         f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"

@@ -10,8 +10,9 @@ from typing import Any
 from clearhead.analysis import Steps, by_hand
 from clearhead.drawing import steps_export
 from clearhead.drawing.inline import around, inert_json
-from clearhead.drawing.languages import LANGUAGES, phrases
+from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
+from clearhead.language import LANGUAGES
 
 SCRIPTS = ("steps_data.js", "steps_parts.js", "steps.js")
 STYLES = ("page.css", "steps.css")
@@ -40,8 +41,8 @@ def code(step: str) -> str:
     return "\n\n".join([dedent("\n".join(lines)), *(inspect.getsource(function).rstrip() for function in functions)])
 
 
-def encoded(steps: Steps, query: int, language: str | None) -> bytes:
-    """The page in UTF-8, in one of LANGUAGES; None means the reader's own.
+def encoded(steps: Steps, query: int) -> bytes:
+    """The page in UTF-8, in the language that was chosen, or else the reader's own.
 
     As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
     """
@@ -54,5 +55,5 @@ def encoded(steps: Steps, query: int, language: str | None) -> bytes:
         "program": inspect.getsource(by_hand),
         "head": steps_export.numbers(steps, query),
     }
-    before, after = around("steps.html", scripts=SCRIPTS, styles=STYLES, title=named, language=language)
+    before, after = around("steps.html", scripts=SCRIPTS, styles=STYLES, title=named)
     return (before + inert_json(data) + after).encode()

@@ -14,7 +14,7 @@ from clearhead.analysis import Steps
 from clearhead.drawing.legible import legible, scientific, shortened
 from clearhead.drawing.steps_page import words
 from clearhead.drawing.terminal import bar
-from clearhead.drawing.wrapping import wrapped
+from clearhead.wrapping import wrapped
 
 # In terminal cells: a number, the widest label of a token, a bar.
 NUMBER, LABEL, BAR = 9, 16, 12

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from clearhead.drawing.wrapping import wrapped
+from clearhead.wrapping import wrapped
 
 CHINESE = (
     "各个和除以 √d = 5.657，这样就不会随头的宽度（d = 32）变大。"

@@ -1,0 +1,164 @@
+"""The Chinese of messages, found by their templates in a gettext catalogue.
+
+An entry is a template with numbered fields, ``"{0}: no such file; check {1}"``, and its Chinese with the same fields. A
+message is matched against the templates; the one with the most text of its own wins. Its fields may hold messages
+themselves and are translated too, except those marked ``!r``, which quote what a user wrote. In the Chinese, ``{1!t}``
+marks a field that holds a single word of ours, such as the unit of a loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+
+FIELD = re.compile(r"\{(\d+)(?:!([rt]))?\}")
+ENTRY = re.compile(r'^((?:#.*\n)*)msgid ((?:".*"\n)+)msgstr ((?:".*"(?:\n|\Z))+)', re.MULTILINE)
+ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "r": "\r"}
+COUNTED = re.compile(r"\{0\} [a-z][a-z -]*s")  # of which there may be one: {0} tokens
+NUMBER = r"[\d.,]+"
+QUOTED = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"\s]*|[(\[{].*?[)\]}])"""
+KINDS = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
+CLAUSE = " ,;("  # how a message begins that follows another
+MARKS = (("\n", "\n"), ("; ", "；"), (", ", "，"), (": ", "："))
+ASIDE = re.compile(r"(.*) \((.*)\)", re.DOTALL)
+LETTERS = 5  # templates with fewer, such as "{0} and {1}", are tried last
+
+
+def entries(text: str) -> Iterator[tuple[str, str]]:
+    """Each message of a .po file with its translation; not those that are fuzzy or have none."""
+    for comments, message, translation in ENTRY.findall(text):
+        if "\n#, fuzzy" not in "\n" + comments:
+            found = _unquoted(message), _unquoted(translation)
+            if all(found):
+                yield found
+
+
+def _unquoted(lines: str) -> str:
+    text = "".join(line[1:-1] for line in lines.splitlines())
+    return re.sub(r"\\(.)", lambda found: ESCAPES[found[1]], text) if "\\" in text else text
+
+
+@dataclass(frozen=True)
+class Template:
+    """A message with fields. literals: the text around them, in order."""
+
+    text: str
+    chinese: str
+    literals: tuple[str, ...]
+
+    @property
+    def letters(self) -> int:
+        """How many letters it has outside its fields."""
+        return sum(each.isalpha() for literal in self.literals for each in literal)
+
+    @classmethod
+    def of(cls, text: str, chinese: str) -> Template:
+        """The template of an entry."""
+        return cls(text, chinese, tuple(filter(None, FIELD.split(text)[::3])))
+
+    def fields(self, message: str) -> tuple[str, ...] | None:
+        """What stands in the fields of this message; None if it has another form."""
+        found = _pattern(self.text).fullmatch(message)
+        return None if found is None else found.groups()
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    if COUNTED.fullmatch(text):
+        return re.compile(f"({NUMBER}) {re.escape(text[4:-1])}s?")
+    pieces = FIELD.split(text)
+    fields = [QUOTED if mark == "r" else "(.*?)" for mark in pieces[2::3]]
+    return re.compile("".join(map("".join, zip(map(re.escape, pieces[::3]), [*fields, ""], strict=True))), re.DOTALL)
+
+
+class Catalogue:
+    """The messages with their translations."""
+
+    def __init__(self, messages: dict[str, str]) -> None:
+        self._whole = {text: chinese for text, chinese in messages.items() if not FIELD.search(text)}
+        templates = [Template.of(text, chinese) for text, chinese in messages.items() if FIELD.search(text)]
+        templates.sort(key=lambda each: (-sum(map(len, each.literals)), each.text))
+        self._strong = [each for each in templates if each.letters >= LETTERS]
+        self._weak = [each for each in templates if each.letters < LETTERS]
+        clauses = (Template(text, chinese, (text,)) for text, chinese in self._whole.items() if text[0] in CLAUSE)
+        self._clauses = [*(each for each in templates if each.text[0] in CLAUSE), *clauses]
+
+    def line(self, text: str) -> str:
+        """The translation of a message, or of the parts of it that have one; what has none stays."""
+        for kind in KINDS:
+            if text.startswith(kind):
+                return self._field(kind) + self.line(text.removeprefix(kind))
+        return self._whole.get(text) or self._field(text)
+
+    def _field(self, text: str) -> str:
+        if " " not in text:
+            return text
+        return (
+            self._whole.get(text)
+            or self._of(self._strong, text)
+            or self._with_clause(text, weak=False)
+            or self._items(text)
+            or self._of(self._weak, text)
+            or self._with_clause(text, weak=True)
+            or text
+        )
+
+    def _of(self, templates: list[Template], text: str) -> str | None:
+        """The translation by the first template that a text has the form of."""
+        for template in templates:
+            if all(literal in text for literal in template.literals) or COUNTED.fullmatch(template.text):
+                found = template.fields(text)
+                if found is not None:
+                    return self._filled(template, found)
+        return None
+
+    def _filled(self, template: Template, found: tuple[str, ...]) -> str:
+        quoted = {number for number, mark in FIELD.findall(template.text) if mark == "r"}
+
+        def field(match: re.Match[str]) -> str:
+            number, value = match[1], found[int(match[1])]
+            if number in quoted:
+                return value
+            return self.line(value) if match[2] == "t" else self._field(value)
+
+        return FIELD.sub(field, template.chinese)
+
+    def _with_clause(self, text: str, *, weak: bool) -> str | None:
+        """The translation of a text and a clause put behind it."""
+        for clause in self._clauses:
+            start = text.find(clause.literals[0], 1)
+            if start > 0 and (clause.letters < LETTERS) == weak:
+                found = clause.fields(text[start:])
+                if found is not None:
+                    return self._field(text[:start]) + self._filled(clause, found)
+        return None
+
+    def _items(self, text: str) -> str | None:
+        """The translation of lines, sentences or items put together, or of a place and a fault."""
+        for mark, chinese in MARKS:
+            parts = text.split(mark)
+            spoken = [self._field(part) for part in parts] if len(parts) > 1 else parts
+            if spoken != parts:
+                return chinese.join(spoken)
+        aside = ASIDE.fullmatch(text)
+        if aside is not None:
+            spoken = [self._field(aside[1]), self._field(aside[2])]
+            if spoken != list(aside.groups()):
+                return f"{spoken[0]}（{spoken[1]}）"
+        return None
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The Chinese catalogue of the package."""
+    file = files("clearhead").joinpath("locale/zh/LC_MESSAGES/clearhead.po")
+    return Catalogue(dict(entries(file.read_text(encoding="utf-8"))))
+
+
+@lru_cache(maxsize=4096)
+def chinese(text: str) -> str:
+    """A message in Chinese."""
+    return catalogue().line(text)
