@@ -52,8 +52,21 @@ COMPUTES = (
 DRAWS = ("drawing", "contract", *(f"cli/test_{name}.py" for name in ("demo", "look", "train")))
 ALONE = ("runs", "test_files.py", "test_machine.py", "test_tensorfile.py")
 PROCESSES = ("training/test_compiling.py", "training/test_kills.py")
+SPEAKS = ("test_language.py", "test_wrapping.py")
 CACHES = ("text/test_store.py", "hub/test_names.py", "cli/test_main.py", *DRAWS, *PROCESSES, *ALONE)
-TEXTS = ("text", "corpora", "recipes", "hub", "encoding/test_verbs.py", "drawing", "lab", "cli", "contract", *ALONE)
+TEXTS = (
+    "text",
+    "corpora",
+    "recipes",
+    "hub",
+    "encoding/test_verbs.py",
+    "drawing",
+    "lab",
+    "cli",
+    "contract",
+    *SPEAKS,
+    *ALONE,
+)
 FILES = (*TEXTS, *PROCESSES, "fuzz")
 LEFT_OUT = ("hub/test_peak.py", *PARITY)  # of a room that is named whole
 

@@ -74,8 +74,10 @@ FOREIGN = (
 )
 # Single words that code puts into messages and tables.
 WORDS = ("all", "none")
-# Markup, Chinese, code and commands.
-MARKUP = re.compile(r"^clearhead [a-z{]|<[a-zA-Z!/][^0U]|[\w-]+=\"|[\u3000-\u9fff]|\\p\{|^from \w+ import|^[\w.\[\]\"]+ = *\{?0?\}?$")
+# Commands, markup, Chinese, regular expressions, code.
+MARKUP = re.compile(
+    r"^clearhead [a-z{]|<[a-zA-Z!/][^0U]|[\w-]+=\"|[\u3000-\u9fff]|\\p\{|^from \w+ import|^[\w.\[\]\"]+ = *\{?0?\}?$"
+)
 WORD = re.compile(r"(?<![\w./=<-])[A-Za-z][a-z]+(?![\w/=(-])")
 LETTERS = re.compile(r"[A-Za-z]{2}")
 FIELD = re.compile(r"\{\d+(?:![rt])?\}")
@@ -156,11 +158,12 @@ class _Reader:
 
     def messages(self) -> Iterator[str]:
         """The messages, in the order of the code."""
+        skipped = self._skipped - self._always
         for node in _in_order(self._tree):
-            parts = None if id(node) in self._skipped - self._always else _parts(node)
+            parts = None if id(node) in skipped else _parts(node)
             if parts is None:
                 continue
-            self._skipped |= set(_inside(node))
+            skipped |= set(_inside(node))
             text = _template(parts)
             if id(node) in self._counted and text and not FIELD.search(text):
                 yield from (text, f"{{0}} {text}s")

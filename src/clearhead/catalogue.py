@@ -19,10 +19,11 @@ ENTRY = re.compile(r'^((?:#.*\n)*)msgid ((?:".*"\n)+)msgstr ((?:".*"(?:\n|\Z))+)
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "r": "\r"}
 COUNTED = re.compile(r"\{0\} [a-z][a-z -]*s")  # of which there may be one: {0} tokens
 NUMBER = r"[\d.,]+"
+ANY, FIRST = "( *(?:(?!  ).)*?)", "((?:(?!  |: ).)*?)"  # what columns and places stand apart from is no one field
 QUOTED = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"\s]*|[(\[{].*?[)\]}])"""
 KINDS = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
 CLAUSE = " ,;("  # how a message begins that follows another
-MARKS = (("\n", "\n"), ("; ", "；"), (", ", "，"), (": ", "："))
+MARKS = (("\n", "\n"), ("; ", "；"), (": ", "："), (", ", "，"), (" or ", "或"), (" and ", "和"))
 ASIDE = re.compile(r"(.*) \((.*)\)", re.DOTALL)
 LETTERS = 5  # templates with fewer, such as "{0} and {1}", are tried last
 
@@ -70,7 +71,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     if COUNTED.fullmatch(text):
         return re.compile(f"({NUMBER}) {re.escape(text[4:-1])}s?")
     pieces = FIELD.split(text)
-    fields = [QUOTED if mark == "r" else "(.*?)" for mark in pieces[2::3]]
+    fields = [QUOTED if mark == "r" else ANY for mark in pieces[2::3]]
+    if text.startswith("{0} "):
+        fields[0] = FIRST
     return re.compile("".join(map("".join, zip(map(re.escape, pieces[::3]), [*fields, ""], strict=True))), re.DOTALL)
 
 
@@ -139,7 +142,7 @@ class Catalogue:
     def _items(self, text: str) -> str | None:
         """The translation of lines, sentences or items put together, or of a place and a fault."""
         for mark, chinese in MARKS:
-            parts = text.split(mark)
+            parts = text.split(mark) if mark != ": " else _place_and_fault(text)
             spoken = [self._field(part) for part in parts] if len(parts) > 1 else parts
             if spoken != parts:
                 return chinese.join(spoken)
@@ -149,6 +152,14 @@ class Catalogue:
             if spoken != list(aside.groups()):
                 return f"{spoken[0]}（{spoken[1]}）"
         return None
+
+
+def _place_and_fault(text: str) -> list[str]:
+    """The text before the first colon that is in no parentheses, and after it."""
+    start = text.find(": ")
+    while start > 0 and text.count("(", 0, start) != text.count(")", 0, start):
+        start = text.find(": ", start + 1)
+    return [text[:start], text[start + 2 :]] if start > 0 else [text]
 
 
 @cache

@@ -26,7 +26,7 @@ def clearhead(folder: Path, *words: object, stdin: bytes = b"") -> Done:
 def test_the_lens_is_written(folder: Path):
     done = clearhead(folder, "lens", "bert", "-", "--out", "l.html", "--language", "zh", stdin=b"see")
     assert (done.code, done.out) == (0, "")
-    assert "l.html: the likeliest tokens of 4 readings at 4 places" in done.err
+    assert "l.html：4 个位置、4 个读数处最可能的词元" in done.err
 
 
 def test_a_tuned_lens_is_trained_then_used_and_refused_for_another_model(folder: Path):

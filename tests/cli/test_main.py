@@ -77,7 +77,7 @@ def test_the_version(command: Command):
         (["--version"], 0, ""),
         (["show", "nowhere"], 1, "error: nowhere: there is no such folder"),
         ([], 2, ""),
-        (["trian"], 2, "Did you mean 'train'?"),
+        (["trian"], 2, "did you mean 'train'?"),
         (["show"], 2, "error: show: MODEL is missing; clearhead show --help lists what it takes"),
         (["show", "a", "b"], 2, "error: show: more arguments than it takes: b; clearhead show --help lists"),
         (["look", "a", "I", "go", "out"], 2, "error: look: more arguments than it takes: go out; put the text in"),

@@ -32,7 +32,7 @@ OPTIONS = {
 GUIDES = (GUIDE, CHINESE[GUIDE])
 READMES = (README, CHINESE[README])
 PAGES = [*READMES, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-OTHERS = {"--help", "--debug"}  # of every verb
+OTHERS = {"--help", "--debug", "--language"}  # of every verb
 
 
 @pytest.mark.parametrize("language", write_docs.GUIDES)

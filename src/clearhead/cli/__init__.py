@@ -130,9 +130,11 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         arguments, language = _language(arguments)
-        chosen()  # raises for a CLEARHEAD_LANGUAGE that is none
+        with speaking(language):
+            chosen()  # raises for a CLEARHEAD_LANGUAGE that is none
     except OptionError as error:
-        _end(str(error), error.exit_code)
+        with speaking("en"):
+            _end(str(error), error.exit_code)
     with speaking(language):
         _run(arguments)
 

@@ -10,6 +10,7 @@ import typer
 from clearhead.cli.models import Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, echo, message, write_json
 from clearhead.cli.records import LookedAt, ModelOrRecord, record_or_text
+from clearhead.language import spoken
 
 
 def atlas(
@@ -73,4 +74,4 @@ def atlas(
         echo(str(found))
         echo()
         for column in found.columns:
-            echo(f"{column:<{max(map(len, found.columns))}}  {COLUMNS[column]}")
+            echo(f"{column:<{max(map(len, found.columns))}}  {spoken(COLUMNS[column])}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.printing import echo, write
+from clearhead.language import spoken
 
 
 def corpora(
@@ -26,4 +27,5 @@ def corpora(
     known = built_in.names()
     widest = max(len(corpus.name) for corpus in known)
     for corpus in known:
-        echo(f"{corpus.name:<{widest}}  {corpus.language}  {corpus.default_megabytes:>4g} MB  {corpus.description}")
+        about = spoken(corpus.description)
+        echo(f"{corpus.name:<{widest}}  {corpus.language}  {corpus.default_megabytes:>4g} MB  {about}")

@@ -15,6 +15,7 @@ import typer
 from clearhead import machine
 from clearhead.cli.printing import echo, write
 from clearhead.errors import OptionError
+from clearhead.language import current
 
 # The sentence to draw, its query word, and the beginning of a story.
 SENTENCES = {"world-zh": ("国王向女王鞠了一躬。", "女王", "国王")}
@@ -23,7 +24,9 @@ SENTENCE = ('"Server, may I have the check?" she asked.', "check", "The king")
 
 def demo(
     minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 2.0,
-    corpus: Annotated[str, typer.Option(help="The built-in text to train on.")] = "world-en",
+    corpus: Annotated[
+        str | None, typer.Option(help="The built-in text to train on; `world-en` by default, in Chinese `world-zh`.")
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="The run folder. If it exists, a number is added: `runs/demo-2`, `runs/demo-3`, ...")
     ] = Path("runs/demo"),
@@ -36,6 +39,7 @@ def demo(
     from clearhead.drawing.draw import check
 
     check(Path("attention.png"))  # fail before two minutes of training
+    corpus = corpus or ("world-zh" if current() == "zh" else "world-en")
     asked = runs.Asked(corpus=corpus, minutes=minutes, out=_free(out))
     try:
         run = runs.start(asked, Display(), started=time.perf_counter())

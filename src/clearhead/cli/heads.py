@@ -8,6 +8,7 @@ import typer
 
 from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
+from clearhead.language import spoken
 
 
 def heads(
@@ -50,4 +51,5 @@ def heads(
         echo("no head has a score that is high enough for a name; --kind shows the scores of all heads")
     echo()
     for name, meaning in HEAD_KINDS.items():
-        echo(f"{name:<{max(map(len, HEAD_KINDS))}}  {meaning}, named from {LEAST[name]:g}")
+        least = spoken(f"named from {LEAST[name]:g}")
+        echo(f"{name:<{max(map(len, HEAD_KINDS))}}  {spoken(meaning)}{spoken(', ')}{least}")

@@ -11,6 +11,7 @@ from clearhead import machine
 from clearhead.cli.models import Megabytes
 from clearhead.cli.printing import Screen, echo, write
 from clearhead.errors import OptionError
+from clearhead.language import chosen, current
 
 FOLDER = Path("lab")
 WORLDS = {"en": "world-en", "zh": "world-zh"}
@@ -28,16 +29,13 @@ def lab(
     ] = None,
     corpus: Annotated[
         str | None,
-        typer.Option(help="The built-in text to train on: `world-en`, or `world-zh` by default for `--language zh`."),
+        typer.Option(help="The built-in text to train on: `world-en`, or `world-zh` by default in Chinese."),
     ] = None,
     megabytes: Megabytes = None,
     seed: Annotated[int, typer.Option(help="Random seed of everything that is trained.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="The folder, `lab` by default. The same command again continues what it holds."),
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="`en` or `zh`; pages open in the reader's language by default.")
     ] = None,
     threads: Annotated[
         int | None,
@@ -52,23 +50,21 @@ def lab(
     machine.share_cores()
     from clearhead import runs
     from clearhead.cli.laboratory import LabDisplay, listed
-    from clearhead.drawing.languages import check_language
     from clearhead.lab import note
 
-    check_language(language)
     if claim and run_all:
         raise OptionError("lab: --all runs every experiment; leave out the names")
     if not claim and not run_all:
-        Screen(soft_wrap=True).print(listed(language or "en"))
+        Screen(soft_wrap=True).print(listed(current()))
         return
     setting = note.Setting(
-        corpus=corpus or WORLDS[language or "en"], megabytes=megabytes, model=model, minutes=minutes, seed=seed
+        corpus=corpus or WORLDS[current()], megabytes=megabytes, model=model, minutes=minutes, seed=seed
     )
     folder = out or FOLDER
     names = list(dict.fromkeys(claim or note.EXPERIMENTS))
-    display = LabDisplay(language or "en", tables=len(names) == 1)
+    display = LabDisplay(current(), tables=len(names) == 1)
     try:
-        note.carry_out(names, folder, setting, display, language=language, threads=threads)
+        note.carry_out(names, folder, setting, display, language=chosen(), threads=threads)
     except runs.Interrupted:
         echo(f"stopped; the same command continues {folder}", err=True)
         raise typer.Exit(130) from None

@@ -56,7 +56,7 @@ def message(text: str, *, fg: str | None = None) -> None:
 
 def rows(table: dict[str, str]) -> None:
     """Prints names and values, one line each at any terminal width."""
-    seen = {spoken(name): spoken(value) for name, value in table.items()}
+    seen = {visible(spoken(name)): spoken(value) for name, value in table.items()}
     widest = max(map(cell_len, seen))
     for name, value in seen.items():
         echo(f"{name}{' ' * (widest - cell_len(name))}  {value}".replace("\n", "⏎"))

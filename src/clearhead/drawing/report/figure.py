@@ -14,8 +14,8 @@ from clearhead.drawing.legible import legible, spelled
 from clearhead.drawing.report.blocks import Bars, Curves, Grid, Report
 from clearhead.drawing.report.page import WORDS
 from clearhead.drawing.word_map import COLOURS
-from clearhead.drawing.wrapping import wrapped
 from clearhead.files import replacing
+from clearhead.wrapping import wrapped
 
 PANEL = (5.4, 3.9)  # inches
 DPI = 110
