@@ -129,8 +129,8 @@ class Vocabulary:
         """Logs how many of the ids are unknown, if any: the model does not see that text."""
         count = 0 if self.unknown is None else int(np.count_nonzero(np.asarray(ids) == self.unknown))
         if count:
-            are = "is" if count == 1 else "are"
-            log.info("%s of %s %s unknown to this tokenizer", f"{count:,}", many(len(ids), "token"), are)
+            one, more = "%s of %s is unknown to this tokenizer", "%s of %s are unknown to this tokenizer"
+            log.info(one if count == 1 else more, f"{count:,}", many(len(ids), "token"))
 
     def labels(self, ids: Iterable[int]) -> list[str]:
         """One display string per id; fragments of a character show the whole character (labels.py).
