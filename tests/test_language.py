@@ -107,7 +107,7 @@ def test_the_option_needs_a_value_that_is_known(tmp_path: Path) -> None:
         ("some tokens", "some tokens"),
         ("3.1 nats a token", "每个词元 3.1 nats"),
         ("read 7 tokens in 0.5 s", "0.5 秒读了7 个词元"),
-        ("read the folder and x in 2 s", "2 秒读了目录 和 x"),
+        ("read the folder and x in 2 s", "2 秒读了目录和x"),
         ("3 tokens, x; the folder (2 tokens)", "3 个词元，x；目录（2 个词元）"),
         ("a: b: the folder", "a：b：目录"),
         ("of no kind: token", "of no kind: token"),

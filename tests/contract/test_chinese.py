@@ -17,7 +17,7 @@ ENTRIES = {str(each.id): str(each.string) for each in write_docs.catalogue() if 
 CHINESE = Catalogue(ENTRIES)
 # English that stays: names of files, options, settings and kinds, code, and what users wrote.
 STAYS = re.compile(
-    r"`[^`]*`|'[^']*'|\"[^\"]*\"|\(https?:[^)]*\)|--?[\w-]+|clearhead [a-z]+ \S+|\S*[/.=_]\S*|[A-Z]+\b|<[a-z ]+>|"
+    r"`[^`]*`|'[^']*'|\"[^\"]*\"|\(https?:[^)]*\)|--?[\w-]+|clearhead [a-z]+(?: \S+)?|\S*[/.=_]\S*|[A-Z]+\b|<[a-z ]+>|"
     r"(?:logit|tuned) lens|direct logit( attribution)?|man woman king|words [a-z]+"
 )
 PROSE = re.compile(r"\b[A-Za-z]?[a-z]+ [a-z]{2,}\b")
