@@ -11,6 +11,7 @@ from clearhead.drawing import fonts, panels, saving
 from clearhead.drawing.draw import note_lacking
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.panels import DPI, Canvas
+from clearhead.language import spoken
 
 MARGIN, TITLE, NOTE, SCALE_WIDTH, LEAST_WIDTH = 0.3, 1.1, 0.9, 5.2, 6.5
 CELL, LABEL = (0.22, 0.5), 12.0  # inches of a token's row, least and most; points
@@ -40,7 +41,7 @@ def _figure(found: Alignment, title: list[str], written: list[str], read: list[s
     for number, line in enumerate(title):
         canvas.text(MARGIN, MARGIN + 0.3 * number, shortened(line, fits), size=14, weight="bold")
     said = f"each row is a token that was written; what it was predicted from, layer {found.layer}, mean of its heads"
-    canvas.text(MARGIN, MARGIN + 0.66, said, size=10, color=panels.QUIET)
+    canvas.text(MARGIN, MARGIN + 0.66, spoken(said), size=10, color=panels.QUIET)
     panels.table(canvas, (left, top, S * cell, T * cell), found.weights_TS.numpy(), (written, read), size)
     panels.scale(canvas, left, top + T * cell + 0.3, SCALE_WIDTH, hides=False)
     return canvas.figure

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from rich.text import Text
 
 from clearhead.drawing import fonts, panels, saving
 from clearhead.drawing.atlas_grid import Grid, grids
@@ -16,7 +16,9 @@ from clearhead.drawing.colours import paint
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.panels import DPI, LINE, QUIET, Canvas, whole
 from clearhead.errors import many
+from clearhead.language import spoken
 from clearhead.watching import Atlas
+from clearhead.wrapping import wrapped
 
 # Inches. The widest grid and the largest cell; what stands above a grid, and between two.
 WIDEST, CELL, ABOVE, GAP, MARGIN = 3.4, 0.32, 0.75, 0.45, 0.3
@@ -27,7 +29,7 @@ ACROSS = 4  # grids side by side
 def encoded(atlas: Atlas, path: Path) -> bytes:
     """The picture as .png or .svg."""
     png = path.suffix.lower() == ".png"
-    title = legible(atlas.text or "") or "atlas"
+    title = legible(atlas.text or "") or spoken("atlas")
     model = legible(atlas.model or "")
     if png:
         lacking = fonts.lacking([title, model])
@@ -57,16 +59,16 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
         many(len(atlas.rows), "head"),
         many(atlas.tokens, "token"),
     ]
-    canvas.text(MARGIN, MARGIN + 0.38, " · ".join(about), size=12, color=QUIET)
+    canvas.text(MARGIN, MARGIN + 0.38, " · ".join(map(spoken, about)), size=12, color=QUIET)
     for number, grid in enumerate(made):
         left = MARGIN + names + number % columns * (across + GAP)
         _grid(canvas, grid, left, top + number // columns * (down + ABOVE + 0.3), cell)
-    note = "One row per layer, one column per head, counted from 0; dark is much. Weights and shares: the colour "
-    note += (
+    note = (
+        "One row per layer, one column per head, counted from 0; dark is much. Weights and shares: the colour "
         "follows the square root, from 0 to 1. The others: evenly, from 0, or the least value below it, to the most."
     )
-    for n, line in enumerate(textwrap.wrap(note, int((width - 2 * MARGIN) * 13))):
-        canvas.text(MARGIN, height - 0.5 + 0.2 * n, line, size=9.5, color=QUIET)
+    for n, line in enumerate(wrapped(Text(spoken(note)), int((width - 2 * MARGIN) * 13))):
+        canvas.text(MARGIN, height - 0.5 + 0.2 * n, line.plain, size=9.5, color=QUIET)
     return canvas.figure
 
 
@@ -74,7 +76,8 @@ def _grid(canvas: Canvas, grid: Grid, left: float, top: float, cell: float) -> N
     layers, heads = grid.values_LH.shape
     canvas.text(left, top, grid.column, size=12, weight="bold")
     low, high = grid.span
-    canvas.text(left, top + 0.24, f"{low:.3g} to {high:.3g}; most in {grid.most}", size=9.5, color=QUIET)
+    span = spoken(f"{low:.3g} to {high:.3g}; most in {grid.most}")
+    canvas.text(left, top + 0.24, span, size=9.5, color=QUIET)
     axes = canvas.axes((left, top + ABOVE, heads * cell, layers * cell))
     axes.imshow(_colours(grid), interpolation="nearest", extent=(0, heads, layers, 0), aspect="auto")
     for spine in axes.spines.values():

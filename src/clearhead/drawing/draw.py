@@ -14,6 +14,7 @@ from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
 from clearhead.errors import many
 from clearhead.files import replacing
+from clearhead.language import speaking
 from clearhead.watching import Record, TextRecord
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def draw(
     query: int | str | None = None,
     model: str | None = None,
     progress: OnHead | None = None,
+    language: str | None = None,
 ) -> Focus:
     """Draws all heads, with one enlarged, to ``path``; returns the enlarged head and its query row.
 
@@ -43,6 +45,7 @@ def draw(
     query: a place (negative: from the end) or a word of the text; None for the last word
     model: name for the heading; None for the record's own, as ``clearhead.observe`` sets it
     progress: called with (heads done, heads)
+    language: en or zh; None for the one chosen by CLEARHEAD_LANGUAGE or the locale, if any: see clearhead.language
 
     The file is written whole or not at all. A .png shows the code point of a character that no installed font has; the
     picture says so, and it is logged. Raises OptionError for an unknown file extension, head or query, FolderError if
@@ -55,18 +58,19 @@ def draw(
     focus = focus_on(record, layer=layer, head=head, query=query)
     hears = progress or _ignore
     ending = path.suffix.lower()
-    if ending == ".json":
-        parts = export.lines(record, focus, model=model, progress=hears)
-    elif ending == ".html":
-        parts = page.lines(record, focus, model=model, progress=hears)
-    else:
-        parts = iter([_plot(record, focus, path, model, hears)])
-    with replacing(path) as file:
-        file.writelines(parts)
+    with speaking(language):
+        if ending == ".json":
+            parts = export.lines(record, focus, model=model, progress=hears)
+        elif ending == ".html":
+            parts = page.lines(record, focus, model=model, progress=hears)
+        else:
+            parts = iter([_plot(record, focus, path, model, hears)])
+        with replacing(path) as file:
+            file.writelines(parts)
     return focus
 
 
-def draw_attribution(found: Attribution, path: str | Path) -> None:
+def draw_attribution(found: Attribution, path: str | Path, *, language: str | None = None) -> None:
     """Draws what a prediction depends on, as .png, .html or .json. The file is written whole or not at all.
 
     Raises OptionError for an unknown file extension, FolderError if the file cannot be written, MissingExtraError if
@@ -74,7 +78,8 @@ def draw_attribution(found: Attribution, path: str | Path) -> None:
     """
     path = Path(path)
     check_attribution(path)
-    content = gradient.WRITERS[path.suffix.lower()](found)
+    with speaking(language):
+        content = gradient.WRITERS[path.suffix.lower()](found)
     with replacing(path) as file:
         file.write(content)
 

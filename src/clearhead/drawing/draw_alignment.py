@@ -18,6 +18,7 @@ from clearhead.drawing.endings import check_ending
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.files import replacing
+from clearhead.language import speaking, spoken
 
 ALIGNMENT_ENDINGS = (".png", ".svg", ".json")
 LABEL, BAR, SHOWN = 20, 6, 3  # terminal cells of a label and of a bar; tokens of the text shown for each written one
@@ -43,10 +44,10 @@ class AlignmentTable:
                 line.append(bar(weight, BAR), "cyan").append(f" {weight:.2f}  ")
             line.rstrip()
             yield line
-        yield Text(f"what each token was predicted from: layer {found.layer}, the mean of its heads", "dim")
+        yield Text(spoken(f"what each token was predicted from: layer {found.layer}, the mean of its heads"), "dim")
 
 
-def draw_alignment(found: Alignment, path: str | Path) -> None:
+def draw_alignment(found: Alignment, path: str | Path, *, language: str | None = None) -> None:
     """Draws the alignment: a row for each written token, a column for each token of the text.
 
     The file is .png or .svg (extra ``plot``) or .json, and is written whole or not at all. Raises OptionError for
@@ -60,6 +61,7 @@ def draw_alignment(found: Alignment, path: str | Path) -> None:
     else:
         from clearhead.drawing import alignment_figure
 
-        content = alignment_figure.drawn(found, path)
+        with speaking(language):
+            content = alignment_figure.drawn(found, path)
     with replacing(path) as file:
         file.write(content)

@@ -9,12 +9,13 @@ from pathlib import Path
 from clearhead.drawing import atlas_page
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.files import replacing
+from clearhead.language import speaking
 from clearhead.watching import Atlas
 
 ATLAS_ENDINGS: Sequence[str] = (*PLOTTED, ".html", ".json")
 
 
-def draw_atlas(atlas: Atlas, path: str | Path) -> None:
+def draw_atlas(atlas: Atlas, path: str | Path, *, language: str | None = None) -> None:
     """Draws an atlas to ``path``: .png and .svg have a grid of layers and heads for each measure (extra ``plot``),
     .html is a self-contained page with the grids and a table to sort, .json has the numbers.
 
@@ -27,11 +28,13 @@ def draw_atlas(atlas: Atlas, path: str | Path) -> None:
     if ending == ".json":
         content = (json.dumps(atlas.to_dict(), ensure_ascii=False, indent=1) + "\n").encode()
     elif ending == ".html":
-        content = atlas_page.encoded(atlas)
+        with speaking(language):
+            content = atlas_page.encoded(atlas)
     else:
         from clearhead.drawing import atlas_figure
 
-        content = atlas_figure.encoded(atlas, path)
+        with speaking(language):
+            content = atlas_figure.encoded(atlas, path)
     with replacing(path) as file:
         file.write(content)
 

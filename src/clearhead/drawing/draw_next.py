@@ -12,6 +12,7 @@ from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.next_table import described, encoded, named
 from clearhead.errors import many
 from clearhead.files import replacing
+from clearhead.language import speaking, spoken
 
 NEXT_ENDINGS = (".png", ".json")
 
@@ -24,7 +25,7 @@ DPI = 150
 SHOWN = 5
 
 
-def draw_next(found: NextWords, path: str | Path) -> None:
+def draw_next(found: NextWords, path: str | Path, *, language: str | None = None) -> None:
     """Writes the distribution to ``path``: .png is a picture (extra ``plot``), .json has the numbers.
 
     The file is written whole or not at all. A .png shows the code point of a character that no installed font has.
@@ -33,7 +34,8 @@ def draw_next(found: NextWords, path: str | Path) -> None:
     """
     path = Path(path)
     check_next_path(path)
-    content = encoded(found) if path.suffix.lower() == ".json" else _picture(found)
+    with speaking(language):
+        content = encoded(found) if path.suffix.lower() == ".json" else _picture(found)
     with replacing(path) as file:
         file.write(content)
 
@@ -71,21 +73,24 @@ def _bars(axes: Any, found: NextWords, labels: list[str]) -> None:
     height = 0.38 if both else 0.7
     shift = height / 2 if both else 0.0
     model = [each.probability for each in found.candidates]
-    sets = [(model, -shift, colours.LIGHT[3], "the model")]
+    sets = [(model, -shift, colours.LIGHT[3], spoken("the model"))]
     if both:
         sampled = [each.sampled or 0.0 for each in found.candidates]
-        sets.append((sampled, shift, colours.QUERY_LIGHT, f"with {described(found.settings)}: {found.kept:,} left"))
+        sets.append(
+            (sampled, shift, colours.QUERY_LIGHT, spoken(f"with {described(found.settings)}: {found.kept:,} left"))
+        )
     for values, offset, colour, name in sets:
         axes.barh([place + offset for place in places], values, height, color=colour, label=name)
         for place, value in zip(places, values, strict=True):
-            text = " removed" if values is not model and not value else f" {value:.3f}"
+            text = spoken(" removed") if values is not model and not value else f" {value:.3f}"
             axes.text(value, place + offset, text, va="center", fontsize=SIZE - 2 * both)
     axes.set_yticks(list(places), labels, fontsize=SIZE + 1)
     axes.invert_yaxis()
     most = max(max(values) for values, _, _, _ in sets)
     axes.set_xlim(0, min(1.18, most * 1.2))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(f"probability; {many(found.vocabulary - len(labels), 'other token')} together {found.rest:.3f}")
+    others = many(found.vocabulary - len(labels), "other token")
+    axes.set_xlabel(spoken(f"probability; {others} together {found.rest:.3f}"))
     if both:
         axes.legend(loc="lower right", frameon=False, fontsize=SIZE)
 
@@ -107,6 +112,6 @@ def _layers(axes: Any, found: NextWords, lacking: set[str]) -> None:
                 x, y, f"{text}\n{each.probability:.3f}", ha="center", va="center", color=colour, fontsize=SIZE - 2
             )
     axes.set_xticks([])
-    axes.set_yticks(range(len(lines)), [named(line.site) for line in lines], fontsize=SIZE)
-    axes.set_xlabel("likeliest tokens read after each layer (logit lens)")
+    axes.set_yticks(range(len(lines)), [spoken(named(line.site)) for line in lines], fontsize=SIZE)
+    axes.set_xlabel(spoken("likeliest tokens read after each layer (logit lens)"))
     axes.spines[:].set_visible(False)

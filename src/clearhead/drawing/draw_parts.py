@@ -8,12 +8,13 @@ from clearhead.analysis import LogitParts
 from clearhead.drawing import parts_table, saving
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.files import replacing
+from clearhead.language import speaking
 
 PARTS_ENDINGS = (*PLOTTED, ".json")
 DPI = 150
 
 
-def draw_parts(found: LogitParts, path: str | Path) -> None:
+def draw_parts(found: LogitParts, path: str | Path, *, language: str | None = None) -> None:
     """Writes the shares to ``path``: .png and .svg are pictures (extra ``plot``), .json has the numbers.
 
     The file is written whole or not at all. Raises OptionError for an unknown file extension, FolderError if the file
@@ -21,7 +22,8 @@ def draw_parts(found: LogitParts, path: str | Path) -> None:
     """
     path = Path(path)
     check_parts_path(path)
-    content = _content(found, path.suffix.lower())
+    with speaking(language):
+        content = _content(found, path.suffix.lower())
     with replacing(path) as file:
         file.write(content)
 

@@ -13,6 +13,7 @@ from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.sweep_table import Grid, encoded, encoded_effect, grid, largest
 from clearhead.files import replacing
+from clearhead.language import speaking, spoken
 
 SWEEP_ENDINGS = (*PLOTTED, ".json")
 EFFECT_ENDINGS = (".json",)
@@ -26,7 +27,7 @@ SIZE, TITLE, BARS, DPI = 9.0, 12.0, 20, 150
 NUMBERED = 400
 
 
-def draw_sweep(found: Sweep, path: str | Path) -> None:
+def draw_sweep(found: Sweep, path: str | Path, *, language: str | None = None) -> None:
     """Writes the sweep to ``path``: .png and .svg are pictures (extra ``plot``), .json has the numbers.
 
     The file is written whole or not at all. Raises OptionError for an unknown file extension, FolderError if the file
@@ -34,7 +35,8 @@ def draw_sweep(found: Sweep, path: str | Path) -> None:
     """
     path = Path(path)
     check_sweep_path(path)
-    content = encoded(found) if path.suffix.lower() == ".json" else _picture(found, path.suffix.lower()[1:])
+    with speaking(language):
+        content = encoded(found) if path.suffix.lower() == ".json" else _picture(found, path.suffix.lower()[1:])
     with replacing(path) as file:
         file.write(content)
 
@@ -65,7 +67,7 @@ def _picture(found: Sweep, form: str) -> bytes:
     cells = grid(found)
     text = legible(f"{found.model}: {found.text}" if found.model else found.text)
     about = f"{legible(found.measure)}: {found.base:.4g} without edits"
-    about += ", changes predicted by the gradient" if found.by == "gradient" else ""
+    about = spoken(about + (", changes predicted by the gradient" if found.by == "gradient" else ""))
     bars = found.top(BARS) if cells is None else []
     labels = [shortened(legible(entry.name), 40) for entry in bars] if cells is None else list(cells.columns)
     lacking = fonts.lacking((text, about, *labels)) if form == "png" else set[str]()  # .svg: the reader's own fonts
@@ -113,12 +115,12 @@ def _grid(axes: Any, key: Any, cells: Grid) -> None:
     axes.set_xlim(-0.5, len(cells.columns) - 0.5)
     axes.set_ylim(len(cells.rows) - 0.5, -0.5)
     axes.set_yticks(range(len(cells.rows)), cells.rows, fontsize=SIZE)
-    axes.set_xlabel(cells.across, fontsize=SIZE)
+    axes.set_xlabel(spoken(cells.across), fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_color("#bbbbbb")
     steps = colours.hexed(colours.signed(np.linspace(-1, 1, 129), 1.0))
     Colorbar(key, ScalarMappable(Normalize(-most, most), ListedColormap(steps)))
-    key.set_ylabel("change", fontsize=SIZE)
+    key.set_ylabel(spoken("change"), fontsize=SIZE)
     key.tick_params(labelsize=SIZE - 1)
 
 
@@ -133,7 +135,7 @@ def _bars(axes: Any, values: list[float], labels: list[str]) -> None:
     axes.barh(range(len(values)), values, 0.7, color=colours.hexed(colours.signed(0.7 * np.array(values), most)))
     axes.set_yticks(range(len(values)), labels, fontsize=SIZE)
     axes.invert_yaxis()
-    axes.set_xlabel("change of the measure", fontsize=SIZE)
+    axes.set_xlabel(spoken("change of the measure"), fontsize=SIZE)
     axes.spines[["top", "right"]].set_visible(False)
 
 

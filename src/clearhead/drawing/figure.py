@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
+from rich.text import Text
 
 from clearhead.drawing import panels
 from clearhead.drawing.embed import OnHead, head_count
@@ -17,8 +17,10 @@ from clearhead.drawing.panels import DPI, Box, Canvas
 from clearhead.drawing.row import Reading, read
 from clearhead.drawing.shrink import Shrinker
 from clearhead.errors import many
+from clearhead.language import current, spoken
 from clearhead.tap import short_names
 from clearhead.watching import TextRecord
+from clearhead.wrapping import wrapped
 
 # Inches. Smallest and largest side of a head in the grid; in between, the grid is GRID wide or as tall as the rest.
 SMALL, GRID = (0.42, 4.4), 8.0
@@ -128,7 +130,7 @@ def captions(record: TextRecord, model: str | None) -> Captions:
     ]
     return Captions(
         title=title(record),
-        subtitle=" · ".join(about),  # spaces alone collapse in an SVG
+        subtitle=" · ".join(map(spoken, about)),  # spaces alone collapse in an SVG
         labels={
             stack: tuple(f"{place} {legible(token)}" for place, token in enumerate(each.tokens))
             for stack, each in texts.items()
@@ -147,7 +149,8 @@ def draw(record: TextRecord, focus: Focus, drawn: Captions, progress: OnHead) ->
     heads, error, hides = panels.heads(record, small, layout.cell, progress)
     step = panels.label_step(max(len(own), len(read)), layout.matrix[2], layout.label_size)
     notes = _notes(record, focus, small, large, step, error, drawn)
-    lines = [line for note in notes for line in textwrap.wrap(note, int((layout.width - 2 * MARGIN) * 13))]
+    fits = int((layout.width - 2 * MARGIN) * 13)
+    lines = [line.plain for note in notes for line in wrapped(Text(note), fits)]
     height = panels.whole(layout.bottom + NOTE * len(lines) + MARGIN)
     canvas = Canvas(Figure(figsize=(layout.width, height), dpi=DPI))
 
@@ -179,8 +182,8 @@ def _headings(canvas: Canvas, layout: Layout, record: TextRecord, focus: Focus, 
             "each row is a query token, each column a token it attends to",
         ),
     ):
-        canvas.text(left, MARGIN + TITLE, heading, size=13, weight="bold")
-        canvas.text(left, MARGIN + TITLE + 0.27, hint, size=10, color=panels.QUIET)
+        canvas.text(left, MARGIN + TITLE, spoken(heading), size=13, weight="bold")
+        canvas.text(left, MARGIN + TITLE + 0.27, spoken(hint), size=10, color=panels.QUIET)
 
 
 def _top(record: TextRecord, focus: Focus) -> Reading:
@@ -209,23 +212,24 @@ def _notes(
             f"rows sum to at most 1, since part of the weight is on each head's attention sink, which is not a token "
             f"({short(sink, 3)} in the query's row); with it, {sums}"
         )
-    notes = [
+    told = (
         f"Large: {chosen}. Outlined: the query ({query}), with the weights of its row below. "
         f"Weights are computed exactly; {sums}"
-    ]
+    )
+    notes = [spoken(told)]
     limits: list[str] = []
     for name, shrinker, sites in (("the grid", small, record.seen()), ("the large head", large, [focus.site])):
         tall, wide = shrinker.covers(sites)
         if (tall, wide) != (1, 1):
-            limits.append(f"A cell of {name} shows the largest of up to {tall} x {wide} weights.")
+            limits.append(spoken(f"A cell of {name} shows the largest of up to {tall} x {wide} weights."))
     if step > 1:
         limits.append(
-            f"Every {_nth(step)} token is labelled; the query's top keys take precedence, the strongest first."
+            spoken(f"Every {_nth(step)} token is labelled; the query's top keys take precedence, the strongest first.")
         )
     if any(shortened(label, panels.LABEL) != label for label in [*own, *read]):
-        limits.append("Labels and titles that end in … are cut.")
+        limits.append(spoken("Labels and titles that end in … are cut."))
     if drawn.stand_in is not None:
-        limits.append(f"Code points such as {drawn.stand_in} stand for characters that no font here has.")
+        limits.append(spoken(f"Code points such as {drawn.stand_in} stand for characters that no font here has."))
     return [*notes, " ".join(limits)] if limits else notes
 
 
@@ -234,5 +238,7 @@ def _between(limits: tuple[float, float], value: float) -> float:
 
 
 def _nth(number: int) -> str:
+    if current() != "en":
+        return str(number)
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}th" if number % 100 in (11, 12, 13) else f"{number}{ending}"

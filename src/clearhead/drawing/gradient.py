@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import html
 import json
-import textwrap
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -19,6 +18,8 @@ from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible, quoted, short, shortened
 from clearhead.drawing.terminal import bar
+from clearhead.language import chosen, current, spoken
+from clearhead.wrapping import wrapped
 
 SCHEMA = "clearhead.attribution/1"
 
@@ -37,7 +38,7 @@ class AttributionTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found, shares = self.found, self.found.shares
-        yield Text(heading(found), "bold")
+        yield Text(heading(found, current()), "bold")
         yield Text()
         line = Text()
         for label, colour in zip(_labels(found), _colours(found), strict=True):
@@ -48,7 +49,9 @@ class AttributionTable:
         largest = sorted(reaching, key=lambda place: -shares[place])[:LISTED]
         labels = [shortened(label, LABEL) for label in _labels(found)]
         wide, places = max(map(cell_len, labels)), len(str(len(shares) - 1))
-        yield Text(f"{'':>{places}} {'token':<{wide}} {'':<{BAR}} share  {_columns(found, 'en')[-1]:>7}", "bold")
+        token, share, last = spoken("token"), spoken("share"), _columns(found, current())[-1]
+        last = " " * (7 - cell_len(last)) + last
+        yield Text(f"{'':>{places}} {set_cell_size(token, wide)} {'':<{BAR}} {set_cell_size(share, 5)}  {last}", "bold")
         for place in sorted(largest):
             text = Text(f"{place:>{places}} ", "dim")
             text.append(labels[place] + " " * (wide - cell_len(labels[place])) + " ", "default")
@@ -56,7 +59,7 @@ class AttributionTable:
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
         fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
-        yield Text(about(found) + fewer, "dim")
+        yield Text(about(found, current()) + spoken(fewer), "dim")
 
 
 _words = partial(phrases, "gradient_words.json")
@@ -104,11 +107,12 @@ def figure(found: Attribution) -> bytes:
     labels = [f"{place} {label}" for place, label in enumerate(_labels(found))]
     width = min(16.0, max(9.0, 0.5 * len(labels)))
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
-    lacking = fonts.lacking((heading(found), *labels))
+    lacking = fonts.lacking((heading(found, current()), *labels))
     labels = [spelled(label, lacking) for label in labels]
-    notes = textwrap.wrap(spelled(f"The bars are shares. {about(found)}", lacking), int((width - 0.6) * 13))
+    told = spelled(f"{spoken('The bars are shares.')} {about(found, current())}", lacking)
+    notes = [line.plain for line in wrapped(Text(told), int((width - 0.6) * 13))]
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
-    canvas.text(0.3, 0.25, shortened(spelled(heading(found), lacking), fits), size=13, weight="bold")
+    canvas.text(0.3, 0.25, shortened(spelled(heading(found, current()), lacking), fits), size=13, weight="bold")
     largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
     named = [(place, float(shares_T[place])) for place in largest if shares_T[place] >= LEAST]
     panels.strip(canvas, (0.8, 0.75, width - 1.1, 1.7), shares_T, named, labels)
@@ -133,7 +137,7 @@ def page(found: Attribution) -> bytes:
     english, chinese = (_columns(found, language) for language in ("en", "zh"))
     columns = "".join(f'<th scope="col">{both(*names)}</th>' for names in zip(english, chinese, strict=True))
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{current()}" data-chosen="{chosen() or ""}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{html.escape(heading(found))}</title>\n'

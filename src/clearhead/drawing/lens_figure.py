@@ -13,6 +13,7 @@ from clearhead.drawing import colours
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.lens_table import heading
 from clearhead.drawing.next_table import named
+from clearhead.language import spoken
 
 # Inches and points; terminal cells of a label.
 CELL, HIGH, EDGES, SIZE, LABEL = (0.5, 1.15), 0.32, (1.3, 1.5), 9.0, 12
@@ -48,11 +49,11 @@ def figure(found: Lens, lacking: set[str]) -> Figure:
         for x in range(places):
             ink = "white" if p_RT[y, x] > 0.25 else "black"
             axes.text(x, y, shown[y][x], ha="center", va="center", color=ink, fontsize=SIZE - 1)
-    axes.set_yticks(range(rows), [named(site) for site in reversed(found.sites)], fontsize=SIZE)
+    axes.set_yticks(range(rows), [spoken(named(site)) for site in reversed(found.sites)], fontsize=SIZE)
     axes.set_xticks(range(places), tokens, fontsize=SIZE, rotation=45, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     note = "the likeliest token there; the colour follows the square root of its probability"
     cut = f"; the last {places} of {len(found.tokenized.tokens):,} places" if first else ""
-    axes.set_xlabel(note + cut, fontsize=SIZE)
+    axes.set_xlabel(spoken(note + cut), fontsize=SIZE)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -13,6 +13,7 @@ from clearhead.analysis import Lens
 from clearhead.drawing.colours import dark, hexed, paint
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.next_table import named
+from clearhead.language import spoken
 
 SCHEMA = "clearhead.lens/1"
 
@@ -28,7 +29,7 @@ def kind(found: Lens) -> str:
 def heading(found: Lens) -> str:
     """What is shown, in one line."""
     named = f"{legible(found.model)}: " if found.model else ""
-    return f"{named}the likeliest token at each layer and place ({kind(found)})"
+    return f"{named}{spoken(f'the likeliest token at each layer and place ({kind(found)})')}"
 
 
 class LensTable:
@@ -39,12 +40,12 @@ class LensTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
-        names = [named(site) for site in found.sites]
+        names = [spoken(named(site)) for site in found.sites]
         labels = [shortened(legible(token), LABEL) for token in found.tokenized.tokens]
         best_RT = found.ids_RTN[:, :, 0].tolist()
         shown = [[shortened(legible(found.labels[token]), LABEL) for token in row] for row in best_RT]
         wide = [max(map(cell_len, (label, *column))) for label, *column in zip(labels, *shown, strict=True)]
-        left = max(map(len, names)) + 1
+        left = max(map(cell_len, names)) + 1
         first = len(wide)
         while first and left + sum(wide[first - 1 :]) + len(wide) - first + 1 <= options.max_width:
             first -= 1
@@ -55,7 +56,7 @@ class LensTable:
             line.append(label + " " * (cells - cell_len(label) + 1), "dim")
         yield line
         for name, tokens, p_T in zip(names, shown, found.p_RTN[:, :, 0].numpy(), strict=True):
-            line = Text(f"{name:<{left}}", "bold")
+            line = Text(set_cell_size(name, left), "bold")
             for token, colour, cells in zip(tokens[first:], hexed(paint(p_T))[first:], wide[first:], strict=True):
                 line.append(
                     token + " " * (cells - cell_len(token)), f"{'white' if dark(colour) else 'black'} on {colour}"
@@ -63,7 +64,7 @@ class LensTable:
                 line.append(" ")
             yield line
         cut = f" Shown are the last {len(wide) - first} of {len(wide):,} places; --out has all." if first else ""
-        yield Text(f"The darker, the likelier. The last line is what the model predicts.{cut}", "dim")
+        yield Text(spoken(f"The darker, the likelier. The last line is what the model predicts.{cut}"), "dim")
 
 
 def encoded(found: Lens) -> bytes:

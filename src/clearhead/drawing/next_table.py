@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from clearhead.analysis import Candidate, NextWords
 from clearhead.drawing.legible import legible, quoted, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
+from clearhead.language import spoken
 from clearhead.tap import Site
 
 # In terminal cells: the widest label of a token; the narrowest and widest bar; a label in a layer's line.
@@ -40,7 +41,7 @@ class NextTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
-        line.append("what comes after ").append(quoted(found.text or "".join(found.tokens)), "bold")
+        line.append(spoken("what comes after ")).append(quoted(found.text or "".join(found.tokens)), "bold")
         yield line
         yield from self._tokens(options.max_width)
         yield from self._notes()
@@ -50,7 +51,7 @@ class NextTable:
 
     def _tokens(self, width: int) -> RenderResult:
         found = self._found
-        others = many(found.vocabulary - len(found.candidates), "other token")
+        others = spoken(many(found.vocabulary - len(found.candidates), "other token"))
         lines = [(legible(each.label), each.probability, each.sampled) for each in found.candidates]
         if found.vocabulary > len(found.candidates):
             lines.append((others, found.rest, found.sampled_rest))
@@ -58,48 +59,46 @@ class NextTable:
         columns = 1 if found.sampled_rest is None else 2
         cells = max(BAR[0], min(BAR[1], (width - label - 9 * columns) // columns - 3))
         if columns == 2:
-            head = f"{'':<{label}}  {'the model':<{cells + 9}}  with {described(found.settings)}"
-            yield Text(head, "dim")
+            sampled = spoken(f"with {described(found.settings)}")
+            yield Text(f"{'':<{label}}  {set_cell_size(spoken('the model'), cells + 9)}  {sampled}", "dim")
         for name, probability, sampled in lines:
             short = shortened(name, label)
             line = Text(short + " " * (label - cell_len(short)) + "  ", "dim" if name == others else "default")
             line.append(bar(probability, cells), "cyan").append(f" {probability:.4f}  ")
             if sampled is not None:
                 line.append(bar(sampled, cells), "magenta")
-                line.append(f" {sampled:.4f}" if sampled else " removed", "default" if sampled else "dim")
+                line.append(f" {sampled:.4f}" if sampled else spoken(" removed"), "default" if sampled else "dim")
             yield line
 
     def _notes(self) -> RenderResult:
         found = self._found
-        note = f"Entropy {found.entropy:.2f} nats."
+        note = spoken(f"Entropy {found.entropy:.2f} nats.")
         if found.settings:
-            note += (
-                f" With {described(found.settings)}, {found.kept:,} of {many(found.vocabulary, 'token')} can come next."
-            )
+            kept = f"{found.kept:,} of {many(found.vocabulary, 'token')}"
+            note += spoken(f" With {described(found.settings)}, {kept} can come next.")
         if found.tokenless >= SEEN:
-            note += f" {found.tokenless:.4f} of the probability is of ids that the tokenizer has no token for."
+            note += spoken(f" {found.tokenless:.4f} of the probability is of ids that the tokenizer has no token for.")
         if any("<0x" in each.label for each in found.candidates):
-            note += " <0xE4> is one byte of a character: this tokenizer cuts some characters into bytes."
+            note += spoken(" <0xE4> is one byte of a character: this tokenizer cuts some characters into bytes.")
         yield Text(note, "dim")
 
     def _layers(self, width: int) -> RenderResult:
         found, target = self._found, legible(self._found.candidates[0].label)
-        names = [named(each.site) for each in found.layers]
-        name = max(map(len, names))
+        names = [spoken(named(each.site)) for each in found.layers]
+        name = max(map(cell_len, names))
         target = shortened(target, NARROW)
-        heading = f"{'':<{name}}  {'rank and probability of ' + target}"
-        yield Text(heading, "bold").append("  likeliest tokens read there", "bold")
+        heading = " " * (name + 2) + spoken(f"rank and probability of {target}")
+        yield Text(heading, "bold").append(spoken("  likeliest tokens read there"), "bold")
         left = cell_len(heading) + 2
         count = max(1, min(len(found.candidates), (width - left) // (NARROW + 8)))
         for title, each in zip(names, found.layers, strict=True):
-            line = Text(f"{title:<{name}}  ", "bold").append(f"{each.rank:>6,} {each.probability:.4f}")
+            line = Text(set_cell_size(title, name + 2), "bold").append(f"{each.rank:>6,} {each.probability:.4f}")
             line.append(" " * max(2, left - line.cell_len))
             for candidate in each.candidates[:count]:
                 line.append_text(_short(candidate))
             yield line
-        yield Text(
-            "Each line: the residual stream there through the final norm and the output layer (logit lens).", "dim"
-        )
+        told = "Each line: the residual stream there through the final norm and the output layer (logit lens)."
+        yield Text(spoken(told), "dim")
 
 
 def _short(candidate: Candidate) -> Text:

@@ -17,6 +17,7 @@ from clearhead.drawing.colours import HIDDEN, HIDDEN_LIGHT, QUERY_LIGHT, Weights
 from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.legible import short, shortened
 from clearhead.drawing.shrink import Shrinker
+from clearhead.language import spoken
 from clearhead.tap import Site, short_names
 from clearhead.watching import TextRecord
 from clearhead.watching.measures import RowError
@@ -163,7 +164,7 @@ def scale(canvas: Canvas, left: float, top: float, width: float, *, hides: bool)
     axes.set_xticks([math.sqrt(mark) for mark in MARKS], [f"{mark:g}" for mark in MARKS], fontsize=10, color=QUIET)
     axes.tick_params(length=3, color=LINE)
     canvas.text(
-        left, top + 0.5, "weight; the colour follows its square root, from 0 to 1 in every picture", size=10,
+        left, top + 0.5, spoken("weight; the colour follows its square root, from 0 to 1 in every picture"), size=10,
         color=QUIET,
     )  # fmt: skip
     if not hides:
@@ -173,7 +174,7 @@ def scale(canvas: Canvas, left: float, top: float, width: float, *, hides: bool)
     swatch.set(xticks=[], yticks=[])
     for spine in swatch.spines.values():
         spine.set_color(LINE)
-    canvas.text(left + length + 0.53, top, "hidden from\nthe query", size=10, color=QUIET, linespacing=1.05)
+    canvas.text(left + length + 0.53, top, spoken("hidden from\nthe query"), size=10, color=QUIET, linespacing=1.05)
 
 
 def matrix(

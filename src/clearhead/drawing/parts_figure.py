@@ -12,6 +12,7 @@ from clearhead.analysis import LogitParts
 from clearhead.drawing import colours
 from clearhead.drawing.legible import spelled
 from clearhead.drawing.parts_table import heading
+from clearhead.language import spoken
 
 # Inches and points.
 CELL, HIGH, EDGES, LEAST, SIZE = 0.48, 0.3, (1.6, 1.9), 7.5, 9.0
@@ -24,7 +25,7 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
     layers = 1 + max((share.layer for share in found.shares if share.layer is not None), default=0)
     heads = 1 + max((share.head for share in found.shares if share.head is not None), default=-1)
     others = [kind for kind in OTHERS if any(share.kind == kind and share.layer is not None for share in found.shares)]
-    columns = [*(str(head) for head in range(heads)), *(OTHERS[kind] for kind in others)]
+    columns = [*(str(head) for head in range(heads)), *(spoken(OTHERS[kind]) for kind in others)]
     # The embedding below the first layer, what comes after the last one above it.
     values = np.full((layers + 2, len(columns)), np.nan)
     ends = {0: 0.0, layers + 1: 0.0}
@@ -51,13 +52,13 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
             if not np.isnan(value):
                 ink = "white" if abs(value) > 0.6 * largest else "black"
                 axes.text(x, row, f"{value:+.2f}", ha="center", va="center", fontsize=SIZE - 2, color=ink)
-    names = ["embedding", *(f"layer {layer}" for layer in range(layers)), "after the last"]
+    names = [*map(spoken, ("embedding", *(f"layer {layer}" for layer in range(layers)), "after the last"))]
     axes.set_yticks(range(layers + 2), names, fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if heads:
-        columns[0] = "head 0"
+        columns[0] = spoken("head 0")
     axes.set_xticks(range(len(columns)), columns, fontsize=SIZE)
     added = f"what each part adds directly, the norms' scales held: {found.total:.4f} in all"
-    axes.set_xlabel(f"{added}\nthe logit of the pass is {found.logit:.4f}", fontsize=SIZE)
+    axes.set_xlabel(spoken(f"{added}\nthe logit of the pass is {found.logit:.4f}"), fontsize=SIZE)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from rich.cells import set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -12,6 +13,7 @@ from clearhead.analysis import LogitParts
 from clearhead.drawing.legible import legible
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
+from clearhead.language import spoken
 
 SCHEMA = "clearhead.parts/1"
 
@@ -24,7 +26,7 @@ def heading(found: LogitParts) -> str:
     named = f"{legible(found.model)}: " if found.model else ""
     less = "" if found.other is None else f" less that of {legible(found.other)}"
     here = legible(found.tokenized.tokens[found.place])
-    return f"{named}what adds to the logit of {legible(found.token)}{less}, at place {found.place} {here}"
+    return named + spoken(f"what adds to the logit of {legible(found.token)}{less}, at place {found.place} {here}")
 
 
 class PartsTable:
@@ -44,15 +46,16 @@ class PartsTable:
         rest = found.shares[len(shown) :] and sorted(found.shares, key=lambda each: -abs(each.value))[LISTED:]
         if rest:
             others = sum(share.value for share in rest)
-            yield Text(f"{many(len(rest), 'other part'):<{NAME}} {others:>+9.4f}", "dim")
-        yield Text(f"{'sum':<{NAME}} {found.total:>+9.4f}", "bold")
+            told = set_cell_size(spoken(many(len(rest), "other part")), NAME)
+            yield Text(f"{told} {others:>+9.4f}", "dim")
+        yield Text(f"{set_cell_size(spoken('sum'), NAME)} {found.total:>+9.4f}", "bold")
         cap = "" if found.capped is None else f", and {found.capped:.4f} after the soft cap, which is not linear"
-        yield Text(
+        told = (
             f"The logit is {found.logit:.4f}{cap}; the sum differs by {abs(found.difference):.0e}, the rounding of the "
             "pass. Every norm on the way keeps the scale it had. Shares are what a part adds directly, not through "
-            "later parts.",
-            "dim",
+            "later parts."
         )
+        yield Text(spoken(told), "dim")
 
 
 def encoded(found: LogitParts) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from clearhead.drawing.colours import dark, hexed, signed
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
+from clearhead.language import spoken
 from clearhead.watching import Edit, Knockout
 from clearhead.watching.notation import named, to_dict
 
@@ -103,9 +104,9 @@ class SweepTable:
         found = self._found
         line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
         yield line.append(legible(found.text), "bold")
-        yield Text(f"{legible(found.measure)}: {found.base:.4f} without edits, at place {found.place}")
+        yield Text(spoken(f"{legible(found.measure)}: {found.base:.4f} without edits, at place {found.place}"))
         if found.by == "gradient":
-            yield Text("Changes are predicted by the gradient, to first order.", "dim")
+            yield Text(spoken("Changes are predicted by the gradient, to first order."), "dim")
         yield Text()
         yield from self._entries()
         cells = grid(found)
@@ -124,18 +125,19 @@ class SweepTable:
             yield line.append(f" {entry.change:+.4f}  {entry.value:.4f}")
         left = len(self._found.entries) - len(shown)
         others = f"; {many(left, 'other edit')} changed it less" if left else ""
-        yield Text(f"change, and value under the edit{others}.", "dim")
+        yield Text(spoken(f"change, and value under the edit{others}."), "dim")
 
 
 def _grid_lines(cells: Grid, width: int) -> RenderResult:
     name = max(map(len, cells.rows))
     count = (width - name - 1) // CELL
     if len(cells.columns) > count:
-        yield Text(f"The grid of {many(len(cells.columns), cells.across)} does not fit; --out draws it.", "dim")
+        told = f"The grid of {many(len(cells.columns), cells.across)} does not fit; --out draws it."
+        yield Text(spoken(told), "dim")
         return
     labels = [shortened(label, CELL - 1) for label in cells.columns]
     head = " ".join(label + " " * (CELL - 1 - cell_len(label)) for label in labels)
-    yield Text(f"{'':<{name}} {head} {cells.across}".rstrip(), "dim")
+    yield Text(f"{'':<{name}} {head} {spoken(cells.across)}".rstrip(), "dim")
     most = largest(cells)
     for row, values in zip(cells.rows, cells.values, strict=True):
         line = Text(f"{row:<{name}} ", "dim")
@@ -145,7 +147,7 @@ def _grid_lines(cells: Grid, width: int) -> RenderResult:
             line.append(text, "dim" if value is None else f"{'white' if dark(colour) else 'black'} on {colour}")
             line.append(" ")
         yield line
-    yield Text(f"Full colour: a change of {most:.4g}; + more, - less.", "dim")
+    yield Text(spoken(f"Full colour: a change of {most:.4g}; + more, - less."), "dim")
 
 
 def largest(cells: Grid) -> float:
@@ -162,25 +164,28 @@ class EffectTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
-        yield line.append(f"what the edits change after place {found.place} of ").append(legible(found.text), "bold")
+        yield line.append(spoken(f"what the edits change after place {found.place} of ")).append(
+            legible(found.text), "bold"
+        )
         for edit in found.edits:
             yield Text(f"  {legible(named(edit))}")
         yield Text()
         labels = [shortened(legible(each.label), 20) for each in found.candidates]
         wide = max(5, *map(cell_len, labels))
-        yield Text(f"{'token':<{wide}}  {'before':<{BAR + 7}}  {'after':<{BAR + 7}}  logit", "bold")
+        before, after = (set_cell_size(spoken(each), BAR + 7) for each in ("before", "after"))
+        yield Text(f"{set_cell_size(spoken('token'), wide)}  {before}  {after}  logit", "bold")
         for label, each in zip(labels, found.candidates, strict=True):
             line = Text(label + " " * (wide - cell_len(label)) + "  ")
             for value, colour in ((each.before, "cyan"), (each.after, "magenta")):
                 line.append(bar(value, BAR), colour).append(f" {value:.4f}  ")
             yield line.append(f"{each.logit_after - each.logit_before:+.3f}")
         for name, (before, after) in found.measures.items():
-            yield Text(f"{legible(name)}: {before:.4f} before, {after:.4f} after, {after - before:+.4f}")
-        yield Text(
+            yield Text(spoken(f"{legible(name)}: {before:.4f} before, {after:.4f} after, {after - before:+.4f}"))
+        told = (
             f"KL(before || after) {found.kl:.4g} nats; entropy {found.entropy_before:.2f} before, "
-            f"{found.entropy_after:.2f} after.",
-            "dim",
+            f"{found.entropy_after:.2f} after."
         )
+        yield Text(spoken(told), "dim")
 
 
 def encoded(found: Sweep) -> bytes:

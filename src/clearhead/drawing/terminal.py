@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.drawing.focus import head_name, matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
 from clearhead.drawing.row import Reading, readings
+from clearhead.language import spoken
 from clearhead.tap import short_names
 from clearhead.watching import Record, TextRecord
+from clearhead.wrapping import wrapped
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -42,14 +44,16 @@ class AttentionTable:
         yield Text()
         yield from self._lines(options.max_width)
         yield Text()
-        yield from self._legend()
+        yield from self._legend(options.max_width)
 
     def _heading(self, width: int) -> RenderResult:
         tokens, place = self._record.tokens, self._row + self._record.first_place(self._readings[0].site)
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
-        line.append(f"what place {place} ")
+        line.append(spoken(f"what place {place} "))
         line.append("“").append(legible(tokens[place]), "bold reverse").append("”")
-        line.append(f" attends to, of {len(tokens):,} tokens" if len(tokens) != 1 else " attends to, the only token")
+        line.append(
+            spoken(f" attends to, of {len(tokens):,} tokens" if len(tokens) != 1 else " attends to, the only token")
+        )
         yield line
         yield from _listing(tokens, width, place)
         for stack in sorted({reading.site.reads for reading in self._readings} - {self._record.stack}):
@@ -64,13 +68,16 @@ class AttentionTable:
         stacks = {reading.site.reads for reading in self._readings}
         labels = {stack: [legible(token) for token in self._record.tokenized(stack).tokens] for stack in stacks}
         names = self._names()
-        headings = (*HEADINGS, "sink") if self._has_sinks else HEADINGS
+        headings = [spoken(each) for each in ((*HEADINGS, "sink") if self._has_sinks else HEADINGS)]
         measures = [_measures(reading)[: len(headings)] for reading in self._readings]
-        widths = [max(len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
-        name = max(len(self._first), *map(cell_len, names))
+        widths = [max(cell_len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
+        first = spoken(self._first)
+        name = max(cell_len(first), *map(cell_len, names))
         shape = _Cell.fit(self._readings, labels, width - name - sum(widths) - len(widths) - 2)
-        heading = f"{self._first:<{name}}  {'attends most to':<{shape.width * shape.keys + 2 * (shape.keys - 1)}}"
-        yield Text(heading + "".join(f" {text:>{w}}" for text, w in zip(headings, widths, strict=True)), "bold")
+        heading = set_cell_size(first, name + 2)
+        heading += set_cell_size(spoken("attends most to"), shape.width * shape.keys + 2 * (shape.keys - 1))
+        lined = (" " * (w - cell_len(text) + 1) + text for text, w in zip(headings, widths, strict=True))
+        yield Text(heading + "".join(lined), "bold")
         for head, reading, row in zip(names, self._readings, measures, strict=True):
             line = Text(head + " " * (name - cell_len(head)), "bold")
             for n in range(shape.keys):
@@ -82,16 +89,16 @@ class AttentionTable:
     def _has_sinks(self) -> bool:
         return any(reading.sink is not None for reading in self._readings)
 
-    def _legend(self) -> RenderResult:
+    def _legend(self, width: int) -> RenderResult:
         within = f"sum to 1 within {scientific(max(reading.error for reading in self._readings))}."
         sums = f"The weights of a row {within}"
         if self._has_sinks:
             sums = f"sink: weight on the attention sink, which is not a token. With it, rows {within}"
-        yield Text(
+        told = (
             f"{self._about}; attends most to: place, token, weight. nats: entropy of the row; 1st, prev: "
-            "weight on the first token and on the one before; dist: mean distance back, in tokens. " + sums,
-            style="dim",
+            f"weight on the first token and on the one before; dist: mean distance back, in tokens. {sums}"
         )
+        yield from wrapped(Text(spoken(told), style="dim"), width)
 
 
 class AnswerTable(AttentionTable):
@@ -102,10 +109,11 @@ class AnswerTable(AttentionTable):
     def _heading(self, width: int) -> RenderResult:
         site, head = self._readings[0].site, self._readings[0].head
         line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
-        yield line.append(f"what each token of the answer attends to, {head_name(self._record, site, head)}")
+        about = f"what each token of the answer attends to, {head_name(self._record, site, head)}"
+        yield line.append(spoken(about))
         count = self._record.map(site, head).shape[0] - self._row
         if len(self._readings) < count:
-            yield Text(f"the last {len(self._readings)} of its {count:,} tokens", "dim")
+            yield Text(spoken(f"the last {len(self._readings)} of its {count:,} tokens"), "dim")
 
     def _names(self) -> list[str]:
         tokens = self._record.tokens
@@ -206,11 +214,11 @@ def _listing(tokens: Sequence[str], width: int, place: int | None = None) -> Ren
     """
     start = 0 if place is None else max(0, place - AROUND)
     stop = min(len(tokens), (2 * AROUND if place is None else place + AROUND) + 1)
-    items = [Text(f"… {start:,} before", "dim")] if start else []
+    items = [Text(spoken(f"… {start:,} before"), "dim")] if start else []
     for n in range(start, stop):
         token = Text(legible(tokens[n]), "bold reverse" if n == place else "default")
         items.append(Text.assemble((f"{n} ", "dim"), token))
-    items += [Text(f"{len(tokens) - stop:,} after …", "dim")] if stop < len(tokens) else []
+    items += [Text(spoken(f"{len(tokens) - stop:,} after …"), "dim")] if stop < len(tokens) else []
     line = items[0]
     for item in items[1:]:
         if line.cell_len + 2 + item.cell_len > width:

@@ -17,6 +17,7 @@ from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import code_point, legible, spelled
 from clearhead.errors import many
 from clearhead.files import replacing
+from clearhead.language import chosen, current, speaking, spoken
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def check_map(path: Path) -> None:
     check_ending(path, MAP_ENDINGS)
 
 
-def draw_words(drawn: WordMap, path: str | Path) -> None:
+def draw_words(drawn: WordMap, path: str | Path, *, language: str | None = None) -> None:
     """Draws the map to ``path``: a .png (extra ``plot``), or a self-contained .html, where a label that would cover
     another appears under the pointer.
 
@@ -52,7 +53,8 @@ def draw_words(drawn: WordMap, path: str | Path) -> None:
     """
     path = Path(path)
     check_map(path)
-    content = _picture(drawn, path) if path.suffix.lower() == ".png" else _page(drawn).encode()
+    with speaking(language):
+        content = _picture(drawn, path) if path.suffix.lower() == ".png" else _page(drawn).encode()
     with replacing(path) as file:
         file.write(content)
 
@@ -135,12 +137,18 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
         for group, (colour, shape) in looks.items():
             members = [number for number, its in enumerate(drawn.groups) if its == group]
             axes.scatter(
-                places_N2[members, 0], places_N2[members, 1], s=14, color=colour, marker=shape, zorder=2, label=group
+                places_N2[members, 0],
+                places_N2[members, 1],
+                s=14,
+                color=colour,
+                marker=shape,
+                zorder=2,
+                label=spoken(group),
             )
         shown = labelled(places_N2, words)
         for number in shown:
             axes.text(places_N2[number, 0] + 4, places_N2[number, 1], words[number], size=LABEL, va="center", color=INK)
-        note = _note(panel, len(shown), len(words))
+        note = spoken(_note(panel, len(shown), len(words)))
         figure.text((place * side + 0.1) / width, (band + 0.3) / height, note, size=9, va="center", color="#4b5563")
         if place == 0 and named:
             figure.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=5, frameon=False, fontsize=10)
@@ -159,7 +167,7 @@ def _page(drawn: WordMap) -> str:
         if group
     ).replace("<svg ", '<svg class="key" ')
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{current()}" data-chosen="{chosen() or ""}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
         f"<title>{title}</title><style>{style}</style></head><body>{SWITCH}<h1>{both(heading, heading)}</h1>\n"
