@@ -74,6 +74,7 @@ def trained(folder: Path, *, stop: Callable[[int], bool] = lambda step: False, r
     hooks = Hooks(
         report=lambda report: steps.append(report.step),
         keep=lambda step: None,
+        keep_step=lambda step: None,
         sample=lambda: Sample(text=""),
         stop=lambda: stop(steps[-1]),
     )

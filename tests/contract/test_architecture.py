@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "training": {"model", "text", "attend"},
     "generation": {"language_model", "model", "text", "attend", "watching"},
     "encoding": {"language_model", "model", "text", "attend"},
-    "analysis": {"corpora", "language_model", "model", "text", "attend", "watching", "generation"},
+    "analysis": {"corpora", "hub", "language_model", "model", "text", "attend", "watching", "generation"},
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},
     "runs": {"corpora", "recipes", "hub", "training", "generation", "encoding", "language_model", "model", "text"},

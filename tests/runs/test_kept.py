@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return begin(tmp_path_factory.mktemp("kept"), "run")
 
 
-def begin(place: Path, name: str, origin: Path | None = None) -> Path:
+def begin(place: Path, name: str, origin: Path | str | None = None, keep: int | None = None) -> Path:
     """Trains a small model for 8 steps with 4 evaluations after the first."""
     (place / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
     settings = {"train.batch": 4, "train.evaluations": 4}
@@ -30,7 +30,9 @@ def begin(place: Path, name: str, origin: Path | None = None) -> Path:
             "text.tokenizer": "bytes", "model.layers": 1, "model.width": 16, "model.context": 16,
             "model.attention": {"heads": 2, "kv_heads": 2, "head_width": 8}, "model.feed_forward": {"width": 32},
         }  # fmt: skip
-    run = runs.train(place / "text.txt", steps=8, out=place / name, origin=origin, threads=1, settings=settings)
+    run = runs.train(
+        place / "text.txt", steps=8, keep=keep, out=place / name, origin=origin, threads=1, settings=settings
+    )
     return run.folder
 
 
@@ -103,3 +105,86 @@ def test_a_recipe_that_was_changed_is_refused(folder: Path, tmp_path: Path):
     (changed / "recipe.toml").write_text(recipe.replace("seed = 0", "seed = 1"))
     with pytest.raises(FolderError, match=r"train\.seed was 0 and is now 1"):
         runs.kept(changed)
+
+
+@pytest.fixture(scope="module")
+def steps_kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return begin(tmp_path_factory.mktemp("steps"), "run", keep=4)
+
+
+class TestKeep:
+    def test_each_kept_model_opens_by_its_step(self, steps_kept: Path, folder: Path):
+        assert hub.steps(steps_kept) == [0, 3, 6, 8]
+        first, last = ch.load(f"{steps_kept}@0"), ch.load(f"{steps_kept}@8")
+        fresh, state = build(first.config, seed=0).state_dict(), load_state(steps_kept / runs.STATE)
+        assert state is not None
+        assert all(torch.equal(first.network.state_dict()[name], fresh[name]) for name in fresh)
+        assert all(torch.equal(last.network.state_dict()[name], state.weights[name]) for name in fresh)
+        assert (last.name, last.folder) == (f"{steps_kept}@8", steps_kept)
+        assert ch.generate(ch.load(f"{steps_kept}@6"), "the", max_tokens=3, temperature=0)
+        # The run itself is the one without kept models.
+        one, other = hub.load(steps_kept).network.state_dict(), hub.load(folder).network.state_dict()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+    def test_they_are_among_the_models_of_the_run_and_described(self, steps_kept: Path):
+        models, _ = runs.kept(steps_kept)
+        assert {0, 3, 6, 8} <= {each.step for each in models}
+        found = ch.describe(f"{steps_kept}@6")
+        assert (found.kept, found.final) == ([0, 3, 6, 8], None)
+        assert found.best is not None
+        assert found.best.step == 6
+        assert ch.describe(f"{steps_kept}@3").best is None  # no evaluation
+        assert ch.describe(steps_kept).kept == [0, 3, 6, 8]
+
+    def test_another_run_starts_from_one(self, steps_kept: Path, tmp_path: Path):
+        second = begin(tmp_path, "second", origin=f"{steps_kept}@3", keep=2)
+        ours, theirs = (ch.load(f"{name}").network.state_dict() for name in (f"{second}@0", f"{steps_kept}@3"))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+    def test_steps_that_are_not_there_are_refused(self, steps_kept: Path, folder: Path):
+        with pytest.raises(FolderError, match=r"no model of step 7; it has those of 0, 3, 6, 8$"):
+            ch.load(f"{steps_kept}@7")
+        with pytest.raises(FolderError, match=r"keeps no models of its steps, so none of step 3; .*train --keep 20"):
+            ch.load(f"{folder}@3")
+
+    def test_a_renamed_file_is_refused(self, steps_kept: Path, tmp_path: Path):
+        copied = shutil.copytree(steps_kept, tmp_path / "copied")
+        (copied / "steps" / "000000003.safetensors").rename(copied / "steps" / "000000004.safetensors")
+        with pytest.raises(FolderError, match="its name says step 4, and its contents do not"):
+            ch.load(f"{copied}@4")
+
+    def test_an_at_sign_in_a_folder_is_its_own(self, steps_kept: Path, tmp_path: Path):
+        shutil.copytree(steps_kept, tmp_path / "run@6")
+        assert ch.load(tmp_path / "run@6").folder == tmp_path / "run@6"
+        assert ch.load(f"{tmp_path / 'run@6'}@3").name == f"{tmp_path / 'run@6'}@3"
+
+    def test_models_after_the_state_of_a_resumed_run_are_dropped(self, steps_kept: Path, tmp_path: Path):
+        """By minutes, a resumed run may keep other steps than the killed one did."""
+        copied = shutil.copytree(steps_kept, tmp_path / "copied")
+        hub.forget_after(copied, 5)
+        assert hub.steps(copied) == [0, 3]
+
+    def test_a_link_is_not_written_through(self, tmp_path: Path):
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "steps").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(FolderError, match="is a link"):
+            hub.forget_after(tmp_path / "run", 0)
+
+    def test_the_disk_use_is_said(self, tmp_path: Path):
+        lines: list[str] = []
+        (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
+        settings = {"text.tokenizer": "bytes", "train.batch": 4, "train.evaluations": 1, "model.context": 16}
+        run = runs.train(
+            tmp_path / "text.txt",
+            steps=2,
+            keep=3,
+            out=tmp_path / "run",
+            threads=1,
+            settings=settings,
+            say=lines.append,
+        )
+        size = 3 * 4 * run.model.config.parameters() / 1e6
+        assert f"3 models on the way will be kept in {tmp_path / 'run' / 'steps'}: {size:,.1f} MB" in lines
+        on_disk = sum(path.stat().st_size for path in (tmp_path / "run" / "steps").iterdir())
+        assert on_disk == pytest.approx(1e6 * size, rel=0.02)

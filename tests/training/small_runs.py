@@ -49,13 +49,20 @@ class Watcher:
 
     reports: list[Report] = field(default_factory=list)
     kept: int = 0
+    kept_steps: list[int] = field(default_factory=list[int])
     calls: int = 0
     fail_at: int | None = None  # the call of any hook that raises
     stop_after: int | None = None  # steps
     sample: Callable[[], str] = lambda: "sample\n你"
 
     def hooks(self) -> Hooks:
-        return Hooks(report=self._report, keep=self._keep, sample=self._sample, stop=self._stop)
+        return Hooks(
+            report=self._report,
+            keep=self._keep,
+            keep_step=self._keep_step,
+            sample=self._sample,
+            stop=self._stop,
+        )
 
     @property
     def steps(self) -> list[Stepped]:
@@ -77,6 +84,10 @@ class Watcher:
     def _keep(self, step: int) -> None:
         self._call()
         self.kept += 1
+
+    def _keep_step(self, step: int) -> None:
+        self._call()
+        self.kept_steps.append(step)
 
     def _sample(self) -> Sample:
         self._call()

@@ -24,7 +24,9 @@ def set_to(model: Network, value: float) -> None:
 def seen(averaging: Averaging, model: Network) -> float:
     """The weights that an evaluation sees; they are all equal."""
     with averaging.applied():
-        return float(model.get_parameter(NAME).detach()[0, 0])
+        found = float(model.get_parameter(NAME).detach()[0, 0])
+    averaging.evaluated()
+    return found
 
 
 def exponential(model: Network) -> Averaging:
@@ -52,6 +54,19 @@ def test_the_mean_at_the_last_evaluations() -> None:
         averaging.stepped()
         found.append(seen(averaging, model))
     assert found == pytest.approx([1.0, 1.5, 3.0, 6.0, 7.0])
+
+
+def test_a_model_kept_between_evaluations_is_not_of_their_mean() -> None:
+    model = build(QWEN3, seed=0)
+    averaging = Averaging(model, TrainConfig(steps=9, average="last", average_of=3))
+    found: list[float] = []
+    for value, evaluated in ((1.0, True), (7.0, False), (5.0, True)):
+        set_to(model, value)
+        with averaging.applied():
+            found.append(float(model.get_parameter(NAME).detach()[0, 0]))
+        if evaluated:
+            averaging.evaluated()
+    assert found == pytest.approx([1.0, 4.0, 3.0])
 
 
 def test_none_leaves_the_weights() -> None:

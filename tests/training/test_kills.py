@@ -20,6 +20,7 @@ SHAPE = [
     "model.feed_forward={width=32}",
     "train.batch=4",
     "train.evaluations=4",
+    "train.keep=7",
     "train.evaluation_tokens=300",
 ]
 STEPS = 40

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_runs import CrashError, Watcher, halves, run, shape, stream, whole_state
 
-from clearhead.errors import FolderError, OptionError, TextError, TrainingError
+from clearhead.errors import ConfigError, FolderError, OptionError, TextError, TrainingError
 from clearhead.model import build
 from clearhead.training import Evaluated, OptimizerConfig, Stepped, TrainConfig, fit, loop, read_log
 
@@ -104,6 +104,25 @@ def test_the_model_is_kept_when_it_is_the_best_so_far(tmp_path, monkeypatch):
     assert (outcome.progress.best_loss, outcome.progress.best_step) == (3.5, 18)
 
 
+def test_models_are_kept_evenly_from_before_the_first_step_to_after_the_last(tmp_path):
+    watcher = Watcher()
+    run(tmp_path / "six", replace(SHORT, keep=6), TEXTS, watcher)
+    assert watcher.kept_steps == [0, 5, 10, 14, 19, 23]  # fifths of 23, rounded up to whole steps
+    run(tmp_path / "every", replace(SHORT, keep=24), TEXTS, every := Watcher())
+    assert every.kept_steps == list(range(24))
+    with pytest.raises(ConfigError, match="keep is 25, and 23 steps have 24 models"):
+        replace(SHORT, keep=25)
+    with pytest.raises(ConfigError, match="keep is 1; it must be a number at least 2"):
+        replace(SHORT, keep=1)
+
+
+@pytest.mark.parametrize("average", ["none", "exponential", "last"])
+def test_keeping_models_changes_no_bit_of_the_run(tmp_path, average):
+    run(tmp_path / "without", replace(SHORT, average=average), TEXTS, dropout=0.2)
+    run(tmp_path / "with", replace(SHORT, average=average, keep=8), TEXTS, dropout=0.2)
+    same_end(tmp_path / "without", tmp_path / "with")
+
+
 def test_an_evaluation_reads_the_configured_number_of_tokens(tmp_path):
     watcher = Watcher()
     model = build(shape(), seed=0)
@@ -141,8 +160,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path, monkeypatch, d
 
 
 def test_whichever_hook_fails_the_run_can_continue_to_the_same_bits(tmp_path):
-    """Reports, keeping, samples, the question whether to stop: each of the first, each of some in between."""
-    config = replace(SHORT, steps=6, evaluations=2)
+    """Reports, keeping of both kinds, samples, the question whether to stop: of the first, and of some in between."""
+    config = replace(SHORT, steps=6, evaluations=2, keep=4)
     whole = Watcher()
     run(tmp_path / "whole", config, TEXTS, whole, dropout=0.1)
     for call in range(1, whole.calls + 1):

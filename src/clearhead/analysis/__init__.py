@@ -2,9 +2,11 @@
 
 from clearhead.analysis.alignment import Alignment, alignment
 from clearhead.analysis.attribution import Attribution, Baseline, attribution
+from clearhead.analysis.change import CHANGES, Change, change
 from clearhead.analysis.circuits import Circuit, Composition, circuit, composition
 from clearhead.analysis.effect import Effect, effect
 from clearhead.analysis.heads import Copying, FoundHead, FoundHeads, copying, find_heads
+from clearhead.analysis.history import Formed, History, history
 from clearhead.analysis.interventions import EVERY, direction, edit, every, path
 from clearhead.analysis.lexicon import Lexicon, words
 from clearhead.analysis.logit_lens import Lens, lens
@@ -18,17 +20,21 @@ from clearhead.analysis.tuned_lens import TunedLens, read_lens, tune_lens
 from clearhead.analysis.usage import Senses, SenseScore, sense_score, senses
 
 __all__ = [
+    "CHANGES",
     "EVERY",
     "Alignment",
     "Attribution",
     "Baseline",
     "Candidate",
+    "Change",
     "Circuit",
     "Composition",
     "Copying",
     "Effect",
+    "Formed",
     "FoundHead",
     "FoundHeads",
+    "History",
     "Lens",
     "Lexicon",
     "LogitParts",
@@ -42,6 +48,7 @@ __all__ = [
     "TunedLens",
     "alignment",
     "attribution",
+    "change",
     "circuit",
     "composition",
     "copying",
@@ -51,6 +58,7 @@ __all__ = [
     "effect",
     "every",
     "find_heads",
+    "history",
     "kl",
     "lens",
     "logit_parts",

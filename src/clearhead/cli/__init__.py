@@ -16,6 +16,7 @@ from typer.main import get_command
 from clearhead import __version__, machine
 from clearhead.cli import (
     atlas,
+    change,
     chat,
     compare,
     corpora,
@@ -27,6 +28,7 @@ from clearhead.cli import (
     fill,
     generate,
     heads,
+    history,
     lab,
     lens,
     look,
@@ -66,6 +68,8 @@ VERBS = {
     "look": look.look,
     "atlas": atlas.atlas,
     "heads": heads.heads,
+    "change": change.change,
+    "history": history.history,
     "steps": steps.steps,
     "lens": lens.lens,
     "parts": parts.parts,

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 Model = Annotated[
     str,
-    typer.Argument(help="A run folder, a released model's folder, or its name on the hub: `gpt2`, `OWNER/NAME@REV`."),
+    typer.Argument(
+        help="A run folder, also at a step that it keeps (`runs/book@500`), a released model's folder, or its name on "
+        "the hub: `gpt2`, `OWNER/NAME@REV`."
+    ),
 ]
 Dtype = Annotated[
     str,

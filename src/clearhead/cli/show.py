@@ -88,6 +88,8 @@ def _run(found: Description) -> dict[str, str]:
         table["started from"] = found.recipe.origin
     length = many(train.steps or 0, "step") if train.minutes is None else many(train.minutes, "minute")
     table["training"] = f"{length}, {many(train.batch, 'window')} a step, {train.optimizer.kind}"
+    if found.kept:
+        table["kept models"] = f"{len(found.kept)}, of steps {', '.join(map(str, found.kept))}"
     if found.best is not None:
         table["validation"] = _validation(found.best, found.final, train.evaluation_tokens)
     return table

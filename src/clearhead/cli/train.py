@@ -62,6 +62,13 @@ def train(
             "choose one, so it does not depend on the machine."
         ),
     ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep so many models of the run, the first before any step, the last after all, the others evenly "
+            "between. `runs/book@500` is then the model of step 500, for every verb."
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -153,6 +160,7 @@ def train(
         encoding=encoding,
         minutes=minutes,
         steps=steps,
+        keep=keep,
         seed=seed,
         threads=threads,
         model=model,

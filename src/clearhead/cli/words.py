@@ -124,8 +124,8 @@ def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
     models, missing = runs.kept(folder)
     if missing:
         message(
-            f"{folder} keeps the model with the lowest validation loss and the last one; those of "
-            f"{many(len(missing), 'other evaluation')} were not kept, steps {', '.join(map(str, missing))}"
+            f"{folder} keeps the model with the lowest validation loss and the last one, and those of --keep; those "
+            f"of {many(len(missing), 'other evaluation')} were not kept, steps {', '.join(map(str, missing))}"
         )
     return [
         (f"step {each.step:,}" + ("" if each.loss is None else f", {each.loss:.4f} nats a token"), each.model)

@@ -3,6 +3,7 @@
 from clearhead.drawing.draw import ENDINGS, draw, draw_attribution
 from clearhead.drawing.draw_alignment import ALIGNMENT_ENDINGS, AlignmentTable, draw_alignment
 from clearhead.drawing.draw_atlas import check_atlas, draw_atlas
+from clearhead.drawing.draw_history import draw_history
 from clearhead.drawing.draw_lens import draw_lens
 from clearhead.drawing.draw_next import draw_next
 from clearhead.drawing.draw_parts import draw_parts
@@ -11,6 +12,7 @@ from clearhead.drawing.draw_steps import draw_steps, table_of_steps
 from clearhead.drawing.draw_sweep import draw_effect, draw_sweep
 from clearhead.drawing.focus import Focus, prediction_place, query_place
 from clearhead.drawing.gradient import AttributionTable
+from clearhead.drawing.history_table import HistoryTable
 from clearhead.drawing.lens_table import LensTable
 from clearhead.drawing.next_table import NextTable
 from clearhead.drawing.parts_table import PartsTable
@@ -26,6 +28,7 @@ __all__ = [
     "AttributionTable",
     "EffectTable",
     "Focus",
+    "HistoryTable",
     "LensTable",
     "NextTable",
     "PartsTable",
@@ -38,6 +41,7 @@ __all__ = [
     "draw_atlas",
     "draw_attribution",
     "draw_effect",
+    "draw_history",
     "draw_lens",
     "draw_next",
     "draw_parts",

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import WatchError
+from clearhead.tap import Site
 from clearhead.watching import Atlas
 
 # Columns whose values lie between 0 and 1: they share one scale.
-SHARES = ("largest", "first", "sink", "previous", "self", "induction", "duplicate", "received", "agreement")
+SHARES = (
+    "largest",
+    "first",
+    "sink",
+    "previous",
+    "self",
+    "induction",
+    "duplicate",
+    "received",
+    "agreement",
+    "attention",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,12 +52,17 @@ class Grid:
         return (self.values_LH - low) / max(high - low, 1e-12)
 
 
+def in_order(sites: Iterable[Site]) -> list[Site]:
+    """The sites without repetitions in the order of the pass, whatever the order of the rows."""
+    return sorted(set(sites), key=lambda site: (site.stack == "decoder", site.layer, site.kind == "cross"))
+
+
 def grids(atlas: Atlas) -> list[Grid]:
     """A grid for each column. Raises WatchError if the atlas is empty."""
     if not atlas.rows or not atlas.columns:
         raise WatchError("atlas: it has no heads, so there is nothing to draw")
     names = {row.site: row.name.rpartition(".")[0] for row in atlas.rows}
-    sites = list(names)
+    sites = in_order(names)
     heads = max(row.head for row in atlas.rows) + 1
     made: list[Grid] = []
     for column in atlas.columns:
@@ -54,5 +72,5 @@ def grids(atlas: Atlas) -> list[Grid]:
             if value is not None:
                 values_LH[sites.index(row.site), row.head] = value
         most = atlas.by(column).rows[0].name
-        made.append(Grid(column=column, layers=list(names.values()), values_LH=values_LH, most=most))
+        made.append(Grid(column=column, layers=[names[site] for site in sites], values_LH=values_LH, most=most))
     return made

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.drawing import colours
-from clearhead.drawing.atlas_grid import grids
+from clearhead.drawing.atlas_grid import grids, in_order
 from clearhead.drawing.inline import around, inert_json
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
@@ -25,7 +25,7 @@ words = partial(phrases, "atlas_words.json")
 def encoded(atlas: Atlas) -> bytes:
     """The page in UTF-8. As in page.py, the data is inert JSON, and the policy allows no other script or style."""
     made = grids(atlas)
-    sites = list(dict.fromkeys(row.site for row in atlas.rows))
+    sites = in_order(row.site for row in atlas.rows)
     data = {
         "model": None if atlas.model is None else legible(atlas.model),
         "text": legible(atlas.text or ""),

@@ -4,6 +4,7 @@ from clearhead.hub.folder import (
     export,
     family,
     has_tokenizer,
+    keep_step,
     load,
     outline,
     read_config,
@@ -12,16 +13,22 @@ from clearhead.hub.folder import (
     save_weights,
     saved_step,
 )
+from clearhead.hub.kept import STEPS, forget_after, named, none_kept, steps
 from clearhead.hub.names import find, pinned
 from clearhead.hub.weights import WEIGHTS
 
 __all__ = [
+    "STEPS",
     "WEIGHTS",
     "export",
     "family",
     "find",
+    "forget_after",
     "has_tokenizer",
+    "keep_step",
     "load",
+    "named",
+    "none_kept",
     "outline",
     "pinned",
     "read_config",
@@ -29,4 +36,5 @@ __all__ = [
     "save",
     "save_weights",
     "saved_step",
+    "steps",
 ]

@@ -20,6 +20,7 @@ from clearhead.hub.families import CODE, Family, family_for, idle, layouts, pars
 from clearhead.hub.families.spelling import fitted, respelled
 from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
 from clearhead.hub.jsonfile import content, read_table
+from clearhead.hub.kept import make_steps, named, new_file
 from clearhead.hub.names import TOKENIZERS, find
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
@@ -82,12 +83,25 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None
 
 def save_weights(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
     """Atomically writes only the weights, into a folder that ``save`` wrote. Raises FolderError if it cannot."""
+    _write_weights(folder / WEIGHTS, folder, model, step)
+
+
+def keep_step(folder: Path, model: LanguageModel, step: int) -> None:
+    """Atomically writes the weights of a run's model after this step, beside those that ``save`` wrote (kept.py).
+
+    Raises FolderError if it cannot, or the folder of kept models is a link.
+    """
+    make_steps(folder)
+    _write_weights(new_file(folder, step), folder, model, step)
+
+
+def _write_weights(path: Path, folder: Path, model: LanguageModel, step: int | None) -> None:
     layout = _layout(model.config, model.metadata)
     theirs = to_theirs(layout.table(model.config), model.network.state_dict())
     notes = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
     if step is not None:
         notes[STEP] = str(step)
-    write_tensors(folder / WEIGHTS, theirs, notes)
+    write_tensors(path, theirs, notes)
 
 
 def saved_step(folder: Path) -> int | None:
@@ -96,7 +110,11 @@ def saved_step(folder: Path) -> int | None:
     Raises FolderError if the weights are missing or damaged.
     """
     with opened(folder / WEIGHTS) as file:
-        step = file.notes.get(STEP)
+        return _step(file.notes)
+
+
+def _step(notes: Mapping[str, str]) -> int | None:
+    step = notes.get(STEP)
     return int(step) if step is not None and step.isdecimal() and len(step) < STEP_DIGITS else None
 
 
@@ -126,6 +144,8 @@ def export(folder: Path, model: LanguageModel) -> None:
 def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bool = False) -> LanguageModel:
     """Loads a model from a folder or, if there is none of that name, from the hub (names.py), in evaluation mode.
 
+    FOLDER@STEP is the model that a run kept after that step (kept.py).
+
     dtype: a name ("float32", "bfloat16", ...), "stored" for the files' own, or "auto": the files' own, but float32 if
     16 bits are no faster on this processor. All weights are converted to it. Peak memory is 1.07 times their size.
     text: the model must have a tokenizer; otherwise a model without one takes ids.
@@ -136,7 +156,7 @@ def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bo
     _check_device(device)
     check_dtype(dtype)
     folder = find(name, text=text)
-    with _examined(folder, device, dtype) as found:
+    with _examined(folder, device, dtype, named(name).step) as found:
         if text and found.tokenizer is None:
             raise no_tokenizer(str(name))
         _check_memory(folder, found.shapes.values(), found.dtype, device)
@@ -153,14 +173,14 @@ def outline(name: str | Path) -> LanguageModel:
     Checks everything except the weights' values. From the hub it fetches only the files that describe the weights; the
     dtype is then the one in config.json. Raises as ``load`` does.
     """
-    folder = find(name, weights=False)
-    if folder != Path(name) and not complete(folder):
+    folder, step = find(name, weights=False), named(name).step
+    if folder != Path(named(name).name) and not complete(folder):
         settings = read_table(folder / CONFIG)
         layout, config = parse_config(settings, str(folder / CONFIG))
         dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
         metadata, tokenizer = _metadata(folder, layout, settings, config), _tokenizer(folder, config)
     else:
-        with _examined(folder, "cpu", "stored") as found:
+        with _examined(folder, "cpu", "stored", step) as found:
             config, dtype, metadata, tokenizer = found.config, found.dtype, found.metadata, found.tokenizer
     network = skeleton(config).to(dtype).eval()
     return LanguageModel(network, tokenizer, metadata=metadata, folder=folder, name=str(name))
@@ -181,13 +201,18 @@ class _Examined:
 
 
 @contextmanager
-def _examined(folder: Path, device: str, dtype: str) -> Generator[_Examined]:
-    """Checks everything in a folder except the weights' values, which can be read inside the block."""
+def _examined(folder: Path, device: str, dtype: str, step: int | None) -> Generator[_Examined]:
+    """Checks everything in a folder except the weights' values, which can be read inside the block.
+
+    step: of the run's kept model whose weights are meant; None for the folder's own
+    """
     settings = read_table(folder / CONFIG)
     layout, config = parse_config(settings, str(folder / CONFIG))
     if CODE in settings:
         log.info("%s: its own code (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE)
-    with open_weights(folder) as weights:
+    with open_weights(folder, step) as weights:
+        if step is not None and _step(weights.notes) != step:
+            raise FolderError(f"{weights.where}: its name says step {step:,}, and its contents do not; copy it again")
         own = weights.notes.keys() & NOTES  # other tools write no such notes
         checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
         for note, found in checksums.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import re
 import sys
 import time
@@ -13,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from clearhead.errors import ClearheadError, FolderError, OptionError, shown
+from clearhead.errors import ClearheadError, FolderError, shown
 from clearhead.hub import sentences
 from clearhead.hub.families import conversion, parse_config
 from clearhead.hub.jsonfile import read_table
+from clearhead.hub.kept import named
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 from clearhead.language_model import no_tokenizer
 from clearhead.text.tokenizers import marian
@@ -57,17 +57,16 @@ SHOWN_AFTER = 1.0  # seconds before a progress bar appears: files in the cache t
 def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
     """The folder of that name; if there is none, the cached folder of that model on the hub, fetched as needed.
 
-    ``name`` is a folder, or a name such as "gpt2" or "Qwen/Qwen3-0.6B", optionally with @REVISION. Without ``weights``
-    only the files that describe them are fetched; with ``text`` the weights of a model without a tokenizer are not.
+    ``name`` is a folder, for a run optionally with @STEP (kept.py), or a name such as "gpt2" or "Qwen/Qwen3-0.6B",
+    optionally with @REVISION. Without ``weights`` only the files that describe them are fetched; with ``text`` the
+    weights of a model without a tokenizer are not.
     Nothing is fetched twice, and an interrupted transfer continues where it stopped. huggingface_hub honours HF_HOME,
     HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE.
 
     Raises FolderError with the reason if there is no such model, OptionError if ``name`` is no text or path,
     TextError if ``text`` and it has no tokenizer.
     """
-    if not isinstance(name, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise OptionError(f"model: {shown(name)} was given; give a folder or a name on the hub")
-    folder = Path(name)
+    folder = Path(named(name).name)
     if folder.is_dir():
         return folder
     asked = _NAME.fullmatch(str(name))
@@ -79,8 +78,8 @@ def find(name: str | Path, *, weights: bool = True, text: bool = False) -> Path:
 
 
 def pinned(name: str | Path, folder: Path) -> str:
-    """The name with the commit that ``find`` resolved it to; a folder's name unchanged."""
-    asked = None if Path(name).is_dir() else _NAME.fullmatch(str(name))
+    """The name with the commit that ``find`` resolved it to; that of a folder, or of a run's step, unchanged."""
+    asked = None if Path(named(name).name).is_dir() else _NAME.fullmatch(str(name))
     return str(name) if asked is None else f"{asked['model']}@{folder.name}"
 
 

@@ -18,6 +18,7 @@ from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.hub.families import conversion
 from clearhead.hub.families.table import Held
 from clearhead.hub.jsonfile import read_table
+from clearhead.hub.kept import file_of
 from clearhead.tensorfile import TensorFile, opened
 
 log = logging.getLogger(__name__)
@@ -99,12 +100,14 @@ def check_dtype(asked: str) -> None:
 
 
 @contextmanager
-def open_weights(folder: Path) -> Generator[Weights]:
+def open_weights(folder: Path, step: int | None = None) -> Generator[Weights]:
     """Opens the weights of a folder: reads the headers and checks them against the index, if there is one.
+
+    step: of the run's kept model to open instead
 
     Raises FolderError for files that are missing, damaged, of another format, or do not match the index.
     """
-    single, index = folder / WEIGHTS, folder / INDEX
+    single, index = folder / WEIGHTS if step is None else file_of(folder, step), folder / INDEX
     with ExitStack() as stack:
         if single.exists() or not index.exists():
             if not single.exists():

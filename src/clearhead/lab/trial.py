@@ -61,7 +61,7 @@ class Result:
 
 
 def train_config(question: Question, trial: Trial, threads: int, *, swept: bool) -> TrainConfig:
-    """The run's training config. A run of the sweep evaluates on less."""
+    """The run's training config. A run of the sweep evaluates on less and keeps no models."""
     train = question.train
     optimizer: OptimizerConfig = replace(train.optimizer, lr=trial.rate, adamw_lr=trial.rate)
     final = train.evaluation_tokens if swept else train.final_tokens
@@ -74,6 +74,7 @@ def train_config(question: Question, trial: Trial, threads: int, *, swept: bool)
         optimizer=optimizer,
         final_tokens=final,
         evaluations=1 if swept else evaluations,
+        keep=None if swept else train.keep,
     )
 
 

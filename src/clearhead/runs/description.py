@@ -27,8 +27,10 @@ class Description:
     generation: the folder's generation settings; None without a tokenizer
     unusable_template: why ``clearhead chat`` cannot use the default chat template; None if it can or there is none
     recipe: the recipe of the run in the folder; None if there is no run
-    best: the evaluation at which the run saved this model; None if there is no run or it was not logged
+    best: the evaluation at which the run saved this model; None if there is no run or it was not logged, or if the
+        model was kept between evaluations
     final: the evaluation of this model at the end of the run; None if there is no run or it is not finished
+    kept: the steps whose models the run keeps (``train --keep``)
     """
 
     model: LanguageModel
@@ -43,6 +45,7 @@ class Description:
     recipe: Recipe | None
     best: Evaluated | None
     final: Evaluation | None
+    kept: list[int]
 
 
 def describe(name: str | Path) -> Description:
@@ -55,9 +58,10 @@ def describe(name: str | Path) -> Description:
     recipe, best, end = None, None, None
     if folder is not None and (folder / RECIPE).is_file():
         recipe = recipes.read_recipe(folder / RECIPE)
-        reports, step = read_log(folder / LOG), hub.saved_step(folder)
+        reports, own, asked = read_log(folder / LOG), hub.saved_step(folder), hub.named(name).step
+        step = own if asked is None else asked
         best = next((each for each in reports if isinstance(each, Evaluated) and each.step == step), None)
-        end = None if best is None else read_end(folder / LOG)
+        end = None if best is None or step != own else read_end(folder / LOG)
     return Description(
         model=model,
         family=model.metadata.family or hub.family(config),
@@ -71,6 +75,7 @@ def describe(name: str | Path) -> Description:
         recipe=recipe,
         best=best,
         final=None if end is None else end.evaluation,
+        kept=[] if folder is None else hub.steps(folder),
     )
 
 

@@ -27,7 +27,8 @@ class Kept:
 
 
 def kept(folder: Path) -> tuple[list[Kept], list[int]]:
-    """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved.
+    """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved,
+    and those kept on the way (``train.keep``).
 
     Also returns the steps of all other evaluations, whose models a run does not keep. The initial model of a run that
     started from another is not in the folder: it is read from there, and if that fails, the log says why and step 0 is
@@ -44,8 +45,8 @@ def kept(folder: Path) -> tuple[list[Kept], list[int]]:
     step = hub.saved_step(folder)
     if step is None:
         raise FolderError(f"{folder / hub.WEIGHTS}: no run saved it; copy the run folder again from the original")
-    found = {step: best}
-    if step > 0:
+    found = {each: hub.load(f"{folder}@{each}", dtype="float32") for each in hub.steps(folder)} | {step: best}
+    if 0 not in found:
         try:
             found[0] = begun(recipe, best.tokenizer)
         except FolderError as gone:

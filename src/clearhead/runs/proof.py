@@ -83,7 +83,8 @@ def prove(
     ) as folder:  # texts may be private
         _write(folder / "prove.toml", table)
         # The process that forks uses one thread: OpenMP's threads do not survive a fork.
-        _write(folder / "warm.toml", recipes.joined([table, {"train": {"threads": 1, "steps": 1}}]))
+        least = {"threads": 1, "steps": 1} | ({"keep": 2} if "keep" in table["train"] else {})
+        _write(folder / "warm.toml", recipes.joined([table, {"train": least}]))
         own = {"CLEARHEAD_CACHE": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         with Killer(folder, server, own) as killer:
             for name, config in (("warm", "warm"), ("first", "prove"), ("whole", "prove")):  # first: fills the cache
@@ -132,6 +133,7 @@ def shortened(what: str, steps: int, threads: int) -> Table:
     train = {name: value for name, value in table.get("train", {}).items() if name != "minutes"}
     optimizer = {"precision": "float32", **train.get("optimizer", {})}  # otherwise each run would measure it
     short = {"steps": steps, "threads": threads, "evaluations": min(EVALUATIONS, steps), "optimizer": optimizer}
+    short |= {"keep": min(train["keep"], steps + 1)} if "keep" in train else {}
     return {**table, "train": {**train, **short, "evaluation_tokens": EVALUATED, "final_tokens": EVALUATED}}
 
 
@@ -160,7 +162,7 @@ def _placed(table: Table) -> Table:
     if text.get("tokenizer") is not None and text["tokenizer"] not in LEARNED:
         text["tokenizer"] = str(base / text["tokenizer"])
     origin = table.get("origin")
-    if origin is not None and (base / origin).is_dir():  # else a name on the hub
+    if origin is not None and (base / hub.named(base / origin).name).is_dir():  # else a name on the hub
         return {**table, "origin": str(base / origin), "text": text}
     return {**table, "text": text}
 

@@ -24,6 +24,7 @@ def train(
     target: str | Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
+    keep: int | None = None,
     corpus: str | None = None,
     megabytes: float | None = None,
     origin: str | Path | None = None,
@@ -48,6 +49,7 @@ def train(
     text, valid: one or more files, folders or patterns
     pairs: one or more files of sentence pairs, to train a translator (``--pairs``); or source and target: two files, of
         which line n of one translates line n of the other
+    keep: models kept on the way (``--keep``); ``clearhead.load("runs/book@500")`` opens that of step 500
     origin: the model to start from, a folder or a name on the hub (``--from``)
     model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution
     masked: train an encoder to fill masks (``--masked``)
@@ -73,6 +75,7 @@ def train(
         encoding=encoding,
         minutes=minutes,
         steps=steps,
+        keep=keep,
         seed=seed,
         threads=threads,
         model=model,

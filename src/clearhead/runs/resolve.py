@@ -21,7 +21,7 @@ from clearhead.training.shapes import MODELS, TRANSLATORS, equal, kind_of, shape
 
 ENTRIES = {
     "text": ("layout", "sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
-    "train": ("minutes", "steps", "seed", "threads"),
+    "train": ("minutes", "steps", "keep", "seed", "threads"),
 }
 MINUTES = 5.0
 SMOOTHING = 0.1  # of labels, in translation (Vaswani et al. 2017, 5.4)
@@ -50,6 +50,7 @@ class Asked:
     encoding: str | None = None
     minutes: float | None = None
     steps: int | None = None
+    keep: int | None = None
     seed: int | None = None
     threads: int | None = None
     model: str | None = None

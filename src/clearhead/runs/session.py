@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from clearhead import hub
 from clearhead.runs.begin import begun, create, reopened
 from clearhead.runs.changes import check_changes
 from clearhead.runs.events import Events
@@ -36,6 +37,11 @@ def start(asked: Asked, events: Events, *, started: float) -> Run:
         model = create(claim, recipe, material.tokenizer)
         after = "" if recipe.origin is None else f", as they are in {recipe.origin}"
         events.say(f"model: {recipe.model.parameters():,} weights{after}; it will be kept in {folder}")
+        if recipe.train.keep is not None:
+            size = recipe.train.keep * 4 * recipe.model.parameters()  # in float32
+            events.say(
+                f"{recipe.train.keep} models on the way will be kept in {folder / hub.STEPS}: {size / 1e6:,.1f} MB"
+            )
         train_in(folder, recipe, material, model, events, state=None, used=time.perf_counter() - started)
         return finish(folder, recipe, material.valid, events)
 

@@ -42,6 +42,8 @@ def train_in(
     """
     if recipe.train.threads is not None:
         torch.set_num_threads(recipe.train.threads)
+    if (folder / hub.STEPS).is_dir():
+        hub.forget_after(folder, 0 if state is None else state.progress.step)
     objective = objective_of(
         recipe.train.masks, material.tokenizer, recipe.train.seed, pairs=recipe.text.layout != "text"
     )
@@ -49,6 +51,7 @@ def train_in(
         hooks = Hooks(
             report=events.report,
             keep=keeper(folder, model),
+            keep_step=lambda step: hub.keep_step(folder, model, step),
             sample=lambda: SAMPLES[objective.ability](model, material.valid),
             stop=stop,
         )

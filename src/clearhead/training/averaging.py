@@ -37,16 +37,23 @@ class Averaging:
         for name, mean in self._kept[0].items():
             mean.lerp_(self._model.get_parameter(name), share)
 
+    def evaluated(self) -> None:
+        """Called at each evaluation, after ``applied``: the next means are of these weights too."""
+        self._kept = self._averaged()
+
+    def _averaged(self) -> list[dict[str, Tensor]]:
+        """What the mean is of: with ``last``, the weights of now and of the evaluations before."""
+        return [*self._kept, _copy(self._model)][-self._count :] if self._kind == "last" else self._kept
+
     @contextmanager
     def applied(self) -> Generator[None]:
-        """The model has the mean weights during the block; called at each evaluation."""
-        if self._kind == "last":
-            self._kept = [*self._kept, _copy(self._model)][-self._count :]
-        if not self._kept:
+        """The model has the mean weights during the block, as an evaluation after this step takes them."""
+        averaged = self._averaged()
+        if not averaged:
             yield
             return
         own = _copy(self._model)
-        _load(self._model, {name: torch.stack([each[name] for each in self._kept]).mean(dim=0) for name in own})
+        _load(self._model, {name: torch.stack([each[name] for each in averaged]).mean(dim=0) for name in own})
         try:
             yield
         finally:

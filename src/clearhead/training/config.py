@@ -113,6 +113,9 @@ class TrainConfig:
     decay: float = 0.6  # fraction of the run, at its end, over which the learning rate falls to floor
     floor: float = 0.0  # final learning rate, as a fraction of the peak
     evaluations: int = 20  # number of evaluations, spread evenly over the run; the state is saved at each
+    # models kept on the way, beside the best: the first before any step, the last after all, the others evenly between;
+    # left out, none
+    keep: int | None = None
     evaluation_tokens: int = 100_000  # tokens read at each evaluation, from the start of the validation text
     final_tokens: int | None = None  # tokens read at the final evaluation; None = all
     # precision of products; weights and sums are float32; None = measured if minutes choose the model, else bfloat16 on
@@ -135,6 +138,13 @@ class TrainConfig:
                 _at_least("train", self, name, 1)
         if self.minutes is not None:
             _at_least("train", self, "minutes", 0.0, strict=True)
+        if self.keep is not None:
+            _at_least("train", self, "keep", 2)
+            if self.steps is not None and self.keep > self.steps + 1:
+                raise ConfigError(
+                    f"train: keep is {self.keep}, and {self.steps} steps have {self.steps + 1} models, the one before "
+                    "the first step included; keep fewer, or take more steps"
+                )
         if self.threads is not None and self.threads > THREADS_AT_MOST:
             raise ConfigError(f"train: threads is {self.threads}; it must be at most {THREADS_AT_MOST}")
         if not 0 <= self.seed < 2**63:

@@ -34,6 +34,7 @@ class Hooks:
 
     report: Callable[[Report], None]
     keep: Callable[[int], None]  # saves the model after this step; called when the validation loss is the lowest so far
+    keep_step: Callable[[int], None]  # saves the model after this step beside that one; called train.keep times
     sample: Callable[[], Sample]  # what to show at each evaluation
     stop: Callable[[], bool]  # True saves the state and stops after the current step
 
@@ -119,7 +120,7 @@ def fit(
         _check_finite(found.loss, "validation loss", progress.step, folder)
         return found
 
-    saving = 0.0  # seconds it took to save the last state; several for a large model
+    saving = keeping = 0.0  # seconds it took to save the last state, and to keep a model; several for a large model
 
     def save() -> None:
         nonlocal progress, saving
@@ -138,6 +139,14 @@ def fit(
         save_state(folder / "state", whole)
         saving = clock.seconds() - began
 
+    def keep_model() -> None:
+        nonlocal keeping
+        began = clock.seconds()
+        with averaging.applied():
+            checked(part.part(0, min(len(part), step_tokens + 1)))
+            hooks.keep_step(progress.step)
+        keeping = clock.seconds() - began
+
     def evaluate_and_save() -> None:
         nonlocal progress
         began = clock.seconds()
@@ -149,6 +158,7 @@ def fit(
                 progress = replace(progress, best_loss=found.loss, best_step=progress.step)
                 hooks.keep(progress.step)
             sample = hooks.sample()
+        averaging.evaluated()
         report = Evaluated(
             step=progress.step,
             valid_loss=found.loss,
@@ -166,6 +176,7 @@ def fit(
             clock.seconds()
             - began
             + saving
+            + keeping
             + evaluating * min(len(valid), config.final_tokens or len(valid)) / len(part)
         )
         save()
@@ -179,6 +190,8 @@ def fit(
         save()
         if progress.step == 0:
             evaluate_and_save()
+            if config.keep is not None:
+                keep_model()
             clock.begun = clock.seconds()
             if clock.done(0) >= 1:
                 raise OptionError(
@@ -213,10 +226,13 @@ def fit(
                 seconds=clock.seconds(),
             )
             hooks.report(report)
-            if int(done * LOGGED) > int(before * LOGGED):
+            if _passed(before, done, LOGGED):
                 log.write(replace(report, loss=progress.loss_sum / progress.loss_steps))
                 progress = replace(progress, loss_sum=0.0, loss_steps=0)
-            if int(done * config.evaluations) > int(before * config.evaluations):
+            # Before the state is saved: a run that is killed in between keeps the model again.
+            if config.keep is not None and _passed(before, done, config.keep - 1):
+                keep_model()
+            if _passed(before, done, config.evaluations):
                 evaluate_and_save()
             if done < 1 and hooks.stop():
                 checked(part.part(0, min(len(part), step_tokens + 1)))
@@ -246,6 +262,12 @@ def evaluate(
     at_once = max(1, EVALUATED_AT_ONCE // context)
     batches = objective.in_order(data, context=context, batch=at_once, stride=stride)
     return evaluate_batches(model, batches, objective.unit, window=context)
+
+
+def _passed(before: float, done: float, parts: int) -> bool:
+    """Whether a step that took a run from one fraction to another ended one of its equal parts."""
+    rounding = 1e-9  # 13 / 23 * 23 is below 13
+    return int(done * parts + rounding) > int(before * parts + rounding)
 
 
 def _check_finite(loss: float, what: str, step: int, folder: Path) -> None:

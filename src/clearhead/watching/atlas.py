@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -62,6 +62,10 @@ class Atlas:
     model: its name, if known. text: as given, if known. tokens: number of places
     """
 
+    called: ClassVar[str] = "atlas"  # in errors
+    schema: ClassVar[str] = SCHEMA
+    meanings: ClassVar[Mapping[str, str]] = COLUMNS
+
     model: str | None
     text: str | None
     tokens: int
@@ -79,7 +83,7 @@ class Atlas:
         found = [row for row in self.rows if (row.site.layer, row.head) == place]
         if len(found) != 1:
             fault = "more than one site has" if found else "there is no"
-            raise WatchError(f"atlas: {fault} layer {place[0]}, head {place[1]}; see atlas.rows")
+            raise WatchError(f"{self.called}: {fault} layer {place[0]}, head {place[1]}; see its rows")
         return found[0].values
 
     def by(self, column: str) -> Atlas:
@@ -87,7 +91,7 @@ class Atlas:
 
         Raises OptionError for an unknown column.
         """
-        check_order(column, None, self.columns)
+        check_order(column, None, self.columns, self.called)
 
         def order(row: AtlasRow) -> tuple[bool, float]:
             value = row.values[column]
@@ -97,14 +101,14 @@ class Atlas:
 
     def first(self, n: int | None) -> Atlas:
         """The same with only the first ``n`` rows, or all. Raises OptionError if ``n`` is below 1."""
-        check_order(None, n)
+        check_order(None, n, self.columns, self.called)
         return replace(self, rows=self.rows[:n])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
         heads = [{"site": str(row.site), "layer": row.site.layer, "head": row.head, **row.values} for row in self.rows]
-        about = {name: COLUMNS[name] for name in self.columns}
-        named = {"schema": SCHEMA, "model": self.model, "text": self.text, "tokens": self.tokens}
+        about = {name: self.meanings[name] for name in self.columns}
+        named = {"schema": self.schema, "model": self.model, "text": self.text, "tokens": self.tokens}
         return {**named, "columns": about, "heads": heads}
 
     def __str__(self) -> str:
@@ -116,7 +120,7 @@ class Atlas:
 
     def _repr_html_(self) -> str:
         """For notebooks."""
-        head = "".join(f'<th title="{html.escape(COLUMNS[name])}">{name}</th>' for name in self.columns)
+        head = "".join(f'<th title="{html.escape(self.meanings[name])}">{name}</th>' for name in self.columns)
         lines = (
             f"<tr><th>{row.name}</th>{''.join(f'<td>{value}</td>' for value in self._shown(row))}</tr>"
             for row in self.rows
@@ -127,12 +131,14 @@ class Atlas:
         return [written(row.values[name]) for name in self.columns]
 
 
-def check_order(column: str | None, n: int | None, columns: Sequence[str] = tuple(COLUMNS)) -> None:
+def check_order(
+    column: str | None, n: int | None, columns: Collection[str] = tuple(COLUMNS), called: str = Atlas.called
+) -> None:
     """Raises OptionError unless the column is one of these, or None, and ``n`` at least 1, or None."""
     if column is not None and column not in columns:
-        raise OptionError(f"atlas: there is no column {column!r}{nearest(column, columns)}")
+        raise OptionError(f"{called}: there is no column {column!r}{nearest(column, columns)}")
     if n is not None and n < 1:
-        raise OptionError(f"atlas: the first {n} heads were asked for; ask for at least 1")
+        raise OptionError(f"{called}: the first {n} heads were asked for; ask for at least 1")
 
 
 def written(value: float | None) -> str:
@@ -159,28 +165,36 @@ class Measured(Protocol):
     def sweep(self, site: Site, *measures: Reducer) -> list[Tensor]: ...
 
 
-def atlas(record: Measured, progress: Callable[[int, int], None] | None = None) -> Atlas:
+def atlas(
+    record: Measured,
+    progress: Callable[[int, int], None] | None = None,
+    columns: Collection[str] = tuple(COLUMNS),
+) -> Atlas:
     """The atlas of a text; one sweep over the queries and keys of each site.
 
     Columns that have no meaning for any head are left out: ``sink`` without trained sinks, ``moved`` if no values were
-    kept. ``progress`` is called with (sites done, sites).
+    kept. ``progress`` is called with (sites done, sites). Only ``columns`` are computed. Raises OptionError for an
+    unknown one.
     """
+    for column in columns:
+        check_order(column, None)
     names = short_names(record.seen())
     rows: list[AtlasRow] = []
     for done, (site, name) in enumerate(names.items(), 1):
-        rows += _rows(record, site, name)
+        rows += _rows(record, site, name, columns)
         if progress is not None:
             progress(done, len(names))
-    columns = tuple(name for name in COLUMNS if any(row.values[name] is not None for row in rows))
-    kept = tuple(replace(row, values={name: row.values[name] for name in columns}) for row in rows)
-    return Atlas(record.model, record.text, len(record.tokens), columns, kept)
+    found = tuple(name for name in COLUMNS if any(row.values[name] is not None for row in rows))
+    kept = tuple(replace(row, values={name: row.values[name] for name in found}) for row in rows)
+    return Atlas(record.model, record.text, len(record.tokens), found, kept)
 
 
-def _rows(record: Measured, site: Site, short: str) -> Iterator[AtlasRow]:
+def _rows(record: Measured, site: Site, short: str, columns: Collection[str]) -> Iterator[AtlasRow]:
     """One row for each head of a site."""
     heads, (call, *_) = record.heads(site), [each.call for each in record.segments(site)]
     ids = record.tokenized(site.reads).ids
     without = {
+        *(COLUMNS.keys() - columns),
         *((*PLACED, *COPIED) if call.two_texts else ()),
         *(() if ids else COPIED),
         *(("sink",) if call.score.sinks_H is None else ()),

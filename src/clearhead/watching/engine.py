@@ -8,7 +8,8 @@ have much larger logits: the online softmax (Milakov and Gimelshein 2018). If a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -42,21 +43,8 @@ def sweep(
     Raises WatchError if a row's logits are not finite.
     """
     queries, keys = shape(segments)
-    call = segments[0].call
-    dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
-    autocast = torch.autocast(device.type, enabled=False)  # it would round products to bfloat16
-    with torch.inference_mode(mode=False), torch.no_grad(), autocast:
-        extent = Extent(
-            name(segments, heads),
-            len(heads),
-            queries,
-            keys,
-            None if call.two_texts else segments[0].first_place,
-            not all(any(isinstance(part, Causal) for part in each.call.mask.parts) for each in segments),
-            torch.zeros(len(heads), queries, dtype=dtype, device=device),
-            torch.ones(len(heads), queries, dtype=dtype, device=device),
-            torch.zeros(len(heads), queries, dtype=dtype, device=device),
-        )
+    with _exactly(segments):
+        extent = _extent(segments, heads)
         for measure in measures:
             measure.start(extent)
         work = _Sweep(segments, heads, extent)
@@ -71,6 +59,46 @@ def sweep(
             if together:
                 _add(work.together(piece), together)
         return [measure.done().cpu() for measure in measures]
+
+
+def side_by_side(
+    one: Sequence[Segment], other: Sequence[Segment], heads: range, add: Callable[[Strip, Strip], None]
+) -> None:
+    """Calls ``add`` with each strip of whole rows of one map and the strip of the other that has the same cells.
+
+    The maps have the same shape and hide the same keys. Raises WatchError if a row's logits are not finite.
+    """
+    with _exactly(one):
+        mine, theirs = (_Sweep(each, heads, _extent(each, heads)) for each in (one, other))
+        whole = slice(0, shape(one)[0])
+        for a, b in zip(pieces(one, whole), pieces(other, whole), strict=True):
+            for strips in zip(mine.over(a, whole=True), theirs.over(b, whole=True), strict=True):
+                add(*strips)
+
+
+@contextmanager
+def _exactly(segments: Sequence[Segment]) -> Generator[None]:
+    """Without gradients and autocast, which would round products to bfloat16."""
+    autocast = torch.autocast(segments[0].call.q_BHQD.device.type, enabled=False)
+    with torch.inference_mode(mode=False), torch.no_grad(), autocast:
+        yield
+
+
+def _extent(segments: Sequence[Segment], heads: range) -> Extent:
+    queries, keys = shape(segments)
+    call = segments[0].call
+    dtype, device = wide(call.q_BHQD.dtype), call.q_BHQD.device
+    return Extent(
+        name(segments, heads),
+        len(heads),
+        queries,
+        keys,
+        None if call.two_texts else segments[0].first_place,
+        not all(any(isinstance(part, Causal) for part in each.call.mask.parts) for each in segments),
+        torch.zeros(len(heads), queries, dtype=dtype, device=device),
+        torch.ones(len(heads), queries, dtype=dtype, device=device),
+        torch.zeros(len(heads), queries, dtype=dtype, device=device),
+    )
 
 
 def shape(segments: Sequence[Segment]) -> tuple[int, int]:

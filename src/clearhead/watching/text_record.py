@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clearhead.errors import OptionError, WatchError, nearest, shown
 from clearhead.tap import Site, own_stack
-from clearhead.watching.atlas import Atlas, atlas
+from clearhead.watching.atlas import COLUMNS, Atlas, atlas
 from clearhead.watching.cells import Agreement, Edge, Edges
 from clearhead.watching.engine import shape, sweep
 from clearhead.watching.map import BLOCK, AttentionMap
@@ -24,6 +24,7 @@ from clearhead.watching.reducers import Reducer
 from clearhead.watching.rollout import flow, rollout
 from clearhead.watching.sizes import sizes
 from clearhead.watching.tokenized import TokenizedText
+from clearhead.watching.variation import total_variation
 
 # What a record can keep besides queries and keys, and the name it files each under.
 KEPT = {"heads": "heads", "values": "values", "parts": "part", "residual": "part"}
@@ -232,9 +233,12 @@ class TextRecord:
             found[site] = dict(zip(names, self.sweep(site, *measures), strict=True))
         return found
 
-    def atlas(self, progress: Callable[[int, int], None] | None = None) -> Atlas:
-        """Every head by every measure, as a table (``atlas.py``). ``progress`` is called with (sites done, sites)."""
-        return atlas(self, progress)
+    def atlas(
+        self, progress: Callable[[int, int], None] | None = None, columns: Collection[str] = tuple(COLUMNS)
+    ) -> Atlas:
+        """Every head by every measure, or some, as a table (``atlas.py``). ``progress`` is called with (sites done,
+        sites)."""
+        return atlas(self, progress, columns)
 
     def rollout(self, place: int = -1) -> Tensor:
         """r_LK: the share of each token (row 0), or of each place's state before layer l (row l), in what a place holds
@@ -259,6 +263,13 @@ class TextRecord:
     def agreement(self, site: Site) -> Tensor:
         """agreement_HH: the cosine of every two heads' maps at a site (``cells.Agreement``)."""
         return self.sweep(site, Agreement())[0]
+
+    def variation(self, other: TextRecord, site: Site) -> Tensor:
+        """d_HQ: how far each row of weights is from that of another record of as many tokens, from 0 to 1
+        (``variation.total_variation``)."""
+        if other.heads(site) != self.heads(site):
+            raise WatchError(f"{site}: {self.heads(site)} heads here and {other.heads(site)} there; compare equal ones")
+        return total_variation(self.segments(site), other.segments(site), range(self.heads(site)))
 
     def sweep(
         self, site: Site, *measures: Reducer, heads: range | None = None, rows: slice | None = None

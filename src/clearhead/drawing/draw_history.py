@@ -1,0 +1,43 @@
+"""How the heads of a run form, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clearhead.analysis import History
+from clearhead.drawing import history_table, saving
+from clearhead.drawing.endings import PLOTTED, check_ending
+from clearhead.files import replacing
+
+HISTORY_ENDINGS = (*PLOTTED, ".json")
+DPI = 150
+
+
+def draw_history(found: History, path: str | Path) -> None:
+    """Writes a history to ``path``: .png and .svg have a panel for each measure with a line for each head over the
+    steps, named those that change most (extra ``plot``); .json has the numbers.
+
+    The file is written whole or not at all. Raises OptionError for another ending, FolderError if the file cannot be
+    written, MissingExtraError if matplotlib is missing.
+    """
+    path = Path(path)
+    check_history_path(path)
+    content = _content(found, path.suffix.lower())
+    with replacing(path) as file:
+        file.write(content)
+
+
+def check_history_path(path: Path) -> None:
+    """Raises what ``draw_history`` would raise for this path, before any work is done."""
+    check_ending(path, HISTORY_ENDINGS)
+
+
+def _content(found: History, ending: str) -> bytes:
+    if ending == ".json":
+        return history_table.encoded(found)
+    from clearhead.drawing import fonts, history_figure
+
+    title = history_table.heading(found)
+    if ending == ".svg":
+        return saving.svg(history_figure.figure(found, set()), DPI, title)
+    return saving.png(history_figure.figure(found, fonts.lacking([title])), DPI)
