@@ -48,12 +48,17 @@ def looked_at(text: str, **options: int | None) -> TextRecord:
 
 def by_hand(model: Network, ids: list[int]) -> np.ndarray:
     """Every weight, float64 (layers, heads, T, T), from the model's numbers alone: no door, no torch arithmetic."""
+    return heads_by_hand(model, ids)[0]
+
+
+def heads_by_hand(model: Network, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Every weight, and what each head adds to the residual stream, (layers, heads, T, width), as ``by_hand``."""
     numbers = {name: value.double().numpy() for name, value in model.state_dict().items()}
     a, T = model.config.attention, len(ids)
     half = a.head_width // 2
     angle = np.arange(T)[:, None] / 10_000.0 ** (np.arange(half) / half)
     x = numbers["embedding.weight"][ids]
-    found = []
+    found, added = [], []
     for layer in range(model.config.layers):
         own = {name.removeprefix(f"blocks.{layer}."): value for name, value in numbers.items()}
         h = normed(x, own["attention_norm.weight"]) @ own["attention.qkv.weight"].T
@@ -67,10 +72,12 @@ def by_hand(model: Network, ids: list[int]) -> np.ndarray:
         w = np.exp(s - s.max(-1, keepdims=True))
         w /= w.sum(-1, keepdims=True)
         found.append(w)
+        out = own["attention.out.weight"].reshape(-1, a.heads, a.head_width)
+        added.append(np.einsum("hqk,hkd,ehd->hqe", w, v, out))
         x = x + (w @ v).transpose(1, 0, 2).reshape(T, -1) @ own["attention.out.weight"].T
         gate, up = np.split(normed(x, own["feed_forward_norm.weight"]) @ own["feed_forward.up.weight"].T, 2, axis=-1)
         x = x + (gate / (1 + np.exp(-gate)) * up) @ own["feed_forward.down.weight"].T
-    return np.array(found)
+    return np.array(found), np.array(added)
 
 
 def normed(x: np.ndarray, weight: np.ndarray) -> np.ndarray:

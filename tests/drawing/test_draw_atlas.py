@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_page import HOSTILE, Parts
 
-from clearhead.analysis import observe
+from clearhead.analysis import CHANGES, observe
 from clearhead.drawing import atlas_page, draw_atlas
 from clearhead.drawing.atlas_grid import SHARES, grids
 from clearhead.errors import OptionError, WatchError
@@ -102,11 +102,11 @@ def test_the_page_has_the_numbers_and_sorts_them(atlas: Atlas, tmp_path: Path) -
 def test_both_languages_have_the_same_words_and_every_column() -> None:
     english, chinese = (atlas_page.words(language) for language in LANGUAGES)
     assert english.keys() == chinese.keys()
-    assert list(english["columns"]) == list(chinese["columns"]) == list(COLUMNS)
+    assert list(english["columns"]) == list(chinese["columns"]) == [*COLUMNS, *CHANGES]
     for name, text in english.items():
         if isinstance(text, str):
             assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[name]))
-    assert {name: meaning for name, (_, meaning) in english["columns"].items()} == COLUMNS
+    assert {name: meaning for name, (_, meaning) in english["columns"].items()} == COLUMNS | CHANGES
     script = "".join((FILES / name).read_text(encoding="utf-8") for name in atlas_page.SCRIPTS)
     assert all(re.search(rf"\b{name}\b", script) for name in english)
 

@@ -30,7 +30,7 @@ def figure(found: History, lacking: set[str]) -> Figure:
     width = max(5.0, across * WIDE)
     made = Figure(figsize=(width, down * HIGH + 0.9), layout="constrained")
     title = textwrap.fill(spelled(heading(found), lacking), int(width * 9))
-    made.suptitle(f"{title}\n{about(found)}", fontsize=SIZE + 2)
+    made.suptitle(f"{title}\n{about(found)}; named are those that change most", fontsize=SIZE + 2)
     axes: list[Any] = list(np.ravel(made.subplots(down, across, squeeze=False)))
     if found.loss is not None:
         own = axes.pop(0)
@@ -51,7 +51,8 @@ def _panel(axes: Any, found: History, measure: str) -> None:
     for head, colour in zip(heads[:NAMED], COLOURS, strict=False):
         axes.plot(found.steps, _gaps(head.values), color=colour, linewidth=1.4, label=head.name)
     _dress(axes, measure)
-    axes.legend(fontsize=SIZE - 2.5, loc="best", frameon=False, handlelength=1.2, labelspacing=0.2)
+    # Beside the panel, where it covers no line.
+    axes.legend(fontsize=SIZE - 2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.0)
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:

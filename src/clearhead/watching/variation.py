@@ -28,7 +28,8 @@ def total_variation(one: Sequence[Segment], other: Sequence[Segment], heads: ran
         raise WatchError(f"{name(one, heads)}: the other map hides other keys, by {masks}; compare maps with one mask")
     H, Q = len(heads), shape(one)[0]
     dtype = torch.promote_types(*(wide(each[0].call.q_BHQD.dtype) for each in (one, other)))
-    found_HQ = torch.zeros(H, Q, dtype=dtype, device=one[0].call.q_BHQD.device)
+    with torch.inference_mode(mode=False):  # as the strips are computed
+        found_HQ = torch.zeros(H, Q, dtype=dtype, device=one[0].call.q_BHQD.device)
 
     def add(a: Strip, b: Strip) -> None:
         apart_HQ = (a.weights_HQK - b.weights_HQK).abs_().sum(2)
