@@ -188,10 +188,16 @@ _HOMES = {
 }
 
 
+_SHOWN = ("clearhead.analysis", "clearhead.watching")
+
+
 def __getattr__(name: str) -> object:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            found = getattr(import_module(home), name)
+            if home in _SHOWN:
+                import_module("clearhead.drawing.in_notebooks")  # so that notebooks show what they give (notebook.py)
+            return found
     raise AttributeError(f"module 'clearhead' has no attribute {name!r}")
 
 

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
 
 # docs/design.md, 4. Beneath the rooms stand modules without a subject, which every room may import.
-BENEATH = {"catalogue", "errors", "files", "language", "machine", "plain", "tap", "tensorfile", "wrapping"}
+BENEATH = {"catalogue", "errors", "files", "language", "machine", "notebook", "plain", "tap", "tensorfile", "wrapping"}
 ROOMS: dict[str, set[str]] = {
     "text": set(),
     "corpora": set(),

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching import TextRecord
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Alignment:
+class Alignment(Displayed):
     """weights_TS: what each written token was predicted from, the mean of a layer's heads; rows sum to 1.
 
     written, read: labels of the T tokens of the translation and of the S tokens of the text

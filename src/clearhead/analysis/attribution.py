@@ -14,6 +14,7 @@ from clearhead.analysis.slopes import Prediction
 from clearhead.errors import NotFiniteError, OptionError, nearest
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
+from clearhead.notebook import Displayed
 from clearhead.watching import TokenizedText
 
 METHODS = ("gradient", "integrated-gradient")
@@ -34,7 +35,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attribution:
+class Attribution(Displayed):
     """How the log-probability of one token depends on the embedding of each token of the text.
 
     tokenized: labels and ids of the T places

@@ -13,6 +13,7 @@ from clearhead.analysis.outcomes import Measure, Outcome, kl, measured_place, wi
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities
+from clearhead.notebook import Displayed
 from clearhead.watching import Edit, edited
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
@@ -34,7 +35,7 @@ class Changed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect:
+class Effect(Displayed):
     """What edits change in one prediction.
 
     place: whose prediction it is; candidates: the likeliest tokens of either, the likeliest without edits first

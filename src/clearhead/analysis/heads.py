@@ -13,6 +13,7 @@ from clearhead.analysis.probe_texts import Repeated, needles, repeated
 from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
+from clearhead.notebook import Displayed
 from clearhead.tap import Site, short_names
 from clearhead.watching import Ablate, Record, TextRecord, TokenizedText, edited, watch
 from clearhead.watching.atlas import written
@@ -80,7 +81,7 @@ class FoundHead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundHeads:
+class FoundHeads(Displayed):
     """All heads of a model. Printed, a table of those with a name.
 
     copying: the losses of the whole model. period: tokens in a period of the repeated text.

@@ -15,6 +15,7 @@ from clearhead.analysis.observe import observe
 from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel
 from clearhead.model import evaluating
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching import COLUMNS, Atlas
 
@@ -37,7 +38,7 @@ class Formed:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class History:
+class History(Displayed):
     """One atlas of the same text for each kept model of a run.
 
     run: its folder. steps: those of its kept models. loss: of the text in each, in nats a token; None if they do not

@@ -14,6 +14,7 @@ from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching import TokenizedText, watch
 
@@ -45,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lens:
+class Lens(Displayed):
     """What is read before the first layer and after each (R readings) at every place (T), on the CPU.
 
     tokenized: labels and ids of the T places

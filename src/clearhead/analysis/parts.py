@@ -17,6 +17,7 @@ from clearhead.model import Network, evaluating
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching import TextRecord, TokenizedText, watch
 
@@ -43,7 +44,7 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogitParts:
+class LogitParts(Displayed):
     """The shares of all parts in the logit of ``target`` at ``place``, or in what it has more than ``against``.
 
     given: True if the target is the text's own next token

@@ -15,6 +15,7 @@ from clearhead.generation import Sampling
 from clearhead.generation.filters import filtered
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching import watch
 
@@ -48,7 +49,7 @@ class LayerPrediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NextWords:
+class NextWords(Displayed):
     """The ``top`` likeliest next tokens of a text, best first.
 
     settings: the sampling settings that were given; kept: how many tokens they leave; without any, all

@@ -16,6 +16,7 @@ from clearhead.errors import NotFiniteError, OptionError, WatchError, many
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
+from clearhead.notebook import Displayed
 from clearhead.tap import Site, watched_by
 from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.edits import for_text, listed, numbered
@@ -41,7 +42,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Displayed):
     """The measure of one text under each edit, in the order given.
 
     measure: its name; base: without edits; place: whose prediction is measured

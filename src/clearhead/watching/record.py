@@ -14,6 +14,7 @@ from torch import Tensor
 from clearhead import tap
 from clearhead.attend.request import Request
 from clearhead.errors import WatchError
+from clearhead.notebook import Displayed
 from clearhead.tap import Site, Spans
 from clearhead.watching.atlas import Atlas
 from clearhead.watching.editing import Editor
@@ -43,7 +44,7 @@ class Projecting(Protocol):
         ...
 
 
-class Record:
+class Record(Displayed):
     """References to the queries, keys, masks and score rules of the watched passes; no weights.
 
     With one text, ``record[layer, head]`` is an attention map. With several, ``record[text]`` is the part for one of

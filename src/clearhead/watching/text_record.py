@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, WatchError, nearest, shown
+from clearhead.notebook import Displayed
 from clearhead.tap import Site, own_stack
 from clearhead.watching.atlas import COLUMNS, Atlas, atlas
 from clearhead.watching.cells import Agreement, Edge, Edges
@@ -60,7 +61,7 @@ class Holder(Protocol):
     def save(self, path: str | Path, texts: Sequence[TextRecord]) -> None: ...
 
 
-class TextRecord:
+class TextRecord(Displayed):
     """One text of a record. Places count from the start of the text, without padding.
 
     ``record[layer, head]`` is an attention map, ``record[layer, :]`` all maps of a layer. Layers and heads count from
