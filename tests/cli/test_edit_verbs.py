@@ -57,9 +57,44 @@ def test_generation_under_edits_is_that_of_python(folder: Path):
     assert json.loads(plain.out)["ids"] != list(expected[0].ids)
 
 
+def test_next_under_edits_is_the_effects_prediction(folder: Path):
+    words = ["--edit", "ablate 1.2", "--top", 3]
+    assert clearhead(folder, "next", "book", "我 see", *words, "--layers", "--out", "n.json").code == 0
+    read = json.loads((folder / "n.json").read_text(encoding="utf-8"))
+    model = hub.load(folder / "book")
+    found = ch.effect(model, "我 see", ch.Ablate(layer=1, head=2), top=3)
+    after = {each.id: each.after for each in found.candidates}
+    assert [each["probability"] for each in read["candidates"]] == pytest.approx(
+        [after[each["id"]] for each in read["candidates"]], rel=1e-5
+    )
+    assert read["model"] == "book with ablate 1.2"
+    assert read["layers"][-1]["candidates"][0]["probability"] == pytest.approx(read["candidates"][0]["probability"])
+    plain = ch.next_words(model, "我 see", top=3)
+    assert plain.candidates != ch.next_words(model, "我 see", top=3, edits=ch.Ablate(layer=1, head=2)).candidates
+
+
+def test_look_under_edits_shows_the_edited_pass(folder: Path):
+    edit = ["--edit", "ablate 0.1", "--edit", "knockout 2 query -1 key 0"]
+    done = clearhead(folder, "look", "book", "我 see", *edit)
+    assert (done.code, done.err) == (0, "")
+    assert "book with ablate 0.1; knockout 2 query 7 key 0: what place" in " ".join(done.out.split())
+    assert clearhead(folder, "look", "book", "我 see", *edit, "--out", "r.safetensors").code == 0
+    model = hub.load(folder / "book")
+    edits = [ch.Ablate(layer=0, head=1), ch.Knockout(layer=2, query=-1, key=0)]
+    expected, saved = ch.observe(model, "我 see", edits=edits), ch.read_record(folder / "r.safetensors").only()
+    assert saved[2, 0][-1][0] == 0
+    assert saved[2, 3][-1].tolist() == expected[2, 3][-1].tolist()
+    assert saved[1, 0][-1].tolist() != ch.observe(model, "我 see")[1, 0][-1].tolist()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["look", "nowhere", "ab", "--edit", "ablat 1"], "there is no 'ablat'; did you mean 'ablate'?"),
+        (["look", "nowhere", "ab", "--edit", "ablate 1", "--by", "gradient"], "drop it, or --by gradient"),
+        (["look", "book", "ab", "--edit", "ablate 3.1"], "the model has no site of layer 3"),
+        (["next", "nowhere", "ab", "--edit", "ablat 1"], "there is no 'ablat'; did you mean 'ablate'?"),
+        (["next", "book", "ab", "--edit", "scale 1 by 1"], "factor"),
         (["effect", "nowhere", "ab"], "there is no edit; give at least one, such as --edit 'ablate 0.0'"),
         (["effect", "nowhere", "ab", "--edit", "ablat 1"], "there is no 'ablat'; did you mean 'ablate'?"),
         (["effect", "nowhere", "ab", "--edit", "ablate 1", "--against", "b"], "--against goes with --token"),

@@ -15,6 +15,7 @@ from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
 from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.edits import listed
+from clearhead.watching.notation import under
 from clearhead.watching.places import placed
 
 
@@ -160,7 +161,7 @@ def _watched(
             }
             model.network.hidden(mask=mask, **given)
     record.tokenized.update(texts)
-    record.model = model.name or None
+    record.model = under(model.name or None, edits)
     return record
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite
+from clearhead.analysis.observe import tokenized_text
 from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.generation import Sampling
@@ -17,7 +19,10 @@ from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.notebook import Displayed
 from clearhead.tap import Site
-from clearhead.watching import watch
+from clearhead.watching import Edit, edited, watch
+from clearhead.watching.edits import listed
+from clearhead.watching.notation import under
+from clearhead.watching.places import placed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +87,12 @@ def next_words(
     top_k: int | None = None,
     top_p: float | None = None,
     layers: bool = False,
+    edits: Edit | Sequence[Edit] = (),
 ) -> NextWords:
     """The ``top`` likeliest tokens after ``text``, from one pass.
 
+    edits: what to change in the pass (``watching.edits``); places may be words of the text. They stand behind the model
+        in the result's ``model``
     temperature, top_k, top_p: also give the probabilities under these, by the sampler's own rules; a temperature of 0
         leaves only the likeliest
     layers: also read the stream before the first layer and after each with the final norm and the output layer, at the
@@ -92,7 +100,8 @@ def next_words(
 
     Raises OptionError if the model does not predict next tokens, if ``top`` or a setting is out of range, or if
     ``layers`` is set for a model without a residual stream; TextError if the text cannot be encoded
-    or is longer than the context; ClearheadError if a logit is not finite.
+    or is longer than the context; WatchError for an edit that does not apply or changes nothing (``watch``);
+    ClearheadError if a logit is not finite.
     """
     check_model(model, "next_words")
     needs(model, "next tokens", "next")
@@ -110,7 +119,9 @@ def next_words(
     model.tokenizer.note_unknown(ids)
     reader = _Reader(model, ids, tokenless, top)
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
-    with torch.inference_mode(), evaluating(network):
+    changes = placed(listed(edits), {(0, model.stack): tokenized_text(model, ids, text)})
+    acting = edited(model, changes) if changes else nullcontext()
+    with torch.inference_mode(), evaluating(network), acting:
         logits_V, streams = _passed(model, ids_1T, sites if layers else [])
         p_V = reader.probabilities(logits_V)
         found = [
@@ -121,7 +132,7 @@ def next_words(
     candidates = reader.candidates(p_V, sampled_V)
     named = [*(each.id for each in candidates), *tokenless.tolist()]
     return NextWords(
-        model=model.name or None,
+        model=under(model.name or None, changes),
         text=text,
         tokens=tuple(model.labels(ids)),
         candidates=candidates,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearhead.cli.edits import Edits, check_forms, parsed
 from clearhead.cli.models import Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, record_or_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
-    from clearhead.watching import TextRecord
+    from clearhead.watching import Edit, TextRecord
 
 
 class By(StrEnum):
@@ -72,6 +74,7 @@ def look(
             "a token."
         ),
     ] = "mean",
+    edit: Edits = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -101,6 +104,9 @@ def look(
         raise OptionError(
             f"--by {by.value} is about the whole model and one text; drop --pair, --target, --layer and --head"
         )
+    check_forms(edit)
+    if edit and by is not By.attention:
+        raise OptionError(f"--edit changes the pass whose attention is shown; drop it, or --by {by.value}")
     if baseline != "mean" and by is not By.integrated_gradient:
         raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
     if alignment and (by is not By.attention or any(option is not None for option in (pair, query, head))):
@@ -111,9 +117,9 @@ def look(
         (_check if by is By.attention else check_attribution)(out)
     source = record_or_text(model, "look", text)
     if not isinstance(source, str):
-        if by is not By.attention or pair is not None or target is not None:
+        if by is not By.attention or pair is not None or target is not None or edit:
             raise OptionError(
-                f"{model}: --pair, --target and --by {By.gradient.value} need a model and a text, not a record"
+                f"{model}: --pair, --target, --edit and --by {By.gradient.value} need a model and a text, not a record"
             )
         if alignment:
             align(source, layer=layer, out=out)
@@ -122,13 +128,16 @@ def look(
     elif alignment:
         from clearhead.analysis import observe
 
-        align(observe(load_model(model, dtype, threads), source, target=target), layer=layer, out=out)
+        loaded = load_model(model, dtype, threads)
+        align(observe(loaded, source, target=target, edits=parsed(loaded, edit)), layer=layer, out=out)
     elif by is By.attention:
+        loaded = load_model(model, dtype, threads)
         look_at(
-            load_model(model, dtype, threads),
+            loaded,
             source,
             pair=pair,
             target=target,
+            edits=parsed(loaded, edit),
             query=query,
             layer=layer,
             head=head,
@@ -182,6 +191,7 @@ def look_at(
     *,
     pair: str | None = None,
     target: str | None = None,
+    edits: Sequence[Edit] = (),
     query: str | None = None,
     layer: int | None = None,
     head: int | None = None,
@@ -191,7 +201,7 @@ def look_at(
     from clearhead.analysis import observe
 
     saving = out is not None and out.suffix.lower() == ENDING
-    record = observe(model, text, pair=pair, target=target, keep="values" if saving else ())
+    record = observe(model, text, pair=pair, target=target, edits=edits, keep="values" if saving else ())
     show(record, query=query, layer=layer, head=head, out=out)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from clearhead.cli.edits import Edits, check_forms, parsed
 from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
@@ -27,6 +28,7 @@ def next_words(
     layers: Annotated[
         bool, typer.Option("--layers", help="Also show the likeliest tokens after every layer (logit lens).")
     ] = False,
+    edit: Edits = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -41,11 +43,21 @@ def next_words(
     from clearhead.drawing import NextTable, draw_next
     from clearhead.drawing.draw_next import check_next_path
 
+    check_forms(edit)
     if out is not None:
         check_next_path(out)
     text = given_text(text)
     loaded = load_model(model, dtype, threads)
-    found = analysis.next_words(loaded, text, top=top, temperature=temperature, top_k=top_k, top_p=top_p, layers=layers)
+    found = analysis.next_words(
+        loaded,
+        text,
+        top=top,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        layers=layers,
+        edits=parsed(loaded, edit),
+    )
     if out is None:
         Screen().print(NextTable(found))
         return

@@ -253,6 +253,13 @@ def named(edit: Edit) -> str:
     return " ".join(words)
 
 
+def under(model: str | None, edits: Sequence[Edit]) -> str | None:
+    """A model's name in headings, with the edits it runs under."""
+    if not edits:
+        return model
+    return f"{model or 'the model'} with {'; '.join(map(named, edits))}"
+
+
 def _spelled(edit: Edit, value: Any) -> str:
     if isinstance(value, dict):
         value = cast(dict[str, Any], value)["text"]
