@@ -10,6 +10,7 @@ import typer
 from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, message, write_json
 from clearhead.cli.utf8 import given_text
+from clearhead.language import spoken
 
 
 def change(
@@ -68,4 +69,4 @@ def change(
         echo(str(found))
         echo()
         for column in found.columns:
-            echo(f"{column:<{max(map(len, found.columns))}}  {analysis.CHANGES[column]}")
+            echo(f"{column:<{max(map(len, found.columns))}}  {spoken(analysis.CHANGES[column])}")

@@ -48,7 +48,7 @@ class HistoryTable:
             heads = found.formed(measure)
             values = [value for head in heads for value in head.values if value is not None]
             yield Text()
-            yield Text(measure, "bold").append(f"  {COLUMNS[measure]}", "not bold dim")
+            yield Text.assemble((measure, "bold"), (f"  {COLUMNS[measure]}", "dim"))
             for head in heads[: self._top]:
                 yield self._line(head.name, head.values, min(0.0, *values), max(values))
         yield Text()

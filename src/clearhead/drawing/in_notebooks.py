@@ -97,7 +97,7 @@ def _(record: Record) -> str:
 def _(found: Lens) -> str:
     if found.rank_RT.numel() > CELLS:
         return table(LensTable(found))
-    return framed(lens_page.encoded(found, None).decode(), "lens")
+    return framed(lens_page.encoded(found).decode(), "lens")
 
 
 @html_of.register
