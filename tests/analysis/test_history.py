@@ -14,6 +14,7 @@ import clearhead as ch
 from clearhead.drawing import HistoryTable, draw_history
 from clearhead.drawing.history_table import bars
 from clearhead.errors import FolderError, OptionError
+from clearhead.language import speaking
 from clearhead.tap import Site
 
 TEXT = "the dog and the dog"
@@ -90,6 +91,8 @@ def test_files(run: Path, tmp_path: Path) -> None:
     found = ch.history(run, HOSTILE, measures=["previous", "first"])
     for ending in ("png", "svg", "json"):
         draw_history(found, tmp_path / f"x.{ending}")
+    draw_history(found, tmp_path / "zh.svg", language="zh")
+    assert "写出名字的是变化最大的头" in (tmp_path / "zh.svg").read_text(encoding="utf-8")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     svg = (tmp_path / "x.svg").read_text()
     assert "<script>" not in svg
@@ -110,6 +113,12 @@ def test_the_table(run: Path) -> None:
     assert "5 kept models, step 0 to 20; 2 heads" in shown
     assert "previous  weight on the token before" in shown
     assert len([line for line in shown.splitlines() if line.startswith("0.")]) == 1
+    chinese = Console(file=io.StringIO(), width=120)
+    with speaking("zh"):
+        chinese.print(HistoryTable(ch.history(run, TEXT, measures=["previous"]), top=1))
+    told = chinese.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "5 个保留的模型, 第 0 到 20 步; 2 个头" in told
+    assert "变化最大的头：每个保留的模型一根竖条" in told
 
 
 def test_bars_go_from_the_least_to_the_most() -> None:

@@ -8,21 +8,25 @@ from clearhead.analysis import History
 from clearhead.drawing import history_table, saving
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.files import replacing
+from clearhead.language import speaking
 
 HISTORY_ENDINGS = (*PLOTTED, ".json")
 DPI = 150
 
 
-def draw_history(found: History, path: str | Path) -> None:
+def draw_history(found: History, path: str | Path, *, language: str | None = None) -> None:
     """Writes a history to ``path``: .png and .svg have a panel for each measure with a line for each head over the
     steps, named those that change most (extra ``plot``); .json has the numbers.
+
+    language: en or zh for the pictures; None for the one that was chosen (``language.py``)
 
     The file is written whole or not at all. Raises OptionError for another ending, FolderError if the file cannot be
     written, MissingExtraError if matplotlib is missing.
     """
     path = Path(path)
     check_history_path(path)
-    content = _content(found, path.suffix.lower())
+    with speaking(language):
+        content = _content(found, path.suffix.lower())
     with replacing(path) as file:
         file.write(content)
 

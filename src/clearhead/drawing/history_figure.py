@@ -14,6 +14,7 @@ from clearhead.analysis import History
 from clearhead.drawing.colours import QUERY_LIGHT
 from clearhead.drawing.history_table import about, heading
 from clearhead.drawing.legible import spelled
+from clearhead.language import spoken
 
 # Inches of a panel, panels side by side, points, and heads that are named in each panel.
 WIDE, HIGH, ACROSS, SIZE, NAMED = 3.1, 2.3, 4, 9.0, 5
@@ -30,12 +31,12 @@ def figure(found: History, lacking: set[str]) -> Figure:
     width = max(5.0, across * WIDE)
     made = Figure(figsize=(width, down * HIGH + 0.9), layout="constrained")
     title = textwrap.fill(spelled(heading(found), lacking), int(width * 9))
-    made.suptitle(f"{title}\n{about(found)}; named are those that change most", fontsize=SIZE + 2)
+    made.suptitle(f"{title}\n{about(found)}; {spoken('named are those that change most')}", fontsize=SIZE + 2)
     axes: list[Any] = list(np.ravel(made.subplots(down, across, squeeze=False)))
     if found.loss is not None:
         own = axes.pop(0)
         own.plot(found.steps, found.loss, color=QUERY_LIGHT, linewidth=1.4)
-        _dress(own, "loss of the text, nats a token")
+        _dress(own, spoken("loss of the text, nats a token"))
         own.set_ylim(bottom=0)
     for measure in found.measures:
         _panel(axes.pop(0), found, measure)
@@ -61,7 +62,7 @@ def _gaps(values: Sequence[float | None]) -> list[float]:
 
 def _dress(axes: Any, title: str) -> None:
     axes.set_title(title, fontsize=SIZE, loc="left", fontweight="bold")
-    axes.set_xlabel("step", fontsize=SIZE - 1)
+    axes.set_xlabel(spoken("step"), fontsize=SIZE - 1)
     axes.tick_params(labelsize=SIZE - 1.5)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -11,6 +11,7 @@ from rich.text import Text
 from clearhead.analysis import History
 from clearhead.drawing.legible import legible
 from clearhead.errors import many
+from clearhead.language import spoken
 from clearhead.watching.atlas import COLUMNS, written
 
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -26,8 +27,8 @@ def heading(found: History) -> str:
 
 def about(found: History) -> str:
     """Of how many models and heads, and at which steps."""
-    ends = f"step {found.steps[0]:,} to {found.steps[-1]:,}"
-    return f"{many(len(found), 'kept model')}, {ends}; {many(len(found.atlases[0]), 'head')}"
+    ends = spoken(f"step {found.steps[0]:,} to {found.steps[-1]:,}")
+    return f"{spoken(many(len(found), 'kept model'))}, {ends}; {spoken(many(len(found.atlases[0]), 'head'))}"
 
 
 class HistoryTable:
@@ -42,17 +43,18 @@ class HistoryTable:
         yield Text(about(found), "dim")
         if found.loss is not None:
             yield Text()
-            yield Text("loss of the text, nats a token")
+            yield Text(spoken("loss of the text, nats a token"))
             yield self._line("", found.loss, 0.0, max(found.loss))
         for measure in found.measures:
             heads = found.formed(measure)
             values = [value for head in heads for value in head.values if value is not None]
             yield Text()
-            yield Text.assemble((measure, "bold"), (f"  {COLUMNS[measure]}", "dim"))
+            yield Text.assemble((measure, "bold"), (f"  {spoken(COLUMNS[measure])}", "dim"))
             for head in heads[: self._top]:
                 yield self._line(head.name, head.values, min(0.0, *values), max(values))
         yield Text()
-        yield Text("Heads that change most; a bar for each kept model, then the first and the last value.", "dim")
+        note = spoken("Heads that change most; a bar for each kept model, then the first and the last value.")
+        yield Text(note, "dim")
 
     def _line(self, name: str, values: Sequence[float | None], low: float, high: float) -> Text:
         wide = max(len(row.name) for row in self._found.atlases[0])
