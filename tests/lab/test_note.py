@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from string import Formatter
@@ -23,7 +22,7 @@ from transformers import AutoModelForCausalLM
 from clearhead import corpora, hub, runs
 from clearhead.drawing.report import Curves, Grid, Link, Report, Table
 from clearhead.errors import FolderError, OptionError
-from clearhead.lab import note, plan, question
+from clearhead.lab import note, plan
 from clearhead.lab.note import activation, context, heads, next_word, senses, variants
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Phrases, _read
@@ -74,7 +73,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         for module in (variants, activation):
             patch.setattr(module, "_steps", lambda *_: STEPS)
         patch.setattr(plan, "_enough", lambda *_: STEPS)
-        patch.setattr(context, "asked", partial(question.asked, settings=[LITTLE]))
+        patch.setattr(context, "SMALL", LITTLE)
         patch.setattr(senses, "STORIES", 400)
         patch.setattr(context, "STORIES", 20)
         patch.setattr(activation, "VALID", 256)

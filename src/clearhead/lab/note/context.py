@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from clearhead.drawing.report import Curve, Curves, Report, Table
 from clearhead.errors import TrainingError
@@ -10,16 +11,18 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import ComparisonEvents, carry_out
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
+from clearhead.lab.note.variants import SHAPE
 from clearhead.lab.question import asked
 from clearhead.lab.summary import BUDGETS, Line, lines
 from clearhead.training import Report as Progress
 
 MODELS = ("transformer", "lstm", "convolution")
 RATES = (0.003, 0.01)
+# A step of this takes 0.1 s on two cores: a few minutes are enough for every model at every rate.
+SMALL: dict[str, Any] = {"model": {**SHAPE, "context": 256}, "train": {"batch": 8}}
 STORIES = 300  # held out, whose facts are asked
 FOLDER = "comparison"
 FAR = 32  # a fact told at least so many tokens before is far
-KINDS = ("recall", "pronoun")  # of facts that the story told before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ def run(bench: Bench) -> ContextFound:
         text={"corpus": bench.setting.corpus, "megabytes": bench.setting.megabytes},
         models=MODELS,
         rates=RATES,
+        settings=[SMALL],
         minutes=bench.minutes("context"),
         facts=STORIES,
         speeds=False,
