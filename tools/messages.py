@@ -73,7 +73,7 @@ FOREIGN = (
     "Broken pipe",
 )
 # Single words that code puts into messages and tables.
-WORDS = ("all", "none")
+WORDS = ("none",)
 # Commands, markup, Chinese, regular expressions, code.
 MARKUP = re.compile(
     r"^clearhead [a-z{]|<[a-zA-Z!/][^0U]|[\w-]+=\"|[\u3000-\u9fff]|\\p\{|^from \w+ import|^[\w.\[\]\"]+ = *\{?0?\}?$"

@@ -178,7 +178,7 @@ def _headings(canvas: Canvas, layout: Layout, record: TextRecord, focus: Focus, 
         (MARGIN, "All heads", IN_ROWS if layout.lines == 1 else IN_LINES),
         (
             over_matrix,
-            head_name(record, focus.site, focus.head).replace("layer", "Layer", 1),
+            spoken(head_name(record, focus.site, focus.head)).replace("layer", "Layer", 1),
             "each row is a query token, each column a token it attends to",
         ),
     ):

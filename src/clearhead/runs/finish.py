@@ -69,10 +69,10 @@ def finish(folder: Path, recipe: Recipe, valid: Tokens | Pairs, events: Events) 
         evaluation = evaluate(model.network, read, window=config.window, objective=objective)
     run = Run(folder=folder, recipe=recipe, model=model, reports=read_log(folder / LOG), evaluation=evaluation)
     predicted = len(read) if isinstance(read, Pairs) else len(read) - 1  # the first of a text is not
-    share = "all" if len(read) == len(valid) else f"the first {predicted:,} of"
-    masked = "" if config.masks is None else f"{evaluation.tokens:,} masked of "
+    on = f"all {len(valid):,}" if len(read) == len(valid) else f"the first {predicted:,} of {len(valid):,}"
+    on = on if config.masks is None else f"{evaluation.tokens:,} masked of {on}"
     events.say(
-        f"kept the model of step {run.best.step:,}; on {masked}{share} {len(valid):,} validation tokens: "
+        f"kept the model of step {run.best.step:,}; on {on} validation tokens: "
         f"{evaluation.loss:.4f} nats a {evaluation.unit}, {evaluation.bits_per_byte:.4f} bits a byte"
     )
     try:
