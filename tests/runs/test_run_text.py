@@ -148,7 +148,7 @@ class TestText:
             (config("a.txt", tokenizer="word"), "tokenizer 'word': neither a kind nor a file or folder"),
             (
                 config("a.txt", vocabulary=300),
-                "vocabulary 300: applies to the tokenizers auto, bpe, character-bpe; 'bytes'",
+                "vocabulary 300: applies to the tokenizers auto, bpe, character-bpe, unigram; 'bytes'",
             ),
         ],
     )

@@ -11,6 +11,7 @@ LEARNED = {
     "characters": Tokenizer.characters([ODD]),
     "bpe": Tokenizer.train_bpe([ODD * 3], 320),
     "character-bpe": Tokenizer.train_bpe([ODD * 3], 320, units="characters"),
+    "unigram": Tokenizer.train_unigram([ODD * 3], 320),
     "characters and bytes": Tokenizer.train_characters([ODD]),
 }
 

@@ -85,6 +85,6 @@ def test_what_cannot_be_learned_is_an_error(tmp_path: Path):
     with pytest.raises(OptionError, match="'character': not a kind that can be learned; did you mean 'characters'"):
         learn("character", [Texts("x")], cache=tmp_path)
     with pytest.raises(
-        OptionError, match=r"size \(99\) is for auto, bpe, character-bpe; the text sets the size of bytes"
+        OptionError, match=r"size \(99\) is for auto, bpe, character-bpe, unigram; the text sets the size of bytes"
     ):
         learn("bytes", [Texts("x")], vocab_size=99, cache=tmp_path)

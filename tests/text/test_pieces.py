@@ -11,8 +11,9 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from clearhead.errors import TextError
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import pieces
-from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, WORD_ENDS, recognise, state_of
+from clearhead.text.tokenizers.learned import LLAMA3_WORDS, SEPARATOR, WORD_ENDS, state_of
 from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, TextBlock, batches, cut
+from clearhead.text.tokenizers.recognising import recognise
 
 SAMPLE = (
     "It's 2024!\n\n  Don't  say:\r\n \t'you'll'...\n你好，世界。\n\n第１回 “王”\u3000见\n \n x\u00a0y\n\n\n" * 3
@@ -41,6 +42,7 @@ TOKENIZERS = {
     "characters": (Tokenizer.characters([SAMPLE + "你a1.!?'rex"]), CUT_SINGLE),
     "bpe": (Tokenizer.train_bpe([SAMPLE], 400), CUT_QWEN2),
     "character-bpe": (Tokenizer.train_bpe([SAMPLE], 400, units="characters"), CUT_QWEN2),
+    "unigram": (Tokenizer.train_unigram([SAMPLE], 400), CUT_QWEN2),
     "characters and bytes": (Tokenizer.train_characters([SAMPLE]), CUT_SINGLE),
     "gpt2": (trained(pre_tokenizers.ByteLevel(add_prefix_space=False)), CUT_GPT2),
     "llama3": (trained(words(LLAMA3_WORDS)), CUT_QWEN2),
@@ -83,7 +85,7 @@ UNBROKEN = st.tuples(
 ).map(lambda run: run[0] * run[1])
 
 
-@pytest.mark.parametrize("name", ["bpe", "character-bpe", "bytes", "characters and bytes"])
+@pytest.mark.parametrize("name", ["bpe", "character-bpe", "unigram", "bytes", "characters and bytes"])
 @given(text=st.lists(UNBROKEN, max_size=14).map("".join), sizes=st.lists(st.integers(1, 3000), max_size=9))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_runs_that_the_rule_does_not_cut_are_cut_between_words(

@@ -15,7 +15,8 @@ from samples import LEARNED, word_pieces
 
 from clearhead.errors import OptionError, TextError
 from clearhead.text import SEPARATOR, FileSource, Tokenizer, Tokens, sources, split, tokenize
-from clearhead.text.tokenizers.learned import recognise, state_of
+from clearhead.text.tokenizers.learned import state_of
+from clearhead.text.tokenizers.recognising import recognise
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -42,15 +42,15 @@ Valid = Annotated[list[str] | None, typer.Option(help="Text to validate on; the 
 Learned = Annotated[
     str | None,
     typer.Option(
-        help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `characters`, `bytes`, or the "
-        "path of a `tokenizer.json`."
+        help="`auto` (the default: what suits the text), `bpe`, `character-bpe`, `unigram`, `characters`, `bytes`, or "
+        "the path of a `tokenizer.json`."
     ),
 ]
 Vocabulary = Annotated[
     int | None,
     typer.Option(
-        help="Number of tokens for `auto`, `bpe` and `character-bpe`, at most 1,048,576; by default it follows "
-        "from the size of the text."
+        help="Number of tokens for `auto`, `bpe`, `character-bpe` and `unigram`, at most 1,048,576; by default it "
+        "follows from the size of the text."
     ),
 ]
 Megabytes = Annotated[float | None, typer.Option(help="How much of `world-en` or `world-zh` to use; 8 by default.")]

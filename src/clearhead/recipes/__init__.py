@@ -32,8 +32,10 @@ class TextConfig:
     corpus: str | None = None  # name of a built-in text, instead of sources
     megabytes: float | None = None  # size of the built-in text; None = its default
     valid: tuple[str, ...] = ()  # files to validate on; empty = the last tenth of the text
-    tokenizer: str = "auto"  # auto (by the text), bpe, character-bpe, characters, bytes, or a tokenizer.json's path
-    vocabulary: int | None = None  # number of tokens for auto, bpe, character-bpe; None = by the size of the text
+    # auto (by the text), bpe, character-bpe, unigram, characters, bytes, or a tokenizer.json's path
+    tokenizer: str = "auto"
+    # number of tokens for auto, bpe, character-bpe, unigram; None = by the size of the text
+    vocabulary: int | None = None
     # the field of .jsonl lines that holds the text, or both fields of a pair as "en,de"; None = text, or source,target
     field: str | None = None
     overlap: bool = False  # whether source sentences of the validation pairs may stand in the training pairs

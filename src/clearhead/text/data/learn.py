@@ -22,8 +22,8 @@ from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
 
-LEARNED = ("auto", "bpe", "character-bpe", "characters", "bytes")
-SIZED = ("auto", "bpe", "character-bpe")  # those with a vocabulary of any size
+LEARNED = ("auto", "bpe", "character-bpe", "unigram", "characters", "bytes")
+SIZED = ("auto", "bpe", "character-bpe", "unigram")  # those with a vocabulary of any size
 _UNITS: dict[str, Units | None] = {"auto": None, "bpe": "bytes", "character-bpe": "characters"}
 KEPT_AT_MOST = 2 * TOKENIZER_AT_MOST  # bytes; quoted once more, it grows by a fifth
 _FORMAT = "clearhead tokenizer 3"  # raise it when the same text would give another tokenizer
@@ -63,6 +63,8 @@ def learn(
     texts = (block.text for block in cut(blocks_of(sources, progress), CUT_QWEN2, words=word_ends))
     if kind == "characters":
         made = Tokenizer.train_characters(texts)
+    elif kind == "unigram":
+        made = Tokenizer.train_unigram(texts, vocab_size)
     else:
         made = Tokenizer.train_bpe(texts, vocab_size, units=_UNITS[kind], progress=merging)
     if vocab_size is not None and made.vocab_size < vocab_size:

@@ -1,4 +1,4 @@
-"""The kinds of tokenizer that are learned here, and how to recognise them in a tokenizer.json."""
+"""The kinds of tokenizer that are learned here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from clearhead.errors import OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.characters import SEEN, Characters, Units
-from clearhead.text.tokenizers.pieces import CUT_GPT2, CUT_QWEN2, CUT_SINGLE, SEPARATOR, TextBlock, WordEnds, cut
+from clearhead.text.tokenizers.pieces import CUT_QWEN2, SEPARATOR, TextBlock, WordEnds, cut
 
 log = logging.getLogger(__name__)
 
@@ -151,18 +151,52 @@ def bpe_tokenizer(
     if (units or found.units()) == "bytes":
         # the separator is added below
         return _with_separator(
-            _learned(_bpe_untrained(), kept, (size or merges) - 1, sorted(byte_characters()), progress)
+            _learned(bpe_untrained(), kept, (size or merges) - 1, sorted(byte_characters()), progress)
         )
     alphabet = sorted(found.frequent(None if size is None else size - 257))
     room = len(alphabet) + merges if size is None else size - 257
-    others = "".join(re.escape(character) for character in sorted(set(found.all()) - set(alphabet)))
-    if others:  # nothing is merged across a character without a token
-        kept = [part for text in kept for part in re.split(f"[{others}]+", text)]
-    learned = _learned(_character_bpe_untrained(), kept, room, alphabet, progress)
-    made = _character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
+    kept = _cut_at_others(kept, found, alphabet)
+    learned = _learned(_character_untrained(models.BPE()), kept, room, alphabet, progress)
+    made = character_bpe(alphabet, [(a, b) for a, b in state_of(learned)["model"]["merges"]])
     if units is None and size is None and _saved(made, kept) < WORTH:
         return characters_and_bytes_tokenizer(alphabet)
     return made
+
+
+def unigram_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Tokenizer:
+    """A unigram model (Kudo 2018) over OWN_WORDS: 256 bytes for characters without a token, the tokens, the separator.
+
+    Of all ways to cut a word, it takes that with the most probable tokens. ``size`` as for BPE over characters.
+    """
+    check_size(size)
+    documents = (TextBlock(part, True) for text in texts for part in text.split(SEPARATOR))
+    found = Characters()
+    kept, text_bytes = _spread(found.passing(cut(documents, CUT_QWEN2, words=word_ends)), LEARN_BYTES)
+    if not text_bytes:
+        raise TextError("the text is empty: there is nothing to learn a vocabulary from")
+    # the library's learner stops within a tenth above the size, and never where the alphabet alone is larger
+    alphabet = sorted(found.frequent(None if size is None else 10 * (size - 257) // 11))
+    if not alphabet:
+        return unigram([])
+    options = {
+        "vocab_size": len(alphabet) + vocabulary_size(text_bytes) if size is None else size - 257,
+        "initial_alphabet": alphabet,
+        "show_progress": False,
+    }
+    untrained = _character_untrained(models.Unigram())
+    learned = json.loads(_asked("UnigramTrainer", untrained, _cut_at_others(kept, found, alphabet), options))
+    scores: dict[str, float | None] = dict(learned["model"]["vocab"])
+    # none where a count is 0, as in a text of one word; the least then
+    least = min((score for score in scores.values() if score is not None), default=0.0)
+    # the library adds its numbers in any order, so the last digits differ each time
+    pieces = [(token, round(least if score is None else score, 6)) for token, score in scores.items()]
+    return unigram(sorted(pieces, key=lambda piece: (-piece[1], piece[0])))
+
+
+def _cut_at_others(texts: list[str], found: Characters, alphabet: list[str]) -> list[str]:
+    """The texts in parts, since no token reaches across a character that is none."""
+    others = "".join(re.escape(character) for character in sorted(set(found.all()) - set(alphabet)))
+    return [part for text in texts for part in re.split(f"[{others}]+", text)] if others else texts
 
 
 def _saved(made: tokenizers.Tokenizer, texts: list[str]) -> float:
@@ -175,15 +209,32 @@ def _learned(
     untrained: tokenizers.Tokenizer, texts: list[str], size: int, alphabet: list[str], progress: OnMerges | None
 ) -> tokenizers.Tokenizer:
     """The tokenizer with merges, at most ``size`` tokens in all."""
-    options = {"vocab_size": size, "min_frequency": SEEN, "initial_alphabet": alphabet}
+    options = {
+        "vocab_size": size,
+        "min_frequency": SEEN,
+        "initial_alphabet": alphabet,
+        "show_progress": True,
+        "progress_format": "json",
+    }
 
     def note(stage: Mapping[str, Any]) -> None:
         if progress is not None and stage.get("stage") == "Compute merges":
             progress(stage["current"], stage["total"])
 
-    request = {"tokenizer": untrained.to_str(), "texts": texts, "options": options}
+    return tokenizers.Tokenizer.from_str(_asked("BpeTrainer", untrained, texts, options, note))
+
+
+def _asked(
+    trainer: str,
+    untrained: tokenizers.Tokenizer,
+    texts: list[str],
+    options: Mapping[str, Any],
+    note: Callable[[Any], None] | None = None,
+) -> str:
+    """What one of the library's trainers makes of the texts, in a process of its own, as JSON."""
+    request = {"trainer": trainer, "tokenizer": untrained.to_str(), "texts": texts, "options": options}
     try:
-        return tokenizers.Tokenizer.from_str(ask(LEARNER, request, note=note))
+        return ask(LEARNER, request, note=note)
     except (DiedError, ShortError) as fault:
         raise TextError(
             f"the vocabulary was not learned: the learner's process ended ({str(fault) or 'out of memory'}); it needs "
@@ -203,10 +254,11 @@ WORD_ENDS: dict[str, WordEnds] = {
     "characters": lambda text: list(range(1, len(text) + 1)),
     "bpe": word_ends,
     "character-bpe": word_ends,
+    "unigram": word_ends,
 }
 
 
-def _bpe_untrained() -> tokenizers.Tokenizer:
+def bpe_untrained() -> tokenizers.Tokenizer:
     made = tokenizers.Tokenizer(models.BPE())
     words = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -216,21 +268,34 @@ def _bpe_untrained() -> tokenizers.Tokenizer:
     return made
 
 
-def _character_bpe_untrained() -> tokenizers.Tokenizer:
-    made = tokenizers.Tokenizer(models.BPE())
+def _character_untrained(model: models.Model) -> tokenizers.Tokenizer:
+    """Over the characters of OWN_WORDS."""
+    made = tokenizers.Tokenizer(model)
     made.pre_tokenizer = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     return made
 
 
-def _character_bpe(alphabet: list[str], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
+def character_bpe(alphabet: list[str], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
     """Ids 0 to 255 are the bytes, then come the alphabet, the merges and the separator.
 
     No merge spells the name of a byte, "<0xE4>", since OWN_WORDS cuts around digits.
     """
     tokens = dict.fromkeys([*BYTE_TOKENS, *alphabet, *(a + b for a, b in merges)])
     vocabulary = {token: n for n, token in enumerate(tokens)}
-    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
+    made = _character_untrained(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True))
+    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return _with_separator(made)
+
+
+def unigram(pieces: list[tuple[str, float]]) -> tokenizers.Tokenizer:
+    """Ids 0 to 255 are the bytes, then come the pieces and the separator.
+
+    The library wants a token for unknown text, which is never used, as all bytes are there; nor is a byte's score, as
+    no word spells the name of one.
+    """
+    least = min((score for _, score in pieces), default=0.0)
+    vocabulary = [*((token, least) for token in BYTE_TOKENS), *pieces]
+    made = _character_untrained(models.Unigram(vocabulary, unk_id=0, byte_fallback=True))
     made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     return _with_separator(made)
 
@@ -287,65 +352,3 @@ def without_mask(made: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
 def state_of(made: tokenizers.Tokenizer) -> dict[str, Any]:
     """The content of the tokenizer.json as a dict."""
     return json.loads(made.to_str())
-
-
-def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
-    """The kind ("bytes", "characters", "bpe" or "file"), and the rule for cutting its texts (None: never).
-
-    If there is a rule, an id stands for the same text everywhere, so bytes can be counted per id. That holds only
-    without a normalizer and for the patterns in pieces.py.
-    """
-    habits = _habits(state)
-    known = bytes_tokenizer(), characters_tokenizer("a"), characters_and_bytes_tokenizer("a")
-    for kind, each in zip(("bytes", "characters", "characters"), known, strict=True):
-        if habits == _habits(state_of(each)) and _holds_singles(state):
-            return kind, CUT_SINGLE
-    rule = _rule(state)
-    own = [token["content"] for token in state["added_tokens"]] in ADDED and not state["post_processor"]
-    if own and rule is not None and habits == _habits(state_of(_bpe_untrained())):
-        return "bpe", rule
-    if own and habits == _habits(state_of(_character_bpe([], []))) and _holds_bytes(state):
-        return "character-bpe", CUT_QWEN2
-    return "file", rule
-
-
-def _holds_singles(state: dict[str, Any]) -> bool:
-    """Whether every token but those added and the bytes behind is one character, or one that stands for a byte."""
-    model, added = state["model"], [token["content"] for token in state["added_tokens"]]
-    tokens: set[str] = set(model["vocab"])
-    if model.get("byte_fallback"):
-        tokens -= BYTE_TOKENS.keys()
-    if added not in ADDED or any(len(token) != 1 for token in tokens) or model.get("merges"):
-        return False
-    return model["type"] == "WordLevel" or _holds_bytes(state) or tokens == byte_characters().keys()
-
-
-def _holds_bytes(state: dict[str, Any]) -> bool:
-    """Whether the bytes behind are all there, so that no text is unknown."""
-    return bool(state["model"].get("byte_fallback")) and BYTE_TOKENS.keys() <= state["model"]["vocab"].keys()
-
-
-def _habits(state: dict[str, Any]) -> tuple[Any, ...]:
-    """Everything that decides how text is cut and joined, but the vocabulary."""
-    model = {name: value for name, value in state["model"].items() if name not in ("vocab", "merges")}
-    return (state["normalizer"], state["pre_tokenizer"], state["decoder"], model)
-
-
-def _rule(state: dict[str, Any]) -> re.Pattern[str] | None:
-    model, words, added = state["model"], state["pre_tokenizer"] or {}, state["added_tokens"]
-    if [token["content"] for token in added] in ADDED:
-        added = added[:1]  # the mask takes the space before it, but texts to cut are encoded without it (of_text)
-    plain_bpe = model["type"] == "BPE" and not any(
-        model[option] for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
-    )
-    strips = any(token["lstrip"] or token["rstrip"] or re.search(r"\s", token["content"]) for token in added)
-    if state["normalizer"] or not plain_bpe or strips or (state["decoder"] or {}).get("type") != "ByteLevel":
-        return None
-    if words.get("type") == "ByteLevel" and words["use_regex"] and not words["add_prefix_space"]:
-        return CUT_GPT2
-    known = state_of(_bpe_untrained())["pre_tokenizer"]
-    for pattern in (OWN_WORDS, QWEN2_WORDS, LLAMA3_WORDS):
-        known["pretokenizers"][0]["pattern"]["Regex"] = pattern
-        if words == known:
-            return CUT_QWEN2
-    return None

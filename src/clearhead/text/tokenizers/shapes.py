@@ -9,6 +9,7 @@ from clearhead.text.tokenizers.learned import LLAMA3_WORDS, OWN_WORDS, QWEN2_WOR
 
 Test = Callable[[Any], bool]
 
+LONGEST = 64  # characters of a token of a unigram model; the trainers' limit is 16
 STEPS = 8  # of a part, Sequences counted too; the longest in use has 6
 GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -40,6 +41,18 @@ def _pattern(value: Any) -> bool:
     if not isinstance(value, dict) or len(cast(dict[str, Any], value)) != 1:
         return False
     return value.get("String") in (" ", "▁", "``", "''") or value.get("Regex") in PATTERNS
+
+
+def _scored(value: Any) -> bool:
+    """Tokens with their scores; cutting a text takes time with the longest token."""
+    return isinstance(value, list) and all(
+        isinstance(each, list)
+        and len(cast(list[Any], each)) == 2
+        and isinstance(each[0], str)
+        and len(each[0]) <= LONGEST
+        and isinstance(each[1], int | float)
+        for each in cast(list[Any], value)
+    )
 
 
 _METASPACE = {"replacement": _one_of("▁"), "prepend_scheme": _any, "split": _flag, "add_prefix_space": _flag}
@@ -96,6 +109,7 @@ PARTS: Mapping[str, Mapping[str, Mapping[str, Test]]] = {
             "max_input_chars_per_word": _number(200),
         },
         "WordLevel": {"vocab": _any, "unk_token": _any},
+        "Unigram": {"vocab": _scored, "unk_id": _number(2**24), "byte_fallback": _flag},
     },
 }
 LISTS = {"normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors"}

@@ -26,6 +26,7 @@ from clearhead.text.tokenizers.learned import (
     characters_and_bytes_tokenizer,
     characters_of,
     characters_tokenizer,
+    unigram_tokenizer,
     with_mask,
     without_mask,
 )
@@ -52,7 +53,7 @@ _Bytes = bytes  # the class below has a constructor of that name
 
 
 class Tokenizer(Vocabulary):
-    """A tokenizer of kind "bytes", "characters", "bpe", "character-bpe" (learned here) or "file" (any other).
+    """A tokenizer of kind "bytes", "characters", "bpe", "character-bpe", "unigram" (learned here) or "file" (another).
 
     vocab_size: above every id; the ids in ``gaps`` are not used
     front, back: ids before and after a text: <|endoftext|> in front for the kinds learned here, for others what the
@@ -136,6 +137,14 @@ class Tokenizer(Vocabulary):
         ``progress`` is called with tokens so far and in total.
         """
         return cls(bpe_tokenizer(texts, vocab_size, units, progress))
+
+    @classmethod
+    def train_unigram(cls, texts: Iterable[str], vocab_size: int | None = None) -> Tokenizer:
+        """A unigram model learned from the texts, with at most ``vocab_size`` tokens, bytes and separator included.
+
+        Its size is that of BPE over characters unless given, and bytes stand for characters without a token, too.
+        """
+        return cls(unigram_tokenizer(texts, vocab_size))
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:

@@ -13,7 +13,8 @@ import tokenizers
 
 from clearhead.errors import TextError, many
 from clearhead.text.tokenizers.labels import labels
-from clearhead.text.tokenizers.learned import SEPARATOR, plain_config, recognise, state_of
+from clearhead.text.tokenizers.learned import SEPARATOR, plain_config, state_of
+from clearhead.text.tokenizers.recognising import recognise
 from clearhead.text.tokenizers.refusals import row_of_ids
 from clearhead.text.tokenizers.special import edges, role_tokens, unknown_id
 from clearhead.text.tokenizers.words import Bools, parts_of, word_edges
@@ -59,7 +60,7 @@ class Vocabulary:
         self._ends = frozenset(ends) & library.get_added_tokens_decoder().keys()
         # whether the text of ids is that of their joined bytes
         self._bytewise = (state["decoder"] or {}).get("type") == "ByteLevel"
-        self._joins = self._bytewise or self.kind in ("characters", "character-bpe")
+        self._joins = self._bytewise or self.kind in ("characters", "character-bpe", "unigram")
         self._byte_fallback = bool(state["model"].get("byte_fallback"))
         self._prefix: str | None = state["model"].get("continuing_subword_prefix") or None  # WordPiece's ##
         found = None if self._bytewise or self._byte_fallback else unknown_id(library, state["model"])
