@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import math
@@ -11,6 +12,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import little_pieces
+from clearhead.errors import MissingExtraError
 from clearhead.text import FileSource, Tokenizer, learn, tokenize
 from clearhead.text.tokenizers.shapes import in_use
 
@@ -43,7 +45,7 @@ def test_it_opens_in_transformers_with_equal_ids(learned: Tokenizer, tmp_path: P
 @pytest.mark.parametrize("word", [" garden", "hello", " happily", "unlocked"])
 def test_a_word_is_cut_into_its_most_probable_tokens(learned: Tokenizer, word: str):
     """Of all ways to cut it, in float64."""
-    scores = {token: score for token, score in json.loads(learned.to_json())["model"]["vocab"]}
+    scores = dict(json.loads(learned.to_json())["model"]["vocab"])
     best = -math.inf
     for count in range(len(word)):
         for cuts in itertools.combinations(range(1, len(word)), count):
@@ -76,3 +78,11 @@ def test_a_source_is_learned_from_and_tokenized(tmp_path: Path):
     assert made.fingerprint == learn("unigram", [source], vocab_size=400, cache=tmp_path).fingerprint
     tokens = tokenize([source], made, cache=tmp_path)
     assert tokens.ids[:50].tolist() == made.encode_document("\n".join(little_pieces.lines("en")))[:50]
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        MissingExtraError, match=r"learning one needs sentencepiece: pip install 'clearhead\[translate\]'"
+    ):
+        Tokenizer.train_unigram(["hello hello"])

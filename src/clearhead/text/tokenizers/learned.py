@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import math
@@ -13,7 +14,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
-from clearhead.errors import OptionError, TextError, shown
+from clearhead.errors import MissingExtraError, OptionError, TextError, shown
 from clearhead.text.child import DiedError, ShortError, ask
 from clearhead.text.tokenizers.characters import SEEN, Characters, Units
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, SEPARATOR, TextBlock, WordEnds, cut
@@ -43,12 +44,13 @@ LLAMA3_WORDS = QWEN2_WORDS.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # learning from everything, at 8 MB and at 4: books-en 0.2 and 0.5 % with 8,192 tokens, 0.5 and 1.2 % with 32,768;
 # books-zh 0.2 and 0.5 % with 4,096, 0.4 and 1.3 % with 16,384.
 LEARN_BYTES = 8_000_000
+UNIGRAM_BYTES = 4_000_000  # a unigram model's learner takes a minute for 8 MB of Chinese
 
 # Merges of characters are kept if they make a third of the tokens or more unnecessary (docs/LOG.md).
 WORTH = 1 / 3
 
 LARGEST_SIZE = 2**20  # four times the largest vocabulary in use; the learner allocates memory for all of it up front
-LEARNER = Path(__file__).with_name("learning.py")
+LEARNER, UNIGRAM_LEARNER = (Path(__file__).with_name(name) for name in ("learning.py", "learning_unigram.py"))
 
 # How SentencePiece writes the tokens that are bytes; the tokenizers library knows them by these names (byte_fallback).
 BYTE_TOKENS = {f"<0x{byte:02X}>": byte for byte in range(256)}
@@ -169,27 +171,23 @@ def unigram_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Toke
     Of all ways to cut a word, it takes that with the most probable tokens. ``size`` as for BPE over characters.
     """
     check_size(size)
+    if importlib.util.find_spec("sentencepiece") is None:
+        raise MissingExtraError(
+            "tokenizer unigram: learning one needs sentencepiece: pip install 'clearhead[translate]'"
+        )
     documents = (TextBlock(part, True) for text in texts for part in text.split(SEPARATOR))
     found = Characters()
-    kept, text_bytes = _spread(found.passing(cut(documents, CUT_QWEN2, words=word_ends)), LEARN_BYTES)
+    kept, text_bytes = _spread(found.passing(cut(documents, CUT_QWEN2, words=word_ends)), UNIGRAM_BYTES)
     if not text_bytes:
         raise TextError("the text is empty: there is nothing to learn a vocabulary from")
-    # the library's learner stops within a tenth above the size, and never where the alphabet alone is larger
+    # the learner wants more pieces than characters
     alphabet = sorted(found.frequent(None if size is None else 10 * (size - 257) // 11))
     if not alphabet:
         return unigram([])
-    options = {
-        "vocab_size": len(alphabet) + vocabulary_size(text_bytes) if size is None else size - 257,
-        "initial_alphabet": alphabet,
-        "show_progress": False,
-    }
-    untrained = _character_untrained(models.Unigram())
-    learned = json.loads(_asked("UnigramTrainer", untrained, _cut_at_others(kept, found, alphabet), options))
-    scores: dict[str, float | None] = dict(learned["model"]["vocab"])
-    # none where a count is 0, as in a text of one word; the least then
-    least = min((score for score in scores.values() if score is not None), default=0.0)
-    # the library adds its numbers in any order, so the last digits differ each time
-    pieces = [(token, round(least if score is None else score, 6)) for token, score in scores.items()]
+    room = len(alphabet) + vocabulary_size(text_bytes) if size is None else size - 257
+    request = {"texts": _cut_at_others(kept, found, alphabet), "pattern": OWN_WORDS, "size": room}
+    learned = _asked(UNIGRAM_LEARNER, request) or [(character, 0.0) for character in alphabet]
+    pieces = [(token, round(score, 6)) for token, score in learned]
     return unigram(sorted(pieces, key=lambda piece: (-piece[1], piece[0])))
 
 
@@ -209,32 +207,19 @@ def _learned(
     untrained: tokenizers.Tokenizer, texts: list[str], size: int, alphabet: list[str], progress: OnMerges | None
 ) -> tokenizers.Tokenizer:
     """The tokenizer with merges, at most ``size`` tokens in all."""
-    options = {
-        "vocab_size": size,
-        "min_frequency": SEEN,
-        "initial_alphabet": alphabet,
-        "show_progress": True,
-        "progress_format": "json",
-    }
+    options = {"vocab_size": size, "min_frequency": SEEN, "initial_alphabet": alphabet}
 
     def note(stage: Mapping[str, Any]) -> None:
         if progress is not None and stage.get("stage") == "Compute merges":
             progress(stage["current"], stage["total"])
 
-    return tokenizers.Tokenizer.from_str(_asked("BpeTrainer", untrained, texts, options, note))
+    request = {"tokenizer": untrained.to_str(), "texts": texts, "options": options}
+    return tokenizers.Tokenizer.from_str(_asked(LEARNER, request, note))
 
 
-def _asked(
-    trainer: str,
-    untrained: tokenizers.Tokenizer,
-    texts: list[str],
-    options: Mapping[str, Any],
-    note: Callable[[Any], None] | None = None,
-) -> str:
-    """What one of the library's trainers makes of the texts, in a process of its own, as JSON."""
-    request = {"trainer": trainer, "tokenizer": untrained.to_str(), "texts": texts, "options": options}
+def _asked(learner: Path, request: Mapping[str, Any], note: Callable[[Any], None] | None = None) -> Any:
     try:
-        return ask(LEARNER, request, note=note)
+        return ask(learner, request, note=note)
     except (DiedError, ShortError) as fault:
         raise TextError(
             f"the vocabulary was not learned: the learner's process ended ({str(fault) or 'out of memory'}); it needs "

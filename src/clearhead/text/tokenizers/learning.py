@@ -1,8 +1,7 @@
-"""Learns a vocabulary, in a worker process (child.py), since the library's learner ignores Ctrl-C.
+"""Learns BPE merges, in a worker process (child.py), since the library's learner ignores Ctrl-C.
 
-The request has tokenizer (its JSON, untrained), texts, trainer (the name of one of the library's) and its options. The
-notes are the library's own: {"stage": "Compute merges", "current": 12, "total": 4096}. The answer is the JSON of the
-tokenizer.
+The request has tokenizer (its JSON, without merges), texts and options (for the library's BpeTrainer). The notes are
+the library's own: {"stage": "Compute merges", "current": 12, "total": 4096}. The answer is the JSON of the tokenizer.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from tokenizers import trainers
 
 
 def answer(request: dict[str, Any], note: Callable[[Any], None]) -> str:
-    """Returns the tokenizer with the vocabulary learned from the texts."""
+    """Returns the tokenizer with the merges learned from the texts."""
     made = tokenizers.Tokenizer.from_str(request["tokenizer"])
-    made.train_from_iterator(request["texts"], getattr(trainers, request["trainer"])(**request["options"]))
+    made.train_from_iterator(
+        request["texts"], trainers.BpeTrainer(**request["options"], show_progress=True, progress_format="json")
+    )
     return made.to_str()
