@@ -82,7 +82,5 @@ def test_a_source_is_learned_from_and_tokenized(tmp_path: Path):
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        MissingExtraError, match=r"learning one needs sentencepiece: pip install 'clearhead\[translate\]'"
-    ):
+    with pytest.raises(MissingExtraError, match=r"needs sentencepiece: pip install 'clearhead\[translate\]'"):
         Tokenizer.train_unigram(["hello hello"])

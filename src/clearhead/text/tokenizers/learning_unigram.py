@@ -19,37 +19,44 @@ from tokenizers import Regex, pre_tokenizers
 # these, or private ones themselves, teach nothing.
 STAND_IN = str.maketrans({character: chr(0xE000 + n) for n, character in enumerate(" \t\n\r▁")})
 BACK = {number: chr(character) for character, number in ((key, ord(value)) for key, value in STAND_IN.items())}
+NOTHING = "no pieces are loaded"  # what sentencepiece says of a text of one word that occurs once
 OTHERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f▅\ue000-\ue004]")
 
 
 def answer(request: dict[str, Any], note: Callable[[Any], None]) -> list[tuple[str, float]]:
-    """Returns the pieces that occur in the texts, at most ``size``, and their log probabilities."""
+    """Returns the pieces that occur in the texts, at most ``size``, and their log probabilities.
+
+    None if the text is too little to learn from.
+    """
     words = pre_tokenizers.Split(Regex(request["pattern"]), "isolated")
     counts = Counter(word for text in request["texts"] for word, _ in words.pre_tokenize_str(text))
     lines = [f"{word.translate(STAND_IN)}\t{n}" for word, n in sorted(counts.items()) if not OTHERS.search(word)]
     if not lines:
         return []
     file = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines),
-        model_writer=file,
-        input_format="tsv",
-        vocab_size=request["size"] + 1,  # and one for unknown text
-        bos_id=-1,
-        eos_id=-1,
-        hard_vocab_limit=False,
-        character_coverage=1.0,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        add_dummy_prefix=False,
-        split_by_whitespace=False,
-        split_by_unicode_script=False,
-        split_by_number=False,
-        num_threads=1,
-        minloglevel=2,
-    )
-    if not file.getvalue():  # too little text
-        return []
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=file,
+            input_format="tsv",
+            vocab_size=request["size"] + 1,  # and one for unknown text
+            bos_id=-1,
+            eos_id=-1,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            split_by_whitespace=False,
+            split_by_unicode_script=False,
+            split_by_number=False,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as fault:
+        if NOTHING in str(fault):
+            return []
+        raise
     made = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
     every = [n for n in range(made.get_piece_size()) if not made.is_unknown(n)]
     return [(made.id_to_piece(n).translate(BACK), made.get_score(n)) for n in every]
