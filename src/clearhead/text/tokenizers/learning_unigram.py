@@ -19,14 +19,13 @@ from tokenizers import Regex, pre_tokenizers
 # these, or private ones themselves, teach nothing.
 STAND_IN = str.maketrans({character: chr(0xE000 + n) for n, character in enumerate(" \t\n\r▁")})
 BACK = {number: chr(character) for character, number in ((key, ord(value)) for key, value in STAND_IN.items())}
-NOTHING = "no pieces are loaded"  # what sentencepiece says of a text of one word that occurs once
 OTHERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f▅\ue000-\ue004]")
 
 
 def answer(request: dict[str, Any], note: Callable[[Any], None]) -> list[tuple[str, float]]:
     """Returns the pieces that occur in the texts, at most ``size``, and their log probabilities.
 
-    None if the text is too little to learn from.
+    None of them if the text is too little to learn from.
     """
     words = pre_tokenizers.Split(Regex(request["pattern"]), "isolated")
     counts = Counter(word for text in request["texts"] for word, _ in words.pre_tokenize_str(text))
@@ -54,7 +53,7 @@ def answer(request: dict[str, Any], note: Callable[[Any], None]) -> list[tuple[s
             minloglevel=2,
         )
     except RuntimeError as fault:
-        if NOTHING in str(fault):
+        if "no pieces are loaded" in str(fault):  # a text of one word that occurs once
             return []
         raise
     made = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
