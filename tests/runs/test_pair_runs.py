@@ -132,6 +132,17 @@ def test_parallel_files_and_json_lines_give_the_run_of_a_table(tmp_path: Path):
         assert all(torch.equal(state[name], tensor) for name, tensor in found[0].network.state_dict().items())
 
 
+def test_a_unigram_tokenizer_for_both_languages(tmp_path: Path):
+    """The folder opens in transformers with equal ids."""
+    run = ch.train(
+        pairs=write_pairs(tmp_path / "p.tsv", 60), tokenizer="unigram", out=tmp_path / "run", **{**SMALL, "steps": 2}
+    )
+    peer, texts = AutoTokenizer.from_pretrained(tmp_path / "run"), ["one two three", "fünf 你"]
+    assert run.model.tokenizer.kind == "unigram"
+    assert peer(texts, add_special_tokens=False)["input_ids"] == [run.model.tokenizer.encode(text) for text in texts]
+    assert translate(run.model, "one two", beams=1, max_tokens=3).ids
+
+
 class TestValidation:
     def test_pairs_of_their_own(self, tmp_path: Path):
         train, valid = write_pairs(tmp_path / "p.tsv", 60), write_pairs(tmp_path / "v.tsv", 10, first=60)

@@ -18,7 +18,7 @@ from tokenizers import Regex, pre_tokenizers
 # Characters that sentencepiece treats in a way of its own stand as private ones while it learns. Words with others of
 # these, or private ones themselves, teach nothing.
 STAND_IN = str.maketrans({character: chr(0xE000 + n) for n, character in enumerate(" \t\n\r▁")})
-BACK = {number: chr(character) for character, number in ((key, ord(value)) for key, value in STAND_IN.items())}
+BACK = {ord(private): chr(code) for code, private in STAND_IN.items()}
 OTHERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f▅\ue000-\ue004]")
 
 
