@@ -25,7 +25,7 @@ KINDS = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
 CLAUSE = " ,;("  # how a message begins that follows another
 MARKS = (("\n", "\n"), ("; ", "；"), (": ", "："), (", ", "，"), (" or ", "或"), (" and ", "和"))
 ASIDE = re.compile(r"(.*) \((.*)\)", re.DOTALL)
-LETTERS = 4  # templates with fewer, such as "{0} and {1}", are tried last
+LETTERS = 5  # templates with fewer, such as "{0} and {1}", are tried last
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:

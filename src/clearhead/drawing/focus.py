@@ -77,7 +77,7 @@ def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list
 def head_name(record: TextRecord, site: Site, head: int) -> str:
     """``layer 2, head 1``, or ``decoder.2.cross, head 1`` where a layer does not say which."""
     name = short_names(record.seen())[site]
-    return f"{'layer ' if name.isdigit() else ''}{name}, head {head}"
+    return f"layer {name}, head {head}" if name.isdigit() else f"{name}, head {head}"
 
 
 def stacks(record: TextRecord) -> list[str]:
