@@ -10,7 +10,7 @@ import codecs
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -54,12 +54,26 @@ def message(text: str, *, fg: str | None = None) -> None:
     echo(spoken(text).replace("\n", "\n  "), err=True, fg=fg)
 
 
+def filled(text: str, width: int, *, right: bool = False) -> str:
+    """The text filled up to ``width`` terminal cells (a Chinese character takes two)."""
+    blank = " " * (width - cell_len(text))
+    return blank + text if right else text + blank
+
+
+def columns(table: Sequence[Sequence[str]]) -> None:
+    """Prints lines of cells below one another; the first column begins at the left, the others end at the right."""
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    for first, *others in table:
+        cells = [filled(each, width, right=True) for each, width in zip(others, widths[1:], strict=True)]
+        echo("  ".join((filled(first, widths[0]), *cells)))
+
+
 def rows(table: dict[str, str]) -> None:
     """Prints names and values, one line each at any terminal width."""
     seen = {visible(spoken(name)): spoken(value) for name, value in table.items()}
     widest = max(map(cell_len, seen))
     for name, value in seen.items():
-        echo(f"{name}{' ' * (widest - cell_len(name))}  {value}".replace("\n", "⏎"))
+        echo(f"{filled(name, widest)}  {value}".replace("\n", "⏎"))
 
 
 def write(text: str) -> None:

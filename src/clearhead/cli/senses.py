@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads, load_model
-from clearhead.cli.printing import echo, message
+from clearhead.cli.printing import columns, echo, filled, message
+from clearhead.language import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,12 +126,13 @@ def _show(found: Senses, top: int) -> None:
         pieces = f"  ({len(use.tokens)} tokens, {' '.join(use.tokens)}: the mean of their vectors)"
         echo(f"{number}  {use.marked}{pieces if len(use.tokens) > 1 else ''}")
     pairs = [(one, other) for one in range(len(found.uses)) for other in range(one + 1, len(found.uses))]
-    heads = [f"{one + 1} to {other + 1}" for one, other in pairs]
-    echo()
-    echo("cosine distance  " + "  ".join(f"{head:>8}" for head in heads) + "  other words")
+    heads = [f"{f'{one + 1} to {other + 1}':>8}" for one, other in pairs]
+    table = [list(map(spoken, ("cosine distance", *heads, "other words")))]
     for level, rows, others in zip(found.levels, found.distances, found.others, strict=True):
-        cells = "  ".join(f"{rows[one][other]:8.4f}" for one, other in pairs)
-        echo(f"{level_name(level):<15}  {cells}  " + ("          -" if others is None else f"{others:11.4f}"))
+        cells = [f"{rows[one][other]:.4f}" for one, other in pairs]
+        table.append([spoken(level_name(level)), *cells, "-" if others is None else f"{others:.4f}"])
+    echo()
+    columns(table)
     echo()
     first = [str(number) for number, use in enumerate(found.uses, start=1) if use.first]
     if first and found.causal:
@@ -170,15 +172,17 @@ def _show_score(found: SenseScore) -> None:
     guess = found.majority
     for split in found.splits:
         echo()
-        echo(f"held out by {split.kind:<8}  all {count:>13,}  word first {first:>6,}")
-        echo(f"{'':<20}  {'nearest':>8} {'centroid':>8}  {'nearest':>8} {'centroid':>8}")
+        heads = [spoken(head) for head in ("nearest", "centroid")] * 2
+        said, every = spoken(f"held out by {split.kind}"), spoken(f"all {count:,}")
+        echo("  ".join((filled(said, 20), filled(every, 17, right=True), spoken(f"word first {first:,}"))))
+        echo(f"{'':<20}  " + "  ".join(filled(head, 8, right=True) for head in heads))
         for name, nearest, centroid in [
             ("most frequent sense", guess, guess),
             *((_named(each.vectors, level_name(each.vectors)), each.nearest, each.centroid) for each in split.told),
         ]:
             shares = [found.accuracy(told, among) for among in (None, found.first) for told in (nearest, centroid)]
             cells = [f"{'-' if share is None else f'{share:.3f}':>8}" for share in shares]
-            echo(f"{name:<20}  {cells[0]} {cells[1]}  {cells[2]} {cells[3]}")
+            echo(f"{filled(spoken(name), 20)}  " + "  ".join(cells))
     if found.pieced:
         message(f"{found.pieced:,} uses have several tokens; their vectors are the means of their tokens'")
     spread = [value for value in found.spread if value is not None]

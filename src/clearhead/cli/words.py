@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Model, Threads
-from clearhead.cli.printing import echo, message, write_json
+from clearhead.cli.printing import columns, echo, message, write_json
+from clearhead.language import spoken
 
 if TYPE_CHECKING:
     from clearhead.analysis.lexicon import Analogy, AnalogyQuestions, AnalogyScore, Lexicon, Neighbour, Tally
@@ -217,16 +218,15 @@ def _rows(near: Sequence[Neighbour]) -> None:
 
 
 def _table(tallies: Sequence[Tally]) -> None:
-    widest = max(len("relation"), *(len(each.relation) for each in tallies))
-    heads = ("questions", "covered", "asked", "right", "own words", "neighbour", "cosine", "shuffled")
-    echo(f"{'relation':<{widest}}  " + "  ".join(heads))
+    heads = ("relation", "questions", "covered", "asked", "right", "own words", "neighbour", "cosine", "shuffled")
+    table = [[spoken(head) for head in heads]]
     for each in tallies:
         counts = (each.correct, each.free, each.neighbour)
         shares = [f"{count / each.asked:.1%}" if each.asked else "-" for count in counts]
         cosines = ["-" if value is None else f"{value:.3f}" for value in (each.agreement, each.shuffled)]
-        cells = [f"{each.questions:,}", f"{each.covered:,}", f"{each.asked:,}", *shares, *cosines]
-        row = "  ".join(f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True))
-        echo(f"{each.relation:<{widest}}  {row}")
+        counted = (f"{each.questions:,}", f"{each.covered:,}", f"{each.asked:,}")
+        table.append([spoken(each.relation), *counted, *shares, *cosines])
+    columns(table)
 
 
 def _draw(table: Lexicon, asked: str, given: Sequence[str], pool: AnalogyQuestions, top: int, path: Path) -> None:

@@ -41,7 +41,7 @@ class PartsTable:
         shown = found.top(LISTED)
         most = max((abs(share.value) for share in shown), default=1.0) or 1.0
         for share in shown:
-            line = Text(f"{share!s:<{NAME}} {share.value:>+9.4f}  ")
+            line = Text(f"{set_cell_size(spoken(str(share)), NAME)} {share.value:>+9.4f}  ")
             yield line.append(bar(abs(share.value) / most, BAR), "cyan" if share.value >= 0 else "yellow")
         rest = found.shares[len(shown) :] and sorted(found.shares, key=lambda each: -abs(each.value))[LISTED:]
         if rest:

@@ -13,6 +13,7 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import Comparison
 from clearhead.lab.speeds import Speed
 from clearhead.lab.summary import BUDGETS, Line, Spread, lines
+from clearhead.language import spoken
 
 WIDTH = 200  # cells that the widest table may take
 
@@ -54,7 +55,7 @@ class ComparisonTable:
         if self._found.speeds:
             yield from _speeds(self._found.speeds)
         for note in self._notes():
-            yield Text(note, "dim")
+            yield Text(spoken(note), "dim")
 
     def _notes(self) -> Iterator[str]:
         question = self._found.question
@@ -79,7 +80,7 @@ class ComparisonTable:
 
 
 def _titled(title: str, table: Table) -> Iterator[Table | Text]:
-    yield Text(title, "bold")
+    yield Text(spoken(title), "bold")
     yield table
     yield Text()
 
@@ -87,7 +88,7 @@ def _titled(title: str, table: Table) -> Iterator[Table | Text]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        table.add_column(spoken(name), justify="right" if number else "left", no_wrap=True)
     return table
 
 
@@ -97,7 +98,7 @@ def _named(line: Line, rows: Sequence[Line]) -> str:
 
 
 def _told(figure: Spread | None, digits: int = 3) -> str:
-    return "diverged" if figure is None else figure.told(digits)
+    return spoken("diverged") if figure is None else figure.told(digits)
 
 
 def _rate(line: Line) -> str:
@@ -141,7 +142,7 @@ def _binned(rows: Sequence[Line], bins: Callable[[Line], Sequence[Bin]], form: s
     labels = {each.low: each.label for line in rows for each in bins(line)}
     table = _table("model", *(labels[low] for low in sorted(labels)))
     counts = {each.low: each.count for line in rows for each in bins(line)}
-    table.add_row("cases", *(f"{counts[low]:,}" for low in sorted(labels)), style="dim")
+    table.add_row(spoken("cases"), *(f"{counts[low]:,}" for low in sorted(labels)), style="dim")
     for line in rows:
         means = {each.low: form.format(each.mean) for each in bins(line)}
         table.add_row(_named(line, rows), *(means.get(low, "-") for low in sorted(labels)))
@@ -154,8 +155,8 @@ def _distances(line: Line, kind: str) -> Sequence[Bin]:
 
 def _facts(rows: Sequence[Line]) -> Table:
     first = next(line.facts for line in rows if line.facts)
-    table = _table("model", *(f"{each.kind} ({each.asked:,})" for each in first))
-    table.add_row("most common word", *(f"{each.common:.1%}" for each in first), style="dim")
+    table = _table("model", *(f"{spoken(each.kind)} ({each.asked:,})" for each in first))
+    table.add_row(spoken("most common word"), *(f"{each.common:.1%}" for each in first), style="dim")
     for line in rows:
         table.add_row(_named(line, rows), *(f"{each.right:.1%}" for each in line.facts))
     return table
