@@ -133,12 +133,16 @@ class _Reader:
                 self._names(node)
         elif isinstance(node, ast.Call):
             self._call(node, _name(node.func))
+        elif isinstance(node, ast.ListComp | ast.GeneratorExp) and _speaks(node.elt):
+            self._always.update(id(each) for each in ast.walk(node.generators[0].iter))
 
     def _call(self, node: ast.Call, name: str) -> None:
         if name in PARSED:
             self._skip(*node.args)
         elif name == "spoken":
             self._always.update(id(each) for each in ast.walk(node))
+        elif name == "map" and _name(node.args[0]) == "spoken":
+            self._always.update(id(each) for given in node.args[1:] for each in ast.walk(given))
         elif name == "of" and len(node.args) == 3:
             self._always.add(id(node.args[2]))
         elif name == "many" and len(node.args) == 2:
@@ -177,6 +181,11 @@ def _gives_rows(function: ast.FunctionDef) -> bool:
     """Whether a function makes or prints a table of names and values."""
     calls = (_name(node.func) for node in ast.walk(function) if isinstance(node, ast.Call))
     return "rows" in calls or (function.returns is not None and ast.unparse(function.returns) == "dict[str, str]")
+
+
+def _speaks(node: ast.expr) -> bool:
+    """Whether it is a call of ``spoken``."""
+    return isinstance(node, ast.Call) and _name(node.func) == "spoken"
 
 
 def _name(function: ast.expr) -> str:

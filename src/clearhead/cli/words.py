@@ -218,8 +218,8 @@ def _rows(near: Sequence[Neighbour]) -> None:
 
 
 def _table(tallies: Sequence[Tally]) -> None:
-    heads = ("relation", "questions", "covered", "asked", "right", "own words", "neighbour", "cosine", "shuffled")
-    table = [[spoken(head) for head in heads]]
+    heads = map(spoken, ("relation", "questions", "covered", "asked", "right", "own words", "neighbour"))
+    table = [[*heads, spoken("cosine"), spoken("shuffled")]]
     for each in tallies:
         counts = (each.correct, each.free, each.neighbour)
         shares = [f"{count / each.asked:.1%}" if each.asked else "-" for count in counts]

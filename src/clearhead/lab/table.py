@@ -88,7 +88,7 @@ def _titled(title: str, table: Table) -> Iterator[Table | Text]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for number, name in enumerate(columns):
-        table.add_column(spoken(name), justify="right" if number else "left", no_wrap=True)
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
     return table
 
 
@@ -106,7 +106,7 @@ def _rate(line: Line) -> str:
 
 
 def _losses(rows: Sequence[Line]) -> Table:
-    table = _table("model", "weights", "rate", "tokens", "seconds", "nats a token", "bits a byte")
+    table = _table(*map(spoken, ("model", "weights", "rate", "tokens", "seconds", "nats a token", "bits a byte")))
     for line in rows:
         table.add_row(
             _named(line, rows),
@@ -121,7 +121,7 @@ def _losses(rows: Sequence[Line]) -> Table:
 
 
 def _recall(rows: Sequence[Line]) -> Table:
-    table = _table("model", "weights", "rate", "tokens", "seconds", "nats an answer", "right, %")
+    table = _table(*map(spoken, ("model", "weights", "rate", "tokens", "seconds", "nats an answer", "right, %")))
     for line in rows:
         percent = line.accuracy and Spread(
             mean=100 * line.accuracy.mean, half=100 * line.accuracy.half, count=line.accuracy.count
@@ -140,7 +140,7 @@ def _recall(rows: Sequence[Line]) -> Table:
 
 def _binned(rows: Sequence[Line], bins: Callable[[Line], Sequence[Bin]], form: str) -> Table:
     labels = {each.low: each.label for line in rows for each in bins(line)}
-    table = _table("model", *(labels[low] for low in sorted(labels)))
+    table = _table(spoken("model"), *(labels[low] for low in sorted(labels)))
     counts = {each.low: each.count for line in rows for each in bins(line)}
     table.add_row(spoken("cases"), *(f"{counts[low]:,}" for low in sorted(labels)), style="dim")
     for line in rows:
@@ -155,7 +155,7 @@ def _distances(line: Line, kind: str) -> Sequence[Bin]:
 
 def _facts(rows: Sequence[Line]) -> Table:
     first = next(line.facts for line in rows if line.facts)
-    table = _table("model", *(f"{spoken(each.kind)} ({each.asked:,})" for each in first))
+    table = _table(spoken("model"), *(f"{spoken(each.kind)} ({each.asked:,})" for each in first))
     table.add_row(spoken("most common word"), *(f"{each.common:.1%}" for each in first), style="dim")
     for line in rows:
         table.add_row(_named(line, rows), *(f"{each.right:.1%}" for each in line.facts))
@@ -171,7 +171,7 @@ def _speeds(speeds: Sequence[Speed]) -> Iterator[Table | Text]:
     }
     lengths = sorted({each.length for each in speeds})
     for title, figure in figures.items():
-        table = _table("model", *(f"{length:,}" for length in lengths))
+        table = _table(spoken("model"), *(f"{length:,}" for length in lengths))
         for name in dict.fromkeys(each.kind for each in speeds):
             known = {each.length: figure(each) for each in speeds if each.kind == name}
             table.add_row(name, *(known.get(length, "-") for length in lengths))
