@@ -17,8 +17,10 @@ from test_architecture import ABOVE, BENEATH, ROOMS
 from typer.main import get_command
 
 import write_docs
+import write_note
 from clearhead import recipes
 from clearhead.cli import app
+from clearhead.lab.note import EXPERIMENTS
 from clearhead.model import FEED_FORWARDS, ModelConfig
 from clearhead.plain import Tagged, from_dict
 from clearhead.recipes import Recipe
@@ -132,6 +134,13 @@ def test_the_recipe_in_the_guide_can_be_used() -> None:
     table = tomllib.loads(text)
     from_dict(ModelConfig, {"vocabulary": 512, **table["model"]})
     from_dict(TrainConfig, table["train"])
+
+
+@pytest.mark.parametrize("language", write_note.PAGES)
+def test_the_note_says_what_was_found(language: str) -> None:
+    text = write_note.PAGES[language].read_text(encoding="utf-8")
+    assert write_note.page(language) == text, "run `python tools/write_note.py`"
+    assert [name for _, name, _ in write_note.MARKED.findall(text)] == list(EXPERIMENTS)
 
 
 def test_the_plan_has_the_import_table_that_is_tested() -> None:
