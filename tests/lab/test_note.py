@@ -297,6 +297,13 @@ def test_the_comparison_has_three_models_of_one_size(session: Session) -> None:
     assert (session.folder / context.FOLDER / "comparison.json").exists()
 
 
+def test_a_lead_is_larger_than_chance() -> None:
+    assert context.leads((0.6, 400), [(0.4, 400), (0.5, 400)])
+    assert not context.leads((0.6, 40), [(0.4, 40), (0.5, 40)])  # 0.1 is less than 2 sqrt(0.49 / 40)
+    assert not context.leads(None, [(0.4, 40)])
+    assert context.leads((0.5, 40), [None])
+
+
 def test_charts_show_what_was_found(session: Session) -> None:
     """Every point of a curve and every cell of a matrix has its number on the page."""
     for name, finding in session.findings.items():

@@ -91,14 +91,15 @@ class Link:
 
 
 Block = Paragraph | Table | Curves | Bars | Grid | Code | Link
-Holds = Literal["yes", "partly", "no"]
+Holds = Literal["yes", "partly", "open", "no"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """A claim, the verdict, and what it rests on.
 
-    holds: whether the claim is borne out; verdict: a sentence with the numbers that decide
+    holds: whether the claim is borne out; "open" if this session neither bears it out nor refutes it
+    verdict: a sentence with the numbers that decide
     repeat: commands that repeat it
     """
 
