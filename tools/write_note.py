@@ -5,8 +5,8 @@
     python tools/write_note.py lab lab-zh                  keep these findings in docs/lab/, and write the pages
     python tools/write_note.py                             write the pages again from docs/lab/
 
-The prose of the pages is written by hand. Between "<!-- lab: NAME -->" and "<!-- end -->" stand the verdict, a picture and
-the tables, which follow from docs/lab/LANGUAGE/NAME.json alone; tests/contract/test_docs.py checks that.
+The prose of the pages is written by hand. Between "<!-- lab: NAME -->" and "<!-- end -->" stand the verdict, a picture
+and the tables, which follow from docs/lab/LANGUAGE/NAME.json alone; tests/contract/test_docs.py checks that.
 """
 
 from __future__ import annotations

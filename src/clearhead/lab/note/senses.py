@@ -192,7 +192,7 @@ def report(found: SensesFound, says: Phrases) -> Report:
     causal, encoder = found.told
     best = {each.name: max(each.levels) for each in found.told}
     tells = min(best.values()) > causal.majority and best["encoder"] > encoder.static
-    holds = "no" if not tells else "yes" if found.function < 1 and causal.levels else "partly"
+    holds = "open" if not tells else "yes" if found.function < 1 and causal.levels else "partly"
     if found.ahead_apart[0] < 1e-6 and holds == "yes":
         holds = "partly"  # the note's own example has the word first, which a causal model cannot tell
     names = {each.name: says(each.name) for each in found.told}
