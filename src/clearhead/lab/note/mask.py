@@ -61,7 +61,11 @@ def run(bench: Bench) -> MaskFound:
     ids, T = list(record.ids), len(record.ids)
     lengths_TT = _gradients(model, ids)
     later = max((lengths_TT[row][column] for row in range(T) for column in range(row + 1, T)), default=0.0)
-    other = next(token for token in model.tokenizer.ordinary.nonzero()[0].tolist() if token not in ids)
+    other = next(
+        token
+        for token in model.tokenizer.ordinary.nonzero()[0].tolist()
+        if token not in ids and model.labels([token])[0].strip("·").isalpha()
+    )
     changed, changed_last = _replaced(model, ids, other)
     longer = _longer(model, bench)
     apart, at_once, one_by_one = _both_ways(model, longer)
