@@ -19,6 +19,7 @@ from clearhead.drawing.languages import phrases
 from clearhead.drawing.report import Report, Table, draw_report
 from clearhead.files import replacing, write_text
 from clearhead.lab.note import EXPERIMENTS, Finding, read
+from clearhead.language import speaking
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {"en": DOCS / "note.md", "zh": DOCS / "note.zh-CN.md"}
@@ -86,7 +87,8 @@ def main(arguments: list[str]) -> None:
     for language, path in PAGES.items():
         write_text(path, page(language))
         for name in EXPERIMENTS:
-            draw_report(read(FINDINGS[language], name).report(language), DOCS / picture(name, language), language)
+            with speaking(language):
+                draw_report(read(FINDINGS[language], name).report(language), DOCS / picture(name, language))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from clearhead.errors import FolderError, OptionError
 from clearhead.lab import note, plan
 from clearhead.lab.note import activation, context, heads, next_word, senses, variants
 from clearhead.lab.note.bench import Bench
-from clearhead.lab.note.experiment import Phrases, _read
+from clearhead.lab.note.experiment import Phrases, texts_of
 from clearhead.plain import from_dict, to_dict
 from verbs import called
 
@@ -132,7 +132,7 @@ def _scaled(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", note.EXPERIMENTS)
 def test_both_languages_say_the_same(name: str) -> None:
-    english, chinese = (_read(name)[language] for language in ("en", "zh"))
+    english, chinese = (texts_of(name)[language] for language in ("en", "zh"))
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         if isinstance(text, list):
@@ -149,7 +149,7 @@ def _fields(text: str) -> set[str]:
 def test_every_phrase_is_used(name: str) -> None:
     """No phrase is left over."""
     source = "".join(path.read_text(encoding="utf-8") for path in Path(note.__file__).parent.glob("*.py"))
-    for key in _read(name)["en"]:
+    for key in texts_of(name)["en"]:
         parts = {
             key,
             key.removesuffix("_note"),
@@ -306,7 +306,11 @@ def test_charts_show_what_was_found(session: Session) -> None:
         for block in report.blocks:
             if isinstance(block, Curves):
                 for curve in block.curves:
-                    assert all(f": {x:,g}, {y:.4g}</title>" in page for x, y in zip(curve.x, curve.y, strict=True))
+                    if curve.level:
+                        assert f" {curve.y[0]:.3f}</li>" in page
+                        continue
+                    named = [block.ticks[int(x)] if block.ticks else f"{x:,g}" for x in curve.x]
+                    assert all(f": {x}, {y:.4g}</title>" in page for x, y in zip(named, curve.y, strict=True))
             if isinstance(block, Grid):
                 assert all(f": {v:.6g}</title>" in page for row in block.values for v in row if v is not None)
 

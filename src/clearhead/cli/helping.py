@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -47,12 +46,18 @@ def spoken_help(command: Any) -> Generator[Any]:
             parameter.help = spoken(parameter.help or "")
         each.get_usage = partial(_usage, each.get_usage)
         each.get_help_option = partial(_help_option, each.get_help_option)
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(rich_utils, "Markdown", Prose))
-        for text, name in FIXED.items():
-            if name:
-                stack.enter_context(patch.object(rich_utils, name, spoken(text)))
+    ours = {"Markdown": Prose, **{name: spoken(text) for text, name in FIXED.items() if name}}
+    theirs = {name: getattr(rich_utils, name) for name in ours}
+    _set(rich_utils, ours)
+    try:
         yield command
+    finally:
+        _set(rich_utils, theirs)
+
+
+def _set(module: Any, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(module, name, value)
 
 
 def _usage(english: Callable[[Any], str], context: Any) -> str:

@@ -11,7 +11,7 @@ from clearhead import machine
 from clearhead.cli.models import Megabytes
 from clearhead.cli.printing import Screen, echo, write
 from clearhead.errors import OptionError
-from clearhead.language import chosen, current
+from clearhead.language import current
 
 FOLDER = Path("lab")
 WORLDS = {"en": "world-en", "zh": "world-zh"}
@@ -55,16 +55,16 @@ def lab(
     if claim and run_all:
         raise OptionError("lab: --all runs every experiment; leave out the names")
     if not claim and not run_all:
-        Screen(soft_wrap=True).print(listed(current()))
+        Screen(soft_wrap=True).print(listed())
         return
     setting = note.Setting(
         corpus=corpus or WORLDS[current()], megabytes=megabytes, model=model, minutes=minutes, seed=seed
     )
     folder = out or FOLDER
     names = list(dict.fromkeys(claim or note.EXPERIMENTS))
-    display = LabDisplay(current(), tables=len(names) == 1)
+    display = LabDisplay(tables=len(names) == 1)
     try:
-        note.carry_out(names, folder, setting, display, language=chosen(), threads=threads)
+        note.carry_out(names, folder, setting, display, threads=threads)
     except runs.Interrupted:
         echo(f"stopped; the same command continues {folder}", err=True)
         raise typer.Exit(130) from None

@@ -11,15 +11,16 @@ from clearhead.cli.printing import Screen, message
 from clearhead.cli.progress import Display
 from clearhead.drawing.report import ReportText
 from clearhead.lab.note import EXPERIMENTS, Finding, LabEvents, Phrases
+from clearhead.language import current
 from clearhead.training import Report, Stepped
 
 
 class LabDisplay(Display, LabEvents):
     """Shows a session on standard error, and each report on standard output; evaluations are not shown."""
 
-    def __init__(self, language: str, *, tables: bool) -> None:
+    def __init__(self, *, tables: bool) -> None:
         super().__init__()
-        self._language, self._tables = language, tables
+        self._tables = tables
 
     def report(self, report: Report) -> None:
         """Updates the bar."""
@@ -34,15 +35,15 @@ class LabDisplay(Display, LabEvents):
     def ended(self, finding: Finding, folder: Path) -> None:
         """Prints the report and where its files are."""
         screen = Screen()
-        screen.print(ReportText(finding.report(self._language), self._language, tables=self._tables))
+        screen.print(ReportText(finding.report(current()), tables=self._tables))
         message(f"{folder / finding.experiment}.html, .png and .json: the report, its picture and its numbers")
 
 
-def listed(language: str) -> Table:
+def listed() -> Table:
     """The experiments with their claims."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name in EXPERIMENTS:
-        table.add_row(name, Text(Phrases(name, language)("claim")))
+        table.add_row(name, Text(Phrases(name, current())("claim")))
     return table

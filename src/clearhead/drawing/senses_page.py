@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from clearhead.analysis import Senses, SenseScore
 from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.legible import legible
+from clearhead.drawing.report.blocks import Curve, Curves
+from clearhead.drawing.report.charts import curves
 from clearhead.drawing.senses_parts import Chart, Picture, Plane, words
-from clearhead.drawing.word_map import COLOURS, looks_of, mark
+from clearhead.drawing.word_map import looks_of, mark
 from clearhead.language import chosen, current
 
-# Points of the drawings: a chart's inside, its margins, and the side of a plane.
-WIDE, HIGH, LEFT, BELOW, SIDE = 400.0, 220.0, 40.0, 26.0, 240.0
+SIDE = 240.0  # of a plane, in points
 HEADS = 8  # heads listed for each use
-DASHED = ' stroke-dasharray="5 4"'
 
 
 def encoded(found: Senses | SenseScore, shown: Mapping[str, Picture]) -> bytes:
@@ -52,46 +51,21 @@ def _body(found: Senses | SenseScore, shown: Picture, language: str) -> str:
 
 
 def _chart(chart: Chart, shown: Picture) -> str:
-    values = [value for curve in chart.curves for value in curve.values if value is not None]
-    top = max([1.0 if max(values) > 0.5 else 0.0, *values]) or 1.0
-    step = WIDE / max(1, len(shown.ticks) - 1)
-    drawn: list[str] = []
-    for part in range(5):
-        y = HIGH * (1 - part / 4) + 8
-        drawn.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + WIDE}" y2="{y:.1f}"/>')
-        drawn.append(f'<text x="{LEFT - 5}" y="{y:.1f}" text-anchor="end">{top * part / 4:.2g}</text>')
-    for number, tick in enumerate(shown.ticks):
-        x = LEFT + number * step
-        drawn.append(f'<text x="{x:.1f}" y="{HIGH + BELOW:.1f}" text-anchor="middle">{_safe(tick)}</text>')
-    for number, curve in enumerate(chart.curves):
-        colour = COLOURS[number % len(COLOURS)]
-        points = [
-            None if value is None else (LEFT + at * step, HIGH * (1 - value / top) + 8)
-            for at, value in enumerate(curve.values)
-        ]
-        dash = DASHED if curve.level else ""
-        for one, other in pairwise(points):
-            if one is not None and other is not None:
-                drawn.append(
-                    f'<path d="M{one[0]:.1f} {one[1]:.1f}L{other[0]:.1f} {other[1]:.1f}" stroke="{colour}"{dash}/>'
-                )
-        for tick, point, value in zip(shown.ticks, points, curve.values, strict=True):
-            if point is not None and not curve.level:
-                told = f"<title>{_safe(curve.name)}, {_safe(tick)}: {value:.4f}</title>"
-                drawn.append(f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5" fill="{colour}">{told}</circle>')
-    legend = "".join(
-        f'<li><svg class="key" viewBox="0 0 24 8"><path d="M0 4L24 4" stroke="{COLOURS[number % len(COLOURS)]}"'
-        + (DASHED if curve.level else "")
-        + f"/></svg> {_safe(curve.name)}"
-        + (f" {curve.values[0]:.3f}" if curve.level and curve.values[0] is not None else "")
-        + "</li>"
-        for number, curve in enumerate(chart.curves)
+    known = [(curve, [(float(x), y) for x, y in enumerate(curve.values) if y is not None]) for curve in chart.curves]
+    drawn = curves(
+        Curves(
+            title=chart.title,
+            x=shown.axis,
+            y="",
+            curves=tuple(
+                Curve(name=curve.name, x=tuple(x for x, _ in points), y=tuple(y for _, y in points), level=curve.level)
+                for curve, points in known
+            ),
+            ticks=shown.ticks,
+            from_zero=True,
+        )
     )
-    size = f"0 0 {LEFT + WIDE + 12:g} {HIGH + BELOW + 14:g}"
-    return (
-        f'<section><h2>{_safe(chart.title)}</h2><svg viewBox="{size}" role="img" aria-label="{_safe(chart.title)}">'
-        f"{''.join(drawn)}</svg><ul>{legend}</ul><p>{_safe(shown.axis)}</p></section>"
-    )
+    return f"<section><h2>{_safe(chart.title)}</h2>{drawn}</section>"
 
 
 def _legend(shown: Picture) -> str:

@@ -35,13 +35,18 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """A chart of curves. ``log``: the x axis is logarithmic, with ticks at the points."""
+    """A chart of curves. ``log``: the x axis is logarithmic, with ticks at the points.
+
+    ticks: names of the places 0, 1, ... of x, if it counts something; from_zero: whether the y axis begins at 0
+    """
 
     title: str
     x: str
     y: str
     curves: tuple[Curve, ...]
     log: bool = False
+    ticks: tuple[str, ...] = ()
+    from_zero: bool = False
     note: str = ""
 
 

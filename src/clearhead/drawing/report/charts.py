@@ -39,8 +39,9 @@ def curves(chart: Curves) -> str:
     ys = [y for curve in chart.curves for y in curve.y]
     if not xs:
         return ""
-    marks_y = ticks(min(ys), max(ys))
-    marks_x = xs if chart.log else ticks(min(xs), max(xs))
+    marks_y = ticks(0.0 if chart.from_zero else min(ys), max(ys))
+    counted = [float(number) for number in range(len(chart.ticks))]
+    marks_x = counted or (xs if chart.log else ticks(min(xs), max(xs)))
     place = math.log if chart.log else float
     low_x, high_x, low_y, high_y = place(marks_x[0]), place(marks_x[-1]), marks_y[0], marks_y[-1]
 
@@ -54,12 +55,12 @@ def curves(chart: Curves) -> str:
         drawn.append(f'<line x1="{LEFT}" y1="{down:.1f}" x2="{LEFT + WIDE}" y2="{down:.1f}"/>')
         drawn.append(f'<text x="{LEFT - 5}" y="{down:.1f}" text-anchor="end">{y:g}</text>')
     free = -math.inf
-    for x in marks_x:
+    for number, x in enumerate(marks_x):
         across, _ = at(x, marks_y[0])
-        name = f"{x:,g}" if abs(x) < 1e6 else f"{x:.0e}"
+        name = chart.ticks[number] if counted else f"{x:,g}" if abs(x) < 1e6 else f"{x:.0e}"
         if across - free > len(name) * CHARACTER:  # where there is room
             free = across + len(name) * CHARACTER / 2
-            drawn.append(f'<text x="{across:.1f}" y="{TOP + HIGH + 12}" text-anchor="middle">{name}</text>')
+            drawn.append(f'<text x="{across:.1f}" y="{TOP + HIGH + 12}" text-anchor="middle">{safe(name)}</text>')
     for number, curve in enumerate(chart.curves):
         colour = COLOURS[number % len(COLOURS)]
         points = [at(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
@@ -68,20 +69,21 @@ def curves(chart: Curves) -> str:
             f'<path d="M{one[0]:.1f} {one[1]:.1f}L{two[0]:.1f} {two[1]:.1f}" stroke="{colour}"{dash}/>'
             for one, two in pairwise(points)
         ]
-        for (across, down), x, y in zip(points, curve.x, curve.y, strict=True):
-            told = f"<title>{safe(curve.name)}: {x:,g}, {y:.4g}</title>"
+        for (across, down), x, y in zip([] if curve.level else points, curve.x, curve.y, strict=not curve.level):
+            told = f"<title>{safe(curve.name)}: {chart.ticks[int(x)] if counted else f'{x:,g}'}, {y:.4g}</title>"
             drawn.append(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="{colour}">{told}</circle>')
     drawn.append(
         f'<text x="{LEFT + WIDE / 2}" y="{TOP + HIGH + 32}" text-anchor="middle" class="axis">{safe(chart.x)}</text>'
     )
     legend = "".join(
         f'<li><svg class="key" viewBox="0 0 24 8"><path d="M0 4L24 4" stroke="{COLOURS[number % len(COLOURS)]}"'
-        f"{DASHED if curve.level else ''}/></svg> {safe(curve.name)}</li>"
+        f"{DASHED if curve.level else ''}/></svg> {safe(curve.name)}{f' {curve.y[0]:.3f}' if curve.level else ''}</li>"
         for number, curve in enumerate(chart.curves)
     )
     size = f"0 0 {LEFT + WIDE + 14:g} {TOP + HIGH + BELOW:g}"
+    unit = f'<p class="axis">{safe(chart.y)}</p>' if chart.y else ""
     return (
-        f'<p class="axis">{safe(chart.y)}</p><svg viewBox="{size}" role="img" aria-label="{safe(chart.title)}">'
+        f'{unit}<svg viewBox="{size}" role="img" aria-label="{safe(chart.title)}">'
         f"{''.join(drawn)}</svg><ul>{legend}</ul>"
     )
 

@@ -15,6 +15,7 @@ from clearhead.drawing.report.blocks import Bars, Curves, Grid, Report
 from clearhead.drawing.report.page import WORDS
 from clearhead.drawing.word_map import COLOURS
 from clearhead.files import replacing
+from clearhead.language import current
 from clearhead.wrapping import wrapped
 
 PANEL = (5.4, 3.9)  # inches
@@ -22,11 +23,11 @@ DPI = 110
 LINE = 110  # terminal cells of a line of the verdict
 
 
-def draw_report(report: Report, path: str | Path, language: str) -> None:
+def draw_report(report: Report, path: str | Path) -> None:
     """Draws the title, the verdict and every chart of a report to a .png or .svg file (extra ``plot``).
 
-    Raises OptionError for another ending, FolderError if the file cannot be written, MissingExtraError if matplotlib
-    is missing.
+    The report is in the current language. Raises OptionError for another ending, FolderError if the file cannot be
+    written, MissingExtraError if matplotlib is missing.
     """
     path = Path(path)
     check_ending(path, PLOTTED)
@@ -38,7 +39,7 @@ def draw_report(report: Report, path: str | Path, language: str) -> None:
     across = min(2, max(1, len(charts)))
     down = max(1, -(-len(charts) // across))
     figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 1.3), dpi=DPI, layout="constrained")
-    says = phrases(WORDS, language)
+    says = phrases(WORDS, current())
     verdict = Text(f"{says[report.holds]} {legible(report.verdict)}")
     said = [legible(report.title), *(line.plain for line in wrapped(verdict, LINE if across == 2 else LINE // 2))]
     lacking = fonts.lacking(said)
@@ -74,6 +75,10 @@ def _curves(axes: Any, chart: Curves) -> None:
         points = sorted({x for curve in chart.curves for x in curve.x})
         axes.set_xticks(points, [f"{x:,g}" for x in points], fontsize=8)
         axes.minorticks_off()
+    if chart.ticks:
+        axes.set_xticks(range(len(chart.ticks)), list(map(legible, chart.ticks)), fontsize=8)
+    if chart.from_zero:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel(legible(chart.x), fontsize=9)
     axes.set_ylabel(legible(chart.y), fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -10,20 +10,21 @@ from clearhead.drawing.languages import phrases
 from clearhead.drawing.report import charts
 from clearhead.drawing.report.blocks import Bars, Block, Code, Curves, Grid, Link, Paragraph, Report, Table
 from clearhead.drawing.report.charts import safe
+from clearhead.language import LANGUAGES, chosen, current
 
 WORDS = "report_words.json"
 
 
-def page(reports: Mapping[str, Report], language: str | None) -> bytes:
-    """The page in UTF-8. reports: the same one in each language; ``language`` None means the reader's own."""
+def page(reports: Mapping[str, Report]) -> bytes:
+    """The page in UTF-8, in the language that was chosen, else the reader's own. reports: the same one in each."""
     titles = (reports["en"].title, reports["zh"].title)
-    return _framed(titles, {each: _body(report, phrases(WORDS, each)) for each, report in reports.items()}, language)
+    return _framed(titles, {each: _body(report, phrases(WORDS, each)) for each, report in reports.items()})
 
 
-def index(pages: Sequence[tuple[str, Mapping[str, Report]]], language: str | None) -> bytes:
+def index(pages: Sequence[tuple[str, Mapping[str, Report]]]) -> bytes:
     """A page of several reports: the claim and the verdict of each, with a link to its file."""
     bodies: dict[str, str] = {}
-    for each in ("en", "zh"):
+    for each in LANGUAGES:
         says = phrases(WORDS, each)
         entries = [
             f'<section class="entry"><h2><a href="{html.escape(file)}">{safe(reports[each].title)}</a></h2>'
@@ -31,15 +32,15 @@ def index(pages: Sequence[tuple[str, Mapping[str, Report]]], language: str | Non
             for file, reports in pages
         ]
         bodies[each] = f"<p>{safe(says['about'])}</p><main>{''.join(entries)}</main>"
-    return _framed((phrases(WORDS, "en")["index"], phrases(WORDS, "zh")["index"]), bodies, language)
+    return _framed((phrases(WORDS, "en")["index"], phrases(WORDS, "zh")["index"]), bodies)
 
 
-def _framed(titles: tuple[str, str], bodies: Mapping[str, str], language: str | None) -> bytes:
+def _framed(titles: tuple[str, str], bodies: Mapping[str, str]) -> bytes:
     """A page with this title in English and Chinese, the switch between them, and a body in each."""
     articles = "\n".join(f'<article lang="{each}">{body}</article>' for each, body in bodies.items())
     style, script = f"{page_file('languages.css')}\n{page_file('report.css')}", page_file("languages.js")
     return (
-        f'<!doctype html>\n<html lang="{language or "en"}" data-chosen="{language or ""}"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{current()}" data-chosen="{chosen() or ""}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
         f"<title>{html.escape(titles[0])}</title><style>{style}</style></head><body>\n"

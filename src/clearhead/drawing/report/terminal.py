@@ -10,13 +10,14 @@ from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
 from clearhead.drawing.report.blocks import Report, Table
 from clearhead.drawing.report.page import WORDS
+from clearhead.language import current
 
 
 class ReportText:
     """A rich renderable: the title, the claim, the tables if asked for, and the verdict. Charts are in the page."""
 
-    def __init__(self, report: Report, language: str, *, tables: bool = True) -> None:
-        self._report, self._says, self._tables = report, phrases(WORDS, language), tables
+    def __init__(self, report: Report, *, tables: bool = True) -> None:
+        self._report, self._says, self._tables = report, phrases(WORDS, current()), tables
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, says = self._report, self._says

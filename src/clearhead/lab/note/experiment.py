@@ -36,7 +36,7 @@ class Phrases:
 
     def __init__(self, name: str, language: str) -> None:
         self.language = language
-        self._texts = _read(name)[language]
+        self._texts = texts_of(name)[language]
 
     def __call__(self, key: str, **values: object) -> str:
         """The phrase of this name with its fields filled in."""
@@ -48,5 +48,6 @@ class Phrases:
 
 
 @cache
-def _read(name: str) -> dict[str, Any]:
+def texts_of(name: str) -> dict[str, Any]:
+    """The phrases of an experiment, by language."""
     return json.loads((resources.files("clearhead.lab.note") / "phrases" / f"{name}.json").read_text(encoding="utf-8"))

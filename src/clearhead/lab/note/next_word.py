@@ -11,7 +11,7 @@ from itertools import islice
 import torch
 
 from clearhead import corpora
-from clearhead.analysis import next_words
+from clearhead.analysis import NextWords, next_words
 from clearhead.drawing.report import Bars, Curve, Curves, Paragraph, Report, Table
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
@@ -57,7 +57,7 @@ def run(bench: Bench) -> NextFound:
     """Predicts what comes after a text, and every token of held-out stories."""
     model, text = bench.model(), bench.texts.prompt
     plain = next_words(model, text, top=TOP)
-    tempered = [_sampled(model, text, temperature=each) for each in TEMPERATURES]
+    tempered = [next_words(model, text, top=TOP, temperature=each) for each in TEMPERATURES]
     by_k, by_p = next_words(model, text, top=TOP, top_k=TOP_K), next_words(model, text, top=TOP, top_p=TOP_P)
     nats, ranks, read, targets = _predictions(model, bench.setting.corpus)
     counts = Counter(targets)
@@ -68,11 +68,11 @@ def run(bench: Bench) -> NextFound:
         text=text,
         tokens=tuple(each.label for each in plain.candidates),
         probabilities=tuple(each.probability for each in plain.candidates),
-        tempered=tuple(tempered),
+        tempered=tuple(map(_sampled, tempered)),
         kept_k=by_k.kept,
         kept_p=by_p.kept,
-        by_k=tuple(each.sampled or 0.0 for each in by_k.candidates),
-        by_p=tuple(each.sampled or 0.0 for each in by_p.candidates),
+        by_k=_sampled(by_k),
+        by_p=_sampled(by_p),
         predicted=len(nats),
         likeliest=sum(rank == 0 for rank in ranks) / len(ranks),
         among=sum(rank < TOP for rank in ranks) / len(ranks),
@@ -83,8 +83,7 @@ def run(bench: Bench) -> NextFound:
     )
 
 
-def _sampled(model: LanguageModel, text: str, **settings: float) -> tuple[float, ...]:
-    found = next_words(model, text, top=TOP, temperature=settings["temperature"])
+def _sampled(found: NextWords) -> tuple[float, ...]:
     return tuple(each.sampled or 0.0 for each in found.candidates)
 
 

@@ -18,7 +18,7 @@ from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
 
 SHOWN = 4  # numbers of a row that a table shows
-AGREE = 1e-4  # float32 in the pass, Python's own floats by hand
+AGREE = 1e-4  # of the largest number of a step: float32 in the pass, Python's own floats by hand
 PAGE = "qkv-steps.html"
 
 
@@ -29,7 +29,7 @@ class QkvFound:
     hidden: by key, why the mask hides it, or None; products, scores, weights: by key
     query_D, keys_KD, values_KD, mixed_D: as the pass computed them, positions applied
     output_E: what the whole attention adds for the query's token, of all heads
-    names, apart: the steps, and how far plain Python is from the pass at each
+    names, apart: the steps, and how far plain Python is from the pass at each, as a share of the largest number there
     """
 
     model: str
@@ -87,7 +87,7 @@ def run(bench: Bench) -> QkvFound:
         mixed_D=tuple(taken["mixed"][place]),
         output_E=tuple(taken["output"][place]),
         names=tuple(by_python),
-        apart=tuple(by_hand.difference(rows, taken[name]) for name, rows in by_python.items()),
+        apart=tuple(by_hand.difference(rows, taken[name]) / _largest(rows) for name, rows in by_python.items()),
     )
 
 
@@ -180,6 +180,10 @@ def report(found: QkvFound, says: Phrases) -> Report:
             "--out steps.html",
         ),
     )
+
+
+def _largest(rows: by_hand.Rows) -> float:
+    return max(abs(value) for row in rows for value in row) or 1.0
 
 
 def _first(row: Any) -> str:

@@ -92,8 +92,8 @@ def run(bench: Bench) -> SensesFound:
     uses = _enough(corpora.usages(bench.setting.corpus, stories=STORIES, seed=HELD_OUT))
     models = {"causal": causal, "encoder": encoder}
     scored = {name: sense_score(model, uses) for name, model in models.items()}
-    example = {name: senses(model, texts.word, texts.uses) for name, model in models.items()}
     beside = senses(causal, texts.word, texts.uses, control=texts.control)
+    example = {"causal": beside, "encoder": senses(encoder, texts.word, texts.uses)}
     first = {name: senses(model, *_beginning(texts.ahead)) for name, model in models.items()}
     function, counted = _function_words(causal, [each.text for each in uses], bench.language)
     return SensesFound(
@@ -197,6 +197,7 @@ def report(found: SensesFound, says: Phrases) -> Report:
         holds = "partly"  # the note's own example has the word first, which a causal model cannot tell
     names = {each.name: says(each.name) for each in found.told}
     levels = [float(at) for at in range(max(len(each.levels) for each in found.told))]
+    ticks = ("e", *(str(layer) for layer in range(len(levels) - 1)))
     first = [each for each in found.told if any(value is not None for value in each.first)]
     return Report(
         title=says("title"),
@@ -232,6 +233,8 @@ def report(found: SensesFound, says: Phrases) -> Report:
                     ),
                     Curve(name=says("majority"), x=(0.0, levels[-1]), y=(causal.majority, causal.majority), level=True),
                 ),
+                ticks=ticks,
+                from_zero=True,
                 note=says("accuracy_note"),
             ),
             Curves(
@@ -242,6 +245,8 @@ def report(found: SensesFound, says: Phrases) -> Report:
                     Curve(name=names[each.name], x=tuple(levels[: len(values)]), y=values)
                     for each, values in zip(found.told, found.distances, strict=True)
                 ),
+                ticks=ticks,
+                from_zero=True,
                 note=" / ".join(found.sentences),
             ),
             Table(

@@ -18,6 +18,7 @@ from clearhead.lab.comparison import machine_name
 from clearhead.lab.note.bench import Bench, Setting
 from clearhead.lab.note.claims import EXPERIMENTS
 from clearhead.lab.note.experiment import Phrases
+from clearhead.language import LANGUAGES, current
 from clearhead.plain import from_dict, to_dict
 from clearhead.runs import Events
 from clearhead.runs.changes import differing
@@ -25,7 +26,6 @@ from clearhead.runs.folder import held
 
 SCHEMA = "clearhead.lab/1"
 FILE_AT_MOST = 2**24
-LANGUAGES = ("en", "zh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +64,12 @@ def carry_out(
     setting: Setting,
     events: LabEvents,
     *,
-    language: str | None = None,
     threads: int | None = None,
 ) -> list[Finding]:
     """Runs the experiments in ``folder`` and writes a .json, a .html and a .png file for each, and index.html.
 
-    language: of the pictures, and the one that pages open in; None = English, and the reader's own
+    Pictures are in the current language, and pages open in it (see clearhead.language).
+
     threads: of every run; None = the fastest
 
     Raises OptionError for an unknown experiment, FolderError if the folder holds findings of another setting,
@@ -94,8 +94,8 @@ def carry_out(
                 events.begins(name, number, len(names))
                 known[name] = _measured(name, bench)
                 _write(folder, known[name])
-            _draw(folder, known[name], language)
-            _index(folder, [known[each] for each in EXPERIMENTS if each in known], language)
+            _draw(folder, known[name])
+            _index(folder, [known[each] for each in EXPERIMENTS if each in known])
             events.ended(known[name], folder)
     return [known[name] for name in names]
 
@@ -112,18 +112,18 @@ def _measured(name: str, bench: Bench) -> Finding:
     return Finding(experiment=name, setting=bench.setting, machine=machine_name(), seconds=seconds, found=found)
 
 
-def _draw(folder: Path, finding: Finding, language: str | None) -> None:
+def _draw(folder: Path, finding: Finding) -> None:
     reports = {each: finding.report(each) for each in LANGUAGES}
     with replacing(folder / f"{finding.experiment}.html") as file:
-        file.write(page(reports, language))
-    draw_report(reports[language or "en"], folder / f"{finding.experiment}.png", language or "en")
+        file.write(page(reports))
+    draw_report(reports[current()], folder / f"{finding.experiment}.png")
 
 
-def _index(folder: Path, findings: Sequence[Finding], language: str | None) -> None:
+def _index(folder: Path, findings: Sequence[Finding]) -> None:
     """Writes index.html: every claim with its verdict, and a link to its page."""
     reports = [(f"{each.experiment}.html", {name: each.report(name) for name in LANGUAGES}) for each in findings]
     with replacing(folder / "index.html") as file:
-        file.write(index(reports, language))
+        file.write(index(reports))
 
 
 def _write(folder: Path, finding: Finding) -> None:
