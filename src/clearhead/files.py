@@ -25,6 +25,30 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
 
 
+def cache_folder(given: Path | None = None) -> Path:
+    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete.
+
+    Raises WriteError if that begins with ~ and the user has no home folder, as in some containers.
+    """
+    if given is not None:
+        return given
+    own = os.environ.get("CLEARHEAD_CACHE")
+    place = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "clearhead")
+    try:
+        return place.expanduser()
+    except RuntimeError as error:  # so pathlib says that there is no such home
+        raise WriteError(f"{place}: there is no such home folder; set CLEARHEAD_CACHE to a folder") from error
+
+
+@contextmanager
+def caching() -> Generator[None]:
+    """Wrap whatever writes to the cache in this: a WriteError then says how to move the cache."""
+    try:
+        yield
+    except WriteError as fault:
+        raise WriteError(f"{fault}; set CLEARHEAD_CACHE to put this cache in another folder") from fault
+
+
 @contextmanager
 def replacing(path: Path) -> Generator[BinaryIO]:
     """Yields a file that replaces ``path`` if the block succeeds and vanishes if it fails.

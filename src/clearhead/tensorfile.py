@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -135,15 +135,16 @@ class TensorFile:
                 raise FolderError(f"{path}: altered: {shown(name)} is of shape {shown(shape)}; copy it again")
         self._starts = {name: 8 + length + int(entry["data_offsets"][0]) for name, entry in header.items()}
 
-    def read(self, into: Mapping[str, Tensor]) -> None:
+    def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = lambda name: None) -> None:
         """Copies tensors into those of the same names and shapes, in any dtype, a piece at a time.
 
-        Tensors missing from ``into`` are skipped, or only read if the file has a checksum. Raises FolderError if the
-        checksum differs. (The file is not memory-mapped: if another process truncated it, a
-        signal would kill this one.)
+        A tensor of ``into`` is asked for when it is about to be filled, and ``done`` called with its name after that.
+        Those missing from ``into`` are skipped, or only read if the file has a checksum; names that the file lacks are
+        ignored. Raises FolderError if the checksum differs, after all was read. (The file is not memory-mapped: if
+        another process truncated it, a signal would kill this one.)
         """
         digest = _beginning(self.notes) if self.checked else None
-        for name in sorted(self.shapes if digest else into):
+        for name in sorted(self.shapes if digest else self.shapes.keys() & into.keys()):
             if digest:
                 digest.update(_title(name, self.dtypes[name], self.shapes[name]))
             self._file.seek(self._starts[name])
@@ -154,6 +155,9 @@ class TensorFile:
                     digest.update(_bytes(piece))
                 if piece is not some:
                     some.copy_(piece)
+            if tensor is not None:
+                del tensor  # `done` may free it
+                done(name)
         if digest and self._checksum != digest.hexdigest():
             raise FolderError(f"{self._path}: altered since it was written: its checksum differs; copy it again")
 

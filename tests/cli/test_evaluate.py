@@ -145,6 +145,7 @@ def test_standard_input_fields_and_encodings(command: Command, tmp_path, trained
             2,
             "error: dtype: there is no 'bfloat61'; did you mean 'bfloat16'?",
         ),
+        (["RUN", "text.txt", "--bits", "5"], 2, "error: bits 5: weights can be rounded to 8 or 4 bits"),
         (["RUN", "text.txt", "--encoding", "utf-9"], 2, "error: --encoding 'utf-9' is not a text encoding"),
         (["RUN", "text.txt", "--field", "body"], 2, "error: field 'body': applies to .jsonl files"),
         (["RUN", "blank.jsonl"], 1, "error: the text to evaluate on has 2 tokens"),
@@ -211,3 +212,25 @@ def test_a_released_tokenizer_with_gaps_and_without_a_separator(command: Command
         "tokens": 11,
         "bytes": 15,
     }
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_what_rounding_loses(command: Command, tmp_path, trained, bits):
+    """Loss and divergence against a plain computation over the logits of both models."""
+    (tmp_path / "text.txt").write_text(OTHER)
+    whole, rounded = hub.load(trained[0]), hub.load(trained[0], bits=bits)
+    ids = torch.tensor([256, *OTHER.encode()])
+    lost, divergence = 0.0, 0.0
+    for start in range(0, len(ids) - 1, 16):
+        window, targets = ids[start : start + 16], ids[start + 1 : start + 17]
+        with torch.no_grad():
+            p, q = (each(window[None])[0, : len(targets)].double().log_softmax(-1) for each in (whole, rounded))
+        lost += float((p - q).gather(1, targets[:, None]).sum())
+        divergence += float((p.exp() * (p - q)).sum())
+    figures = json.loads(command("eval", trained[0], "text.txt", "--bits", bits, "--json").out)
+    assert figures["bits"] == bits
+    assert figures["lost"] == pytest.approx(lost / (len(ids) - 1), rel=0.02, abs=1e-6)
+    assert figures["divergence"] == pytest.approx(divergence / (len(ids) - 1), rel=0.01, abs=1e-7)
+    assert figures["divergence"] > 0
+    said = command("eval", trained[0], "text.txt", "--bits", bits).out
+    assert f"by rounding to {bits} bits; divergence (KL) from the unrounded model" in said

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clearhead.model.parts.linear import Linear, linear
+from clearhead.model.parts.linear import Linear
+from clearhead.products import product
 
 # Roundings of a product's last digit, and of the bias added to it, over numbers up to 40.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 0.04, torch.bfloat16: 0.3}
@@ -27,7 +28,7 @@ def test_rows_of_any_number(dtype: torch.dtype, leading: tuple[int, ...], biased
     assert (found.dtype, found.shape) == (dtype, (*leading, 41))
     assert found.is_contiguous()
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=TOLERANCE[dtype])
-    torch.testing.assert_close(linear(x, weight, bias).double(), expected, rtol=0, atol=TOLERANCE[dtype])
+    torch.testing.assert_close(product(x, weight, bias).double(), expected, rtol=0, atol=TOLERANCE[dtype])
 
 
 def test_gradients_are_those_of_the_definition() -> None:

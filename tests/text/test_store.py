@@ -12,7 +12,8 @@ import pytest
 import safetensors.numpy
 
 from clearhead.errors import FolderError, TextError, WriteError
-from clearhead.text.data.store import cache_folder, read_columns, write_columns
+from clearhead.files import cache_folder
+from clearhead.text.data.store import read_columns, write_columns
 
 PARTS = [
     {"ids": np.array([1, 2, 65535], np.uint16), "starts": np.array([0], np.int64)},

@@ -131,7 +131,7 @@ def attribution(
 
 def _start(model: LanguageModel, ids: list[int], x_TE: Tensor, baseline: str) -> tuple[Tensor, str]:
     """The baseline's embeddings, and its name. Special tokens, which complete no characters, keep their own."""
-    weight_VE = model.network.embedding.weight.detach()
+    weight_VE = model.network.embedding.matrix.detach()
     if baseline == "zero":
         base_E, name = torch.zeros_like(x_TE[0]), "zero"
     elif baseline == "mean":

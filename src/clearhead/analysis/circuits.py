@@ -13,8 +13,8 @@ from clearhead.errors import OptionError, nearest
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
+from clearhead.products import product
 
 CIRCUITS = ("qk", "ov")
 LETTERS = ("q", "k", "v")
@@ -43,12 +43,12 @@ class Circuit:
 
     def dense(self) -> Tensor:
         """The matrix (E, E) itself."""
-        return linear(self.left_ED, self.right_DE.mT)
+        return product(self.left_ED, self.right_DE.mT)
 
     def between(self, left_NE: Tensor, right_ME: Tensor) -> Tensor:
         """left M right^T (N, M), for vectors: embeddings, rows of the output layer, directions."""
-        return linear(
-            linear(left_NE.to(self.left_ED), self.left_ED.mT), linear(right_ME.to(self.left_ED), self.right_DE)
+        return product(
+            product(left_NE.to(self.left_ED), self.left_ED.mT), product(right_ME.to(self.left_ED), self.right_DE)
         )
 
     def norm(self) -> float:
@@ -61,7 +61,7 @@ class Circuit:
 
     def eigenvalues(self) -> Tensor:
         """The D eigenvalues that can differ from 0, complex: for ov, positive ones copy, negative ones suppress."""
-        return torch.linalg.eigvals(linear(self.right_DE, self.left_ED.mT))
+        return torch.linalg.eigvals(product(self.right_DE, self.left_ED.mT))
 
 
 def circuit(model: LanguageModel, kind: str, layer: int, head: int, *, distance: int | None = None) -> Circuit:
@@ -184,5 +184,5 @@ def _scores(out_HED: Tensor, reads_HDE: Tensor) -> Tensor:
     """||reads out||_F / (||reads||_F ||out||_F) for every pair (H, H)."""
     H, E, D = out_HED.shape
     joined_XE = out_HED.mT.reshape(H * D, E)  # all columns of all heads
-    norms_HH = torch.stack([linear(joined_XE, reads_DE).view(H, -1).norm(dim=-1) for reads_DE in reads_HDE], dim=1)
+    norms_HH = torch.stack([product(joined_XE, reads_DE).view(H, -1).norm(dim=-1) for reads_DE in reads_HDE], dim=1)
     return norms_HH / out_HED.flatten(1).norm(dim=-1)[:, None] / reads_HDE.flatten(1).norm(dim=-1)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from clearhead.analysis.matrices import columns_of, projections, rows_of, weight_of
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.linear import linear
 from clearhead.model.parts.norms import HeadNorm, LayerNorm, ProjectionNorm
 from clearhead.model.parts.stream import Adds
+from clearhead.products import product
 
 Map = Callable[[Tensor], Tensor]
 
@@ -24,7 +24,7 @@ def value(part: Attention, step: Adds, head: int) -> Tensor:
 
 def out(part: Attention, step: Adds, head: int) -> Tensor:
     """W_O (E, D) of the head, as its output stands in the stream."""
-    out_ED = part.out.weight.detach()[:, columns_of(part, head)].double()
+    out_ED = part.out.matrix.detach()[:, columns_of(part, head)].double()
     return out_ED if step.after is None else after(step.after, out_ED)
 
 
@@ -66,7 +66,7 @@ def after(norm: Map, weight_ED: Tensor) -> Tensor:
 def reader(left_ED: Tensor, right_DE: Tensor) -> Tensor:
     """R right (D, E), for left = Q R with orthonormal Q: it keeps every length that left @ right gives."""
     _, r_DD = torch.linalg.qr(left_ED, mode="r")
-    return linear(r_DD, right_DE.mT)
+    return product(r_DD, right_DE.mT)
 
 
 def _head_weights(part: Attention, head: int) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.analysis.matrices import weight_of
-from clearhead.model.parts.linear import Linear, linear
+from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.norms import LayerNorm, OffsetRMSNorm, RMSNorm
+from clearhead.products import product
 
 
 class Affine(Protocol):
@@ -48,11 +49,11 @@ class Multiplied:
         self.weight_FE, self.bias = weight_FE, bias_F
 
     def __call__(self, x_E: Tensor) -> Tensor:
-        return linear(x_E, self.weight_FE, self.bias)
+        return product(x_E, self.weight_FE, self.bias)
 
     def pull(self, u_F: Tensor) -> Tensor:
         """u_F W."""
-        return linear(u_F, self.weight_FE.mT)
+        return product(u_F, self.weight_FE.mT)
 
 
 def held(map: Callable[[Tensor], Tensor], x_E: Tensor) -> Affine:
@@ -63,7 +64,7 @@ def held(map: Callable[[Tensor], Tensor], x_E: Tensor) -> Affine:
     if isinstance(map, nn.Identity):
         return Scaled(torch.ones_like(x_E))
     if isinstance(map, Linear):
-        return Multiplied(map.weight.detach().double(), _double(map.bias))
+        return Multiplied(map.matrix.detach().double(), _double(map.bias))
     if isinstance(map, LayerNorm):
         scale = (x_E.var(correction=0) + map.eps).rsqrt()
         return Scaled(weight_of(map) * scale, _double(map.bias), centred=True)

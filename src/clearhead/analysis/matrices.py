@@ -47,7 +47,7 @@ def projections(part: Attention, head: int) -> tuple[dict[str, Tensor], dict[str
     """A head's query, key and value matrices (D, E), and their biases (D,)."""
     bias = cast(Tensor | None, part.qkv.bias)
     own = rows_of(part, head)
-    matrices = {name: part.qkv.weight[rows].detach() for name, rows in own.items()}
+    matrices = {name: part.qkv.matrix[rows].detach() for name, rows in own.items()}
     return matrices, {name: None if bias is None else bias[rows].detach() for name, rows in own.items()}
 
 

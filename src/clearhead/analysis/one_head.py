@@ -19,9 +19,9 @@ from clearhead.attend.request import logits, weights
 from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.linear import linear
 from clearhead.model.parts.norms import HeadNorm, OffsetRMSNorm, ProjectionNorm
 from clearhead.model.parts.positions import Turn
+from clearhead.products import product
 from clearhead.tap import Site, Spans
 from clearhead.watching import TextRecord
 
@@ -241,15 +241,15 @@ def _worked_out(record: TextRecord, text: str, site: Site, head: int, part: Atte
     weights_TT = weights(scores_1TT.masked_fill(hidden_TT, float("-inf"))[None], sink_1)[0, 0]
 
     matrices, biases = projections(part, head)
-    joined_TF, out_EF, bias_E = seen.given["joined"][0], part.out.weight, cast(Tensor | None, part.out.bias)
+    joined_TF, out_EF, bias_E = seen.given["joined"][0], part.out.matrix, cast(Tensor | None, part.out.bias)
     own = columns_of(part, head)
     beside_TF = joined_TF.double().clone()
     beside_TF[:, own] = 0.0
-    share_TE = linear(taken["mixed"].double(), out_EF[:, own].double())
-    others_TE = linear(beside_TF, out_EF.double(), _wide(bias_E))
+    share_TE = product(taken["mixed"].double(), out_EF[:, own].double())
+    others_TE = product(beside_TF, out_EF.double(), _wide(bias_E))
     output_TE = seen.given["output"][0]
     x_TE = seen.given["x"][0]
-    follows = {name: linear(x_TE.double(), matrices[name].double(), _wide(biases[name])) for name in matrices}
+    follows = {name: product(x_TE.double(), matrices[name].double(), _wide(biases[name])) for name in matrices}
     follows |= {"mixed": weights_TT @ taken["value"].double(), "output": share_TE + others_TE}
     differences = {
         name: float((each - (taken | {"output": output_TE})[name]).abs().max()) for name, each in follows.items()

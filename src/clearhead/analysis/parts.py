@@ -15,9 +15,9 @@ from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.linear import linear
 from clearhead.model.parts.stream import Adds, Maps
 from clearhead.notebook import Displayed
+from clearhead.products import product
 from clearhead.tap import Site
 from clearhead.watching import TextRecord, TokenizedText, watch
 
@@ -161,7 +161,7 @@ def _less(rows: Tensor) -> Tensor:
 
 def _uncapped(network: Network, x_E: Tensor, tokens: list[int]) -> float:
     """The logits before the cap, from the pass's own x."""
-    return float(_less(linear(x_E, network.output.weight[tokens]).double()))
+    return float(_less(product(x_E, network.output.matrix[tokens]).double()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +194,7 @@ def _shares(network: Network, record: TextRecord, place: int, tokens: list[int])
             y_E = _added(network, record, step, place, start)
             way.append(_Gave(step, y_E))
             x_E = x_E + y_E
-    u_E = _less(network.output.weight[tokens].double())
+    u_E = _less(network.output.matrix[tokens].double())
     bias_V = network.output_bias
     biases: dict[int | None, float] = {None: 0.0 if bias_V is None else float(_less(bias_V[tokens].double()))}
     shares = list[Share]()
@@ -238,12 +238,12 @@ def _of_heads(step: Adds, part: Attention, o_HD: Tensor, u_E: Tensor) -> tuple[l
     """The share of each head in u . (what an attention adds), and that of the biases behind them."""
     stored_E = cast(Tensor | None, part.out.bias)
     bias_E = None if stored_E is None else stored_E.double()
-    weight_EF = part.out.weight.double()
+    weight_EF = part.out.matrix.double()
     bias = 0.0
     if step.after is not None:
-        affine = held(step.after, linear(o_HD.flatten(), weight_EF, bias_E))
+        affine = held(step.after, product(o_HD.flatten(), weight_EF, bias_E))
         bias, u_E = _dot(affine.bias, u_E), affine.pull(u_E)
-    read_HD = linear(u_E, weight_EF.mT).view_as(o_HD)
+    read_HD = product(u_E, weight_EF.mT).view_as(o_HD)
     return (o_HD * read_HD).sum(-1).tolist(), bias + _dot(bias_E, u_E)
 
 

@@ -16,7 +16,7 @@ from clearhead.errors import FolderError, OptionError, TextError, TrainingError,
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating, needs
-from clearhead.model.parts.linear import linear
+from clearhead.products import product
 from clearhead.tap import Site
 from clearhead.tensorfile import OWN, read_tensors, write_tensors
 from clearhead.text import Tokens, sources, split, tokenize
@@ -248,7 +248,7 @@ class _Training:
 def _mapped(x_NE: Tensor, weight_EE: Tensor, bias_E: Tensor) -> Tensor:
     """x + W x + b in x's dtype."""
     wide_NE = x_NE.to(weight_EE.dtype)
-    return (wide_NE + linear(wide_NE, weight_EE, bias_E)).to(x_NE.dtype)
+    return (wide_NE + product(wide_NE, weight_EE, bias_E)).to(x_NE.dtype)
 
 
 def _check_memory(model: LanguageModel, places: int, sites: int) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 
 
@@ -23,6 +23,7 @@ def chat(
         int | None, typer.Option(help="The same seed and messages give the same answers; by default a random seed.")
     ] = None,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Chat with a model that has a chat template, one message per line.
@@ -44,7 +45,7 @@ def chat(
         repetition_penalty=repetition_penalty,
         seed=seed,
     )
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)
     sampling = resolved(loaded, options)

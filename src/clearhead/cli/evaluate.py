@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from clearhead.cli.models import Dtype, Field, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Field, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -59,6 +59,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Measure a model on text: nats per token, bits per byte, perplexity; or a translator on pairs: BLEU and chrF.
@@ -83,12 +84,20 @@ def evaluate(
     if given := [name for name, value in others.items() if value is not None]:
         where = "sentence pairs (--pairs)" if layout is None else "plain text"
         raise OptionError(f"{', '.join(given)}: applies to {where} only; leave it out")
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     scores = None
+    rounding = None
     if layout is None:
-        found = runs.evaluate(
-            loaded, files, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate
-        )
+        reading: dict[str, Any] = {
+            "field": field,
+            "encoding": encoding,
+            "window": window,
+            "stride": stride,
+            "mask_rate": mask_rate,
+        }
+        found = runs.evaluate(loaded, files, **reading)
+        if bits is not None:
+            rounding = runs.rounding(load_model(model, dtype, threads), loaded, found, files, **reading)
     else:
         asked = {"beams": beams, "length_penalty": length_penalty}
         whole = runs.evaluate_pairs(
@@ -111,6 +120,7 @@ def evaluate(
             "perplexity": found.perplexity if math.isfinite(found.perplexity) else None,  # JSON has no infinity
             "tokens": found.tokens,
             "bytes": found.text_bytes,
+            **({} if rounding is None else {"bits": bits, **asdict(rounding)}),
         }
         write_json(figures)
         return
@@ -120,6 +130,11 @@ def evaluate(
     echo(f"{found.loss:.4f} nats a {found.unit}")
     echo(f"{found.bits_per_byte:.4f} bits a byte")
     echo(f"{found.perplexity:.2f} perplexity a {found.unit}")
+    if rounding is not None:
+        echo(
+            f"{rounding.lost:+.4f} nats a {found.unit} by rounding to {bits} bits; divergence (KL) from the unrounded "
+            f"model {rounding.divergence:.4f} nats a {found.unit}"
+        )
     apart = "" if stride is None else f", {stride} apart"
     read = f"{many(found.tokens, found.unit)}, {many(found.text_bytes, 'byte')}"
     windows = "" if scores is not None else f", in windows of {many(found.window, 'token')}{apart}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -20,6 +20,7 @@ def fill(
         bool, typer.Option("--json", help="Print one line of JSON per text: text, masks (place, guesses).")
     ] = False,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Fill the masks of a text: the likeliest tokens for each, with their probabilities.
@@ -31,7 +32,7 @@ def fill(
 
     from clearhead.encoding import fill
 
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     for number, each in enumerate(text):
         masks = fill(loaded, each, top=top)
         if as_json:

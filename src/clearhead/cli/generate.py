@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.utf8 import read_text
@@ -66,6 +66,7 @@ def generate(
     ] = None,
     edit: Edits = None,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Continue each prompt, in order.
@@ -93,7 +94,7 @@ def generate(
         seed=seed,
     )
     check_forms(edit)
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     sampling = resolved(loaded, options)
     changes = in_prompts(loaded, prompts, parsed(loaded, edit)) if edit else ()
     began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits, check_forms, parsed
-from clearhead.cli.models import Dtype, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, record_or_text
 
@@ -87,6 +87,7 @@ def look(
         ),
     ] = None,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Show what each head attends to at one token of a text, as a table or as a picture of all heads.
@@ -128,10 +129,10 @@ def look(
     elif alignment:
         from clearhead.analysis import observe
 
-        loaded = load_model(model, dtype, threads)
+        loaded = load_model(model, dtype, threads, bits=bits)
         align(observe(loaded, source, target=target, edits=parsed(loaded, edit)), layer=layer, out=out)
     elif by is By.attention:
-        loaded = load_model(model, dtype, threads)
+        loaded = load_model(model, dtype, threads, bits=bits)
         look_at(
             loaded,
             source,
@@ -144,7 +145,8 @@ def look(
             out=out,
         )
     else:
-        show_gradient(load_model(model, dtype, threads), source, query=query, by=by, baseline=baseline, out=out)
+        loaded = load_model(model, dtype, threads, bits=bits)
+        show_gradient(loaded, source, query=query, by=by, baseline=baseline, out=out)
 
 
 def align(record: TextRecord, *, layer: int | None, out: Path | None) -> None:

@@ -24,6 +24,13 @@ Dtype = Annotated[
         "`auto`: as stored, but `float32` where 16 bits are no faster on this machine."
     ),
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        help="Round the matrices to `8` or `4` bits as they are read: less memory, and faster where a C compiler is. "
+        "All else is computed in `--dtype`."
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Number of OpenMP threads; by default the fastest, found by measuring.")
 ]
@@ -62,9 +69,11 @@ Field = Annotated[
 ]
 
 
-def load_model(model: str, dtype: str, threads: int | None, *, text: bool = True) -> LanguageModel:
+def load_model(
+    model: str, dtype: str, threads: int | None, *, bits: int | None = None, text: bool = True
+) -> LanguageModel:
     """The model of a verb, on this machine's fastest device. text: whether the verb needs its tokenizer"""
     from clearhead import hub, machine
 
     machine.use_threads(threads)
-    return hub.load(model, device=machine.device(), dtype=dtype, text=text)
+    return hub.load(model, device=machine.device(), dtype=dtype, bits=bits, text=text)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Edits, check_forms, parsed
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 
@@ -36,6 +36,7 @@ def next_words(
         ),
     ] = None,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Show which tokens are likeliest to come next, with their probabilities."""
@@ -47,7 +48,7 @@ def next_words(
     if out is not None:
         check_next_path(out)
     text = given_text(text)
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     found = analysis.next_words(
         loaded,
         text,

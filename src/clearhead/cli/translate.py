@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.printing import write, write_json
 
 
@@ -47,6 +47,7 @@ def translate(
         bool, typer.Option("--json", help="Print one line of JSON per text: source, text, score, logprob, others.")
     ] = False,
     dtype: Dtype = "auto",
+    bits: Bits = None,
     threads: Threads = None,
 ) -> None:
     """Translate texts, the lines of a file, or standard input line by line.
@@ -74,7 +75,7 @@ def translate(
     given = {name: value for name, value in given.items() if value is not None}
     first: dict[str, Any] = {"beams": 1 if "sampling" in given else max(BEAMS, best)}
     Search(**(first | given))  # fails before the model is loaded
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads, bits=bits)
     search = search_for(loaded, given)
     texts = text or lines_of("-" if file is None else str(file))
     if not text and file is None and sys.stdin.isatty():

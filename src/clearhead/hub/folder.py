@@ -6,13 +6,14 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Container, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import check_name, make_folder, replacing_folder, write_text
@@ -26,7 +27,8 @@ from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, w
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
-from clearhead.model import EncoderDecoderConfig, ModelConfig, skeleton
+from clearhead.model import EncoderDecoderConfig, ModelConfig, check_bits, matrices, round_weight, rounded_to, skeleton
+from clearhead.products import BYTES
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import marian
@@ -97,6 +99,9 @@ def keep_step(folder: Path, model: LanguageModel, step: int) -> None:
 
 def _write_weights(path: Path, folder: Path, model: LanguageModel, step: int | None) -> None:
     layout = _layout(model.config, model.metadata)
+    bits = rounded_to(model.network)
+    if bits is not None:
+        raise OptionError(f"a model in {bits} bits cannot be saved in this layout; load it without bits, and save that")
     theirs = to_theirs(layout.table(model.config), model.network.state_dict())
     notes = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
     if step is not None:
@@ -141,28 +146,43 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another place") from None
 
 
-def load(name: str | Path, *, device: str = "cpu", dtype: str = "auto", text: bool = False) -> LanguageModel:
+def load(
+    name: str | Path, *, device: str = "cpu", dtype: str = "auto", bits: int | None = None, text: bool = False
+) -> LanguageModel:
     """Loads a model from a folder or, if there is none of that name, from the hub (names.py), in evaluation mode.
 
     FOLDER@STEP is the model that a run kept after that step (kept.py).
 
     dtype: a name ("float32", "bfloat16", ...), "stored" for the files' own, or "auto": the files' own, but float32 if
     16 bits are no faster on this processor. All weights are converted to it. Peak memory is 1.07 times their size.
+    bits: 8 or 4 to round the matrices to so many (``model.quantise``), each when it has been read; activations and all
+    other weights have the dtype. Such a model can be used for everything but training and saving.
     text: the model must have a tokenizer; otherwise a model without one takes ids.
 
     Raises FolderError, naming the file, for a missing, truncated or altered folder, MemoryNeededError if the weights do
-    not fit in free memory, OptionError for an unknown device or dtype, TextError for a missing tokenizer.
+    not fit in free memory, OptionError for an unknown device, dtype or number of bits, TextError for a missing
+    tokenizer.
     """
     _check_device(device)
     check_dtype(dtype)
+    check_bits(bits)
     folder = find(name, text=text)
     with _examined(folder, device, dtype, named(name).step) as found:
         if text and found.tokenizer is None:
             raise no_tokenizer(str(name))
-        _check_memory(folder, found.shapes.values(), found.dtype, device)
-        ours = to_ours(found.table, found.held, found.shapes, found.dtype, found.where)
-    network = skeleton(found.config)
-    network.load_state_dict(ours, assign=True)
+        network = skeleton(found.config)
+        rounded = {} if bits is None else matrices(network)
+        _check_memory(folder, found.shapes, found.dtype, device, rounded, bits)
+        ours: dict[str, Tensor] = {}
+
+        def keep(name: str, tensor: Tensor) -> None:
+            if bits is not None and name in rounded:
+                round_weight(rounded[name], tensor, bits)
+            else:
+                ours[name] = tensor
+
+        to_ours(found.table, found.held, found.shapes, found.dtype, found.where, keep)
+    network.load_state_dict(network.state_dict() | ours, assign=True)
     network = network.to(device).eval()
     return LanguageModel(network, found.tokenizer, metadata=found.metadata, folder=folder, name=str(name))
 
@@ -325,11 +345,22 @@ def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
 
 
-def _check_memory(folder: Path, shapes: Iterable[Shape], dtype: torch.dtype, device: str) -> None:
-    need = dtype.itemsize * sum(torch.Size(shape).numel() for shape in shapes)
-    what = f"{folder}: the weights need {need / 1e9:,.1f} GB in {str(dtype).removeprefix('torch.')}"
+def _check_memory(
+    folder: Path,
+    shapes: Mapping[str, Shape],
+    dtype: torch.dtype,
+    device: str,
+    rounded: Container[str],
+    bits: int | None,
+) -> None:
+    numbers = {name: torch.Size(shape).numel() for name, shape in shapes.items()}
+    few = sum(number for name, number in numbers.items() if name in rounded)
+    need = dtype.itemsize * (sum(numbers.values()) - few) + int(few * (BYTES[bits] if bits else 0))
+    named = str(dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
+    what = f"{folder}: the weights need {need / 1e9:,.1f} GB in {named}"
+    way = "bfloat16 needs half of it (dtype)" if dtype.itemsize > 2 else "8 bits need half of it (bits)"
     for place in dict.fromkeys(("cpu", device)):  # weights for a GPU pass through the CPU's memory
-        check_free(need, place, what, "bfloat16 needs half of it (dtype)" if dtype.itemsize > 2 else "")
+        check_free(need, place, what, way if bits is None else "")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -53,10 +53,10 @@ class Weights:
         self.dtypes = {name: dtype for file in files for name, dtype in file.dtypes.items()}
         self.notes = {name: note for file in files for name, note in file.notes.items()}
 
-    def read(self, into: Mapping[str, Tensor]) -> None:
+    def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = lambda name: None) -> None:
         """As ``TensorFile.read``."""
         for file in self._files:
-            file.read({name: tensor for name, tensor in into.items() if name in file.shapes})
+            file.read(into, done)
 
 
 def chosen_dtype(held: Held, wanted: Iterable[str], asked: str, device: str, where: str) -> torch.dtype:

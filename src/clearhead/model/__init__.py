@@ -21,6 +21,7 @@ from clearhead.model.parts.config import (
 )
 from clearhead.model.parts.cross_entropy import log_probabilities
 from clearhead.model.protocol import ABILITIES, Network, needs
+from clearhead.model.quantising import check_bits, matrices, quantise, round_weight, rounded_to
 from clearhead.model.recurrent import (
     AttentiveConfig,
     GRUAttentionConfig,
@@ -67,9 +68,14 @@ __all__ = [
     "TransformerConfig",
     "TranslationState",
     "build",
+    "check_bits",
     "evaluating",
     "log_probabilities",
+    "matrices",
     "needs",
+    "quantise",
     "register",
+    "round_weight",
+    "rounded_to",
     "skeleton",
 ]

@@ -43,9 +43,10 @@ class Cache(State):
         stop = self.length + k_BGTD.shape[2]
         if stop > self.capacity:
             raise RequestError(f"cache: {stop} places are needed; {self.capacity} were allocated")
-        self.k_LBGKD[layer, :, :, self.length : stop] = k_BGTD
-        self.v_LBGKD[layer, :, :, self.length : stop] = v_BGTD
-        return self.k_LBGKD[layer, :, :, :stop], self.v_LBGKD[layer, :, :, :stop]
+        own_BGKD, values_BGKD = self.k_LBGKD[layer], self.v_LBGKD[layer]
+        own_BGKD.narrow(2, self.length, k_BGTD.shape[2]).copy_(k_BGTD)
+        values_BGKD.narrow(2, self.length, k_BGTD.shape[2]).copy_(v_BGTD)
+        return own_BGKD.narrow(2, 0, stop), values_BGKD.narrow(2, 0, stop)
 
     def advance(self, places: int) -> None:
         """Counts places as filled, once every layer has written them."""

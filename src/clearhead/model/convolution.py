@@ -159,9 +159,9 @@ class Convolution(Layered):
 
     def empty_state(self, batch: int, capacity: int) -> Carried:
         """Zeros for the inputs before the first place."""
-        weight = self.embedding.weight
+        like = torch.empty(0, dtype=self.dtype, device=self.device)
         layers = [cast(ConvolutionLayer, layer) for layer in self.layers]
-        pasts = [weight.detach().new_zeros(batch, layer.past, self.config.width) for layer in layers]
+        pasts = [like.new_zeros(batch, layer.past, self.config.width) for layer in layers]
         return Carried([(past_BPE,) for past_BPE in pasts], batch=batch, capacity=capacity)
 
 

@@ -51,7 +51,7 @@ class Encoder(Transformer):
             return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
         x_BTE = super().embed(ids_BT, places_BT, None)
         if types_BT is None:
-            return self.embedding_norm(x_BTE + self.token_types.weight[0])
+            return self.embedding_norm(x_BTE + self.token_types.matrix[0])
         if types_BT.shape != ids_BT.shape:
             raise RequestError(
                 f"model: token types of shape {tuple(types_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
@@ -85,7 +85,7 @@ class Encoder(Transformer):
 
     def loss(self, x_BTE: Tensor, targets_BT: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
-        head, weight_VE = self._prediction(), self.output.weight
+        head, weight_VE = self._prediction(), self.output.matrix
         return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
 
     def _prediction(self) -> PredictionHead:

@@ -122,7 +122,7 @@ class Network(nn.Module, ABC):
     def projections(self) -> dict[Site, Tensor]:
         """weight_EF of each attention's output projection, W_O, where F is heads x head width."""
         parts = (step.part for step in self.stream() if isinstance(step, Adds))
-        return {part.site: part.out.weight for part in parts if isinstance(part, Attention | CrossAttention)}
+        return {part.site: part.out.matrix for part in parts if isinstance(part, Attention | CrossAttention)}
 
     @abstractmethod
     def empty_state(self, batch: int, capacity: int) -> State:
@@ -191,7 +191,7 @@ class Network(nn.Module, ABC):
         """
         x_NE, targets_N = x_BTE.flatten(0, 1), targets_BT.flatten()
         return linear_cross_entropy(
-            x_NE, self.output.weight, targets_N, self.softcap, bias_V=self.output_bias, smoothing=smoothing
+            x_NE, self.output.matrix, targets_N, self.softcap, bias_V=self.output_bias, smoothing=smoothing
         )
 
     def fresh(self, name: str) -> tuple[float, float]:

@@ -188,9 +188,9 @@ class Recurrent(Layered):
 
     def empty_state(self, batch: int, capacity: int) -> Carried:
         """Zeros for every layer, and the KV cache of the attention."""
-        like, attention = self.embedding.weight, self.config.attending
+        like, attention = torch.empty(0, dtype=self.dtype, device=self.device), self.config.attending
         heads = {} if attention is None else {"kv_heads": attention.kv_heads, "head_width": attention.head_width}
-        layers = [cast(RecurrentLayer, layer).recurrence.empty(batch, like.detach()) for layer in self.layers]
+        layers = [cast(RecurrentLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
         return Carried(layers, batch=batch, capacity=capacity, **heads)
 
     def initialise(self, generator: torch.Generator) -> None:

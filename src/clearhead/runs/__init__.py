@@ -1,7 +1,7 @@
 """Training runs from resolving options to the finished model. No console: progress goes to ``Events``."""
 
 from clearhead.runs.description import Description, describe
-from clearhead.runs.evaluation import evaluate
+from clearhead.runs.evaluation import evaluate, rounding
 from clearhead.runs.events import Events, interruptible
 from clearhead.runs.finish import Run
 from clearhead.runs.folder import LOG, RECIPE, STATE, Interrupted, resuming
@@ -39,6 +39,7 @@ __all__ = [
     "prove",
     "resume",
     "resuming",
+    "rounding",
     "start",
     "train",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.runs.material import check_field
-from clearhead.text import sources, tokenize
+from clearhead.text import Tokens, sources, tokenize
 from clearhead.training import Evaluation
 
 Paths = str | Path | Sequence[str | Path]
@@ -44,6 +45,56 @@ def evaluate(
             "eval: this model translates, so it is measured on sentence pairs; give them with --pairs FILE (from "
             "Python clearhead.evaluate_pairs)"
         )
+    tokens, objective = _read(model, text, field, encoding, mask_rate)
+    evaluation = training.evaluate(model.network, tokens, window=window, stride=stride, objective=objective)
+    if not math.isfinite(evaluation.loss):
+        raise ClearheadError(
+            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
+            "(--dtype float32)"
+        )
+    return evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """What rounding a model's weights to few bits changes, in nats per predicted token.
+
+    lost: by how much the loss is higher; can be below 0 on a short text
+    divergence: KL of the rounded model's predictions from the unrounded one's
+    """
+
+    lost: float
+    divergence: float
+
+
+def rounding(
+    model: LanguageModel,
+    rounded: LanguageModel,
+    evaluation: Evaluation,
+    text: Paths,
+    *,
+    field: str | None = None,
+    encoding: str = "utf-8",
+    window: int | None = None,
+    stride: int | None = None,
+    mask_rate: float | None = None,
+) -> Rounding:
+    """Compares a model with itself rounded (``load(bits=...)``), whose evaluation of this text is given.
+
+    The options are those of ``evaluate``, which raises for both.
+    """
+    whole = evaluate(model, text, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate)
+    tokens, objective = _read(model, text, field, encoding, mask_rate)
+    apart = training.divergence(
+        model.network, rounded.network, tokens, window=window, stride=stride, objective=objective
+    )
+    return Rounding(lost=evaluation.loss - whole.loss, divergence=apart)
+
+
+def _read(
+    model: LanguageModel, text: Paths, field: str | None, encoding: str, mask_rate: float | None
+) -> tuple[Tokens, training.Objective]:
+    """The tokens of a text, and what the model predicts of it."""
     if mask_rate is not None and not 0 < mask_rate < 1:
         raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)
@@ -52,10 +103,4 @@ def evaluate(
     check_field(field, texts)
     tokens = tokenize(texts, model.tokenizer)
     model.tokenizer.note_unknown(tokens.ids)
-    evaluation = training.evaluate(model.network, tokens, window=window, stride=stride, objective=objective)
-    if not math.isfinite(evaluation.loss):
-        raise ClearheadError(
-            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
-            "(--dtype float32)"
-        )
-    return evaluation
+    return tokens, objective

@@ -2,7 +2,8 @@
 
 from clearhead.training.checkpoint import Progress, TrainingState, load_state, saved
 from clearhead.training.config import MaskConfig, OptimizerConfig, TrainConfig
-from clearhead.training.loop import FitResult, Hooks, evaluate, fit
+from clearhead.training.evaluating import divergence, evaluate
+from clearhead.training.loop import FitResult, Hooks, fit
 from clearhead.training.masked_tokens import MaskedTokens
 from clearhead.training.memory import check_memory, memory_needed
 from clearhead.training.objective import NEXT_TOKENS, Evaluation, NextTokens, Objective, batch_loss
@@ -45,6 +46,7 @@ __all__ = [
     "best_evaluation",
     "check_memory",
     "default_masks",
+    "divergence",
     "evaluate",
     "fit",
     "load_state",

@@ -17,12 +17,10 @@ from clearhead.training.averaging import Averaging
 from clearhead.training.checkpoint import Progress, TrainingState, random_states, restore_random_states, save_state
 from clearhead.training.compiling import compiled
 from clearhead.training.config import TrainConfig, check_time, learning_rate, window_of
-from clearhead.training.objective import NEXT_TOKENS, Evaluation, Objective, batch_loss, evaluate_batches
+from clearhead.training.evaluating import evaluate
+from clearhead.training.objective import NEXT_TOKENS, Evaluation, Objective, batch_loss
 from clearhead.training.optimizer import Optimizer, unlike
 from clearhead.training.report import Evaluated, Log, Report, Sample, Stepped
-
-# Tokens evaluated at a time, and the longest window: the activations of a batch take the memory.
-EVALUATED_AT_ONCE = 4096
 
 # Step reports logged over a whole run.
 LOGGED = 400
@@ -239,29 +237,6 @@ def fit(
                 save()
                 return FitResult(progress=progress, finished=False)
         return FitResult(progress=progress, finished=True)
-
-
-def evaluate(
-    model: Network,
-    data: Any,
-    *,
-    window: int | None = None,
-    stride: int | None = None,
-    objective: Objective = NEXT_TOKENS,
-) -> Evaluation:
-    """Evaluates the model on what the objective reads, a text or pairs.
-
-    A text is read in windows of the context (at most EVALUATED_AT_ONCE) unless ``window`` is given. Raises TextError if
-    there is too little of it, OptionError if the window or stride is out of range.
-    """
-    needs(model, objective.ability, "evaluating")
-    objective.check(data)
-    context = min(model.config.context, EVALUATED_AT_ONCE) if window is None else window
-    if not 1 <= context <= model.config.context:
-        raise OptionError(f"window {context}: must be 1 or more, and at most the model's {model.config.context} tokens")
-    at_once = max(1, EVALUATED_AT_ONCE // context)
-    batches = objective.in_order(data, context=context, batch=at_once, stride=stride)
-    return evaluate_batches(model, batches, objective.unit, window=context)
 
 
 def _passed(before: float, done: float, parts: int) -> bool:

@@ -144,17 +144,21 @@ def batch_loss(
     ``run`` is called instead of the model, for example its compiled version. ``reduction`` is "mean" (over the counted
     targets) or "sum". ``smoothing``: see ``Network.forward``.
     """
-    device = model.device
+    ids_BT, targets_BT, given = inputs(batch, model.device)
+    if smoothing:
+        given["smoothing"] = smoothing
+    nats = (model if run is None else run)(ids_BT, targets_BT=targets_BT, **given)
+    return nats if reduction == "sum" else nats / (targets_BT >= 0).sum().clamp(min=1)
+
+
+def inputs(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """ids_BT, targets_BT, and the other inputs of a pass, by name."""
     ids_BT = torch.from_numpy(batch.ids_BT).to(device)
     targets_BT = torch.from_numpy(batch.targets_BT).to(device)
     mask: Mask = FULL
     if batch.documents_BT is not None:
         mask = documents(torch.from_numpy(batch.documents_BT).to(device))
-    given: dict[str, Any] = {} if batch.source_BS is None else _source(batch, device)
-    if smoothing:
-        given["smoothing"] = smoothing
-    nats = (model if run is None else run)(ids_BT, targets_BT=targets_BT, mask=mask, **given)
-    return nats if reduction == "sum" else nats / (targets_BT >= 0).sum().clamp(min=1)
+    return ids_BT, targets_BT, {"mask": mask, **({} if batch.source_BS is None else _source(batch, device))}
 
 
 def _source(batch: Batch, device: torch.device) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def _table(model: LanguageModel, table: str) -> Tensor:
         raise OptionError(f"table {table!r}: there is no such table{nearest(table, TABLES)}")
     network = model.network
     if table == "input":
-        weight_VE = network.embedding.weight
+        weight_VE = network.embedding.matrix
     elif network.abilities & {"next tokens", "masked tokens"}:
-        weight_VE = network.output.weight
+        weight_VE = network.output.matrix
     else:
         raise OptionError("table 'output': this model predicts no tokens, so it has none; use the input table")
     return weight_VE.detach().float().cpu()

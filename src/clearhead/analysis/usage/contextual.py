@@ -61,7 +61,7 @@ def contextual(model: LanguageModel, uses: Sequence[Labelled]) -> Contextual:
         word_places(placed[use.text], use.start, use.end, f"senses: {use.word!r} in {shown(use.text)}") for use in uses
     ]
     found = _streams(model, levels, uses, placed, places)
-    table_VE = model.network.embedding.weight.detach().to(found.dtype).cpu()
+    table_VE = model.network.embedding.matrix.detach().to(found.dtype).cpu()
     causal = "next tokens" in model.network.abilities
     static = [table_VE[[placed[use.text].ids[at] for at in own]].mean(0) for use, own in zip(uses, places, strict=True)]
     around = [_around(placed[use.text], own, table_VE, causal) for use, own in zip(uses, places, strict=True)]

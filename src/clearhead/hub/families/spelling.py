@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -38,9 +38,26 @@ class Respelled:
         self.shapes = {ours: held.shapes[theirs] for ours, theirs in names.items()}
         self.dtypes = {ours: held.dtypes[theirs] for ours, theirs in names.items()}
 
-    def read(self, into: Mapping[str, Tensor]) -> None:
+    def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = lambda name: None) -> None:
         """As ``Held.read``."""
-        self._held.read({self._names[name]: tensor for name, tensor in into.items()})
+        ours = {theirs: name for name, theirs in self._names.items() if name in into}
+        self._held.read(_Renamed(into, ours), lambda theirs: done(ours[theirs]))
+
+
+class _Renamed(Mapping[str, Tensor]):
+    """Tensors under their names on disk, each asked for when it is needed."""
+
+    def __init__(self, into: Mapping[str, Tensor], ours: Mapping[str, str]) -> None:
+        self._into, self._ours = into, ours
+
+    def __getitem__(self, theirs: str) -> Tensor:
+        return self._into[self._ours[theirs]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ours)
+
+    def __len__(self) -> int:
+        return len(self._ours)
 
 
 def respelled(family: object, config: ModelConfig, held: Held, where: str) -> Respelled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,7 +53,7 @@ class Held(Protocol):
     @property
     def dtypes(self) -> Mapping[str, torch.dtype]: ...
 
-    def read(self, into: Mapping[str, Tensor]) -> None: ...
+    def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = ...) -> None: ...
 
 
 def kept(table: Sequence[Row]) -> dict[str, Row]:
@@ -91,32 +91,83 @@ def check(table: Sequence[Row], theirs: Mapping[str, Shape], shapes: Mapping[str
 
 
 def to_ours(
-    table: Sequence[Row], held: Held, shapes: Mapping[str, Shape], dtype: torch.dtype, where: str
-) -> dict[str, Tensor]:
+    table: Sequence[Row],
+    held: Held,
+    shapes: Mapping[str, Shape],
+    dtype: torch.dtype,
+    where: str,
+    keep: Callable[[str, Tensor], None],
+) -> None:
     """Reads their tensors, after ``check``, as ours in ``dtype``; each goes straight to where it belongs.
+
+    keep: gets the name of one of ours and the tensor as soon as it is whole
 
     Raises FolderError for numbers that are not finite, and for a copy that differs from the tensor it should repeat.
     """
     rows = kept(table)
-    ours = {name: torch.empty(tuple(shapes[name]), dtype=dtype) for name in rows}
-    copies = {(name, copy): _digest(held, copy, ours[name]) for name, copy in _repeated(rows, held.shapes)}
-    into = {name: zip(row.theirs, _parts(row, ours[name]), strict=True) for name, row in rows.items()}
-    held.read({name: part for parts in into.values() for name, part in parts})
-    for (name, copy), digest in copies.items():
-        if digest != _sha256(ours[name]):
-            raise FolderError(
-                f"{where}: {copy} differs from {rows[name].theirs[0]}, and the config says that they are one matrix; "
-                'set "tie_word_embeddings": false in config.json if they were trained separately'
-            )
-    for name, tensor in ours.items():
+    places = _Places(rows, shapes, dtype)
+    copies = {(name, copy): _digest(held, copy, places.ours(name)) for name, copy in _repeated(rows, held.shapes)}
+    faults: list[str] = []  # told after reading, which finds out whether the file was altered
+
+    def done(theirs: str) -> None:
+        found = places.filled(theirs)
+        if found is None:
+            return
+        name, tensor = found
+        row = rows[name]
+        faults.extend(
+            f"{copy} differs from {row.theirs[0]}, and the config says that they are one matrix; "
+            'set "tie_word_embeddings": false in config.json if they were trained separately'
+            for (of, copy), digest in copies.items()
+            if of == name and digest != _sha256(tensor)
+        )
         if not _finite(tensor):
-            row = rows[name]
             faulty = next(n for n, part in zip(row.theirs, _parts(row, tensor), strict=True) if not _finite(part))
-            raise FolderError(
-                f"{where}: {faulty} has numbers that are not finite in {str(dtype)[6:]}; either they are too "
+            faults.append(
+                f"{faulty} has numbers that are not finite in {str(dtype)[6:]}; either they are too "
                 "large for it (choose another --dtype), or the file is damaged (copy it again)"
             )
-    return ours
+        if not faults:
+            keep(name, tensor)
+
+    held.read(places, done)
+    if faults:
+        raise FolderError(f"{where}: {faults[0]}")
+
+
+class _Places(Mapping[str, Tensor]):
+    """Where each of their tensors goes: a part of one of ours, which takes memory from when a part is asked for."""
+
+    def __init__(self, rows: Mapping[str, Row], shapes: Mapping[str, Shape], dtype: torch.dtype) -> None:
+        self._rows, self._shapes, self._dtype = rows, shapes, dtype
+        self._owners = {theirs: name for name, row in rows.items() for theirs in row.theirs}
+        self._open: dict[str, tuple[Tensor, set[str]]] = {}  # ours, with the names of the parts to come
+
+    def ours(self, name: str) -> Tensor:
+        """One of our tensors."""
+        if name not in self._open:
+            self._open[name] = (torch.empty(tuple(self._shapes[name]), dtype=self._dtype), set(self._rows[name].theirs))
+        return self._open[name][0]
+
+    def filled(self, theirs: str) -> tuple[str, Tensor] | None:
+        """Notes that a part was filled. If it was the last, returns the name of ours and the tensor, and lets it go."""
+        name = self._owners[theirs]
+        self._open[name][1].discard(theirs)
+        return None if self._open[name][1] else (name, self._open.pop(name)[0])
+
+    def __getitem__(self, theirs: str) -> Tensor:
+        name = self._owners[theirs]
+        row = self._rows[name]
+        return _parts(row, self.ours(name))[row.theirs.index(theirs)]
+
+    def __contains__(self, theirs: object) -> bool:
+        return theirs in self._owners
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._owners)
+
+    def __len__(self) -> int:
+        return len(self._owners)
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -80,7 +80,7 @@ def run(bench: Bench) -> HeadsFound:
 
 def _shares(attention: Attention) -> torch.Tensor:
     """Of each column of the new rows, the share of each head in the squares of W_O, (H, E)."""
-    weight_EF = attention.out.weight.detach().double()
+    weight_EF = attention.out.matrix.detach().double()
     squares_HE = weight_EF.view(len(weight_EF), attention.heads, -1).square().sum(-1).T
     return squares_HE / squares_HE.sum(0)
 

@@ -1,4 +1,4 @@
-"""All products with trained matrices, so that quantisation and adapters have one place to go.
+"""The layers that hold trained matrices.
 
 (The loss computes the output layer's products itself, block by block with their gradient.)
 """
@@ -13,18 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.errors import RequestError
+from clearhead.products import FEW, Quantised, dense, product, split
 
 GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
 ALIGNMENT = 16  # bytes, of the rows it is given
 
 
-def linear(x_E: Tensor, weight_FE: Tensor, bias_F: Tensor | None = None) -> Tensor:
-    """x W^T + b over the last axis of x, which may have any axes before it."""
-    return F.linear(x_E, weight_FE, bias_F)
-
-
 class Linear(nn.Linear):
-    """``linear`` with a trained weight and, optionally, a bias.
+    """``product`` with a trained weight, which may be quantised, and, optionally, a bias.
 
     rows: heights of the matrices stacked in the weight, if several (queries, keys, values).
     """
@@ -38,25 +34,30 @@ class Linear(nn.Linear):
         """The weight, with the row counts of the matrices stacked in it."""
         return [(cast(nn.Parameter, self.weight), self.rows)]
 
+    @property
+    def matrix(self) -> Tensor:
+        """weight_FE as a tensor, also where it is quantised."""
+        return dense(self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """x_E -> y_F."""
-        return linear(input, self.weight, self.bias)
+        return product(input, self.weight, self.bias)
 
 
 class Projections(Linear):
     """Queries, keys and values stacked in one weight; returns queries with keys, and values."""
 
     def forward(self, input: Tensor, *, apart: bool = False) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients, give each its own memory.
+        """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients, give each its own memory if there are many rows.
 
         A record of queries and keys then does not keep the values alive. Copying would cost a watched pass 1 to 3 %.
         """
         sizes, bias = (sum(self.rows[:2]), self.rows[2]), cast(Tensor | None, self.bias)
-        if not apart or torch.is_grad_enabled():
-            return linear(input, self.weight, self.bias).split_with_sizes(sizes, dim=-1)
+        if not apart or torch.is_grad_enabled() or input.numel() <= FEW * input.shape[-1]:
+            return product(input, self.weight, self.bias).split_with_sizes(sizes, dim=-1)
         biases = (None, None) if bias is None else bias.split_with_sizes(sizes)
-        weights = self.weight.split_with_sizes(sizes)
-        return tuple(linear(input, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        weights = split(self.weight, sizes)
+        return tuple(product(input, weight, bias) for weight, bias in zip(weights, biases, strict=True))
 
 
 class Embedding(nn.Embedding):
@@ -69,6 +70,9 @@ class Embedding(nn.Embedding):
     def forward(self, input: Tensor) -> Tensor:
         """ids_BT -> x_BTE. Raises RequestError for ids outside the vocabulary (on CUDA the kernel finds them)."""
         try:
+            if isinstance(self.weight, Quantised):
+                rows_NE = self.weight.held.pick(input.flatten()).dense(self.weight.dtype)
+                return rows_NE.view(*input.shape, -1)
             return super().forward(input)
         except IndexError:
             raise RequestError(
@@ -76,9 +80,14 @@ class Embedding(nn.Embedding):
                 f"vocabulary, {self.num_embeddings}"
             ) from None
 
+    @property
+    def matrix(self) -> Tensor:
+        """weight_VE as a tensor, also where it is quantised."""
+        return dense(self.weight)
+
     def logits(self, x_BTE: Tensor, bias_V: Tensor | None = None) -> Tensor:
         """logits_BTV: each vector's product with every embedding (Press and Wolf 2017)."""
-        return linear(x_BTE, self.weight, bias_V)
+        return product(x_BTE, self.weight, bias_V)
 
 
 class Stack(nn.Module):
@@ -127,6 +136,6 @@ def _each(x_SE: Tensor, weight_XRE: Tensor, bias_XR: Tensor | None, ends_X: Tens
     outputs, start = list[Tensor](), 0
     for expert, end in enumerate(ends_X.tolist()):
         if end > start:
-            outputs.append(linear(x_SE[start:end], weights[expert], None if biases is None else biases[expert]))
+            outputs.append(product(x_SE[start:end], weights[expert], None if biases is None else biases[expert]))
         start = end
     return torch.cat(outputs)

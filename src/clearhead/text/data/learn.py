@@ -11,9 +11,8 @@ from pathlib import Path
 import tokenizers
 
 from clearhead.errors import FolderError, OptionError, nearest, shown
-from clearhead.files import make_folder, read_bounded, replacing
+from clearhead.files import cache_folder, caching, make_folder, read_bounded, replacing
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
-from clearhead.text.data.store import cache_folder, caching
 from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.learned import OnMerges, check_size, word_ends
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import OptionError, TextError
+from clearhead.files import cache_folder
 from clearhead.text.data.pairs import Pair, PairSource, pair_hash
 from clearhead.text.data.sources import OnProgress
-from clearhead.text.data.store import FORMAT, cache_folder, cached_columns
+from clearhead.text.data.store import FORMAT, cached_columns
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
 
 Int64 = npt.NDArray[np.int64]

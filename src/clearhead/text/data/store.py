@@ -11,18 +11,17 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import struct
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from clearhead.errors import FolderError, WriteError
-from clearhead.files import make_folder, reading, replacing, writing
+from clearhead.errors import FolderError
+from clearhead.files import caching, make_folder, reading, replacing, writing
 
 log = logging.getLogger(__name__)
 
@@ -39,30 +38,6 @@ _TYPES = {
     "I64": np.dtype("<i8"),
 }
 _CODES = {dtype.name: code for code, dtype in _TYPES.items()}
-
-
-def cache_folder(given: Path | None) -> Path:
-    """``given``, or $CLEARHEAD_CACHE, or $XDG_CACHE_HOME/clearhead, or ~/.cache/clearhead. Safe to delete.
-
-    Raises WriteError if that begins with ~ and the user has no home folder, as in some containers.
-    """
-    if given is not None:
-        return given
-    own = os.environ.get("CLEARHEAD_CACHE")
-    place = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "clearhead")
-    try:
-        return place.expanduser()
-    except RuntimeError as error:  # so pathlib says that there is no such home
-        raise WriteError(f"{place}: there is no such home folder; set CLEARHEAD_CACHE to a folder") from error
-
-
-@contextlib.contextmanager
-def caching() -> Generator[None]:
-    """Wrap whatever writes to the cache in this: a WriteError then says how to move the cache."""
-    try:
-        yield
-    except WriteError as fault:
-        raise WriteError(f"{fault}; set CLEARHEAD_CACHE to put this cache in another folder") from fault
 
 
 def cached_columns(path: Path, parts: Callable[[], Iterable[Mapping[str, Array]]]) -> dict[str, Array]:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clearhead.errors import OptionError, TextError
+from clearhead.files import cache_folder
 from clearhead.text.data.sources import OnProgress, Source, blocks_of
-from clearhead.text.data.store import FORMAT, cache_folder, cached_columns
+from clearhead.text.data.store import FORMAT, cached_columns
 from clearhead.text.tokenizers.learned import WORD_ENDS
 from clearhead.text.tokenizers.pieces import TextBlock, batches, cut
 from clearhead.text.tokenizers.tokenizer import Ids, Tokenizer
@@ -125,7 +126,7 @@ def tokenize(
     """The ids of all documents in order, memory-mapped from the cache; encoded on all cores the first time.
 
     The mask token of a tokenizer learned here, written in a text, is text.
-    The cache (store.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` gets the bytes read
+    The cache (files.cache_folder) is keyed by the sources' content and the tokenizer. ``progress`` gets the bytes read
     and the bytes in all (None if unknown). Raises TextError for text that cannot be read or encoded, FolderError if
     the cache cannot be written.
     """

@@ -1,0 +1,142 @@
+"""The fastest way to multiply a few rows with a weight, found by measuring on this machine and kept in the cache.
+
+Processors differ: on one, two threads share a vector's product in float32, on another they do not, and bfloat16 has
+been slower than float32. A choice is measured once, so that numbers do not change between runs on one machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from clearhead import machine
+from clearhead.errors import FolderError, WriteError
+from clearhead.files import cache_folder, make_folder, reading, write_text
+from clearhead.products import native
+
+PLAIN = "linear"
+SMALLEST = 2**18  # numbers in a weight; smaller ones are not measured, and multiplied by PyTorch
+ROWS = (1, 2, 4, 8, 16)  # numbers of rows that are measured; others are rounded up
+CLEAR = 0.95  # of PyTorch's own time: what another way must be below
+BYTES = 2**25  # of weights to go through, so that they come from memory, as in a pass over a model
+ROUNDS = 5
+SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+
+Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Shape = tuple[int, int]
+
+
+def _native(x_K: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
+    return native.product(native.FORMATS[weight_NK.dtype], x_K, weight_NK, None, bias_N)
+
+
+def _vector(x_K: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
+    y_N = torch.mv(weight_NK, x_K.reshape(-1))
+    return (y_N if bias_N is None else y_N + bias_N).view(*x_K.shape[:-1], -1)
+
+
+WAYS: dict[str, Way] = {PLAIN: F.linear, "vector": _vector, "native": _native}
+
+
+def ways(shape: Shape, dtype: torch.dtype, rows: int) -> list[str]:
+    """The ways that can multiply so many rows with a weight, PyTorch's own first."""
+    found = [PLAIN]
+    if rows == 1:
+        found.append("vector")
+    if dtype in native.FORMATS and shape[1] % native.STEP == 0 and native.library() is not None:
+        found.append("native")
+    return found
+
+
+@cache
+def chosen(shape: Shape, dtype: torch.dtype, rows: int, threads: int) -> Way:
+    """The fastest way for a weight of a shape; ``rows`` is one of ROWS. Measured once and kept in the cache."""
+    names = ways(shape, dtype, rows)
+    name = f"{shape[0]} x {shape[1]}, {str(dtype).removeprefix('torch.')}, rows: {rows}, threads: {threads}"
+    table = read()
+    if name not in table or table[name].keys() != set(names):
+        times = measured(shape, dtype, rows, names)
+        table = read() | {name: times}  # read again: another process may have measured meanwhile
+        write(table)
+    return WAYS[fastest(table[name])]
+
+
+def fastest(times: Mapping[str, float]) -> str:
+    """The name of the way to take, given the seconds of each: PyTorch's own unless another is clearly faster."""
+    best = min(times, key=lambda name: times[name])
+    return best if times[best] < CLEAR * times[PLAIN] else PLAIN
+
+
+def measured(shape: Shape, dtype: torch.dtype, rows: int, names: list[str]) -> dict[str, float]:
+    """Seconds for a product in each way: the fastest of several rounds, the ways in turn, weights not in the cache."""
+    N, K = shape
+    count = max(1, BYTES // (N * K * dtype.itemsize))
+    with torch.inference_mode():
+        weights = torch.ones(count, N, K, dtype=dtype).unbind()
+        x_TK = torch.ones(rows, K, dtype=dtype)
+        times: dict[str, list[float]] = {name: [] for name in names}
+        for _ in range(ROUNDS):
+            for name in names:
+                times[name].append(
+                    machine.seconds(lambda way=WAYS[name]: [way(x_TK, w, None) for w in weights], 1) / count
+                )
+    return {name: round(min(each), 9) for name, each in times.items()}
+
+
+@cache
+def place() -> Path | None:
+    """The file of this machine's choices; None if there is no folder for it."""
+    settings = [f"{name}={os.environ.get(name, '')}" for name in SETTINGS]
+    told = (machine.processor(), torch.__version__, torch.backends.cpu.get_cpu_capability(), *settings)
+    try:
+        folder = cache_folder() / "products"
+        make_folder(folder)
+    except WriteError:
+        return None
+    return folder / f"{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}.json"
+
+
+_held: dict[str, dict[str, float]] = {}  # what this process has measured
+
+
+def read() -> dict[str, dict[str, float]]:
+    """What was measured on this machine: for each product, the seconds of every way."""
+    file = place()
+    found: Any = {}
+    if file is not None and file.exists():
+        try:
+            with reading(file) as opened:
+                found = json.loads(opened.read())
+        except (OSError, ValueError, FolderError):
+            found = {}
+    return {**_held, **found} if _sound(found) else dict(_held)
+
+
+def write(table: dict[str, dict[str, float]]) -> None:
+    """Keeps what was measured; without a folder to write to, for this process only."""
+    _held.update(table)
+    file = place()
+    if file is not None:
+        try:
+            write_text(file, json.dumps(table, indent=1, sort_keys=True) + "\n")
+        except WriteError:
+            return
+
+
+def _sound(found: Any) -> bool:
+    """Whether this is a table that ``write`` could have written."""
+    return isinstance(found, dict) and all(
+        isinstance(times, dict)
+        and PLAIN in times
+        and all(isinstance(each, float) and each > 0 for each in times.values())
+        for times in found.values()
+    )

@@ -1,0 +1,175 @@
+"""Weights in eight or four bits: whole numbers, and a scale for every 32 of them.
+
+w = scale x code, with codes from -127 to 127 or from -8 to 7 and a float16 scale, as in the formats Q8_0 and Q4_0 of
+llama.cpp. Products take the inputs as they are (they are not quantised), so they are those of the matrix ``dense``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clearhead.errors import OptionError
+from clearhead.products import native
+
+GROUP = 32
+BITS = (8, 4)
+KINDS = {torch.int8: "int8", torch.uint8: "int4"}  # the kernel, by the dtype of the codes
+BYTES = {bits: bits / 8 + 2 / GROUP for bits in BITS}  # of each number, with its share of the scale
+# For 4 bits: what a group's largest number is divided by for its scale. The sign matters: codes reach -8, but only 7.
+DIVISORS = (-8, -7.5, -8.5, -7, -9, -6.5, -9.5, 7, 7.5, 6.5, 8, 6, 8.5)
+LARGEST = {8: 127 * 65504, 4: 6 * 65504}  # weights, as a float16 holds at most 65504
+AT_ONCE = 2**22  # numbers made dense at a time
+
+
+class Codes(NamedTuple):
+    """The rows of a weight, rounded.
+
+    codes: int8 codes_NK, or for 4 bits uint8 codes_NJ, J = K / 2: in each group of 32, byte i holds codes i and i + 16,
+        each plus 8, the first in the low half
+    scales: float16 scales_NG, G = K / 32
+    """
+
+    codes: Tensor
+    scales: Tensor
+
+    @property
+    def bits(self) -> int:
+        """8 or 4."""
+        return 8 if self.codes.dtype == torch.int8 else 4
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """weight_NK."""
+        if self.bits == 4:
+            codes_NGJ = self.codes.unflatten(-1, (-1, GROUP // 2))
+            codes_NGI = torch.cat((codes_NGJ & 15, codes_NGJ >> 4), dim=-1).to(torch.int8).sub_(8)
+        else:
+            codes_NGI = self.codes.unflatten(-1, (-1, GROUP))
+        return (codes_NGI * self.scales.float().unsqueeze(-1)).flatten(-2).to(dtype)
+
+    def split(self, sizes: Sequence[int] | int) -> list[Codes]:
+        """The rows in pieces of these sizes, without copying."""
+        return [Codes(*each) for each in zip(self.codes.split(sizes), self.scales.split(sizes), strict=True)]
+
+    def pick(self, ids_N: Tensor) -> Codes:
+        """The rows of these ids. Raises IndexError for ids out of range."""
+        return Codes(self.codes.index_select(0, ids_N), self.scales.index_select(0, ids_N))
+
+    def product(self, x_K: Tensor, bias_N: Tensor | None = None) -> Tensor:
+        """x W^T + b over the last axis of x, in the dtype of x."""
+        K = x_K.shape[-1]
+        if 0 < x_K.numel() <= native.ROWS * K and self._native(x_K):
+            return native.product(KINDS[self.codes.dtype], x_K, self.codes, self.scales, bias_N)
+        pieces = self.split(max(1, AT_ONCE // K))
+        y_N = torch.cat([F.linear(x_K, each.dense(x_K.dtype)) for each in pieces], dim=-1)
+        return y_N if bias_N is None else y_N + bias_N
+
+    def _native(self, x_K: Tensor) -> bool:
+        """Whether the kernel takes this product: on a processor, without gradients."""
+        return (
+            not (torch.is_grad_enabled() and x_K.requires_grad)
+            and self.codes.device.type == "cpu"
+            and x_K.dtype in native.FORMATS
+            and not torch.compiler.is_compiling()
+            and native.library() is not None
+        )
+
+
+class Quantised(nn.Module):
+    """A weight in few bits, in the place of an ``nn.Parameter``. dtype: that of its numbers, as far as others ask."""
+
+    codes: Tensor
+    scales: Tensor
+
+    def __init__(self, codes: Codes, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("codes", codes.codes)
+        self.register_buffer("scales", codes.scales)
+        self.dtype = dtype
+
+    @property
+    def held(self) -> Codes:
+        """The codes with their scales."""
+        return Codes(self.codes, self.scales)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, K)."""
+        return torch.Size((self.scales.shape[0], self.scales.shape[1] * GROUP))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the codes are."""
+        return self.codes.device
+
+    def dense(self) -> Tensor:
+        """weight_NK in ``dtype``."""
+        return self.held.dense(self.dtype)
+
+    def extra_repr(self) -> str:
+        """Shape and bits."""
+        return f"{tuple(self.shape)}, bits={self.held.bits}"
+
+
+def dense(weight: Tensor | Quantised) -> Tensor:
+    """A weight as a tensor, whatever it is kept as."""
+    return weight.dense() if isinstance(weight, Quantised) else weight
+
+
+def split(weight_NK: Tensor | Quantised, sizes: Sequence[int]) -> Sequence[Tensor | Codes]:
+    """A weight in pieces of so many rows, without copying."""
+    return weight_NK.held.split(sizes) if isinstance(weight_NK, Quantised) else weight_NK.split_with_sizes(list(sizes))
+
+
+def fits(shape: tuple[int, ...]) -> bool:
+    """Whether a weight can be quantised: a matrix whose rows are whole groups."""
+    return len(shape) == 2 and shape[1] % GROUP == 0 and shape[0] > 0
+
+
+def quantised(weight_NK: Tensor, bits: int) -> Quantised:
+    """Rounds a weight to 8 or 4 bits.
+
+    8 bits: a group's scale is its largest magnitude / 127. 4 bits: its largest number divided by one of ``DIVISORS``,
+    the one with the smallest sum of squared errors.
+    """
+    N, K = weight_NK.shape
+    weight_NK = weight_NK.detach()
+    largest = max(abs(float(end)) for end in torch.aminmax(weight_NK))
+    if largest > LARGEST[bits]:
+        raise OptionError(f"bits {bits}: weights up to {largest:.3g} are too large for their scales; leave bits out")
+    made = Codes(
+        torch.empty(N, K, dtype=torch.int8) if bits == 8 else torch.empty(N, K // 2, dtype=torch.uint8),
+        torch.empty(N, K // GROUP, dtype=torch.float16),
+    )
+    step = max(1, AT_ONCE // K)
+    for numbers, (codes, scales_NG) in zip(weight_NK.split(step), made.split(step), strict=True):
+        w_NGI = numbers.float().unflatten(1, (-1, GROUP))
+        if bits == 8:
+            scales_NG.copy_(w_NGI.abs().amax(dim=-1) / 127)
+            codes.copy_(_codes(w_NGI, scales_NG, -127, 127).flatten(1))
+        else:
+            scales_NG.copy_(_best_scales(w_NGI))
+            first, second = (_codes(w_NGI, scales_NG, -8, 7) + 8).to(torch.uint8).chunk(2, dim=-1)
+            codes.copy_((first | second << 4).flatten(1))
+    return Quantised(made, weight_NK.dtype)
+
+
+def _codes(w_NGI: Tensor, scales_NG: Tensor, least: int, most: int) -> Tensor:
+    scales = scales_NG.float().unsqueeze(-1)
+    return torch.where(scales == 0, 0.0, w_NGI / scales).round_().clamp_(least, most)
+
+
+def _best_scales(w_NGI: Tensor) -> Tensor:
+    at = w_NGI.abs().argmax(dim=-1, keepdim=True)
+    largest_NG = w_NGI.gather(-1, at).squeeze(-1)
+    best_NG, error_NG = torch.zeros_like(largest_NG), w_NGI.square().sum(dim=-1)
+    for divisor in DIVISORS:
+        scales_NG = (largest_NG / divisor).half().float()
+        errors_NG = (w_NGI - _codes(w_NGI, scales_NG, -8, 7) * scales_NG.unsqueeze(-1)).square_().sum(dim=-1)
+        better_NG = errors_NG < error_NG
+        best_NG, error_NG = torch.where(better_NG, scales_NG, best_NG), torch.where(better_NG, errors_NG, error_NG)
+    return best_NG

@@ -1,0 +1,44 @@
+"""x W^T + b, for weights of every kind."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from clearhead.products import choosing, native
+from clearhead.products.few_bits import Codes, Quantised
+
+FEW = choosing.ROWS[-1]  # rows; products of more are PyTorch's own
+
+_classes = [next(size for size in choosing.ROWS if rows <= size) for rows in range(FEW + 1)]
+
+
+def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor | None = None) -> Tensor:
+    """x W^T + b over the last axis of x, which may have any axes before it.
+
+    For a few rows on a processor, when no gradient is wanted, the way is chosen by measuring (choosing.py).
+    """
+    if isinstance(weight_FE, Quantised):
+        weight_FE = weight_FE.held
+    if isinstance(weight_FE, Codes):
+        return weight_FE.product(x_E, bias_F)
+    if torch.is_grad_enabled() or weight_FE.numel() < choosing.SMALLEST or not few(x_E, weight_FE):
+        return F.linear(x_E, weight_FE, bias_F)
+    N, K = weight_FE.shape
+    rows = x_E.numel() // K
+    way = choosing.chosen((N, K), weight_FE.dtype, _classes[rows], torch.get_num_threads())
+    return way(x_E, weight_FE, bias_F)
+
+
+def few(x_E: Tensor, weight_FE: Tensor) -> bool:
+    """Whether this product is one of few rows on a processor, with nothing between it and the kernel."""
+    return (
+        0 < x_E.numel() <= FEW * x_E.shape[-1]
+        and weight_FE.device.type == "cpu"
+        and x_E.dtype == weight_FE.dtype
+        and weight_FE.dtype in native.FORMATS
+        and weight_FE.is_contiguous()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )

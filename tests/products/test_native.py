@@ -1,0 +1,167 @@
+"""The kernels in C: products as in float64, whose bits do not depend on what else is computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from clearhead.products import native, product, quantised
+from clearhead.products.few_bits import Codes
+
+DTYPES = list(native.FORMATS)
+FORMATS = [*native.FORMATS.values(), "int8", "int4"]
+
+here = pytest.mark.skipif(native.library() is None, reason="no C compiler, or a processor without AVX2")
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stored(format: str, weight_NK: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    """A weight as the kernel takes it, its scales, and its numbers in float64."""
+    if format.startswith("int"):
+        codes = quantised(weight_NK, int(format[3:])).held
+        return *codes, codes.dense(torch.float64)
+    dtype = next(dtype for dtype, name in native.FORMATS.items() if name == format)
+    return weight_NK.to(dtype), None, weight_NK.to(dtype).double()
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """The library is looked for again, in the test and after it."""
+    native.library.cache_clear()
+    yield
+    native.library.cache_clear()
+
+
+@here
+class TestProducts:
+    @pytest.mark.parametrize("rows", range(1, native.ROWS + 1))
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_they_are_those_of_the_definition(self, format: str, rows: int) -> None:
+        weight, scales, numbers = stored(format, random(37, 96))
+        x, bias = random(rows, 96, seed=1), random(37, seed=2)
+        found = native.product(format, x, weight, scales, bias)
+        expected = x.double() @ numbers.T + bias.double()
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=96 * 2**-24 * 20)
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_row_alone_has_the_bits_it_has_among_others(self, format: str) -> None:
+        weight, scales, _ = stored(format, random(50, 128))
+        x = random(13, 128, seed=1)
+        together = native.product(format, x, weight, scales)
+        for row in range(13):
+            assert torch.equal(native.product(format, x[row : row + 1], weight, scales)[0], together[row])
+        part = slice(7, 31)
+        some = native.product(format, x, weight[part], None if scales is None else scales[part])
+        assert torch.equal(some, together[:, part])
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_the_number_of_threads_changes_no_bit(self, format: str) -> None:
+        weight, scales, _ = stored(format, random(50, 128))
+        x = random(3, 128, seed=1)
+        found = list[Tensor]()
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(native.product(format, x, weight, scales))
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_half_precision_is_rounded_once_at_the_end(self, format: str, dtype: torch.dtype) -> None:
+        weight, scales, _ = stored(format, random(200, 64))
+        x, bias = random(5, 64, seed=1).to(dtype), random(200, seed=2).to(dtype)
+        found = native.product(format, x, weight, scales, bias)
+        expected = native.product(format, x.float(), weight, scales, bias.float())
+        assert torch.equal(found, expected.to(dtype))
+
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    def test_what_is_not_finite_stays_so(self, dtype: torch.dtype) -> None:
+        x = torch.zeros(3, 32, dtype=dtype)
+        x[0, 3], x[1, 3] = float("nan"), float("inf")
+        found = native.product("float32", x, torch.ones(4, 32))
+        assert found[0].isnan().all()
+        assert (found[1] == float("inf")).all()
+        assert (found[2] == 0).all()
+
+    def test_axes_in_front_and_inputs_that_are_not_contiguous(self) -> None:
+        weight, x = random(5, 64), random(64, 2, 3, seed=1).permute(1, 2, 0)
+        found = native.product("float32", x, weight)
+        assert found.shape == (2, 3, 5)
+        torch.testing.assert_close(found.double(), x.double() @ weight.double().T, rtol=0, atol=1e-5)
+
+
+@here
+@pytest.mark.usefixtures("fresh")
+class TestCompiling:
+    def test_it_is_compiled_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+        assert native.library() is not None
+        (made,) = (tmp_path / "products").iterdir()
+        before = made.stat().st_ino
+        native.library.cache_clear()
+        monkeypatch.setattr(native, "_compile", None)  # is not called
+        assert native.library() is not None
+        assert made.stat().st_ino == before
+
+    @pytest.mark.parametrize("damage", [b"", b"not a library"])
+    def test_a_damaged_file_is_compiled_again(
+        self, damage: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+        compiler = native.compiler()
+        assert compiler is not None
+        folder = tmp_path / "products"
+        folder.mkdir()
+        (folder / f"{native.key(compiler)}.so").write_bytes(damage)
+        assert native.library() is not None
+        (made,) = folder.iterdir()
+        assert made.stat().st_size > 1000
+
+    def test_a_file_that_others_could_have_written_is_not_loaded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+        folder = tmp_path / "products"
+        folder.mkdir(mode=0o777)
+        folder.chmod(0o777)
+        compiler = native.compiler()
+        assert compiler is not None
+        planted = folder / f"{native.key(compiler)}.so"
+        planted.write_bytes(b"planted")
+        assert native.library() is not None  # compiled elsewhere
+        assert planted.read_bytes() == b"planted"
+
+    def test_a_folder_that_cannot_be_made_costs_only_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "file" / "below"))
+        assert native.library() is not None
+
+    def test_a_compiler_that_fails_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+        false = shutil.which("false")
+        assert false is not None
+        monkeypatch.setenv("CC", false)
+        assert native.library() is None
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("bits", [8, 4])
+def test_without_a_compiler_products_are_the_same_but_slower(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: Codes = quantised(random(40, 64), bits).held
+    x, bias = random(2, 3, 64, seed=1), random(40, seed=2)
+    expected = x.double() @ codes.dense(torch.float64).T + bias.double()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    assert native.library() is None
+    torch.testing.assert_close(product(x, codes, bias).double(), expected, rtol=0, atol=1e-5)
