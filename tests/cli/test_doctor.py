@@ -7,6 +7,19 @@ import torch
 from calling import Command
 
 from clearhead import __version__, machine
+from clearhead.products import choosing
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """A cache of the test's own."""
+    monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+    monkeypatch.setattr(choosing, "_held", {})
+    choosing.chosen.cache_clear()
+    choosing.place.cache_clear()
+    yield
+    choosing.chosen.cache_clear()
+    choosing.place.cache_clear()
 
 
 def rows(out: str) -> dict[str, str]:
@@ -55,3 +68,26 @@ def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
         assert found["attention, causal"].startswith("sdpa  (flex: it needs CUDA")
         assert found["attention, soft cap"].startswith("reference  (")
         assert "sdpa: soft caps are not in this kernel" in found["attention, soft cap"]
+
+
+def test_it_shows_what_was_measured_of_products(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "thread_limit", lambda: 1)
+    assert "none measured yet with 1 thread" in rows(command("doctor").out)["products"]
+    monkeypatch.setattr(choosing, "measured", lambda *given: {"linear": 0.0002, "vector": 0.0003, "native": 0.0001})
+    monkeypatch.setattr(choosing, "ways", lambda *given: ["linear", "vector", "native"])
+    choosing.chosen((1024, 512), torch.bfloat16, 1, 1)
+    choosing.chosen((1024, 512), torch.bfloat16, 1, 2)  # of another number of threads: not shown
+    found = rows(command("doctor").out)
+    line = found["product, 1024 x 512, bfloat16, up to 1 row"]
+    assert line == "native 0.100 ms (linear 0.200, vector 0.300)"
+    assert sum(name.startswith("product") for name in found) == 1
+
+
+def test_it_says_whether_kernels_can_be_compiled(command: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("clearhead.products.compiler", lambda: None)
+    assert rows(command("doctor").out)["kernels in C"].startswith("none, as there is no C compiler: install gcc")
+    monkeypatch.setattr("clearhead.products.compiler", lambda: "/usr/bin/cc")
+    monkeypatch.setattr("clearhead.products.compiles", lambda: False)
+    assert rows(command("doctor").out)["kernels in C"] == "none: /usr/bin/cc cannot compile them for this processor"
+    monkeypatch.setattr("clearhead.products.compiles", lambda: True)
+    assert rows(command("doctor").out)["kernels in C"] == "compiled by /usr/bin/cc"

@@ -19,10 +19,10 @@ from clearhead.model import (
     ModelConfig,
     Network,
     build,
-    matrices,
     quantise,
     rounded_to,
 )
+from clearhead.products import Quantised
 from clearhead.watching import watch
 from little_configs import BERT, GPT2, QWEN3, RIVALS, TRANSLATOR
 
@@ -59,9 +59,10 @@ def rounded(config: ModelConfig, bits: int) -> tuple[Network, Network]:
     network, dense = (build(config, seed=0).eval() for _ in range(2))
     quantise(network, bits)
     with torch.no_grad():
-        ours = matrices(dense)
-        for name, layer in matrices(network).items():
-            ours[name].weight.copy_(layer.matrix)
+        ours = dict(dense.named_parameters())
+        for path, layer in network.named_modules():
+            if isinstance(layer, Quantised):
+                ours[path].copy_(layer.dense())
     return network, dense
 
 
@@ -107,6 +108,11 @@ class TestDecoders:
         assert rounded_to(network) == bits
         left = {name.rpartition(".")[0] for name, parameter in network.named_parameters() if parameter.dim() > 1}
         assert all(part.endswith(("positions", "router", "feed_forward.up", "feed_forward.down")) for part in left)
+        kept = {
+            path.removesuffix(".weight"): each for path, each in network.named_modules() if isinstance(each, Quantised)
+        }
+        wide = {path for path, each in kept.items() if each.held.bits == 8}
+        assert wide == (set(kept) if bits == 8 else {"embedding", *(["head"] if network.head is not None else [])})
 
 
 @BITS

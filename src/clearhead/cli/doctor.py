@@ -4,13 +4,14 @@ from __future__ import annotations
 
 
 def doctor() -> None:
-    """Show what this machine has: cores, threads, memory, GPU, and which attention kernels run."""
+    """Show what this machine has: cores, threads, memory, GPU, and which kernels run."""
     import platform
 
     import torch
 
-    from clearhead import __version__, attend, machine
+    from clearhead import __version__, attend, machine, products
     from clearhead.cli.printing import rows
+    from clearhead.errors import many
 
     times = machine.seconds_by_threads()
     threads = machine.use_threads(min(times, key=lambda count: times[count]))
@@ -33,4 +34,21 @@ def doctor() -> None:
         taken = next(kernel for kernel, why in answers.items() if not why)
         refusals = "; ".join(f"{kernel}: {', '.join(why)}" for kernel, why in answers.items() if why)
         table[f"attention, {name}"] = taken + (f"  ({refusals})" if refusals else "")
+    found = products.compiler()
+    if found is None:
+        table["kernels in C"] = (
+            "none, as there is no C compiler: install gcc or clang, which 8 and 4 bits need to be fast"
+        )
+    elif not products.compiles():
+        table["kernels in C"] = f"none: {found} cannot compile them for this processor"
+    else:
+        table["kernels in C"] = f"compiled by {found}"
+    measured = [each for each in products.choices() if each.threads == threads]
+    for each in measured:
+        others = [f"{name} {1e3 * time:.3f}" for name, time in each.seconds.items() if name != each.taken]
+        compared = f" ({', '.join(others)})" if others else ""
+        name = f"product, {each.shape[0]} x {each.shape[1]}, {each.dtype}, up to {many(each.rows, 'row')}"
+        table[name] = f"{each.taken} {1e3 * each.seconds[each.taken]:.3f} ms{compared}"
+    if not measured:
+        table["products"] = f"none measured yet with {many(threads, 'thread')}; a model's are, when it first needs them"
     rows(table)

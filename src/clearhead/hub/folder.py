@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Container, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,7 @@ from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, w
 from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
-from clearhead.model import EncoderDecoderConfig, ModelConfig, check_bits, matrices, round_weight, rounded_to, skeleton
-from clearhead.products import BYTES
+from clearhead.model import EncoderDecoderConfig, ModelConfig, check_bits, matrices, rounded_to, skeleton
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import marian
@@ -171,13 +170,15 @@ def load(
         if text and found.tokenizer is None:
             raise no_tokenizer(str(name))
         network = skeleton(found.config)
-        rounded = {} if bits is None else matrices(network)
-        _check_memory(folder, found.shapes, found.dtype, device, rounded, bits)
+        rounded = {} if bits is None else matrices(network, bits)
+        sizes = {name: found.dtype.itemsize * torch.Size(shape).numel() for name, shape in found.shapes.items()}
+        need = sum((sizes | {name: each.bytes for name, each in rounded.items()}).values())
+        _check_memory(folder, need, device, found.dtype if bits is None else bits)
         ours: dict[str, Tensor] = {}
 
         def keep(name: str, tensor: Tensor) -> None:
-            if bits is not None and name in rounded:
-                round_weight(rounded[name], tensor, bits)
+            if name in rounded:
+                rounded[name].round(tensor)
             else:
                 ours[name] = tensor
 
@@ -345,22 +346,13 @@ def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
 
 
-def _check_memory(
-    folder: Path,
-    shapes: Mapping[str, Shape],
-    dtype: torch.dtype,
-    device: str,
-    rounded: Container[str],
-    bits: int | None,
-) -> None:
-    numbers = {name: torch.Size(shape).numel() for name, shape in shapes.items()}
-    few = sum(number for name, number in numbers.items() if name in rounded)
-    need = dtype.itemsize * (sum(numbers.values()) - few) + int(few * (BYTES[bits] if bits else 0))
-    named = str(dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
+def _check_memory(folder: Path, need: int, device: str, kept: torch.dtype | int) -> None:
+    """kept: the weights' dtype, or the bits of the matrices"""
+    named = f"{kept} bits" if isinstance(kept, int) else str(kept).removeprefix("torch.")
+    wide = isinstance(kept, torch.dtype) and kept.itemsize > 2
     what = f"{folder}: the weights need {need / 1e9:,.1f} GB in {named}"
-    way = "bfloat16 needs half of it (dtype)" if dtype.itemsize > 2 else "8 bits need half of it (bits)"
     for place in dict.fromkeys(("cpu", device)):  # weights for a GPU pass through the CPU's memory
-        check_free(need, place, what, way if bits is None else "")
+        check_free(need, place, what, "bfloat16 needs half of it (dtype)" if wide else "")
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

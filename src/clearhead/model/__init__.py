@@ -21,7 +21,7 @@ from clearhead.model.parts.config import (
 )
 from clearhead.model.parts.cross_entropy import log_probabilities
 from clearhead.model.protocol import ABILITIES, Network, needs
-from clearhead.model.quantising import check_bits, matrices, quantise, round_weight, rounded_to
+from clearhead.model.quantising import check_bits, matrices, quantise, rounded_to
 from clearhead.model.recurrent import (
     AttentiveConfig,
     GRUAttentionConfig,
@@ -75,7 +75,6 @@ __all__ = [
     "needs",
     "quantise",
     "register",
-    "round_weight",
     "rounded_to",
     "skeleton",
 ]

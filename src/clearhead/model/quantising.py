@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from clearhead.errors import OptionError
 from clearhead.model.parts.experts import Router
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.protocol import Network
-from clearhead.products import BITS, Quantised, fits, quantised
+from clearhead.products import BITS, BYTES, Quantised, fits, quantised
 
 
 def check_bits(bits: int | None) -> None:
@@ -20,35 +22,46 @@ def check_bits(bits: int | None) -> None:
         )
 
 
-def matrices(network: Network) -> dict[str, Linear | Embedding]:
-    """The layers whose weight can be quantised, by the weight's name.
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A layer whose weight is to be rounded, and to how many bits."""
 
-    These are the linear layers and embeddings whose rows are whole groups of 32. Left as they are: routers, which are
-    small and decide much, and what is no linear layer: stacks of experts, fused recurrences, positions, norms, biases.
+    layer: Linear | Embedding
+    bits: int
+
+    def round(self, weight_FE: Tensor) -> None:
+        """Gives the layer this weight, rounded, in place of its own."""
+        del self.layer.weight
+        self.layer.weight = quantised(weight_FE, self.bits)  # pyright: ignore[reportAttributeAccessIssue] (stands for it)
+
+    @property
+    def bytes(self) -> int:
+        """What the rounded weight takes."""
+        return int(self.layer.weight.shape.numel() * BYTES[self.bits])
+
+
+def matrices(network: Network, bits: int) -> dict[str, Matrix]:
+    """What is rounded when a network is kept in 8 or 4 bits, by the weight's name.
+
+    These are the linear layers and embeddings whose rows are whole groups of 32. Embeddings and output layers are kept
+    in 8 bits at least: of a model trained here, 4 bits for them made up two thirds of the divergence (docs/LOG.md).
+    Left as they are: routers, which are small and decide much, and what is no linear layer: stacks of experts, fused
+    recurrences, positions, norms, biases. Raises OptionError for another number of bits.
     """
+    check_bits(bits)
     return {
-        f"{path}.weight": layer
+        f"{path}.weight": Matrix(layer, 8 if isinstance(layer, Embedding) or layer is network.head else bits)
         for path, layer in network.named_modules()
         if isinstance(layer, Linear | Embedding) and not isinstance(layer, Router) and fits(tuple(layer.weight.shape))
     }
 
 
-def rounded_to(network: Network) -> int | None:
-    """The bits that weights of the network are rounded to; None if they are not."""
-    return next((each.held.bits for each in network.modules() if isinstance(each, Quantised)), None)
-
-
-def round_weight(layer: Linear | Embedding, weight: Tensor, bits: int) -> None:
-    """Gives the layer this weight, rounded to 8 or 4 bits, in place of its own."""
-    del layer.weight
-    layer.weight = quantised(weight, bits)  # pyright: ignore[reportAttributeAccessIssue] (a Quantised stands for it)
-
-
 def quantise(network: Network, bits: int) -> None:
-    """Rounds the weights of ``matrices`` to 8 or 4 bits, in place. The network can no longer be trained.
+    """Rounds the weights of ``matrices``, in place. The network can no longer be trained."""
+    for each in matrices(network, bits).values():
+        each.round(each.layer.matrix)
 
-    Raises OptionError for another number of bits.
-    """
-    check_bits(bits)
-    for layer in matrices(network).values():
-        round_weight(layer, layer.matrix, bits)
+
+def rounded_to(network: Network) -> int | None:
+    """The fewest bits that weights of the network are rounded to; None if they are not."""
+    return min((each.held.bits for each in network.modules() if isinstance(each, Quantised)), default=None)

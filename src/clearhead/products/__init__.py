@@ -1,6 +1,22 @@
 """Products with trained matrices: the one place where a model multiplies by its weights."""
 
+from clearhead.products.choosing import Choice, choices
 from clearhead.products.few_bits import BITS, BYTES, Quantised, dense, fits, quantised, split
 from clearhead.products.multiply import FEW, product
+from clearhead.products.native import compiler, compiles
 
-__all__ = ["BITS", "BYTES", "FEW", "Quantised", "dense", "fits", "product", "quantised", "split"]
+__all__ = [
+    "BITS",
+    "BYTES",
+    "FEW",
+    "Choice",
+    "Quantised",
+    "choices",
+    "compiler",
+    "compiles",
+    "dense",
+    "fits",
+    "product",
+    "quantised",
+    "split",
+]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ ROWS = (1, 2, 4, 8, 16)  # numbers of rows that are measured; others are rounded
 CLEAR = 0.95  # of PyTorch's own time: what another way must be below
 BYTES = 2**25  # of weights to go through, so that they come from memory, as in a pass over a model
 ROUNDS = 5
+KEY = r"\d{1,9} \d{1,9} (float32|bfloat16|float16) \d{1,2} \d{1,4}"  # N, K, dtype, rows, threads
 SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 
 Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -61,13 +64,43 @@ def ways(shape: Shape, dtype: torch.dtype, rows: int) -> list[str]:
 def chosen(shape: Shape, dtype: torch.dtype, rows: int, threads: int) -> Way:
     """The fastest way for a weight of a shape; ``rows`` is one of ROWS. Measured once and kept in the cache."""
     names = ways(shape, dtype, rows)
-    name = f"{shape[0]} x {shape[1]}, {str(dtype).removeprefix('torch.')}, rows: {rows}, threads: {threads}"
+    name = " ".join(map(str, (*shape, str(dtype).removeprefix("torch."), rows, threads)))
     table = read()
     if name not in table or table[name].keys() != set(names):
         times = measured(shape, dtype, rows, names)
         table = read() | {name: times}  # read again: another process may have measured meanwhile
         write(table)
     return WAYS[fastest(table[name])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was measured for a product: seconds by way, and the way that is taken. rows: at most so many."""
+
+    shape: Shape
+    dtype: str
+    rows: int
+    threads: int
+    seconds: Mapping[str, float]
+    taken: str
+
+
+def choices() -> list[Choice]:
+    """Everything measured on this machine so far, by shape, dtype, rows and threads."""
+    found = list[Choice]()
+    for name, times in read().items():
+        N, K, dtype, rows, threads = name.split()
+        found.append(
+            Choice(
+                shape=(int(N), int(K)),
+                dtype=dtype,
+                rows=int(rows),
+                threads=int(threads),
+                seconds=times,
+                taken=fastest(times),
+            )
+        )
+    return sorted(found, key=lambda each: (each.shape, each.dtype, each.threads, each.rows))
 
 
 def fastest(times: Mapping[str, float]) -> str:
@@ -135,8 +168,9 @@ def write(table: dict[str, dict[str, float]]) -> None:
 def _sound(found: Any) -> bool:
     """Whether this is a table that ``write`` could have written."""
     return isinstance(found, dict) and all(
-        isinstance(times, dict)
+        re.fullmatch(KEY, name)
+        and isinstance(times, dict)
         and PLAIN in times
         and all(isinstance(each, float) and each > 0 for each in times.values())
-        for times in found.values()
+        for name, times in found.items()
     )

@@ -78,6 +78,11 @@ def library() -> ctypes.CDLL | None:
     return _built(found, folder, name)
 
 
+def compiles() -> bool:
+    """Whether the kernels can be used here."""
+    return library() is not None
+
+
 def key(compiler: str) -> str:
     """Names what a compiled file depends on: the source, the compiler, the processor and its instructions."""
     digest = hashlib.sha256(SOURCE.read_bytes())
