@@ -23,7 +23,8 @@ from clearhead import corpora, hub, runs
 from clearhead.drawing.report import Curves, Grid, Link, Report, Table
 from clearhead.errors import FolderError, OptionError
 from clearhead.lab import note, plan
-from clearhead.lab.note import activation, context, heads, next_word, senses, variants
+from clearhead.lab.bins import Bin
+from clearhead.lab.note import activation, context, heads, next_word, recalling, senses, variants
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Phrases, texts_of
 from clearhead.plain import from_dict, to_dict
@@ -76,6 +77,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         patch.setattr(context, "SMALL", LITTLE)
         patch.setattr(senses, "STORIES", 400)
         patch.setattr(context, "STORIES", 20)
+        patch.setattr(recalling, "ROWS", 4)
         patch.setattr(next_word, "STORIES", 10)
         yield Session(tmp_path_factory.mktemp("lab") / "out")
 
@@ -291,6 +293,48 @@ def test_the_comparison_has_three_models_of_one_size(session: Session) -> None:
     assert (session.folder / context.FOLDER / "comparison.json").exists()
 
 
+def test_recall_is_asked_of_four_models_of_one_size(session: Session) -> None:
+    """Every model read the same rows; the share is the mean over the distances, of 3,000 rows with 4 keys each."""
+    found = session.found("context").recallers
+    assert [each.name for each in found] == [*recalling.ATTEND, *recalling.DO_NOT]
+    weights = [each.weights for each in found]
+    assert max(weights) <= 1.02 * min(weights)
+    assert {each.tokens for each in found} == {STEPS * 4 * 32}
+    for each in found:
+        assert sum(bin.count for bin in each.by_distance) == 3000 * 4
+        assert sum(bin.count * bin.mean for bin in each.by_distance) == pytest.approx(each.right * 3000 * 4)
+
+
+@pytest.mark.parametrize(
+    ("shares", "recall", "leads", "holds"),
+    [
+        ((0.99, 0.99, 0.2, 0.1), "yes", True, "yes"),
+        ((0.99, 0.99, 0.2, 0.1), "yes", False, "partly"),
+        ((0.89, 0.99, 0.2, 0.1), "open", False, "open"),
+        ((0.99, 0.99, 0.5, 0.1), "open", True, "partly"),
+        ((0.99, 0.99, 0.9, 0.1), "no", True, "partly"),
+        ((0.99, 0.99, 0.2, 0.95), "no", False, "no"),
+    ],
+)
+def test_the_verdict_on_context_follows_by_its_rule(
+    shares: tuple[float, ...], recall: str, leads: bool, holds: str, session: Session
+) -> None:
+    found = session.found("context")
+    recallers = tuple(replace(each, right=share) for each, share in zip(found.recallers, shares, strict=True))
+    ahead = {"transformer": leads}
+    models = tuple(
+        replace(
+            each,
+            loss=1.0 if ahead.get(each.name, not leads) else 2.0,
+            recalled=(Bin(low=32, high=63, count=400, mean=0.6 if ahead.get(each.name, False) else 0.1),),
+        )
+        for each in found.models
+    )
+    assert recalling.judged(recallers) == recall
+    changed = replace(session.findings["context"], found=replace(found, recallers=recallers, models=models))
+    assert changed.report("en").holds == changed.report("zh").holds == holds
+
+
 def test_a_lead_is_larger_than_chance() -> None:
     assert context.leads((0.6, 400), [(0.4, 400), (0.5, 400)])
     assert not context.leads((0.6, 40), [(0.4, 40), (0.5, 40)])  # 0.1 is less than 2 sqrt(0.49 / 40)
@@ -326,6 +370,14 @@ def test_what_is_known_is_not_measured_again(session: Session) -> None:
     note.carry_out(["mask"], session.folder, SETTING, Told())
     assert said == [f"mask: measured before; delete {session.folder}/mask.json to measure it again"]
     assert (session.folder / "mask.json").stat().st_mtime_ns == before
+
+
+def test_a_comparison_goes_on_with_the_minutes_it_began_with(session: Session) -> None:
+    """They may differ: once a session has trained what it needs, the others get its minutes."""
+    before = session.found("context")
+    (session.folder / "context.json").unlink()
+    (again,) = note.carry_out(["context"], session.folder, SETTING, note.LabEvents(), threads=1)
+    assert again.found == before
 
 
 def test_another_setting_and_altered_numbers_are_refused(session: Session, tmp_path: Path) -> None:

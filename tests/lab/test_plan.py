@@ -28,6 +28,13 @@ def test_equal_tokens_are_what_the_slowest_takes_in_the_time_that_all_have() -> 
     assert used == 337.5
 
 
+def test_equal_tokens_alone_take_all_the_time() -> None:
+    # 337.5 s are left after the sweep; T (1/2 + 1) = 337.5
+    found = budget(10, {"a": 0.125, "b": 0.25}, rates=3, seeds=1, sizes=1, equal_time=False)
+    assert found.tokens == 900
+    assert found.tokens * (0.125 + 0.25) == 337.5
+
+
 def test_too_few_minutes_are_an_error_with_what_would_do() -> None:
     with pytest.raises(OptionError, match=r"minutes 0\.1: that leaves 1\.0 steps .*, and 10 are the least; .* 1\.1"):
         sweep_steps(0.1, {"a": 0.125, "b": 0.25}, rates=3, sizes=1)

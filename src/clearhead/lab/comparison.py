@@ -92,6 +92,7 @@ class Comparison:
             len(self.question.rates),
             self.question.seeds,
             len(self.question.sizes),
+            equal_time=self.question.equal_time,
         )
 
     def trials(self, size: DecoderConfig, at: str) -> list[Trial]:
@@ -201,7 +202,7 @@ class _Work:
         waiting: list[tuple[DecoderConfig, Trial, float]] = []
         for size in self.found.question.sizes:
             plan = self.found.budget(size)
-            trials = dict.fromkeys([*self.found.trials(size, "tokens"), *self.found.trials(size, "time")])
+            trials = dict.fromkeys(each for at in self.found.question.budgets for each in self.found.trials(size, at))
             waiting += [
                 (size, trial, plan.seconds * trial.steps / plan.time[trial.model])
                 for trial in trials

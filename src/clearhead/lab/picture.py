@@ -68,9 +68,9 @@ def _panels(found: Comparison) -> list[Panel]:
     recall = found.question.recall is not None
     panels: list[Panel] = []
     if recall and len(found.question.sizes) > 1:
-        panels += [partial(_by_width, rows=rows, models=models, at=at) for at in BUDGETS]
+        panels += [partial(_by_width, rows=rows, models=models, at=at) for at in found.question.budgets]
     else:
-        panels.append(partial(_by_budget, rows=rows, models=models, recall=recall))
+        panels.append(partial(_by_budget, rows=rows, models=models, budgets=found.question.budgets, recall=recall))
     curves: list[tuple[str, str, Callable[[Line], Sequence[Bin]]]] = [
         ("Loss by tokens seen before", "nats a token", lambda line: line.places),
         ("Answers right by distance", "share right", lambda line: line.recalled),
@@ -96,10 +96,10 @@ def _look(model: str, models: list[str]) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": SHAPES[number % len(SHAPES)], "label": model}
 
 
-def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], *, recall: bool) -> None:
+def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], budgets: Sequence[str], *, recall: bool) -> None:
     """A point for each model and budget, with a bar from the lowest to the highest seed."""
     for model in models:
-        for x, at in enumerate(BUDGETS):
+        for x, at in enumerate(budgets):
             for line in rows:
                 figure = line.accuracy if recall else line.loss
                 if (line.model, line.at) == (model, at) and figure is not None:
@@ -108,8 +108,8 @@ def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], *, recall: bo
                     if x:
                         look["label"] = None
                     axes.errorbar(place, figure.mean, yerr=figure.half, linestyle="", capsize=3, **look)
-    axes.set_xticks(range(len(BUDGETS)), list(BUDGETS.values()))
-    axes.set_xlim(-0.5, len(BUDGETS) - 0.5)
+    axes.set_xticks(range(len(budgets)), [BUDGETS[at] for at in budgets])
+    axes.set_xlim(-0.5, len(budgets) - 0.5)
     if recall:
         axes.set_ylim(-0.03, 1.03)
     axes.set_title("Answers right" if recall else "Loss (lower is better)", loc="left")

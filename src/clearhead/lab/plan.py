@@ -42,14 +42,15 @@ def sweep_steps(minutes: float, each: Seconds, rates: int, sizes: int) -> int:
     return _enough(steps, minutes, "of the sweep")
 
 
-def budget(minutes: float, each: Seconds, rates: int, seeds: int, sizes: int) -> Budget:
+def budget(minutes: float, each: Seconds, rates: int, seeds: int, sizes: int, *, equal_time: bool = True) -> Budget:
     """Splits the training time that the sweep leaves. Raises OptionError if a run would have too few steps.
 
-    At equal time each model trains for T seconds, at equal tokens for its part of that; the slowest trains once for
-    both. So T (models + sum of t / t_slowest - 1) seconds are used for each seed.
+    At equal tokens each model trains for its part of T seconds, t / t_slowest; at equal time for all of them, and the
+    slowest trains once for both. So T (sum of t / t_slowest + models - 1) seconds are used for each seed; without the
+    runs at equal time, T (sum of t / t_slowest).
     """
     slowest = max(each.values())
-    shares = len(each) + sum(seconds / slowest for seconds in each.values()) - 1
+    shares = sum(seconds / slowest for seconds in each.values()) + (len(each) - 1 if equal_time else 0)
     seconds = (1 - swept(rates)) * TRAINED * 60 * minutes / sizes / (seeds * shares)
     tokens = _enough(seconds / slowest, minutes, "at equal tokens")
     return Budget(

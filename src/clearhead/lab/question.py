@@ -43,6 +43,7 @@ class Question:
     train: what all runs share; each has its own steps, seed and learning rate
     rates: learning rates to try, of Muon and of AdamW
     facts: held-out stories whose facts are asked; 0 = none
+    equal_time: whether to compare at equal time too, not at equal tokens alone
     """
 
     models: tuple[str, ...]
@@ -54,6 +55,7 @@ class Question:
     seeds: int = 1
     facts: int = 0
     speeds: bool = True
+    equal_time: bool = True
 
     def __post_init__(self) -> None:
         for name in self.models:
@@ -75,6 +77,11 @@ class Question:
             raise OptionError.of("facts", self.facts, "0 or more")
         if "-" in (*self.text.sources, *self.text.valid):
             raise OptionError("text -: several runs read the text, and standard input can be read once; give a file")
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """What models are compared at: equal "tokens", equal "time"."""
+        return ("tokens", "time") if self.equal_time else ("tokens",)
 
     @property
     def recall(self) -> Recall | None:
@@ -105,6 +112,7 @@ def asked(
     seeds: int = 1,
     facts: int | None = None,
     speeds: bool = True,
+    equal_time: bool = True,
     threads: int | None = None,
 ) -> Question:
     """The question that options ask. None takes the default; ``text`` has the options of a run's text, as ``Asked``.
@@ -139,6 +147,7 @@ def asked(
         seeds=seeds,
         facts=_stories(corpus, facts),
         speeds=speeds,
+        equal_time=equal_time,
     )
 
 

@@ -59,7 +59,7 @@ def lines(found: Comparison) -> list[Line]:
     """A line for each size, budget and model, in that order; those without a finished run are left out."""
     made: list[Line] = []
     for size in found.question.sizes:
-        for at in BUDGETS:
+        for at in found.question.budgets:
             trials = found.trials(size, at)
             for name in found.question.models:
                 results = [found.reported(trial) for trial in trials if trial.model == name]

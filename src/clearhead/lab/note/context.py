@@ -1,17 +1,20 @@
-"""Context: a Transformer, a recurrent and a convolutional network of equal size on the same stories."""
+"""Context: attention, recurrence and convolution in networks of equal size, on stories and on associative recall."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from clearhead.drawing.report import Curve, Curves, Report, Table
+from clearhead.drawing.report import Curve, Curves, Paragraph, Report, Table
 from clearhead.errors import TrainingError
 from clearhead.lab.bins import Bin
-from clearhead.lab.comparison import ComparisonEvents, carry_out
+from clearhead.lab.comparison import FILE, ComparisonEvents, carry_out, read
+from clearhead.lab.note import recalling
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
+from clearhead.lab.note.recalling import Recaller
 from clearhead.lab.note.variants import SHAPE
 from clearhead.lab.question import asked
 from clearhead.lab.summary import BUDGETS, Line, lines
@@ -22,7 +25,8 @@ RATES = (0.003, 0.01)
 # A step of this takes 0.1 s on two cores: a few minutes are enough for every model at every rate.
 SMALL: dict[str, Any] = {"model": {**SHAPE, "context": 256}, "train": {"batch": 8}}
 STORIES = 1000  # held out, whose facts are asked
-FOLDER = "comparison"
+FOLDER, RECALL_FOLDER = "comparison", "recall"
+RECALL = 0.5  # of the minutes, for associative recall; the rest for the stories
 FAR = 32  # a fact told at least so many tokens before is far
 LEAST = 20  # cases that a point of a curve has; fewer say little
 
@@ -47,28 +51,45 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class ContextFound:
-    """models: of both budgets; reach: tokens that the convolution can read back."""
+    """models: on the stories, of both budgets; reach: tokens that the convolution can read back there
+
+    recallers: on associative recall
+    """
 
     models: tuple[Model, ...]
     reach: int
     corpus: str
+    recallers: tuple[Recaller, ...]
 
 
 def run(bench: Bench) -> ContextFound:
     """Trains the models as ``clearhead compare`` does."""
+    minutes, events = bench.minutes("context"), _Shown(bench)
+    recall, stories = bench.folder / RECALL_FOLDER, bench.folder / FOLDER
+    recallers = recalling.measured(recall, _begun(recall) or RECALL * minutes, bench.threads, events)
     question = asked(
         text={"corpus": bench.setting.corpus, "megabytes": bench.setting.megabytes},
         models=MODELS,
         rates=RATES,
         settings=[SMALL],
-        minutes=bench.minutes("context"),
+        minutes=_begun(stories) or (1 - RECALL) * minutes,
         facts=STORIES,
         speeds=False,
         threads=bench.threads,
     )
-    found = lines(carry_out(question, bench.folder / FOLDER, _Shown(bench)))
+    found = lines(carry_out(question, stories, events))
     reach = next((line.reach for line in found if line.reach is not None), 0)
-    return ContextFound(models=tuple(_model(line) for line in found), reach=reach, corpus=bench.setting.corpus)
+    return ContextFound(
+        models=tuple(_model(line) for line in found),
+        reach=reach,
+        corpus=bench.setting.corpus,
+        recallers=recallers,
+    )
+
+
+def _begun(folder: Path) -> float | None:
+    """The minutes of the comparison that a session that was stopped began here; they may have been others."""
+    return read(folder).question.minutes if (folder / FILE).exists() else None
 
 
 class _Shown(ComparisonEvents):
@@ -126,7 +147,7 @@ def leads(first: tuple[float, int] | None, others: list[tuple[float, int] | None
 
 
 def report(found: ContextFound, says: Phrases) -> Report:
-    """The findings in words and charts."""
+    """The findings in words and charts. The verdict follows by the rule that the page states."""
     by = {(each.name, each.at): each for each in found.models}
     best = {
         at: min((each for each in found.models if each.at == at), key=lambda each: each.loss).name for at in BUDGETS
@@ -134,11 +155,16 @@ def report(found: ContextFound, says: Phrases) -> Report:
     remembered = {name: far(by[name, "time"].recalled) for name in MODELS}
     remembers = leads(remembered["transformer"], [remembered[name] for name in MODELS[1:]])
     first = list(best.values()).count("transformer") + remembers
+    recall = recalling.judged(found.recallers)
+    holds = "partly" if recall == "yes" or first else "no" if recall == "no" else "open"
+    if recall == "yes" and first == len(best) + 1:
+        holds = "yes"
     return Report(
         title=says("title"),
         claim=says("claim"),
-        holds="yes" if first == 3 else "partly" if first else "open",
-        verdict=says(
+        holds=holds,
+        verdict=recalling.verdict(found.recallers, says)
+        + says(
             "verdict",
             tokens=_losses(by, "tokens"),
             time=_losses(by, "time"),
@@ -149,6 +175,8 @@ def report(found: ContextFound, says: Phrases) -> Report:
         + says("remembers" if remembers else "no_lead")
         + says("caution"),
         blocks=(
+            Paragraph(text=says("rule", solved=f"{recalling.SOLVED:.0%}", failed=f"{recalling.FAILED:.0%}")),
+            *recalling.blocks(found.recallers, says),
             Table(
                 title=says("table"),
                 header=says.listed("table_header"),
@@ -167,29 +195,35 @@ def report(found: ContextFound, says: Phrases) -> Report:
                 note=says("table_note", far=FAR, reach=found.reach),
             ),
             *(
-                Curves(
-                    title=says(name, at=says("time")),
-                    x=says(f"{name}_x"),
-                    y=says(f"{name}_y"),
-                    curves=tuple(
-                        Curve(
-                            name=model,
-                            x=tuple(float(each.low) for each in _points(by[model, "time"], name)),
-                            y=tuple(each.mean for each in _points(by[model, "time"], name)),
-                        )
-                        for model in MODELS
-                    ),
-                    log=True,
-                    note=says(f"{name}_note", least=LEAST),
-                )
+                _curves(name, by, says)
                 for name in ("places", "recalled", "pronouns")
+                if min(len(_points(by[model, "time"], name)) for model in MODELS) > 1
             ),
         ),
         repeat=(
+            f"clearhead compare --corpus {recalling.TASK} "
+            + " ".join(f"--model {name}" for name in (*recalling.ATTEND, *recalling.DO_NOT))
+            + f" --rate {recalling.RATE:g} --set train.batch={recalling.ROWS} --minutes 10",
             f"clearhead compare --corpus {found.corpus} "
             + " ".join(f"--model {name}" for name in MODELS)
             + " --minutes 20",
         ),
+    )
+
+
+def _curves(name: str, by: dict[tuple[str, str], Model], says: Phrases) -> Curves:
+    """A curve for each model at equal time."""
+    points = {model: _points(by[model, "time"], name) for model in MODELS}
+    return Curves(
+        title=says(name, at=says("time")),
+        x=says(f"{name}_x"),
+        y=says(f"{name}_y"),
+        curves=tuple(
+            Curve(name=model, x=tuple(float(each.low) for each in bins), y=tuple(each.mean for each in bins))
+            for model, bins in points.items()
+        ),
+        log=True,
+        note=says(f"{name}_note", least=LEAST),
     )
 
 
