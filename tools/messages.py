@@ -13,6 +13,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from clearhead import corpora
+from clearhead.lab.facts import FACT_KINDS
+
 ROOT = Path(__file__).parents[1] / "src" / "clearhead"
 
 # What these are given is read by programs, or has its Chinese beside it.
@@ -72,8 +75,14 @@ FOREIGN = (
     "Input/output error",
     "Broken pipe",
 )
-# Single words that code puts into messages and tables.
-WORDS = ("none",)
+# Tables whose keys are headings: single words that code passes to ``spoken``.
+KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS")
+# Words and phrases that code puts together, or that data holds: parts of a model, kinds of facts, groups of uses.
+WORDS = (
+    *("none", "pairs", "input", "output", "encoder", "decoder", "sentence", "story", "scene", *FACT_KINDS),
+    *("all", "bias", "bias {0}", "feed-forward {0}", "feed-\nforward", "biases"),
+    *(relation for language in ("en", "zh") for relation in corpora.analogies(language)),
+)
 # Commands, markup, Chinese, regular expressions, code.
 MARKUP = re.compile(
     r"^clearhead [a-z{]|<[a-zA-Z!/][^0U]|[\w-]+=\"|[\u3000-\u9fff]|\\p\{|^from \w+ import|^[\w.\[\]\"]+ = *\{?0?\}?$"
@@ -119,6 +128,10 @@ class _Reader:
             self._skipped.add(id(node.value))  # a docstring
         elif isinstance(node, ast.Assert):
             self._skip(node)
+        elif (
+            isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and ast.unparse(node.targets[0]) in KEYED
+        ):
+            self._always.update(map(id, node.value.keys))
         elif isinstance(node, ast.Compare):
             self._skip(node.left, *node.comparators)
         elif isinstance(node, ast.Subscript):

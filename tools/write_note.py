@@ -19,7 +19,7 @@ from clearhead.drawing.languages import phrases
 from clearhead.drawing.report import Report, Table, draw_report
 from clearhead.files import replacing, write_text
 from clearhead.lab.note import EXPERIMENTS, Finding, read
-from clearhead.language import speaking
+from clearhead.language import speaking, spoken
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {"en": DOCS / "note.md", "zh": DOCS / "note.zh-CN.md"}
@@ -42,7 +42,9 @@ def picture(name: str, language: str) -> str:
 def section(finding: Finding, language: str) -> str:
     """The verdict, the picture and the tables of a finding as Markdown."""
     report, says = finding.report(language), phrases(WORDS, language)
-    measured = MEASURED[language].format(machine=finding.machine, minutes=finding.seconds / 60)
+    with speaking(language):
+        machine = spoken(finding.machine)
+    measured = MEASURED[language].format(machine=machine, minutes=finding.seconds / 60)
     parts = [
         f"**{says[report.holds]}** {_escaped(report.verdict)}",
         f"![{report.title}]({picture(finding.experiment, language)})",

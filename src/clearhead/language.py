@@ -58,6 +58,15 @@ def speaking(language: str | None) -> Generator[None]:
         _asked.reset(token)
 
 
+def mark(text: str) -> str:
+    """What stands between two parts of a line, ``": "``, ``", "`` or ``"; "``, in the current language."""
+    if current() == "en":
+        return text
+    from clearhead.catalogue import MARKS
+
+    return dict(MARKS)[text]
+
+
 def spoken(text: str) -> str:
     """A message in the current language. Chinese that is missing is left in English; a test finds it."""
     if current() == "en":

@@ -1,8 +1,9 @@
-"""Lines of text that fit a terminal: broken at spaces, and between the characters of a script that has no spaces."""
+"""Lines of text that fit a terminal, and cells below one another, in scripts without spaces and of two cells too."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -31,3 +32,17 @@ def wrapped(text: Text, width: int) -> list[Text]:
     for line in lines:
         line.rstrip()
     return lines
+
+
+def filled(text: str, width: int, *, right: bool = False) -> str:
+    """The text filled up to ``width`` terminal cells (a Chinese character takes two)."""
+    blank = " " * (width - cell_len(text))
+    return blank + text if right else text + blank
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells below one another, each ending at the right of its column."""
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(filled(each, width, right=True) for each, width in zip(line, widths, strict=True)) for line in table
+    ]

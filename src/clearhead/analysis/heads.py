@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clearhead.analysis.probe_texts import Repeated, needles, repeated
 from clearhead.errors import OptionError, nearest
+from clearhead.language import mark, spoken
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.notebook import Displayed
@@ -18,6 +19,7 @@ from clearhead.tap import Site, short_names
 from clearhead.watching import Ablate, Record, TextRecord, TokenizedText, edited, watch
 from clearhead.watching.atlas import written
 from clearhead.watching.cells import Cells, Largest
+from clearhead.wrapping import aligned
 
 SCHEMA = "clearhead.heads/1"
 
@@ -133,17 +135,14 @@ class FoundHeads(Displayed):
     def table(self, heads: Sequence[FoundHead]) -> str:
         """These heads, one per line: scores and names."""
         names = short_names(each.site for each in self.heads)
-        lines = [["head", *HEAD_KINDS, "loss without", "names"]]
+        lines = [list(map(spoken, ("head", *HEAD_KINDS, "loss without")))]
         for each in heads:
             scores = [written(each.scores[kind]) for kind in HEAD_KINDS]
-            lines.append([f"{names[each.site]}.{each.head}", *scores, written(each.again), ", ".join(each.names)])
-        widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
-        table = [
-            "  ".join([*(f"{cell:>{width}}" for cell, width in zip(line[:-1], widths, strict=False)), line[-1]])
-            for line in lines
-        ]
+            lines.append([f"{names[each.site]}.{each.head}", *scores, written(each.again)])
+        called = [spoken("names"), *(mark(", ").join(map(spoken, each.names)) for each in heads)]
+        table = [f"{line}  {last}".rstrip() for line, last in zip(aligned(lines), called, strict=True)]
         loss = f"loss on random tokens {self.copying.new:.3f} nats, on their repetitions {self.copying.again:.3f}"
-        return "\n".join([*table, loss])
+        return "\n".join([*table, spoken(loss)])
 
 
 def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:

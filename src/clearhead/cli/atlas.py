@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Threads, load_model
-from clearhead.cli.printing import Screen, echo, message, write_json
+from clearhead.cli.printing import Screen, echo, legend, message, write_json
 from clearhead.cli.records import LookedAt, ModelOrRecord, record_or_text
-from clearhead.language import spoken
 
 
 def atlas(
@@ -73,5 +72,4 @@ def atlas(
     else:
         echo(str(found))
         echo()
-        for column in found.columns:
-            echo(f"{column:<{max(map(len, found.columns))}}  {spoken(COLUMNS[column])}")
+        legend({column: COLUMNS[column] for column in found.columns})

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads, load_model
-from clearhead.cli.printing import echo, message, write_json
+from clearhead.cli.printing import echo, legend, message, write_json
 from clearhead.cli.utf8 import given_text
-from clearhead.language import spoken
 
 
 def change(
@@ -68,5 +67,4 @@ def change(
     else:
         echo(str(found))
         echo()
-        for column in found.columns:
-            echo(f"{column:<{max(map(len, found.columns))}}  {spoken(analysis.CHANGES[column])}")
+        legend({column: analysis.CHANGES[column] for column in found.columns})

@@ -9,6 +9,7 @@ import typer
 
 from clearhead.cli.models import Model
 from clearhead.cli.printing import echo
+from clearhead.language import mark
 
 
 def export(
@@ -34,4 +35,5 @@ def export(
     written = sorted(out.iterdir())
     size = sum(path.stat().st_size for path in written if path.is_file())
     kind = str(loaded.dtype).removeprefix("torch.")
-    echo(f"{out}: {loaded.metadata.family}, {kind}, {size / 1e6:,.1f} MB: {', '.join(path.name for path in written)}")
+    about = mark(", ").join((str(loaded.metadata.family), kind, f"{size / 1e6:,.1f} MB"))
+    echo(mark(": ").join((str(out), about, ", ".join(path.name for path in written))))

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads, load_model
-from clearhead.cli.printing import echo, write_json
-from clearhead.language import spoken
+from clearhead.cli.printing import echo, legend, write_json
+from clearhead.language import mark, spoken
 
 
 def heads(
@@ -50,6 +50,5 @@ def heads(
     if not shown:
         echo("no head has a score that is high enough for a name; --kind shows the scores of all heads")
     echo()
-    for name, meaning in HEAD_KINDS.items():
-        least = spoken(f"named from {LEAST[name]:g}")
-        echo(f"{name:<{max(map(len, HEAD_KINDS))}}  {spoken(meaning)}{spoken(', ')}{least}")
+    named = {name: spoken(f"named from {least:g}") for name, least in LEAST.items()}
+    legend({name: spoken(meaning) + mark("; ") + named[name] for name, meaning in HEAD_KINDS.items()})

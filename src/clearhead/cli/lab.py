@@ -49,13 +49,13 @@ def lab(
     """
     machine.share_cores()
     from clearhead import runs
-    from clearhead.cli.laboratory import LabDisplay, listed
+    from clearhead.cli.laboratory import LabDisplay, Listed
     from clearhead.lab import note
 
     if claim and run_all:
         raise OptionError("lab: --all runs every experiment; leave out the names")
     if not claim and not run_all:
-        Screen(soft_wrap=True).print(listed())
+        Screen(soft_wrap=True).print(Listed())
         return
     setting = note.Setting(
         corpus=corpus or WORLDS[current()], megabytes=megabytes, model=model, minutes=minutes, seed=seed

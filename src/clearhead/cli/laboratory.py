@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.cli.printing import Screen, message
@@ -13,6 +13,7 @@ from clearhead.drawing.report import ReportText
 from clearhead.lab.note import EXPERIMENTS, Finding, LabEvents, Phrases
 from clearhead.language import current
 from clearhead.training import Report, Stepped
+from clearhead.wrapping import wrapped
 
 
 class LabDisplay(Display, LabEvents):
@@ -39,11 +40,12 @@ class LabDisplay(Display, LabEvents):
         message(f"{folder / finding.experiment}.html, .png and .json: the report, its picture and its numbers")
 
 
-def listed() -> Table:
-    """The experiments with their claims."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name in EXPERIMENTS:
-        table.add_row(name, Text(Phrases(name, current())("claim")))
-    return table
+class Listed:
+    """A rich renderable: the experiments with their claims."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = max(map(len, EXPERIMENTS)) + 2
+        for name in EXPERIMENTS:
+            claim = wrapped(Text(Phrases(name, current())("claim")), options.max_width - wide)
+            for number, line in enumerate(claim):
+                yield Text.assemble((f"{'' if number else name:<{wide}}", "bold"), line)

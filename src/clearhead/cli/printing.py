@@ -10,7 +10,7 @@ import codecs
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -19,6 +19,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from clearhead.language import spoken
+from clearhead.wrapping import filled
 
 JOINERS = "\u200c\u200d"  # invisible, but part of Persian words and of emoji
 
@@ -54,10 +55,13 @@ def message(text: str, *, fg: str | None = None) -> None:
     echo(spoken(text).replace("\n", "\n  "), err=True, fg=fg)
 
 
-def filled(text: str, width: int, *, right: bool = False) -> str:
-    """The text filled up to ``width`` terminal cells (a Chinese character takes two)."""
-    blank = " " * (width - cell_len(text))
-    return blank + text if right else text + blank
+def legend(meanings: Mapping[str, str]) -> None:
+    """Prints what the columns of a table mean, under their headings; in Chinese with the names that options take."""
+    named = {name: spoken(name) for name in meanings}
+    table = [(named[name], *(() if named[name] == name else (name,)), spoken(meanings[name])) for name in meanings]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    for *cells, meaning in table:
+        echo("  ".join((*(filled(cell, width) for cell, width in zip(cells, widths, strict=False)), meaning)))
 
 
 def columns(table: Sequence[Sequence[str]]) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from clearhead.cli.printing import Screen, visible
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 from clearhead.runs import Events, interruptible
 from clearhead.training import Evaluated, Report, Stepped
 
@@ -72,9 +72,9 @@ class Display(Events):
         self._loss = report.loss if self._loss is None else 0.95 * self._loss + 0.05 * report.loss
         self._first = self._first or report
         line = self._figures(report)
-        self._bar.update(self._task, completed=report.used, figures=spoken(line))
+        self._bar.update(self._task, completed=report.used, figures=line)
         if not self._live and time.monotonic() - self._printed >= INTERVAL:
-            self._line(f"{report.used:4.0%}  {spoken(line)}")
+            self._line(f"{report.used:4.0%}  {line}")
 
     def _evaluated(self, report: Evaluated) -> None:
         self._valid = report.valid_loss
@@ -90,12 +90,16 @@ class Display(Events):
         first = self._first or report
         seconds, steps = report.seconds - first.seconds, report.step - first.step
         each = report.tokens / report.step
-        speed = f"  {each * steps / seconds:,.0f} tokens/s" if seconds > 0 else ""
         known = report.used > first.used
         left = seconds / (report.used - first.used) * (1 - report.used) if known else 0.0
         clock = f"{int(left // 60)}:{int(left % 60):02d}" if known else "-:--"
-        valid = "" if self._valid is None else f"  valid {self._valid:.3f}"
-        return f"{clock} left  step {report.step:,}  loss {self._loss:.3f}{valid}  lr {report.rate:.2g}{speed}"
+        parts = [f"{clock} left", f"step {report.step:,}", f"loss {self._loss:.3f}"]
+        if self._valid is not None:
+            parts.append(f"valid {self._valid:.3f}")
+        parts.append(f"lr {report.rate:.2g}")
+        if seconds > 0:
+            parts.append(f"{each * steps / seconds:,.0f} tokens a second")
+        return "  ".join(map(spoken, parts))
 
     def _line(self, text: str) -> None:
         self._printed = time.monotonic()
@@ -104,4 +108,6 @@ class Display(Events):
 
 def _scores(report: Evaluated) -> str:
     """BLEU and chrF, if there are any."""
-    return "" if report.bleu is None or report.chrf is None else f", BLEU {report.bleu:.1f}, chrF {report.chrf:.1f}"
+    if report.bleu is None or report.chrf is None:
+        return ""
+    return f"{mark('; ')}BLEU {report.bleu:.1f}{mark(', ')}chrF {report.chrf:.1f}"

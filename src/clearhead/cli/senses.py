@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Dtype, Model, Threads, load_model
-from clearhead.cli.printing import columns, echo, filled, message
-from clearhead.language import spoken
+from clearhead.cli.printing import columns, echo, message
+from clearhead.language import mark, spoken
+from clearhead.wrapping import filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,12 +122,12 @@ def _labelled(
 def _show(found: Senses, top: int) -> None:
     from clearhead.analysis.usage import level_name
 
-    echo(f"{found.model}: {found.word}" if found.model else found.word)
+    echo(found.model + mark(": ") + found.word if found.model else found.word)
     for number, use in enumerate(found.uses, start=1):
         pieces = f"  ({len(use.tokens)} tokens, {' '.join(use.tokens)}: the mean of their vectors)"
         echo(f"{number}  {use.marked}{pieces if len(use.tokens) > 1 else ''}")
     pairs = [(one, other) for one in range(len(found.uses)) for other in range(one + 1, len(found.uses))]
-    heads = [f"{f'{one + 1} to {other + 1}':>8}" for one, other in pairs]
+    heads = [f"{one + 1} to {other + 1}" for one, other in pairs]
     table = [list(map(spoken, ("cosine distance", *heads, "other words")))]
     for level, rows, others in zip(found.levels, found.distances, found.others, strict=True):
         cells = [f"{rows[one][other]:.4f}" for one, other in pairs]

@@ -10,7 +10,7 @@ import typer
 
 from clearhead.cli.models import Model, Threads
 from clearhead.cli.printing import columns, echo, message, write_json
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 
 if TYPE_CHECKING:
     from clearhead.analysis.lexicon import Analogy, AnalogyQuestions, AnalogyScore, Lexicon, Neighbour, Tally
@@ -129,7 +129,10 @@ def _kept(folder: Path) -> list[tuple[str, LanguageModel]]:
             f"of {many(len(missing), 'other evaluation')} were not kept, steps {', '.join(map(str, missing))}"
         )
     return [
-        (f"step {each.step:,}" + ("" if each.loss is None else f", {each.loss:.4f} nats a token"), each.model)
+        (
+            f"step {each.step:,}" if each.loss is None else f"step {each.step:,} with {each.loss:.4f} nats a token",
+            each.model,
+        )
         for each in models
     ]
 
@@ -188,7 +191,7 @@ def _answer(
     if as_json:
         write_json(about | found)
         return
-    echo(f"{heading}: {table.name}" if heading else table.name)
+    echo(spoken(heading) + mark(": ") + spoken(table.name) if heading else table.name)
     show()
 
 

@@ -74,7 +74,7 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
 
 def _grid(canvas: Canvas, grid: Grid, left: float, top: float, cell: float) -> None:
     layers, heads = grid.values_LH.shape
-    canvas.text(left, top, grid.column, size=12, weight="bold")
+    canvas.text(left, top, spoken(grid.column), size=12, weight="bold")
     low, high = grid.span
     span = spoken(f"{low:.3g} to {high:.3g}; most in {grid.most}")
     canvas.text(left, top + 0.24, span, size=9.5, color=QUIET)

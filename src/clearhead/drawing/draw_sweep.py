@@ -13,7 +13,7 @@ from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.sweep_table import Grid, encoded, encoded_effect, grid, largest
 from clearhead.files import replacing
-from clearhead.language import speaking, spoken
+from clearhead.language import mark, speaking, spoken
 
 SWEEP_ENDINGS = (*PLOTTED, ".json")
 EFFECT_ENDINGS = (".json",)
@@ -65,7 +65,7 @@ def _picture(found: Sweep, form: str) -> bytes:
     from clearhead.drawing import fonts, saving
 
     cells = grid(found)
-    text = legible(f"{found.model}: {found.text}" if found.model else found.text)
+    text = legible(found.model + mark(": ") + found.text if found.model else found.text)
     about = f"{legible(found.measure)}: {found.base:.4g} without edits"
     about = spoken(about + (", changes predicted by the gradient" if found.by == "gradient" else ""))
     bars = found.top(BARS) if cells is None else []
@@ -114,7 +114,7 @@ def _grid(axes: Any, key: Any, cells: Grid) -> None:
                 axes.text(x, y, _short(value), ha="center", va="center", fontsize=6.5, color=shade)
     axes.set_xlim(-0.5, len(cells.columns) - 0.5)
     axes.set_ylim(len(cells.rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(cells.rows)), cells.rows, fontsize=SIZE)
+    axes.set_yticks(range(len(cells.rows)), list(map(spoken, cells.rows)), fontsize=SIZE)
     axes.set_xlabel(spoken(cells.across), fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_color("#bbbbbb")

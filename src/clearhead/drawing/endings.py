@@ -6,7 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from clearhead.errors import MissingExtraError, OptionError
-from clearhead.files import no_folder
 
 PLOTTED = (".png", ".svg")  # drawn by matplotlib
 
@@ -18,7 +17,7 @@ def check_ending(path: Path, endings: Collection[str]) -> None:
     if path.is_dir():
         raise OptionError(f"{path}: it is a folder; give a file name ending in {known}")
     if not path.parent.is_dir():
-        raise OptionError(f"{path}: {'; '.join(no_folder(path))}")
+        raise OptionError(f"{path}: there is no folder {path.parent}; create it, or choose another place")
     if path.suffix.lower() not in endings:
         raise OptionError(f"{path}: the ending {path.suffix!r} is not known; end the name in {known}")
     if path.suffix.lower() in PLOTTED:

@@ -59,7 +59,7 @@ class AttributionTable:
             yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
         yield Text()
         fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
-        yield Text(about(found, current()) + spoken(fewer), "dim")
+        yield from wrapped(Text(about(found, current()) + spoken(fewer), "dim"), options.max_width)
 
 
 _words = partial(phrases, "gradient_words.json")

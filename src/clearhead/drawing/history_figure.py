@@ -14,7 +14,7 @@ from clearhead.analysis import History
 from clearhead.drawing.colours import QUERY_LIGHT
 from clearhead.drawing.history_table import about, heading
 from clearhead.drawing.legible import spelled
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 
 # Inches of a panel, panels side by side, points, and heads that are named in each panel.
 WIDE, HIGH, ACROSS, SIZE, NAMED = 3.1, 2.3, 4, 9.0, 5
@@ -31,7 +31,7 @@ def figure(found: History, lacking: set[str]) -> Figure:
     width = max(5.0, across * WIDE)
     made = Figure(figsize=(width, down * HIGH + 0.9), layout="constrained")
     title = textwrap.fill(spelled(heading(found), lacking), int(width * 9))
-    made.suptitle(f"{title}\n{about(found)}; {spoken('named are those that change most')}", fontsize=SIZE + 2)
+    made.suptitle(f"{title}\n{about(found)}{mark('; ')}{spoken('named are those that change most')}", fontsize=SIZE + 2)
     axes: list[Any] = list(np.ravel(made.subplots(down, across, squeeze=False)))
     if found.loss is not None:
         own = axes.pop(0)
@@ -51,7 +51,7 @@ def _panel(axes: Any, found: History, measure: str) -> None:
         axes.plot(found.steps, _gaps(head.values), color=OTHERS, linewidth=0.6, zorder=1)
     for head, colour in zip(heads[:NAMED], COLOURS, strict=False):
         axes.plot(found.steps, _gaps(head.values), color=colour, linewidth=1.4, label=head.name)
-    _dress(axes, measure)
+    _dress(axes, spoken(measure))
     # Beside the panel, where it covers no line.
     axes.legend(fontsize=SIZE - 2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=1.0)
 

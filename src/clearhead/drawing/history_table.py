@@ -11,8 +11,9 @@ from rich.text import Text
 from clearhead.analysis import History
 from clearhead.drawing.legible import legible
 from clearhead.errors import many
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 from clearhead.watching.atlas import COLUMNS, written
+from clearhead.wrapping import wrapped
 
 LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -22,13 +23,14 @@ SHOWN = 3
 
 def heading(found: History) -> str:
     """What is shown, in one line."""
-    return f"{legible(found.run)}: {legible(found.text)}"
+    return f"{legible(found.run)}{mark(': ')}{legible(found.text)}"
 
 
 def about(found: History) -> str:
     """Of how many models and heads, and at which steps."""
     ends = spoken(f"step {found.steps[0]:,} to {found.steps[-1]:,}")
-    return f"{spoken(many(len(found), 'kept model'))}, {ends}; {spoken(many(len(found.atlases[0]), 'head'))}"
+    models, heads = spoken(many(len(found), "kept model")), spoken(many(len(found.atlases[0]), "head"))
+    return f"{models}{mark(', ')}{ends}{mark('; ')}{heads}"
 
 
 class HistoryTable:
@@ -49,12 +51,12 @@ class HistoryTable:
             heads = found.formed(measure)
             values = [value for head in heads for value in head.values if value is not None]
             yield Text()
-            yield Text.assemble((measure, "bold"), (f"  {spoken(COLUMNS[measure])}", "dim"))
+            yield Text.assemble((spoken(measure), "bold"), (f"  {spoken(COLUMNS[measure])}", "dim"))
             for head in heads[: self._top]:
                 yield self._line(head.name, head.values, min(0.0, *values), max(values))
         yield Text()
         note = spoken("Heads that change most; a bar for each kept model, then the first and the last value.")
-        yield Text(note, "dim")
+        yield from wrapped(Text(note, "dim"), options.max_width)
 
     def _line(self, name: str, values: Sequence[float | None], low: float, high: float) -> Text:
         wide = max(len(row.name) for row in self._found.atlases[0])

@@ -13,7 +13,8 @@ from clearhead.analysis import Lens
 from clearhead.drawing.colours import dark, hexed, paint
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.next_table import named
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
+from clearhead.wrapping import wrapped
 
 SCHEMA = "clearhead.lens/1"
 
@@ -28,7 +29,7 @@ def kind(found: Lens) -> str:
 
 def heading(found: Lens) -> str:
     """What is shown, in one line."""
-    named = f"{legible(found.model)}: " if found.model else ""
+    named = legible(found.model) + mark(": ") if found.model else ""
     return f"{named}{spoken(f'the likeliest token at each layer and place ({kind(found)})')}"
 
 
@@ -64,7 +65,8 @@ class LensTable:
                 line.append(" ")
             yield line
         cut = f" Shown are the last {len(wide) - first} of {len(wide):,} places; --out has all." if first else ""
-        yield Text(spoken(f"The darker, the likelier. The last line is what the model predicts.{cut}"), "dim")
+        note = spoken(f"The darker, the likelier. The last line is what the model predicts.{cut}")
+        yield from wrapped(Text(note, "dim"), options.max_width)
 
 
 def encoded(found: Lens) -> bytes:

@@ -14,8 +14,9 @@ from clearhead.analysis import Candidate, NextWords
 from clearhead.drawing.legible import legible, quoted, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 from clearhead.tap import Site
+from clearhead.wrapping import wrapped
 
 # In terminal cells: the widest label of a token; the narrowest and widest bar; a label in a layer's line.
 LABEL, BAR, NARROW = 20, (8, 24), 10
@@ -40,11 +41,11 @@ class NextTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
-        line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
+        line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
         line.append(spoken("what comes after ")).append(quoted(found.text or "".join(found.tokens)), "bold")
         yield line
         yield from self._tokens(options.max_width)
-        yield from self._notes()
+        yield from self._notes(options.max_width)
         if found.layers:
             yield Text()
             yield from self._layers(options.max_width)
@@ -70,7 +71,7 @@ class NextTable:
                 line.append(f" {sampled:.4f}" if sampled else spoken(" removed"), "default" if sampled else "dim")
             yield line
 
-    def _notes(self) -> RenderResult:
+    def _notes(self, width: int) -> RenderResult:
         found = self._found
         note = spoken(f"Entropy {found.entropy:.2f} nats.")
         if found.settings:
@@ -80,7 +81,7 @@ class NextTable:
             note += spoken(f" {found.tokenless:.4f} of the probability is of ids that the tokenizer has no token for.")
         if any("<0x" in each.label for each in found.candidates):
             note += spoken(" <0xE4> is one byte of a character: this tokenizer cuts some characters into bytes.")
-        yield Text(note, "dim")
+        yield from wrapped(Text(note, "dim"), width)
 
     def _layers(self, width: int) -> RenderResult:
         found, target = self._found, legible(self._found.candidates[0].label)
@@ -98,7 +99,7 @@ class NextTable:
                 line.append_text(_short(candidate))
             yield line
         told = "Each line: the residual stream there through the final norm and the output layer (logit lens)."
-        yield Text(spoken(told), "dim")
+        yield from wrapped(Text(spoken(told), "dim"), width)
 
 
 def _short(candidate: Candidate) -> Text:

@@ -17,7 +17,7 @@ from clearhead.language import spoken
 # Inches and points.
 CELL, HIGH, EDGES, LEAST, SIZE = 0.48, 0.3, (1.6, 1.9), 7.5, 9.0
 
-OTHERS = {"feed_forward": "feed-\nforward", "layer": "layer", "bias": "biases"}
+OTHERS = {"feed_forward": "feed-\nforward", "layer": "layer", "bias": "biases"}  # broken, since a column is narrow
 
 
 def figure(found: LogitParts, lacking: set[str]) -> Figure:

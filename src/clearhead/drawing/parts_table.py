@@ -13,7 +13,8 @@ from clearhead.analysis import LogitParts
 from clearhead.drawing.legible import legible
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
+from clearhead.wrapping import wrapped
 
 SCHEMA = "clearhead.parts/1"
 
@@ -23,7 +24,7 @@ LISTED, BAR, NAME = 20, 20, 18
 
 def heading(found: LogitParts) -> str:
     """The question, in one line."""
-    named = f"{legible(found.model)}: " if found.model else ""
+    named = legible(found.model) + mark(": ") if found.model else ""
     less = "" if found.other is None else f" less that of {legible(found.other)}"
     here = legible(found.tokenized.tokens[found.place])
     return named + spoken(f"what adds to the logit of {legible(found.token)}{less}, at place {found.place} {here}")
@@ -55,7 +56,7 @@ class PartsTable:
             "pass. Every norm on the way keeps the scale it had. Shares are what a part adds directly, not through "
             "later parts."
         )
-        yield Text(spoken(told), "dim")
+        yield from wrapped(Text(spoken(told), "dim"), options.max_width)
 
 
 def encoded(found: LogitParts) -> bytes:

@@ -17,9 +17,10 @@ from clearhead.drawing.colours import dark, hexed, signed
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 from clearhead.watching import Edit, Knockout
 from clearhead.watching.notation import named, to_dict
+from clearhead.wrapping import filled, wrapped
 
 # In terminal cells: a bar, a cell of the grid, and the widest name of an edit.
 BAR, CELL, NAME = 16, 3, 44
@@ -102,7 +103,7 @@ class SweepTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
-        line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
+        line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
         yield line.append(legible(found.text), "bold")
         yield Text(spoken(f"{legible(found.measure)}: {found.base:.4f} without edits, at place {found.place}"))
         if found.by == "gradient":
@@ -129,7 +130,8 @@ class SweepTable:
 
 
 def _grid_lines(cells: Grid, width: int) -> RenderResult:
-    name = max(map(len, cells.rows))
+    rows = list(map(spoken, cells.rows))
+    name = max(map(cell_len, rows))
     count = (width - name - 1) // CELL
     if len(cells.columns) > count:
         told = f"The grid of {many(len(cells.columns), cells.across)} does not fit; --out draws it."
@@ -139,8 +141,8 @@ def _grid_lines(cells: Grid, width: int) -> RenderResult:
     head = " ".join(label + " " * (CELL - 1 - cell_len(label)) for label in labels)
     yield Text(f"{'':<{name}} {head} {spoken(cells.across)}".rstrip(), "dim")
     most = largest(cells)
-    for row, values in zip(cells.rows, cells.values, strict=True):
-        line = Text(f"{row:<{name}} ", "dim")
+    for row, values in zip(rows, cells.values, strict=True):
+        line = Text(filled(row, name) + " ", "dim")
         shades = hexed(signed(np.array([value or 0.0 for value in values]), most))
         for value, colour in zip(values, shades, strict=True):
             text = " " * (CELL - 1) if value is None or abs(value) < most / 20 else f"{'+' if value > 0 else '-'} "
@@ -163,7 +165,7 @@ class EffectTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
-        line = Text(legible(found.model), style="bold").append(": ", "default") if found.model else Text()
+        line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
         yield line.append(spoken(f"what the edits change after place {found.place} of ")).append(
             legible(found.text), "bold"
         )
@@ -185,7 +187,7 @@ class EffectTable:
             f"KL(before || after) {found.kl:.4g} nats; entropy {found.entropy_before:.2f} before, "
             f"{found.entropy_after:.2f} after."
         )
-        yield Text(spoken(told), "dim")
+        yield from wrapped(Text(spoken(told), "dim"), options.max_width)
 
 
 def encoded(found: Sweep) -> bytes:

@@ -11,7 +11,7 @@ from rich.text import Text
 from clearhead.drawing.focus import head_name, matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
 from clearhead.drawing.row import Reading, readings
-from clearhead.language import spoken
+from clearhead.language import mark, spoken
 from clearhead.tap import short_names
 from clearhead.watching import Record, TextRecord
 from clearhead.wrapping import wrapped
@@ -26,8 +26,6 @@ AROUND = 24
 
 # Most tokens of an answer in a table.
 ANSWER = 64
-
-HEADINGS = ("nats", "1st", "prev", "dist")  # and "sink" if a head has one
 
 
 class AttentionTable:
@@ -48,7 +46,7 @@ class AttentionTable:
 
     def _heading(self, width: int) -> RenderResult:
         tokens, place = self._record.tokens, self._row + self._record.first_place(self._readings[0].site)
-        line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
+        line = Text(legible(self._model), style="bold").append(mark(": "), "default") if self._model else Text()
         line.append(spoken(f"what place {place} "))
         line.append("“").append(legible(tokens[place]), "bold reverse").append("”")
         line.append(
@@ -57,7 +55,7 @@ class AttentionTable:
         yield line
         yield from _listing(tokens, width, place)
         for stack in sorted({reading.site.reads for reading in self._readings} - {self._record.stack}):
-            yield Text(f"{stack}:", "bold")
+            yield Text(spoken(stack) + mark(": ").rstrip(), "bold")
             yield from _listing(self._record.tokenized(stack).tokens, width)
 
     def _names(self) -> list[str]:
@@ -68,7 +66,7 @@ class AttentionTable:
         stacks = {reading.site.reads for reading in self._readings}
         labels = {stack: [legible(token) for token in self._record.tokenized(stack).tokens] for stack in stacks}
         names = self._names()
-        headings = [spoken(each) for each in ((*HEADINGS, "sink") if self._has_sinks else HEADINGS)]
+        headings = [spoken(each) for each in ("nats", "1st", "prev", "dist", "sink")][: 5 if self._has_sinks else 4]
         measures = [_measures(reading)[: len(headings)] for reading in self._readings]
         widths = [max(cell_len(headings[n]), *(len(row[n]) for row in measures)) for n in range(len(headings))]
         first = spoken(self._first)
@@ -108,7 +106,7 @@ class AnswerTable(AttentionTable):
 
     def _heading(self, width: int) -> RenderResult:
         site, head = self._readings[0].site, self._readings[0].head
-        line = Text(legible(self._model), style="bold").append(": ", "default") if self._model else Text()
+        line = Text(legible(self._model), style="bold").append(mark(": "), "default") if self._model else Text()
         about = f"what each token of the answer attends to, {head_name(self._record, site, head)}"
         yield line.append(spoken(about))
         count = self._record.map(site, head).shape[0] - self._row

@@ -88,6 +88,12 @@ def looks_of(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
+def _group(name: str, language: str) -> str:
+    """The name of a group for readers of this language."""
+    with speaking(language):
+        return GROUPS_ZH[name] if language == "zh" and name in GROUPS_ZH else spoken(name)
+
+
 def _note(panel: Panel, shown: int, count: int, rest: str = "") -> str:
     """What a reader must know about a panel."""
     notes = {
@@ -98,12 +104,12 @@ def _note(panel: Panel, shown: int, count: int, rest: str = "") -> str:
     return notes[panel.method] + (labels if shown < count else "")
 
 
-def _note_zh(panel: Panel, shown: int, count: int) -> str:
+def _note_zh(panel: Panel, shown: int, count: int, rest: str = "") -> str:
     notes = {
         "PCA": f"这两个方向占全部方差的 {panel.figure:.0%}",
         "t-SNE": f"相近的词仍在一起；较远的距离和方向没有意义（perplexity {panel.figure:.3g}）",
     }
-    labels = f"；{count} 个词中标出了 {shown} 个，其余的会盖住它们，指针移上去才显示"
+    labels = f"；{count} 个词中标出了 {shown} 个，其余的会盖住它们{rest}"
     return notes[panel.method] + (labels if shown < count else "")
 
 
@@ -117,7 +123,7 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
     if lacking:
         missing = ", ".join(map(code_point, sorted(lacking)))
         log.info("%s: no font here has %s, so code points are drawn; .html uses the reader's own fonts", path, missing)
-    words, title = [spelled(word, lacking) for word in words], spelled(legible(drawn.title), lacking)
+    words, title = [spelled(word, lacking) for word in words], spelled(legible(spoken(drawn.title)), lacking)
     looks = looks_of(drawn.groups)
     named = [group for group in looks if group]
     band = 0.3 * (1 + len(named) // 5) if named else 0.0
@@ -143,12 +149,12 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
                 color=colour,
                 marker=shape,
                 zorder=2,
-                label=spoken(group),
+                label=_group(group, current()),
             )
         shown = labelled(places_N2, words)
         for number in shown:
             axes.text(places_N2[number, 0] + 4, places_N2[number, 1], words[number], size=LABEL, va="center", color=INK)
-        note = spoken(_note(panel, len(shown), len(words)))
+        note = (_note_zh if current() == "zh" else _note)(panel, len(shown), len(words))
         figure.text((place * side + 0.1) / width, (band + 0.3) / height, note, size=9, va="center", color="#4b5563")
         if place == 0 and named:
             figure.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=5, frameon=False, fontsize=10)
@@ -158,11 +164,13 @@ def _picture(drawn: WordMap, path: Path) -> bytes:
 def _page(drawn: WordMap) -> str:
     style, script = f"{page_file('languages.css')}\n{page_file('word_map.css')}", page_file("languages.js")
     heading = legible(drawn.title)
+    with speaking("zh"):
+        chinese = legible(spoken(drawn.title))
     title = html.escape(heading)
     looks = looks_of(drawn.groups)
     legend = "".join(
         f'<li><svg width="12" height="12" viewBox="-6 -6 12 12" role="presentation">{mark(0, 0, *look)}</svg> '
-        f"{both(legible(group), GROUPS_ZH.get(group, legible(group)))}</li>"
+        f"{both(legible(group), legible(_group(group, 'zh')))}</li>"
         for group, look in looks.items()
         if group
     ).replace("<svg ", '<svg class="key" ')
@@ -170,7 +178,7 @@ def _page(drawn: WordMap) -> str:
         f'<!doctype html>\n<html lang="{current()}" data-chosen="{chosen() or ""}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy(style=style, script=script)}">'
-        f"<title>{title}</title><style>{style}</style></head><body>{SWITCH}<h1>{both(heading, heading)}</h1>\n"
+        f"<title>{title}</title><style>{style}</style></head><body>{SWITCH}<h1>{both(heading, chinese)}</h1>\n"
         + (f"<ul>{legend}</ul>\n" if legend else "")
         + f"<main>{''.join(_section(drawn, panel, looks) for panel in drawn.panels)}</main>\n"
         + f"<script>{script}</script>\n</body></html>\n"
@@ -182,7 +190,8 @@ def _section(drawn: WordMap, panel: Panel, looks: dict[str, tuple[str, str]]) ->
     places_N2 = laid(panel)
     shown = labelled(places_N2, words)
     note = both(
-        _note(panel, len(shown), len(words), " and appear under the pointer"), _note_zh(panel, len(shown), len(words))
+        _note(panel, len(shown), len(words), " and appear under the pointer"),
+        _note_zh(panel, len(shown), len(words), "，指针移上去才显示"),
     )
     parts = "\n".join(_parts(drawn, words, places_N2, set(shown), looks))
     return (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import Comparison
 from clearhead.lab.speeds import Speed
 from clearhead.lab.summary import BUDGETS, Line, lines
+from clearhead.language import speaking, spoken
 
 PANEL = (5.2, 3.9)  # inches
 DPI = 110
@@ -28,7 +28,7 @@ def check_picture(path: Path) -> None:
     check_ending(path, PLOTTED)
 
 
-def draw_comparison(found: Comparison, path: str | Path) -> None:
+def draw_comparison(found: Comparison, path: str | Path, *, language: str | None = None) -> None:
     """Draws a comparison to a .png or .svg file (extra ``plot``).
 
     Raises OptionError for another ending, FolderError if the file cannot be written, MissingExtraError if matplotlib
@@ -36,17 +36,24 @@ def draw_comparison(found: Comparison, path: str | Path) -> None:
     """
     path = Path(path)
     check_picture(path)
+    with speaking(language):
+        content = _picture(found, path)
+    with replacing(path) as file:
+        file.write(content)
+
+
+def _picture(found: Comparison, path: Path) -> bytes:
     from matplotlib.figure import Figure
 
-    from clearhead.drawing import fonts
+    from clearhead.drawing import fonts, saving
 
     panels = _panels(found)
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 0.7), dpi=DPI, layout="constrained")
     text = found.question.text
-    title = f"Models of equal size, trained on {shortened(legible(text.corpus or ', '.join(text.sources)), 60)}"
-    figure.suptitle(spelled(title, fonts.lacking([title])), fontsize=14, fontweight="bold", parse_math=False)
+    title = spoken(f"Models of equal size, trained on {shortened(legible(text.corpus or ', '.join(text.sources)), 60)}")
+    figure.suptitle(spelled(title, fonts.lacking([title])), fontsize=14, fontweight="bold")
     for number, draw in enumerate(panels):
         axes = figure.add_subplot(down, across, number + 1)
         draw(axes)
@@ -54,11 +61,7 @@ def draw_comparison(found: Comparison, path: str | Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)), frameon=False)
-    fonts.dress(figure)
-    buffer = BytesIO()
-    figure.savefig(buffer, format=path.suffix.lower().removeprefix("."), dpi=DPI)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    return saving.png(figure, DPI) if path.suffix.lower() == ".png" else saving.svg(figure, DPI, title)
 
 
 def _panels(found: Comparison) -> list[Panel]:
@@ -72,11 +75,12 @@ def _panels(found: Comparison) -> list[Panel]:
     else:
         panels.append(partial(_by_budget, rows=rows, models=models, budgets=found.question.budgets, recall=recall))
     curves: list[tuple[str, str, Callable[[Line], Sequence[Bin]]]] = [
-        ("Loss by tokens seen before", "nats a token", lambda line: line.places),
-        ("Answers right by distance", "share right", lambda line: line.recalled),
+        ("Loss by tokens seen before, at equal tokens", "nats a token", lambda line: line.places),
+        ("Answers right by distance, at equal tokens", "share right", lambda line: line.recalled),
     ]
     for kind in dict.fromkeys(each.kind for line in even for each in line.facts if each.distances):
-        curves.append((f"Facts by distance: {kind}", "share predicted", lambda line, kind=kind: _distances(line, kind)))
+        title = f"{spoken(kind)} predicted by distance, at equal tokens"
+        curves.append((title, "share predicted", lambda line, kind=kind: _distances(line, kind)))
     for title, unit, bins in curves:
         if any(bins(line) for line in even):
             panels.append(partial(_curves, rows=even, models=models, title=title, unit=unit, bins=bins))
@@ -108,12 +112,12 @@ def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], budgets: Sequ
                     if x:
                         look["label"] = None
                     axes.errorbar(place, figure.mean, yerr=figure.half, linestyle="", capsize=3, **look)
-    axes.set_xticks(range(len(budgets)), [BUDGETS[at] for at in budgets])
+    axes.set_xticks(range(len(budgets)), [spoken(BUDGETS[at]) for at in budgets])
     axes.set_xlim(-0.5, len(budgets) - 0.5)
     if recall:
         axes.set_ylim(-0.03, 1.03)
-    axes.set_title("Answers right" if recall else "Loss (lower is better)", loc="left")
-    axes.set_ylabel("share right" if recall else "nats a token")
+    axes.set_title(spoken("Answers right" if recall else "Loss (lower is better)"), loc="left")
+    axes.set_ylabel(spoken("share right" if recall else "nats a token"))
 
 
 def _by_width(axes: Any, rows: Sequence[Line], models: list[str], at: str) -> None:
@@ -131,10 +135,11 @@ def _by_width(axes: Any, rows: Sequence[Line], models: list[str], at: str) -> No
             **_look(model, models),
         )
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(-0.03, 1.03)
-    axes.set_title(f"Answers right at {BUDGETS[at]}", loc="left")
-    axes.set_xlabel("width")
-    axes.set_ylabel("share right")
+    axes.set_title(spoken(f"Answers right at {BUDGETS[at]}"), loc="left")
+    axes.set_xlabel(spoken("width"))
+    axes.set_ylabel(spoken("share right"))
 
 
 def _curves(
@@ -153,9 +158,9 @@ def _curves(
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(labels), [labels[low] for low in sorted(labels)], fontsize=8)
     axes.minorticks_off()
-    axes.set_title(f"{title}, at equal tokens", loc="left")
-    axes.set_xlabel("tokens (cases)")
-    axes.set_ylabel(unit)
+    axes.set_title(spoken(title), loc="left")
+    axes.set_xlabel(spoken("tokens (cases)"))
+    axes.set_ylabel(spoken(unit))
     if unit.startswith("share"):
         axes.set_ylim(-0.03, 1.03)
 
@@ -166,6 +171,9 @@ def _speeds(axes: Any, speeds: Sequence[Speed], models: list[str], what: str) ->
         axes.plot([each.length for each in own], [getattr(each, what) for each in own], **_look(model, models))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_title(f"Speed: {what}", loc="left")
-    axes.set_xlabel("tokens of a text" if what == "training" else "tokens before the new one")
-    axes.set_ylabel("tokens a second")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.minorticks_off()
+    axes.set_title(spoken("Speed of training" if what == "training" else "Speed of generating"), loc="left")
+    axes.set_xlabel(spoken("tokens of a text" if what == "training" else "tokens before the new one"))
+    axes.set_ylabel(spoken("tokens a second"))

@@ -49,7 +49,7 @@ class ComparisonTable:
             yield from _titled("Facts of held-out stories predicted, at equal tokens", _facts(rows))
             for kind in dict.fromkeys(each.kind for line in rows for each in line.facts if each.distances):
                 yield from _titled(
-                    f"{kind}: predicted, by distance in tokens, at equal tokens",
+                    f"{spoken(kind)}: predicted, by distance in tokens, at equal tokens",
                     _binned(rows, lambda line, kind=kind: _distances(line, kind), "{:.1%}"),
                 )
         if self._found.speeds:
@@ -76,7 +76,7 @@ class ComparisonTable:
         diverged = sum(line.diverged for line in self._lines if line.at == "tokens")
         if diverged:
             yield f"{many(diverged, 'run')} at equal tokens diverged and are in no mean."
-        yield f"On {self._found.machine}, {many(self._found.threads, 'thread')}."
+        yield f"Measured on {self._found.machine}, with {many(self._found.threads, 'thread')}."
 
 
 def _titled(title: str, table: Table) -> Iterator[Table | Text]:

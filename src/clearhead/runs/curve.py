@@ -7,30 +7,35 @@ from pathlib import Path
 
 from clearhead.errors import MissingExtraError
 from clearhead.files import replacing
+from clearhead.language import spoken
 from clearhead.training import Evaluated, Report, Stepped
+
+DPI = 100
 
 
 def draw_curve(reports: Sequence[Report], path: Path) -> None:
-    """Plots training and validation loss by step to an .svg file. The same reports give the same bytes.
+    """Plots training and validation loss by step to an .svg file, in the current language.
+
+    The same reports give the same bytes.
 
     Raises MissingExtraError without matplotlib, FolderError if the file cannot be written.
     """
     try:
-        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("the loss curve needs matplotlib: pip install 'clearhead[plot]'") from None
+    from clearhead.drawing import saving
+
     stepped = [report for report in reports if isinstance(report, Stepped)]
     evaluated = [report for report in reports if isinstance(report, Evaluated)]
     losses = [(each.step, each.valid_loss) for each in evaluated]
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([each.step for each in stepped], [each.loss for each in stepped], linewidth=1, label="training")
-    axes.plot(*zip(*losses, strict=True), marker="o", label="validation")
-    axes.set_xlabel("step")
-    axes.set_ylabel(f"nats a {evaluated[0].unit if evaluated else 'token'}")
+    axes.plot([each.step for each in stepped], [each.loss for each in stepped], linewidth=1, label=spoken("training"))
+    axes.plot(*zip(*losses, strict=True), marker="o", label=spoken("validation"))
+    axes.set_xlabel(spoken("step"))
+    axes.set_ylabel(spoken(f"nats a {evaluated[0].unit if evaluated else 'token'}"))
     axes.grid(alpha=0.3)
     axes.legend()
-    # Without these, matplotlib writes the time and random ids into the file.
-    with replacing(path) as file, rc_context({"svg.hashsalt": "clearhead"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+    with replacing(path) as file:
+        file.write(saving.svg(figure, DPI, spoken("the loss by step")))

@@ -91,7 +91,7 @@ def split_of(
         every = tokenize_pairs(sources, tokenizer, start=start, end=end, progress=progress)
         pairs, left_out = filtered(every, context=context)
         said = f"; left out: {left_out}" if pairs.count < every.count else ""
-        say(f"{what}: {pairs.count:,} of {every.count:,}{said}")
+        say(f"{what}: {pairs.count:,} of {every.count:,} are kept{said}")
         return pairs
 
     began = time.perf_counter()

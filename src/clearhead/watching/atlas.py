@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import OptionError, WatchError, nearest
+from clearhead.language import spoken
 from clearhead.tap import Site, short_names
 from clearhead.watching.cells import Agreement
 from clearhead.watching.measures import Given, named
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Reducer
 from clearhead.watching.tokenized import TokenizedText
+from clearhead.wrapping import aligned
 
 SCHEMA = "clearhead.atlas/1"
 
@@ -112,11 +114,8 @@ class Atlas:
         return {**named, "columns": about, "heads": heads}
 
     def __str__(self) -> str:
-        cells = [["head", *self.columns], *([row.name, *self._shown(row)] for row in self.rows)]
-        widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
-        return "\n".join(
-            "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in cells
-        )
+        heads = [spoken("head"), *map(spoken, self.columns)]
+        return "\n".join(aligned([heads, *([row.name, *self._shown(row)] for row in self.rows)]))
 
     def _repr_html_(self) -> str:
         """For notebooks."""

@@ -33,7 +33,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
     reader = _Reader(model, _table(model, table))
     where = f"{model.name or 'the model'}, {table} table"
     if among is None:
-        listed, which = reader.whole_tokens(), "words that are one token"
+        listed, which = reader.whole_tokens(), "words of one token"
     else:
         listed, which = {}, "words of the text"
         for word in among:
@@ -58,7 +58,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
         tuple(listed.values()),
         vectors_WE,
         name=where,
-        among=f"{len(listed):,} {which}",
+        among=f"{len(listed):,} words of one token" if among is None else f"{len(listed):,} words of the text",
         vocabulary=len(reader.labels) if among is None else None,
         look_up=look_up,
     )

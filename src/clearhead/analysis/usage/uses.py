@@ -84,7 +84,7 @@ def read_uses(path: str | Path) -> list[Use]:
     header = [cell.strip() for cell in lines[0].split("\t")] if lines else []
     lacking = [column for column in COLUMNS if column not in header]
     if lacking or len(set(header)) < len(header):
-        fault = f"it lacks {' and '.join(map(repr, lacking))}" if lacking else "a column is named twice"
+        fault = f"it lacks {', '.join(map(repr, lacking))}" if lacking else "a column is named twice"
         raise TextError(
             f"{path}: line 1: the columns are {shown(header)}; {fault}. The first line of a file of uses names its "
             "columns, word, sense and sentence, with tabs between them"

@@ -166,10 +166,10 @@ def report(found: ContextFound, says: Phrases) -> Report:
         verdict=recalling.verdict(found.recallers, says)
         + says(
             "verdict",
-            tokens=_losses(by, "tokens"),
-            time=_losses(by, "time"),
+            tokens=_losses(by, "tokens", says),
+            time=_losses(by, "time", says),
             far=FAR,
-            recall=", ".join(f"{name} {_share(share)}" for name, share in remembered.items()),
+            recall=says.joined(f"{name} {_share(share)}" for name, share in remembered.items()),
             count=f"{(remembered['transformer'] or (0.0, 0))[1]:,}",
         )
         + says("remembers" if remembers else "no_lead")
@@ -235,8 +235,8 @@ def _share(found: tuple[float, int] | None) -> str:
     return "-" if found is None else f"{found[0]:.1%}"
 
 
-def _losses(by: dict[tuple[str, str], Model], at: str) -> str:
-    return ", ".join(f"{name} {by[name, at].loss:.3f}" for name in MODELS)
+def _losses(by: dict[tuple[str, str], Model], at: str, says: Phrases) -> str:
+    return says.joined(f"{name} {by[name, at].loss:.3f}" for name in MODELS)
 
 
 EXPERIMENT = Experiment(name="context", needs=("context",), found=ContextFound, run=run, report=report)

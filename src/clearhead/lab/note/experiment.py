@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -41,6 +41,10 @@ class Phrases:
     def __call__(self, key: str, **values: object) -> str:
         """The phrase of this name with its fields filled in."""
         return self._texts[key].format(**values)
+
+    def joined(self, parts: Iterable[str]) -> str:
+        """Parts of a sentence side by side."""
+        return ("，" if self.language == "zh" else ", ").join(parts)
 
     def listed(self, key: str) -> tuple[str, ...]:
         """Several phrases that belong together, such as the header of a table."""

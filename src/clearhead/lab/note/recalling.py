@@ -83,7 +83,7 @@ def judged(recallers: tuple[Recaller, ...]) -> Literal["yes", "open", "no"]:
 
 def verdict(recallers: tuple[Recaller, ...], says: Phrases) -> str:
     """The sentence with the numbers, and what follows."""
-    shares = ", ".join(f"{each.name} {each.right:.1%}" for each in recallers)
+    shares = says.joined(f"{each.name} {each.right:.1%}" for each in recallers)
     follows = {"yes": "recall_yes", "open": "recall_open", "no": "recall_no"}[judged(recallers)]
     return says("recall_verdict", shares=shares, guess=f"{1 / task().pairs:.0%}") + says(follows)
 

@@ -190,7 +190,7 @@ def report(found: VectorsFound, says: Phrases) -> Report:
                         f"{each.cosine:.3f}",
                         f"{each.lengths[0]:.2f}",
                         f"{each.lengths[1]:.2f}",
-                        ", ".join(each.answers),
+                        says.joined(each.answers),
                     )
                     for each in found.tables
                 ),

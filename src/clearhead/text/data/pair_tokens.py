@@ -62,15 +62,15 @@ class LeftOut:
     repeated: int = 0  # the same two sentences again
 
     def __str__(self) -> str:
-        names = {
-            "one_column": "without a second column",
-            "empty": "with an empty side",
-            "special": "with a special token in the text",
-            "ratio": f"with one side more than {RATIO:g} times as long",
-            "long": "longer than the context",
-            "repeated": "repeated",
+        said = {
+            f"{self.one_column:,} without a second column": self.one_column,
+            f"{self.empty:,} with an empty side": self.empty,
+            f"{self.special:,} with a special token in the text": self.special,
+            f"{self.ratio:,} with one side more than {RATIO:g} times as long": self.ratio,
+            f"{self.long:,} longer than the context": self.long,
+            f"{self.repeated:,} repeated": self.repeated,
         }
-        return ", ".join(f"{getattr(self, name):,} {said}" for name, said in names.items() if getattr(self, name))
+        return ", ".join(each for each, count in said.items() if count)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
