@@ -80,7 +80,7 @@ KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS")
 # Words and phrases that code puts together, or that data holds: parts of a model, kinds of facts, groups of uses.
 WORDS = (
     *("none", "pairs", "input", "output", "encoder", "decoder", "sentence", "story", "scene", *FACT_KINDS),
-    *("all", "bias", "bias {0}", "feed-forward {0}", "feed-\nforward", "biases"),
+    *("all", "bias", "bias {0}", "{0} tokens/s", "{0}: {1} tokens/s", "feed-forward {0}", "feed-\nforward", "biases"),
     *(relation for language in ("en", "zh") for relation in corpora.analogies(language)),
 )
 # Commands, markup, Chinese, regular expressions, code.

@@ -204,7 +204,7 @@ class TestPairs:
         done = call("train", "--pairs", "p.tsv", "--out", "run", *small, folder=tmp_path)
         assert done.code == 0, done.err
         assert done.out == "run\n"
-        assert "60 of 62; left out: 1 without a second column, 1 repeated" in done.err
+        assert "60 of 62 are kept; left out: 1 without a second column, 1 repeated" in done.err
         figures = json.loads(call("eval", "run", "--pairs", "p.tsv", "--json", "--threads", 1, folder=tmp_path).out)
         assert 0 <= figures["bleu"] <= 100
         text = call("translate", "run", "one two", "", "--max-tokens", 4, "--threads", 1, folder=tmp_path)

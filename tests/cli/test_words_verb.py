@@ -41,7 +41,7 @@ def test_the_nearest_words_go_to_standard_output(command: Command, model: Path):
     (king,), (best,) = (loaded.tokenizer.encode(f" {word}") for word in ("king", rows[0].split()[1]))
     cosine = table_VE[king] @ table_VE[best] / np.linalg.norm(table_VE[king]) / np.linalg.norm(table_VE[best])
     assert float(rows[0].split()[0]) == pytest.approx(cosine, abs=1e-4)
-    assert "words that are one token" in done.err
+    assert "words of one token" in done.err
 
 
 def test_a_word_of_several_tokens_is_reported(command: Command, model: Path):
@@ -130,7 +130,7 @@ def test_every_kept_model_of_a_run_is_asked(command: Command, trained: tuple[Pat
     done = command("words", trained[0], "nearest", "a", "--top", 1, "--run")
     assert done.code == 0, done.err
     headings = [line for line in done.out.splitlines() if line.startswith("step ")]
-    assert headings[0].startswith("step 0, ")
+    assert headings[0].startswith("step 0 with ")
     assert len(headings) in (2, 3)
 
 

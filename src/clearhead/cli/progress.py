@@ -98,7 +98,7 @@ class Display(Events):
             parts.append(f"valid {self._valid:.3f}")
         parts.append(f"lr {report.rate:.2g}")
         if seconds > 0:
-            parts.append(f"{each * steps / seconds:,.0f} tokens a second")
+            parts.append(f"{each * steps / seconds:,.0f} tokens/s")
         return "  ".join(map(spoken, parts))
 
     def _line(self, text: str) -> None:

@@ -179,7 +179,7 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
         return f"{best}, as asked"
     if len(speeds) == 1:
         return f"{best}: bfloat16 products are not much faster on this machine"
-    compared = ", ".join(f"{name}: {speed:,.0f} tokens a second" for name, speed in speeds.items())
+    compared = ", ".join(f"{name}: {speed:,.0f} tokens/s" for name, speed in speeds.items())
     return f"{best}, the fastest measured for this model ({compared})"
 
 
