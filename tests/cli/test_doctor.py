@@ -80,7 +80,8 @@ def test_it_shows_what_was_measured_of_products(command: Command, monkeypatch: p
     found = rows(command("doctor").out)
     line = found["product, 1024 x 512, bfloat16, up to 1 row"]
     assert line == "native 0.100 ms (linear 0.200, vector 0.300)"
-    assert sum(name.startswith("product") for name in found) == 1
+    assert sum(name.startswith("product,") for name in found) == 1
+    assert found["products"].endswith(".json; remove it to have them measured again")
 
 
 def test_it_says_whether_kernels_can_be_compiled(command: Command, monkeypatch: pytest.MonkeyPatch):

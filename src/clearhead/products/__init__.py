@@ -1,6 +1,6 @@
 """Products with trained matrices: the one place where a model multiplies by its weights."""
 
-from clearhead.products.choosing import Choice, choices
+from clearhead.products.choosing import Choice, choices, place
 from clearhead.products.few_bits import BITS, BYTES, Quantised, dense, fits, quantised, split
 from clearhead.products.multiply import FEW, product
 from clearhead.products.native import compiler, compiles
@@ -16,6 +16,7 @@ __all__ = [
     "compiles",
     "dense",
     "fits",
+    "place",
     "product",
     "quantised",
     "split",
