@@ -223,6 +223,30 @@ def test_importing_does_not_load_torch(module: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+# Imports every room, trains a model for one step, and names what that loaded without need.
+START = """
+import sys, torch
+import clearhead.analysis, clearhead.drawing, clearhead.encoding, clearhead.generation, clearhead.hub, clearhead.lab
+import clearhead.runs, clearhead.training
+from clearhead.model import build
+from clearhead.training.config import OptimizerConfig
+from clearhead.training.optimizer import Optimizer
+from little_configs import QWEN3
+model = build(QWEN3, seed=0)
+optimizer = Optimizer(model, OptimizerConfig())
+ids_BT = torch.arange(5)[None]
+model.loss(model.hidden(ids_BT), ids_BT).backward()
+optimizer.step(1.0)
+print(*sorted({"torch._dynamo", "sympy", "matplotlib", "scipy", "sklearn", "transformers"} & sys.modules.keys()))
+"""
+
+
+def test_nothing_loads_the_compiler_or_an_extra_before_it_is_needed() -> None:
+    """torch's compiler takes as long to load as torch. Whoever lacks an extra still has all that does without it."""
+    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
 FACE = """
 import clearhead as ch
 first = {name: getattr(ch, name) for name in ch.__all__}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clearhead.analysis import History
-from clearhead.drawing import history_table, saving
+from clearhead.drawing import history_table
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.files import replacing
 from clearhead.language import speaking
@@ -39,7 +39,7 @@ def check_history_path(path: Path) -> None:
 def _content(found: History, ending: str) -> bytes:
     if ending == ".json":
         return history_table.encoded(found)
-    from clearhead.drawing import fonts, history_figure
+    from clearhead.drawing import fonts, history_figure, saving
 
     title = history_table.heading(found)
     if ending == ".svg":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clearhead.analysis import Lens
-from clearhead.drawing import lens_page, lens_table, saving
+from clearhead.drawing import lens_page, lens_table
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.errors import OptionError
 from clearhead.files import replacing
@@ -52,7 +52,7 @@ def _content(found: Lens, path: Path) -> bytes:
                 f"page takes at most {CELLS:,}; give a shorter text, or write .json"
             )
         return lens_page.encoded(found)
-    from clearhead.drawing import fonts, lens_figure
+    from clearhead.drawing import fonts, lens_figure, saving
 
     if ending == ".svg":
         return saving.svg(lens_figure.figure(found, set()), DPI, lens_table.heading(found))

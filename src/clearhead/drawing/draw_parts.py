@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clearhead.analysis import LogitParts
-from clearhead.drawing import parts_table, saving
+from clearhead.drawing import parts_table
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.files import replacing
 from clearhead.language import speaking
@@ -36,7 +36,7 @@ def check_parts_path(path: Path) -> None:
 def _content(found: LogitParts, ending: str) -> bytes:
     if ending == ".json":
         return parts_table.encoded(found)
-    from clearhead.drawing import fonts, parts_figure
+    from clearhead.drawing import fonts, parts_figure, saving
 
     title = parts_table.heading(found)
     if ending == ".svg":

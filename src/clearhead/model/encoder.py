@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from clearhead.attend import FULL, Mask, band
@@ -15,6 +14,7 @@ from clearhead.model.parts.heads import Pooler, PredictionHead
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.stream import Maps, Step
+from clearhead.model.parts.uncompiled import uncompiled
 from clearhead.model.registry import register
 from clearhead.model.transformer import Transformer
 
@@ -86,7 +86,7 @@ class Encoder(Transformer):
     def loss(self, x_BTE: Tensor, targets_BT: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy summed over the targets that are not negative (the masked tokens), in nats."""
         head, weight_VE = self._prediction(), self.output.matrix
-        return cast(Tensor, _masked_loss(head, weight_VE, x_BTE, targets_BT, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
+        return _masked_loss(head, weight_VE, x_BTE, targets_BT, smoothing)
 
     def _prediction(self) -> PredictionHead:
         if self.prediction is None:
@@ -102,7 +102,7 @@ class Encoder(Transformer):
         return self.pooler(x_BTE[:, 0])
 
 
-@torch.compiler.disable  # the number of masked tokens varies, and would be compiled anew
+@uncompiled  # the number of masked tokens varies, and would be compiled anew
 def _masked_loss(
     head: PredictionHead, weight_VE: Tensor, x_BTE: Tensor, targets_BT: Tensor, smoothing: float
 ) -> Tensor:

@@ -48,11 +48,11 @@ class Slab:
         return matrix[self.start : self.start + self.rows]
 
 
-class Muon(torch.optim.Optimizer):
+class Muon:
     """W <- (1 - lr wd) W - lr scale orthogonalise(nesterov momentum), scale = 0.2 sqrt(larger side).
 
     The scale gives every update the root mean square of a typical AdamW update (Liu et al. 2025, "Muon is scalable",
-    eq. 4), so one learning rate suits both.
+    eq. 4), so one learning rate suits both. lr is the learning rate of the next step.
     """
 
     def __init__(
@@ -62,28 +62,28 @@ class Muon(torch.optim.Optimizer):
         for slab in slabs:
             rows, columns = slab.rows, slab.parameter.shape[-1]
             self.slabs.setdefault((min(rows, columns), max(rows, columns)), []).append(slab)
+        self.parameters = list({id(slab.parameter): slab.parameter for slab in slabs}.values())
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
         self.dtype = dtype
-        parameters = list({id(slab.parameter): slab.parameter for slab in slabs}.values())
-        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.momenta = {
             shape: torch.zeros(len(group), *shape, device=group[0].parameter.device)
             for shape, group in self.slabs.items()
         }
 
     @torch.no_grad()
-    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:
         """Updates the parameters from their gradients. Every parameter must have one."""
-        (group,) = self.param_groups
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        if decay:
-            for parameter in group["params"]:
-                parameter.mul_(1 - lr * decay)
+        if self.weight_decay:
+            for parameter in self.parameters:
+                parameter.mul_(1 - self.lr * self.weight_decay)
         for shape, slabs in self.slabs.items():
             g_NRC = torch.stack([_wide(slab.of(_gradient(slab.parameter))) for slab in slabs]).float()
             m_NRC = self.momenta[shape]
-            m_NRC.lerp_(g_NRC, 1 - momentum)
-            u_NRC = orthogonalise(g_NRC.lerp_(m_NRC, momentum), self.dtype)
-            scale = -lr * 0.2 * shape[1] ** 0.5
+            m_NRC.lerp_(g_NRC, 1 - self.momentum)
+            u_NRC = orthogonalise(g_NRC.lerp_(m_NRC, self.momentum), self.dtype)
+            scale = -self.lr * 0.2 * shape[1] ** 0.5
             for slab, u_RC in zip(slabs, u_NRC.unbind(), strict=True):
                 rows = slab.of(slab.parameter)
                 rows.add_(u_RC if rows.shape == u_RC.shape else u_RC.mT, alpha=scale)

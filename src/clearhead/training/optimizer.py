@@ -11,6 +11,7 @@ from clearhead.errors import TrainingError
 from clearhead.model import Network
 from clearhead.model.parts.linear import Linear, Stack
 from clearhead.model.parts.recurrence import Recurrence
+from clearhead.training.adamw import AdamW
 from clearhead.training.config import OptimizerConfig
 from clearhead.training.muon import Muon, Slab
 
@@ -29,20 +30,10 @@ class Optimizer:
             id(p) for name, p in named if p.dim() > 1 and not name.endswith("bias")
         }  # experts' biases form a matrix
         groups = [
-            {"params": [p for p in rest if id(p) in decays], "weight_decay": config.weight_decay},
-            {"params": [p for p in rest if id(p) not in decays], "weight_decay": 0.0},
+            ([p for p in rest if id(p) in decays], config.weight_decay),
+            ([p for p in rest if id(p) not in decays], 0.0),
         ]
-        betas = (config.beta1, config.beta2)
-        self.adamw = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=config.adamw_lr, betas=betas, fused=True
-        )
-        # Created now because a run may be saved before its first step.
-        for parameter in rest:
-            self.adamw.state[parameter] = {
-                "step": torch.zeros((), device=parameter.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
+        self.adamw = AdamW(groups, lr=config.adamw_lr, betas=(config.beta1, config.beta2))
         self.muon = None
         if slabs:
             self.muon = Muon(
@@ -57,11 +48,10 @@ class Optimizer:
         """Clips the gradient, updates all weights at ``rate`` times the peak learning rates, clears the gradient."""
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        for group in self.adamw.param_groups:
-            group["lr"] = rate * self.config.adamw_lr
+        self.adamw.lr = rate * self.config.adamw_lr
         self.adamw.step()
         if self.muon is not None:
-            self.muon.param_groups[0]["lr"] = rate * self.config.lr
+            self.muon.lr = rate * self.config.lr
             self.muon.step()
         self.model.zero_grad(set_to_none=True)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import wide
+from clearhead.model.parts.uncompiled import uncompiled
 
 # Logits computed at a time: few enough for a processor's cache, enough to fill a GPU.
 LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
@@ -44,10 +45,10 @@ def linear_cross_entropy(
     # Checked here: inside forward, autograd is off, and ctx.needs_input_grad is true even under no_grad.
     given = [x_NE, weight_VE] if bias_V is None else [x_NE, weight_VE, bias_V]
     train = torch.is_grad_enabled() and any(each.requires_grad for each in given)
-    return cast(Tensor, _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V, smoothing))  # pyright: ignore[reportCallIssue] (decorated)
+    return _blockwise(x_NE, weight_VE, targets_N, train, cap, bias_V, smoothing)
 
 
-@torch.compiler.disable  # it would unroll the blocks, and the gradient is hand-written anyway
+@uncompiled  # it would unroll the blocks, and the gradient is hand-written anyway
 def _blockwise(
     x_NE: Tensor,
     weight_VE: Tensor,

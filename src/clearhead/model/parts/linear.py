@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.errors import RequestError
+from clearhead.model.parts.uncompiled import uncompiled
 from clearhead.products import FEW, Quantised, dense, product, split
 
 GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
@@ -108,7 +109,7 @@ class Stack(nn.Module):
         """x_SE, sorted by the expert of each row, and where each expert's rows end -> y_SR. One product per expert."""
         x_SE, weight_XRE = _products(x_SE), _products(self.weight)
         if not _groups(weight_XRE):
-            return cast(Tensor, _each(x_SE, weight_XRE, self.bias, ends_X))  # pyright: ignore[reportCallIssue] (decorated)
+            return _each(x_SE, weight_XRE, self.bias, ends_X)
         y_SR = F.grouped_mm(x_SE, weight_XRE.mT, offs=ends_X.int())
         return y_SR if self.bias is None else y_SR + self.bias.to(y_SR.dtype)[experts_S]
 
@@ -128,7 +129,7 @@ def _groups(weight_XRE: Tensor) -> bool:
     return device == "cpu" or (device == "cuda" and torch.cuda.get_device_capability(weight_XRE.device) >= (8, 0))
 
 
-@torch.compiler.disable  # the rows per expert are only known at run time, so each routing would be recompiled
+@uncompiled  # the rows per expert are only known at run time, so each routing would be recompiled
 def _each(x_SE: Tensor, weight_XRE: Tensor, bias_XR: Tensor | None, ends_X: Tensor) -> Tensor:
     # unbind gives one gradient for the stack; indexing would give a full-size one per expert
     weights = weight_XRE.unbind() if torch.is_grad_enabled() else weight_XRE

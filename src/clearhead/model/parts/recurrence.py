@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.model.carried import Carry
+from clearhead.model.parts.uncompiled import uncompiled
 
 
 class _Unset:
@@ -101,9 +102,9 @@ class Recurrence(nn.Module):
 
     def forward(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
         """h_BTH, and the state for the next place."""
-        return cast(tuple[Tensor, Carry], self._read(x_BTE, carried, cut))  # pyright: ignore[reportCallIssue] (decorated)
+        return self._read(x_BTE, carried, cut)
 
-    @torch.compiler.disable  # the compiler does not trace fused recurrences, and the pieces depend on the text
+    @uncompiled  # the compiler does not trace fused recurrences, and the pieces depend on the text
     def _read(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
         outputs: list[Tensor] = []
         for piece in cut:
