@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from clearhead import corpora
@@ -93,6 +94,7 @@ FIELD = re.compile(r"\{\d+(?:![rt])?\}")
 PERCENT = re.compile(r"%(?:\.\d)?([sdrf])(?!\w)")
 
 
+@cache
 def messages() -> dict[str, list[str]]:
     """Every message, with the files it is in."""
     found = {text: ["said by libraries"] for text in FOREIGN} | {text: ["words"] for text in WORDS}

@@ -18,6 +18,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from types import NoneType
@@ -75,6 +76,7 @@ class Row:
     values: tuple[str, ...] = ()
 
 
+@cache
 def options() -> dict[str, list[Row]]:
     """The options of each verb that has any, in the order of its --help."""
     found: dict[str, list[Row]] = {}
@@ -227,10 +229,11 @@ def chinese(catalogue: Catalog) -> Translate:
 
 def table(kind: str, wanted: list[str], translate: Translate) -> str:
     """The table of the options of some verbs, or of the settings below some names."""
-    rows = [(row, "") for row in settings() if row.names[0].split(".")[0] in wanted]
     if kind == "options":
         prefix = {verb: f"{verb} " if len(wanted) > 1 else "" for verb in wanted}
         rows = [(row, prefix[verb]) for verb, each in options().items() if verb in wanted for row in each]
+    else:
+        rows = [(row, "") for row in settings() if row.names[0].split(".")[0] in wanted]
     head = (OPTION, MEANING) if kind == "options" else (SETTING, DEFAULT, MEANING)
     lines = [[translate(text) for text in head], ["---"] * len(head)]
     for row, verb in rows:

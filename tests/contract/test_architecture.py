@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,12 @@ def name_of(path: Path) -> str:
 
 
 FILES = {name_of(path): path for path in sorted((SOURCE / "clearhead").rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The code of every module."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 
 
 def origin(name: str, node: ast.ImportFrom) -> str:
@@ -99,23 +105,25 @@ def origin(name: str, node: ast.ImportFrom) -> str:
     return ".".join([*parts[: len(parts) - node.level], *filter(None, [node.module])])
 
 
-def imports(name: str) -> Iterator[str]:
+@cache
+def imports(name: str) -> frozenset[str]:
     """Every module of the package that this one imports, wherever in the file; of packages, the part that is meant."""
-    for node in ast.walk(TREES[name]):
+    found = set[str]()
+    for node in ast.walk(trees()[name]):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in FILES)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             package = origin(name, node)
-            for alias in node.names:
-                whole = f"{package}.{alias.name}"
-                yield from (module for module in (whole if whole in FILES else package,) if module in FILES)
+            wholes = (f"{package}.{alias.name}" for alias in node.names)
+            found |= {whole if whole in FILES else package for whole in wholes}
+    return frozenset(found & FILES.keys())
 
 
 def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def reached(start: str, edges: dict[str, set[str]]) -> set[str]:
+def reached(start: str, edges: dict[str, frozenset[str]]) -> set[str]:
     found, ahead = set[str](), set(edges[start])
     while ahead:
         module = ahead.pop()
@@ -156,13 +164,13 @@ def test_recipes_know_only_the_configs() -> None:
 
 
 def test_no_import_goes_in_a_circle() -> None:
-    edges = {name: set(imports(name)) - {name} for name in FILES}
+    edges = {name: imports(name) - {name} for name in FILES}
     assert [name for name in FILES if name in reached(name, edges)] == []
 
 
 def test_no_kernel_is_called_outside_the_back_ends() -> None:
     calls: set[tuple[str, str]] = set()
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         nodes = list(ast.walk(tree))
         foreign = [node for node in nodes if isinstance(node, ast.ImportFrom) and origin(name, node) not in FILES]
         calls |= {(name, alias.name) for node in foreign for alias in node.names}
@@ -178,7 +186,7 @@ def test_models_do_no_attention_by_hand() -> None:
     others = {f"clearhead.model.parts.{name}" for name in ("experts", "config", "cross_entropy")}
     by_hand = [
         f"{name}, line {node.lineno}"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if room_of(name) == "model" and name not in others
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in {"softmax", "Softmax", "logsumexp"})
@@ -198,7 +206,7 @@ def test_products_with_trained_matrices_are_made_in_one_place() -> None:
     made |= {"Conv1d", "Conv2d", "conv1d", "conv2d", "ConvTranspose1d"}
     places = {
         name.removeprefix("clearhead.model.")
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         if room_of(name) == "model"
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in made)

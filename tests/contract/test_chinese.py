@@ -13,8 +13,6 @@ from clearhead.cli import VERBS
 from cli.calling import SMALL, TEXT, call
 from messages import messages
 
-ENTRIES = {str(each.id): str(each.string) for each in write_docs.catalogue() if each.id}
-CHINESE = Catalogue(ENTRIES)
 # English that stays: names of files, options, settings and kinds, code, and what users wrote.
 STAYS = re.compile(
     r"`[^`]*`|'[^']*'|\"[^\"]*\"|\(https?:[^)]*\)|--?[\w-]+|clearhead [a-z]+(?: \S+)?|\S*[/.=_]\S*|[A-Z]+\b|<[a-z ]+>|"
@@ -25,7 +23,8 @@ PROSE = re.compile(r"\b[A-Za-z]?[a-z]+ [a-z]{2,}\b")
 
 def test_a_message_is_translated_by_its_own_entry() -> None:
     """Of those with too little text of their own, such as "{0} and {1}", several may have the same form."""
-    wrong: list[str] = []
+    entries = {str(each.id): str(each.string) for each in write_docs.catalogue() if each.id}
+    chinese, wrong = Catalogue(entries), list[str]()
     for text in messages():
         if not FIELD.search(text) or sum(map(str.isalpha, FIELD.sub("", text))) < LETTERS:
             continue
@@ -33,7 +32,7 @@ def test_a_message_is_translated_by_its_own_entry() -> None:
         def fill(field: re.Match[str], counted: bool = COUNTED.fullmatch(text) is not None) -> str:
             return f"'F{field[1]}'" if field[2] == "r" else "7" if counted else f"F{field[1]}"
 
-        got, meant = CHINESE.line(FIELD.sub(fill, text)), FIELD.sub(fill, ENTRIES[text])
+        got, meant = chinese.line(FIELD.sub(fill, text)), FIELD.sub(fill, entries[text])
         if got != meant:
             wrong.append(f"{text!r} gives {got!r}")
     assert wrong == []

@@ -34,8 +34,10 @@ def refuses() -> str | None:
 
 
 def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable[..., Tensor]:
-    """Compiles the model's forward and backward with one pass over ``batch``, which leaves the model unchanged.
+    """Compiles the model's forward and backward with a pass over ``batch``, which leaves the model unchanged.
 
+    A pass that is not compiled goes first: what a model makes once and keeps, such as rotary tables, would be compiled
+    too, and the rest again as soon as it was there.
     Draws random numbers if the model has dropout. Raises ConfigError if torch.compile does not work here.
     """
     if why := refuses():
@@ -44,6 +46,8 @@ def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable
     training = model.training
     model.train()
     with autocast:
+        with torch.no_grad():
+            batch_loss(model, batch)
         loss = batch_loss(model, batch, run=run)
     loss.backward()
     model.zero_grad(set_to_none=True)
