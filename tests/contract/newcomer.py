@@ -25,11 +25,11 @@ WHAT = {"the dog": "den Hund", "a house": "ein Haus", "her book": "ihr Buch", "t
 SIZES: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
-def write_texts(place: Path) -> None:
+def write_texts(place: Path, characters: int = 150_000) -> None:
     """book.txt and other.txt: real prose. en-de.tsv, test.tsv: sentence pairs; letters.txt: sentences."""
     prose = "\n".join(corpora.get("python-docs").source().documents())
-    (place / "book.txt").write_text(prose[:150_000], encoding="utf-8")
-    (place / "other.txt").write_text(prose[150_000:170_000], encoding="utf-8")
+    (place / "book.txt").write_text(prose[:characters], encoding="utf-8")
+    (place / "other.txt").write_text(prose[characters : characters + 20_000], encoding="utf-8")
     pairs = [
         f"{who} {verb} {what}.\t{wer} {tut} {was}."
         for who, wer in WHO.items()

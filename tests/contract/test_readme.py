@@ -4,13 +4,13 @@ In one temporary folder, in the order of the pages, with real prose as book.txt 
 as ./Qwen3-0.6B, ./bert-base, ./bert-base-chinese and gpt2; a command that stands in several places is run once. What
 differs from what is printed:
 
-the minutes of ``--minutes N`` become about ten seconds (six times what importing torch takes at the moment, since the
-    dial refuses a time that a busy machine spends on reading and measuring);
+the minutes of ``--minutes N`` become about six seconds (twenty times what 20 million additions take at the moment,
+    since the dial refuses a time that a busy machine spends on reading and measuring);
 a built-in corpus is cut to 0.3 MB;
 the Chinese pages' world-zh is world-en, which is there already: a tokenizer of bytes reads their sentences too;
 ``git clone`` and ``make`` are not run: that the Makefile has their targets is checked instead;
-commands without shell syntax, except train, are forks of one process that has torch already, which saves two seconds
-    each; tests/cli/test_main.py starts the program itself.
+commands without shell syntax are forks of one process that has torch already; tests/cli/test_main.py starts the
+    program itself.
 
 All on one core: two threads on a busy machine are unpredictable, and the dial would have to measure them.
 """
@@ -22,7 +22,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -33,64 +32,10 @@ import matplotlib.image
 import pytest
 from newcomer import write_released, write_texts
 from pages import CHINESE, GUIDE, README, ROOT, blocks, commands
+from running import PROGRAM, forks, run
 
 PAGES = (README, GUIDE, *CHINESE.values())
 NOT_RUN = ("git clone", "make ")
-
-# Runs the blocks of a JSON list of lists; those of one list share their names.
-PROGRAM = """
-import json, sys
-for page in json.load(sys.stdin):
-    names = {"__name__": "__main__"}
-    for block in page:
-        exec(compile(block, block.strip().splitlines()[0], "exec"), names)
-"""
-
-# Runs each line of standard input, a command's arguments as JSON, in a fork; answers with its exit code and output.
-FORKS = """
-import json, os, sys, tempfile
-import torch
-from clearhead import cli, drawing, hub
-for line in sys.stdin:
-    with tempfile.TemporaryFile() as printed:
-        child = os.fork()
-        if child == 0:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(printed.fileno(), 1)
-            os.dup2(printed.fileno(), 2)
-            sys.argv = json.loads(line)
-            code = 0
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = end.code or 0
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        printed.seek(0)
-        print(json.dumps([code, printed.read().decode()]), flush=True)
-"""
-
-
-class Forks:
-    """Commands that start with torch imported."""
-
-    def __init__(self, place: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", FORKS], cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, arguments: list[str]) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(arguments) + "\n")
-        self._process.stdin.flush()
-        code, printed = json.loads(self._process.stdout.readline())
-        assert code == 0, f"{arguments}\n{printed}"
-
-    def close(self) -> None:
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +49,6 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, before)
 
 
-@pytest.fixture
-def forks(folder: Path) -> Iterator[Forks]:
-    started = Forks(folder)
-    yield started
-    started.close()
-
-
 @pytest.fixture(scope="module")
 def folder(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working folder, with the texts and models that the pages name."""
@@ -120,25 +58,14 @@ def folder(one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def shortened(command: str, place: Path) -> str:
-    """The command with less time and less of a corpus."""
+def shortened(command: str) -> str:
+    """The command with less time and, if it trains, less of a corpus."""
     if "--minutes" in command:
         start = time.perf_counter()
-        run([sys.executable, "-c", "import torch"], place)
-        minutes = max(10.0, 6 * (time.perf_counter() - start)) / 60
+        sum(range(20_000_000))
+        minutes = max(5.0, 20 * (time.perf_counter() - start)) / 60
         command = re.sub(r"--minutes \S+", f"--minutes {minutes:.3f}", command)
-    return re.sub(r"--corpus (\S+)", r"--corpus \1 --megabytes 0.3", command)
-
-
-def run(command: list[str], place: Path, **options: str) -> subprocess.CompletedProcess[str]:
-    """The finished process; its folder of programs comes first, as in an activated environment."""
-    found = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=place, env={**os.environ, "PATH": found}, capture_output=True, text=True, timeout=300,
-        **{"input": "", **options},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
+    return re.sub(r"train --corpus (\S+)", r"train --corpus \1 --megabytes 0.3", command)
 
 
 def opens(picture: Path) -> bool:
@@ -151,16 +78,17 @@ def opens(picture: Path) -> bool:
     return text.startswith("<!doctype html>") and text.rstrip().endswith("</html>")
 
 
-def test_every_command_and_every_block_runs_as_printed(folder: Path, forks: Forks) -> None:
+def test_every_command_and_every_block_runs_as_printed(folder: Path) -> None:
     printed = [command for page in PAGES for command in commands(page) if not command.startswith(NOT_RUN)]
-    for command in dict.fromkeys(command.replace("world-zh", "world-en") for command in printed):
-        words = shlex.split(command)
-        if words[1] != "train" and not set("|&<>$*`;") & set(command):
-            forks.run(words)
-        else:
-            run(["bash", "-c", shortened(command, folder)], folder)
-        if words[1] == "look" and "--out" in words:
-            assert opens(folder / words[words.index("--out") + 1]), command
+    with forks(folder) as fork:
+        for command in dict.fromkeys(command.replace("world-zh", "world-en") for command in printed):
+            if set("|&<>$*`;") & set(command):
+                run(["bash", "-c", shortened(command)], folder)
+            else:
+                fork(shlex.split(shortened(command)))
+            words = shlex.split(command)
+            if words[1] == "look" and "--out" in words:
+                assert opens(folder / words[words.index("--out") + 1]), command
     pictures = {path: path.stat().st_mtime_ns for path in folder.glob("server.*")}
 
     readme = [[block] for block in blocks(README, "python")]  # each can be pasted by itself

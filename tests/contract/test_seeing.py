@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from newcomer import write_texts
 from pages import ROOT, blocks, section
-from test_readme import PROGRAM, run, skeleton, without_texts
+from running import PROGRAM, forks, run
+from test_readme import skeleton, without_texts
 
 PAGES = {ROOT / "docs" / "seeing.md": "What changed", ROOT / "docs" / "seeing.zh-CN.md": "什么变了"}
 
@@ -29,9 +30,10 @@ def lines(part: Path) -> list[str]:
 
 
 def test_it_runs_as_printed(parts: list[Path], tmp_path: Path) -> None:
-    write_texts(tmp_path)
-    for command in lines(parts[0]):
-        run([sys.executable, "-m", *shlex.split(command)], tmp_path)
+    write_texts(tmp_path, characters=40_000)
+    with forks(tmp_path) as fork:
+        for command in lines(parts[0]):
+            fork(shlex.split(command))
     run([sys.executable, "-c", PROGRAM], tmp_path, input=json.dumps([blocks(parts[0], "python")]))
     drawn = {"change.html", "change.svg", "history.svg", "history.png"}
     assert all((tmp_path / name).stat().st_size > 1000 for name in drawn)
