@@ -117,7 +117,7 @@ def test_the_table(run: Path) -> None:
     with speaking("zh"):
         chinese.print(HistoryTable(ch.history(run, TEXT, measures=["previous"]), top=1))
     told = chinese.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    assert "5 个保留的模型, 第 0 到 20 步; 2 个头" in told
+    assert "5 个保留的模型，第 0 到 20 步；2 个头" in told
     assert "变化最大的头：每个保留的模型一根竖条" in told
 
 

@@ -250,7 +250,7 @@ def test_a_table_of_uses_is_read(tmp_path: Path):
     ("content", "message"),
     [
         ("word\tsentence\nring\tA ring.\n", r"line 1: the columns are \['word', 'sentence'\]; it lacks 'sense'"),
-        ("ring\n", r"line 1: the columns are \['ring'\]; it lacks 'word' and 'sense' and 'sentence'"),
+        ("ring\n", r"line 1: the columns are \['ring'\]; it lacks 'word', 'sense', 'sentence'"),
         ("word\tsense\tsentence\tword\n", "line 1: .* a column is named twice"),
         (HEADER + "ring\tA ring.\n", "line 2: it has 2 cells, and the header 3: word, sense, sentence; put tabs"),
         (HEADER + "ring\t\tA ring.\n", "line 2: the cell 'sense' is empty"),

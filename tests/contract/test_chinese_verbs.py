@@ -32,7 +32,7 @@ KNOWN = re.compile(
     r"torch|[Pp]ython|temperature|top_k|clearhead|qwen|marian|transformer|lstm|swiglu|silu|rms|layer|muon|rotary|sinusoidal|theta|causal|"
     r"character-bpe|characters|bytes|runs|cmp|seed|en|zh|world-en|world-zh|python-docs|endoftext|mean|patch|ablate|"
     r"Xeon|Intel|Processor|cpu|sinks|documents|TOML|MASK|hub|SENTENCE|W_[A-Z]|"
-    r"context|vectors|qkv|activation|senses|mask|heads|next|Server|may|have|the|check|crashed|server|ReLU|sigmoid|tanh"
+    r"linear|native|vector|ms|context|vectors|qkv|activation|senses|mask|heads|next|Server|may|have|the|check|crashed|server|ReLU|sigmoid|tanh"
 )
 # Quoted names and code, options, paths, tokens in angle brackets; a heading in Chinese with its name for options.
 STAYS = re.compile(

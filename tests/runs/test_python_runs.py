@@ -95,7 +95,7 @@ def test_no_console_is_imported(texts: Path):
         f"run = ch.train('a.txt', **{SMALL!r})\n"
         "ch.generate(run.model, 'From', max_tokens=2)\n"
         "assert ch.resume('runs/a').evaluation == run.evaluation\n"
-        "sys.exit(', '.join({'rich', 'typer', 'click'} & sys.modules.keys()) or 0)\n"
+        "sys.exit(', '.join({'clearhead.cli', 'typer', 'click'} & sys.modules.keys()) or 0)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=texts, capture_output=True, text=True, check=False, timeout=120

@@ -16,15 +16,15 @@ def doctor() -> None:
     times = machine.seconds_by_threads()
     threads = machine.use_threads(min(times, key=lambda count: times[count]))
     compared = ", ".join(f"{count}: {1e3 * seconds:.2f} ms" for count, seconds in times.items())
-    why = f"the fastest just now ({compared}); training measures for its own model"
+    chosen = f"{threads}, the fastest just now ({compared}); training measures for its own model"
     if len(times) == 1:
-        why = "the only number allowed (by the cores or OMP_NUM_THREADS)"
+        chosen = f"{threads}, the only number allowed (by the cores or OMP_NUM_THREADS)"
     half = machine.share_of_float32(torch.bfloat16)
     table = {
         "clearhead": __version__,
         "python, torch": f"{platform.python_version()}, {torch.__version__}",
         "cores": f"{machine.cores()} ({torch.backends.cpu.get_cpu_capability()})",
-        "threads": f"{threads}, {why}",
+        "threads": chosen,
         "memory": f"{machine.free_memory() / 1e9:.1f} GB free",
         "bfloat16": f"products take {half:.2f} of float32's time on this processor: "
         + ("worth using" if machine.half_pays(torch.bfloat16) else "not worth using"),
