@@ -6,28 +6,21 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import check_name, make_folder, replacing_folder, write_text
-from clearhead.hub.families import CODE, Family, family_for, idle, layouts, parse_config
-from clearhead.hub.families.spelling import fitted, respelled
-from clearhead.hub.families.table import Held, Row, Shape, check, to_ours, to_theirs
+from clearhead.hub.families import Family, family_for, idle, layouts, parse_config
+from clearhead.hub.families.table import to_theirs
 from clearhead.hub.jsonfile import content, read_table
-from clearhead.hub.kept import make_steps, named, new_file
-from clearhead.hub.names import TOKENIZERS, find
+from clearhead.hub.kept import make_steps, new_file
+from clearhead.hub.names import TOKENIZERS
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
-from clearhead.hub.weights import DTYPES, WEIGHTS, check_dtype, chosen_dtype, complete, open_weights
-from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
-from clearhead.machine import check_free
-from clearhead.model import EncoderDecoderConfig, ModelConfig, check_bits, matrices, rounded_to, skeleton
+from clearhead.hub.weights import WEIGHTS
+from clearhead.language_model import LanguageModel, Metadata
+from clearhead.model import EncoderDecoderConfig, ModelConfig, rounded_to
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import marian
@@ -102,7 +95,7 @@ def _write_weights(path: Path, folder: Path, model: LanguageModel, step: int | N
     if bits is not None:
         raise OptionError(f"a model in {bits} bits cannot be saved in this layout; load it without bits, and save that")
     theirs = to_theirs(layout.table(model.config), model.network.state_dict())
-    notes = _checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
+    notes = checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
     if step is not None:
         notes[STEP] = str(step)
     write_tensors(path, theirs, notes)
@@ -114,10 +107,10 @@ def saved_step(folder: Path) -> int | None:
     Raises FolderError if the weights are missing or damaged.
     """
     with opened(folder / WEIGHTS) as file:
-        return _step(file.notes)
+        return step_of(file.notes)
 
 
-def _step(notes: Mapping[str, str]) -> int | None:
+def step_of(notes: Mapping[str, str]) -> int | None:
     step = notes.get(STEP)
     return int(step) if step is not None and step.isdecimal() and len(step) < STEP_DIGITS else None
 
@@ -145,126 +138,12 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another place") from None
 
 
-def load(
-    name: str | Path, *, device: str = "cpu", dtype: str = "auto", bits: int | None = None, text: bool = False
-) -> LanguageModel:
-    """Loads a model from a folder or, if there is none of that name, from the hub (names.py), in evaluation mode.
-
-    FOLDER@STEP is the model that a run kept after that step (kept.py).
-
-    dtype: a name ("float32", "bfloat16", ...), "stored" for the files' own, or "auto": the files' own, but float32 if
-    16 bits are no faster on this processor. All weights are converted to it. Peak memory is 1.07 times their size.
-    bits: 8 or 4 to round the matrices to so many (``model.quantise``), each when it has been read; activations and all
-    other weights have the dtype. Such a model can be used for everything but training and saving.
-    text: the model must have a tokenizer; otherwise a model without one takes ids.
-
-    Raises FolderError, naming the file, for a missing, truncated or altered folder, MemoryNeededError if the weights do
-    not fit in free memory, OptionError for an unknown device, dtype or number of bits, TextError for a missing
-    tokenizer.
-    """
-    _check_device(device)
-    check_dtype(dtype)
-    check_bits(bits)
-    folder = find(name, text=text)
-    with _examined(folder, device, dtype, named(name).step) as found:
-        if text and found.tokenizer is None:
-            raise no_tokenizer(str(name))
-        network = skeleton(found.config)
-        rounded = {} if bits is None else matrices(network, bits)
-        sizes = {name: found.dtype.itemsize * torch.Size(shape).numel() for name, shape in found.shapes.items()}
-        need = sum((sizes | {name: each.bytes for name, each in rounded.items()}).values())
-        _check_memory(folder, need, device, found.dtype if bits is None else bits)
-        ours: dict[str, Tensor] = {}
-
-        def keep(name: str, tensor: Tensor) -> None:
-            if name in rounded:
-                rounded[name].round(tensor)
-            else:
-                ours[name] = tensor
-
-        to_ours(found.table, found.held, found.shapes, found.dtype, found.where, keep)
-    network.load_state_dict(network.state_dict() | ours, assign=True)
-    network = network.to(device).eval()
-    return LanguageModel(network, found.tokenizer, metadata=found.metadata, folder=folder, name=str(name))
-
-
-def outline(name: str | Path) -> LanguageModel:
-    """``load`` without reading the weights, which are on the meta device in the files' dtype.
-
-    Checks everything except the weights' values. From the hub it fetches only the files that describe the weights; the
-    dtype is then the one in config.json. Raises as ``load`` does.
-    """
-    folder, step = find(name, weights=False), named(name).step
-    if folder != Path(named(name).name) and not complete(folder):
-        settings = read_table(folder / CONFIG)
-        layout, config = parse_config(settings, str(folder / CONFIG))
-        dtype = DTYPES.get(str(settings.get("dtype", settings.get("torch_dtype"))), torch.float32)
-        metadata, tokenizer = _metadata(folder, layout, settings, config), _tokenizer(folder, config)
-    else:
-        with _examined(folder, "cpu", "stored", step) as found:
-            config, dtype, metadata, tokenizer = found.config, found.dtype, found.metadata, found.tokenizer
-    network = skeleton(config).to(dtype).eval()
-    return LanguageModel(network, tokenizer, metadata=metadata, folder=folder, name=str(name))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Examined:
-    """A folder checked before its weights are read. shapes: of our tensors, by name."""
-
-    config: ModelConfig
-    table: Sequence[Row]
-    held: Held
-    shapes: Mapping[str, Shape]
-    dtype: torch.dtype
-    where: str
-    tokenizer: Tokenizer | None
-    metadata: Metadata
-
-
-@contextmanager
-def _examined(folder: Path, device: str, dtype: str, step: int | None) -> Generator[_Examined]:
-    """Checks everything in a folder except the weights' values, which can be read inside the block.
-
-    step: of the run's kept model whose weights are meant; None for the folder's own
-    """
-    settings = read_table(folder / CONFIG)
-    layout, config = parse_config(settings, str(folder / CONFIG))
-    if CODE in settings:
-        log.info("%s: its own code (%s) is not run; the %s family is built in", folder, CODE, layout.MODEL_TYPE)
-    with open_weights(folder, step) as weights:
-        if step is not None and _step(weights.notes) != step:
-            raise FolderError(f"{weights.where}: its name says step {step:,}, and its contents do not; copy it again")
-        own = weights.notes.keys() & NOTES  # other tools write no such notes
-        checksums = _checksums(folder, layout, settings, tokenizer=has_tokenizer(folder)) if own else {}
-        for note, found in checksums.items():
-            if weights.notes.get(note, found) != found:
-                file = CONFIG if note == "clearhead.config" else _tokenizer_files(folder)[-1]
-                raise FolderError(
-                    f"{folder / file} and {weights.where} were not saved together: one was altered; copy both again"
-                )
-        where = str(weights.where)
-        config = fitted(layout, config, weights.shapes)
-        held = respelled(layout, config, weights, where)
-        table, shapes = layout.table(config), _shapes(config, held, where)
-        wanted = check(table, held.shapes, shapes, where)
-        yield _Examined(
-            config=config,
-            table=table,
-            held=held,
-            shapes=shapes,
-            dtype=chosen_dtype(held, wanted, dtype, device, where),
-            where=where,
-            tokenizer=_tokenizer(folder, config),
-            metadata=_metadata(folder, layout, settings, config),
-        )
-
-
 def has_tokenizer(folder: Path) -> bool:
     """False if the folder has no tokenizer files, only weights."""
     return any(os.path.lexists(folder / name) for name in TOKENIZERS) or any(folder.glob("*.model"))
 
 
-def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
+def tokenizer_in(folder: Path, config: ModelConfig) -> Tokenizer | None:
     if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
@@ -280,7 +159,7 @@ def _tokenizer(folder: Path, config: ModelConfig) -> Tokenizer | None:
     return tokenizer
 
 
-def _tokenizer_files(folder: Path) -> Sequence[str]:
+def tokenizer_files(folder: Path) -> Sequence[str]:
     """The files that make the tokenizer which ``save`` wrote."""
     return [name for name in marian.FILES if (folder / name).exists()] if marian.is_in(folder) else [TOKENIZER]
 
@@ -301,7 +180,7 @@ def read_metadata(folder: Path) -> Metadata:
     """The metadata in a folder. Raises FolderError as ``load`` does."""
     settings = read_table(folder / CONFIG)
     layout, config = parse_config(settings, str(folder / CONFIG))
-    return _metadata(folder, layout, settings, config)
+    return metadata_in(folder, layout, settings, config)
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -320,7 +199,7 @@ def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
     return next((known for known in same if not known.refuses(config)), family_for(config))
 
 
-def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
+def metadata_in(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None
@@ -339,40 +218,17 @@ def _metadata(folder: Path, layout: Family[Any], settings: Mapping[str, Any], co
     )
 
 
-def _shapes(config: ModelConfig, held: Held, where: str) -> dict[str, Shape]:
-    """The shapes of our tensors."""
-    if config.layers > len(held.shapes):  # checked before building a model of an absurd size
-        raise FolderError(f"{where}: {len(held.shapes)} tensors for the {config.layers} layers of {CONFIG}")
-    return {name: tuple(tensor.shape) for name, tensor in skeleton(config).state_dict().items()}
-
-
-def _check_memory(folder: Path, need: int, device: str, kept: torch.dtype | int) -> None:
-    """kept: the weights' dtype, or the bits of the matrices"""
-    named = f"{kept} bits" if isinstance(kept, int) else str(kept).removeprefix("torch.")
-    wide = isinstance(kept, torch.dtype) and kept.itemsize > 2
-    what = f"{folder}: the weights need {need / 1e9:,.1f} GB in {named}"
-    for place in dict.fromkeys(("cpu", device)):  # weights for a GPU pass through the CPU's memory
-        check_free(need, place, what, "bfloat16 needs half of it (dtype)" if wide else "")
-
-
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        raise OptionError(f"device {device!r}: {str(error).splitlines()[0]}") from None
-
-
-def _checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
+def checksums(folder: Path, layout: Family[Any], settings: Mapping[str, Any], *, tokenizer: bool) -> dict[str, str]:
     """Checksums of the config and the tokenizer, stored with the weights."""
     telling = {name: value for name, value in settings.items() if name not in layout.HARMLESS}
     found = {"clearhead.config": hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()}
     if tokenizer:
         digest = hashlib.sha256()
-        for name in _tokenizer_files(folder):
+        for name in tokenizer_files(folder):
             digest.update(content(folder / name, most=TOKENIZER_AT_MOST))
         found["clearhead.tokenizer"] = digest.hexdigest()
     return found

@@ -21,7 +21,7 @@ from clearhead.model.parts.config import (
 )
 from clearhead.model.parts.cross_entropy import log_probabilities
 from clearhead.model.protocol import ABILITIES, Network, needs
-from clearhead.model.quantising import check_bits, matrices, quantise, rounded_to
+from clearhead.model.quantising import Matrix, check_bits, matrices, quantise, rounded_to
 from clearhead.model.recurrent import (
     AttentiveConfig,
     GRUAttentionConfig,
@@ -56,6 +56,7 @@ __all__ = [
     "LSTMAttentionConfig",
     "LSTMConfig",
     "LayerConfig",
+    "Matrix",
     "ModelConfig",
     "Network",
     "NormConfig",

@@ -31,8 +31,12 @@ class Matrix:
 
     def round(self, weight_FE: Tensor) -> None:
         """Gives the layer this weight, rounded, in place of its own."""
+        self.hold(quantised(weight_FE, self.bits))
+
+    def hold(self, weight_FE: Quantised) -> None:
+        """Gives the layer a weight that is rounded already."""
         del self.layer.weight
-        self.layer.weight = quantised(weight_FE, self.bits)  # pyright: ignore[reportAttributeAccessIssue] (stands for it)
+        self.layer.weight = weight_FE  # pyright: ignore[reportAttributeAccessIssue] (stands for it)
 
     @property
     def bytes(self) -> int:

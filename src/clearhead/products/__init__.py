@@ -1,7 +1,7 @@
 """Products with trained matrices: the one place where a model multiplies by its weights."""
 
 from clearhead.products.choosing import Choice, choices, place
-from clearhead.products.few_bits import BITS, BYTES, Quantised, dense, fits, quantised, split
+from clearhead.products.few_bits import BITS, BYTES, GROUP, Codes, Quantised, dense, fits, quantised, split
 from clearhead.products.multiply import FEW, product
 from clearhead.products.native import compiler, compiles
 
@@ -9,7 +9,9 @@ __all__ = [
     "BITS",
     "BYTES",
     "FEW",
+    "GROUP",
     "Choice",
+    "Codes",
     "Quantised",
     "choices",
     "compiler",
