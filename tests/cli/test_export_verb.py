@@ -127,13 +127,35 @@ def test_a_full_disk_leaves_nothing(command: Command, tmp_path, trained, file_li
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == soft
 
 
+def test_a_file_for_llama_cpp(command: Command, tmp_path, trained):
+    done = command("export", trained[0], "--gguf", "model.gguf", "--bits", "8")
+    assert done.code == 0, done.err
+    size = (tmp_path / "model.gguf").stat().st_size / 1e6
+    assert done.out == f"model.gguf: qwen3, 8 bits, {size:,.1f} MB\n"
+    whole, back = hub.load(trained[0], bits=8), hub.load(tmp_path / "model.gguf")
+    assert back.encode(TEXT[:8]) == whole.encode(TEXT[:8])
+    assert torch.equal(back(TEXT[:8]), whole(TEXT[:8]))
+    for words in (["show"], ["eval", "text.txt"], ["generate", "The", "--max-tokens", "3"], ["next", "The"]):
+        verb, *rest = words
+        done = command(verb, "model.gguf", *rest)
+        assert (done.code, done.err.count("error")) == (0, 0), done.err
+    done = command("export", "model.gguf", "out", "--dtype", "float32")
+    assert done.code == 0, done.err
+    torch.testing.assert_close(hub.load(tmp_path / "out")(TEXT[:8]), whole(TEXT[:8]), rtol=1e-5, atol=1e-5)
+    done = command("train", "--from", "model.gguf", "text.txt")
+    assert (done.code, "is not trained further" in done.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["none/at/all", "out"], 1, "error: none/at/all: there is no such folder"),
         (["RUN", "text.txt/out"], 1, "error: text.txt/"),
         (["RUN", "out", "--dtype", "int8"], 2, "error: dtype: there is no 'int8'"),
-        (["RUN"], 2, "is missing; clearhead"),
+        (["RUN"], 2, "error: export: give a folder to create, or --gguf and a file; one of the two"),
+        (["RUN", "out", "--gguf", "a.gguf"], 2, "one of the two"),
+        (["RUN", "out", "--bits", "8"], 2, "error: export: --bits belongs to --gguf"),
+        (["RUN", "--gguf", "a.bin"], 2, "error: a.bin: the file of a model for llama.cpp ends in .gguf; name it so"),
     ],
 )
 def test_bad_input(command: Command, tmp_path, trained, arguments, code, message):

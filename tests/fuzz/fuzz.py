@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 HANG = 10  # seconds
 MEMORY = 2 << 30  # bytes beyond what the process holds at the start
 SHARES = {"saved": 2000, "released": 2000, "tokenizers": 1200, "states": 1500, "runs": 1000, "texts": 1300}
-SHARES["arguments"] = 1000
+SHARES |= {"arguments": 1000, "files": 1500}
 
 
 class EnoughError(KeyboardInterrupt):

@@ -12,6 +12,7 @@ import string
 import sys
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "cli"), str(TESTS / "hub")]
 
 from calling import SHAPE, SMALL, TEXT, call  # noqa: E402
+from little_gguf import CONFIGS as SHAPES  # noqa: E402
+from little_gguf import LLAMA  # noqa: E402
 from little_models import CONFIGS, TOKENIZER, content_of, ids, lively, saved  # noqa: E402
 
 from clearhead import cli, hub, recipes, runs  # noqa: E402
 from clearhead.errors import ClearheadError, TextError  # noqa: E402
+from clearhead.language_model import LanguageModel  # noqa: E402
+from clearhead.model import quantise  # noqa: E402
 from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
 from clearhead.text import Tokenizer, sources, tokenize  # noqa: E402
 from clearhead.training import Report, Stepped  # noqa: E402
@@ -106,6 +111,36 @@ class Released(Kind):
             loaded = hub.load(folder)
             if loaded.has_tokenizer:
                 loaded.tokenizer.decode(loaded.tokenizer.encode("a cab. 你\n"))
+            loaded(ids(1, min(5, loaded.config.context)) % loaded.config.vocabulary)
+        except ClearheadError as error:
+            return _error(error)
+        return "runs"
+
+
+class Files(Kind):
+    """Files of llama.cpp, mostly changed in what stands before the tensors: they open and run, or one error."""
+
+    def make(self) -> None:
+        for name, config in (("gpt2", SHAPES["gpt2"]), ("llama", LLAMA)):
+            model = LanguageModel(lively(replace(config, layers=1, vocabulary=257, context=32)), Tokenizer.bytes())
+            hub.export_gguf(self.base / f"{name}.gguf", model)
+            quantise(model.network, 8)
+            hub.export_gguf(self.base / f"{name} 8.gguf", model)
+
+    def case(self, draw: Draw) -> str:
+        source = draw(st.sampled_from(sorted(self.base.glob("*.gguf"))))
+        path, content = self.place / "model.gguf", source.read_bytes()
+        before = content.index(b"token_embd") + 3000
+        first = draw(st.sampled_from([200, before, before, len(content)]))
+        path.write_bytes(damaged(draw, content[:first]) + content[first:])
+        self.told = source.name
+        if draw(st.integers(0, 5)) == 0:
+            self.told += replaced(draw, path, self.outside)
+        (self.base / "mutation").write_text(self.told)
+        try:
+            hub.outline(path)
+            loaded = hub.load(path)
+            loaded.tokenizer.decode(loaded.tokenizer.encode("a cab. 你\n"))
             loaded(ids(1, min(5, loaded.config.context)) % loaded.config.vocabulary)
         except ClearheadError as error:
             return _error(error)
@@ -349,6 +384,7 @@ KINDS: dict[str, type[Kind]] = {
     "planted": Planted,
     "saved": Saved,
     "released": Released,
+    "files": Files,
     "tokenizers": Tokenizers,
     "states": States,
     "runs": Runs,

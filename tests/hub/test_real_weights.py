@@ -26,67 +26,74 @@ WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
 STORIES, SORT = WEIGHTS / "stories260K", WEIGHTS / "gpt-nano-sort"
 
 
-def released(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> LanguageModel:
-    """The folder, opened; its tokenizer has the letters A, B and C."""
+def released(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
+    """The folder; its tokenizer has the letters A, B and C."""
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     letters = tokenizers.models.BPE(vocab={"A": 0, "B": 1, "C": 2}, merges=[])
     tokenizers.Tokenizer(letters).save(str(folder / "tokenizer.json"))
-    return hub.load(folder)
+    return folder
+
+
+HEADS, KV_HEADS, HEAD_WIDTH = 8, 4, 8  # of stories260K
+
+
+def paired(rows_XE: Tensor, heads: int) -> Tensor:
+    """Rows of neighbouring pairs as first and second halves of each head, which Llama's released files have."""
+    return rows_XE.view(heads, HEAD_WIDTH // 2, 2, -1).transpose(1, 2).reshape_as(rows_XE)
+
+
+def stories_folder(folder: Path) -> Path:
+    """stories260K as a folder of Llama's family."""
+    theirs = load_file(STORIES / "stories260K.safetensors")
+    names = {
+        "wv": "self_attn.v_proj",
+        "wo": "self_attn.o_proj",
+        "w1": "mlp.gate_proj",
+        "w3": "mlp.up_proj",
+        "w2": "mlp.down_proj",
+        "attention_norm": "input_layernorm",
+        "ffn_norm": "post_attention_layernorm",
+    }
+    tensors = {
+        "model.embed_tokens.weight": theirs.pop("tok_embeddings"),
+        "model.norm.weight": theirs.pop("norm"),
+    }
+    for l in range(5):  # noqa: E741 (the layer axis is L)
+        path = f"model.layers.{l}"
+        for name, heads in (("q", HEADS), ("k", KV_HEADS)):
+            rows_XE = theirs.pop(f"layers.{l}.w{name}")
+            tensors[f"{path}.self_attn.{name}_proj.weight"] = paired(rows_XE, heads)
+        tensors |= {f"{path}.{other}.weight": theirs.pop(f"layers.{l}.{name}") for name, other in names.items()}
+    assert not theirs
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()  # tied, and held twice
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 512,
+        "hidden_size": 64,
+        "intermediate_size": 172,
+        "num_hidden_layers": 5,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "hidden_act": "silu",
+        "max_position_embeddings": 512,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "rope_scaling": None,
+        "tie_word_embeddings": True,
+        "torch_dtype": "float32",
+    }
+    return released(folder, config, tensors)
 
 
 @pytest.mark.skipif(not STORIES.is_dir(), reason="../shared/data/weights/stories260K is not here")
 class TestStories:
     """A Llama by another program (llama2.c), whose greedy text is published."""
 
-    HEADS, KV_HEADS, WIDTH = 8, 4, 8
-
-    def paired(self, rows_XE: Tensor, heads: int) -> Tensor:
-        """Rows of neighbouring pairs as first and second halves of each head, which Llama's released files have."""
-        return rows_XE.view(heads, self.WIDTH // 2, 2, -1).transpose(1, 2).reshape_as(rows_XE)
-
     @pytest.fixture
     def model(self, tmp_path: Path) -> LanguageModel:
-        theirs = load_file(STORIES / "stories260K.safetensors")
-        names = {
-            "wv": "self_attn.v_proj",
-            "wo": "self_attn.o_proj",
-            "w1": "mlp.gate_proj",
-            "w3": "mlp.up_proj",
-            "w2": "mlp.down_proj",
-            "attention_norm": "input_layernorm",
-            "ffn_norm": "post_attention_layernorm",
-        }
-        tensors = {
-            "model.embed_tokens.weight": theirs.pop("tok_embeddings"),
-            "model.norm.weight": theirs.pop("norm"),
-        }
-        for l in range(5):  # noqa: E741 (the layer axis is L)
-            path = f"model.layers.{l}"
-            for name, heads in (("q", self.HEADS), ("k", self.KV_HEADS)):
-                rows_XE = theirs.pop(f"layers.{l}.w{name}")
-                tensors[f"{path}.self_attn.{name}_proj.weight"] = self.paired(rows_XE, heads)
-            tensors |= {f"{path}.{other}.weight": theirs.pop(f"layers.{l}.{name}") for name, other in names.items()}
-        assert not theirs
-        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()  # tied, and held twice
-        config = {
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "vocab_size": 512,
-            "hidden_size": 64,
-            "intermediate_size": 172,
-            "num_hidden_layers": 5,
-            "num_attention_heads": self.HEADS,
-            "num_key_value_heads": self.KV_HEADS,
-            "hidden_act": "silu",
-            "max_position_embeddings": 512,
-            "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0,
-            "rope_scaling": None,
-            "tie_word_embeddings": True,
-            "torch_dtype": "float32",
-        }
-        return released(tmp_path, config, tensors)
+        return hub.load(stories_folder(tmp_path))
 
     def test_the_published_story_comes_out(self, model: LanguageModel) -> None:
         ids = json.loads((STORIES / "golden_greedy.json").read_text(encoding="utf-8"))["ids"]
@@ -138,7 +145,7 @@ class TestSort:
             for name, tensor in tensors.items()
         }
         assert any(name.endswith("attn.bias") and tensor.dim() == 4 for name, tensor in turned.items())  # the mask
-        return released(tmp_path, config, turned)
+        return hub.load(released(tmp_path, config, turned))
 
     def test_every_number_in_the_file(self, model: LanguageModel) -> None:
         expected = self.read("t0-partials")

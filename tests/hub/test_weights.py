@@ -248,7 +248,7 @@ class TestOtherFormats:
             ("consolidated.00.pth", "is a pickle"),
             ("tf_model.h5", "is not supported; take a release with model.safetensors"),
             ("flax_model.msgpack", "is not supported; take"),
-            ("model-q4_0.gguf", r"is not supported; convert it with transformers: .*gguf_file='model-q4_0.gguf'"),
+            ("model-q4_0.gguf", "is a model in a file of its own; give its path instead of the folder's"),
             ("adapter_model.safetensors", "is not named model.safetensors"),
         ],
     )

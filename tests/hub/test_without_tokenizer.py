@@ -75,7 +75,7 @@ def test_a_text_is_refused_with_the_way_out(alone: Path) -> None:
 def test_where_it_is_needed_it_is_missed_before_the_weights_are_read(
     alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clearhead.hub.folder.to_ours", None)
+    monkeypatch.setattr("clearhead.hub.loading.to_ours", None)
     with pytest.raises(TextError, match="no tokenizer"):
         hub.load(alone, text=True)
 

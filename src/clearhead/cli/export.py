@@ -1,4 +1,4 @@
-"""``clearhead export``: a model folder for other tools."""
+"""``clearhead export``: a model folder for other tools, or a file for llama.cpp."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from clearhead.language import mark
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Argument(help="The folder to create; it must not exist.")],
+    out: Annotated[Path | None, typer.Argument(help="The folder to create; it must not exist.")] = None,
+    gguf: Annotated[
+        Path | None,
+        typer.Option(
+            "--gguf", metavar="FILE", help="Write one file for llama.cpp instead, `model.gguf`, tokenizer included."
+        ),
+    ] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="With `--gguf`, round the matrices to `8` or `4` bits (Q8_0 or Q4_0).")
+    ] = None,
     dtype: Annotated[
         str,
         typer.Option(
@@ -26,14 +35,28 @@ def export(
     """Write a model to a clean folder: config, weights, tokenizer, chat template, generation settings.
 
     For a run, that is the model it kept. transformers opens the folder if
-    the model has the architecture of a released family.
+    the model has the architecture of a released family. llama.cpp runs a
+    file, with the same greedy text, if it has the model's architecture and
+    cuts texts as the tokenizer does; otherwise none is written.
     """
     from clearhead import hub
+    from clearhead.errors import OptionError
 
-    loaded = hub.load(model, dtype=dtype)
-    hub.export(out, loaded)
-    written = sorted(out.iterdir())
-    size = sum(path.stat().st_size for path in written if path.is_file())
-    kind = str(loaded.dtype).removeprefix("torch.")
-    about = mark(", ").join((str(loaded.metadata.family), kind, f"{size / 1e6:,.1f} MB"))
-    echo(mark(": ").join((str(out), about, ", ".join(path.name for path in written))))
+    if (out is None) == (gguf is None):
+        raise OptionError("export: give a folder to create, or --gguf and a file; one of the two")
+    if gguf is not None:
+        loaded = hub.load(model, dtype=dtype, bits=bits, text=True)
+        hub.export_gguf(gguf, loaded)
+        kind = str(loaded.dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
+        about = mark(", ").join((str(loaded.metadata.family), kind, f"{gguf.stat().st_size / 1e6:,.1f} MB"))
+        echo(mark(": ").join((str(gguf), about)))
+    elif out is not None:
+        if bits is not None:
+            raise OptionError("export: --bits belongs to --gguf; a folder has the weights in a --dtype")
+        loaded = hub.load(model, dtype=dtype)
+        hub.export(out, loaded)
+        written = sorted(out.iterdir())
+        size = sum(path.stat().st_size for path in written if path.is_file())
+        kind = str(loaded.dtype).removeprefix("torch.")
+        about = mark(", ").join((str(loaded.metadata.family), kind, f"{size / 1e6:,.1f} MB"))
+        echo(mark(": ").join((str(out), about, ", ".join(path.name for path in written))))

@@ -33,7 +33,7 @@ from clearhead.hub.weights import DTYPES, check_dtype, chosen_dtype, complete, o
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
 from clearhead.model import Matrix, ModelConfig, Network, check_bits, matrices, skeleton
-from clearhead.products import Quantised
+from clearhead.products import Codes, Quantised
 from clearhead.text import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def outline(name: str | Path) -> LanguageModel:
     with _examined(name, "cpu", "stored") as found:
         network = skeleton(found.config).to(found.dtype).eval()
         for each in _staying(found, network, {}, "stored").values():
-            each.round(each.layer.matrix)
+            each.hold(Quantised(Codes.empty(each.layer.weight.shape, each.bits, "meta"), found.dtype))
     return LanguageModel(network, found.tokenizer, metadata=found.metadata, folder=found.folder, name=str(name))
 
 

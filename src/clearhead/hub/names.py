@@ -248,6 +248,8 @@ def _no_folder(folder: Path) -> str:
     address = _ADDRESS.fullmatch(str(folder))
     if address is not None:
         return f"is a web address; give the model's name, {address['model']}"
+    if folder.suffix == ".gguf" and folder.is_file():
+        return "is a file of llama.cpp's, which is not trained further; make it a folder first (clearhead export)"
     if folder.exists():
         what = f"is {'a file' if folder.is_file() else 'not a folder'}, and a model is a folder"
         if (folder.parent / "config.json").exists():

@@ -39,7 +39,7 @@ _ELSEWHERE = "is not supported; take a release with model.safetensors, or conver
 FOREIGN: dict[str, str] = {
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl"), _PICKLED),
     **dict.fromkeys((".h5", ".msgpack", ".onnx", ".tflite"), _ELSEWHERE),
-    ".gguf": "is not supported; convert it with transformers: {conversion}",
+    ".gguf": "is a model in a file of its own; give its path instead of the folder's (download it first)",
     ".safetensors": f"is not named {WEIGHTS}, so its purpose is unknown",
 }
 
@@ -172,6 +172,5 @@ def foreign(names: Collection[str], folder: Path, source: str) -> str:
     for ending, way in FOREIGN.items():
         found = sorted(name for name in names if name.endswith(ending))
         if found:
-            both = f", gguf_file={found[0]!r}" if ending == ".gguf" else ""
-            return f"; {found[0]} {way.format(conversion=conversion(source, settings, both=both))}"
+            return f"; {found[0]} {way.format(conversion=conversion(source, settings))}"
     return ""

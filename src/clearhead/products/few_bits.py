@@ -37,6 +37,14 @@ class Codes(NamedTuple):
     codes: Tensor
     scales: Tensor
 
+    @classmethod
+    def empty(cls, shape: Sequence[int], bits: int, device: torch.device | str = "cpu") -> Codes:
+        """Memory for the rows of a weight of shape (N, K)."""
+        N, K = shape
+        width, dtype = (K, torch.int8) if bits == 8 else (K // 2, torch.uint8)
+        scales_NG = torch.empty(N, K // GROUP, dtype=torch.float16, device=device)
+        return cls(torch.empty(N, width, dtype=dtype, device=device), scales_NG)
+
     @property
     def bits(self) -> int:
         """8 or 4."""
@@ -136,16 +144,12 @@ def quantised(weight_NK: Tensor, bits: int) -> Quantised:
     8 bits: a group's scale is its largest magnitude / 127. 4 bits: its largest number divided by one of ``DIVISORS``,
     the one with the smallest sum of squared errors.
     """
-    N, K = weight_NK.shape
     weight_NK = weight_NK.detach()
     largest = max(abs(float(end)) for end in torch.aminmax(weight_NK))
     if largest > LARGEST[bits]:
         raise OptionError(f"bits {bits}: weights up to {largest:.3g} are too large for their scales; leave bits out")
-    made = Codes(
-        torch.empty(N, K, dtype=torch.int8) if bits == 8 else torch.empty(N, K // 2, dtype=torch.uint8),
-        torch.empty(N, K // GROUP, dtype=torch.float16),
-    )
-    step = max(1, AT_ONCE // K)
+    made = Codes.empty(weight_NK.shape, bits)
+    step = max(1, AT_ONCE // weight_NK.shape[1])
     for numbers, (codes, scales_NG) in zip(weight_NK.split(step), made.split(step), strict=True):
         w_NGI = numbers.float().unflatten(1, (-1, GROUP))
         if bits == 8:

@@ -9,6 +9,7 @@ from clearhead import hub, recipes
 from clearhead.errors import TextError
 from clearhead.generation import Defaults, defaults
 from clearhead.language_model import LanguageModel
+from clearhead.model import Network, rounded_to
 from clearhead.recipes import Recipe
 from clearhead.runs.folder import LOG, RECIPE
 from clearhead.text.chat.templates import check
@@ -68,7 +69,7 @@ def describe(name: str | Path) -> Description:
         weights=config.parameters(),
         inner=config.inner_parameters(),
         active=config.active_parameters(),
-        weight_bytes=config.parameters() * network.dtype.itemsize,
+        weight_bytes=config.parameters() * network.dtype.itemsize if rounded_to(network) is None else _bytes(network),
         state_bytes=network.state_bytes(1, config.context),
         generation=defaults(model) if model.has_tokenizer else None,
         unusable_template=_unusable(model),
@@ -77,6 +78,10 @@ def describe(name: str | Path) -> Description:
         final=None if end is None else end.evaluation,
         kept=[] if folder is None else hub.steps(folder),
     )
+
+
+def _bytes(network: Network) -> int:
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
 def _unusable(model: LanguageModel) -> str | None:

@@ -116,7 +116,9 @@ class Architecture:
                 raise ConfigError(
                     f"{self.name}.{key} is {shown(metadata[key])}; only {shown(own.get(of))} is supported, as {of}"
                 )
-        found["vocab_size"] = shapes[EMBEDDING][0] if EMBEDDING in shapes else None
+        if EMBEDDING not in shapes:
+            raise ConfigError(f"the tensor {EMBEDDING} is missing")
+        found["vocab_size"] = shapes[EMBEDDING][0]
         found["tie_word_embeddings"] = OUTPUT not in shapes
         if self.rotary:
             found["rope_parameters"] = self._rope(metadata, factors)
@@ -247,7 +249,6 @@ def _gemma2(found: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 
 ARCHITECTURES = (
-    Architecture(name="gpt2", family=gpt2, keys=GPT2_SIZES, fixed=_gpt2, rotary=False),
     Architecture(name="llama", family=llama, keys=SIZES, fixed=_llama, swapped=True),
     Architecture(name="qwen2", family=qwen2, keys=SIZES, fixed=_qwen),
     Architecture(name="qwen3", family=qwen3, keys=SIZES, fixed=_qwen),
@@ -271,4 +272,5 @@ ARCHITECTURES = (
         local=10_000.0,
         offset=1.0,
     ),
+    Architecture(name="gpt2", family=gpt2, keys=GPT2_SIZES, fixed=_gpt2, rotary=False),
 )

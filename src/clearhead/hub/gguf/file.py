@@ -23,7 +23,7 @@ from torch import Tensor
 from clearhead.errors import FolderError, shown
 from clearhead.files import check_name, reading
 from clearhead.hub.gguf.library import library
-from clearhead.products import GROUP, Codes
+from clearhead.products import Codes
 from clearhead.tensorfile import PIECE
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
@@ -190,23 +190,21 @@ class GGUFFile:
             if stored.kind in DTYPES:
                 yield torch.from_numpy(raw).view(DTYPES[stored.kind]).view(-1, stored.shape[-1])
             else:
-                yield torch.from_numpy(self._gguf.quants.dequantize(raw, kind))
+                with np.errstate(all="ignore"):  # numbers that are not finite are found by whoever gets them
+                    numbers = self._gguf.quants.dequantize(raw, kind)
+                yield torch.from_numpy(numbers)
 
     def codes(self, name: str) -> Codes:
         """A matrix of a kind in OURS, with the same numbers in the file's order of rows."""
         stored = self.tensors[name]
-        N, K = stored.shape
-        bits = 8 if stored.kind == "Q8_0" else 4
-        codes = torch.empty(N, K if bits == 8 else K // 2, dtype=torch.int8 if bits == 8 else torch.uint8)
-        scales = torch.empty(N, K // GROUP, dtype=torch.float16)
-        done = 0
+        made, done = Codes.empty(stored.shape, 8 if stored.kind == "Q8_0" else 4), 0
         for raw in self._raw(name):
             blocks = torch.from_numpy(raw).view(len(raw), -1, OURS[stored.kind])
             part = slice(done, done + len(raw))
-            scales[part] = blocks[:, :, :2].contiguous().view(torch.float16).flatten(1)
-            codes[part] = blocks[:, :, 2:].flatten(1).view(codes.dtype)
+            made.scales[part] = blocks[:, :, :2].contiguous().view(torch.float16).flatten(1)
+            made.codes[part] = blocks[:, :, 2:].flatten(1).view(made.codes.dtype)
             done += len(raw)
-        return Codes(codes, scales)
+        return made
 
     def _raw(self, name: str) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
         """The bytes of a tensor, some rows at a time, about PIECE numbers."""

@@ -55,7 +55,7 @@ def _id(role: str) -> str:
 def written_tokenizer(tokenizer: Tokenizer, ends: Sequence[int], rows: int) -> Vocabulary:
     """The metadata of a tokenizer for a model with so many rows in its embedding.
 
-    ends: ids that end a text. Raises OptionError if llama.cpp would cut texts differently.
+    ends: ids that end a text, that after a text first. Raises OptionError if llama.cpp would cut texts differently.
     """
     state: dict[str, Any] = json.loads(tokenizer.to_json())
     model = state["model"]
@@ -66,15 +66,14 @@ def written_tokenizer(tokenizer: Tokenizer, ends: Sequence[int], rows: int) -> V
         token = tokenizer.role(role)
         if token is not None and role != "eos":
             entries[_id(name)] = token
-    front, back, end = tokenizer.front, tokenizer.back, tokenizer.end
-    listed = list(dict.fromkeys([*([] if end is None else [end]), *sorted(ends)]))
-    if not listed:
+    front, back = tokenizer.front, tokenizer.back
+    if not ends:
         raise _refused("it has no token that ends a text, for which llama.cpp then takes id 11")
-    if len(listed) > len(ENDS):
-        raise _refused(f"{len(listed)} tokens end a text; a .gguf file can name {len(ENDS)}")
-    if len(front) > 1 or (back and back != (listed[0],)):
+    if len(ends) > len(ENDS):
+        raise _refused(f"{len(ends)} tokens end a text; a .gguf file can name {len(ENDS)}")
+    if len(front) > 1 or (back and back != (ends[0],)):
         raise _refused("llama.cpp can put one token before a text and its end token behind it, and no others")
-    entries |= {_id(name): token for name, token in zip(ENDS, listed, strict=False)}
+    entries |= {_id(name): token for name, token in zip(ENDS, ends, strict=False)}
     if front:
         entries[_id("bos")] = front[0]
     entries |= {BOS: bool(front), EOS: bool(back)}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import check_name, replacing, writing
+from clearhead.hub.families import family_for
 from clearhead.hub.families.table import Row, kept, to_theirs
 from clearhead.hub.gguf.architectures import ARCHITECTURES, FACTORS, Architecture, rope_factors
 from clearhead.hub.gguf.library import library
@@ -83,13 +84,12 @@ def _architecture(model: LanguageModel) -> Architecture:
     known = ", ".join(each.name for each in ARCHITECTURES)
     if not isinstance(config, DecoderConfig):
         raise OptionError(f"{model.name or 'this model'}: only decoders are written for llama.cpp ({known})")
-    own = model.metadata.family
-    order = sorted(ARCHITECTURES, key=lambda each: own != each.family.MODEL_TYPE)
-    reasons = {each: each.refuses(config) for each in order}
+    own = model.metadata.family or family_for(config).MODEL_TYPE
+    reasons = {each: each.refuses(config) for each in ARCHITECTURES}
     for each, why in reasons.items():
         if not why:
             return each
-    nearest = min(order, key=lambda each: len(reasons[each]))
+    nearest = min(ARCHITECTURES, key=lambda each: (own != each.family.MODEL_TYPE, len(reasons[each])))
     raise OptionError(
         f"{model.name or 'this model'}: llama.cpp has no architecture for it among those known here ({known}); "
         f"nearest is {nearest.name}, but {'; '.join(reasons[nearest])}"
