@@ -39,6 +39,7 @@ NO_MESSAGES: dict[str, tuple[str, ...]] = {
     "drawing/export.py": ('{0},\n "heads": [',),
     "drawing/lens_table.py": ("{0} on {1}",),
     "drawing/sweep_table.py": ("{0} on {1}",),
+    "hub/gguf/vocabulary.py": ("<|endoftext|> <|endoftext|>",),
     "hub/folder.py": ("clearhead.config", "clearhead.tokenizer"),
     "drawing/fonts.py": ("*",),
     "drawing/gradient.py": ("{0} on {1}", "#t{0} { background: {1}; color: {2}; }"),

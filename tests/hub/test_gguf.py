@@ -260,7 +260,7 @@ class TestRefusals:
             ("llama.block_count", 2, r"the tensors do not match the config; left over: blk.2.attn_k.weight"),
             ("tokenizer.ggml.model", "llama", "its tokenizer is of llama.cpp's kind 'llama'; only BPE over bytes"),
             ("tokenizer.ggml.pre", "tekken", "cuts its texts by the rule 'tekken'; known are gpt-2, qwen2"),
-            ("tokenizer.ggml.eos_token_id", 999, "tokenizer.ggml.eos_token_id is 999, of 320 tokens"),
+            ("tokenizer.ggml.eos_token_id", 999, "tokenizer.ggml.eos_token_id is 999, which is no id of a token"),
             ("split.count", 3, "is one of 3 parts of a model"),
             ("general.alignment", 3, "general.alignment is 3, not a power of two"),
         ],

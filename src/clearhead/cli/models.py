@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Argument(
-        help="A run folder, also at a step that it keeps (`runs/book@500`), a released model's folder, or its name on "
-        "the hub: `gpt2`, `OWNER/NAME@REV`."
+        help="A run folder, also at a step that it keeps (`runs/book@500`), a released model's folder, its name on "
+        "the hub (`gpt2`, `OWNER/NAME@REV`), or a `.gguf` file."
     ),
 ]
 Dtype = Annotated[

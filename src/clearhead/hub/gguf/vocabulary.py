@@ -166,13 +166,13 @@ def opened_tokenizer(metadata: Mapping[str, Any], rows: int, where: str) -> tupl
         value = metadata.get(_id(name))
         if value is not None:
             if not isinstance(value, int) or not 0 <= value < len(tokens) or kinds[value] == UNUSED:
-                raise _damaged(where, f"{_id(name)} is {shown(value)}, of {len(tokens):,} tokens")
+                raise _damaged(where, f"{_id(name)} is {shown(value)}, which is no id of a token")
             ids[name] = value
     around: dict[str, list[str]] = {}
     for key, name, default in ((BOS, "bos", rule[1]), (EOS, "eos", False)):
         added = metadata.get(key, default)
         if not isinstance(added, bool) or (added and name not in ids):
-            raise _damaged(where, f"{key} is {shown(added)}, and {_id(name)} {shown(ids.get(name))}")
+            raise _damaged(where, f"{key} is {shown(added)}, without a token for it")
         around[name] = [tokens[ids[name]]] if added else []
     if around["bos"] or around["eos"]:
         put_around(library, around["bos"], around["eos"])
