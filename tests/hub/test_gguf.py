@@ -14,7 +14,6 @@ import pytest
 import torch
 from little_gguf import CONFIGS, LLAMA, TEXT, TOKENIZER, VOCABULARY, folder
 from little_models import GPT2, NATIVE, QWEN3, lively
-from little_models import TOKENIZER as CHARACTERS
 from transformers import AutoModelForCausalLM
 
 import clearhead as ch
@@ -173,6 +172,9 @@ def test_several_ends_and_a_template_come_back(tmp_path: Path) -> None:
     assert back.tokenizer.chat([{"role": "user", "content": "hello"}]) == "hello"
 
 
+LETTERS = Tokenizer.characters(["abc"])  # without bytes
+
+
 class TestRefusals:
     def refused(self, place: Path, config: Any, tokenizer: Tokenizer | None = TOKENIZER) -> str:
         with pytest.raises(ClearheadError) as error:
@@ -216,7 +218,7 @@ class TestRefusals:
 
     def test_tokenizers_that_llama_cpp_does_not_have(self, tmp_path: Path) -> None:
         model = replace(LLAMA, vocabulary=600)
-        assert "only BPE over bytes can be written" in self.refused(tmp_path, model, CHARACTERS)
+        assert "only BPE over bytes can be written" in self.refused(tmp_path, model, LETTERS)
         (tmp_path.parent / "other").mkdir(exist_ok=True)
         pieces = Tokenizer.load(save(llama_like(), tmp_path.parent / "other"))
         assert "only BPE over bytes can be written" in self.refused(tmp_path, model, pieces)
@@ -258,7 +260,8 @@ class TestRefusals:
             ("llama.block_count", 2**31, "model: 2,147,483,648 layers; the most"),
             ("llama.block_count", 400, r"tensors for 400 layers"),
             ("llama.block_count", 2, r"the tensors do not match the config; left over: blk.2.attn_k.weight"),
-            ("tokenizer.ggml.model", "llama", "its tokenizer is of llama.cpp's kind 'llama'; only BPE over bytes"),
+            ("tokenizer.ggml.model", "llama", "its tokenizer is a SentencePiece model; of those, only characters"),
+            ("tokenizer.ggml.model", "t5", "its tokenizer is of llama.cpp's kind 't5'; only BPE over bytes"),
             ("tokenizer.ggml.pre", "tekken", "cuts its texts by the rule 'tekken'; known are gpt-2, qwen2"),
             ("tokenizer.ggml.eos_token_id", 999, "tokenizer.ggml.eos_token_id is 999, which is no id of a token"),
             ("split.count", 3, "is one of 3 parts of a model"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from little_gguf import CONFIGS, TEXT, folder
+from little_models import lively
 from test_real_weights import STORIES, stories_folder
 
 from clearhead import hub
@@ -72,6 +73,24 @@ def test_the_same_ids(name: str, bits: int | None, tmp_path: Path) -> None:
     assert max(gaps) == 0 if bits is None else max(gaps) < 0.15
     for text, each in zip(TEXTS, llama_cpp(tmp_path / "model.gguf", TEXTS, 1), strict=True):
         assert each["prompt"] == model.encode(text)
+
+
+def test_characters(tmp_path: Path) -> None:
+    texts = [
+        "从前有座山，山里有座庙。",
+        "庙里 有 个abc 老和尚🦊\n\n讲 <0xE4> 故事 ",
+        "山<|endoftext|>水",
+        " 不在词表里的字：鱻",
+    ]
+    tokenizer = Tokenizer.train_characters(["从前有座山，山里有座庙，庙里有个老和尚，讲 故事。\n" * 9])
+    assert tokenizer.kind == "characters"
+    model = LanguageModel(lively(CONFIGS["qwen3"]), tokenizer)
+    hub.export_gguf(tmp_path / "model.gguf", model)
+    back = hub.load(tmp_path / "model.gguf")
+    assert back.tokenizer.kind == "characters"
+    for text, each in zip(texts, llama_cpp(tmp_path / "model.gguf", texts, 1), strict=True):
+        assert each["prompt"] == model.encode(text) == back.encode(text)
+        assert back.tokenizer.decode(each["prompt"]) == "<|endoftext|>" + text
 
 
 @pytest.mark.parametrize("bits", [None, 8, 4])

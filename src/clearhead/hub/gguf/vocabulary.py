@@ -1,7 +1,8 @@
-"""A tokenizer as the metadata of a GGUF file, and back: BPE over bytes, where llama.cpp cuts texts as we do.
+"""A tokenizer as the metadata of a GGUF file, and back, where llama.cpp gives a text the same ids.
 
-llama.cpp has the rules for cutting a text into words in its code, by name (``tokenizer.ggml.pre``); so only tokenizers
-whose rule is known to be one of those are written, and opened.
+BPE over bytes: llama.cpp has the rules for cutting a text into words in its code, by name (``tokenizer.ggml.pre``); so
+only tokenizers whose rule is known to be one of those are written, and opened.
+Characters, with bytes for those that are rare: to llama.cpp a SentencePiece vocabulary in which nothing can be merged.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
 from clearhead.errors import FolderError, OptionError, shown
 from clearhead.text import Tokenizer
-from clearhead.text.tokenizers.learned import LLAMA3_WORDS, OWN_WORDS, QWEN2_WORDS
+from clearhead.text.tokenizers.learned import BYTE_TOKENS, LLAMA3_WORDS, OWN_WORDS, QWEN2_WORDS
 from clearhead.text.tokenizers.refusals import panics_as
 from clearhead.text.tokenizers.shapes import GPT2_WORDS
 from clearhead.text.tokenizers.special import put_around
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 # llama.cpp's names for rules, with the pattern, and whether a word that is a token is left whole (ignore_merges).
 WORDS = {"gpt-2": (GPT2_WORDS, False), "qwen2": (QWEN2_WORDS, False), "llama-bpe": (LLAMA3_WORDS, True)}
 ALIASES = {"deepseek-r1-qwen": "qwen2", "llama3": "llama-bpe", "llama-v3": "llama-bpe"}
-NORMAL, UNKNOWN, CONTROL, USER, UNUSED = 1, 2, 3, 4, 5
+NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "seperator", "pad": "padding", "mask": "mask"}
 ENDS = ("eos", "eot", "eom")  # ids that end a text
 MODEL, PRE, TOKENS, KINDS, MERGES = (
@@ -36,16 +37,16 @@ MODEL, PRE, TOKENS, KINDS, MERGES = (
 )
 BOS, EOS = "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"
 TEMPLATE = "tokenizer.chat_template"
+SCORES, SPACED = "tokenizer.ggml.scores", "tokenizer.ggml.add_space_prefix"
+SPACE = "▁"  # how SentencePiece writes a space
 NEVER = "<|endoftext|> <|endoftext|>"  # a merge of two texts that are no characters: llama.cpp wants at least one
 
 
 class Vocabulary(NamedTuple):
-    """What a file holds of a tokenizer. kinds: of each token. entries: of its metadata besides."""
+    """What a file holds of a tokenizer, by key. entries: of one value each. lists: of one for each token, or merges."""
 
-    tokens: list[str]
-    kinds: list[int]
-    merges: list[str]
     entries: dict[str, Any]
+    lists: dict[str, list[Any]]
 
 
 def _id(role: str) -> str:
@@ -59,9 +60,18 @@ def written_tokenizer(tokenizer: Tokenizer, ends: Sequence[int], rows: int) -> V
     """
     state: dict[str, Any] = json.loads(tokenizer.to_json())
     model = state["model"]
-    pre = _rule(state)
+    characters = tokenizer.kind == "characters" and bool(model.get("byte_fallback"))
     tokens, kinds = _tokens(state, tokenizer, rows)
-    entries: dict[str, Any] = {MODEL: "gpt2", PRE: pre}
+    lists: dict[str, list[Any]] = {TOKENS: tokens, KINDS: kinds}
+    if characters:
+        log.info("the character ▁ is a space to llama.cpp")
+        entries: dict[str, Any] = {MODEL: "llama", PRE: "default", SPACED: False}
+        lists |= {TOKENS: _spelt(tokens), SCORES: [0.0] * len(tokens)}
+        lists[KINDS] = [BYTE if text in BYTE_TOKENS else kind for text, kind in zip(tokens, kinds, strict=True)]
+    else:
+        entries = {MODEL: "gpt2", PRE: _rule(state)}
+        merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
+        lists[MERGES] = merges or [NEVER]
     for role, name in ROLES.items():
         token = tokenizer.role(role)
         if token is not None and role != "eos":
@@ -79,8 +89,14 @@ def written_tokenizer(tokenizer: Tokenizer, ends: Sequence[int], rows: int) -> V
     entries |= {BOS: bool(front), EOS: bool(back)}
     for name, template in tokenizer.templates.items():
         entries[TEMPLATE if name == "default" else f"{TEMPLATE}.{name}"] = template
-    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
-    return Vocabulary(tokens, kinds, merges or [NEVER], entries)
+    return Vocabulary(entries, lists)
+
+
+def _spelt(tokens: list[str]) -> list[str]:
+    """Characters as SentencePiece writes them."""
+    if SPACE in tokens:
+        raise _refused(f"it has the character {SPACE}, which is a space to llama.cpp")
+    return [SPACE if text == " " else text for text in tokens]
 
 
 def _refused(why: str) -> OptionError:
@@ -94,7 +110,7 @@ def _rule(state: Mapping[str, Any]) -> str:
         model.get(name) for name in ("dropout", "byte_fallback", "continuing_subword_prefix", "end_of_word_suffix")
     )
     if not plain or (state["decoder"] or {}).get("type") != "ByteLevel":
-        raise _refused("only BPE over bytes can be written (train with --tokenizer bpe, or bytes)")
+        raise _refused("only BPE over bytes can be written, and characters with bytes (train with --tokenizer bpe)")
     if normalizer.get("type") == "NFC":
         log.warning("texts that are not in Unicode's form NFC get other ids from llama.cpp, which does not normalise")
     elif normalizer:
@@ -143,13 +159,13 @@ def opened_tokenizer(metadata: Mapping[str, Any], rows: int, where: str) -> tupl
     Raises FolderError if something is missing, damaged or unsupported.
     """
     kind, pre = metadata.get(MODEL), metadata.get(PRE)
-    if kind != "gpt2":
+    if kind not in ("gpt2", "llama"):
         raise FolderError(
-            f"{where}: its tokenizer is of llama.cpp's kind {shown(kind)}; only BPE over bytes (gpt2) is read; take "
-            "the model's folder in the Hugging Face layout"
+            f"{where}: its tokenizer is of llama.cpp's kind {shown(kind)}; only BPE over bytes (gpt2) and characters "
+            "(llama) are read; take the model's folder in the Hugging Face layout"
         )
     rule = WORDS.get(ALIASES.get(str(pre), str(pre)))
-    if rule is None:
+    if rule is None and kind == "gpt2":
         raise FolderError(
             f"{where}: llama.cpp cuts its texts by the rule {shown(pre)}; known are {', '.join([*WORDS, *ALIASES])}; "
             "take the model's folder in the Hugging Face layout"
@@ -160,7 +176,11 @@ def opened_tokenizer(metadata: Mapping[str, Any], rows: int, where: str) -> tupl
         raise _damaged(where, f"{len(tokens):,} tokens, and their kinds are {shown(kinds)}")
     if len(tokens) > rows:
         raise FolderError(f"{where}: {len(tokens):,} tokens for the {rows:,} rows of the embedding; copy it again")
-    library = _library(tokens, kinds, _texts(metadata, MERGES, where), rule, where)
+    if rule is None or kind == "llama":
+        rule = "", False
+        library = _characters(tokens, kinds, metadata, where)
+    else:
+        library = _library(tokens, kinds, _texts(metadata, MERGES, where), rule, where)
     ids: dict[str, int] = {}
     for name in (*ROLES.values(), "eot", "eom"):
         value = metadata.get(_id(name))
@@ -211,15 +231,47 @@ def _templates(metadata: Mapping[str, Any], where: str) -> dict[str, str]:
     return found
 
 
-def _library(
-    tokens: list[str], kinds: Any, merges: list[str], rule: tuple[str, bool], where: str
-) -> tokenizers.Tokenizer:
+def _characters(tokens: list[str], kinds: Any, metadata: Mapping[str, Any], where: str) -> tokenizers.Tokenizer:
+    """A SentencePiece vocabulary of single characters, as those of ``train``. Raises FolderError for any other."""
+    plain = {text for text, kind in zip(tokens, kinds, strict=True) if kind == NORMAL}
+    named = {text for text, kind in zip(tokens, kinds, strict=True) if kind == BYTE}
+    single = all(len(text) == 1 for text in plain) and named == BYTE_TOKENS.keys()
+    if not single or metadata.get(SPACED) is not False or " " in plain:
+        raise FolderError(
+            f"{where}: its tokenizer is a SentencePiece model; of those, only characters with bytes are read; take the "
+            "model's folder in the Hugging Face layout"
+        )
+    vocabulary = _vocabulary([" " if text == SPACE else text for text in tokens], kinds, BYTE, where)
+    last, number = vocabulary.popitem()
+    if kinds[number] != CONTROL or number != len(vocabulary):  # else it is added below, as by ``train``
+        vocabulary[last] = number
+    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    _add(made, tokens, kinds)
+    return made
+
+
+def _vocabulary(tokens: list[str], kinds: Any, more: int, where: str) -> dict[str, int]:
+    """The ids of all tokens in use. more: a kind that there may be besides the usual."""
     vocabulary = {text: n for n, text in enumerate(tokens) if kinds[n] != UNUSED}
     if len(vocabulary) < sum(kinds != UNUSED) or "" in vocabulary:
         raise _damaged(where, "two tokens have the same text, or one has none")
-    unknown = set(kinds.tolist()) - {NORMAL, UNKNOWN, CONTROL, USER, UNUSED}
+    unknown = set(kinds.tolist()) - {NORMAL, UNKNOWN, CONTROL, USER, UNUSED, more}
     if unknown:
-        raise _damaged(where, f"a token is of the kind {min(unknown)}, which BPE over bytes does not have")
+        raise _damaged(where, f"a token is of the kind {min(unknown)}, which such a vocabulary does not have")
+    return vocabulary
+
+
+def _add(made: tokenizers.Tokenizer, tokens: list[str], kinds: Any) -> None:
+    added = [n for n, kind in enumerate(kinds) if kind in (UNKNOWN, CONTROL, USER)]
+    made.add_tokens([AddedToken(tokens[n], special=bool(kinds[n] != USER), normalized=False) for n in added])
+
+
+def _library(
+    tokens: list[str], kinds: Any, merges: list[str], rule: tuple[str, bool], where: str
+) -> tokenizers.Tokenizer:
+    vocabulary = _vocabulary(tokens, kinds, NORMAL, where)
     pattern, whole = rule
     try:
         pairs = [_pair(merge) for merge in merges if merge != NEVER]
@@ -233,8 +285,7 @@ def _library(
     if pattern == GPT2_WORDS:
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    added = [n for n, kind in enumerate(kinds) if kind in (UNKNOWN, CONTROL, USER)]
-    made.add_tokens([AddedToken(tokens[n], special=bool(kinds[n] != USER), normalized=False) for n in added])
+    _add(made, tokens, kinds)
     return made
 
 

@@ -18,7 +18,7 @@ from clearhead.hub.families.table import Row, kept, to_theirs
 from clearhead.hub.gguf.architectures import ARCHITECTURES, FACTORS, Architecture, rope_factors
 from clearhead.hub.gguf.library import library
 from clearhead.hub.gguf.places import Place, places
-from clearhead.hub.gguf.vocabulary import KINDS, MERGES, TOKENS, Vocabulary, written_tokenizer
+from clearhead.hub.gguf.vocabulary import Vocabulary, written_tokenizer
 from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, rounded_to
 from clearhead.products import GROUP, Codes, Quantised
@@ -120,9 +120,8 @@ def _describe(
         _add(out, f"{architecture.name}.{key}", value)
     for key, value in vocabulary.entries.items():
         _add(out, key, value)
-    out.add_array(TOKENS, vocabulary.tokens)
-    out.add_array(KINDS, vocabulary.kinds)
-    out.add_array(MERGES, vocabulary.merges)
+    for key, values in vocabulary.lists.items():
+        out.add_array(key, values)
 
 
 def _add(out: Any, key: str, value: bool | int | float | str) -> None:
