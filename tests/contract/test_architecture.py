@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "watching": {"attend", "text"},
     "model": {"attend", "products"},
     "language_model": {"model", "text"},
-    "hub": {"language_model", "model", "text"},
+    "hub": {"language_model", "model", "products", "text"},
     "training": {"model", "text", "attend"},
     "generation": {"language_model", "model", "text", "attend", "watching"},
     "encoding": {"language_model", "model", "text", "attend"},

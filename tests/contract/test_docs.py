@@ -166,7 +166,11 @@ def test_every_room_is_in_the_plan_and_in_the_readme() -> None:
 def test_links_and_files_lead_somewhere(page: Path) -> None:
     text = page.read_text()
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    headings = {line.lstrip("# ").lower().replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")  # as GitHub makes anchors
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
     for link in links:
         file, _, heading = link.partition("#")
         assert (page.parent / file).exists(), link

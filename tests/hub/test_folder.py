@@ -124,7 +124,7 @@ class TestMemory:
         monkeypatch.setattr(machine, "free_memory", lambda device: size)
         hub.load(made)
         monkeypatch.setattr(machine, "free_memory", lambda device: size - 1)
-        monkeypatch.setattr(folder_module, "to_ours", None)  # nothing is read first
+        monkeypatch.setattr("clearhead.hub.loading.to_ours", None)  # nothing is read first
         message = rf"^{made}: the weights need 0.0 GB in float32; 0.0 GB are free; bfloat16 needs half of it"
         with pytest.raises(MemoryNeededError, match=message):
             hub.load(made)
