@@ -73,7 +73,6 @@ USUAL = {
 @pytest.mark.filterwarnings("ignore")
 @torch.no_grad()
 def test_transformers_reads_the_same_model(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("accelerate", reason="transformers wants it for .gguf files")
     model, file = written(tmp_path, USUAL[name])
     theirs = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).eval()
     torch.testing.assert_close(model(ids()), theirs(ids()).logits, rtol=1e-4, atol=1e-4)
