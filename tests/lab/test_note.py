@@ -38,7 +38,10 @@ SMALL: dict[str, Any] = {
     "feed_forward": {"kind": "swiglu", "width": 64},
 }
 STEPS = 12
-LITTLE: dict[str, Any] = {"model": SMALL, "train": {"batch": 4, "evaluation_tokens": 500, "final_tokens": 1000}}
+LITTLE: dict[str, Any] = {
+    "model": SMALL,
+    "train": {"batch": 4, "evaluations": 3, "evaluation_tokens": 500, "final_tokens": 1000},
+}
 SETTING = note.Setting(corpus="world-en", megabytes=0.2, minutes=1)
 
 
@@ -72,7 +75,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         for module in (variants, heads, activation):
             patch.setattr(module, "SHAPE", SMALL)
         patch.setattr(variants, "_steps", lambda *_: STEPS)
-        patch.setattr(activation, "STEPS", 100)
+        patch.setattr(variants, "EVALUATIONS", 3)
+        patch.setattr(activation, "STEPS", 30)
         patch.setattr(plan, "_enough", lambda *_: STEPS)
         patch.setattr(context, "SMALL", LITTLE)
         patch.setattr(senses, "STORIES", 400)
