@@ -104,10 +104,19 @@ def by_definition(
     st.integers(0, BATCH - 1),
     st.integers(1, 200),
     st.integers(1, 12),
+    st.integers(1, 12),
     st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
 )
 def test_every_measure_of_all_heads_is_the_definition(
-    mask: str, score: str, heads: tuple[int, int], queries: int, row: int, tile: int, tall: int, dtype: torch.dtype
+    mask: str,
+    score: str,
+    heads: tuple[int, int],
+    queries: int,
+    row: int,
+    tile: int,
+    tall: int,
+    least: int,
+    dtype: torch.dtype,
 ) -> None:
     q, k, _ = tensors(*heads, queries)
     case, rules = MASKS[mask], SCORES[score]
@@ -129,16 +138,16 @@ def test_every_measure_of_all_heads_is_the_definition(
         patch.setattr(blocks, "ROWS", tall)
         patch.setattr(blocks, "TALL", tall)
         patch.setattr(blocks, "CHUNK", 4)
-        patch.setattr(blocks, "ACROSS", 5)
+        patch.setattr(blocks, "TOGETHER", 40)
+        patch.setattr(blocks, "LEAST", least)
         patch.setattr(measures, "BLOCK", 3)
         measured = found.measure(*(name for name in NAMES if whole or name != "moved"))[SITE]
         sums = found.measure(*(name for name in NAMES.keys() - ROWS if whole or name != "moved"))[SITE]
         entropy_HQ, agreed_HH, *_ = found.sweep(SITE, Entropy(), agreement, edges, sized)
-    assert torch.equal(entropy_HQ, measured["entropy"])
     rounding = 1e-13 if dtype == torch.float64 else 1e-6
     assert_reach(measured["reach"].numpy(), p_HQK, 8 * rounding)
     wanted_ones = by_definition(p_HQK, ids, rules.sinks, sizes_HK)
-    for swept in (measured, sums):
+    for swept in (measured, sums, {"entropy": entropy_HQ}):
         for name in swept.keys() - {"reach"}:
             wanted = wanted_ones[name]
             assert swept[name].dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
@@ -179,6 +188,7 @@ def test_a_long_text_in_float32_is_exact(scale: float, slope: float) -> None:
     names = ("entropy", "first", "previous", "self", "largest", "distance")
     sums = record.measure(*names)[SITE]
     measured = record.measure(*names, *ROWS)[SITE]
+    np.testing.assert_allclose(record.agreement(SITE).numpy(), cosines(p_HQK.numpy()), atol=1e-6 * scale)
     # the logits themselves are rounded: by 1e-6 at 20, as by any product in float32
     wanted = by_definition(p_HQK.numpy(), [0] * 1500, sinks=False)
     rounding = 1e-6 * scale

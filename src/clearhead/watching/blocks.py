@@ -26,8 +26,12 @@ TALL = 512
 # along the border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
 PRODUCT, ROWS, LEAST = 2**22, 256, 32
 
-# Columns that are asked at once whether the mask hides any of them; and columns of a strip that has all heads.
-CHUNK, ACROSS = 512, 512
+# Numbers that may be kept of the rows of all heads (64 MB in float32). LEAST rows of all heads may be more; they are
+# still fewer than the numbers in the queries of as many places, if a head has a width of LEAST or more.
+TOGETHER = 2**24
+
+# Columns that are asked at once whether the mask hides any of them.
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -87,28 +91,25 @@ class Blocks:
                     ends = {"later": part is not parts[0], "last": part is parts[-1]}
                     yield self._block(piece, heads, rows, part.keys, [part], **ends)
 
-    def together(self, piece: Piece) -> Iterator[Block]:
-        """Blocks of all heads and a few keys each."""
-        for start in range(0, piece.segment.keys, ACROSS):
-            some = range(start, min(start + ACROSS, piece.segment.keys))
-            yield from self.strips(piece, some, together=True)
-
     def strips(self, piece: Piece, columns: range, *, whole: bool = False, together: bool = False) -> Iterator[Block]:
         """Blocks of all keys in ``columns`` that a row may see; if ``whole``, at least one.
 
-        With ``together``, blocks of all heads.
+        With ``together``, all heads of the rows that follow one another have at most TOGETHER numbers, or LEAST rows.
         """
         first = piece.rows.start
         while first < piece.rows.stop:
             short = range(first, min(first + LEAST, piece.rows.stop))
-            across = len(self._reached(piece, short, columns, whole=whole)) * (len(self._heads) if together else 1)
-            tall = min(ROWS, max(LEAST, max(self._tile, PRODUCT) // max(1, across)))
+            across = max(1, len(self._reached(piece, short, columns, whole=whole)))
+            tall = max(self._tile, PRODUCT) // across
+            if together:
+                tall = min(tall, TOGETHER // (across * len(self._heads)))
+            tall = min(ROWS, max(LEAST, tall))
             rows = range(first, min(first + tall, piece.rows.stop))
             first = rows.stop
             seen = self._reached(piece, rows, columns, whole=whole)
             if not seen:
                 continue
-            most = len(self._heads) if together else max(1, self._tile // (len(rows) * len(seen)))
+            most = max(1, self._tile // (len(rows) * len(seen)))
             step = max(LEAST, self._tile // (min(most, len(self._heads)) * len(seen)))
             parts: list[Part] = []
             for top in range(rows.start, rows.stop, step):

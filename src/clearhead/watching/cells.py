@@ -165,11 +165,27 @@ class Agreement(Reducer):
 
     def start(self, extent: Extent) -> None:
         self._products_HH = extent.zeros(extent.heads, extent.heads, dtype=torch.float64)
+        self._room, self._used = extent.zeros(0), 0
+        self._kept: dict[int, Tensor] = {}  # weights_HQK of strips by their first row, until all heads are there
 
     def add(self, strip: Strip) -> None:
-        # Row by row: one product of all rows at once would have too long a sum to be fast.
-        weights_QHK = strip.weights_HQK.transpose(0, 1)
-        self._products_HH += torch.bmm(weights_QHK, weights_QHK.transpose(1, 2)).double().sum(0)
+        H, (_, Q, K) = len(self._products_HH), strip.exps_HQK.shape
+        if strip.heads.start == 0:
+            self._kept[strip.rows.start] = self._new(H * Q * K).view(H, Q, K)
+        kept_HQK = self._kept[strip.rows.start]
+        torch.mul(strip.exps_HQK, strip.totals_HQ.reciprocal()[:, :, None], out=kept_HQK[strip.heads])
+        if strip.heads.stop == H:
+            # Row by row: one product of all rows at once would have too long a sum to be fast.
+            weights_QHK = self._kept.pop(strip.rows.start).transpose(0, 1)
+            self._products_HH += torch.bmm(weights_QHK, weights_QHK.transpose(1, 2)).double().sum(0)
+
+    def _new(self, count: int) -> Tensor:
+        """Memory for so many numbers in which nothing is kept."""
+        first = self._used if self._kept else 0
+        if first + count > len(self._room):
+            self._room, first = self._room.new_empty(first + count), 0
+        self._used = first + count
+        return self._room[first : self._used]
 
     def done(self) -> Tensor:
         norms_H = self._products_HH.diagonal().sqrt()

@@ -48,16 +48,16 @@ def sweep(
         for measure in measures:
             measure.start(extent)
         work = _Sweep(segments, heads, extent)
-        together = [each for each in measures if each.needs == "heads"]
-        alone = [each for each in measures if each.needs != "heads"]
-        whole = any(each.needs == "row" for each in alone)
+        together = any(each.needs == "heads" for each in measures)
+        whole = together or any(each.needs == "row" for each in measures)
         for piece in pieces(segments, rows or slice(0, queries)):
             if columns is not None:
-                _add(work.within(piece, range(keys)[columns]), alone)
-            elif alone or not together:
-                _add(work.over(piece, whole=whole), alone)
-            if together:
-                _add(work.together(piece), together)
+                strips = work.within(piece, range(keys)[columns])
+            else:
+                strips = work.over(piece, whole=whole, together=together)
+            for strip in strips:
+                for measure in measures:
+                    measure.add(strip)
         return [measure.done().cpu() for measure in measures]
 
 
@@ -112,12 +112,6 @@ def name(segments: Sequence[Segment], heads: range) -> str:
     return f"AttentionMap({segments[0].call.site}, {which}, shape {shape(segments)})"
 
 
-def _add(strips: Iterator[Strip], measures: Sequence[Reducer]) -> None:
-    for strip in strips:
-        for measure in measures:
-            measure.add(strip)
-
-
 class _Sweep:
     """Computes rows of some heads, one strip at a time."""
 
@@ -133,12 +127,18 @@ class _Sweep:
         self._known_bounds: dict[Segment, tuple[Tensor, bool]] = {}
         self._steady = False
 
-    def over(self, piece: Piece, *, whole: bool) -> Iterator[Strip]:
+    def over(self, piece: Piece, *, whole: bool, together: bool = False) -> Iterator[Strip]:
         """The strips of a piece over all keys: a few of them in each, or if ``whole`` all.
 
+        With ``together``, the strips of all heads that follow one another have few rows (``Blocks.strips``).
         Raises WatchError, at the end, if a row's logits are not finite.
         """
-        yield from self._over(piece, self._empty(piece), whole=whole)
+        everything, norms_2HQ = range(piece.segment.keys), self._empty(piece)
+        if whole:
+            blocks = self._blocks.strips(piece, everything, whole=True, together=together)
+        else:
+            blocks = self._blocks.tiles(piece)
+        yield from self._over(piece, blocks, norms_2HQ)
 
     def within(self, piece: Piece, columns: range) -> Iterator[Strip]:
         """The strips over some columns. Raises WatchError, at the start, if a row's logits are not finite."""
@@ -146,16 +146,8 @@ class _Sweep:
         for block in self._blocks.strips(piece, columns) if columns else ():
             yield from self._strips(block, norms_2HQ, known=True)
 
-    def together(self, piece: Piece) -> Iterator[Strip]:
-        """The strips of all heads, each of some columns. Raises WatchError, at the start, as ``over``."""
-        norms_2HQ = self._norms(piece)
-        for block in self._blocks.together(piece):
-            yield from self._strips(block, norms_2HQ, known=True)
-
-    def _over(self, piece: Piece, norms_2HQ: Tensor, *, whole: bool) -> Iterator[Strip]:
-        """The strips over all keys, which write the rows' norms."""
-        everything = range(piece.segment.keys)
-        blocks = self._blocks.strips(piece, everything, whole=True) if whole else self._blocks.tiles(piece)
+    def _over(self, piece: Piece, blocks: Iterator[Block], norms_2HQ: Tensor) -> Iterator[Strip]:
+        """The strips of blocks that have all keys, which write the rows' norms."""
         for block in blocks:
             yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
@@ -167,7 +159,7 @@ class _Sweep:
             norms_2HQ = torch.stack([kept[*key, head] for head in self._heads], dim=1)
             return norms_2HQ[:, :, piece.rows.start : piece.rows.stop]
         norms_2HQ = self._empty(piece)
-        for _ in self._over(piece, norms_2HQ, whole=False):
+        for _ in self._over(piece, self._blocks.tiles(piece), norms_2HQ):
             pass
         return norms_2HQ
 

@@ -172,8 +172,8 @@ class PerStrip(Generic[Found]):
 class Reducer(ABC):
     """A measure. A sweep starts it, adds each strip once, and asks for the result.
 
-    needs: what a strip must have: whole rows; all heads, with weights, but only some columns; or nothing, so that it
-        may have any keys of its rows, in their order
+    needs: what a strip must have: whole rows; whole rows of which those of all heads come before other rows; or
+        nothing, so that it may have any keys of its rows, in their order
     """
 
     needs: ClassVar[Literal["row", "heads", "nothing"]] = "row"
