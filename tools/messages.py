@@ -78,7 +78,7 @@ FOREIGN = (
     "Broken pipe",
 )
 # Tables whose keys are headings: single words that code passes to ``spoken``.
-KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS")
+KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS", "ENCODER_KINDS")
 # Words and phrases that code puts together, or that data holds: parts of a model, kinds of facts, groups of uses.
 WORDS = (
     *("none", "pairs", "input", "output", "encoder", "decoder", "sentence", "story", "scene", *FACT_KINDS),

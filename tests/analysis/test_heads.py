@@ -16,8 +16,7 @@ from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.watching import watch
-from heads import lively
-from little_configs import RIVALS
+from little_configs import RIVALS, TRANSLATOR
 from looked import BYTES, speaking
 
 PERIOD, CONTEXT, VOCABULARY, STEPS = 8, 24, 24, 120
@@ -183,8 +182,8 @@ class TestRefusals:
     def test_models_without_heads_or_next_tokens(self) -> None:
         with pytest.raises(OptionError, match="no attention, so it has no heads"):
             find_heads(LanguageModel(build(RIVALS["lstm"], seed=0).eval(), None))
-        with pytest.raises(OptionError, match="predicts the next token"):
-            find_heads(lively("sees both sides"))
+        with pytest.raises(OptionError, match=r"find_heads needs a model that .*; with this one you can translate"):
+            find_heads(LanguageModel(build(TRANSLATOR, seed=0).eval(), None))
 
     def test_a_context_or_a_vocabulary_too_small(self) -> None:
         with pytest.raises(OptionError, match=r"context is 9 tokens; 13 are needed"):

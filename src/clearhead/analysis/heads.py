@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from clearhead.analysis.probe_texts import Repeated, needles, repeated
+from clearhead.analysis.probe_texts import Asked, Repeated, masked_tokens, needles, next_tokens, repeated
 from clearhead.errors import OptionError, nearest
 from clearhead.language import mark, spoken
 from clearhead.language_model import LanguageModel, check_model
@@ -23,7 +23,7 @@ from clearhead.wrapping import aligned
 
 SCHEMA = "clearhead.heads/1"
 
-# The kinds of heads, their scores, and the least score that gives a head the name.
+# The kinds of heads, what their scores are, and the least score that gives a head the name.
 HEAD_KINDS = {
     "previous": "previous-token head: mean weight on the token before",
     "duplicate": "duplicate-token head: mean weight on earlier copies of the token, where it has any",
@@ -33,8 +33,18 @@ HEAD_KINDS = {
     "retrieval": "retrieval head: share of a needle's tokens predicted while the head read them most",
     "copying": "copying head: share of what repeated text gains that is lost without the head",
 }
+ENCODER_KINDS = {
+    "previous": HEAD_KINDS["previous"],
+    "next": "next-token head: mean weight on the token after",
+    "duplicate": "duplicate-token head: mean weight on other copies of the token",
+    "induction": "induction head: mean weight of masked tokens on the copies of what they hide",
+    "sink": "sink head: mean weight on the special tokens around the text, or on its first token, and the trained sink",
+    "positional": "positional head: weight on other tokens than these that lies on the same places in other texts",
+    "copying": HEAD_KINDS["copying"],
+}
 LEAST = {
     "previous": 0.4,
+    "next": 0.4,
     "duplicate": 0.4,
     "induction": 0.4,
     "sink": 0.6,
@@ -55,8 +65,8 @@ ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Copying:
-    """Loss on random text, in nats a token: ``new``, in its first period, which nothing foretells, and ``again``, in
-    its repetitions."""
+    """Loss on random text, in nats a token: ``new``, where nothing foretells a token, and ``again``, where it can be
+    copied: of next tokens in the first period and in its repetitions; of masked tokens without and with copies."""
 
     new: float
     again: float
@@ -69,30 +79,32 @@ class Copying:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundHead:
-    """One head. scores: by HEAD_KINDS; again: the loss on repetitions without this head, in nats a token."""
+    """One head. scores: by kind; again: the loss on repetitions without this head, in nats a token, if there is one."""
 
     site: Site
     head: int
     scores: dict[str, float]
-    again: float
+    again: float | None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The kinds whose least score it reaches."""
-        return tuple(kind for kind in HEAD_KINDS if self.scores[kind] >= LEAST[kind])
+        return tuple(kind for kind, score in self.scores.items() if score >= LEAST[kind])
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundHeads(Displayed):
     """All heads of a model. Printed, a table of those with a name.
 
-    copying: the losses of the whole model. period: tokens in a period of the repeated text.
+    kinds: those that can be told in this model, with what their scores are. copying: the losses of the whole model;
+    None if it predicts no tokens. period: tokens in a period of the repeated text.
     """
 
     model: str | None
     seed: int
     period: int
-    copying: Copying
+    kinds: dict[str, str]
+    copying: Copying | None
     heads: tuple[FoundHead, ...]
 
     def __iter__(self) -> Iterator[FoundHead]:
@@ -107,8 +119,9 @@ class FoundHeads(Displayed):
 
     def ranked(self, kind: str) -> list[FoundHead]:
         """All heads in descending order of a kind's score. Raises OptionError for an unknown kind."""
-        if kind not in HEAD_KINDS:
-            raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, HEAD_KINDS)}")
+        if kind not in self.kinds:
+            check_kind(kind)
+            raise OptionError(f"heads: {kind!r} cannot be told in this model; what can is {', '.join(self.kinds)}")
         return sorted(self.heads, key=lambda each: -each.scores[kind])
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,9 +131,9 @@ class FoundHeads(Displayed):
             "model": self.model,
             "seed": self.seed,
             "period": self.period,
-            "new": self.copying.new,
-            "again": self.copying.again,
-            "kinds": {kind: {"meaning": HEAD_KINDS[kind], "least": LEAST[kind]} for kind in HEAD_KINDS},
+            "new": None if self.copying is None else self.copying.new,
+            "again": None if self.copying is None else self.copying.again,
+            "kinds": {kind: {"meaning": meaning, "least": LEAST[kind]} for kind, meaning in self.kinds.items()},
             "heads": [
                 {"site": str(each.site), "layer": each.site.layer, "head": each.head, "names": list(each.names)}
                 | each.scores
@@ -135,14 +148,22 @@ class FoundHeads(Displayed):
     def table(self, heads: Sequence[FoundHead]) -> str:
         """These heads, one per line: scores and names."""
         names = short_names(each.site for each in self.heads)
-        lines = [list(map(spoken, ("head", *HEAD_KINDS, "loss without")))]
+        lines = [list(map(spoken, ("head", *self.kinds, *(() if self.copying is None else ("loss without",)))))]
         for each in heads:
-            scores = [written(each.scores[kind]) for kind in HEAD_KINDS]
-            lines.append([f"{names[each.site]}.{each.head}", *scores, written(each.again)])
+            numbers = [*each.scores.values(), *(() if each.again is None else (each.again,))]
+            lines.append([f"{names[each.site]}.{each.head}", *map(written, numbers)])
         called = [spoken("names"), *(mark(", ").join(map(spoken, each.names)) for each in heads)]
         table = [f"{line}  {last}".rstrip() for line, last in zip(aligned(lines), called, strict=True)]
+        if self.copying is None:
+            return "\n".join(table)
         loss = f"loss on random tokens {self.copying.new:.3f} nats, on their repetitions {self.copying.again:.3f}"
         return "\n".join([*table, spoken(loss)])
+
+
+def check_kind(kind: str) -> None:
+    """Raises OptionError unless some model has heads of this kind."""
+    if kind not in LEAST:
+        raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, LEAST)}")
 
 
 def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
@@ -153,36 +174,69 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
     those without which, each ablated by itself, the loss on repeated text rises. ``HEAD_KINDS`` has what each score
     means, and ``LEAST`` from which score on a head has the name.
 
-    Raises OptionError if the model does not predict next tokens, has no heads, or too short a context or vocabulary.
+    An encoder reads to both sides, so it has next-token heads too, and copies of a token are before and after it
+    (``ENCODER_KINDS``). What it copies are masked tokens; one that fills no masks has no induction and copying heads.
+    Retrieval is about text that is being written, so no encoder has that column.
+
+    Raises OptionError if the model is a translator, has no heads, or too short a context or vocabulary.
     """
     check_model(model, "find_heads")
-    needs(model.network, "next tokens", "find_heads")
+    needs(model.network, "next tokens", "find_heads", "masked tokens", "vectors")
     sites = {site: heads for site, heads in model.sites().items() if site.kind == "self"}
     if not sites:
         raise OptionError("find_heads: this model has no attention, so it has no heads")
-    text = repeated(model, TEXTS, seed)
-    scores = _attention(model, text, sites)
-    retrieval = _retrieval(model, sites, seed)
-    one = text.row(0)
-    whole = _losses(model, one, [()])[0]
-    every = [(site, head) for site, heads in sites.items() for head in range(heads)]
-    without = _losses(model, one, [(each,) for each in every])
-    found: list[FoundHead] = []
-    for (site, head), left in zip(every, without, strict=True):
-        lost = (left.again - whole.again) / whole.gain if whole.gain > GAIN else 0.0
-        kinds = {**scores[site][head], "retrieval": retrieval[site][head], "copying": lost}
-        found.append(
-            FoundHead(site=site, head=head, scores={kind: kinds[kind] for kind in HEAD_KINDS}, again=left.again)
-        )
-    return FoundHeads(model=model.name or None, seed=seed, period=text.period, copying=whole, heads=tuple(found))
+    text, every = repeated(model, TEXTS, seed), [(site, head) for site, heads in sites.items() for head in range(heads)]
+    asked = _asked(model, text)
+    if "next tokens" in model.network.abilities:
+        kinds, scores = HEAD_KINDS, _attention(model, text, sites)
+        for site, each in _retrieval(model, sites, seed).items():
+            for head, score in enumerate(each):
+                scores[site][head]["retrieval"] = score
+        asked = None if asked is None else (asked[0].row(0), asked[1].row(0))  # of one text: tokens enough
+    else:
+        kinds, scores = ENCODER_KINDS, _to_both_sides(model, text, None if asked is None else asked[1], sites)
+    whole: Copying | None = None
+    without: Sequence[float | None] = [None] * len(every)
+    if asked is None:
+        kinds = {kind: meaning for kind, meaning in kinds.items() if kind not in ("induction", "copying")}
+    else:
+        new, again = asked
+        whole = Copying(new=_losses(model, new, [()])[0], again=_losses(model, again, [()])[0])
+        without = losses = _losses(model, again, [(each,) for each in every])
+        for (site, head), left in zip(every, losses, strict=True):
+            lost = (left - whole.again) / whole.gain if whole.gain > GAIN else 0.0
+            scores[site][head]["copying"] = lost
+    heads = tuple(
+        FoundHead(site=site, head=head, scores={kind: scores[site][head][kind] for kind in kinds}, again=left)
+        for (site, head), left in zip(every, without, strict=True)
+    )
+    return FoundHeads(
+        model=model.name or None, seed=seed, period=text.period, kinds=dict(kinds), copying=whole, heads=heads
+    )
 
 
 def copying(model: LanguageModel, without: Collection[FoundHead | tuple[Site, int]] = (), *, seed: int = 0) -> Copying:
-    """The loss on random text and on its repetitions, with these heads ablated together."""
-    text = repeated(model, TEXTS, seed)
+    """The loss on random text and on its repetitions, with these heads ablated together.
+
+    Raises OptionError if the model predicts neither next tokens nor masked ones.
+    """
+    needs(model.network, "next tokens", "copying", "masked tokens")
+    asked = _asked(model, repeated(model, TEXTS, seed))
+    if asked is None:
+        raise OptionError("copying: the model's tokenizer has no mask token, so the model can predict nothing")
     heads = tuple((each.site, each.head) if isinstance(each, FoundHead) else each for each in without)
-    rows = [_losses(model, text.row(row), [heads])[0] for row in range(TEXTS)]
-    return Copying(new=sum(each.new for each in rows) / TEXTS, again=sum(each.again for each in rows) / TEXTS)
+    new, again = (_losses(model, each, [heads])[0] for each in asked)
+    return Copying(new=new, again=again)
+
+
+def _asked(model: LanguageModel, text: Repeated) -> tuple[Asked, Asked] | None:
+    """What a model shall predict where nothing foretells it, and where it can be copied; None if it cannot predict."""
+    if "next tokens" in model.network.abilities:
+        return next_tokens(text)
+    mask = model.tokenizer.role("mask") if model.has_tokenizer else None
+    if mask is None or "masked tokens" not in model.network.abilities:
+        return None
+    return masked_tokens(text, mask)
 
 
 def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> dict[Site, list[dict[str, float]]]:
@@ -216,6 +270,46 @@ def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> 
     return found
 
 
+def _to_both_sides(
+    model: LanguageModel, text: Repeated, hidden: Asked | None, sites: dict[Site, int]
+) -> dict[Site, list[dict[str, float]]]:
+    """The scores of an encoder that are weights, by site and head. hidden: the texts with masked tokens, if it fills
+    masks"""
+    T, own = text.ids_BT.shape[1], text.random
+    around = [place for place in range(T) if not own.start <= place < own.stop] or [0]
+    others = [place for place in range(own.start, own.stop) if place not in around]
+    copies_BTT = text.copies_BTT[:, own]
+    plain = _maps(model, text.ids_BT, sites)
+    masked = None if hidden is None else _maps(model, hidden.ids_BT, sites)
+    found: dict[Site, list[dict[str, float]]] = {}
+    for site in sites:
+        w_BHTT = plain[site][:, :, own]  # the queries of the random tokens
+        at_sink_BHT = 1 - w_BHTT.sum(3) + w_BHTT[..., around].sum(3)
+        inner_BHTT = w_BHTT[..., others]
+        scores = {
+            "previous": w_BHTT.diagonal(own.start - 1, 2, 3)[..., 1 if own.start else 0 :].mean((0, 2)),
+            "next": w_BHTT.diagonal(own.start + 1, 2, 3)[..., : own.stop - own.start - 1].mean((0, 2)),
+            "duplicate": (w_BHTT * copies_BTT[:, None]).sum(3).mean((0, 2)),
+            "sink": at_sink_BHT.mean((0, 2)),
+            "positional": torch.minimum(inner_BHTT, inner_BHTT.roll(1, 0)).sum(3).mean((0, 2)),
+        }
+        if masked is not None and hidden is not None:
+            seen_BNT = text.copies_BTT[:, hidden.at_N]
+            scores["induction"] = (masked[site][:, :, hidden.at_N] * seen_BNT[:, None]).sum(3).mean((0, 2))
+        found[site] = [{kind: float(score_H[head]) for kind, score_H in scores.items()} for head in range(sites[site])]
+    return found
+
+
+def _maps(model: LanguageModel, ids_BT: Tensor, sites: dict[Site, int]) -> dict[Site, Tensor]:
+    """weights_BHTT of short texts, in float64."""
+    record = _watched(model, ids_BT)
+    whole = slice(0, ids_BT.shape[1])
+    return {
+        site: torch.stack([each.sweep(site, Cells(whole, whole))[0] for each in record.each()]).double()
+        for site in sites
+    }
+
+
 def _retrieval(model: LanguageModel, sites: dict[Site, int], seed: int) -> dict[Site, list[float]]:
     """The retrieval score of Wu et al. 2024 (eq. 1), by site and head, the needle's tokens given as they are predicted.
 
@@ -244,22 +338,21 @@ def _watched(model: LanguageModel, ids_BT: Tensor) -> Record:
     return record
 
 
-def _losses(model: LanguageModel, text: Repeated, without: Sequence[Collection[tuple[Site, int]]]) -> list[Copying]:
-    """The losses on one text without each of these groups of heads, as rows of batches."""
-    targets_T = text.ids_BT[0, 1:]
-    found: list[Copying] = []
-    for start in range(0, len(without), ROWS):
-        groups = without[start : start + ROWS]
+def _losses(model: LanguageModel, asked: Asked, without: Sequence[Collection[tuple[Site, int]]]) -> list[float]:
+    """The loss without each of these groups of heads, in nats a token, as rows of batches."""
+    texts = len(asked.ids_BT)
+    found_GB = torch.zeros(len(without) * texts, dtype=torch.float64)
+    for start in range(0, len(found_GB), ROWS):
+        numbers = range(start, min(start + ROWS, len(found_GB)))
         edits = [
             Ablate(layer=site.layer, head=head, kind=site.kind, stack=site.stack, text=row)
-            for row, group in enumerate(groups)
-            for site, head in group
+            for row, number in enumerate(numbers)
+            for site, head in without[number // texts]
         ]
+        rows = [number % texts for number in numbers]
         with torch.inference_mode(), evaluating(model.network), edited(model, edits, checked=False):
-            x_BTE = model.network.hidden(text.ids_BT.expand(len(groups), -1))[:, :-1]
-            for x_TE in x_BTE:
-                logp_TV = log_probabilities(model.network.unembed(x_TE[None])[0])
-                loss_T = -logp_TV.gather(1, targets_T[:, None])[:, 0]
-                new = loss_T[max(0, text.front - 1) : text.again.start - 1]
-                found.append(Copying(new=float(new.mean()), again=float(loss_T[text.again.start - 1 :].mean())))
-    return found
+            x_BNE = model.network.hidden(asked.ids_BT[rows])[:, asked.at_N]
+            for number, row, x_NE in zip(numbers, rows, x_BNE, strict=True):
+                logp_NV = log_probabilities(model.network.unembed(x_NE[None])[0])
+                found_GB[number] = -logp_NV.gather(1, asked.targets_BN[row, :, None]).mean()
+    return [*found_GB.view(len(without), texts).mean(1).tolist()]

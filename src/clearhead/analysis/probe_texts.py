@@ -13,29 +13,55 @@ from clearhead.language_model import LanguageModel
 # Tokens in a period at most, and periods in a repeated text.
 PERIOD, REPEATS = 32, 3
 
+# Of the tokens of a period one in EVERY is masked, others in each period: STEP further on.
+EVERY, STEP = 6, 2
+
 # Tokens at most in the text around a needle; the question and the answer, a needle, take UNIT tokens together.
 HAYSTACK, UNIT = 128, 12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Repeated:
-    """Random tokens, and the same again: ids_BT, with a model's opening tokens first.
+    """Random tokens, and the same again: ids_BT, after a model's opening tokens and before an encoder's closing ones.
 
-    front: number of opening tokens; period: number of tokens before the first repeats
+    front, back: number of opening and closing tokens; period: number of tokens before the first repeats
     """
 
     ids_BT: Tensor
     front: int
     period: int
+    back: int = 0
+
+    @property
+    def random(self) -> slice:
+        """Places of the random tokens."""
+        return slice(self.front, self.ids_BT.shape[1] - self.back)
 
     @property
     def again(self) -> slice:
         """Places whose token stood a period before."""
-        return slice(self.front + self.period, self.ids_BT.shape[1])
+        return slice(self.front + self.period, self.random.stop)
 
-    def row(self, text: int) -> Repeated:
+    @property
+    def copies_BTT(self) -> Tensor:
+        """Which places hold the same random token, except a place itself."""
+        ids_BT = self.ids_BT.cpu()
+        same_BTT = ids_BT[:, :, None] == ids_BT[:, None, :]
+        return same_BTT & ~torch.eye(ids_BT.shape[1], dtype=torch.bool)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """Texts some of whose tokens a model shall predict: from the states at ``at_N``, the ids targets_BN."""
+
+    ids_BT: Tensor
+    at_N: Tensor
+    targets_BN: Tensor
+
+    def row(self, text: int) -> Asked:
         """One of the texts, as a batch of its own."""
-        return replace(self, ids_BT=self.ids_BT[text : text + 1])
+        one = slice(text, text + 1)
+        return replace(self, ids_BT=self.ids_BT[one], targets_BN=self.targets_BN[one])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,17 +78,46 @@ class Needles:
 
 def repeated(model: LanguageModel, texts: int, seed: int) -> Repeated:
     """``texts`` rows of up to REPEATS periods. Raises OptionError if the context or the vocabulary is too small."""
-    front, ids_V = _front(model), _ordinary(model)
-    period = min(PERIOD, len(ids_V), (model.config.context - len(front)) // REPEATS)
-    if (model.config.context - len(front)) // REPEATS < 4:
+    front, back, ids_V = _front(model), _back(model), _ordinary(model)
+    around = len(front) + len(back)
+    period = min(PERIOD, len(ids_V), (model.config.context - around) // REPEATS)
+    if (model.config.context - around) // REPEATS < 4:
         raise OptionError(
-            f"find_heads: the model's context is {many(model.config.context, 'token')}; {REPEATS * 4 + len(front)} are "
+            f"find_heads: the model's context is {many(model.config.context, 'token')}; {REPEATS * 4 + around} are "
             "needed for a text that repeats itself"
         )
     generator = torch.Generator().manual_seed(seed)
     rows = [_drawn(ids_V, max(4, period), generator).repeat(REPEATS) for _ in range(texts)]
-    ids_BT = torch.stack([torch.cat([front, row]) for row in rows])
-    return Repeated(ids_BT=ids_BT.to(model.device), front=len(front), period=period)
+    ids_BT = torch.stack([torch.cat([front, row, back]) for row in rows])
+    return Repeated(ids_BT=ids_BT.to(model.device), front=len(front), period=period, back=len(back))
+
+
+def next_tokens(text: Repeated) -> tuple[Asked, Asked]:
+    """The next token in the first period, which nothing foretells, and in the repetitions."""
+    last = text.random.stop - 1
+    new, again = torch.arange(max(0, text.front - 1), text.again.start - 1), torch.arange(text.again.start - 1, last)
+    one, other = (Asked(ids_BT=text.ids_BT, at_N=at_N, targets_BN=text.ids_BT[:, at_N + 1]) for at_N in (new, again))
+    return one, other
+
+
+def masked_tokens(text: Repeated, mask: int) -> tuple[Asked, Asked]:
+    """Masked tokens none of whose copies can be seen, and masked tokens all of whose copies can.
+
+    One in EVERY is masked: the same in all periods, and others in each.
+    """
+    offsets_N = torch.arange(text.random.stop - text.front)
+    places_N, period_N = offsets_N % text.period, offsets_N // text.period
+    found: list[Asked] = []
+    for step in (0, STEP):
+        at_N = text.front + ((places_N + step * period_N) % EVERY == 0).nonzero()[:, 0]
+        found.append(
+            Asked(
+                ids_BT=text.ids_BT.index_fill(1, at_N.to(text.ids_BT.device), mask),
+                at_N=at_N,
+                targets_BN=text.ids_BT[:, at_N],
+            )
+        )
+    return found[0], found[1]
 
 
 def needles(model: LanguageModel, texts: int, seed: int) -> Needles:
@@ -98,6 +153,12 @@ def needles(model: LanguageModel, texts: int, seed: int) -> Needles:
 def _front(model: LanguageModel) -> Tensor:
     """The tokens that open every text of the model."""
     return torch.tensor(model.tokenizer.front if model.has_tokenizer else (), dtype=torch.int64)
+
+
+def _back(model: LanguageModel) -> Tensor:
+    """The tokens that close every text of an encoder."""
+    closed = model.has_tokenizer and "next tokens" not in model.abilities
+    return torch.tensor(model.tokenizer.back if closed else (), dtype=torch.int64)
 
 
 def _ordinary(model: LanguageModel) -> Tensor:

@@ -16,8 +16,9 @@ def heads(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Show all heads, sorted by the score of this kind: `previous`, `duplicate`, `induction`, `sink`, "
-            "`positional`, `retrieval` or `copying`. If left out, the heads that have a name, by layer."
+            help="Show all heads, sorted by the score of this kind: `previous`, `next` (encoders), `duplicate`, "
+            "`induction`, `sink`, `positional`, `retrieval` or `copying`. If left out, the heads that have a name, by "
+            "layer."
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(help="Show only this many heads.")] = None,
@@ -29,15 +30,15 @@ def heads(
     """Name a model's heads by what they do in random text that repeats itself.
 
     Previous-token, duplicate-token, induction, sink, positional, retrieval and
-    copying heads, each with its score. Copying is measured by taking each head
-    out: how much of what repetition gains is lost.
+    copying heads, each with its score; in encoders next-token heads too. Copying
+    is measured by taking each head out: how much of what repetition gains is lost.
     """
     from clearhead import analysis
-    from clearhead.analysis.heads import HEAD_KINDS, LEAST
-    from clearhead.errors import OptionError, nearest
+    from clearhead.analysis.heads import LEAST, check_kind
+    from clearhead.errors import OptionError
 
-    if kind is not None and kind not in HEAD_KINDS:
-        raise OptionError(f"heads: there is no kind {kind!r}{nearest(kind, HEAD_KINDS)}")
+    if kind is not None:
+        check_kind(kind)
     if top is not None and top < 1:
         raise OptionError.of("top", top, "at least 1")
     loaded = load_model(model, dtype, threads, text=False)
@@ -50,5 +51,5 @@ def heads(
     if not shown:
         echo("no head has a score that is high enough for a name; --kind shows the scores of all heads")
     echo()
-    named = {name: spoken(f"named from {least:g}") for name, least in LEAST.items()}
-    legend({name: spoken(meaning) + mark("; ") + named[name] for name, meaning in HEAD_KINDS.items()})
+    named = {name: spoken(f"named from {LEAST[name]:g}") for name in found.kinds}
+    legend({name: spoken(meaning) + mark("; ") + named[name] for name, meaning in found.kinds.items()})
