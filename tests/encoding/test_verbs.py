@@ -56,6 +56,21 @@ def test_fill_as_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert guesses == sorted(guesses, key=lambda guess: -guess["probability"])
 
 
+def test_heads(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(monkeypatch, "heads", folder, "--kind", "next", "--top", "1", "--threads", "1") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    first, head, loss, *_, last = out.splitlines()
+    kinds = ["previous", "next", "duplicate", "induction", "sink", "positional", "copying"]
+    assert first.split()[:-1] == ["head", *kinds, "loss", "without"]
+    best = ch.find_heads(ch.load(folder)).ranked("next")[0]
+    assert head.split()[0] == f"{best.site.layer}.{best.head}"
+    assert loss.startswith("loss on random tokens")
+    assert last.split()[0] == "copying"
+    assert called(monkeypatch, "heads", folder, "--kind", "retrieval", "--threads", "1") == 2
+    assert "'retrieval' cannot be told in this model; what can is previous, next" in capsys.readouterr().err
+
+
 def test_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert called(monkeypatch, "show", folder) == 0
     rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import torch
 
+from clearhead.analysis.room import check_room
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError
 from clearhead.generation import source_ids, translate
@@ -41,10 +43,16 @@ def observe(
     target: str | None = None,
     edits: Edit | Sequence[Edit] = (),
     keep: str | Collection[str] = (),
+    spill: str | Path | None = None,
 ) -> TextRecord: ...
 @overload
 def observe(
-    model: LanguageModel, text: list[str], *, edits: Edit | Sequence[Edit] = (), keep: str | Collection[str] = ()
+    model: LanguageModel,
+    text: list[str],
+    *,
+    edits: Edit | Sequence[Edit] = (),
+    keep: str | Collection[str] = (),
+    spill: str | Path | None = None,
 ) -> Record: ...
 def observe(
     model: LanguageModel,
@@ -54,6 +62,7 @@ def observe(
     target: str | None = None,
     edits: Edit | Sequence[Edit] = (),
     keep: str | Collection[str] = (),
+    spill: str | Path | None = None,
 ) -> TextRecord | Record:
     """Runs a watched pass over a text, with the tokenizer's special tokens around it, and returns the record.
 
@@ -63,9 +72,13 @@ def observe(
     the maps of its encoder, of its decoder, and from the target to the text. ``edits`` and ``keep`` are those of
     ``watch``; places in edits may be words of the text. Computes no logits.
 
+    What is kept stays in memory, or with ``spill``, a folder, in files there that are gone with the record; maps and
+    measures are the same.
+
     Raises OptionError if a text is empty, for a model without attention, for a pair if the model does not read pairs,
     or for a target if it does not translate, TextError if a text cannot be encoded or is longer than the model's
-    context length.
+    context length, MemoryNeededError if the pass, and the record without ``spill``, need more memory than is free,
+    WriteError if the folder is missing or its disk has too little space.
     """
     check_model(model, "observe")
     texts = as_texts(text, "look")
@@ -73,7 +86,8 @@ def observe(
         raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
     if target is not None and not isinstance(text, str):
         raise OptionError(f"look: a target was given with {len(texts)} texts; give it with one text")
-    record = _watched(model, [_input(model, each, pair, target) for each in texts], edits, keep=keep)
+    inputs = [_input(model, each, pair, target) for each in texts]
+    record = _watched(model, inputs, edits, keep=keep, spill=None if spill is None else Path(spill))
     return record.only() if isinstance(text, str) else record
 
 
@@ -136,6 +150,7 @@ def _watched(
     mask: Mask = FULL,
     *,
     keep: str | Collection[str] = (),
+    spill: Path | None = None,
 ) -> Record:
     for each in inputs:
         model.check(each.ids, "look: the text")
@@ -149,7 +164,8 @@ def _watched(
         if each.source is not None
     }
     edits = placed(listed(edits), texts)
-    with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep) as record:
+    check_room(model, [(len(each.ids), len(each.source[0]) if each.source else 0) for each in inputs], keep, spill)
+    with torch.inference_mode(), evaluating(model.network), watch(model, edits, keep=keep, spill=spill) as record:
         for each in inputs:
             rows = {
                 "ids_BT": each.ids,

@@ -4,7 +4,8 @@ from clearhead.watching.atlas import COLUMNS, Atlas, AtlasRow
 from clearhead.watching.cells import Edge
 from clearhead.watching.edits import Ablate, Direction, Edit, Freeze, Knockout, Patch, Scale, Steer
 from clearhead.watching.map import AttentionMap, Top
-from clearhead.watching.record import Record, edited, read_record, watch
+from clearhead.watching.opening import edited, read_record, watch
+from clearhead.watching.record import Record
 from clearhead.watching.text_record import BY_GRADIENT, TextRecord
 from clearhead.watching.tokenized import TokenizedText
 

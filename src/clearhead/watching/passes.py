@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from clearhead.attend.mask import Mask
 from clearhead.attend.request import Request
 from clearhead.attend.score import Score
+from clearhead.errors import WatchError
 from clearhead.tap import Site, Spans
 
 
@@ -73,9 +74,20 @@ class Call:
     norms: dict[tuple[int, ...], Tensor] = field(default_factory=dict[tuple[int, ...], Tensor], init=False)
 
     @classmethod
-    def of(cls, request: Request, backend: str, seen: Pass) -> Call:
-        """The call of a request; keeps nothing in memory but queries and keys."""
-        q_BHQD, k_BGKD = _references(request)
+    def of(cls, request: Request, backend: str, seen: Pass, spill: Callable[[Tensor], Tensor] | None = None) -> Call:
+        """The call of a request; keeps nothing in memory but queries and keys, or with ``spill`` what it makes of them.
+
+        Raises WatchError if keys that stay in a cache would be spilled.
+        """
+        if spill is None:
+            q_BHQD, k_BGKD = _references(request)
+        elif request.site.kind != "cross" and request.k_BGKD.shape[2] > request.q_BHQD.shape[2]:
+            raise WatchError(
+                f"{request.site}: {request.q_BHQD.shape[2]} queries go on from a cache of keys, which stays in memory; "
+                "leave out spill"
+            )
+        else:
+            q_BHQD, k_BGKD = spill(request.q_BHQD.detach()), spill(request.k_BGKD.detach())
         mask = Mask(request.mask.parts)  # a new mask, without the rendering that the request's mask caches
         spans = mask.spans(q_BHQD.shape[0], k_BGKD.shape[2])
         return cls(q_BHQD, k_BGKD, mask, request.score.copied(), request.site, backend, seen, spans)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import index
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from torch import Tensor
@@ -18,30 +16,13 @@ from clearhead.notebook import Displayed
 from clearhead.tap import Site, Spans
 from clearhead.watching.atlas import Atlas
 from clearhead.watching.editing import Editor
-from clearhead.watching.edits import Edit, listed
+from clearhead.watching.edits import Edit
 from clearhead.watching.map import AttentionMap
 from clearhead.watching.passes import Call, Pass
-from clearhead.watching.saved import restored, write
-from clearhead.watching.sizes import factors
-from clearhead.watching.text_record import TextRecord, kept_names
+from clearhead.watching.saved import write
+from clearhead.watching.spilled import Spill
+from clearhead.watching.text_record import TextRecord
 from clearhead.watching.tokenized import TokenizedText
-
-
-class Watchable(Protocol):
-    """A model that lists its sites."""
-
-    def sites(self) -> dict[Site, int]:
-        """Every site with its number of query heads, or 0."""
-        ...
-
-
-@runtime_checkable
-class Projecting(Protocol):
-    """A model that says how the values of its heads reach the residual stream."""
-
-    def projections(self) -> Mapping[Site, Tensor]:
-        """weight_EF of each attention's output projection, where F is heads x head width."""
-        ...
 
 
 class Record(Displayed):
@@ -61,6 +42,7 @@ class Record(Displayed):
         keep: Collection[str] = (),
         network: object | None = None,
         maps: bool = True,
+        spill: Spill | None = None,
     ) -> None:
         self.sites = sites
         self.edits = tuple(edits)
@@ -68,6 +50,7 @@ class Record(Displayed):
         self._editor = Editor(self.edits, sites, network)
         self._network: ReferenceType[object] | None = None if network is None else ref(network)
         self._maps = maps  # whether queries and keys are kept
+        self._spill = spill  # where what is kept goes, if not into memory
         self.tokenized: dict[tuple[int, str], TokenizedText] = {}  # by text and stack
         self.model: str | None = None
         self.factors: dict[Site, Tensor] = {}  # factors_HRD of the output projections, if values are kept (sizes.py)
@@ -180,7 +163,7 @@ class Record(Displayed):
         self._next = max(self.texts, default=-1) + 1
 
     def nbytes(self) -> int:
-        """Bytes the record keeps in memory, each storage counted once."""
+        """Bytes the record keeps, in memory or in the files it spills to, each storage counted once."""
         held = [tensor for calls in self._calls.values() for call in calls for tensor in (call.q_BHQD, call.k_BGKD)]
         held += [x for shown in self._shown.values() for _, x in shown]
         storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
@@ -249,15 +232,16 @@ class Record(Displayed):
         """Keeps the heads' outputs if asked to; returns them with this site's edits."""
         seen = self._at(request)
         if self._maps:
-            self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen))
+            self._calls.setdefault(request.site, []).append(Call.of(request, backend, seen, self._spill))
         self._sites_seen.add(request.site)
         if "values" in self.keep:
             new = slice(None) if request.site.kind == "cross" else slice(-request.q_BHQD.shape[2], None)
-            v_BGQD = request.v_BGKD[:, :, new].detach().clone()  # a cache, or a projection with queries and keys
+            v_BGQD = request.v_BGKD[:, :, new].detach()  # of a cache, or of a projection with queries and keys
+            v_BGQD = v_BGQD.clone() if self._spill is None else self._spill(v_BGQD)
             self._shown.setdefault((request.site, "values"), []).append((seen, v_BGQD))
         o_BHQD = self._editor.after(request.site, o_BHQD, seen)
         if "heads" in self.keep:
-            self._shown.setdefault((request.site, "heads"), []).append((seen, o_BHQD.detach()))
+            self._shown.setdefault((request.site, "heads"), []).append((seen, self._held(o_BHQD)))
         return o_BHQD
 
     def shown(self, site: Site, x_BTE: Tensor) -> Tensor:
@@ -267,8 +251,12 @@ class Record(Displayed):
         seen = self._passes[-1]
         x_BTE = self._editor.part(site, x_BTE, seen)
         if ("residual" if site.kind in ("residual", "embedding") else "parts") in self.keep:
-            self._shown.setdefault((site, "part"), []).append((seen, x_BTE.detach()))
+            self._shown.setdefault((site, "part"), []).append((seen, self._held(x_BTE)))
         return x_BTE
+
+    def _held(self, x: Tensor) -> Tensor:
+        """The tensor itself, or a copy in a file."""
+        return x.detach() if self._spill is None else self._spill(x.detach())
 
     def check_lengths(self) -> None:
         """Raises WatchError if a text is shorter than the source of its patch; see ``Editor.check_lengths``."""
@@ -335,62 +323,5 @@ class Record(Displayed):
         self._calls = {site: calls for site, calls in self._calls.items() if calls}
 
 
-def read_record(path: str | Path) -> Record:
-    """Opens a record that was saved: ``record.only()`` is its only text.
-
-    Its maps and measures are those of the record that was saved. Raises FolderError if the file is missing, damaged or
-    not a record.
-    """
-    found = restored(Path(path))
-    record = Record(found.sites)
-    record.model, record.factors, record.tokenized = found.model, found.factors, found.tokenized
-    record.file(found.calls, found.shown, found.places)
-    return record
-
-
 def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
-
-
-@contextmanager
-def watch(
-    model: Watchable, edits: Edit | Sequence[Edit] = (), *, keep: str | Collection[str] = ()
-) -> Generator[Record]:
-    """Records every attention of ``model`` during the block, and applies ``edits``, one or several.
-
-    keep: what to keep besides queries and keys, as one string or several names: ``heads``, each head's output before
-    the output projection; ``values``, the values of each attention; ``parts``, what each attention and feed-forward
-    adds to the residual stream; ``residual``, the stream before the first layer and after each one.
-
-    Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
-
-    Raises WatchError if an edit names a layer, head or part the model does not have, or takes from a record of another
-    model or one that did not keep it; during the block, if a text and the source of a patch have different lengths; at
-    the end of the block, for an edit that changed nothing (see ``Editor.check_reached``). Raises OptionError if
-    ``keep`` is anything but these names.
-    """
-    record = Record(model.sites(), edits=listed(edits), keep=kept_names(keep), network=_network(model))
-    if "values" in record.keep:
-        projections = model.projections() if isinstance(model, Projecting) else {}
-        record.factors = {site: factors(each, record.sites[site]) for site, each in projections.items()}
-    with tap.watched_by(record):
-        yield record
-    record.check_reached()
-
-
-@contextmanager
-def edited(model: Watchable, edits: Edit | Sequence[Edit], *, checked: bool = True) -> Generator[None]:
-    """Applies edits during the block, and records nothing.
-
-    Raises as ``watch`` does; without ``checked``, not for an edit that changed nothing.
-    """
-    record = Record(model.sites(), edits=listed(edits), network=_network(model), maps=False)
-    with tap.watched_by(record):
-        yield
-    if checked:
-        record.check_reached()
-
-
-def _network(model: Watchable) -> object:
-    """The network of a model with a tokenizer; a network is its own."""
-    return getattr(model, "network", model)

@@ -152,7 +152,7 @@ def _text(record: Holder, text: TextRecord, tensors: dict[str, Tensor]) -> Saved
     for site in record.sites:
         for what in KEPT_UNDER:
             if kept := record.kept(site, what, text.number):
-                tensors[f"{text.number}/{site}/{what}"] = torch.cat(kept, dim=-2)
+                tensors[f"{text.number}/{site}/{what}"] = _joined(kept)
     read = None if text.stack == "encoder" else record.tokenized.get((text.number, "encoder"))
     return SavedText(
         number=text.number,
@@ -192,7 +192,8 @@ def _site(text: TextRecord, site: Site, masks: list[SavedMask], tensors: dict[st
         if mask not in masks:
             masks.append(mask)
         _append(passes, each, masks.index(mask))
-    tensors[f"{name}/q"], tensors[f"{name}/k"] = text.queries(site), k_GKD
+    tensors[f"{name}/q"] = _joined([each.call.q_BHQD[each.row, :, each.queries] for each in found])
+    tensors[f"{name}/k"] = k_GKD
     if documents_K is not None:
         tensors[f"{name}/documents"] = documents_K
     score = last.call.score
@@ -206,6 +207,11 @@ def _site(text: TextRecord, site: Site, masks: list[SavedMask], tensors: dict[st
         scale=score.scale,
         softcap=score.softcap,
     )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Tensors one after another along their places; one alone stays where it is, as on a disk."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-2)
 
 
 def _append(passes: list[SavedPasses], segment: Segment, mask: int) -> None:
