@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clearhead.cli.models import Model
 from clearhead.cli.printing import echo
 from clearhead.language import mark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clearhead.language_model import LanguageModel
 
 
 def export(
@@ -22,7 +27,11 @@ def export(
         ),
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="With `--gguf`, round the matrices to `8` or `4` bits (Q8_0 or Q4_0).")
+        int | None,
+        typer.Option(
+            help="Round the matrices to `8` or `4` bits: in a folder as compressed-tensors does, with `--gguf` as Q8_0 "
+            "or Q4_0."
+        ),
     ] = None,
     dtype: Annotated[
         str,
@@ -47,16 +56,15 @@ def export(
     if gguf is not None:
         loaded = hub.load(model, dtype=dtype, bits=bits, text=True)
         hub.export_gguf(gguf, loaded)
-        kind = str(loaded.dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
-        about = mark(", ").join((str(loaded.metadata.family), kind, f"{gguf.stat().st_size / 1e6:,.1f} MB"))
-        echo(mark(": ").join((str(gguf), about)))
+        echo(mark(": ").join((str(gguf), _about(loaded, bits, [gguf]))))
     elif out is not None:
-        if bits is not None:
-            raise OptionError("export: --bits belongs to --gguf; a folder has the weights in a --dtype")
         loaded = hub.load(model, dtype=dtype)
-        hub.export(out, loaded)
+        hub.export(out, loaded, bits=bits)
         written = sorted(out.iterdir())
-        size = sum(path.stat().st_size for path in written if path.is_file())
-        kind = str(loaded.dtype).removeprefix("torch.")
-        about = mark(", ").join((str(loaded.metadata.family), kind, f"{size / 1e6:,.1f} MB"))
-        echo(mark(": ").join((str(out), about, ", ".join(path.name for path in written))))
+        echo(mark(": ").join((str(out), _about(loaded, bits, written), ", ".join(path.name for path in written))))
+
+
+def _about(model: LanguageModel, bits: int | None, files: Sequence[Path]) -> str:
+    kind = str(model.dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    return mark(", ").join((str(model.metadata.family), kind, f"{size / 1e6:,.1f} MB"))

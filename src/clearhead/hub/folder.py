@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from clearhead.errors import FolderError, OptionError
 from clearhead.files import check_name, make_folder, replacing_folder, write_text
 from clearhead.hub.families import Family, family_for, idle, layouts, parse_config
@@ -17,6 +19,8 @@ from clearhead.hub.families.table import to_theirs
 from clearhead.hub.jsonfile import content, read_table
 from clearhead.hub.kept import make_steps, new_file
 from clearhead.hub.names import TOKENIZERS
+from clearhead.hub.packed.entries import KEY
+from clearhead.hub.packed.writing import packed_tensors
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import WEIGHTS
 from clearhead.language_model import LanguageModel, Metadata
@@ -36,13 +40,18 @@ NOTES = {"clearhead.config", "clearhead.tokenizer"}  # the notes with checksums 
 STEP, STEP_DIGITS = "clearhead.step", 19  # the note that holds the step, and more digits than one has
 
 
-def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
+def save(folder: Path, model: LanguageModel, *, step: int | None = None, bits: int | None = None) -> None:
     """Writes a model folder: tokenizer and configs first, then the weights, each file atomically.
 
     The layout is the metadata's family or, if that cannot express the config, the first released family that can, so
-    that other tools can open it. ``step`` is stored with the weights; see ``saved_step``. Raises FolderError if the
-    folder cannot be written.
+    that other tools can open it. ``step`` is stored with the weights; see ``saved_step``. bits: as for ``export``.
+    Raises FolderError if the folder cannot be written, OptionError for a model that is rounded already.
     """
+    if rounded_to(model.network) is not None:
+        raise OptionError(
+            f"a model in {rounded_to(model.network)} bits cannot be saved as a folder; load it without bits or, if its "
+            "files are rounded, with a dtype (float32), and save that"
+        )
     make_folder(folder)
     metadata, config = model.metadata, model.config
     ids, generation = metadata.ids, metadata.generation
@@ -63,7 +72,11 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")
-    _write_json(folder / CONFIG, {**layout.settings(config), **kept, **ids, "dtype": dtype})
+    written = {**layout.settings(config), **kept, **ids, "dtype": dtype}
+    tensors = None
+    if bits is not None:
+        tensors, written[KEY] = packed_tensors(layout.table(config), model.network, bits)
+    _write_json(folder / CONFIG, written)
     if generation:  # encoders have none
         _write_json(folder / GENERATION, generation)
     if metadata.pooling is not None:
@@ -72,12 +85,17 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None) -> None
         _write_json(folder / PROMPTS, metadata.prompts)
     if metadata.unpooled is not None:
         log.info("%s: the pooling of sentence vectors is not kept: %s", folder, metadata.unpooled)
-    save_weights(folder, model, step=step)
+    save_weights(folder, model, step=step, tensors=tensors)
 
 
-def save_weights(folder: Path, model: LanguageModel, *, step: int | None = None) -> None:
-    """Atomically writes only the weights, into a folder that ``save`` wrote. Raises FolderError if it cannot."""
-    _write_weights(folder / WEIGHTS, folder, model, step)
+def save_weights(
+    folder: Path, model: LanguageModel, *, step: int | None = None, tensors: Mapping[str, Tensor] | None = None
+) -> None:
+    """Atomically writes only the weights, into a folder that ``save`` wrote. Raises FolderError if it cannot.
+
+    tensors: what to write instead of the model's own
+    """
+    _write_weights(folder / WEIGHTS, folder, model, step, tensors)
 
 
 def keep_step(folder: Path, model: LanguageModel, step: int) -> None:
@@ -89,12 +107,11 @@ def keep_step(folder: Path, model: LanguageModel, step: int) -> None:
     _write_weights(new_file(folder, step), folder, model, step)
 
 
-def _write_weights(path: Path, folder: Path, model: LanguageModel, step: int | None) -> None:
+def _write_weights(
+    path: Path, folder: Path, model: LanguageModel, step: int | None, tensors: Mapping[str, Tensor] | None = None
+) -> None:
     layout = _layout(model.config, model.metadata)
-    bits = rounded_to(model.network)
-    if bits is not None:
-        raise OptionError(f"a model in {bits} bits cannot be saved in this layout; load it without bits, and save that")
-    theirs = to_theirs(layout.table(model.config), model.network.state_dict())
+    theirs = to_theirs(layout.table(model.config), model.network.state_dict()) if tensors is None else tensors
     notes = checksums(folder, layout, read_table(folder / CONFIG), tokenizer=model.has_tokenizer)
     if step is not None:
         notes[STEP] = str(step)
@@ -115,11 +132,13 @@ def step_of(notes: Mapping[str, str]) -> int | None:
     return int(step) if step is not None and step.isdecimal() and len(step) < STEP_DIGITS else None
 
 
-def export(folder: Path, model: LanguageModel) -> None:
+def export(folder: Path, model: LanguageModel, *, bits: int | None = None) -> None:
     """Writes the model, its tokenizer and its metadata into a new folder.
 
+    bits: 8 or 4 to round the linear layers, except the output layer, in the format compressed-tensors
+
     The folder appears whole or not at all. Raises FolderError if it exists and is not empty, cannot be created, or the
-    metadata has a part that cannot be written.
+    metadata has a part that cannot be written, OptionError for a model that is rounded already, or cannot be.
     """
     check_name(folder)
     if model.metadata.unpooled is not None:
@@ -133,7 +152,7 @@ def export(folder: Path, model: LanguageModel) -> None:
         raise FolderError(f"{folder}: is the current folder, which cannot be replaced; choose another name")
     try:
         with replacing_folder(folder) as temporary:
-            save(temporary, model)
+            save(temporary, model, bits=bits)
     except OSError as fault:
         raise FolderError(f"{folder}: cannot be created: {fault.strerror}; choose another place") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,9 @@ from clearhead.hub.gguf import is_gguf, opened_gguf
 from clearhead.hub.jsonfile import read_table
 from clearhead.hub.kept import named
 from clearhead.hub.names import find
+from clearhead.hub.packed.matrices import Matrices
+from clearhead.hub.packed.schemes import scheme
+from clearhead.hub.packed.unpacked import Unpacked
 from clearhead.hub.weights import DTYPES, check_dtype, chosen_dtype, complete, open_weights
 from clearhead.language_model import LanguageModel, Metadata, no_tokenizer
 from clearhead.machine import check_free
@@ -85,9 +88,17 @@ def load(
             found.where,
             keep,
         )
-        for ours, row in kept(found.table).items():
-            if ours in staying and found.as_rounded is not None:
-                staying[ours].hold(found.as_rounded(row))
+        rows = {ours: row for ours, row in kept(found.table).items() if ours in staying}
+
+        def hold(ours: str, codes: Codes) -> None:
+            if not codes.scales.isfinite().all():
+                raise FolderError(
+                    f"{found.where}: {rows[ours].theirs[0]} has scales that are not finite; it is damaged: copy it again"
+                )
+            staying[ours].hold(Quantised(codes, found.dtype))
+
+        if rows:
+            found.read_rounded(rows, hold)
     network.load_state_dict(network.state_dict() | tensors, assign=True)
     network = network.to(device).eval()
     return LanguageModel(network, found.tokenizer, metadata=found.metadata, folder=found.folder, name=str(name))
@@ -136,7 +147,7 @@ class _Examined:
 
     place: the folder or file. folder: None for a file
     shapes: of our tensors, by name
-    rounded: the bits of those of our matrices that the file holds rounded; as_rounded: gives one of them
+    rounded: the bits of those of our matrices that the files hold rounded; read_rounded: gives each of some, by name
     """
 
     place: Path
@@ -149,8 +160,8 @@ class _Examined:
     where: str
     tokenizer: Tokenizer | None
     metadata: Metadata
-    rounded: Mapping[str, int] = field(default_factory=dict[str, int])
-    as_rounded: Callable[[Row], Quantised] | None = None
+    rounded: Mapping[str, int]
+    read_rounded: Callable[[Mapping[str, Row], Callable[[str, Codes], None]], None]
 
 
 @contextmanager
@@ -172,7 +183,6 @@ def _examined_file(file: Path, device: str, dtype: str) -> Generator[_Examined]:
         where, held, config = str(file), found.held, found.config
         table, shapes = found.family.table(config), _shapes(config, held, where)
         wanted = check(table, held.shapes, shapes, where)
-        chosen = chosen_dtype(held, wanted, dtype, device, where)
         bits = {ours: held.bits(row) for ours, row in kept(table).items()}
         yield _Examined(
             place=file,
@@ -181,12 +191,12 @@ def _examined_file(file: Path, device: str, dtype: str) -> Generator[_Examined]:
             table=table,
             held=held,
             shapes=shapes,
-            dtype=chosen,
+            dtype=chosen_dtype(held, wanted, dtype, device, where),
             where=where,
             tokenizer=found.tokenizer,
             metadata=found.metadata,
             rounded={ours: number for ours, number in bits.items() if number is not None},
-            as_rounded=lambda row: held.quantised(row, chosen),
+            read_rounded=held.read_rounded,
         )
 
 
@@ -209,10 +219,12 @@ def _examined_folder(folder: Path, device: str, dtype: str, step: int | None) ->
                     f"{folder / file} and {weights.where} were not saved together: one was altered; copy both again"
                 )
         where = str(weights.where)
-        config = fitted(layout, config, weights.shapes)
-        held = respelled(layout, config, weights, where)
+        unpacked = Unpacked(weights, scheme(settings), where)
+        config = fitted(layout, config, unpacked.shapes)
+        held = respelled(layout, config, unpacked, where)
         table, shapes = layout.table(config), _shapes(config, held, where)
-        wanted = check(table, held.shapes, shapes, where)
+        wanted = [name for name in check(table, held.shapes, shapes, where) if held.names[name] not in unpacked.packed]
+        whole = Matrices(unpacked, held.names)
         yield _Examined(
             place=folder,
             folder=folder,
@@ -224,6 +236,8 @@ def _examined_folder(folder: Path, device: str, dtype: str, step: int | None) ->
             where=where,
             tokenizer=tokenizer_in(folder, config),
             metadata=metadata_in(folder, layout, settings, config),
+            rounded=whole.bits(table),
+            read_rounded=whole.read_rounded,
         )
 
 

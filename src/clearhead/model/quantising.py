@@ -44,8 +44,8 @@ class Matrix:
         return int(self.layer.weight.shape.numel() * BYTES[self.bits])
 
 
-def matrices(network: Network, bits: int) -> dict[str, Matrix]:
-    """What is rounded when a network is kept in 8 or 4 bits, by the weight's name.
+def matrices(network: Network, bits: int, *, edges: bool = True) -> dict[str, Matrix]:
+    """What is rounded when a network is kept in 8 or 4 bits, by the weight's name. edges: also embeddings and output.
 
     These are the linear layers and embeddings whose rows are whole groups of 32. Embeddings and output layers are kept
     in 8 bits at least: of a model trained here, 4 bits for them made up two thirds of the divergence (docs/LOG.md).
@@ -53,11 +53,13 @@ def matrices(network: Network, bits: int) -> dict[str, Matrix]:
     recurrences, positions, norms, biases. Raises OptionError for another number of bits.
     """
     check_bits(bits)
-    return {
-        f"{path}.weight": Matrix(layer, 8 if isinstance(layer, Embedding) or layer is network.head else bits)
-        for path, layer in network.named_modules()
-        if isinstance(layer, Linear | Embedding) and not isinstance(layer, Router) and fits(tuple(layer.weight.shape))
-    }
+    found: dict[str, Matrix] = {}
+    for path, layer in network.named_modules():
+        edge = isinstance(layer, Embedding) or layer is network.head
+        chosen = edges if edge else isinstance(layer, Linear) and not isinstance(layer, Router)
+        if chosen and isinstance(layer, Linear | Embedding) and fits(tuple(layer.weight.shape)):
+            found[f"{path}.weight"] = Matrix(layer, 8 if edge else bits)
+    return found
 
 
 def quantise(network: Network, bits: int) -> None:

@@ -45,23 +45,40 @@ class Codes(NamedTuple):
         scales_NG = torch.empty(N, K // GROUP, dtype=torch.float16, device=device)
         return cls(torch.empty(N, width, dtype=dtype, device=device), scales_NG)
 
+    @classmethod
+    def of(cls, codes_NK: Tensor, scales_NG: Tensor, bits: int) -> Codes:
+        """int8 codes and float16 scales as they are kept. For 4 bits, the codes lie between -8 and 7."""
+        if bits == 8:
+            return cls(codes_NK, scales_NG)
+        first, second = (codes_NK + 8).to(torch.uint8).unflatten(-1, (-1, GROUP)).chunk(2, dim=-1)
+        return cls((first | second << 4).flatten(-2), scales_NG)
+
     @property
     def bits(self) -> int:
         """8 or 4."""
         return 8 if self.codes.dtype == torch.int8 else 4
 
+    @property
+    def integers(self) -> Tensor:
+        """int8 codes_NK."""
+        if self.bits == 8:
+            return self.codes
+        codes_NGJ = self.codes.unflatten(-1, (-1, GROUP // 2))
+        return torch.cat((codes_NGJ & 15, codes_NGJ >> 4), dim=-1).to(torch.int8).sub_(8).flatten(-2)
+
     def dense(self, dtype: torch.dtype) -> Tensor:
         """weight_NK."""
-        if self.bits == 4:
-            codes_NGJ = self.codes.unflatten(-1, (-1, GROUP // 2))
-            codes_NGI = torch.cat((codes_NGJ & 15, codes_NGJ >> 4), dim=-1).to(torch.int8).sub_(8)
-        else:
-            codes_NGI = self.codes.unflatten(-1, (-1, GROUP))
+        codes_NGI = self.integers.unflatten(-1, (-1, GROUP))
         return (codes_NGI * self.scales.float().unsqueeze(-1)).flatten(-2).to(dtype)
 
     def split(self, sizes: Sequence[int] | int) -> list[Codes]:
         """The rows in pieces of these sizes, without copying."""
         return [Codes(*each) for each in zip(self.codes.split(sizes), self.scales.split(sizes), strict=True)]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Codes]) -> Codes:
+        """The rows of several."""
+        return parts[0] if len(parts) == 1 else cls(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def pick(self, ids_N: Tensor) -> Codes:
         """The rows of these ids. Raises IndexError for ids out of range."""
@@ -152,13 +169,10 @@ def quantised(weight_NK: Tensor, bits: int) -> Quantised:
     step = max(1, AT_ONCE // weight_NK.shape[1])
     for numbers, (codes, scales_NG) in zip(weight_NK.split(step), made.split(step), strict=True):
         w_NGI = numbers.float().unflatten(1, (-1, GROUP))
-        if bits == 8:
-            scales_NG.copy_(w_NGI.abs().amax(dim=-1) / 127)
-            codes.copy_(_codes(w_NGI, scales_NG, -127, 127).flatten(1))
-        else:
-            scales_NG.copy_(_best_scales(w_NGI))
-            first, second = (_codes(w_NGI, scales_NG, -8, 7) + 8).to(torch.uint8).chunk(2, dim=-1)
-            codes.copy_((first | second << 4).flatten(1))
+        scales_NG.copy_(w_NGI.abs().amax(dim=-1) / 127 if bits == 8 else _best_scales(w_NGI))
+        least, most = (-127, 127) if bits == 8 else (-8, 7)
+        rounded_NK = _codes(w_NGI, scales_NG, least, most).flatten(1).to(torch.int8)
+        codes.copy_(Codes.of(rounded_NK, scales_NG, bits).codes)
     return Quantised(made, weight_NK.dtype)
 
 

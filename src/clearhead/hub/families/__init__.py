@@ -34,6 +34,8 @@ from clearhead.hub.families import (
     t5,
 )
 from clearhead.hub.families.table import Row
+from clearhead.hub.packed.entries import KEY
+from clearhead.hub.packed.schemes import scheme
 from clearhead.model import DecoderConfig, EncoderConfig, EncoderDecoderConfig, ModelConfig
 
 C = TypeVar("C", bound=ModelConfig)
@@ -122,7 +124,12 @@ def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], 
     A setting is accepted if the family writes the same value for the config it read, or if it is known to have no
     effect on results. Anything else would silently change them, so it is an error.
     """
-    _refuse_quantised(settings, where)
+    try:
+        packed = scheme(settings) is not None
+    except ConfigError as error:
+        raise FolderError(f"{where}: {error}; take the release in bfloat16") from None
+    if not packed:
+        _refuse_quantised(settings, where)
     kind = str(settings.get("model_type", ""))
     family = next((family for family in FAMILIES if kind == family.MODEL_TYPE), None)
     if family is None:
@@ -141,7 +148,7 @@ def parse_config(settings: Mapping[str, Any], where: str) -> tuple[Family[Any], 
         raise FolderError(f"{where}: {error}") from None
     written = family.settings(config)
     for name, value in settings.items():
-        if name in family.HARMLESS or name == CODE or _agree(written.get(name), value):
+        if name in family.HARMLESS or name == CODE or (packed and name == KEY) or _agree(written.get(name), value):
             continue
         expected = f"; only {shown(written[name])} is supported" if name in written else ""
         raise FolderError(
@@ -191,7 +198,7 @@ def _agree(written: Any, given: Any) -> bool:
 
 
 def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
-    """Raises FolderError for quantised weights, which are not supported."""
+    """Raises FolderError for weights that are quantised in a way that is not read."""
     for name in ("quantization_config", "compression_config"):
         quantised = settings.get(name)
         if quantised is not None:
@@ -202,7 +209,7 @@ def _refuse_quantised(settings: Mapping[str, Any], where: str) -> None:
             way = UNQUANTISED.get(str(method))
             written = "" if way is None else conversion(place, settings, model=way[0], then=way[1], saving=way[2])
             raise FolderError(
-                f"{where}: the weights are quantised ({shown(method or quantised)}); only float32, bfloat16, "
-                "float16 and float64 are supported; take the release in bfloat16"
+                f"{where}: the weights are quantised ({shown(method or quantised)}); only compressed-tensors, gptq and "
+                "awq are read; take the release in bfloat16"
                 + (f", or make one with transformers: {written}" if written else "")
             )

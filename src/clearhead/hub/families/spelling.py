@@ -31,16 +31,16 @@ class Fitting(Protocol):
 
 
 class Respelled:
-    """Tensors on disk under the table's names."""
+    """Tensors on disk under the table's names. names: those on disk, by the table's."""
 
     def __init__(self, held: Held, names: Mapping[str, str]) -> None:
-        self._held, self._names = held, names
+        self._held, self.names = held, names
         self.shapes = {ours: held.shapes[theirs] for ours, theirs in names.items()}
         self.dtypes = {ours: held.dtypes[theirs] for ours, theirs in names.items()}
 
     def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = lambda name: None) -> None:
         """As ``Held.read``."""
-        ours = {theirs: name for name, theirs in self._names.items() if name in into}
+        ours = {theirs: name for name, theirs in self.names.items() if name in into}
         self._held.read(_Renamed(into, ours), lambda theirs: done(ours[theirs]))
 
 

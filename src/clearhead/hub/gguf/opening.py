@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from clearhead.hub.gguf.vocabulary import opened_tokenizer
 from clearhead.hub.kept import named
 from clearhead.language_model import Metadata
 from clearhead.model import DecoderConfig, ModelConfig
-from clearhead.products import Codes, Quantised
+from clearhead.products import Codes
 from clearhead.text import Tokenizer
 
 
@@ -137,16 +137,10 @@ class GGUFTensors:
         kind = next(iter(kinds))
         return {"Q8_0": 8, "Q4_0": 4}[kind] if len(kinds) == 1 and kind in OURS else None
 
-    def quantised(self, row: Row, dtype: torch.dtype) -> Quantised:
-        """One of our matrices as it is in the file. Raises FolderError for scales that are not finite."""
-        parts: Sequence[Codes] = [self._part(self._places[name]) for name in row.theirs]
-        whole = parts[0] if len(parts) == 1 else Codes(*(torch.cat(each) for each in zip(*parts, strict=True)))
-        if not whole.scales.isfinite().all():
-            raise FolderError(
-                f"{self._file.path}: {row.theirs[0]} has numbers that are not finite; the file is damaged: copy it "
-                "again"
-            )
-        return Quantised(whole, dtype)
+    def read_rounded(self, rows: Mapping[str, Row], keep: Callable[[str, Codes], None]) -> None:
+        """Reads those of our matrices as they are in the file. keep: gets each with its name."""
+        for ours, row in rows.items():
+            keep(ours, Codes.joined([self._part(self._places[name]) for name in row.theirs]))
 
     def _part(self, place: Place) -> Codes:
         found = self._file.codes(place.name)
