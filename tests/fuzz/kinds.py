@@ -97,13 +97,15 @@ class Released(Kind):
     def make(self) -> None:
         for name, config in CONFIGS.items():
             saved(self.base / name, config)
-            path = self.base / name / "model.safetensors"
+        for bits in (8, 4):
+            hub.export(self.base / f"packed {bits}", LanguageModel(lively(LLAMA), TOKENIZER), bits=bits)
+        for path in self.base.glob("*/model.safetensors"):
             write_tensors(path, read_tensors(path)[0])
 
     def case(self, draw: Draw) -> str:
-        family = draw(st.sampled_from(sorted(CONFIGS)))
-        folder = self.place / family
-        shutil.copytree(self.base / family, folder)
+        source = draw(st.sampled_from(sorted(path.parent for path in self.base.glob("*/model.safetensors"))))
+        folder = self.place / source.name
+        shutil.copytree(source, folder)
         for _ in range(draw(st.integers(1, 2))):
             names = sorted(content_of(folder))
             self.mutate(draw, folder, draw(st.sampled_from(names)))

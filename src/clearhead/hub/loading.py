@@ -93,7 +93,8 @@ def load(
         def hold(ours: str, codes: Codes) -> None:
             if not codes.scales.isfinite().all():
                 raise FolderError(
-                    f"{found.where}: {rows[ours].theirs[0]} has scales that are not finite; it is damaged: copy it again"
+                    f"{found.where}: {rows[ours].theirs[0]} has scales that are not finite; the file is damaged: copy "
+                    "it again"
                 )
             staying[ours].hold(Quantised(codes, found.dtype))
 
