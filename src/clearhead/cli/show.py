@@ -21,10 +21,12 @@ def show(model: Model) -> None:
     The weights themselves are neither read nor downloaded.
     """
     from clearhead import runs
+    from clearhead.model import rounded_to
 
     found = runs.describe(model)
     loaded = found.model
-    memory = f"{found.weight_bytes / 1e6:,.1f} MB in {str(loaded.dtype).removeprefix('torch.')}"
+    bits, dtype = rounded_to(loaded.network), str(loaded.dtype).removeprefix("torch.")
+    memory = f"{found.weight_bytes / 1e6:,.1f} MB in {dtype if bits is None else f'{bits} bits'}"
     if found.state_bytes:
         memory += f", and {found.state_bytes / 1e6:,.1f} MB for a text of full length"
     speaks = loaded.has_tokenizer
