@@ -146,6 +146,16 @@ def test_a_file_for_llama_cpp(command: Command, tmp_path, trained):
     assert (done.code, "is not trained further" in done.err) == (1, True)
 
 
+def test_a_packed_folder_is_shown_and_trained_further(command: Command, tmp_path, trained):
+    done = command("export", trained[0], "out", "--bits", "8")
+    assert (done.code, "8 bits" in done.out) == (0, True), done.err
+    assert "MB in 8 bits" in command("show", "out").out
+    (tmp_path / "more.txt").write_text("a quick brown fox\n" * 200)
+    done = command("train", "--from", "out", "more.txt", "--steps", "1", "--threads", "1", "--out", "further")
+    assert done.code == 0, done.err
+    assert hub.load(tmp_path / "further").dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -154,7 +164,7 @@ def test_a_file_for_llama_cpp(command: Command, tmp_path, trained):
         (["RUN", "out", "--dtype", "int8"], 2, "error: dtype: there is no 'int8'"),
         (["RUN"], 2, "error: export: give a folder to create, or --gguf and a file; one of the two"),
         (["RUN", "out", "--gguf", "a.gguf"], 2, "one of the two"),
-        (["RUN", "out", "--bits", "8"], 2, "error: export: --bits belongs to --gguf"),
+        (["RUN", "out", "--bits", "5"], 2, "error: bits 5: weights can be rounded to 8 or 4 bits"),
         (["RUN", "--gguf", "a.bin"], 2, "error: a.bin: the file of a model for llama.cpp ends in .gguf; name it so"),
     ],
 )
