@@ -106,7 +106,7 @@ def test_look_under_edits_shows_the_edited_pass(folder: Path):
         (["generate", "book", "ab", "--edit", "ablate 1 at boy"], "the text has no such word"),
         (["sweep", "nowhere", "ab", "--over", "edges", "--source", "cd"], "drop --source"),
         (["sweep", "nowhere", "ab", "--measure", "nll", "--token", "a"], "--measure and --token both say"),
-        (["sweep", "nowhere", "ab", "--out", "x.html"], "'.html' is not known"),
+        (["sweep", "nowhere", "ab", "--out", "x.gif"], "'.gif' is not known"),
         (["sweep", "book", "ab", "--by", "gradient"], "its gradient is 0 without edits"),
         (["sweep", "book", "ab", "--source", "abc"], "text 0 has 3 places and the source 4"),
     ],

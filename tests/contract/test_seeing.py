@@ -35,7 +35,7 @@ def test_it_runs_as_printed(parts: list[Path], tmp_path: Path) -> None:
         for command in lines(parts[0]):
             fork(shlex.split(command))
     run([sys.executable, "-c", PROGRAM], tmp_path, input=json.dumps([blocks(parts[0], "python")]))
-    drawn = {"change.html", "change.svg", "history.svg", "history.png"}
+    drawn = {"change.html", "change.svg", "history.svg", "history.png", "history.html"}
     assert all((tmp_path / name).stat().st_size > 1000 for name in drawn)
 
 

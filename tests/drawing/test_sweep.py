@@ -118,5 +118,5 @@ def test_a_picture_is_drawn_whole(ending: str, tmp_path: Path) -> None:
     once = path.read_bytes()
     ch.draw_sweep(swept("places", source=SOURCE), path)
     assert path.read_bytes() == once
-    with pytest.raises(OptionError, match=r"'\.html' is not known"):
-        ch.draw_sweep(swept("heads"), tmp_path / "x.html")
+    with pytest.raises(OptionError, match=r"'\.gif' is not known"):
+        ch.draw_sweep(swept("heads"), tmp_path / "x.gif")

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from little_encoders import saved
 
 import clearhead as ch
 from clearhead import cli
+from little_encoders import saved
 
 
 @pytest.fixture(scope="module")

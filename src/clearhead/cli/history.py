@@ -28,8 +28,8 @@ def history(
             "--out",
             "-o",
             metavar="FILE",
-            help="Save a `.png` or `.svg` picture, a line for each head over the steps, or a `.json` file with all "
-            "numbers, instead of printing a table.",
+            help="Save a `.png` or `.svg` picture, a line for each head over the steps, an `.html` page, or a `.json` "
+            "file with all numbers, instead of printing a table.",
         ),
     ] = None,
     threads: Threads = None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clearhead.cli.edits import Against, Token
-from clearhead.cli.models import Dtype, Model, Picture, Threads, load_model
+from clearhead.cli.models import Dtype, Model, Threads, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError, many
@@ -65,7 +66,15 @@ def sweep(
         ),
     ] = How.run,
     top: Annotated[int, typer.Option(min=1, help="How many edits to list, those that change most.")] = 10,
-    out: Picture = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Save a `.png` or `.svg` picture, an `.html` page, or a `.json` file, instead of printing a table.",
+        ),
+    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:

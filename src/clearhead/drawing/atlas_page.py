@@ -15,7 +15,7 @@ from clearhead.drawing.legible import legible
 from clearhead.language import LANGUAGES
 from clearhead.watching import Atlas
 
-SCRIPTS = ("atlas_data.js", "atlas.js")
+SCRIPTS = ("elements.js", "atlas_data.js", "atlas.js")
 STYLES = ("page.css", "atlas.css")
 
 

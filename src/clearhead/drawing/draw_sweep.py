@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from clearhead.analysis import Effect, Sweep
-from clearhead.drawing import colours
+from clearhead.drawing import colours, sweep_page
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.sweep_table import Grid, encoded, encoded_effect, grid, largest
+from clearhead.errors import OptionError
 from clearhead.files import replacing
 from clearhead.language import mark, speaking, spoken
 
-SWEEP_ENDINGS = (*PLOTTED, ".json")
+SWEEP_ENDINGS = (*PLOTTED, ".html", ".json")
 EFFECT_ENDINGS = (".json",)
 
 # Inches: a cell, a letter of a label, above and right of the grid, and the least width of a picture.
@@ -23,20 +24,23 @@ CELL, LETTER, TOP, RIGHT, LEAST = 0.4, 0.085, 0.85, 1.2, 5.0
 # Points; bars if there is no grid; dots an inch.
 SIZE, TITLE, BARS, DPI = 9.0, 12.0, 20, 150
 
+# Edits of a page: a table of more is slow to open.
+EDITS = 20_000
+
 # Cells are labelled with their numbers up to this many of them.
 NUMBERED = 400
 
 
 def draw_sweep(found: Sweep, path: str | Path, *, language: str | None = None) -> None:
-    """Writes the sweep to ``path``: .png and .svg are pictures (extra ``plot``), .json has the numbers.
+    """Writes the sweep to ``path``: .png and .svg are pictures (extra ``plot``), .html a page, .json has the numbers.
 
-    The file is written whole or not at all. Raises OptionError for an unknown file extension, FolderError if the file
-    cannot be written, MissingExtraError if matplotlib is missing.
+    The file is written whole or not at all. Raises OptionError for an unknown file extension or a page of more than
+    EDITS edits, FolderError if the file cannot be written, MissingExtraError if matplotlib is missing.
     """
     path = Path(path)
     check_sweep_path(path)
     with speaking(language):
-        content = encoded(found) if path.suffix.lower() == ".json" else _picture(found, path.suffix.lower()[1:])
+        content = _content(found, path)
     with replacing(path) as file:
         file.write(content)
 
@@ -57,6 +61,19 @@ def draw_effect(found: Effect, path: str | Path) -> None:
 def check_effect_path(path: Path) -> None:
     """Raises what ``draw_effect`` would raise for this path, before any work is done."""
     check_ending(path, EFFECT_ENDINGS)
+
+
+def _content(found: Sweep, path: Path) -> bytes:
+    ending = path.suffix.lower()
+    if ending == ".json":
+        return encoded(found)
+    if ending == ".html":
+        if len(found.entries) > EDITS:
+            raise OptionError(
+                f"{path}: {len(found.entries):,} edits; a page takes at most {EDITS:,}; make fewer, or write .json"
+            )
+        return sweep_page.encoded(found)
+    return _picture(found, ending[1:])
 
 
 def _picture(found: Sweep, form: str) -> bytes:

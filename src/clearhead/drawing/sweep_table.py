@@ -35,13 +35,14 @@ SCHEMA, EFFECT_SCHEMA = "clearhead.sweep/1", "clearhead.effect/1"
 class Grid:
     """The changes of a sweep by two properties of its edits; None where there is no edit.
 
-    across: what the columns are; values: rows from the first layer down
+    across: what the columns are; values: rows from the first layer down; entries: the number of each in the sweep
     """
 
     across: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[float | None, ...], ...]
+    entries: tuple[tuple[int | None, ...], ...]
 
 
 def grid(found: Sweep) -> Grid | None:
@@ -56,14 +57,15 @@ def grid(found: Sweep) -> Grid | None:
     columns = by_name[across]
     several = len({edit.stack for edit in edits}) > 1
     rows = [(f"{edit.stack} " if several else "") + _row(edit, across) for edit in edits]
-    cells = dict(zip(zip(rows, columns, strict=True), (entry.change for entry in found.entries), strict=True))
+    cells = dict(zip(zip(rows, columns, strict=True), range(len(edits)), strict=True))
     if len(cells) < len(edits):
         return None
     order = sorted({each for each in columns if each is not None}, key=lambda each: (isinstance(each, str), each))
     lines = list(dict.fromkeys(rows))
     labels = [_label(found, across, each) for each in order]
-    values = tuple(tuple(cells.get((row, each)) for each in order) for row in lines)
-    return Grid(across=across, rows=tuple(lines), columns=tuple(labels), values=values)
+    entries = tuple(tuple(cells.get((row, each)) for each in order) for row in lines)
+    values = tuple(tuple(None if n is None else found.entries[n].change for n in line) for line in entries)
+    return Grid(across=across, rows=tuple(lines), columns=tuple(labels), values=values, entries=entries)
 
 
 def _at(edit: Edit) -> int | None:

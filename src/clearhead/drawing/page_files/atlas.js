@@ -7,17 +7,6 @@ let words = data.words[document.documentElement.lang];
 document.addEventListener("language", () => change({}));
 const CELL = 14;
 
-function find(id) {
-  return document.getElementById(id);
-}
-
-function made(parent, kind, text, values = {}) {
-  const element = Object.assign(document.createElement(kind), values);
-  if (text !== undefined) element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
 function change(values, said) {
   Object.assign(state, values);
   words = data.words[document.documentElement.lang];

@@ -1,17 +1,5 @@
-"use strict";
-// The atlas: its numbers, and what the page works out from them.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-
-function filled(text, values) {
-  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
-
-// As in the terminal: three decimals, or one from 100 on.
-function shown(value) {
-  if (value === null) return "–";
-  return (Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(3)).replace("-", "−");
-}
+// The atlas: what the page works out from its numbers.
 
 // Heads in the order of a column, those without a value last; by layer and head without a column.
 function ordered(column, down) {

@@ -1,0 +1,51 @@
+"""A sweep as a self-contained page: the grid of changes, and all edits as a table. It makes no network requests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from clearhead.analysis import Sweep
+from clearhead.drawing import colours
+from clearhead.drawing.inline import around, inert_json
+from clearhead.drawing.languages import phrases
+from clearhead.drawing.legible import legible
+from clearhead.drawing.sweep_table import Grid, grid
+from clearhead.language import LANGUAGES, speaking, spoken
+
+SCRIPTS = ("elements.js", "sweep.js")
+
+words = partial(phrases, "sweep_words.json")
+
+
+def encoded(found: Sweep) -> bytes:
+    """The page in UTF-8. As in page.py, the data is inert JSON, and the policy allows no other script or style."""
+    cells = grid(found)
+    numbers = None if cells is None else {"columns": list(cells.columns), "cells": list(map(list, cells.entries))}
+    data = {
+        "words": {each: words(each) | _named(found, cells, each) for each in LANGUAGES},
+        "model": None if found.model is None else legible(found.model),
+        "text": legible(found.text),
+        "tokens": [legible(token) for token in found.tokens],
+        "place": found.place,
+        "base": found.base,
+        "by": found.by,
+        "entries": [
+            {"name": legible(entry.name), "value": entry.value, "change": entry.change} for entry in found.entries
+        ],
+        "grid": numbers,
+        "colours": {"less": colours.LESS, "more": colours.MORE, "none": colours.DARK[0]},
+    }
+    title = f"{found.model}: {found.text[:80]}" if found.model else found.text[:80]
+    styles = ("page.css", "sweep.css")
+    before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, title=legible(title))
+    return (before + inert_json(data) + after).encode()
+
+
+def _named(found: Sweep, cells: Grid | None, language: str) -> dict[str, Any]:
+    """What is named after the sweep, in a language."""
+    with speaking(language):
+        named: dict[str, Any] = {"measure": spoken(legible(found.measure))}
+        if cells is not None:
+            named["grid"] = {"across": spoken(cells.across), "rows": list(map(spoken, cells.rows))}
+    return named
