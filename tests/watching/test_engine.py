@@ -19,6 +19,7 @@ from clearhead.tap import Site
 from clearhead.watching import Record, TextRecord, TokenizedText, blocks, measures, watch
 from clearhead.watching.cells import Agreement, Edges, Largest
 from clearhead.watching.measures import NAMES, Entropy, Received
+from clearhead.watching.reducers import Extent, PerStrip, RowReducer, Strip
 from definition import BATCH, GROUPINGS, KEYS, MASKS, SCORES, SITE, Watched, tensors, weights
 
 WIDTH_OUT = 5
@@ -252,6 +253,26 @@ class TestOnlyWhatIsAsked:
         assert self.count(record, lambda r: r.map(SITE, 1)[:, 9]) <= self.T
         assert self.count(record.record.only(), lambda r: r.map(SITE, 1)[:, 9]) <= self.T  # the record keeps them
         assert self.count(record, lambda r: r.map(SITE, 2)[:, 5]) > half  # nothing is known about another head
+
+    def test_what_is_the_same_for_all_heads_is_found_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(blocks, "LEAST", 2)  # eight strips in a block
+        asked: list[tuple[int, int, int]] = []
+
+        class Noting(RowReducer):
+            needs = "row"
+
+            def start(self, extent: Extent) -> None:
+                super().start(extent)
+                self.per_strip = PerStrip(self.find)
+
+            def find(self, strip: Strip) -> None:
+                asked.append((strip.rows.start, strip.rows.stop, strip.columns.stop))
+
+            def row(self, strip: Strip) -> None:
+                self.per_strip[strip]
+
+        self.record(causal()).sweep(SITE, Noting())
+        assert len(asked) == len(set(asked)) > self.T / 16
 
     def test_a_row_or_a_tile_costs_its_own_rows(self) -> None:
         record = self.record(causal())

@@ -152,21 +152,27 @@ def totals(sums_HQ: Tensor, sinks_HQ: Tensor) -> Tensor:
     return totals_HQ.masked_fill_(totals_HQ == 0.0, 1.0)
 
 
+# Strips of other rows that come between those of two heads: a block has at most so many (blocks.py: ROWS / LEAST).
+BETWEEN = 8
+
+
 class PerStrip(Generic[Found]):
-    """What ``find`` finds for a strip whatever its heads: computed once, and forgotten at other rows."""
+    """What ``find`` finds for a strip whatever its heads: computed once, and forgotten BETWEEN other rows later."""
 
     def __init__(self, find: Callable[[Strip], Found]) -> None:
-        self._find, self._rows = find, slice(0)
-        self._found: dict[tuple[int, int], Found] = {}
+        self._find = find
+        self._found: dict[tuple[int, int], dict[tuple[int, int], Found]] = {}  # by rows, then by columns
 
     def __getitem__(self, strip: Strip) -> Found:
-        if strip.rows != self._rows:
-            self._rows = strip.rows
-            self._found.clear()
-        key = strip.columns.start, strip.columns.stop
-        if key not in self._found:
-            self._found[key] = self._find(strip)
-        return self._found[key]
+        rows, columns = (strip.rows.start, strip.rows.stop), (strip.columns.start, strip.columns.stop)
+        if rows not in self._found:
+            if len(self._found) == BETWEEN:
+                del self._found[next(iter(self._found))]
+            self._found[rows] = {}
+        found = self._found[rows]
+        if columns not in found:
+            found[columns] = self._find(strip)
+        return found[columns]
 
 
 class Reducer(ABC):
