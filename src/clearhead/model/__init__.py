@@ -3,9 +3,10 @@
 from clearhead.model.cache import Cache
 from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig
 from clearhead.model.convolution import Convolution, ConvolutionConfig
+from clearhead.model.convolution_translator import ConvolutionTranslator, ConvolutionTranslatorConfig
 from clearhead.model.decoder import Decoder
 from clearhead.model.encoder import Encoder
-from clearhead.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, TranslationState
+from clearhead.model.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.config import (
     FEED_FORWARDS,
@@ -31,8 +32,15 @@ from clearhead.model.recurrent import (
     Recurrent,
     RecurrentConfig,
 )
+from clearhead.model.recurrent_translator import (
+    GRUTranslatorConfig,
+    LSTMTranslatorConfig,
+    RecurrentTranslator,
+    RecurrentTranslatorConfig,
+)
 from clearhead.model.registry import build, register, skeleton
 from clearhead.model.state import State
+from clearhead.model.translator import Translator
 
 __all__ = [
     "ABILITIES",
@@ -43,6 +51,8 @@ __all__ = [
     "ClampConfig",
     "Convolution",
     "ConvolutionConfig",
+    "ConvolutionTranslator",
+    "ConvolutionTranslatorConfig",
     "Decoder",
     "DecoderConfig",
     "Encoder",
@@ -53,8 +63,10 @@ __all__ = [
     "FeedForwardConfig",
     "GRUAttentionConfig",
     "GRUConfig",
+    "GRUTranslatorConfig",
     "LSTMAttentionConfig",
     "LSTMConfig",
+    "LSTMTranslatorConfig",
     "LayerConfig",
     "Matrix",
     "ModelConfig",
@@ -64,10 +76,12 @@ __all__ = [
     "PredictionConfig",
     "Recurrent",
     "RecurrentConfig",
+    "RecurrentTranslator",
+    "RecurrentTranslatorConfig",
     "ScalingConfig",
     "State",
     "TransformerConfig",
-    "TranslationState",
+    "Translator",
     "build",
     "check_bits",
     "evaluating",

@@ -8,12 +8,18 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import RequestError
+from clearhead.model.parts.source import Source
 from clearhead.model.state import State
 from clearhead.tap import Watcher, watchers
 
 
 class Cache(State):
-    """Keys and values of every layer for up to ``capacity`` places. Returns views, not copies."""
+    """Keys and values of every layer for up to ``capacity`` places. Returns views, not copies.
+
+    source: the text that is translated, as ``Translator.read`` gives it; set by ``translating``
+    """
+
+    source: Source | None = None
 
     def __init__(
         self,
@@ -92,6 +98,8 @@ class Cache(State):
             new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, kept]
             setattr(self, name, new_LBGKD)
         self.length -= first
+        if self.source is not None:
+            self.source = self.source.select(rows_R)
         self._watchers.clear()
         for watcher in watchers():
             watcher.selected(self, rows_R.tolist())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from clearhead.errors import RequestError
 from clearhead.model.cache import Cache
+from clearhead.model.state import State
 
 Carry = tuple[Tensor, ...]
 
@@ -62,3 +63,10 @@ class Carried(Cache):
         """Keeps some rows of the batch, in the given order, and drops the places before ``first``."""
         super().select(rows_R, first)
         self.layers = [tuple(t[rows_R] for t in carry) for carry in self.layers]
+
+
+def carried(state: State | None) -> Carried | None:
+    """The state as what layers carry on. Raises RequestError if it is of another kind of model."""
+    if state is not None and not isinstance(state, Carried):
+        raise RequestError(f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)")
+    return state

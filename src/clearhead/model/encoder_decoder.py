@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.attend import FULL, Mask, band, padding
-from clearhead.errors import ConfigError, RequestError
-from clearhead.model.cache import Cache
+from clearhead.attend import FULL, Mask, band
+from clearhead.errors import ConfigError
 from clearhead.model.config import DecoderConfig, TransformerConfig, check_positive
 from clearhead.model.decoder import Decoder
-from clearhead.model.evaluating import evaluating
 from clearhead.model.parts.block import BlockInputs
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
@@ -24,7 +21,8 @@ from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.registry import register
 from clearhead.model.state import State
 from clearhead.model.transformer import Transformer, cached
-from clearhead.tap import Site, watchers
+from clearhead.model.translator import Translator
+from clearhead.tap import Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,33 +151,9 @@ class Reader(Transformer):
         return FULL if size is None else band(size)
 
 
-class TranslationState(Cache):
-    """A KV cache for the text written, and the source.
+class EncoderDecoder(Translator, Decoder):
+    """Two stacks of Transformer blocks, which share an embedding unless the config says not."""
 
-    source: what ``EncoderDecoder.read`` gives; set by ``translating``
-    """
-
-    source: Source | None = None
-
-    def select(self, rows_R: Tensor, first: int) -> None:
-        """Keeps some rows of the batch, in the given order, and drops the places before ``first``.
-
-        With beams, rows of one text stay together.
-        """
-        others = len(rows_R) != self.k_LBGKD.shape[1]
-        super().select(rows_R, first)
-        if self.source is not None and (others or self.source.beams == 1):  # else only beams changed places
-            self.source = self.source.select(rows_R)
-
-
-class EncoderDecoder(Decoder):
-    """Logits of the target's next token, given a source. Both stacks share an embedding unless the config says not.
-
-    A pass needs the source: as ``source_BS``, or read before, in the state.
-    """
-
-    resumes: ClassVar[bool] = False
-    cache: ClassVar[type[Cache]] = TranslationState
     config: EncoderDecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
     def __init__(self, config: EncoderDecoderConfig) -> None:
@@ -192,50 +166,9 @@ class EncoderDecoder(Decoder):
         return CROSS_BLOCKS[self.config.arrangement](self.config, site)
 
     def read(self, source_BS: Tensor, mask: Mask = FULL, *, keep: bool = False) -> Source:
-        """The source, through the encoder. ``mask`` hides padding; ``keep`` the keys and values for further passes.
-
-        Raises RequestError for ids that ``forward`` would refuse.
-        """
+        """As ``Translator.read``."""
         x_BSE = self.encoder.hidden(source_BS, mask=mask)
         return Source(x_BSE=x_BSE, mask=mask, kept={} if keep else None)
-
-    def translating(self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1) -> TranslationState:
-        """As ``Network.translating``."""
-        lengths = [len(ids) for ids in sources]
-        padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
-        mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
-        apart = bool(watchers())  # a record has maps of each beam, whose source is then a row of its own
-        state = cast(TranslationState, self.empty_state(len(sources) * (1 if apart else beams), capacity))
-        with torch.inference_mode(), evaluating(self):
-            source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
-        state.source = source if apart else replace(source, beams=beams)
-        if apart and beams > 1:
-            state.select(torch.arange(len(sources), device=self.device).repeat_interleave(beams), 0)
-        return state
-
-    def forward(
-        self,
-        ids_BT: Tensor,
-        *,
-        targets_BT: Tensor | None = None,
-        mask: Mask = FULL,
-        places_BT: Tensor | None = None,
-        types_BT: Tensor | None = None,
-        state: State | None = None,
-        last: bool = False,
-        smoothing: float = 0.0,
-        source_BS: Tensor | None = None,
-        source_mask: Mask = FULL,
-    ) -> Tensor:
-        """As ``Network.forward``. ``source_mask`` hides padding of the source.
-
-        Raises RequestError as it does, and if no source is given, or one besides a state's.
-        """
-        given = self._given(mask, state, source_BS, source_mask)
-        x_BTE = self._through(ids_BT, given, places_BT, types_BT)
-        if targets_BT is not None:
-            return self.loss(x_BTE, targets_BT, smoothing)
-        return self.unembed(x_BTE[:, -1:] if last else x_BTE)
 
     def hidden(
         self,
@@ -249,14 +182,9 @@ class EncoderDecoder(Decoder):
         source_mask: Mask = FULL,
     ) -> Tensor:
         """x_BTE of the target, as the output layer reads it; arguments as those of ``forward``."""
-        return self._through(ids_BT, self._given(mask, state, source_BS, source_mask), places_BT, types_BT)
-
-    def _given(self, mask: Mask, state: State | None, source_BS: Tensor | None, source_mask: Mask) -> BlockInputs:
-        known = state.source if isinstance(state, TranslationState) else None
-        if known is not None and source_BS is not None:
-            raise RequestError("model: source_BS was given beside a state whose source was read; give one")
-        source = known if source_BS is None else self.read(source_BS, source_mask)
-        return BlockInputs(mask=mask, state=cached(state), source=source)
+        source = self.source(state, source_BS, source_mask)
+        given = BlockInputs(mask=mask, state=cached(state), source=source)
+        return self._through(ids_BT, given, places_BT, types_BT)
 
     def sites(self) -> dict[Site, int]:
         """Every site that a pass shows, with its number of query heads, or 0, the encoder's first."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clearhead import tap
 from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
-from clearhead.model.carried import Carried
+from clearhead.model.carried import Carried, carried
 from clearhead.model.config import ModelConfig
 from clearhead.model.parts.config import NormConfig, check_sizes
 from clearhead.model.parts.dropping import Dropping
@@ -109,10 +109,7 @@ class Layered(Network):
         """
         if types_BT is not None:
             raise RequestError("model: token types were given, but this model has none; leave them out")
-        if state is not None and not isinstance(state, Carried):
-            raise RequestError(
-                f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)"
-            )
+        state = carried(state)
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)
         check_texts(mask, self.config.kind)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from clearhead import tap
 from clearhead.attend import Mask, causal, window
@@ -194,23 +193,10 @@ class Recurrent(Layered):
         return Carried(layers, batch=batch, capacity=capacity, **heads)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """As ``Network.initialise``, except that recurrences start with gates that let gradients through.
-
-        Input matrices have std 1/sqrt(inputs), recurrent matrices are orthogonal per gate (Saxe et al. 2014), biases
-        are 0, except for the forget gates of an LSTM, where they are 1 (Jozefowicz et al. 2015, 4.3).
-        """
+        """As ``Network.initialise``, except for the recurrences (``Recurrence.initialise``)."""
         super().initialise(generator)
-        H = self.config.hidden
         for layer in self.layers:
-            fused = cast(RecurrentLayer, layer).recurrence.fused
-            nn.init.normal_(fused.weight_ih_l0, 0.0, 1 / math.sqrt(self.config.width), generator=generator)
-            with torch.no_grad():
-                for gate in fused.weight_hh_l0.split(H):
-                    nn.init.orthogonal_(gate, generator=generator)
-                for bias in (fused.bias_ih_l0, fused.bias_hh_l0):
-                    bias.zero_()
-                if self.config.cell == "LSTM":
-                    fused.bias_ih_l0[H : 2 * H] = 1.0
+            cast(RecurrentLayer, layer).recurrence.initialise(generator)
 
 
 for each in (LSTMConfig, GRUConfig, LSTMAttentionConfig, GRUAttentionConfig):

@@ -19,7 +19,7 @@ from clearhead.model.parts.block import Block, BlockInputs, block
 from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
-from clearhead.model.parts.places import is_text
+from clearhead.model.parts.places import is_text, reach_of
 from clearhead.model.parts.positions import Turn, added, relative, rotary
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
@@ -35,7 +35,6 @@ class Transformer(Network):
 
     resumes: ClassVar[bool] = True
     stack: ClassVar[str]  # the name in its sites
-    cache: ClassVar[type[Cache]] = Cache  # of its states
     ahead: ClassVar[bool]  # whether a place may see later ones
     config: TransformerConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
@@ -129,7 +128,7 @@ class Transformer(Network):
         if places_BT is None:
             places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
         else:
-            reach = self._reach(ids_BT, places_BT)
+            reach = reach_of(places_BT, ids_BT, self.config.context)
         if start and self.border is not None:
             self._check_border(places_BT, self.border)
         if tap.watchers():
@@ -175,23 +174,6 @@ class Transformer(Network):
                 "empty the cache (rewind to 0) and pass the whole text"
             )
 
-    def _reach(self, ids_BT: Tensor, places_BT: Tensor) -> int:
-        """One more than the largest place. Raises RequestError if places do not fit the ids or the context length."""
-        if places_BT.dim() != 2 or places_BT.shape[1] != ids_BT.shape[1] or places_BT.shape[0] not in (1, len(ids_BT)):
-            raise RequestError(
-                f"model: places of shape {tuple(places_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
-                "give one row per batch row, or one row for all"
-            )
-        if torch.compiler.is_compiling():
-            return self.config.context
-        first, last = (int(place) for place in places_BT.aminmax())
-        if first < 0 or last >= self.config.context:
-            raise RequestError(
-                f"model: places from {first} to {last}; they must be at least 0 and below the context, "
-                f"{self.config.context}"
-            )
-        return last + 1
-
     def _places(self, config: TransformerConfig) -> list[Site]:
         return [Site(layer, stack=self.stack) for layer in range(config.layers)]
 
@@ -209,12 +191,12 @@ class Transformer(Network):
     def turn(self, layer: int, places_BT: Tensor) -> Turn | None:
         """The rotations of queries and keys in a layer, at these places; None if it rotates none."""
         rotary = self._rotaries[self._kinds[layer][0]]
-        return None if rotary is None else rotary.turn(places_BT, self._reach(places_BT, places_BT))
+        return None if rotary is None else rotary.turn(places_BT, reach_of(places_BT, places_BT, self.config.context))
 
     def empty_state(self, batch: int, capacity: int) -> Cache:
         """A key-value cache."""
         a = self.config.attention
-        return self.cache(
+        return Cache(
             layers=self.config.layers,
             kv_heads=a.kv_heads,
             head_width=a.head_width,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from clearhead.errors import RequestError
 from clearhead.model.config import TransformerConfig
 from clearhead.model.parts.block import Block, BlockInputs
 from clearhead.model.parts.cross_attention import CrossAttention
@@ -29,10 +28,7 @@ class CrossBlock(Block):
 
     def _crossed(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         """What cross-attention adds to the stream."""
-        if given.source is None:
-            raise RequestError(
-                "model: this one reads a source, and none was given; pass source_BS, or a state whose source was read"
-            )
+        assert given.source is not None, "an encoder-decoder's pass has a source"
         return self.dropped(shown(self.cross_site, self.cross(x_BTE, given.source)))
 
     def sites(self) -> dict[Site, int]:

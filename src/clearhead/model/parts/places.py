@@ -17,6 +17,11 @@ def is_text(mask: Mask, batch: int, places: int, device: torch.device) -> Tensor
     return _sees(mask, batch, torch.arange(places, device=device), back=0)
 
 
+def spans_of(mask: Mask, batch: int, places: int, device: torch.device) -> Tensor:
+    """spans_B2: the first cell of each row's text, and the one after its last."""
+    return torch.tensor(mask.spans(batch, places), device=device)
+
+
 def goes_on(mask: Mask, batch: int, start: int, places: int, device: torch.device) -> Tensor:
     """on_BT: True where a token sees the one before it; False for the first of a text or of a packed document.
 
@@ -40,6 +45,33 @@ def taps(mask: Mask, batch: int, start: int, places: int, backs: Sequence[int], 
     place_T = torch.arange(start, start + places, device=device)
     seen = [_sees(mask, batch, place_T, back) & (place_T >= back) for back in backs]
     return torch.stack(seen, dim=2)
+
+
+def reach_of(places_BT: Tensor, ids_BT: Tensor, context: int) -> int:
+    """One more than the largest place. Raises RequestError if places do not fit the ids or the context length."""
+    if places_BT.dim() != 2 or places_BT.shape[1] != ids_BT.shape[1] or places_BT.shape[0] not in (1, len(ids_BT)):
+        raise RequestError(
+            f"model: places of shape {tuple(places_BT.shape)} for ids of shape {tuple(ids_BT.shape)}; "
+            "give one row per batch row, or one row for all"
+        )
+    if torch.compiler.is_compiling():
+        return context
+    first, last = (int(place) for place in places_BT.aminmax())
+    if first < 0 or last >= context:
+        raise RequestError(
+            f"model: places from {first} to {last}; they must be at least 0 and below the context, {context}"
+        )
+    return last + 1
+
+
+def check_padding(mask: Mask, kind: str) -> None:
+    """Raises RequestError if the mask hides more than padding."""
+    for part in mask.parts:
+        if not isinstance(part, Padding):
+            raise RequestError(
+                f"model: the mask has a {type(part).__name__}, but models of kind {kind!r} can only hide padding; "
+                "leave it out"
+            )
 
 
 def check_texts(mask: Mask, kind: str) -> None:

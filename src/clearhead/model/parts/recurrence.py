@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -100,16 +101,19 @@ class Recurrence(nn.Module):
         """The state before the first place: zeros, with dtype and device of ``like``."""
         return (like.new_zeros(batch, self.hidden),) * self.cell.carried
 
-    def forward(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
-        """h_BTH, and the state for the next place."""
-        return self._read(x_BTE, carried, cut)
+    def forward(
+        self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece], first: Carry | None = None
+    ) -> tuple[Tensor, Carry]:
+        """h_BTH, and the state for the next place. ``first`` is the state where a text begins; None = zeros."""
+        return self._read(x_BTE, carried, cut, first or self.empty(len(x_BTE), x_BTE))
 
     @uncompiled  # the compiler does not trace fused recurrences, and the pieces depend on the text
-    def _read(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece]) -> tuple[Tensor, Carry]:
+    def _read(self, x_BTE: Tensor, carried: Carry, cut: Sequence[Piece], first: Carry) -> tuple[Tensor, Carry]:
         outputs: list[Tensor] = []
         for piece in cut:
-            if piece.begins_B1 is not None:
-                carried = tuple(s_BH.masked_fill(piece.begins_B1, 0.0) for s_BH in carried)
+            begins_B1 = piece.begins_B1
+            if begins_B1 is not None:
+                carried = tuple(torch.where(begins_B1, a, b) for a, b in zip(first, carried, strict=True))
             h_BTH, carried = self._through(x_BTE[:, piece.places], carried)
             outputs.append(h_BTH)
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), carried
@@ -132,6 +136,22 @@ class Recurrence(nn.Module):
         with torch.autocast("cpu", enabled=False) if wide else nullcontext():
             h_BTH, after = self.fused(x_BTE, self._given(tuple(s_BH.unsqueeze(0) for s_BH in carried)))
         return h_BTH, tuple(s_1BH[0] for s_1BH in (after if isinstance(after, tuple) else (after,)))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Gates that let gradients through.
+
+        Input matrices have std 1/sqrt(inputs), recurrent matrices are orthogonal per gate (Saxe et al. 2014), biases
+        are 0, except for the forget gates of an LSTM, where they are 1 (Jozefowicz et al. 2015, 4.3).
+        """
+        f, H = self.fused, self.hidden
+        nn.init.normal_(f.weight_ih_l0, 0.0, 1 / math.sqrt(f.input_size), generator=generator)
+        with torch.no_grad():
+            for gate in f.weight_hh_l0.split(H):
+                nn.init.orthogonal_(gate, generator=generator)
+            for bias in (f.bias_ih_l0, f.bias_hh_l0):
+                bias.zero_()
+            if self.cell is CELLS["LSTM"]:
+                f.bias_ih_l0[H : 2 * H] = 1.0
 
     def _weights(self) -> list[Tensor]:
         f = self.fused
