@@ -5,14 +5,17 @@ from __future__ import annotations
 from clearhead.model import (
     AttentionConfig,
     ConvolutionConfig,
+    ConvolutionTranslatorConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
     FeedForwardConfig,
     GRUAttentionConfig,
     GRUConfig,
+    GRUTranslatorConfig,
     LSTMAttentionConfig,
     LSTMConfig,
+    LSTMTranslatorConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
@@ -77,5 +80,17 @@ RIVALS: dict[str, ModelConfig] = {
     "gru-attention": GRUAttentionConfig(vocabulary=31, context=23, layers=2, width=14, hidden=11, attention=ATTENTION),
     "convolution": ConvolutionConfig(
         vocabulary=31, context=23, layers=3, width=14, hidden=11, kernel=3, dilations=(1, 2)
+    ),
+}
+GROUPED = AttentionConfig(heads=4, kv_heads=2, head_width=5)
+RIVAL_TRANSLATORS: dict[str, ModelConfig] = {
+    "lstm": LSTMTranslatorConfig(
+        vocabulary=31, context=23, layers=2, encoder_layers=3, width=14, hidden=11, attention=GROUPED
+    ),
+    "gru": GRUTranslatorConfig(
+        vocabulary=31, context=23, layers=3, encoder_layers=2, width=14, hidden=11, attention=GROUPED, tied=False
+    ),
+    "convolution": ConvolutionTranslatorConfig(
+        vocabulary=31, context=23, layers=3, encoder_layers=2, width=14, hidden=11, kernel=4, attention_heads=2
     ),
 }

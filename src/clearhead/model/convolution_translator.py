@@ -219,9 +219,9 @@ class ConvolutionTranslator(LayeredTranslator):
         B, T, _ = x_BTE.shape
         start = 0 if state is None else state.length
         text_BT1 = taps(mask, B, start, T, (0,), x_BTE.device) if mask.parts else None
-        spans_B2 = spans_of(source.mask, *source.x_BSE.shape[:2], x_BTE.device).repeat_interleave(source.beams, dim=0)
-        root_B11 = (spans_B2[:, 1] - spans_B2[:, 0]).to(x_BTE.dtype).sqrt()[:, None, None]
-        given = Writing(x_BTE, source, text_BT1, root_B11)
+        start_A1, stop_A1 = spans_of(source.mask, B // source.beams, source.x_BSE.shape[1], x_BTE.device).split(1, dim=1)
+        root_B1 = (stop_A1 - start_A1).to(x_BTE.dtype).sqrt().repeat_interleave(source.beams, dim=0)
+        given = Writing(x_BTE, source, text_BT1, root_B1[..., None])
         x_BTH = self.enter(x_BTE)
         for number, layer in enumerate(self.layers):
             x_BTH = tap.shown(Site(number, "residual"), layer(x_BTH, given, state))

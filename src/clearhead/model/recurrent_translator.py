@@ -1,4 +1,4 @@
-"""Recurrent translators: an encoder that reads from both ends, a decoder with attention to it (Bahdanau et al. 2015)."""
+"""Recurrent translators: the encoder reads from both ends, the decoder attends to it (Bahdanau et al. 2015)."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def _mean(source: Source) -> Tensor:
     if not source.mask.parts:
         mean_BE = x_BSE.mean(dim=1)
     else:
-        text_BS1 = is_text(source.mask, *x_BSE.shape[:2], x_BSE.device)[..., None]
+        text_BS1 = is_text(source.mask, x_BSE.shape[0], x_BSE.shape[1], x_BSE.device)[..., None]
         mean_BE = x_BSE.masked_fill(~text_BS1, 0.0).sum(dim=1) / text_BS1.sum(dim=1)
     return mean_BE if source.beams == 1 else mean_BE.repeat_interleave(source.beams, dim=0)
 

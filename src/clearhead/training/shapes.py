@@ -12,15 +12,23 @@ from clearhead.model import (
     AttentionConfig,
     AttentiveConfig,
     ConvolutionConfig,
+    ConvolutionTranslatorConfig,
     DecoderConfig,
     EncoderConfig,
     EncoderDecoderConfig,
     FeedForwardConfig,
+    GRUAttentionConfig,
+    GRUConfig,
+    GRUTranslatorConfig,
+    LSTMAttentionConfig,
+    LSTMConfig,
+    LSTMTranslatorConfig,
     ModelConfig,
     NormConfig,
     PositionConfig,
     PredictionConfig,
     RecurrentConfig,
+    RecurrentTranslatorConfig,
 )
 
 # (layers, width). Each rung has about twice the weights of the one below.
@@ -36,9 +44,12 @@ MODELS: dict[str, dict[str, str]] = {
         "masked tokens": EncoderConfig.kind,
         "text to text": EncoderDecoderConfig.kind,
     },
-    **{kind: {"next tokens": kind} for kind in ("lstm", "gru", "lstm-attention", "gru-attention", "convolution")},
+    "lstm": {"next tokens": LSTMConfig.kind},
+    "gru": {"next tokens": GRUConfig.kind},
+    "lstm-attention": {"next tokens": LSTMAttentionConfig.kind, "text to text": LSTMTranslatorConfig.kind},
+    "gru-attention": {"next tokens": GRUAttentionConfig.kind, "text to text": GRUTranslatorConfig.kind},
+    "convolution": {"next tokens": ConvolutionConfig.kind, "text to text": ConvolutionTranslatorConfig.kind},
 }
-
 
 TRANSLATORS = {by_ability["text to text"] for by_ability in MODELS.values() if "text to text" in by_ability}
 
@@ -73,8 +84,9 @@ def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.ki
 def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
     """A model of this kind with the decoder's vocabulary, context and width, and as many weights, within 2 %.
 
-    Recurrences have half as many layers, convolutions twice as many, encoders the same; a width inside the layers makes
-    the number of weights fit. Raises OptionError for a kind without such a rule.
+    Recurrences have half as many layers, convolutions twice as many, encoders the same, translators half in each stack
+    (convolutional ones as many); a width inside the layers makes the number of weights fit. Raises OptionError for a
+    kind without such a rule.
     """
     if kind == EncoderConfig.kind:
         return _encoder(decoder)
@@ -87,10 +99,15 @@ def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:
         given["layers"] = -(-decoder.layers // 2)
     elif issubclass(found, ConvolutionConfig):
         given["layers"] = 2 * decoder.layers
+    elif issubclass(found, RecurrentTranslatorConfig):
+        given["layers"], given["encoder_layers"] = max(1, decoder.layers // 2), -(-decoder.layers // 2)
+    elif issubclass(found, ConvolutionTranslatorConfig):
+        given["layers"] = given["encoder_layers"] = decoder.layers
+        del given["norm"]
     else:
         known = ", ".join(sorted(kinds()))
         raise OptionError(f"model.kind {kind!r}: sizes can only be chosen for {known}; set the whole shape of this one")
-    if issubclass(found, AttentiveConfig):
+    if issubclass(found, AttentiveConfig | RecurrentTranslatorConfig):
         given["attention"] = replace(decoder.attention, window=None)
     return _nearest(lambda hidden: found(**given, hidden=hidden), decoder.parameters())
 
