@@ -15,17 +15,17 @@ from clearhead import hub
 from clearhead.errors import NotFiniteError
 from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.language_model import LanguageModel
-from clearhead.model import Network, build
-from little_configs import TRANSLATOR
+from clearhead.model import ModelConfig, Network, build
+from little_configs import RIVAL_TRANSLATORS, TRANSLATOR
 from little_translators import SEPARATOR, translator
 
 START, END = 4, 0
 SOURCES = [[1, 2, 3, 2], [3], [2, 2, 1]]
 
 
-def five(seed: int) -> Network:
+def five(seed: int, config: ModelConfig = TRANSLATOR) -> Network:
     """A translator of five ids."""
-    small = build(replace(TRANSLATOR, vocabulary=5), seed=0).double().eval()
+    small = build(replace(config, vocabulary=5), seed=0).double().eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in small.parameters():
@@ -53,10 +53,13 @@ def every(network: Network, source: list[int], limit: int) -> Iterator[tuple[tup
             yield ids, float(logits_TV.log_softmax(-1)[range(length), ids].sum())
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0, 1.7])
-def test_beams_as_wide_as_all_that_could_be_written_find_all_of_it_in_order(penalty: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "penalty"),
+    [("transformer", 0.0), ("transformer", 1.0), ("transformer", 1.7), *((kind, 1.0) for kind in RIVAL_TRANSLATORS)],
+)
+def test_beams_as_wide_as_all_that_could_be_written_find_all_of_it_in_order(kind: str, penalty: float) -> None:
     """Texts with limits of their own: up to 3, 2 and 3 tokens."""
-    network, limits = five(0), [3, 2, 3]
+    network, limits = five(0, {"transformer": TRANSLATOR, **RIVAL_TRANSLATORS}[kind]), [3, 2, 3]
     found = search(network, 101, penalty, limits)
     for source, limit, mine in zip(SOURCES, limits, found, strict=True):
         scored = {ids: (logprob, logprob / len(ids) ** penalty) for ids, logprob in every(network, source, limit)}
