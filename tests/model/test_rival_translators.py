@@ -181,7 +181,9 @@ class TestEveryKind:
         for row, ids in enumerate(ROWS):
             alone = model(IDS_BT[row : row + 1], source_BS=torch.tensor([ids]))
             left_BS = torch.tensor([[5] * (12 - len(ids)) + ids])
-            left = model(IDS_BT[row : row + 1], source_BS=left_BS, source_mask=left_padding(torch.tensor([12 - len(ids)])))
+            left = model(
+                IDS_BT[row : row + 1], source_BS=left_BS, source_mask=left_padding(torch.tensor([12 - len(ids)]))
+            )
             torch.testing.assert_close(right[row : row + 1], alone, rtol=1e-11, atol=1e-11)
             torch.testing.assert_close(left, alone, rtol=1e-11, atol=1e-11)
 

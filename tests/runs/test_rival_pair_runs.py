@@ -121,7 +121,7 @@ def test_the_record_of_a_translation_has_a_row_for_each_token_and_a_column_for_e
             assert weights_TS.shape == shape
             torch.testing.assert_close(weights_TS.sum(1), torch.ones(shape[0]), rtol=0, atol=1e-5)
     edited = ch.observe(model, "one two three", target="eins", edits=ch.Ablate(layer=0, kind="cross", head=1))
-    assert [site for site in edited.seen()] == [Site(0, "cross"), Site(1, "cross")]
+    assert list(edited.seen()) == [Site(0, "cross"), Site(1, "cross")]
 
 
 def test_every_verb_takes_it(
@@ -148,7 +148,10 @@ def test_every_verb_takes_it(
     for verb, said in (
         (["generate", run, "one"], "needs a model that"),
         (["lens", run, "one"], "needs a model that"),
-        (["look", run, "one", "--target", "eins", "--alignment", "--layer", "5"], "there is no layer 5 with cross-attention"),
+        (
+            ["look", run, "one", "--target", "eins", "--alignment", "--layer", "5"],
+            "there is no layer 5 with cross-attention",
+        ),
     ):
         assert called(monkeypatch, *verb) == 2
         assert said in capsys.readouterr().err

@@ -34,7 +34,7 @@ def test_settings_that_are_not_sizes_are_kept() -> None:
 def test_a_kind_without_a_rule_is_refused() -> None:
     peer = shape(0, 65, 64)
     assert isinstance(peer, DecoderConfig)
-    with pytest.raises(OptionError, match=r"^model.kind 'toy': sizes can only be chosen for convolution, convolution-translator, dec"):
+    with pytest.raises(OptionError, match=r"^model.kind 'toy': sizes can only be chosen for convolution, convol"):
         equal(peer, "toy")
 
 

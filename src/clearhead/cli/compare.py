@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead import machine
-from clearhead.cli.models import Learned, Megabytes, Valid, Vocabulary
+from clearhead.cli.models import Field, Learned, Megabytes, Valid, Vocabulary
 from clearhead.cli.printing import Screen, echo, message, write
 
 PICTURE = "comparison.svg"
@@ -16,6 +16,13 @@ PICTURE = "comparison.svg"
 
 def compare(
     text: Annotated[list[str] | None, typer.Argument(help="Files, folders or patterns.")] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compare translators on this file of sentence pairs, as `train --pairs` reads it. Repeatable.",
+        ),
+    ] = None,
     corpus: Annotated[
         str | None,
         typer.Option(
@@ -27,7 +34,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="A kind of model: `transformer`, `lstm`, `gru`, `lstm-attention`, `gru-attention` or `convolution`. "
-            "Repeatable; all by default."
+            "Repeatable; by default all, and of translators all that have attention or convolutions."
         ),
     ] = None,
     minutes: Annotated[
@@ -68,6 +75,7 @@ def compare(
     tokenizer: Learned = None,
     vocabulary: Vocabulary = None,
     megabytes: Megabytes = None,
+    field: Field = None,
     threads: Annotated[
         int | None,
         typer.Option(help="Number of OpenMP threads of every run; by default the fastest, found by measuring."),
@@ -88,13 +96,16 @@ def compare(
     from clearhead.cli.comparing import ComparisonDisplay
     from clearhead.runs.folder import name_of
 
+    layout, sources = runs.layout_of(text, pairs, None, None)
     table = {
-        "sources": text or None,
+        "layout": layout,
+        "sources": sources,
         "corpus": corpus,
         "megabytes": megabytes,
         "valid": valid,
         "tokenizer": tokenizer,
         "vocabulary": vocabulary,
+        "field": field,
     }
     question = lab.asked(
         text=table,

@@ -13,7 +13,7 @@ from clearhead.generation.completion import (
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.sampling import Sampling
-from clearhead.generation.scores import Scores, has_scores, score
+from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.translation import (
     BEAMS,
     Search,
@@ -36,6 +36,7 @@ __all__ = [
     "Scores",
     "Search",
     "Translation",
+    "check_scores",
     "complete",
     "defaults",
     "generate",
@@ -47,5 +48,6 @@ __all__ = [
     "stream",
     "stream_ids",
     "stream_translations",
+    "suited",
     "translate",
 ]

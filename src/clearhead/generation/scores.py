@@ -32,6 +32,12 @@ def has_scores() -> bool:
     return True
 
 
+def check_scores() -> None:
+    """Raises MissingExtraError unless sacrebleu is installed."""
+    if not has_scores():
+        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'clearhead[translate]'")
+
+
 def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | None = None) -> Scores:
     """The scores of translations, one reference each.
 
@@ -41,15 +47,13 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
     Raises MissingExtraError if sacrebleu or what the tokenizer needs is not installed, OptionError for an unknown
     tokenizer or no translations.
     """
-    if not has_scores():
-        raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'clearhead[translate]'")
+    check_scores()
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
     if not made or len(made) != len(references):
         raise OptionError(f"{len(made)} translations and {len(references)} references; each needs one")
-    if tokenizer is None:
-        tokenizer = _suited(references) or BLEU.TOKENIZER_DEFAULT
+    tokenizer = tokenizer or suited(references)
     if tokenizer not in BLEU.TOKENIZERS:
         raise OptionError(f"tokenizer {tokenizer!r}: sacrebleu has {', '.join(BLEU.TOKENIZERS)}")
     try:
@@ -61,10 +65,10 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
     return Scores(bleu=bleu, chrf=chrf, bleu_signature=signatures[0], chrf_signature=signatures[1])
 
 
-def _suited(texts: Sequence[str]) -> str | None:
-    """The tokenizer for text without spaces; None for other text."""
+def suited(texts: Sequence[str]) -> str:
+    """sacrebleu's tokenizer for these references: 13a, its default, unless they are without spaces."""
     letters = [character for text in texts for character in text if character.isalpha()]
     han, kana = (sum(within(character, script) for character in letters) for script in (HAN, KANA))
     if han + kana <= MOSTLY * len(letters):
-        return None
+        return "13a"
     return "char" if kana > LEAST * len(letters) else "zh"

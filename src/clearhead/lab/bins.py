@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,13 @@ class Bin:
 
 def binned(numbers: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> tuple[Bin, ...]:
     """The bins that have values, in order. Numbers are 1 or more."""
+    return grouped(numbers, lambda rows: float(values[rows].mean()))
+
+
+def grouped(numbers: npt.NDArray[np.int64], figure: Callable[[npt.NDArray[np.int64]], float]) -> tuple[Bin, ...]:
+    """The bins that have numbers, each with the figure of its rows as its mean."""
     place = np.floor(np.log2(numbers)).astype(np.int64)
+    rows = {int(each): np.flatnonzero(place == each) for each in np.unique(place)}
     return tuple(
-        Bin(
-            low=2 ** int(each),
-            high=2 ** (int(each) + 1) - 1,
-            count=int((place == each).sum()),
-            mean=float(values[place == each].mean()),
-        )
-        for each in np.unique(place)
+        Bin(low=2**each, high=2 ** (each + 1) - 1, count=len(found), mean=figure(found)) for each, found in rows.items()
     )

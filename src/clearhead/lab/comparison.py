@@ -16,6 +16,7 @@ import torch
 from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, many, unread
 from clearhead.files import check_name, read_bounded, write_text
+from clearhead.generation import check_scores
 from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
 from clearhead.lab.question import Question
 from clearhead.lab.speeds import Speed, speeds
@@ -161,7 +162,9 @@ def carry_out(question: Question, folder: Path, events: ComparisonEvents) -> Com
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder):
         found = _opened(folder, question)
-        material = runs.prepare(question.text, folder, events.say)
+        if question.pairs:
+            check_scores()  # fails before hours of training
+        material = runs.prepare(question.text, folder, events.say, context=question.sizes[0].context)
         if found is None:
             found = _begun(question, material, events)
             _write(folder, found)
@@ -255,18 +258,18 @@ class _Work:
 
 def _begun(question: Question, material: Material, events: ComparisonEvents) -> Comparison:
     """A new comparison: the text is long enough, the threads are chosen, a step of each model is timed."""
-    vocabulary = material.tokenizer.vocab_size
-    size = replace(question.sizes[0], vocabulary=vocabulary)
+    vocabulary, objective = material.tokenizer.vocab_size, question.objective
     threads = question.train.threads
     if threads is None:
-        threads, reason = fastest_threads(size, events.say)
+        first = question.config(replace(question.sizes[0], vocabulary=vocabulary), "transformer")
+        threads, reason = fastest_threads(first, events.say, objective)
         events.say(f"chosen: {reason}")
     torch.set_num_threads(threads)
     found = Comparison(question=question, vocabulary=vocabulary, machine=machine_name(), threads=threads, first=())
     for size in question.sizes:
         for name in question.models:
             config = found.config(size, name)
-            speed = tokens_per_second(config, question.train.batch, "float32", repeats=2)
+            speed = tokens_per_second(config, question.train.batch, "float32", repeats=2, objective=objective)
             events.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
             found = replace(found, first=(*found.first, question.train.batch * config.context / speed))
     for size in question.sizes:

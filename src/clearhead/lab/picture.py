@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,27 @@ from clearhead.files import replacing
 from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import Comparison
 from clearhead.lab.speeds import Speed
-from clearhead.lab.summary import BUDGETS, Line, lines
+from clearhead.lab.summary import BUDGETS, Line, Spread, lines
 from clearhead.language import speaking, spoken
 
 PANEL = (5.2, 3.9)  # inches
 DPI = 110
 
 Panel = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a panel shows of each line."""
+
+    title: str
+    unit: str
+    of: Callable[[Line], Spread | None]
+
+
+LOSS = Shown("Loss (lower is better)", "nats a token", lambda line: line.loss)
+BLEU = Shown("BLEU (higher is better)", "BLEU", lambda line: line.bleu)
+ACCURACY = Shown("Answers right", "share right", lambda line: line.accuracy)
 
 
 def check_picture(path: Path) -> None:
@@ -68,15 +83,20 @@ def _panels(found: Comparison) -> list[Panel]:
     rows = lines(found)
     models = list(found.question.models)
     even = [line for line in rows if line.at == "tokens" and line.width == found.question.sizes[-1].width]
-    recall = found.question.recall is not None
+    recall, pairs = found.question.recall is not None, found.question.pairs
     panels: list[Panel] = []
     if recall and len(found.question.sizes) > 1:
         panels += [partial(_by_width, rows=rows, models=models, at=at) for at in found.question.budgets]
     else:
-        panels.append(partial(_by_budget, rows=rows, models=models, budgets=found.question.budgets, recall=recall))
+        figures = [ACCURACY] if recall else [LOSS, BLEU] if pairs else [LOSS]
+        panels += [
+            partial(_by_budget, rows=rows, models=models, budgets=found.question.budgets, figure=figure)
+            for figure in figures
+        ]
     curves: list[tuple[str, str, Callable[[Line], Sequence[Bin]]]] = [
         ("Loss by tokens seen before, at equal tokens", "nats a token", lambda line: line.places),
         ("Answers right by distance, at equal tokens", "share right", lambda line: line.recalled),
+        ("BLEU by tokens of the source, at equal tokens", "BLEU", lambda line: line.lengths),
     ]
     for kind in dict.fromkeys(each.kind for line in even for each in line.facts if each.distances):
         title = f"{spoken(kind)} predicted by distance, at equal tokens"
@@ -100,24 +120,24 @@ def _look(model: str, models: list[str]) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": SHAPES[number % len(SHAPES)], "label": model}
 
 
-def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], budgets: Sequence[str], *, recall: bool) -> None:
+def _by_budget(axes: Any, rows: Sequence[Line], models: list[str], budgets: Sequence[str], figure: Shown) -> None:
     """A point for each model and budget, with a bar from the lowest to the highest seed."""
     for model in models:
         for x, at in enumerate(budgets):
             for line in rows:
-                figure = line.accuracy if recall else line.loss
-                if (line.model, line.at) == (model, at) and figure is not None:
+                spread = figure.of(line)
+                if (line.model, line.at) == (model, at) and spread is not None:
                     place = x + 0.09 * (models.index(model) - (len(models) - 1) / 2)
                     look = _look(model, models)
                     if x:
                         look["label"] = None
-                    axes.errorbar(place, figure.mean, yerr=figure.half, linestyle="", capsize=3, **look)
+                    axes.errorbar(place, spread.mean, yerr=spread.half, linestyle="", capsize=3, **look)
     axes.set_xticks(range(len(budgets)), [spoken(BUDGETS[at]) for at in budgets])
     axes.set_xlim(-0.5, len(budgets) - 0.5)
-    if recall:
+    if figure.unit.startswith("share"):
         axes.set_ylim(-0.03, 1.03)
-    axes.set_title(spoken("Answers right" if recall else "Loss (lower is better)"), loc="left")
-    axes.set_ylabel(spoken("share right" if recall else "nats a token"))
+    axes.set_title(spoken(figure.title), loc="left")
+    axes.set_ylabel(spoken(figure.unit))
 
 
 def _by_width(axes: Any, rows: Sequence[Line], models: list[str], at: str) -> None:

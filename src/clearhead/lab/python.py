@@ -12,6 +12,7 @@ from clearhead.lab.question import asked
 from clearhead.runs.evaluation import Paths
 from clearhead.runs.folder import name_of
 from clearhead.runs.python import names
+from clearhead.runs.resolve import layout_of
 
 MINUTES = 20.0
 
@@ -19,6 +20,7 @@ MINUTES = 20.0
 def compare(
     text: Paths | None = None,
     *,
+    pairs: Paths | None = None,
     corpus: str | None = None,
     models: Sequence[str] | None = None,
     minutes: float = MINUTES,
@@ -33,12 +35,14 @@ def compare(
     tokenizer: str | Path | None = None,
     vocabulary: int | None = None,
     megabytes: float | None = None,
+    field: str | None = None,
     threads: int | None = None,
     out: str | Path | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Trains kinds of models on the same text and compares them, as ``clearhead compare`` does. Prints nothing.
 
+    pairs: files of sentence pairs, for comparing translators
     models: kinds, as ``train`` has them; all by default
     widths: of the Transformer; the others get as many weights
     rates: learning rates that each model tries first
@@ -50,13 +54,16 @@ def compare(
     ``clearhead.lab.lines(found)`` are its figures, ``clearhead.lab.draw_comparison(found, "x.png")`` draws them.
     Raises ClearheadError where the command prints an error.
     """
+    layout, sources = layout_of(names(text), names(pairs), None, None)
     table = {
-        "sources": names(text),
+        "layout": layout,
+        "sources": sources,
         "corpus": corpus,
         "megabytes": megabytes,
         "valid": names(valid),
         "tokenizer": None if tokenizer is None else str(tokenizer),
         "vocabulary": vocabulary,
+        "field": field,
     }
     question = asked(
         text=table,

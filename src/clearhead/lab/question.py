@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clearhead import corpora
+from clearhead import corpora, recipes
 from clearhead.corpora import Recall
 from clearhead.errors import OptionError, nearest
 from clearhead.model import DecoderConfig, ModelConfig
 from clearhead.plain import from_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.resolve import Asked, resolve
-from clearhead.training import NextTokens, TrainConfig
+from clearhead.training import NEXT_TOKENS, TARGET_TOKENS, Objective, TrainConfig
 from clearhead.training.shapes import MODELS, equal
 
 RATES = (0.003, 0.01, 0.03)
@@ -61,12 +61,15 @@ class Question:
         for name in self.models:
             if name not in MODELS:
                 raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
+            if self.objective.ability not in MODELS[name]:
+                able = ", ".join(known(self.objective))
+                raise OptionError(f"model {name}: does not translate; for sentence pairs there is {able}")
         for what, values in (("model", self.models), ("width", [size.width for size in self.sizes])):
             twice = [value for value in values if list(values).count(value) > 1]
             if twice:
                 raise OptionError(f"{what}: {twice[0]} was given twice; give each once")
         if not self.models:
-            raise OptionError(f"model: none was given; choose among {', '.join(MODELS)}")
+            raise OptionError(f"model: none was given; choose among {', '.join(known(self.objective))}")
         if not self.rates or min(self.rates) <= 0:
             raise OptionError(f"rate: {list(self.rates)} were given; give one or more, each above 0")
         if not self.minutes > 0:
@@ -77,6 +80,16 @@ class Question:
             raise OptionError.of("facts", self.facts, "0 or more")
         if "-" in (*self.text.sources, *self.text.valid):
             raise OptionError("text -: several runs read the text, and standard input can be read once; give a file")
+
+    @property
+    def pairs(self) -> bool:
+        """Whether sentence pairs are compared on, and translations are scored."""
+        return self.text.layout != "text"
+
+    @property
+    def objective(self) -> Objective:
+        """What all models learn."""
+        return TARGET_TOKENS if self.pairs else NEXT_TOKENS
 
     @property
     def budgets(self) -> tuple[str, ...]:
@@ -90,14 +103,19 @@ class Question:
         return found if isinstance(found, Recall) else None
 
     def config(self, size: DecoderConfig, name: str) -> ModelConfig:
-        """The model of this name with as many weights as the Transformer of this size.
+        """The model of this name with as many weights as the decoder of this size; of pairs, a translator.
 
         In associative recall a convolution is dilated so that its last layer reads the whole row: without, no width
         could solve it.
         """
-        kind = MODELS[name][NextTokens.ability]
+        kind = MODELS[name][self.objective.ability]
         config = size if kind == DecoderConfig.kind else equal(size, kind)
         return config if self.recall is None else config.dilated(self.recall.length)
+
+
+def known(objective: Objective) -> list[str]:
+    """The models that learn it."""
+    return [name for name, kinds in MODELS.items() if objective.ability in kinds]
 
 
 def asked(
@@ -128,17 +146,21 @@ def asked(
         base = {"model": {**RECALL, "context": corpus.length}, "train": {**EVALUATING["train"], "batch": batch}}
     if widths is not None and any("width" in each.get("model", {}) for each in settings):
         raise OptionError("width and model.width were both given; choose one")
+    shapes = recipes.joined([recipes.read(recipe or RECIPE), base, *settings]).get("model", {})
+    pairs = text.get("layout") is not None
+    if pairs:  # the shape is that of a decoder, from which those of all translators follow
+        settings = [{part: values for part, values in each.items() if part != "model"} for each in settings]
     found = resolve(Asked(**text, steps=1, threads=threads, recipe=recipe or RECIPE, settings=[base, *settings]))
     if "origin" in found.table:
         raise OptionError("origin: the models of a comparison start from random weights; leave it out")
-    size = from_dict(ModelConfig, {"vocabulary": 1, **found.table["model"]}, "model.")
-    if not isinstance(size, DecoderConfig):
+    size = from_dict(ModelConfig, {"vocabulary": 1, **shapes}, "model.")
+    if size.kind != DecoderConfig.kind or not isinstance(size, DecoderConfig):
         raise OptionError(f"model.kind {size.kind!r}: give the Transformer's shape; --model chooses the kinds")
     train = from_dict(TrainConfig, found.table["train"], "train.")
     if train.steps != 1:
         raise OptionError("train.steps and train.minutes follow from --minutes of the comparison; leave them out")
     return Question(
-        models=tuple(MODELS if models is None else models),
+        models=tuple(known(TARGET_TOKENS if pairs else NEXT_TOKENS) if models is None else models),
         text=found.text,
         sizes=(size,) if widths is None else tuple(_as_wide(size, width) for width in widths),
         train=train,
@@ -146,7 +168,7 @@ def asked(
         minutes=minutes,
         seeds=seeds,
         facts=_stories(corpus, facts),
-        speeds=speeds,
+        speeds=speeds and not pairs,  # these are of texts by length; translating is timed with its scores
         equal_time=equal_time,
     )
 

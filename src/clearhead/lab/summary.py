@@ -34,6 +34,7 @@ class Line:
 
     edge: whether its learning rate is the lowest or the highest of the sweep, so that a better one may lie outside
     reach: tokens a prediction depends on; None = all
+    translated: tokens written a second; lengths: BLEU by tokens of the source
     """
 
     model: str
@@ -50,8 +51,12 @@ class Line:
     loss: Spread | None
     bits_per_byte: Spread | None
     accuracy: Spread | None
+    bleu: Spread | None
+    chrf: Spread | None
+    translated: Spread | None
     places: tuple[Bin, ...]
     recalled: tuple[Bin, ...]
+    lengths: tuple[Bin, ...]
     facts: tuple[FactScore, ...]
 
 
@@ -86,8 +91,12 @@ def _line(found: Comparison, config: ModelConfig, at: str, results: Sequence[Res
         loss=_spread(results, lambda each: each.loss),
         bits_per_byte=_spread(results, lambda each: each.bits_per_byte),
         accuracy=_spread(results, lambda each: each.accuracy),
+        bleu=_spread(results, lambda each: each.translations and each.translations.bleu),
+        chrf=_spread(results, lambda each: each.translations and each.translations.chrf),
+        translated=_spread(results, lambda each: each.translations and each.translations.speed),
         places=joined([each.places for each in results]),
         recalled=joined([each.recalled for each in results]),
+        lengths=joined([each.translations.lengths for each in results if each.translations is not None]),
         facts=_facts([each.facts for each in results]),
     )
 

@@ -30,15 +30,20 @@ class ComparisonTable:
             yield from console.render(part, wide)
 
     def _parts(self) -> Iterator[Table | Text]:
-        recall = self._found.question.recall is not None
+        question = self._found.question
+        tell = _recall if question.recall is not None else _translations if question.pairs else _losses
         for at, name in BUDGETS.items():
             rows = [line for line in self._lines if line.at == at]
             if rows:
-                yield from _titled(f"At {name}", _recall(rows) if recall else _losses(rows))
+                yield from _titled(f"At {name}", tell(rows))
         rows = [line for line in self._lines if line.at == "tokens"]
         if any(line.places for line in rows):
             yield from _titled(
                 "Loss by tokens seen before, at equal tokens", _binned(rows, lambda line: line.places, "{:.3f}")
+            )
+        if any(line.lengths for line in rows):
+            yield from _titled(
+                "BLEU by tokens of the source, at equal tokens", _binned(rows, lambda line: line.lengths, "{:.1f}")
             )
         if any(line.recalled for line in rows):
             yield from _titled(
@@ -67,6 +72,10 @@ class ComparisonTable:
         if question.recall is not None:
             pairs = question.recall.pairs
             yield f"Guessing one of the row's {many(pairs, 'value')} would be right in {1 / pairs:.1%}."
+        if question.pairs:
+            count = max((sum(each.count for each in line.lengths) for line in self._lines), default=0)
+            pairs = count // question.seeds
+            yield f"BLEU, chrF and tokens written a second: of {many(pairs, 'validation pair')}, translated greedily."
         reach: dict[str, int] = {}
         for line in self._lines:
             if line.reach is not None:
@@ -116,6 +125,24 @@ def _losses(rows: Sequence[Line]) -> Table:
             _told(line.seconds, 0),
             _told(line.loss),
             _told(line.bits_per_byte),
+        )
+    return table
+
+
+def _translations(rows: Sequence[Line]) -> Table:
+    names = ("model", "weights", "rate", "tokens", "seconds", "nats a token", "BLEU", "chrF", "written a second")
+    table = _table(*map(spoken, names))
+    for line in rows:
+        table.add_row(
+            _named(line, rows),
+            f"{line.weights:,}",
+            _rate(line),
+            f"{line.tokens:,}",
+            _told(line.seconds, 0),
+            _told(line.loss),
+            _told(line.bleu, 1),
+            _told(line.chrf, 1),
+            _told(line.translated, 0),
         )
     return table
 

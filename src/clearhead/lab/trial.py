@@ -14,10 +14,12 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.facts import FactScore, facts
 from clearhead.lab.places import loss_by_place, recalled
 from clearhead.lab.question import HELD_OUT, Question
+from clearhead.lab.translations import Translations, translations
 from clearhead.model import ModelConfig
 from clearhead.plain import to_dict
 from clearhead.runs import Events, Material, Run
 from clearhead.runs.resolve import Asked
+from clearhead.text import PairBatches, Pairs
 from clearhead.training import Evaluated, OptimizerConfig, Report, Stepped, TrainConfig
 
 
@@ -44,6 +46,7 @@ class Result:
     seconds: of its training steps alone; each: of one of them, the median between two reports
     failed: why there is no loss: training diverged
     accuracy, recalled: share of answers in associative recall, in all and by distance
+    translations: of the validation pairs
     """
 
     trial: Trial
@@ -58,6 +61,7 @@ class Result:
     facts: tuple[FactScore, ...] = ()
     accuracy: float | None = None
     recalled: tuple[Bin, ...] = ()
+    translations: Translations | None = None
 
 
 def train_config(question: Question, trial: Trial, threads: int, *, swept: bool) -> TrainConfig:
@@ -97,7 +101,7 @@ def carried_out(
     result = Result(
         trial=trial,
         weights=config.parameters(),
-        tokens=trial.steps * train.batch * config.context,
+        tokens=_seen(question, trial, material, config.context),
         seconds=0.0,
         each=0.0,
     )
@@ -116,9 +120,19 @@ def carried_out(
     return result if swept else measured(result, run, question, material)
 
 
+def _seen(question: Question, trial: Trial, material: Material, context: int) -> int:
+    """Tokens that the steps of a trial read: of pairs those of both sides, which batches of whole epochs share."""
+    if not isinstance(material.train, Pairs):
+        return trial.steps * question.train.batch * context
+    batches = PairBatches(material.train, tokens=question.train.batch * context, seed=trial.seed)
+    return round(trial.steps * material.train.both / len(batches))
+
+
 def measured(result: Result, run: Run, question: Question, material: Material) -> Result:
     """The result with what the trained model gets right."""
     network, valid = run.model.network, material.valid
+    if question.pairs:
+        return replace(result, translations=translations(run.model, valid))
     if question.recall is not None:
         accuracy, by_distance = recalled(network, valid)
         return replace(result, accuracy=accuracy, recalled=by_distance)

@@ -219,7 +219,8 @@ class ConvolutionTranslator(LayeredTranslator):
         B, T, _ = x_BTE.shape
         start = 0 if state is None else state.length
         text_BT1 = taps(mask, B, start, T, (0,), x_BTE.device) if mask.parts else None
-        start_A1, stop_A1 = spans_of(source.mask, B // source.beams, source.x_BSE.shape[1], x_BTE.device).split(1, dim=1)
+        spans_A2 = spans_of(source.mask, B // source.beams, source.x_BSE.shape[1], x_BTE.device)
+        start_A1, stop_A1 = spans_A2.split(1, dim=1)
         root_B1 = (stop_A1 - start_A1).to(x_BTE.dtype).sqrt().repeat_interleave(source.beams, dim=0)
         given = Writing(x_BTE, source, text_BT1, root_B1[..., None])
         x_BTH = self.enter(x_BTE)

@@ -29,6 +29,10 @@ class PairBatches:
         self._epoch = -1
         self._order = self._shuffled = order
 
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self._cuts) - 1
+
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0: always the same for the same step, whatever came before."""
         epoch, position = divmod(step, len(self._cuts) - 1)
