@@ -38,11 +38,14 @@ def check_scores() -> None:
         raise MissingExtraError("BLEU and chrF need sacrebleu: pip install 'clearhead[translate]'")
 
 
-def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | None = None) -> Scores:
+def score(
+    made: Sequence[str], references: Sequence[str], *, tokenizer: str | None = None, short: bool = False
+) -> Scores:
     """The scores of translations, one reference each.
 
     tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, char for
         Japanese (which sacrebleu splits into words only with a dictionary), 13a for the rest
+    short: BLEU of the n-grams there are (sacrebleu's effective_order); else it is 0 if no text has four words
 
     Raises MissingExtraError if sacrebleu or what the tokenizer needs is not installed, OptionError for an unknown
     tokenizer or no translations.
@@ -57,7 +60,7 @@ def score(made: Sequence[str], references: Sequence[str], *, tokenizer: str | No
     if tokenizer not in BLEU.TOKENIZERS:
         raise OptionError(f"tokenizer {tokenizer!r}: sacrebleu has {', '.join(BLEU.TOKENIZERS)}")
     try:
-        metrics: list[Any] = [BLEU(tokenize=tokenizer), CHRF()]
+        metrics: list[Any] = [BLEU(tokenize=tokenizer, effective_order=short), CHRF()]
     except (ImportError, RuntimeError) as missing:  # a dictionary that is a package of its own
         raise MissingExtraError(f"tokenizer {tokenizer!r}: {' '.join(str(missing).split())}") from missing
     bleu, chrf = (metric.corpus_score(list(made), [list(references)]).score for metric in metrics)

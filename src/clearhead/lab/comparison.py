@@ -14,7 +14,7 @@ from typing import cast
 import torch
 
 from clearhead import machine, runs
-from clearhead.errors import ConfigError, FolderError, many, unread
+from clearhead.errors import ConfigError, FolderError, OptionError, many, unread
 from clearhead.files import check_name, read_bounded, write_text
 from clearhead.generation import check_scores
 from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
@@ -32,6 +32,7 @@ from clearhead.training.budget import fastest_threads, tokens_per_second
 FILE = "comparison.json"
 FILE_AT_MOST = 2**26
 SCHEMA = "clearhead.comparison/1"
+WITHIN = 0.04  # of the weights: each kind is within 2 % of the Transformer that is asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +273,7 @@ def _begun(question: Question, material: Material, events: ComparisonEvents) -> 
             speed = tokens_per_second(config, question.train.batch, "float32", repeats=2, objective=objective)
             events.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
             found = replace(found, first=(*found.first, question.train.batch * config.context / speed))
+        _check_equal({name: found.config(size, name).parameters() for name in question.models})
     for size in question.sizes:
         found.swept(size)  # raises OptionError if the minutes are too few
     return found
@@ -281,6 +283,16 @@ def machine_name() -> str:
     """The processor or GPU, cores and torch, for whoever reads the figures."""
     device = torch.cuda.get_device_name() if machine.device() == "cuda" else machine.processor()
     return f"{device}, {many(machine.cores(), 'core')}, torch {torch.__version__}"
+
+
+def _check_equal(weights: Mapping[str, int]) -> None:
+    """Raises OptionError if a model has WITHIN more weights than another: a small shape cannot be matched by all."""
+    most, least = max(weights, key=lambda name: weights[name]), min(weights, key=lambda name: weights[name])
+    if weights[most] > (1 + WITHIN) * weights[least]:
+        raise OptionError(
+            f"{most} would have {weights[most]:,} weights and {least} {weights[least]:,}, which differ by more than "
+            f"{WITHIN:.0%}; give a larger shape (--set model.layers=2 or more, --width), or leave out one of them"
+        )
 
 
 def _write(folder: Path, found: Comparison) -> None:

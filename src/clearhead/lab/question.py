@@ -14,7 +14,7 @@ from clearhead.plain import from_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.resolve import Asked, resolve
 from clearhead.training import NEXT_TOKENS, TARGET_TOKENS, Objective, TrainConfig
-from clearhead.training.shapes import MODELS, equal
+from clearhead.training.shapes import MODELS, equal, kind_of
 
 RATES = (0.003, 0.01, 0.03)
 STORIES = 1000  # held-out stories whose facts are asked
@@ -153,9 +153,9 @@ def asked(
     found = resolve(Asked(**text, steps=1, threads=threads, recipe=recipe or RECIPE, settings=[base, *settings]))
     if "origin" in found.table:
         raise OptionError("origin: the models of a comparison start from random weights; leave it out")
-    size = from_dict(ModelConfig, {"vocabulary": 1, **shapes}, "model.")
-    if size.kind != DecoderConfig.kind or not isinstance(size, DecoderConfig):
-        raise OptionError(f"model.kind {size.kind!r}: give the Transformer's shape; --model chooses the kinds")
+    if kind_of(shapes) != DecoderConfig.kind:
+        raise OptionError(f"model.kind {kind_of(shapes)!r}: give the Transformer's shape; --model chooses the kinds")
+    size = from_dict(DecoderConfig, {"vocabulary": 1, **shapes}, "model.")
     train = from_dict(TrainConfig, found.table["train"], "train.")
     if train.steps != 1:
         raise OptionError("train.steps and train.minutes follow from --minutes of the comparison; leave them out")
