@@ -34,7 +34,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="A kind of model: `transformer`, `lstm`, `gru`, `lstm-attention`, `gru-attention` or `convolution`. "
-            "Repeatable; by default all, and of translators all that have attention or convolutions."
+            "Repeatable; all by default. With `--pairs` all but `lstm` and `gru`, which do not translate."
         ),
     ] = None,
     minutes: Annotated[

@@ -73,7 +73,7 @@ def train(
         str | None,
         typer.Option(
             help="Kind of model: `transformer` (the default), `lstm`, `gru`, `lstm-attention`, `gru-attention` or "
-            "`convolution`. All have about as many weights, within 2 %."
+            "`convolution`; for pairs all but `lstm` and `gru`. All have about as many weights, within 2 %."
         ),
     ] = None,
     masked: Annotated[

@@ -50,7 +50,7 @@ class EncoderDecoderConfig(DecoderConfig):
 
     kind: ClassVar[str] = "encoder-decoder"
 
-    encoder_layers: int  # number of the encoder's blocks
+    encoder_layers: int  # number of the encoder's layers
     encoder_heads: int | None = None  # heads of an encoder that splits the same width into others; None = the decoder's
     encoder_inner: int | None = None  # inner width of the encoder's feed-forwards; None = the decoder's
     source_vocabulary: int | None = None  # token ids of an encoder with an embedding of its own; None = shared

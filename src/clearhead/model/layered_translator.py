@@ -31,7 +31,7 @@ class LayeredTranslatorConfig(ModelConfig):
     """
 
     hidden: int  # width inside a layer: units of a recurrence, or gated channels of a convolution
-    encoder_layers: int  # number of layers that read the source
+    encoder_layers: int  # number of the encoder's layers
 
     def check(self) -> None:
         """Raises ConfigError for sizes out of range."""

@@ -51,7 +51,8 @@ def train(
         which line n of one translates line n of the other
     keep: models kept on the way (``--keep``); ``clearhead.load("runs/book@500")`` opens that of step 500
     origin: the model to start from, a folder or a name on the hub (``--from``)
-    model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution
+    model: kind of model (``--model``): transformer, lstm, gru, lstm-attention, gru-attention or convolution;
+        for pairs all but lstm and gru
     masked: train an encoder to fill masks (``--masked``)
     settings: single values by name (``--set``): {"model.layers": 6}
     report: called after every step (Stepped) and every evaluation (Evaluated, with sample text from the model)
