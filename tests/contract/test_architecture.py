@@ -18,7 +18,7 @@ import torch
 import clearhead.attend.door as door
 from clearhead.model import ModelConfig, build
 from clearhead.watching import watch
-from little_configs import BERT, GPT2, QWEN3, RIVALS
+from little_configs import BERT, GPT2, QWEN3, RIVALS, RIVAL_TRANSLATORS, TRANSLATOR
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
@@ -58,6 +58,7 @@ ROOMS: dict[str, set[str]] = {
         "corpora",
         "recipes",
         "training",
+        "generation",
         "language_model",
         "model",
         "text",
@@ -351,6 +352,25 @@ class TestTheDoorOfARecurrence:
         for head in range(3):
             assert record[1, head].shape == (8, 8)
             assert record[1, head].row_sum_error() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["transformer", *RIVAL_TRANSLATORS])
+class TestTheDoorOfATranslator:
+    def test_a_stub_breaks_it(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stub(*parts: object) -> None:
+            raise StubbedError
+
+        monkeypatch.setattr(door, "Request", stub)
+        model, ids_BT = build({**RIVAL_TRANSLATORS, "transformer": TRANSLATOR}[kind], seed=0), torch.arange(6)[None]
+        for run in (model, model.hidden):
+            with pytest.raises(StubbedError):
+                run(ids_BT, source_BS=ids_BT)
+
+    def test_every_site_passes_through_the_door(self, kind: str) -> None:
+        model, ids_BT = build({**RIVAL_TRANSLATORS, "transformer": TRANSLATOR}[kind], seed=0), torch.arange(6)[None]
+        with watch(model) as record:
+            model(ids_BT, source_BS=ids_BT)
+        assert list(record) == [(site, head) for site, heads in model.sites().items() for head in range(heads)]
 
 
 class TestTheDoorOfAnEncoder:
