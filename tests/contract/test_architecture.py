@@ -18,7 +18,7 @@ import torch
 import clearhead.attend.door as door
 from clearhead.model import ModelConfig, build
 from clearhead.watching import watch
-from little_configs import BERT, GPT2, QWEN3, RIVALS, RIVAL_TRANSLATORS, TRANSLATOR
+from little_configs import BERT, GPT2, QWEN3, RIVAL_TRANSLATORS, RIVALS, TRANSLATOR
 
 SOURCE = Path(__file__).parents[2] / "src"
 LINES = 400
