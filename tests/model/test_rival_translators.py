@@ -188,6 +188,15 @@ class TestEveryKind:
             torch.testing.assert_close(left, alone, rtol=1e-11, atol=1e-11)
 
     @torch.no_grad()
+    def test_a_row_without_a_source_is_finite(self, kind: str) -> None:
+        """It sees no key, and attention gives it zeros."""
+        given = {"source_BS": SOURCE_BS, "source_mask": padding(torch.tensor([9, 0, 1]))}
+        found = lively(kind)(IDS_BT, **given)
+        assert found.isfinite().all()
+        whole = lively(kind)(IDS_BT[:1], source_BS=SOURCE_BS[:1])
+        torch.testing.assert_close(found[:1], whole, rtol=1e-11, atol=1e-11)
+
+    @torch.no_grad()
     def test_a_target_padded_on_the_left_gives_what_it_gives_alone(self, kind: str) -> None:
         """Read at once, and in steps that follow the padding."""
         model, whole = lively(kind), padded(lively(kind))

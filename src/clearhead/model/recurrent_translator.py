@@ -250,7 +250,7 @@ def _mean(source: Source) -> Tensor:
         mean_BE = x_BSE.mean(dim=1)
     else:
         text_BS1 = is_text(source.mask, x_BSE.shape[0], x_BSE.shape[1], x_BSE.device)[..., None]
-        mean_BE = x_BSE.masked_fill(~text_BS1, 0.0).sum(dim=1) / text_BS1.sum(dim=1)
+        mean_BE = x_BSE.masked_fill(~text_BS1, 0.0).sum(dim=1) / text_BS1.sum(dim=1).clamp(min=1)
     return mean_BE if source.beams == 1 else mean_BE.repeat_interleave(source.beams, dim=0)
 
 
