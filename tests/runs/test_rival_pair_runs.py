@@ -12,6 +12,7 @@ import torch
 
 import clearhead as ch
 from clearhead import hub
+from clearhead.analysis.room import record_bytes
 from clearhead.generation import Sampling, translate
 from clearhead.model import ModelConfig
 from clearhead.plain import from_dict
@@ -120,6 +121,9 @@ def test_the_record_of_a_translation_has_a_row_for_each_token_and_a_column_for_e
             weights_TS = record.map(Site(layer, "cross"), head)[:, :]
             assert weights_TS.shape == shape
             torch.testing.assert_close(weights_TS.sum(1), torch.ones(shape[0]), rtol=0, atol=1e-5)
+    for keep in ("", "values", "heads"):
+        kept = ch.observe(model, "one two three", target="eins zwei", keep=keep or ())
+        assert record_bytes(model, [shape], keep) == kept.nbytes()
     edited = ch.observe(model, "one two three", target="eins", edits=ch.Ablate(layer=0, kind="cross", head=1))
     assert list(edited.seen()) == [Site(0, "cross"), Site(1, "cross")]
 

@@ -15,7 +15,7 @@ from clearhead.attend import Mask, Score, attend
 from clearhead.errors import ConfigError, many
 from clearhead.model.carried import Carried, Carry
 from clearhead.model.layered_translator import LayeredTranslator, LayeredTranslatorConfig
-from clearhead.model.parts.config import check_sizes
+from clearhead.model.parts.config import AttentionConfig, check_sizes
 from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.places import is_text, spans_of, taps
@@ -49,9 +49,10 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
             )
 
     @property
-    def heads(self) -> int:
-        """Query heads of each layer's attention to the source."""
-        return self.attention_heads
+    def attention(self) -> AttentionConfig:
+        """That from each layer of the decoder to the source: heads that share the width, and unscaled scores."""
+        heads, head_width = self.attention_heads, self.width // self.attention_heads
+        return AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width, head_norm="none", scale=1.0)
 
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
@@ -79,8 +80,7 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
         whole = super().described()
         back = 1 + self.layers * (self.kernel - 1)
         parts = {
-            "attention": f"{many(self.heads, 'head')} of width {self.width // self.heads}, from each layer of the "
-            "decoder to the source",
+            "attention": f"{self.attention}, from each layer of the decoder to the source",
             "convolution": f"GLU of {self.hidden} channels, {self.kernel} places each",
             "positions": "learned",
             "reach": f"a prediction depends on the whole source and on the last {many(back, 'token')} of the target",
@@ -130,7 +130,8 @@ class Attention(nn.Module):
 
     def __init__(self, config: ConvolutionTranslatorConfig, site: Site) -> None:
         super().__init__()
-        self.site, self.heads = site, config.heads
+        self.site, self.heads = site, config.attention.heads
+        self.score = Score(scale=config.attention.scale)
         self.query = Linear(config.hidden, config.width, bias=True)
         self.out = Linear(config.width, config.hidden, bias=True)
 
@@ -141,7 +142,7 @@ class Attention(nn.Module):
         d_BTE = self.query(x_BTH) + g_BTE
         q_BHQD = d_BTE.reshape(B // beams, beams * T, self.heads, D).transpose(1, 2)
         k_BHSD, v_BHSD = source.projected(self.site.layer, self._split)
-        o_BHQD = attend(q_BHQD, k_BHSD, v_BHSD, mask=source.mask, score=Score(scale=1.0), site=self.site)
+        o_BHQD = attend(q_BHQD, k_BHSD, v_BHSD, mask=source.mask, score=self.score, site=self.site)
         return root_B11 * self.out(o_BHQD.transpose(1, 2).reshape(B, T, E))
 
     def _split(self, x_BSF: Tensor) -> Projected:

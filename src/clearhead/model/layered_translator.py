@@ -25,7 +25,7 @@ from clearhead.tap import Site
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredTranslatorConfig(ModelConfig):
-    """Layers that read the source, and layers that write the target, each of them with attention to the source.
+    """Layers that read the source, and layers that write the target, each of them with ``attention`` to the source.
 
     layers: those of the decoder; context: the longest text on either side, in tokens
     """
@@ -41,11 +41,6 @@ class LayeredTranslatorConfig(ModelConfig):
     def abilities(self) -> frozenset[str]:
         """It translates."""
         return frozenset({"text to text"})
-
-    @property
-    @abstractmethod
-    def heads(self) -> int:
-        """Query heads of each layer's attention to the source."""
 
     @property
     def depth(self) -> str:
@@ -142,5 +137,5 @@ class LayeredTranslator(Translator):
         read = {Site(n, "residual", "encoder"): 0 for n in range(c.encoder_layers)}
         sites = {Site(0, "embedding", "encoder"): 0, **read, Site(0, "embedding"): 0}
         for n in range(c.layers):
-            sites |= {Site(n, "cross"): c.heads, Site(n, "residual"): 0}
+            sites |= {Site(n, "cross"): c.attention.heads, Site(n, "residual"): 0}
         return sites

@@ -45,11 +45,6 @@ class RecurrentTranslatorConfig(LayeredTranslatorConfig):
         if self.attention.sinks or self.attention.window is not None:
             raise ConfigError("model: attention to a source has neither sinks nor a window; leave them out")
 
-    @property
-    def heads(self) -> int:
-        """Query heads of each layer's attention to the source."""
-        return self.attention.heads
-
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
         E, H, one = self.width, self.hidden, self.norm.parameters(self.width)
