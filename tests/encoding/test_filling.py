@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import tokenizers
 import torch
-from little_encoders import WORDS, saved
 from transformers import pipeline
 
 import clearhead as ch
@@ -20,6 +19,7 @@ from clearhead.errors import NotFiniteError, OptionError, TextError
 from clearhead.language_model import LanguageModel
 from clearhead.model import AttentionConfig, DecoderConfig, FeedForwardConfig, build
 from clearhead.text import Tokenizer
+from little_encoders import WORDS, saved
 
 TEXTS = {
     "BERT": ["Paris is the capital of [MASK].", "[MASK] is the capital of [MASK] .", "[MASK]"],

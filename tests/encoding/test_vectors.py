@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from little_encoders import saved
 
 import clearhead as ch
 from clearhead import hub
@@ -23,6 +22,7 @@ from clearhead.errors import ConfigError, FolderError, TextError
 from clearhead.hub.sentences import read_pooling
 from clearhead.language_model import LanguageModel
 from clearhead.model.parts.pooling import RULES, Pooling
+from little_encoders import saved
 
 TEXTS = ["paris is the capital of france .", "a", "berlin", "", "is germany the capital of france ? a b c"]
 

@@ -164,7 +164,7 @@ class TestLoading:
         assert not any(tensor.is_meta for tensor in found.values())
 
     def test_a_rounded_model_is_not_saved(self, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(OptionError, match=r"^a model in 8 bits cannot be saved in this layout; load it without"):
+        with pytest.raises(OptionError, match=r"^a model in 8 bits cannot be saved as a folder; load it without"):
             hub.save(tmp_path / "other", hub.load(folder, bits=8))
 
     @pytest.mark.parametrize("bits", [3, 16, 0])
