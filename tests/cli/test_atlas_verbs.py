@@ -53,6 +53,16 @@ def test_a_saved_record_gives_the_same_atlas(folder: Path) -> None:
     assert asked(folder, "atlas", "r.safetensors", "--json").out == asked(folder, "atlas", "run", TEXT, "--json").out
 
 
+def test_a_record_on_a_disk_gives_the_same_atlas(folder: Path) -> None:
+    (folder / "spilled").mkdir()
+    wanted = asked(folder, "atlas", "run", TEXT, "--json").out
+    assert asked(folder, "atlas", "run", TEXT, "--json", "--spill", "spilled").out == wanted
+    assert list((folder / "spilled").iterdir()) == []
+    assert "nowhere: there is no folder nowhere" in asked(folder, "atlas", "run", TEXT, "--spill", "nowhere").err
+    assert asked(folder, "look", "run", TEXT, "--out", "s.safetensors").code == 0
+    assert "a saved record is read into memory" in asked(folder, "atlas", "s.safetensors", "--spill", "spilled").err
+
+
 def test_a_picture_is_reported_on_standard_error(folder: Path) -> None:
     done = asked(folder, "atlas", "run", TEXT, "--out", "x.html")
     assert (done.code, done.out) == (0, "")

@@ -30,7 +30,7 @@ def check_room(
             record + one_pass,
             model.device,
             f"look: a record of {texts} needs about {(record + one_pass) / 1e9:.2f} GB with its pass",
-            "give a shorter text, or in Python a folder on a disk with more, observe(..., spill=FOLDER)",
+            "give a shorter text, or a folder on a disk with more: atlas --spill FOLDER, observe(..., spill=FOLDER)",
         )
         return
     if not os.path.isdir(spill):  # noqa: PTH112 (Path.is_dir raises where the name is too long)

@@ -31,6 +31,14 @@ def atlas(
             "(a table to sort) or `.json` file.",
         ),
     ] = None,
+    spill: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For a text whose record does not fit into the memory: a folder to keep it in meanwhile. Nothing "
+            "stays there.",
+        ),
+    ] = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -54,7 +62,9 @@ def atlas(
             raise OptionError("--json prints and --out saves; give one of them")
     source = record_or_text(model, "atlas", text)
     if isinstance(source, str):
-        record = analysis.observe(load_model(model, dtype, threads), source, keep="values")
+        record = analysis.observe(load_model(model, dtype, threads), source, keep="values", spill=spill)
+    elif spill is not None:
+        raise OptionError("--spill: a saved record is read into memory; give the model and the text")
     else:
         record = source
     messages = Screen(stderr=True, soft_wrap=True)
