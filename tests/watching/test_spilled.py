@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,15 @@ from clearhead import machine
 from clearhead.analysis.room import record_bytes
 from clearhead.attend import attend
 from clearhead.errors import MemoryNeededError, WatchError, WriteError
+from clearhead.language_model import LanguageModel
+from clearhead.model import build
 from clearhead.watching import TextRecord, watch
 from clearhead.watching.text_record import KEPT
 from definition import BATCH, MASKS, SCORES, SITE, Watched, tensors, weights
 from heads import KINDS, lively
+from little_configs import RIVALS
 from little_translators import made_up, translator
-from looked import speaking
+from looked import BYTES, speaking
 
 TEXT = "the cat sat on the cat"
 EVERYTHING = " ".join(KEPT)
@@ -78,6 +82,14 @@ def test_the_same_bits_as_from_memory_and_the_size_that_was_expected(kind: str, 
         lengths = [(len(wanted.tokens), 0)]
         assert record_bytes(model, lengths, EVERYTHING) == found.nbytes() == wanted.nbytes()
         assert record_bytes(model, lengths, "values") == ch.observe(model, text, keep="values").nbytes()
+
+
+@pytest.mark.parametrize("kind", ["lstm-attention", "gru-attention"])
+def test_rivals_that_attend(kind: str, tmp_path: Path) -> None:
+    model = LanguageModel(build(replace(RIVALS[kind], vocabulary=BYTES.vocab_size), seed=0).eval(), BYTES)
+    wanted, found = (ch.observe(model, "a cat", spill=spill) for spill in (None, tmp_path))
+    assert found.atlas().rows == wanted.atlas().rows
+    assert record_bytes(model, [(len(wanted.tokens), 0)], "") == found.nbytes() == wanted.nbytes()
 
 
 def test_a_translator_and_several_texts(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def check_room(
 def record_bytes(model: LanguageModel, lengths: Sequence[tuple[int, int]], keep: str | Collection[str]) -> int:
     """Bytes of queries, keys and what else is kept of texts, watched in a pass each."""
     kept, width, found = kept_names(keep), model.config.width, 0
-    queries, keys, values = getattr(model.config, "attention").projections  # noqa: B009 (models that attend have it)
+    queries, keys, values = model.config.attention_numbers()
     for own, read in lengths:
         places = {"encoder": read or own, "decoder": own}
         for site, heads in model.sites().items():

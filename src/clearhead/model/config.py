@@ -95,6 +95,10 @@ class ModelConfig(Tagged, ABC):
         """Peak numbers per token in a forward pass without gradients, logits excluded."""
         return 16 * self.width
 
+    def attention_numbers(self) -> tuple[int, int, int]:
+        """Numbers of a place's queries, keys and values in each attention, if there is any."""
+        return self.width, self.width, self.width
+
     def training_numbers(self) -> int:
         """Numbers per token kept for the backward pass, logits excluded."""
         return 32 * self.width * self.layers
@@ -198,6 +202,10 @@ class TransformerConfig(ModelConfig):
         """A layer's input, queries, keys, values and outputs, and the inner rows of each active expert."""
         queries, keys, _ = self.attention.projections
         return 4 * self.width + 2 * (queries + keys) + 3 * self.feed_forward.width * self.feed_forward.active
+
+    def attention_numbers(self) -> tuple[int, int, int]:
+        """The widths of the projections."""
+        return self.attention.projections
 
     def training_numbers(self) -> int:
         """Per layer: 8 widths, 3 times the projections, 5 inner widths, and more for each extra expert.

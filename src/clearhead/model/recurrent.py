@@ -87,6 +87,10 @@ class AttentiveConfig(RecurrentConfig):
         queries, keys, _ = self.attention.projections
         return max(super().pass_numbers(), 4 * self.width + 2 * (queries + keys))
 
+    def attention_numbers(self) -> tuple[int, int, int]:
+        """The widths of the projections."""
+        return self.attention.projections
+
     def training_numbers(self) -> int:
         """The recurrences, and one attention part as in a Transformer."""
         return super().training_numbers() + 4 * self.width + 3 * sum(self.attention.projections)
