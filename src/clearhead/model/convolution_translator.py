@@ -54,6 +54,10 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
         heads, head_width = self.attention_heads, self.width // self.attention_heads
         return AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width, head_norm="none", scale=1.0)
 
+    def attention_numbers(self) -> tuple[int, int, int]:
+        """The widths of the projections."""
+        return self.attention.projections
+
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
         E, H = self.width, self.hidden

@@ -45,6 +45,10 @@ class RecurrentTranslatorConfig(LayeredTranslatorConfig):
         if self.attention.sinks or self.attention.window is not None:
             raise ConfigError("model: attention to a source has neither sinks nor a window; leave them out")
 
+    def attention_numbers(self) -> tuple[int, int, int]:
+        """The widths of the projections."""
+        return self.attention.projections
+
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""
         E, H, one = self.width, self.hidden, self.norm.parameters(self.width)
