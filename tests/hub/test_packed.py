@@ -191,6 +191,7 @@ class TestRefusals:
             ("weights", {"num_bits": 3}, "weights.num_bits = 3 is not supported, only 4, 8"),
             ("weights", {"type": "float"}, "weights.type = 'float' is not supported, only 'int'"),
             ("weights", {"group_size": 0}, "weights.group_size = 0 should be the size of groups, or -1"),
+            ("weights", {"strategy": None, "group_size": -1}, "the shapes do not fit together: .*weight_packed"),
             ("weights", {"actorder": "group"}, "weights.actorder = 'group' is not supported"),
             (
                 "input_activations",

@@ -110,7 +110,7 @@ def compressed_tensors(table: Table) -> CompressedTensors:
         found.add(
             CompressedTensors(
                 bits=bits if words else 8,
-                group=group_size(weights, "group_size", where) if weights.get("strategy") == "group" else 0,
+                group=0 if weights.get("strategy") == "channel" else group_size(weights, "group_size", where),
                 zeros=weights.get("symmetric") is False,
                 words=words,
             )
