@@ -227,6 +227,14 @@ class TestRefusals:
         packed(tmp_path / "model", settings | change, pack)
         self.refused(tmp_path / "model", message)
 
+    def test_of_a_folder_that_is_not_packed(self, tmp_path: Path) -> None:
+        packed(tmp_path / "model", *as_gptq())
+        folder(tmp_path / "plain", LLAMA)
+        write_tensors(
+            tmp_path / "model" / "model.safetensors", read_tensors(tmp_path / "plain" / "model.safetensors")[0]
+        )
+        self.refused(tmp_path / "model", r"says that matrices are packed, and no tensor's name ends in \.qweight")
+
     @pytest.mark.parametrize(
         ("ending", "change", "message"),
         [

@@ -290,7 +290,7 @@ class TestOtherFormats:
                 r"; .*make one with transformers: Auto.*\)\.dequantize\(\)\.save",
             ),
             ({"load_in_8bit": True}, r" \('bitsandbytes'\); .*\)\.dequantize\(\)\.save"),
-            ({"quant_method": "gptq", "bits": 4}, "; take the release in bfloat16$"),
+            ({"quant_method": "hqq", "bits": 4}, "; take the release in bfloat16$"),
             ("awq", "; take the release in bfloat16$"),
         ],
     )
@@ -302,14 +302,14 @@ class TestOtherFormats:
             hub.load(tmp_path)
 
     @pytest.mark.parametrize(
-        "told", [{"quant_method": "gptq", "bits": 4}, {"quant_method": "mxfp4"}, {"load_in_4bit": True}, "awq", 4]
+        "told", [{"quant_method": "hqq", "bits": 4}, {"quant_method": "mxfp4"}, {"load_in_4bit": True}, "awq", 4]
     )
     @pytest.mark.parametrize("entry", ["quantization_config", "compression_config"])
     def test_quantised_weights(self, entry: str, told: object, tmp_path: Path) -> None:
         saved(tmp_path, QWEN3)
         settings = json.loads((tmp_path / "config.json").read_text())
         (tmp_path / "config.json").write_text(json.dumps({**settings, entry: told}))
-        with pytest.raises(FolderError, match=r"config.json: the weights are quantised \(.*\); only float32, bfloat"):
+        with pytest.raises(FolderError, match=r"config.json: the weights are quantised \(.*\); only compressed-tenso"):
             hub.load(tmp_path)
 
 

@@ -51,6 +51,8 @@ class _Matrix:
 class Unpacked:
     """Tensors under the names that they have in a folder that is not packed. All are plain if scheme is None.
 
+    Raises FolderError if none is packed, though there is a scheme, or if tensors are missing or do not fit together.
+
     shapes, dtypes: by name; a matrix has the dtype of its scales
     packed: the names of the matrices. where: for errors
     """
@@ -62,6 +64,11 @@ class Unpacked:
             ending = f".{scheme.first}"
             bases = [name.removesuffix(ending) for name in held.shapes if name.endswith(ending)]
             self._matrices = {f"{base}.weight": _Matrix.found(scheme, base, held, where) for base in bases}
+            if not bases:
+                raise FolderError(
+                    f"{where}: config.json says that matrices are packed, and no tensor's name ends in {ending}; copy "
+                    "both again"
+                )
         self.packed = self._matrices.keys()
         taken = {part for each in self._matrices.values() for part in each.parts.values()}
         plain = [name for name in held.shapes if name not in taken]
