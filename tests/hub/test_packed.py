@@ -189,6 +189,7 @@ class TestRefusals:
         ("part", "change", "message"),
         [
             ("weights", {"num_bits": 3}, "weights.num_bits = 3 is not supported, only 4, 8"),
+            ("weights", {"num_bits": None}, "the shapes do not fit together"),
             ("weights", {"type": "float"}, "weights.type = 'float' is not supported, only 'int'"),
             ("weights", {"group_size": 0}, "weights.group_size = 0 should be the size of groups, or -1"),
             ("weights", {"strategy": None, "group_size": -1}, "the shapes do not fit together: .*weight_packed"),
@@ -211,6 +212,8 @@ class TestRefusals:
         ("change", "message"),
         [
             ({"bits": 3}, "bits = 3 is not supported, only 4, 8"),
+            ({"bits": 4.0}, "bits = 4.0 is not supported, only 4, 8"),
+            ({"desc_act": 0}, "desc_act = 0 is not supported, only True, False"),
             ({"bits": None}, "bits = None is not supported, only 4, 8"),
             ({"dynamic": {"+:.*": {}}}, "dynamic = .* is not supported, only {}"),
             ({"group_size": 48}, "the shapes do not fit together: .*_proj.qweight"),

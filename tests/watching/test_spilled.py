@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -156,10 +158,11 @@ class TestRefusals:
             ch.observe(speaking(), TEXT, spill=tmp_path)
 
     def test_a_disk_that_others_fill_in_the_meantime(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(handle: int, first: int, count: int) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        class Full(io.BytesIO):
+            def write(self, buffer: object) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(os, "posix_fallocate", full)
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Full())
         with pytest.raises(WriteError, match="No space left on device; free some space"):
             ch.observe(speaking(), TEXT, spill=tmp_path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from clearhead.errors import WatchError
 from clearhead.files import writing
+
+NOTHING = memoryview(bytes(2**20))
 
 
 class Spill:
@@ -28,7 +29,9 @@ class Spill:
         if x.device.type != "cpu":
             raise WatchError(f"spill: the model is on {x.device}; only what is in a processor's memory goes to a disk")
         with writing(self._folder / "record"), tempfile.TemporaryFile(dir=self._folder) as file:
-            # Written to a mapped file, a disk that is full would end the process by a signal.
-            os.posix_fallocate(file.fileno(), 0, x.nbytes)
+            # Filled before it is mapped: if the disk is full, writing to the map would end the process by a signal.
+            for start in range(0, x.nbytes, len(NOTHING)):
+                file.write(NOTHING[: x.nbytes - start])
+            file.flush()
             room = mmap.mmap(file.fileno(), x.nbytes)
         return torch.frombuffer(room, dtype=x.dtype).view(x.shape).copy_(x)

@@ -106,7 +106,7 @@ def compressed_tensors(table: Table) -> CompressedTensors:
         }
         supported(weights, values, {*NOTES, "group_size", "scale_dtype", "zp_dtype"}, where)
         words = (group.get("format") or table.get("format")) == "pack-quantized"
-        bits = weights.get("num_bits", 8)
+        bits = weights.get("num_bits") or 8
         found.add(
             CompressedTensors(
                 bits=bits if words else 8,

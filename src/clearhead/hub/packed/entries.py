@@ -23,7 +23,7 @@ def supported(table: Table, known: Mapping[str, tuple[Any, ...]], free: Collecti
             continue
         if name not in known:
             raise ConfigError(f"the entry {where}.{name} = {shown(value)} is not supported")
-        if value not in known[name]:
+        if not any(type(value) is type(each) and value == each for each in known[name]):  # 4.0 == 4, and 1 == True
             few = ", ".join(map(shown, known[name])) or "null"
             raise ConfigError(f"the entry {where}.{name} = {shown(value)} is not supported, only {few}")
 
