@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from clearhead.analysis import observe
@@ -44,6 +46,16 @@ def speaking(**options: int | None) -> LanguageModel:
 
 def looked_at(text: str, **options: int | None) -> TextRecord:
     return observe(speaking(**options), text)
+
+
+def assert_same_atlas(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Equal up to rounding, as dictionaries: where q and k lie in memory decides which kernel multiplies them."""
+    assert {**found, "heads": None} == {**wanted, "heads": None}
+    for one, other in zip(found["heads"], wanted["heads"], strict=True):
+        assert one.keys() == other.keys()
+        for name, value in other.items():
+            exact = value is None or isinstance(value, (str, int))
+            assert one[name] == (value if exact else pytest.approx(value, rel=1e-5, abs=1e-5)), name
 
 
 def by_hand(model: Network, ids: list[int]) -> np.ndarray:

@@ -150,6 +150,7 @@ def test_too_little_memory_is_told_with_and_without_backtraces(
     backtrace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUST_BACKTRACE", backtrace)
+    monkeypatch.setattr(opening, "TRIAL_SECONDS", 60)  # a slow processor needs more than 4 to fill the memory
     part, value = HOSTILE["doubled thirty times"]
     (tmp_path / "tokenizer.json").write_text(json.dumps({**PLAIN, part: value}))
     with pytest.raises(FolderError, match=r"normalizer: it takes more than [0-9,]+ MB"):

@@ -31,7 +31,7 @@ from definition import BATCH, MASKS, SCORES, SITE, Watched, tensors, weights
 from heads import KINDS, lively
 from little_configs import RIVALS
 from little_translators import made_up, translator
-from looked import BYTES, speaking
+from looked import BYTES, assert_same_atlas, speaking
 
 TEXT = "the cat sat on the cat"
 EVERYTHING = " ".join(KEPT)
@@ -55,12 +55,12 @@ def test_maps_are_the_definition(mask: str, score: str, tmp_path: Path) -> None:
 
 
 def assert_same(found: TextRecord, wanted: TextRecord) -> None:
-    """Every map, measure and kept tensor, to the bit."""
+    """Every kept tensor, to the bit; every map and measure, up to rounding."""
     assert found.seen() == wanted.seen() != []
-    assert found.atlas().rows == wanted.atlas().rows
+    assert_same_atlas(found.atlas().to_dict(), wanted.atlas().to_dict())
     for site in wanted.seen():
         for head in range(wanted.heads(site)):
-            assert torch.equal(found.map(site, head)[:, :], wanted.map(site, head)[:, :])
+            torch.testing.assert_close(found.map(site, head)[:, :], wanted.map(site, head)[:, :], rtol=1e-5, atol=1e-6)
         for kept in (
             TextRecord.queries,
             TextRecord.keys,
@@ -72,7 +72,7 @@ def assert_same(found: TextRecord, wanted: TextRecord) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_bits_as_from_memory_and_the_size_that_was_expected(kind: str, tmp_path: Path) -> None:
+def test_the_same_as_from_memory_and_the_size_that_was_expected(kind: str, tmp_path: Path) -> None:
     for dtype in (torch.float32, torch.bfloat16):
         model = lively(kind, dtype)
         text = TEXT[:8]
@@ -90,7 +90,7 @@ def test_the_same_bits_as_from_memory_and_the_size_that_was_expected(kind: str, 
 def test_rivals_that_attend(kind: str, tmp_path: Path) -> None:
     model = LanguageModel(build(replace(RIVALS[kind], vocabulary=BYTES.vocab_size), seed=0).eval(), BYTES)
     wanted, found = (ch.observe(model, "a cat", spill=spill) for spill in (None, tmp_path))
-    assert found.atlas().rows == wanted.atlas().rows
+    assert_same_atlas(found.atlas().to_dict(), wanted.atlas().to_dict())
     assert record_bytes(model, [(len(wanted.tokens), 0)], "") == found.nbytes() == wanted.nbytes()
 
 
@@ -98,12 +98,12 @@ def test_a_translator_and_several_texts(tmp_path: Path) -> None:
     model, (source, target) = translator(steps=1), made_up(1)[0]
     wanted, found = (ch.observe(model, source, target=target, spill=spill) for spill in (None, tmp_path))
     for part in ("encoder", "decoder", "cross"):
-        assert found.of(part).atlas().rows == wanted.of(part).atlas().rows
+        assert_same_atlas(*(record.of(part).atlas().to_dict() for record in (found, wanted)))
     lengths = [(len(wanted.tokens), len(wanted.tokenized("encoder").tokens))]
     assert record_bytes(model, lengths, "") == found.nbytes()
     both = ch.observe(speaking(), [TEXT, "a cat"], spill=str(tmp_path))
     for text, one in zip([TEXT, "a cat"], both.each(), strict=True):
-        assert one.atlas().rows == ch.observe(speaking(), text).atlas().rows
+        assert_same_atlas(one.atlas().to_dict(), ch.observe(speaking(), text).atlas().to_dict())
 
 
 def test_it_saves_as_the_one_in_memory_does(tmp_path: Path) -> None:
@@ -207,7 +207,9 @@ ch.observe(model, "x" * 1023)  # in memory: too much
 def test_a_record_larger_than_the_memory_that_may_be_used(tmp_path: Path) -> None:
     """128 MB of queries and keys with 96 MB allowed; without a folder, that is too little."""
     command = [sys.executable, "-c", LONG, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Every tensor is mapped apart: the heap's fragments make up to 70 MB otherwise, from run to run.
+    env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.stderr.count("DefaultCPUAllocator: can't allocate memory") == 1, done.stderr
     nbytes, row = map(float, done.stdout.split())
     assert nbytes == 32 * 2 * 16 * 32 * 1024 * 4

@@ -56,7 +56,7 @@ def divergence(
             counted_BT = targets_BT != NOT_COUNTED
             x_NE, y_NE = (each.hidden(ids_BT, **given)[counted_BT] for each in (model, other))
             for x, y in zip(x_NE.split(ROWS), y_NE.split(ROWS), strict=True):
-                p_NV, q_NV = log_probabilities(model.unembed(x)), log_probabilities(other.unembed(y))
+                p_NV, q_NV = (log_probabilities(logits.double()) for logits in (model.unembed(x), other.unembed(y)))
                 nats += float((p_NV.exp() * (p_NV - q_NV)).sum())
             tokens += len(x_NE)
     return nats / tokens
