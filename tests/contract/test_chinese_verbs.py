@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clearhead.lab import draw_comparison, plan
+from clearhead.lab import comparison, draw_comparison, plan
 from clearhead.lab.comparison import read
+from clearhead.lab.speeds import LENGTHS, Speed
 from clearhead.machine import processor
 from cli.calling import call
 
@@ -142,6 +143,9 @@ def test_the_loss_curve_is_in_chinese(folder: Path) -> None:
 
 def test_a_comparison_is_in_chinese(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "_enough", lambda *_: 10)  # steps
+    speed = {"training": 1e4, "training_bytes": 2**30, "generating": 99, "state_bytes": 2**20}
+    speeds = [Speed(kind=kind, length=length, **speed) for kind in ("transformer", "lstm") for length in LENGTHS]
+    monkeypatch.setattr(comparison, "speeds", lambda kind, config: [each for each in speeds if each.kind == kind])
     options = ["--model", "transformer", "--model", "lstm", "--rate", "0.01", "--minutes", "0.03", "--facts", "5"]
     done = call("--language", "zh", "compare", *WORLD, *options, "--out", "cmp", *SMALL, folder=folder)
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""One prompt alone and in batches of 1 to 32, in float32: the same tokens, and bits where promised."""
+"""One prompt alone and in batches of up to 32, in float32: the same tokens, and bits where promised."""
 
 from dataclasses import replace
 
@@ -69,10 +69,10 @@ def alone(model: LanguageModel, way: dict) -> list:
     return [generate(model, prompt, **way) for prompt in PROMPTS]
 
 
-def test_in_batches_of_1_to_32_the_tokens_are_those_of_each_prompt_alone(model: LanguageModel, way: dict):
+def test_in_batches_of_up_to_32_the_tokens_are_those_of_each_prompt_alone(model: LanguageModel, way: dict):
     expected = alone(model, way)
     assert len({each.ids for each in expected}) > 8  # else the prompts would not matter
-    for size in range(1, 33):
+    for size in (2, 3, 4, 7, 8, 16, 17, 31, 32):  # also such that do not divide 32, and last batches of one
         got = generate(model, PROMPTS, together=size, **way)
         assert [each.ids for each in got] == [each.ids for each in expected], size
         for one, other in zip(got, expected, strict=True):

@@ -28,6 +28,7 @@ from clearhead.lab.note import activation, context, heads, next_word, recalling,
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Phrases, texts_of
 from clearhead.plain import from_dict, to_dict
+from clearhead.runs import steps
 from verbs import called
 
 SMALL: dict[str, Any] = {
@@ -40,7 +41,7 @@ SMALL: dict[str, Any] = {
 STEPS = 12
 LITTLE: dict[str, Any] = {
     "model": SMALL,
-    "train": {"batch": 4, "evaluations": 3, "evaluation_tokens": 500, "final_tokens": 1000},
+    "train": {"batch": 4, "evaluations": 2, "evaluation_tokens": 200, "final_tokens": 400},
 }
 SETTING = note.Setting(corpus="world-en", megabytes=0.2, minutes=1)
 
@@ -79,6 +80,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         patch.setattr(activation, "STEPS", 30)
         patch.setattr(plan, "_enough", lambda *_: STEPS)
         patch.setattr(context, "SMALL", LITTLE)
+        patch.setattr(context, "RATES", (0.01,))
+        patch.setattr(steps, "SAMPLE", replace(steps.SAMPLE, max_tokens=2))
         patch.setattr(senses, "STORIES", 400)
         patch.setattr(context, "STORIES", 20)
         patch.setattr(recalling, "ROWS", 4)
