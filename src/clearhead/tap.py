@@ -126,6 +126,16 @@ def watched_by(watcher: Watcher) -> Generator[None]:
 
 
 @contextmanager
+def unwatched() -> Generator[None]:
+    """Hides what is done in the block from all watchers: passes of another model."""
+    token = _WATCHERS.set(())
+    try:
+        yield
+    finally:
+        _WATCHERS.reset(token)
+
+
+@contextmanager
 def rows(numbers: Sequence[int]) -> Generator[None]:
     """Sets the number of the text in each batch row, for passes in this block."""
     token = _ROWS.set(tuple(numbers))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -147,6 +148,30 @@ def test_bad_input_gets_one_error(folder, arguments, code, message):
 
 def test_the_settings_are_checked_before_the_model_is_loaded(tmp_path):
     assert "max_tokens is 0" in str(run(tmp_path / "none", "--max-tokens", "0").exception)
+
+
+@pytest.mark.parametrize(
+    "draft", [["--draft-bits", "8"], ["--draft", "FOLDER"], ["--draft", "FOLDER", "--draft-bits", "4"]]
+)
+def test_a_draft_leaves_the_text_as_it_is(draft, tmp_path):
+    tokenizer = Tokenizer.characters(["abcdefghij \n"])
+    config = DecoderConfig(
+        vocabulary=tokenizer.vocab_size,
+        context=80,
+        layers=2,
+        width=32,
+        attention=AttentionConfig(heads=2, kv_heads=1, head_width=16),
+        feed_forward=FeedForwardConfig(width=32),
+    )
+    hub.save(tmp_path / "run", LanguageModel(build(config, seed=3), tokenizer))
+    words = [str(tmp_path / "run") if word == "FOLDER" else word for word in draft]
+    options = ("abc", "de", "--max-tokens", 40, "--seed", 5, "--together", 1)
+    wanted, found = run(tmp_path / "run", *options), run(tmp_path / "run", *options, *words)
+    assert found.stdout == wanted.stdout
+    guessed, right = re.fullmatch(
+        r"the draft guessed (\d+) tokens; (\d+) were right", found.stderr.splitlines()[-1]
+    ).groups()
+    assert int(guessed) >= int(right) > 20
 
 
 def test_what_comes_early_waits():

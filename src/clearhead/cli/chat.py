@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, DraftBits, Drafted, Dtype, Model, Threads, load_draft, load_model
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 
 
@@ -22,6 +22,8 @@ def chat(
     seed: Annotated[
         int | None, typer.Option(help="The same seed and messages give the same answers; by default a random seed.")
     ] = None,
+    draft: Drafted = None,
+    draft_bits: DraftBits = None,
     dtype: Dtype = "auto",
     bits: Bits = None,
     threads: Threads = None,
@@ -49,4 +51,5 @@ def chat(
     if "max_new_tokens" not in loaded.metadata.generation:
         options.setdefault("max_tokens", TOKENS)
     sampling = resolved(loaded, options)
-    Talk(loaded, Conversation(loaded, system=system), sampling).run()
+    other = load_draft(model, draft, dtype, threads, draft_bits)
+    Talk(loaded, Conversation(loaded, system=system, draft=other), sampling).run()

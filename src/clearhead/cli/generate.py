@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits
-from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, DraftBits, Drafted, Dtype, Model, Threads, load_draft, load_model
 from clearhead.cli.printing import echo, write, write_json
 from clearhead.cli.sampling import MinP, RepetitionPenalty, Temperature, TopK, TopP, chosen
 from clearhead.cli.utf8 import read_text
@@ -61,10 +61,13 @@ def generate(
     together: Annotated[
         int | None,
         typer.Option(
-            help="Prompts per batch; 16 by default. With 1, slower, each prompt gives the same bits as alone."
+            help="Prompts per batch; 16 by default, 1 with a draft. With 1, slower, each prompt gives the same bits as "
+            "alone."
         ),
     ] = None,
     edit: Edits = None,
+    draft: Drafted = None,
+    draft_bits: DraftBits = None,
     dtype: Dtype = "auto",
     bits: Bits = None,
     threads: Threads = None,
@@ -79,7 +82,8 @@ def generate(
     """
     from clearhead.cli.edits import check_forms, parsed
     from clearhead.generation import resolved, stream
-    from clearhead.generation.completion import TOGETHER, in_prompts
+    from clearhead.generation.completion import in_prompts
+    from clearhead.generation.draft import Draft
     from clearhead.watching import edited
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]
@@ -95,13 +99,17 @@ def generate(
     )
     check_forms(edit)
     loaded = load_model(model, dtype, threads, bits=bits)
+    other = load_draft(model, draft, dtype, threads, draft_bits)
+    guesser = None if other is None else Draft(other, loaded)
     sampling = resolved(loaded, options)
     changes = in_prompts(loaded, prompts, parsed(loaded, edit)) if edit else ()
     began = time.perf_counter()
     with edited(loaded, changes) if changes else nullcontext():
-        chunks = in_order(stream(loaded, prompts, sampling, together=TOGETHER if together is None else together))
+        chunks = in_order(stream(loaded, prompts, sampling, draft=guesser, together=together))
         completions = _printed(loaded, prompts, chunks, sampling, as_json=as_json)
     echo(_summary(completions, time.perf_counter() - began, None if sampling.greedy else sampling.seed), err=True)
+    if guesser is not None:
+        echo(f"the draft guessed {many(guesser.guessed, 'token')}; {guesser.right:,} were right", err=True)
 
 
 def _printed(

@@ -31,6 +31,19 @@ Bits = Annotated[
         "All else is computed in `--dtype`."
     ),
 ]
+Drafted = Annotated[
+    str | None,
+    typer.Option(
+        "--draft",
+        metavar="MODEL",
+        help="A faster model with the same tokens that guesses ahead; one pass of the model checks several guesses. "
+        "The text stays the same.",
+    ),
+]
+DraftBits = Annotated[
+    int | None,
+    typer.Option(help="Round the draft to `8` or `4` bits; without `--draft`, the model so rounded is its own draft."),
+]
 Threads = Annotated[
     int | None, typer.Option(help="Number of OpenMP threads; by default the fastest, found by measuring.")
 ]
@@ -77,3 +90,12 @@ def load_model(
 
     machine.use_threads(threads)
     return hub.load(model, device=machine.device(), dtype=dtype, bits=bits, text=text)
+
+
+def load_draft(
+    model: str, draft: str | None, dtype: str, threads: int | None, bits: int | None
+) -> LanguageModel | None:
+    """What ``--draft`` and ``--draft-bits`` name; None without them."""
+    if draft is None and bits is None:
+        return None
+    return load_model(model if draft is None else draft, dtype, threads, bits=bits)

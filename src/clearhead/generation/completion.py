@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 from clearhead.errors import OptionError
 from clearhead.generation.decoding import Decoding, Drawn, Memory
 from clearhead.generation.defaults import defaults, resolved
+from clearhead.generation.draft import Draft
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.writer import Writer
 from clearhead.language_model import LanguageModel, as_texts, check_model
@@ -70,7 +71,13 @@ class _Text:
 
 @overload
 def generate(
-    model: LanguageModel, prompt: str, *, edits: Edit | Sequence[Edit] = (), together: int = TOGETHER, **sampling: Any
+    model: LanguageModel,
+    prompt: str,
+    *,
+    edits: Edit | Sequence[Edit] = (),
+    draft: LanguageModel | None = None,
+    together: int | None = None,
+    **sampling: Any,
 ) -> Completion: ...
 @overload
 def generate(
@@ -78,7 +85,8 @@ def generate(
     prompt: list[str],
     *,
     edits: Edit | Sequence[Edit] = (),
-    together: int = TOGETHER,
+    draft: LanguageModel | None = None,
+    together: int | None = None,
     **sampling: Any,
 ) -> list[Completion]: ...
 def generate(
@@ -86,13 +94,15 @@ def generate(
     prompt: str | list[str],
     *,
     edits: Edit | Sequence[Edit] = (),
-    together: int = TOGETHER,
+    draft: LanguageModel | None = None,
+    together: int | None = None,
     **sampling: Any,
 ) -> Completion | list[Completion]:
     """Continues a prompt, or each of several; ``sampling`` takes the fields of ``Sampling``.
 
     Settings you leave out come from the model's generation_config.json, and are logged. Under ``edits`` the model is
-    watched, and each completion carries its ``record``; places in edits may be words of the prompt.
+    watched, and each completion carries its ``record``; places in edits may be words of the prompt. A ``draft``, a
+    faster model with the same tokens, guesses ahead; the text stays what it would be without it.
     ``print(generate(...))`` shows prompt and text.
     Raises OptionError for a value out of range, WatchError for an edit that does not apply, and whatever ``stream``
     raises.
@@ -100,12 +110,13 @@ def generate(
     check_model(model, "generate")
     chosen = resolved(model, sampling)
     prompts = as_texts(prompt, "generate")
+    guesser = None if draft is None else Draft(draft, model)
     if edits:
         with watch(model, in_prompts(model, prompts, edits)) as record:
-            completions = _all(model, prompts, chosen, together)
+            completions = _all(model, prompts, chosen, guesser, together)
         completions = _recorded(model, completions, record)
     else:
-        completions = _all(model, prompts, chosen, together)
+        completions = _all(model, prompts, chosen, guesser, together)
     return completions[0] if isinstance(prompt, str) else completions
 
 
@@ -116,9 +127,11 @@ def in_prompts(model: LanguageModel, prompts: Sequence[str], edits: Edit | Seque
     return placed(listed(edits), {(number, model.stack): text for number, text in enumerate(texts)})
 
 
-def _all(model: LanguageModel, prompts: Sequence[str], sampling: Sampling, together: int) -> list[Completion]:
+def _all(
+    model: LanguageModel, prompts: Sequence[str], sampling: Sampling, draft: Draft | None, together: int | None
+) -> list[Completion]:
     texts: list[list[Chunk]] = [[] for _ in prompts]
-    for chunk in stream(model, prompts, sampling, together=together):
+    for chunk in stream(model, prompts, sampling, draft=draft, together=together):
         texts[chunk.prompt].append(chunk)
     return [complete(model, prompt, chunks) for prompt, chunks in zip(prompts, texts, strict=True)]
 
@@ -153,9 +166,14 @@ def complete(model: LanguageModel, prompt: str, chunks: Sequence[Chunk]) -> Comp
 
 
 def stream(
-    model: LanguageModel, prompts: Sequence[str], sampling: Sampling | None = None, *, together: int = TOGETHER
+    model: LanguageModel,
+    prompts: Sequence[str],
+    sampling: Sampling | None = None,
+    *,
+    draft: Draft | None = None,
+    together: int | None = None,
 ) -> Iterator[Chunk]:
-    """Streams the texts, one chunk per token; ``together`` prompts share a batch.
+    """Streams the texts, one chunk per token; ``together`` prompts share a batch: 16, or 1 with a draft.
 
     The tokenizer adds its special tokens to each prompt, as it does in training; an empty prompt is just those. A text
     ends at one of the end tokens named in the model's folder, or else at the tokenizer's. Each text is what it would be
@@ -165,7 +183,7 @@ def stream(
     """
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
     model.tokenizer.note_unknown([token for ids in encoded for token in ids])
-    return stream_ids(model, encoded, sampling, together=together)
+    return stream_ids(model, encoded, sampling, draft=draft, together=together)
 
 
 def stream_ids(
@@ -173,7 +191,8 @@ def stream_ids(
     encoded: Sequence[Sequence[int]],
     sampling: Sampling | None = None,
     *,
-    together: int = TOGETHER,
+    draft: Draft | None = None,
+    together: int | None = None,
     memory: Memory | None = None,
 ) -> Iterator[Chunk]:
     """``stream`` for prompts that are already ids; no special tokens are added.
@@ -181,12 +200,15 @@ def stream_ids(
     memory: the KV cache of an earlier prompt, to reuse the part both share (single prompt only)
     """
     needs(model, "next tokens", "generate")
+    together = (TOGETHER if draft is None else 1) if together is None else together
     if together < 1:
         raise OptionError.of("together", together, "at least 1")
+    if draft is not None and together > 1:
+        raise OptionError.of("together", together, "1 with a draft, which guesses for one text at a time")
     for ids in encoded:
         model.check(ids, "the prompt")
     chosen = Sampling() if sampling is None else sampling
-    return _stream(model, encoded, chosen, together, defaults(model).ends, memory)
+    return _stream(model, encoded, chosen, together, defaults(model).ends, memory, draft)
 
 
 def _stream(
@@ -196,6 +218,7 @@ def _stream(
     together: int,
     ends: frozenset[int],
     memory: Memory | None,
+    draft: Draft | None,
 ) -> Iterator[Chunk]:
     network, tokenizer, numbers = model.network, model.tokenizer, reserve(len(encoded))
     own = tokenizer.separator is not None and tokenizer.separator == tokenizer.end
@@ -208,6 +231,7 @@ def _stream(
             sampling,
             vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
             gaps=tokenizer.gaps,
+            draft=draft,
             memory=memory if len(encoded) == 1 else None,
             numbers=numbers[first : first + together],
             unseen=int(own),  # transformers' penalty counts the tokens in front of a released model's text

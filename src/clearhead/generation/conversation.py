@@ -9,6 +9,7 @@ from clearhead.errors import TextError
 from clearhead.generation.completion import Chunk, Finish, stream_ids
 from clearhead.generation.decoding import Memory
 from clearhead.generation.defaults import defaults
+from clearhead.generation.draft import Draft
 from clearhead.generation.sampling import Sampling
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
@@ -23,11 +24,12 @@ class Conversation:
     """The messages so far, and the ids of the last answer together with its prompt.
 
     The prompt for each answer is the whole conversation, laid out by the model's chat template; the KV cache is reused
-    for the part that has not changed. Nothing is dropped to make it fit. ``system`` is the system message. Raises
-    TextError if the model has no chat template, OptionError for an encoder.
+    for the part that has not changed. Nothing is dropped to make it fit. ``system`` is the system message, ``draft`` a
+    model that guesses ahead (``generate``). Raises TextError if the model has no chat template, OptionError for an
+    encoder or a draft with other tokens.
     """
 
-    def __init__(self, model: LanguageModel, *, system: str | None = None) -> None:
+    def __init__(self, model: LanguageModel, *, system: str | None = None, draft: LanguageModel | None = None) -> None:
         needs(model, "next tokens", "chat")
         if "default" not in model.tokenizer.templates:
             model.tokenizer.chat([])  # raises TextError with the way out
@@ -37,6 +39,7 @@ class Conversation:
         self.ids: list[int] = []
         self.answer = 0  # where the last answer begins in ``ids``
         self._memory = Memory()
+        self._draft = None if draft is None else Draft(draft, model)
         self.finish: Finish | None = None  # why the last answer ended; None if it was interrupted
 
     def clear(self) -> None:
@@ -73,7 +76,7 @@ class Conversation:
         chosen: list[int] = []
         self.finish = None
         try:
-            for chunk in stream_ids(self._model, [ids], sampling, memory=self._memory):
+            for chunk in stream_ids(self._model, [ids], sampling, draft=self._draft, memory=self._memory):
                 written.append(chunk.text)
                 if chunk.id not in self._ends:
                     chosen.append(chunk.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Mask, left_padding, wide
 from clearhead.errors import NotFiniteError, many
+from clearhead.generation.draft import Draft, Guesser
 from clearhead.generation.filters import next_ids
 from clearhead.generation.lookup import Lookup
 from clearhead.generation.sampling import Sampling
@@ -43,7 +45,7 @@ class Decoding:
     ids: the sequences so far, none empty or longer than the context length
     vocabulary, gaps: ids below ``vocabulary`` can be picked, except those in ``gaps``
     unseen: how many leading tokens the repetition penalty ignores
-    lookup: guess repetitions ahead (single sequence only)
+    lookup: guess repetitions ahead (single sequence only). draft: guess by this instead (the same)
     memory: KV cache of an earlier sequence to reuse; holds this one's afterwards (single sequence only)
     numbers: the sequences' text numbers in records (``tap.reserve``)
     state: a state to continue, such as a translation's, with room for ``sampling.max_tokens``; None makes one
@@ -61,6 +63,7 @@ class Decoding:
         gaps: Sequence[int] = (),
         unseen: int = 0,
         lookup: bool = True,
+        draft: Draft | None = None,
         memory: Memory | None = None,
         numbers: Sequence[int] | None = None,
         state: State | None = None,
@@ -80,28 +83,33 @@ class Decoding:
         self._next_BT = torch.tensor(
             [[0] * start + list(each) for start, each in zip(self._starts, ids, strict=True)], device=self._device
         )
-        self._generators = [_generator(sampling.seed, each) for each in ids]
+        self._draws = [_Draws(_generator(sampling.seed, each)) for each in ids]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
         # No guessing where there is a border: a failed guess beyond it would have rebuilt the KV cache for nothing.
         self._border = network.border
-        lookup = lookup and network.rewinds and self._border is None
-        self._lookup = Lookup(ids[0]) if lookup and len(ids) == 1 else None
+        self._guesser: Guesser | None = None
+        if len(ids) == 1 and network.rewinds and self._border is None:
+            if draft is not None:
+                draft.begin(ids[0], capacity, self._guess)
+                self._guesser = draft
+            elif lookup:
+                self._guesser = Lookup(ids[0])
         self._passed_BT = self._next_BT[:, :0]  # the ids in the state; kept only where there is a border
         self._guesses: list[int] = []
         self._aim()
-        if memory is not None and self._lookup is not None:
-            self._recall(memory, self._lookup)
+        if memory is not None and self._guesser is not None:
+            self._recall(memory, self._guesser)
 
-    def _recall(self, memory: Memory, lookup: Lookup) -> None:
+    def _recall(self, memory: Memory, guesser: Guesser) -> None:
         """Reuses the KV cache of the shared beginning; the last token is read again for its logits."""
         if memory.state is not None:
-            known = zip(memory.ids[: memory.state.length], lookup.ids[:-1], strict=False)
+            known = zip(memory.ids[: memory.state.length], guesser.ids[:-1], strict=False)
             same = next((place for place, (old, new) in enumerate(known) if old != new), None)
             if same is None:
-                same = min(len(memory.ids), memory.state.length, len(lookup.ids) - 1)
+                same = min(len(memory.ids), memory.state.length, len(guesser.ids) - 1)
             self._state.take(memory.state, same)
             self._next_BT = self._next_BT[:, same:]
-        memory.ids, memory.state = lookup.ids, self._state
+        memory.ids, memory.state = guesser.ids, self._state
 
     def drop(self, sequence: int) -> None:
         """Stops drawing tokens for a sequence that is complete."""
@@ -119,12 +127,12 @@ class Decoding:
         """
         with torch.inference_mode(), evaluating(self._network):
             self._make_room()
-            if self._lookup is not None:
-                return self._checked_step(self._lookup)
+            if self._guesser is not None:
+                return self._checked_step(self._guesser)
             logits_BV = self._pass(last=True)[:, -1]
             return self._drawn(*self._pick(logits_BV))
 
-    def _checked_step(self, lookup: Lookup) -> list[Drawn]:
+    def _checked_step(self, guesser: Guesser) -> list[Drawn]:
         """One pass over the last token and the guesses after it; guesses are kept as far as the model agrees."""
         before = self._state.length
         known = self._next_BT.shape[1]  # the prompt, or one token
@@ -138,9 +146,9 @@ class Decoding:
                 break
         right = len(drawn) - 1
         self._state.rewind(before + known + right)
-        lookup.checked(len(self._guesses), right)
-        lookup.extend(token.id for token in drawn)
-        self._guesses = lookup.guesses(self._state.capacity - self._state.length - 1)
+        guesser.checked(len(self._guesses), right)
+        guesser.extend(token.id for token in drawn)
+        self._guesses = guesser.guesses(self._state.capacity - self._state.length - 1)
         return drawn
 
     def _pass(self, *, last: bool) -> Tensor:
@@ -167,19 +175,29 @@ class Decoding:
 
     def _pick(self, logits_BV: Tensor) -> tuple[list[int], list[float]]:
         """Picks the next id of each batch row, with its log-probability; the ids are the next pass's input."""
-        uniform_B = None
-        if not self._sampling.greedy:
-            draws = [torch.rand((), dtype=torch.float64, generator=generator) for generator in self._generators]
-            uniform_B = torch.stack(draws).to(self._device)
-        allowed_BV = logits_BV[:, : self._vocabulary]
-        if len(self._gaps):
-            allowed_BV = allowed_BV.index_fill(1, self._gaps, -torch.inf)
-        ids_B1 = next_ids(allowed_BV, self._sampling, seen_BV=self._seen_BV, uniform_B=uniform_B).unsqueeze(1)
+        draws = None if self._sampling.greedy else [each.take() for each in self._draws]
+        ids_B1 = self._next(logits_BV, draws, self._seen_BV).unsqueeze(1)
         if self._seen_BV is not None:
             self._seen_BV.scatter_(1, ids_B1, True)
         self._next_BT = ids_B1
         logprobs_B1 = log_probabilities(logits_BV).gather(1, ids_B1)
         return ids_B1.squeeze(1).tolist(), logprobs_B1.squeeze(1).tolist()
+
+    def _next(self, logits_BV: Tensor, draws: list[Tensor] | None, seen_BV: Tensor | None) -> Tensor:
+        """ids_B picked by the sampling settings, with a random number for each batch row unless greedy."""
+        uniform_B = None if draws is None else torch.stack(draws).to(logits_BV.device)
+        allowed_BV = logits_BV[:, : self._vocabulary]
+        if len(self._gaps):
+            allowed_BV = allowed_BV.index_fill(1, self._gaps, -torch.inf)
+        return next_ids(allowed_BV, self._sampling, seen_BV=seen_BV, uniform_B=uniform_B)
+
+    def _guess(self, logits_V: Tensor, guesses: Sequence[int]) -> int:
+        """The next id after these guesses by a draft's logits, drawn with the number that the model's draw will use."""
+        seen_BV = self._seen_BV
+        if seen_BV is not None and guesses:
+            seen_BV = seen_BV.index_fill(1, torch.tensor(guesses, device=self._device), True)
+        draws = None if self._sampling.greedy else [self._draws[0].ahead(len(guesses))]
+        return int(self._next(logits_V.to(self._device)[None], draws, seen_BV))
 
     def _drawn(self, ids: list[int], logprobs: list[float]) -> list[Drawn]:
         drawn = [
@@ -207,7 +225,7 @@ class Decoding:
         self._state.select(rows_R, first)
         self._sequences = [self._sequences[row] for row in left]
         self._starts = [self._starts[row] - first for row in left]
-        self._generators = [self._generators[row] for row in left]
+        self._draws = [self._draws[row] for row in left]
         self._next_BT = self._next_BT[rows_R]
         self._passed_BT = self._passed_BT[rows_R, first:]
         self._seen_BV = None if self._seen_BV is None else self._seen_BV[rows_R]
@@ -223,6 +241,24 @@ class Decoding:
         for row, each in enumerate(ids):
             seen_BV[row, torch.tensor(each[unseen:], dtype=torch.long, device=self._device)] = True
         return seen_BV
+
+
+class _Draws:
+    """One sequence's random numbers in [0, 1), float64, which a draft may see before they are used."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator, self._made = generator, deque[Tensor]()
+
+    def ahead(self, place: int) -> Tensor:
+        """The number for the draw after ``place`` others."""
+        while len(self._made) <= place:
+            self._made.append(torch.rand((), dtype=torch.float64, generator=self._generator))
+        return self._made[place]
+
+    def take(self) -> Tensor:
+        """The next number, which is used up."""
+        self.ahead(0)
+        return self._made.popleft()
 
 
 def _generator(seed: int, ids: Sequence[int]) -> torch.Generator:
