@@ -81,9 +81,8 @@ def generate(
     defaults of these options, which is reported too.
     """
     from clearhead.cli.edits import check_forms, parsed
-    from clearhead.generation import resolved, stream
+    from clearhead.generation import Draft, resolved, stream
     from clearhead.generation.completion import in_prompts
-    from clearhead.generation.draft import Draft
     from clearhead.watching import edited
 
     prompts = [*(prompt or []), *(_lines(file) if file is not None else [])] or [""]

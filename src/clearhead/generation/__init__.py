@@ -12,6 +12,7 @@ from clearhead.generation.completion import (
 )
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
+from clearhead.generation.draft import Draft
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.translation import (
@@ -31,6 +32,7 @@ __all__ = [
     "Completion",
     "Conversation",
     "Defaults",
+    "Draft",
     "Finish",
     "Sampling",
     "Scores",
