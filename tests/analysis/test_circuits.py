@@ -182,6 +182,17 @@ def test_what_is_not_there_is_refused(arguments: tuple[Any, ...], message: str) 
         circuit(lm, kind, layer, head, distance=distance[0] if distance else None)
 
 
+@pytest.mark.parametrize("shape", [(10,), (3, 5)])
+def test_vectors_that_are_not_rows_of_the_stream_are_refused(shape: tuple[int, ...]) -> None:
+    found = circuit(LanguageModel(shapes.lively(GPT2), None), "ov", 1, 0)
+    rows_NE = torch.ones(2, len(found.left_ED))
+    for left, right, name in ((torch.ones(shape), rows_NE, "left"), (rows_NE, torch.ones(shape), "right")):
+        with pytest.raises(
+            OptionError, match=rf"{name} is of shape .*; it must be rows of {len(found.left_ED)} numbers"
+        ):
+            found.between(left, right)
+
+
 def test_what_cannot_compose_is_refused() -> None:
     with pytest.raises(OptionError, match="composition: there is no 'x'; take q, k or v"):
         composition(LanguageModel(shapes.lively(GPT2), None), "x")

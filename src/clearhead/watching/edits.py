@@ -150,12 +150,24 @@ class Freeze(Patch):
 
 @dataclass(frozen=True, kw_only=True)
 class Direction:
-    """A direction in the residual stream at a site, and the texts it was made from (``clearhead.direction``)."""
+    """A direction in the residual stream at a site, and the texts it was made from (``clearhead.direction``).
+
+    vector: E numbers, which may be given as a tensor
+    """
 
     site: Site
     vector: tuple[float, ...]
     toward: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "vector", tuple(map(float, self.vector)))
+        except (TypeError, ValueError, RuntimeError):  # the last for a tensor of several rows
+            raise WatchError(
+                f"Direction: vector is {shown(self.vector)}; it must be one row of numbers, as many as the stream is "
+                "wide"
+            ) from None
 
     def __repr__(self) -> str:
         length = math.sqrt(sum(number * number for number in self.vector))
@@ -172,6 +184,12 @@ class Steer:
     text: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.direction, Direction):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WatchError(
+                f"Steer: direction is {shown(self.direction)}; it must be clearhead.direction(model, toward, away, "
+                'layer=6), or of a vector of your own clearhead.Direction(site=clearhead.Site(6, "residual"), '
+                "vector=x_E)"
+            )
         _check(self)
         _finite(self, self.factor)
         if self.factor == 0:
