@@ -17,7 +17,7 @@ from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
 from clearhead.watching import Knockout, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.map import BLOCK
-from looked import BYTES, HEADS, LAYERS, by_hand, heads_by_hand, looked_at, small, speaking
+from looked import BYTES, HEAD_WIDTH, HEADS, LAYERS, by_hand, heads_by_hand, looked_at, small, speaking
 
 
 def test_the_separator_is_in_front_as_in_training():
@@ -182,6 +182,16 @@ def test_what_a_head_gives_is_read_by_its_site():
     q, k = record.queries(ch.Site(0)), record.keys(ch.Site(0)).repeat_interleave(2, dim=0)
     scores_HTT = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~torch.ones(q.shape[1], q.shape[1]).tril().bool(), -np.inf)
     np.testing.assert_allclose(scores_HTT.softmax(-1).numpy(), weights[0], atol=2e-5)
+
+
+def test_what_a_record_gives_can_be_multiplied_with_trained_weights():
+    model, site = speaking(), ch.Site(1)
+    record = observe(model, "ab", keep="values heads parts residual")
+    out = small().get_submodule("blocks.1.attention.out").weight
+    assert out.requires_grad
+    for x_XTD in (record.queries(site), record.keys(site), record.values(site), record.head_outputs(site)):
+        assert (x_XTD[0] @ out[:, :HEAD_WIDTH].T).requires_grad
+    assert (record.output(site) @ out).requires_grad
 
 
 def test_ids_are_observed_as_the_text_they_are_of():

@@ -323,7 +323,8 @@ class TextRecord(Displayed):
     def keys(self, site: Site) -> Tensor:
         """k_GKD: the keys at ``site``, positions applied."""
         last = self.segments(site)[-1]
-        return last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
+        k_GKD = last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
+        return k_GKD.clone()  # a view of a tensor of inference mode could not be multiplied with trained weights
 
     def _kept(self, site: Site, name: str) -> Tensor:
         _check_site(site)
