@@ -210,14 +210,17 @@ class TextRecord(Displayed):
         sites: list[Site] = []
         for each in asked:
             every = [site for site in self._segments if site.layer == each]
+            if not every:
+                raise WatchError(
+                    f"record: no attention in layer {each}; the layers that have it are {', '.join(map(str, layers))}"
+                )
             own = [site for site in every if (site.stack, site.kind) == (self.stack, "self")]
             found = own if len(every) > 1 else every
             if len(found) != 1:
                 held = ", ".join(str(site) for site in self._segments)
-                which = f"no attention of the {self.stack} to itself" if every else "no attention"
                 raise WatchError(
-                    f"record: {which} in layer {each}; it holds {held}; take a part of it, such as "
-                    'record.of("encoder") or record.of("cross"), or record.map(site, head)'
+                    f"record: no attention of the {self.stack} to itself in layer {each}; it holds {held}; take a part "
+                    'of it, such as record.of("encoder") or record.of("cross"), or record.map(site, head)'
                 )
             sites += found
         return sites
