@@ -79,9 +79,8 @@ def effect(
     changes = placed(listed(edits), {(0, model.stack): tokenized})
     if not changes:
         raise OptionError("effect: there is no edit; give at least one")
-    found = tuple(measures) if isinstance(measures, list | tuple) else (measures,)
-    for each in found:
-        check_measure(each, "effect")
+    given = measures if isinstance(measures, list | tuple) else (measures,)
+    found = [check_measure(each, "effect") for each in given]
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
     with torch.inference_mode(), evaluating(network):
         x_1TE = network.hidden(ids_1T)

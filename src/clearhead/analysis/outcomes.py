@@ -55,13 +55,14 @@ class Measure:
         return value_B
 
 
-def check_measure(given: object, verb: str) -> None:
-    """Raises OptionError, naming the ``verb``, unless a measure was given."""
+def check_measure(given: object, verb: str) -> Measure:
+    """The measure that was given. Raises OptionError, naming the ``verb``, for anything else."""
     if not isinstance(given, Measure):
         raise OptionError(
             f"{verb}: {shown(given)} was given as a measure; it takes diff(yes, no), logprob(token), kl or nll of "
             "clearhead, or a clearhead.Measure"
         )
+    return given
 
 
 def diff(yes: str | int, no: str | int) -> Measure:
