@@ -86,6 +86,14 @@ def test_anything_but_text_is_refused(given: Any):
                 takes(MODEL, given)
 
 
+@pytest.mark.parametrize("verb", ["lens", "steps", "logit_parts", "attribution", "next_words", "effect", "sweep"])
+def test_ids_in_place_of_a_text_are_refused_by_what_reads_one(verb: str):
+    more = {"effect": [Ablate(layer=0)], "sweep": ["heads", ch.nll]}.get(verb, [])
+    for given in (MODEL.ids("ab")[0], MODEL.ids("ab"), [97, 98]):
+        with pytest.raises(OptionError, match=r"the text: .* was given; it must be one text, a str"):
+            getattr(ch, verb)(MODEL, given, *more)
+
+
 def test_a_text_longer_than_the_context_is_refused_with_both_lengths():
     assert MODEL.ids("x" * 11).shape == (1, 12)
     with pytest.raises(TextError, match="the text has 13 tokens with the separator in front; the model's context is"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clearhead.analysis import (
+        Measure,
         alignment,
         attribution,
         change,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         effect,
         every,
         find_heads,
+        head_weights,
         history,
         kl,
         lens,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         next_words,
         nll,
         observe,
+        observe_ids,
         path,
         read_lens,
         sense_score,
@@ -65,19 +68,23 @@ if TYPE_CHECKING:
     from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
     from clearhead.runs import Run, describe, evaluate, evaluate_pairs, resume, train
-    from clearhead.watching import Ablate, Freeze, Knockout, Patch, Record, Scale, Steer, read_record, watch
+    from clearhead.tap import Site
+    from clearhead.watching import Ablate, Direction, Freeze, Knockout, Patch, Record, Scale, Steer, read_record, watch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ablate",
+    "Direction",
     "Freeze",
     "Knockout",
     "LanguageModel",
+    "Measure",
     "Patch",
     "Record",
     "Run",
     "Scale",
+    "Site",
     "Steer",
     "__version__",
     "alignment",
@@ -109,6 +116,7 @@ __all__ = [
     "fill",
     "find_heads",
     "generate",
+    "head_weights",
     "history",
     "kl",
     "lens",
@@ -118,6 +126,7 @@ __all__ = [
     "next_words",
     "nll",
     "observe",
+    "observe_ids",
     "path",
     "read_lens",
     "read_record",
@@ -136,6 +145,7 @@ __all__ = [
 
 _HOMES = {
     "clearhead.analysis": (
+        "Measure",
         "alignment",
         "attribution",
         "change",
@@ -147,6 +157,7 @@ _HOMES = {
         "effect",
         "every",
         "find_heads",
+        "head_weights",
         "history",
         "kl",
         "lens",
@@ -155,6 +166,7 @@ _HOMES = {
         "next_words",
         "nll",
         "observe",
+        "observe_ids",
         "path",
         "read_lens",
         "sense_score",
@@ -184,7 +196,19 @@ _HOMES = {
     "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
     "clearhead.runs": ("Run", "describe", "evaluate", "evaluate_pairs", "resume", "train"),
-    "clearhead.watching": ("Ablate", "Freeze", "Knockout", "Patch", "Record", "Scale", "Steer", "read_record", "watch"),
+    "clearhead.tap": ("Site",),
+    "clearhead.watching": (
+        "Ablate",
+        "Direction",
+        "Freeze",
+        "Knockout",
+        "Patch",
+        "Record",
+        "Scale",
+        "Steer",
+        "read_record",
+        "watch",
+    ),
 }
 
 

@@ -109,9 +109,9 @@ def many(number: float, noun: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value's repr for an error message; if long, its start and its type."""
+    """A value's repr for an error message, on one line; if long, its start and its type."""
     try:
-        whole = repr(value)
+        whole = " ".join(line.strip() for line in repr(value).splitlines())  # a tensor's has a line for each row
     except (RecursionError, ValueError):  # nested deeper, or a number longer, than Python writes
         return f"a {type(value).__name__}"
     return whole if len(whole) <= 100 else f"{whole[:100]}... ({type(value).__name__})"

@@ -239,5 +239,6 @@ def no_tokenizer(name: str) -> TextError:
     return TextError(
         f"{name}: the folder has no tokenizer, so the model takes ids, not text; copy the files of the "
         "tokenizer it was trained with into the folder (tokenizer.json, vocab.json and merges.txt, vocab.txt, "
-        "spiece.model, or source.spm, target.spm and vocab.json), or give ids from Python: clearhead.load(...)(ids_BT)"
+        "spiece.model, or source.spm, target.spm and vocab.json), or give ids from Python: "
+        "clearhead.load(...)(ids_BT), clearhead.observe_ids(model, ids)"
     )

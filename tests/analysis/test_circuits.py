@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import clearhead as ch
+import heads
 import shapes
+from clearhead import hub
 from clearhead.analysis import circuit, composition
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel
@@ -182,6 +186,17 @@ def test_what_is_not_there_is_refused(arguments: tuple[Any, ...], message: str) 
         circuit(lm, kind, layer, head, distance=distance[0] if distance else None)
 
 
+@pytest.mark.parametrize("shape", [(10,), (3, 5)])
+def test_vectors_that_are_not_rows_of_the_stream_are_refused(shape: tuple[int, ...]) -> None:
+    found = circuit(LanguageModel(shapes.lively(GPT2), None), "ov", 1, 0)
+    rows_NE = torch.ones(2, len(found.left_ED))
+    for left, right, name in ((torch.ones(shape), rows_NE, "left"), (rows_NE, torch.ones(shape), "right")):
+        with pytest.raises(
+            OptionError, match=rf"{name} is of shape .*; it must be rows of {len(found.left_ED)} numbers"
+        ):
+            found.between(left, right)
+
+
 def test_what_cannot_compose_is_refused() -> None:
     with pytest.raises(OptionError, match="composition: there is no 'x'; take q, k or v"):
         composition(LanguageModel(shapes.lively(GPT2), None), "x")
@@ -189,3 +204,34 @@ def test_what_cannot_compose_is_refused() -> None:
         composition(LanguageModel(shapes.lively(RIVALS["gru-attention"]), None))
     with pytest.raises(OptionError, match="circuit: this model has no attention"):
         circuit(LanguageModel(shapes.lively(RIVALS["lstm"]), None), "ov", 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["grouped, normed, rotated", "biases, learned places"])
+def test_the_weights_of_a_head_are_those_that_transformers_has(kind: str, tmp_path: Path) -> None:
+    """Qwen 3 has a matrix each, with rows by head; GPT-2 one transposed matrix, queries then keys then values."""
+    transformers = pytest.importorskip("transformers")
+    lm, layer, head = heads.lively(kind), 1, 2
+    hub.save(tmp_path / "model", lm)
+    peer = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    a, found = lm.config.attention, ch.head_weights(lm, layer, head)
+    D, group = a.head_width, head * a.kv_heads // a.heads
+    own, shared = slice(head * D, (head + 1) * D), slice(group * D, (group + 1) * D)
+    if kind == "biases, learned places":
+        held = peer.transformer.h[layer].attn
+        matrices, out_EF = held.c_attn.weight.T.chunk(3), held.c_proj.weight.T
+        for bias_D, held_F in zip(
+            (found.query_bias_D, found.key_bias_D, found.value_bias_D), held.c_attn.bias.chunk(3), strict=True
+        ):
+            assert bias_D is not None
+            assert torch.equal(bias_D, held_F[own])
+    else:
+        held = peer.model.layers[layer].self_attn
+        matrices, out_EF = (held.q_proj.weight, held.k_proj.weight, held.v_proj.weight), held.o_proj.weight
+        assert (found.query_bias_D, found.key_bias_D, found.value_bias_D) == (None, None, None)
+        assert (group, a.kv_heads) == (1, 2)
+    query_FE, key_FE, value_FE = matrices
+    assert torch.equal(found.query_DE, query_FE[own])
+    assert torch.equal(found.key_DE, key_FE[shared])
+    assert torch.equal(found.value_DE, value_FE[shared])
+    assert torch.equal(found.out_ED, out_EF[:, own])
+    assert not found.out_ED.requires_grad

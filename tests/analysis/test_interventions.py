@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,22 @@ def test_every_measure_is_its_formula() -> None:
         assert each.before == pytest.approx(float(before[-1, each.id].exp()), abs=1e-9)
         assert each.after == pytest.approx(float(after[-1, each.id].exp()), abs=1e-9)
     assert [each.id for each in found.candidates[:3]] == before[-1].topk(3).indices.tolist()
+
+
+def test_a_measure_of_ones_own_is_measured_like_the_others() -> None:
+    """The log-odds of a token against all others, by run and by gradient."""
+    model, edits = model_of(DECODER), ch.every(model_of(DECODER), "heads")
+    a = BYTES.encode("a")[0]
+    odds = ch.Measure(name="log-odds of a", compute=lambda outcome: outcome.logits_BPV[:, 0].softmax(-1)[:, a].logit())
+    for entry in ch.sweep(model, TEXT, edits, odds).entries:
+        p = float(logits(model, entry.edits)[-1].softmax(-1)[a])
+        assert entry.value == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
+    predicted = ch.sweep(model, TEXT, [Scale(layer=1, head=2, factor=1 + 1e-6)], odds, by="gradient").entries[0]
+    run = ch.sweep(model, TEXT, [Scale(layer=1, head=2, factor=1 + 1e-6)], odds).entries[0]
+    assert predicted.change / 1e-6 == pytest.approx(run.change / 1e-6, rel=1e-4, abs=1e-4)
+    for wrong in (lambda outcome: 3.0, lambda outcome: outcome.logits_BPV.mean(), lambda outcome: outcome.logits_BPV):
+        with pytest.raises(OptionError, match=r"measure 'mine': compute gave .* for 1 row of .*, of shape \(1,\)"):
+            ch.sweep(model, TEXT, edits, ch.Measure(name="mine", compute=wrong))
 
 
 @pytest.mark.parametrize("kind", [DECODER, ENCODER, "sinks", "lstm-attention"])
@@ -206,6 +223,13 @@ def test_what_a_sweep_cannot_do_is_refused() -> None:
         ([Ablate(layer=1)], {"source": source}, "edits bring their own"),
         ("heads", {"by": "magic"}, "by is 'magic'; it is run or gradient"),
         ("heads", {"place": 8}, "place 8: the text has places 0 to 7"),
+        ("heads", {"place": "see"}, "place 'see': it must be a number: places count from 0, and -1 is the last"),
+        (
+            "places",
+            {"source": longer},
+            "the source has 9 tokens and the text 8; both must have the same number, since each",
+        ),
+        ("heads", {"source": OTHER}, "source is 'see it!'; it must be one text of a record"),
     ]
     for edits, options, message in cases:
         with pytest.raises(OptionError, match=message):
@@ -214,6 +238,14 @@ def test_what_a_sweep_cannot_do_is_refused() -> None:
         ch.sweep(model, TEXT, "heads", ch.kl, by="gradient")
     with pytest.raises(OptionError, match=r"token 'ab': it has 2 tokens in this model; give a text of one token"):
         ch.sweep(model, TEXT, "heads", ch.diff("ab", "a"))
+    for measure in ("a", len, None):
+        with pytest.raises(OptionError, match=r"sweep: .* was given as a measure; it takes diff\(yes, no\), logprob"):
+            ch.sweep(model, TEXT, "heads", measure)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(OptionError, match=r"effect: .* was given as a measure; it takes diff\(yes, no\), logprob"):
+            ch.effect(model, TEXT, Ablate(layer=1), measures=[measure])  # pyright: ignore[reportArgumentType]
+    for given in (1.5, None):
+        with pytest.raises(OptionError, match=rf"token {given}: it must be an id, or a text of one token"):
+            ch.sweep(model, TEXT, "heads", ch.logprob(given))  # pyright: ignore[reportArgumentType]
     for by in ("run", "gradient"):
         for edit, message in (
             (Patch(layer=1, head=0, source=longer), "text 0 has 8 places and the source 9"),

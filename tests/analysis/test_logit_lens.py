@@ -76,6 +76,10 @@ def test_what_is_not_there_is_refused() -> None:
         found[4, 0]
     with pytest.raises(OptionError, match="place 3: the text has places 0 to 2"):
         found[0, 3]
+    with pytest.raises(OptionError, match="place 'a': it must be a number: places count from 0"):
+        found[0, "a"]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match=r"lens: tuned is 'x.safetensors'; it must be a tuned lens: .*read_lens"):
+        lens(lively(QWEN3), "ab", tuned="x.safetensors")  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="the text is empty"):
         lens(lively(QWEN3), "")
     with pytest.raises(OptionError, match="top is 0; it must be at least 1 and at most 257"):

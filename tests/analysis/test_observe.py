@@ -1,11 +1,13 @@
 """One watched pass: the right tokens, the right weights, what each query could see, and errors."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+import clearhead as ch
 from clearhead.analysis import observe
 from clearhead.attend import causal, knockout, padding
 from clearhead.errors import OptionError, TextError, WatchError
@@ -13,9 +15,9 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, build
 from clearhead.tap import Site
 from clearhead.text import SEPARATOR, Tokenizer
-from clearhead.watching import Knockout, Record, TokenizedText, watch
+from clearhead.watching import Knockout, Record, TextRecord, TokenizedText, watch
 from clearhead.watching.map import BLOCK
-from looked import BYTES, HEADS, LAYERS, by_hand, looked_at, small, speaking
+from looked import BYTES, HEAD_WIDTH, HEADS, LAYERS, by_hand, heads_by_hand, looked_at, small, speaking
 
 
 def test_the_separator_is_in_front_as_in_training():
@@ -160,3 +162,85 @@ def test_several_texts_are_told_apart():
 def test_anything_but_text_is_refused(given: object):
     with pytest.raises(OptionError, match=r"look: .* was given; it takes one text or a list of texts"):
         observe(speaking(), given)
+
+
+def test_what_a_head_gives_is_read_by_its_site():
+    """Values, outputs and the stream as the guide says, against the definition in numpy."""
+    model = speaking()
+    record = observe(model, "I crashed the server.", keep="values heads parts residual")
+    weights, added = heads_by_hand(small(), record.ids)
+    out_EHD = small().get_submodule("blocks.1.attention.out").weight.detach().unflatten(1, (HEADS, -1))
+    o_HTD = record.head_outputs(ch.Site(1))
+    np.testing.assert_allclose(torch.einsum("htd,ehd->hte", o_HTD, out_EHD).numpy(), added[1], atol=1e-3)
+    v_HTD = record.values(ch.Site(1)).repeat_interleave(2, dim=0)
+    np.testing.assert_allclose((torch.tensor(weights[1]).float() @ v_HTD).numpy(), o_HTD.numpy(), atol=1e-3)
+    np.testing.assert_allclose(record.output(ch.Site(1)).numpy(), added[1].sum(0), atol=1e-3)
+    before, after = record.output(ch.Site(0, "residual")), record.output(ch.Site(1, "residual"))
+    torch.testing.assert_close(
+        after, before + record.output(ch.Site(1)) + record.output(ch.Site(1, "feed_forward")), atol=1e-3, rtol=0
+    )
+    q, k = record.queries(ch.Site(0)), record.keys(ch.Site(0)).repeat_interleave(2, dim=0)
+    scores_HTT = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(~torch.ones(q.shape[1], q.shape[1]).tril().bool(), -np.inf)
+    np.testing.assert_allclose(scores_HTT.softmax(-1).numpy(), weights[0], atol=2e-5)
+
+
+def test_what_a_record_gives_can_be_multiplied_with_trained_weights():
+    model, site = speaking(), ch.Site(1)
+    record = observe(model, "ab", keep="values heads parts residual")
+    out = small().get_submodule("blocks.1.attention.out").weight
+    assert out.requires_grad
+    for x_XTD in (record.queries(site), record.keys(site), record.values(site), record.head_outputs(site)):
+        assert (x_XTD[0] @ out[:, :HEAD_WIDTH].T).requires_grad
+    assert (record.output(site) @ out).requires_grad
+
+
+def test_ids_are_observed_as_the_text_they_are_of():
+    model = speaking()
+    ids = model.encode("abab")
+    for given in (ids, torch.tensor(ids)):
+        record = ch.observe_ids(model, given)
+        assert record.ids == ids
+        assert torch.equal(
+            record.measure("induction")[Site(1)]["induction"],
+            looked_at("abab").measure("induction")[Site(1)]["induction"],
+        )
+
+
+@pytest.mark.parametrize("given", [[5, 6], torch.tensor([5, 6]), [torch.tensor([5, 6])]])
+def test_ids_in_place_of_a_text_are_told_where_they_go(given: object):
+    with pytest.raises(OptionError, match=r"observe: .* was given; it takes texts, and observe_ids\(model, ids\)"):
+        observe(speaking(), given)
+
+
+def test_tokens_that_a_record_does_not_know_are_asked_for():
+    with torch.inference_mode(), watch(small()) as record:
+        small()(torch.tensor([[1, 2, 1, 2]]))
+    with pytest.raises(WatchError, match=r"compares tokens, and the record knows none .*observe_ids\(model, ids\)"):
+        record.only().measure("induction")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda record: record.queries(1),
+        lambda record: record.heads("1.2"),
+        lambda record: record.values((1, 2)),
+        lambda record: record.output(0),
+    ],
+)
+def test_a_layer_in_place_of_a_site_is_told_what_a_site_is(ask: Callable[[TextRecord], object]):
+    with pytest.raises(WatchError, match=r"was given; it takes a site: one of record.seen\(\), or clearhead.Site\(3\)"):
+        ask(looked_at("abc"))
+
+
+def test_a_site_that_the_model_does_not_have_and_one_that_was_not_kept():
+    record = looked_at("abc")
+    with pytest.raises(WatchError, match=r"the model has no decoder\.0\.mlp; it has decoder\.0\.embedding, decoder"):
+        record.output(Site(0, "mlp"))
+    with pytest.raises(WatchError, match=r"nothing was kept at decoder\.0\.feed_forward; ask for it"):
+        record.output(Site(0, "feed_forward"))
+
+
+def test_a_word_in_place_of_a_place_of_a_map():
+    with pytest.raises(WatchError, match=r"key 'b' was asked for; name it by its place, from 0 to 3, or take a slice"):
+        looked_at("abc")[0, 1][-1, "b"]

@@ -151,5 +151,7 @@ def test_what_has_no_parts_is_refused() -> None:
         logit_parts(lively(QWEN3), "")
     with pytest.raises(OptionError, match="against 'ab': it has 2 tokens"):
         logit_parts(lively(QWEN3), "a", against="ab")
+    with pytest.raises(OptionError, match="query 'a': it must be a number: places count from 0"):
+        logit_parts(lively(QWEN3), "ab", query="a")  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="there is no kind 'heads'; take embedding, head, "):
         logit_parts(lively(QWEN3), "a").of("heads")

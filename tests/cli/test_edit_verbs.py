@@ -108,7 +108,7 @@ def test_look_under_edits_shows_the_edited_pass(folder: Path):
         (["sweep", "nowhere", "ab", "--measure", "nll", "--token", "a"], "--measure and --token both say"),
         (["sweep", "nowhere", "ab", "--out", "x.gif"], "'.gif' is not known"),
         (["sweep", "book", "ab", "--by", "gradient"], "its gradient is 0 without edits"),
-        (["sweep", "book", "ab", "--source", "abc"], "text 0 has 3 places and the source 4"),
+        (["sweep", "book", "ab", "--source", "abc"], "the source has 4 tokens and the text 3"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_way_out(folder: Path, words: list[str], message: str):

@@ -200,6 +200,32 @@ def test_a_record_has_no_model_and_no_query(
     assert "need a model and a text, not a record" in re.sub(r"\s+", " ", capsys.readouterr().err)
 
 
+def test_a_record_on_a_disk_is_shown_and_saved_like_one_in_memory(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spilled").mkdir()
+    for spill in ([], ["--spill", "spilled"]):
+        assert called(run, TEXT, "--out", f"{len(spill)}.safetensors", *spill) == 0
+        assert called(run, TEXT, "--query", "server", *spill) == 0
+    assert Path("0.safetensors").read_bytes() == Path("2.safetensors").read_bytes()
+    assert list(Path("spilled").iterdir()) == []
+    capsys.readouterr()
+    assert called(run, TEXT, "--query", "server") == 0
+    shown = [
+        re.findall(r"[·a-z]+", capsys.readouterr().out)
+    ]  # weights differ by rounding at most, so words are compared
+    assert called(run, TEXT, "--query", "server", "--spill", "spilled") == 0
+    shown += [re.findall(r"[·a-z]+", capsys.readouterr().out)]
+    for words, message in (
+        ((run, TEXT, "--spill", "nowhere"), "nowhere: there is no folder nowhere"),
+        (("0.safetensors", "--spill", "spilled"), "a saved record is read into memory; give the model and the text"),
+        (("x", "a", "--by", "gradient", "--spill", "spilled"), "--spill keeps a record of attention; drop it, or --by"),
+    ):
+        assert called(*words) in (1, 2)
+        assert message in re.sub(r"\s+", " ", capsys.readouterr().err)
+
+
 def test_no_color_and_a_terminal(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     model = hub.load(run)
     monkeypatch.setenv("FORCE_COLOR", "1")

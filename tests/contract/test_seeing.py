@@ -1,4 +1,4 @@
-"""Runs the section about change of the page on seeing as printed, and compares its two languages."""
+"""Runs two sections of the page on seeing as printed, and compares their two languages."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from pages import ROOT, blocks, section
 from running import PROGRAM, forks, run
 from test_readme import skeleton, without_texts
 
-PAGES = {ROOT / "docs" / "seeing.md": "What changed", ROOT / "docs" / "seeing.zh-CN.md": "什么变了"}
+PAGES = {
+    ROOT / "docs" / "seeing.md": ("What changed", "What a pass computed"),
+    ROOT / "docs" / "seeing.zh-CN.md": ("什么变了", "一次前向计算了什么"),
+}
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The sections as pages."""
     folder = tmp_path_factory.mktemp("parts")
-    for page, heading in PAGES.items():
-        (folder / page.name).write_text(section(page, heading), encoding="utf-8")
+    for page, headings in PAGES.items():
+        (folder / page.name).write_text("".join(section(page, each) for each in headings), encoding="utf-8")
     return [folder / page.name for page in PAGES]
 
 
@@ -34,7 +37,8 @@ def test_it_runs_as_printed(parts: list[Path], tmp_path: Path) -> None:
     with forks(tmp_path) as fork:
         for command in lines(parts[0]):
             fork(shlex.split(command))
-    run([sys.executable, "-c", PROGRAM], tmp_path, input=json.dumps([blocks(parts[0], "python")]))
+    code = [block.replace("runs/book", "runs/kept") for block in blocks(parts[0], "python")]
+    run([sys.executable, "-c", PROGRAM], tmp_path, input=json.dumps([code]))
     drawn = {"change.html", "change.svg", "history.svg", "history.png", "history.html"}
     assert all((tmp_path / name).stat().st_size > 1000 for name in drawn)
 

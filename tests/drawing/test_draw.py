@@ -305,6 +305,14 @@ def test_without_matplotlib_the_extra_is_named_and_pages_are_still_written(
         assert (tmp_path / f"x.{ending}").stat().st_size > 1000
 
 
+def test_what_is_no_record_is_told_where_it_is_drawn(tmp_path: Path):
+    record = looked_at("abc")
+    for other in (record[0, 1], record.atlas(), "abc"):
+        with pytest.raises(OptionError, match=r"draw: .* was given; it draws a record, .* draw_atlas, draw_lens"):
+            draw(other, tmp_path / "x.json")  # pyright: ignore[reportArgumentType]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["x.gif", "x", "x.png.txt", ".png"])
 def test_unknown_endings_name_the_known(tmp_path: Path, name: str):
     with pytest.raises(OptionError, match=r"end the name in \.png, \.svg, \.html, \.json"):

@@ -146,3 +146,15 @@ def test_the_short_name_has_the_stack_if_one_was_given() -> None:
     assert named(Ablate(layer=2, head=1)) == "ablate 2.1"
     assert named(Ablate(layer=2, head=1, stack="encoder")) == "ablate encoder.2.1"
     assert named(Ablate(layer=2, kind="cross", stack="decoder")) == "ablate decoder.2.cross"
+
+
+def test_an_edit_in_print_is_the_call_that_makes_it() -> None:
+    """Without what is at its default, so that errors, which begin with it, can be read."""
+    for edit, printed in (
+        (Ablate(layer=5, head=1), "Ablate(layer=5, head=1)"),
+        (Ablate(layer=5, kind="residual", at=3, stack=None), "Ablate(layer=5, at=(3,), kind='residual')"),
+        (Scale(layer=0, factor=0.5, text=0), "Scale(layer=0, factor=0.5, text=0)"),
+        (Knockout(layer=1, query=-1, key="boy"), "Knockout(layer=1, query=-1, key='boy')"),
+    ):
+        assert repr(edit) == printed
+        assert eval(printed) == edit

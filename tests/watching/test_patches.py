@@ -213,6 +213,7 @@ def test_a_record_shows_the_pattern_that_was_put_in() -> None:
 def test_a_direction_is_added_to_the_stream() -> None:
     vector = tuple(0.1 * n for n in range(20))
     direction = Direction(site=site(DECODER, "residual"), vector=vector)
+    assert direction == Direction(site=direction.site, vector=torch.tensor(vector, dtype=torch.float64))
     added_E = 3 * torch.tensor(vector, dtype=torch.float64)
     got = through(DECODER, Steer(direction=direction, factor=3.0))
     torch.testing.assert_close(got, changed(DECODER, f"blocks.{LAYER}", lambda x: x + added_E), rtol=1e-5, atol=1e-6)
@@ -280,6 +281,16 @@ def refusals() -> list[tuple[str, Callable[[], Any], str]]:
             "width",
             lambda: Steer(direction=Direction(site=Site(1, "residual"), vector=(1.0, 2.0))),
             "it is 2 numbers wide, and this model 20",
+        ),
+        (
+            "rows",
+            lambda: Steer(direction=Direction(site=Site(1, "residual"), vector=torch.ones(1, 20))),
+            r"Direction: vector is tensor\(.*; it must be one row of numbers",
+        ),
+        (
+            "vector",
+            lambda: Steer(direction=torch.ones(20)),
+            r"Steer: direction is tensor\(.*clearhead.Direction\(site=",
         ),
     ]
 

@@ -122,7 +122,7 @@ def test_the_files_have_no_names_and_vanish_with_the_record(tmp_path: Path) -> N
     record: TextRecord | None = ch.observe(speaking(), TEXT, spill=tmp_path)
     assert mapped(tmp_path) > 0
     assert list(tmp_path.iterdir()) == []
-    kept = record.keys(record.seen()[0])
+    kept = record.record.calls()[record.seen()[0]][0].k_BGKD
     wanted = kept.clone()
     record = None
     gc.collect()

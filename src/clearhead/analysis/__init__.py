@@ -10,6 +10,7 @@ from clearhead.analysis.history import Formed, History, history
 from clearhead.analysis.interventions import EVERY, direction, edit, every, path
 from clearhead.analysis.lexicon import Lexicon, words
 from clearhead.analysis.logit_lens import Lens, lens
+from clearhead.analysis.matrices import HeadWeights, head_weights
 from clearhead.analysis.observe import observe, observe_ids, tokenized_text
 from clearhead.analysis.one_head import Steps, steps
 from clearhead.analysis.outcomes import Measure, diff, kl, logprob, nll
@@ -34,6 +35,7 @@ __all__ = [
     "Formed",
     "FoundHead",
     "FoundHeads",
+    "HeadWeights",
     "History",
     "Lens",
     "Lexicon",
@@ -58,6 +60,7 @@ __all__ = [
     "effect",
     "every",
     "find_heads",
+    "head_weights",
     "history",
     "kl",
     "lens",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
 
 from clearhead.analysis.observe import tokenized_text
-from clearhead.errors import NotFiniteError, OptionError, many
+from clearhead.errors import NotFiniteError, OptionError, many, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
 from clearhead.watching import TokenizedText
+
+# What names a place.
+PLACES = "a number: places count from 0, and -1 is the last"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,7 @@ def target_of(
     TextError if the text cannot be encoded or is longer than the context, OptionError if it is empty or has no such
     place, or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
     """
-    if not text:
+    if text == "":
         raise OptionError(f"{verb}: the text is empty; give at least one character")
     forward = "next tokens" in model.network.abilities
     if not forward:
@@ -52,7 +57,8 @@ def target_of(
 
 def place_of(query: int | None, places: int) -> int:
     """A place by its number, negative from the end; None for the last. Raises OptionError if there is no such place."""
-    place = places - 1 if query is None else query + places if query < 0 else query
+    asked = places - 1 if query is None else whole(query, "query", PLACES)
+    place = asked + places if asked < 0 else asked
     if not 0 <= place < places:
         raise OptionError(f"query {query}: the text has places 0 to {places - 1}")
     return place
@@ -67,9 +73,18 @@ def token_of(model: LanguageModel, token: int | str, what: str) -> int:
                 f"{what} {token!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"
             )
         return ids[0]
+    token = whole(token, what, "an id, or a text of one token")
     if not 0 <= token < model.config.vocabulary:
         raise OptionError(f"{what} {token}: the model has ids 0 to {model.config.vocabulary - 1}")
     return token
+
+
+def whole(given: SupportsIndex, what: str, rule: str) -> int:
+    """A whole number. Raises OptionError, naming it ``what``, with the rule for anything else."""
+    try:
+        return index(given)
+    except TypeError:
+        raise OptionError(f"{what} {shown(given)}: it must be {rule}") from None
 
 
 def likeliest(model: LanguageModel, logits_V: Tensor) -> int:

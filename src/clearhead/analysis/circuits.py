@@ -46,7 +46,17 @@ class Circuit:
         return product(self.left_ED, self.right_DE.mT)
 
     def between(self, left_NE: Tensor, right_ME: Tensor) -> Tensor:
-        """left M right^T (N, M), for vectors: embeddings, rows of the output layer, directions."""
+        """left M right^T (N, M), for vectors: embeddings, rows of the output layer, directions.
+
+        Left are queries and right keys for qk; for ov, left is what is read of the head's output and right what it
+        attends to. Raises OptionError for vectors that are not as wide as the stream.
+        """
+        for name, x_NE in (("left", left_NE), ("right", right_ME)):
+            if x_NE.ndim != 2 or x_NE.shape[1] != len(self.left_ED):
+                raise OptionError(
+                    f"circuit: {name} is of shape {tuple(x_NE.shape)}; it must be rows of {len(self.left_ED)} numbers, "
+                    "the width of the stream"
+                )
         return product(
             product(left_NE.to(self.left_ED), self.left_ED.mT), product(right_ME.to(self.left_ED), self.right_DE)
         )

@@ -9,7 +9,7 @@ import torch
 
 from clearhead.analysis.asked import finite
 from clearhead.analysis.observe import tokenized_text
-from clearhead.analysis.outcomes import Measure, Outcome, kl, measured_place, wide_logits
+from clearhead.analysis.outcomes import Measure, Outcome, check_measure, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities
@@ -79,7 +79,8 @@ def effect(
     changes = placed(listed(edits), {(0, model.stack): tokenized})
     if not changes:
         raise OptionError("effect: there is no edit; give at least one")
-    found = (measures,) if isinstance(measures, Measure) else tuple(measures)
+    given = measures if isinstance(measures, list | tuple) else (measures,)
+    found = [check_measure(each, "effect") for each in given]
     network, ids_1T = model.network, torch.tensor([ids], device=model.device)
     with torch.inference_mode(), evaluating(network):
         x_1TE = network.hidden(ids_1T)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import finite
+from clearhead.analysis.asked import PLACES, finite, whole
 from clearhead.analysis.observe import tokenized_text
-from clearhead.errors import OptionError
+from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
@@ -21,6 +21,7 @@ from clearhead.watching import TokenizedText, watch
 AT_ONCE = 2**22  # logits computed together
 
 
+@runtime_checkable
 class Translator(Protocol):
     """Maps the stream x_TE at a site to what the last layer would make of it."""
 
@@ -76,7 +77,7 @@ class Lens(Displayed):
 
         As in transformers' ``hidden_states``; negative numbers count from the end. Raises OptionError if there is none.
         """
-        row, place = asked
+        row, place = asked[0], whole(asked[1], "place", PLACES)
         readings, places = self.rank_RT.shape
         if not -readings <= row < readings:
             raise OptionError(
@@ -108,7 +109,7 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     do not fit in the free memory.
     """
     check_model(model, "lens")
-    if not text:
+    if text == "":
         raise OptionError("lens: the text is empty; give at least one character")
     network = model.network
     if "next tokens" not in network.abilities:
@@ -117,6 +118,11 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     known = model.config.vocabulary - len(model.tokenless)
     if not 1 <= top <= known:
         raise OptionError.of("top", top, f"at least 1 and at most {known:,}")
+    if not isinstance(tuned, Translator | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            f"lens: tuned is {shown(tuned)}; it must be a tuned lens: clearhead.read_lens(file, model), or one that "
+            "tune_lens gave"
+        )
     if tuned is not None:
         tuned.check(model)
     ids = model.encode(text, "lens: the text")

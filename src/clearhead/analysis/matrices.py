@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor
 
 from clearhead.errors import OptionError
+from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.norms import OffsetRMSNorm
 from clearhead.tap import Site
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadWeights:
+    """One head's matrices as the model holds them: q_D = query_DE x_E, and the head adds out_ED o_D to the stream.
+
+    x is what the norm in front gives. Query heads of a group have the same key and value matrices.
+    """
+
+    query_DE: Tensor
+    key_DE: Tensor
+    value_DE: Tensor
+    out_ED: Tensor
+    query_bias_D: Tensor | None
+    key_bias_D: Tensor | None
+    value_bias_D: Tensor | None
+
+
+def head_weights(model: LanguageModel, layer: int, head: int) -> HeadWeights:
+    """The query, key, value and output matrices of one head; ``circuit`` has their products, with norms folded in.
+
+    Raises OptionError for a layer or head that the model does not have, or a layer without such matrices.
+    """
+    check_model(model, "head_weights")
+    part = attention_at(model.network, site_of(model.network, layer, head, "head_weights"), "head_weights")
+    matrices, biases = projections(part, head)
+    return HeadWeights(
+        query_DE=matrices["query"],
+        key_DE=matrices["key"],
+        value_DE=matrices["value"],
+        out_ED=part.out.matrix.detach()[:, columns_of(part, head)],
+        query_bias_D=biases["query"],
+        key_bias_D=biases["key"],
+        value_bias_D=biases["value"],
+    )
 
 
 def attention_at(network: Network, site: Site, what: str) -> Attention:

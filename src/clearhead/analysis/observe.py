@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, cast, overload
 
 import torch
+from torch import Tensor
 
 from clearhead.analysis.room import check_room
 from clearhead.attend import FULL, Mask
-from clearhead.errors import OptionError
+from clearhead.errors import OptionError, shown
 from clearhead.generation import source_ids, translate
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
@@ -81,6 +82,10 @@ def observe(
     WriteError if the folder is missing or its disk has too little space.
     """
     check_model(model, "observe")
+    if _are_ids(text):
+        raise OptionError(
+            f"observe: {shown(text)} was given; it takes texts, and observe_ids(model, ids) one row of ids"
+        )
     texts = as_texts(text, "look")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
@@ -107,6 +112,12 @@ def observe_ids(
             "Python observe(model, text, target=...)"
         )
     return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
+
+
+def _are_ids(given: object) -> bool:
+    if isinstance(given, list | tuple) and given:
+        return isinstance(cast(Sequence[object], given)[0], Tensor | int)
+    return isinstance(given, Tensor)
 
 
 def _input(model: LanguageModel, text: str, pair: str | None, target: str | None) -> _Input:

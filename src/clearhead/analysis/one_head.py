@@ -125,7 +125,7 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
     numbers.
     """
     check_model(model, "steps")
-    if not text:
+    if text == "":
         raise OptionError("steps: the text is empty; give at least one character")
     site = site_of(model.network, layer, head, "steps")
     part = attention_at(model.network, site, "steps")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import token_of
+from clearhead.analysis.asked import PLACES, token_of, whole
 from clearhead.analysis.logit_lens import divergence
 from clearhead.attend import wide
-from clearhead.errors import OptionError
+from clearhead.errors import OptionError, many, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import log_probabilities, needs
 
@@ -45,8 +45,24 @@ class Measure:
     least: bool = False
 
     def __call__(self, outcome: Outcome) -> Tensor:
-        """The number of each batch row, (B,); it can be differentiated."""
-        return self.compute(outcome)
+        """The number of each batch row, (B,); it can be differentiated. Raises OptionError for any other shape."""
+        value_B, rows = self.compute(outcome), len(outcome.logits_BPV)
+        if not isinstance(value_B, Tensor) or value_B.shape != (rows,):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OptionError(
+                f"measure {self.name!r}: compute gave {shown(value_B)} for {many(rows, 'row')} of logits_BPV; it must "
+                f"give a tensor with one number for each, of shape ({rows},)"
+            )
+        return value_B
+
+
+def check_measure(given: object, verb: str) -> Measure:
+    """The measure that was given. Raises OptionError, naming the ``verb``, for anything else."""
+    if not isinstance(given, Measure):
+        raise OptionError(
+            f"{verb}: {shown(given)} was given as a measure; it takes diff(yes, no), logprob(token), kl or nll of "
+            "clearhead, or a clearhead.Measure"
+        )
+    return given
 
 
 def diff(yes: str | int, no: str | int) -> Measure:
@@ -100,7 +116,8 @@ def measured_place(model: LanguageModel, ids: list[int], place: int | None) -> i
     Raises OptionError if the text has no such place, or several masks.
     """
     if place is not None:
-        found = place + len(ids) if place < 0 else place
+        asked = whole(place, "place", PLACES)
+        found = asked + len(ids) if asked < 0 else asked
         if not 0 <= found < len(ids):
             raise OptionError(f"place {place}: the text has places 0 to {len(ids) - 1}")
         return found

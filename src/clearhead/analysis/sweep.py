@@ -11,8 +11,8 @@ from torch import Tensor
 from clearhead.analysis.by_gradient import predicted
 from clearhead.analysis.interventions import every
 from clearhead.analysis.observe import tokenized_text
-from clearhead.analysis.outcomes import Measure, Outcome, measured_place, wide_logits
-from clearhead.errors import NotFiniteError, OptionError, WatchError, many
+from clearhead.analysis.outcomes import Measure, Outcome, check_measure, measured_place, wide_logits
+from clearhead.errors import NotFiniteError, OptionError, WatchError, many, shown
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
@@ -96,6 +96,7 @@ def sweep(
     check_model(model, "sweep")
     if by not in ("run", "gradient"):
         raise OptionError(f"sweep: by is {by!r}; it is run or gradient")
+    check_measure(measure, "sweep")
     if by == "gradient" and measure.least:
         raise OptionError(
             f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or "
@@ -104,9 +105,9 @@ def sweep(
     ids = model.encode(text, "sweep: the text")
     at = measured_place(model, ids, place)
     tokenized = tokenized_text(model, ids, text)
+    if source is not None:
+        _check_source(source, edits, len(ids))
     given = every(model, edits, text, source=source) if isinstance(edits, str) else edits
-    if source is not None and not isinstance(edits, str):
-        raise OptionError("sweep: a source goes with a name such as heads; edits bring their own")
     groups = [placed(listed(each), {(0, model.stack): tokenized}) for each in given]
     if not groups or not all(groups):
         raise OptionError("sweep: there is no edit; give at least one")
@@ -127,6 +128,20 @@ def sweep(
         by=by,
         entries=tuple(entries),
     )
+
+
+def _check_source(source: object, edits: object, count: int) -> None:
+    if not isinstance(edits, str):
+        raise OptionError("sweep: a source goes with a name such as heads; edits bring their own")
+    if not isinstance(source, TextRecord):
+        raise OptionError(
+            f"sweep: source is {shown(source)}; it must be one text of a record, such as clearhead.observe gives"
+        )
+    if len(source.tokens) != count:
+        raise OptionError(
+            f"sweep: the source has {many(len(source.tokens), 'token')} and the text {count}; both must have the same "
+            "number, since each place is patched from the same place"
+        )
 
 
 def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], tokenized: TokenizedText) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from clearhead.cli.models import Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, echo, legend, message, write_json
-from clearhead.cli.records import LookedAt, ModelOrRecord, record_or_text
+from clearhead.cli.records import LookedAt, ModelOrRecord, Spill, record_or_text
 
 
 def atlas(
@@ -31,14 +31,7 @@ def atlas(
             "(a table to sort) or `.json` file.",
         ),
     ] = None,
-    spill: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="For a text whose record does not fit into the memory: a folder to keep it in meanwhile. Nothing "
-            "stays there.",
-        ),
-    ] = None,
+    spill: Spill = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
 ) -> None:
@@ -60,11 +53,9 @@ def atlas(
         check_atlas(out)
         if as_json:
             raise OptionError("--json prints and --out saves; give one of them")
-    source = record_or_text(model, "atlas", text)
+    source = record_or_text(model, "atlas", text, spill)
     if isinstance(source, str):
         record = analysis.observe(load_model(model, dtype, threads), source, keep="values", spill=spill)
-    elif spill is not None:
-        raise OptionError("--spill: a saved record is read into memory; give the model and the text")
     else:
         record = source
     messages = Screen(stderr=True, soft_wrap=True)

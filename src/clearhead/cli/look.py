@@ -12,7 +12,7 @@ import typer
 from clearhead.cli.edits import Edits, check_forms, parsed
 from clearhead.cli.models import Bits, Dtype, Threads, load_model
 from clearhead.cli.printing import Screen, message
-from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, record_or_text
+from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, Spill, record_or_text
 
 if TYPE_CHECKING:
     from clearhead.language_model import LanguageModel
@@ -86,6 +86,7 @@ def look(
             "without the model.",
         ),
     ] = None,
+    spill: Spill = None,
     dtype: Dtype = "auto",
     bits: Bits = None,
     threads: Threads = None,
@@ -110,13 +111,15 @@ def look(
         raise OptionError(f"--edit changes the pass whose attention is shown; drop it, or --by {by.value}")
     if baseline != "mean" and by is not By.integrated_gradient:
         raise OptionError(f"--baseline {baseline} belongs to --by integrated-gradient")
+    if spill is not None and by is not By.attention:
+        raise OptionError(f"--spill keeps a record of attention; drop it, or --by {by.value}")
     if alignment and (by is not By.attention or any(option is not None for option in (pair, query, head))):
         raise OptionError("--alignment shows the mean of a layer's heads; drop --by, --pair, --query and --head")
     if out is not None and alignment:
         check_ending(out, ALIGNMENT_ENDINGS)
     elif out is not None:
         (_check if by is By.attention else check_attribution)(out)
-    source = record_or_text(model, "look", text)
+    source = record_or_text(model, "look", text, spill)
     if not isinstance(source, str):
         if by is not By.attention or pair is not None or target is not None or edit:
             raise OptionError(
@@ -130,7 +133,8 @@ def look(
         from clearhead.analysis import observe
 
         loaded = load_model(model, dtype, threads, bits=bits)
-        align(observe(loaded, source, target=target, edits=parsed(loaded, edit)), layer=layer, out=out)
+        record = observe(loaded, source, target=target, edits=parsed(loaded, edit), spill=spill)
+        align(record, layer=layer, out=out)
     elif by is By.attention:
         loaded = load_model(model, dtype, threads, bits=bits)
         look_at(
@@ -139,6 +143,7 @@ def look(
             pair=pair,
             target=target,
             edits=parsed(loaded, edit),
+            spill=spill,
             query=query,
             layer=layer,
             head=head,
@@ -194,6 +199,7 @@ def look_at(
     pair: str | None = None,
     target: str | None = None,
     edits: Sequence[Edit] = (),
+    spill: Path | None = None,
     query: str | None = None,
     layer: int | None = None,
     head: int | None = None,
@@ -203,7 +209,8 @@ def look_at(
     from clearhead.analysis import observe
 
     saving = out is not None and out.suffix.lower() == ENDING
-    record = observe(model, text, pair=pair, target=target, edits=edits, keep="values" if saving else ())
+    keep = "values" if saving else ()
+    record = observe(model, text, pair=pair, target=target, edits=edits, keep=keep, spill=spill)
     show(record, query=query, layer=layer, head=head, out=out)
 
 

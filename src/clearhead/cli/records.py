@@ -27,12 +27,21 @@ LookedAt = Annotated[
     str | None,
     typer.Argument(metavar="TEXT", help="The text to look at, or `-` for standard input. A record has its own."),
 ]
+Spill = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="For a text whose record does not fit into the memory: a folder to keep it in meanwhile. Nothing "
+        "stays there.",
+    ),
+]
 
 
-def record_or_text(model: str, verb: str, text: str | None) -> TextRecord | str:
+def record_or_text(model: str, verb: str, text: str | None, spill: Path | None) -> TextRecord | str:
     """The record in the file ``model``, or else the text, from standard input if it is ``-``.
 
-    Raises OptionError if a text is missing, or given with a record; FolderError if the file is damaged or not a record.
+    Raises OptionError if a text is missing, or if a text or ``spill`` is given with a record; FolderError if the file
+    is damaged or not a record.
     """
     from clearhead.watching import read_record
 
@@ -42,4 +51,6 @@ def record_or_text(model: str, verb: str, text: str | None) -> TextRecord | str:
         return given_text(text)
     if text is not None:
         raise OptionError(f"{model}: a record has its own text; leave the text out")
+    if spill is not None:
+        raise OptionError("--spill: a saved record is read into memory; give the model and the text")
     return read_record(Path(model)).only()

@@ -12,7 +12,7 @@ from clearhead.drawing.embed import OnHead
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.focus import Focus, focus_on
 from clearhead.drawing.legible import code_point
-from clearhead.errors import many
+from clearhead.errors import OptionError, many, shown
 from clearhead.files import replacing
 from clearhead.language import speaking
 from clearhead.watching import Record, TextRecord
@@ -53,6 +53,11 @@ def draw(
     """
     path = Path(path)
     check(path)
+    if not isinstance(record, Record | TextRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            f"draw: {shown(record)} was given; it draws a record, with one head enlarged that layer and head can name; "
+            "an atlas, a lens, a sweep and others have a draw_atlas, draw_lens, draw_sweep of their own"
+        )
     record = record.only()
     model = model or record.model
     focus = focus_on(record, layer=layer, head=head, query=query)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from numbers import Real
 from operator import index
-from typing import Protocol, SupportsIndex, cast, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, cast, runtime_checkable
 
 from clearhead.errors import WatchError, nearest, shown
 from clearhead.tap import Site
@@ -37,8 +37,17 @@ class Texts(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scale:
+class _Short:
+    """A dataclass whose repr, which begins every error about it, leaves out what is at its default."""
+
+    def __repr__(self) -> str:
+        values = [(each, getattr(self, each.name)) for each in fields(cast(Any, self))]
+        given = [f"{each.name}={value!r}" for each, value in values if value is not each.default]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Scale(_Short):
     """Multiplies one head's output by ``factor``, or, without ``head``, the whole part's output (or the stream)."""
 
     layer: int
@@ -56,8 +65,8 @@ class Scale:
             raise WatchError(f"{self}: the factor is 1, which changes nothing; leave the edit out")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ablate:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Ablate(_Short):
     """Zeroes one head's output (Michel et al. 2019), or, without ``head``, the whole part's.
 
     mean: instead of 0, put the mean output over all places of this text, or of all texts of this record; it must have
@@ -80,8 +89,8 @@ class Ablate:
             raise WatchError(f"{self}: mean is {shown(self.mean)}; it must be a record, or one text of a record")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Knockout:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Knockout(_Short):
     """Hides one key place from one query place, in every head of the layer or in one (Geva et al. 2023)."""
 
     layer: int
@@ -98,8 +107,8 @@ class Knockout:
         _places(self, "key", (self.key,))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patch:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Patch(_Short):
     """Puts in what ``source``, a text of another record, had there (activation patching: Meng et al. 2022, 2.1).
 
     what: of an attention, its ``output`` (the default, also of the other parts), its ``query``, ``key`` or ``value``
@@ -141,7 +150,7 @@ class Patch:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Freeze(Patch):
     """A patch that holds something as it was in ``source``, and may change nothing; by default a pattern."""
 
@@ -150,20 +159,32 @@ class Freeze(Patch):
 
 @dataclass(frozen=True, kw_only=True)
 class Direction:
-    """A direction in the residual stream at a site, and the texts it was made from (``clearhead.direction``)."""
+    """A direction in the residual stream at a site, and the texts it was made from (``clearhead.direction``).
+
+    vector: E numbers, which may be given as a tensor
+    """
 
     site: Site
     vector: tuple[float, ...]
     toward: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "vector", tuple(map(float, self.vector)))
+        except (TypeError, ValueError, RuntimeError):  # the last for a tensor of several rows
+            raise WatchError(
+                f"Direction: vector is {shown(self.vector)}; it must be one row of numbers, as many as the stream is "
+                "wide"
+            ) from None
+
     def __repr__(self) -> str:
         length = math.sqrt(sum(number * number for number in self.vector))
         return f"Direction({self.site}, length {length:.3g}, toward {list(self.toward)}, away from {list(self.away)})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steer:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Steer(_Short):
     """Adds ``factor`` times a direction to the residual stream at the direction's site (Turner et al. 2023)."""
 
     direction: Direction
@@ -172,6 +193,12 @@ class Steer:
     text: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.direction, Direction):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WatchError(
+                f"Steer: direction is {shown(self.direction)}; it must be clearhead.direction(model, toward, away, "
+                'layer=6), or of a vector of your own clearhead.Direction(site=clearhead.Site(6, "residual"), '
+                "vector=x_E)"
+            )
         _check(self)
         _finite(self, self.factor)
         if self.factor == 0:

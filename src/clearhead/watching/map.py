@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, SupportsIndex
 
 from torch import Tensor
 
-from clearhead.errors import WatchError
+from clearhead.errors import WatchError, shown
 from clearhead.tap import Site
 from clearhead.watching.cells import Cells, Image, Largest
 from clearhead.watching.engine import name, shape, sweep
@@ -164,7 +164,14 @@ class AttentionMap:
 def _span(asked: Index, size: int, axis: str) -> slice:
     """The index as a slice with bounds, counted from the end when negative; raises IndexError outside the axis."""
     if not isinstance(asked, slice):
-        place = index(asked) + (size if index(asked) < 0 else 0)
+        try:
+            place = index(asked)
+        except TypeError:
+            raise WatchError(
+                f"{axis} {shown(asked)} was asked for; name it by its place, from 0 to {size - 1}, or take a slice "
+                "(record.tokens has the token of each place)"
+            ) from None
+        place += size if place < 0 else 0
         if not 0 <= place < size:
             there = f"there are {size}, from 0 to {size - 1} (-1 is the last)"
             raise IndexError(f"{axis} {index(asked)} was asked for; {there}")

@@ -343,5 +343,10 @@ def named(name: str, given: Given) -> Reducer:
 
 
 def _check_ids(ids: Sequence[int], extent: Extent) -> None:
+    if not ids:
+        raise WatchError(
+            f"{extent.name}: this measure compares tokens, and the record knows none of its text; take "
+            "clearhead.observe(model, text), or clearhead.observe_ids(model, ids)"
+        )
     if len(ids) != extent.keys:
         raise WatchError(f"{extent.name}: {len(ids)} token ids were given for {extent.keys} key places")

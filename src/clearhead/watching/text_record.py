@@ -48,9 +48,9 @@ def kept_names(keep: object) -> list[str]:
 class Holder(Protocol):
     """What a TextRecord needs from the whole record."""
 
+    sites: dict[Site, int]
     tokenized: dict[tuple[int, str], TokenizedText]
     model: str | None
-
     factors: dict[Site, Tensor]
 
     @property
@@ -159,7 +159,7 @@ class TextRecord(Displayed):
 
     def heads(self, site: Site) -> int:
         """Number of query heads at a watched site."""
-        return self._segments[site][0].call.q_BHQD.shape[1]
+        return self.segments(site)[0].call.q_BHQD.shape[1]
 
     def backends(self) -> dict[Site, set[str]]:
         """Which kernels ran at each site."""
@@ -184,6 +184,7 @@ class TextRecord(Displayed):
 
     def segments(self, site: Site) -> list[Segment]:
         """The text's queries and keys in each call of a watched site, which the engine sweeps."""
+        _check_site(site)
         if site not in self._segments:
             raise WatchError(f"record: nothing was seen at {site}; it holds {', '.join(map(str, self._segments))}")
         return self._segments[site]
@@ -209,14 +210,17 @@ class TextRecord(Displayed):
         sites: list[Site] = []
         for each in asked:
             every = [site for site in self._segments if site.layer == each]
+            if not every:
+                raise WatchError(
+                    f"record: no attention in layer {each}; the layers that have it are {', '.join(map(str, layers))}"
+                )
             own = [site for site in every if (site.stack, site.kind) == (self.stack, "self")]
             found = own if len(every) > 1 else every
             if len(found) != 1:
                 held = ", ".join(str(site) for site in self._segments)
-                which = f"no attention of the {self.stack} to itself" if every else "no attention"
                 raise WatchError(
-                    f"record: {which} in layer {each}; it holds {held}; take a part of it, such as "
-                    'record.of("encoder") or record.of("cross"), or record.map(site, head)'
+                    f"record: no attention of the {self.stack} to itself in layer {each}; it holds {held}; take a part "
+                    'of it, such as record.of("encoder") or record.of("cross"), or record.map(site, head)'
                 )
             sites += found
         return sites
@@ -304,6 +308,7 @@ class TextRecord(Displayed):
 
     def output(self, site: Site) -> Tensor:
         """x_TE: a part's output at ``site``, or the residual stream there. Raises WatchError if it was not kept."""
+        _check_site(site)
         return self._kept(site, "residual" if site.kind in ("residual", "embedding") else "parts")
 
     def head_outputs(self, site: Site) -> Tensor:
@@ -321,10 +326,14 @@ class TextRecord(Displayed):
     def keys(self, site: Site) -> Tensor:
         """k_GKD: the keys at ``site``, positions applied."""
         last = self.segments(site)[-1]
-        return last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
+        k_GKD = last.call.k_BGKD[last.row, :, last.start : last.start + last.keys]
+        return k_GKD.clone()  # a view of a tensor of inference mode could not be multiplied with trained weights
 
     def _kept(self, site: Site, name: str) -> Tensor:
+        _check_site(site)
         found = self.record.kept(site, KEPT[name], self.number)
+        if not found and site not in self.record.sites:
+            raise WatchError(f"record: the model has no {site}; it has {', '.join(map(str, self.record.sites))}")
         if not found:
             raise WatchError(f"record: nothing was kept at {site}; ask for it, watch(model, keep={name!r})")
         return torch.cat(found, dim=-2)
@@ -356,6 +365,14 @@ class TextRecord(Displayed):
     def mask_key(self, site: Site) -> Hashable:
         """Equal for sites that hide the same keys, so a result computed for one can be reused for the others."""
         return tuple((each.call.mask.parts, each.queries.start, each.count, each.keys) for each in self._segments[site])
+
+
+def _check_site(site: object) -> None:
+    if not isinstance(site, Site):
+        raise WatchError(
+            f"record: {shown(site)} was given; it takes a site: one of record.seen(), or clearhead.Site(3), "
+            'clearhead.Site(3, "residual") for layer 3'
+        )
 
 
 def _within(number: SupportsIndex, size: int, what: str) -> int:
