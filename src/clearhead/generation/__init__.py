@@ -12,6 +12,7 @@ from clearhead.generation.completion import (
 )
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
+from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.translation import (
@@ -32,6 +33,7 @@ __all__ = [
     "Conversation",
     "Defaults",
     "Finish",
+    "Forced",
     "Sampling",
     "Scores",
     "Search",
@@ -39,6 +41,7 @@ __all__ = [
     "check_scores",
     "complete",
     "defaults",
+    "forced",
     "generate",
     "has_scores",
     "resolved",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, OptionError
 from clearhead.generation.defaults import CONFIG, FILE, ids_in
 from clearhead.language_model import LanguageModel
 
@@ -30,7 +30,8 @@ class Forced:
 def forced(model: LanguageModel) -> Forced:
     """What the model's generation_config.json forces or, as in transformers, its config.json if it has no such file.
 
-    Raises FolderError for a value that is not one token id of the model.
+    Raises FolderError for a value that is not one token id of the model, OptionError if it translates into several
+    languages and none is chosen.
     """
     named, name = (model.metadata.generation, FILE) if model.metadata.generation else (model.metadata.ids, CONFIG)
     file = name if model.folder is None else f"{model.folder / name}"
@@ -44,4 +45,11 @@ def forced(model: LanguageModel) -> Forced:
             )
         return ids[0] if ids else None
 
-    return Forced(first=one("forced_bos_token_id"), last=one("forced_eos_token_id"))
+    first, codes = one("forced_bos_token_id"), model.languages
+    start = {**model.metadata.ids, **model.metadata.generation}.get("decoder_start_token_id")
+    if first is None and model.tokenizer.around_source is not None and start not in codes.values():
+        raise OptionError(
+            "the language to translate into is missing; name it with --to or, in Python, "
+            f"model.with_languages(target=...); this model knows {', '.join(codes)}"
+        )
+    return Forced(first=first, last=one("forced_eos_token_id"))

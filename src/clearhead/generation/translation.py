@@ -124,10 +124,11 @@ def translate(
 
     Settings you leave out come from the model's generation_config.json, and are logged.
     ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
-    empty text has an empty translation. ``print(translate(...))`` shows the translation.
-    Raises OptionError for a model that does not translate, an unknown setting or a value out of range, TextError for a
-    text longer than the context or with characters the tokenizer lacks, NotFiniteError if the model's logits are not
-    finite.
+    empty text has an empty translation. ``print(translate(...))`` shows the translation. A model of many languages is
+    told which ones by ``model.with_languages``.
+    Raises OptionError for a model that does not translate or does not know into which language, an unknown setting or a
+    value out of range, TextError for a text longer than the context or with characters the tokenizer lacks,
+    NotFiniteError if the model's logits are not finite.
     """
     check_model(model, "translate")
     texts = as_texts(text, "translate")
@@ -203,12 +204,17 @@ def _streamed(
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
-    """A text as a translator reads it, with its end. Raises TextError if it is longer than the context."""
-    ids = [*model.tokenizer.source.encode(text.strip()), model.target_edges[1]]
+    """A text as a translator reads it, with its end, and its language if the tokenizer has tokens for languages.
+
+    Raises TextError if it is longer than the context.
+    """
+    before, after = model.source_edges
+    ids = [*before, *model.tokenizer.source.encode(text.strip()), *after]
     if len(ids) > model.config.context:
+        around = len(before) + len(after)
         raise TextError(
-            f"the text {text[:40]!r}... has {len(ids) - 1:,} tokens; the model translates up to "
-            f"{model.config.context - 1:,} at once; split it into sentences, one per line"
+            f"the text {text[:40]!r}... has {len(ids) - around:,} tokens; the model translates up to "
+            f"{model.config.context - around:,} at once; split it into sentences, one per line"
         )
     return ids
 

@@ -54,6 +54,7 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
     Raises TextError for a pair longer than the model's context.
     """
     start, end = model.target_edges
+    _refuse_languages(model.tokenizer)
     every = tokenize_pairs(sources, model.tokenizer, start=start, end=end)
     pairs, left_out = usable(every if most is None else replace(every, chosen=every.chosen[:most]))
     if str(left_out):
@@ -65,6 +66,15 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
             "split it"
         )
     return pairs
+
+
+def _refuse_languages(tokenizer: Tokenizer) -> None:
+    """Raises OptionError for a tokenizer that puts a language's token beside each text: pairs are stored without."""
+    if tokenizer.source.around_source is not None:
+        raise OptionError(
+            "pairs: this model reads the language of each text, which pairs do not hold, so it is neither trained nor "
+            "evaluated on them; translate their sources with `clearhead translate --from ... --to ...`"
+        )
 
 
 def split_of(
@@ -79,6 +89,7 @@ def split_of(
 
     Raises TextError if none is left, OptionError if source sentences of the validation pairs are trained on, too.
     """
+    _refuse_languages(tokenizer)
     start, end = tokenizer.target_start, tokenizer.end
     if start is None or end is None:
         raise OptionError(
