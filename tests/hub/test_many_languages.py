@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_saved_and_opened_by_transformers(both: Any, tmp_path: Path) -> None:
         out = back.generate(**given, do_sample=False, max_new_tokens=most, bad_words_ids=never, use_cache=False)
         out = out[0, 1:].tolist()
         assert out[: len(written)] == written == list(translate(again, text, beams=1).ids)
+
+
+def test_without_generation_config_the_languages_are_in_config_json(both: Any, tmp_path: Path) -> None:
+    """Where transformers looks for them, too, if there is no such file."""
+    kind, folder, peer = both
+    shutil.copytree(folder, tmp_path / "bare")
+    (tmp_path / "bare" / "generation_config.json").unlink()
+    hub.save(tmp_path / "again", hub.load(tmp_path / "bare").with_languages(target=CODES[kind]["de"]))
+    assert not (tmp_path / "again" / "generation_config.json").exists()
+    name = "decoder_start_token_id" if kind == "mbart" else "forced_bos_token_id"
+    written = json.loads((tmp_path / "again" / "config.json").read_text())
+    again = hub.load(tmp_path / "again")
+    assert written[name] == again.languages[CODES[kind]["de"]]
+    _, ids = theirs(kind, folder, peer, "nine", "en", "de", num_beams=1)
+    assert list(translate(again, "nine", beams=1).ids) == ids
 
 
 @pytest.mark.parametrize("legacy", [False, True])
