@@ -92,6 +92,23 @@ class TestLanguages:
         assert (done.code, done.out) == (2, "")
         assert "drop --pair, --target, --from, --to, --layer and --head" in done.err
 
+    def test_pairs(self, command: Command, folder: Path, many: Path, tmp_path: Path) -> None:
+        """A model of many languages is evaluated on pairs, and not trained on them."""
+        write_pairs(tmp_path / "p.tsv", 4)
+        options = ["--pairs", "p.tsv", "--threads", 1]
+        done = command("eval", many, *options, "--from", "deu_Latn", "--to", "fra_Latn", "--json")
+        assert done.code == 0, done.err
+        model = hub.load(many).with_languages(source="deu_Latn", target="fra_Latn")
+        expected = ch.evaluate_pairs(model, tmp_path / "p.tsv").evaluation
+        assert json.loads(done.out)["nats_per_token"] == pytest.approx(expected.loss)
+        done = command("eval", many, *options)
+        assert "the language to translate into is missing" in done.err
+        done = command("eval", many, "text.txt", "--to", "fra_Latn", "--threads", 1)
+        assert "--to: applies to sentence pairs (--pairs) only" in done.err
+        done = command("train", *options, "--from", many, "--out", "run", "--steps", 1)
+        assert done.code == 2
+        assert "pairs: this model reads the language of each text" in done.err
+
 
 class TestTranslate:
     def test_arguments(self, command: Command, folder: Path, model: LanguageModel) -> None:

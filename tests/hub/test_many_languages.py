@@ -20,7 +20,7 @@ from clearhead.generation import Sampling, source_ids, translate
 from clearhead.runs import evaluate_pairs
 from clearhead.text import Tokenizer
 from little_multilingual import CODES
-from little_translators import translator, write_pairs
+from little_translators import translator
 
 SENTENCES = ["one two three", "Hello, world!", "It's 2024; 你好 é x", "nine"]
 
@@ -179,11 +179,30 @@ class TestErrors:
         with pytest.raises(TextError, match=r"tokens; the model translates up to 62 at once"):
             translate(model, f"{text} {text}")
 
-    def test_pairs_hold_no_languages(self, both: Any, tmp_path: Path) -> None:
-        kind, folder, _ = both
-        model = hub.load(folder).with_languages(target=CODES[kind]["de"])
-        with pytest.raises(OptionError, match=r"^pairs: this model reads the language of each text"):
-            evaluate_pairs(model, write_pairs(tmp_path / "pairs.tsv", 3))
+
+def test_the_loss_on_pairs_is_that_of_transformers(both: Any, tmp_path: Path) -> None:
+    """With the languages around both texts; the target's is predicted, too, where it is not what comes before."""
+    kind, folder, peer = both
+    codes = CODES[kind]
+    model = hub.load(folder).with_languages(source=codes["de"], target=codes["en"])
+    pairs = [("one two", "nine"), ("three", "ten two one"), ("four", "x")]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
+    found = evaluate_pairs(model, tmp_path / "pairs.tsv")
+    nats, tokens = 0.0, 0
+    words, target = AutoTokenizer.from_pretrained(folder, src_lang=codes["de"]), model.languages[codes["en"]]
+    for source, written in pairs:
+        ids = words(written, add_special_tokens=False)["input_ids"]
+        labels = [*ids, 2] if kind == "mbart" else [target, *ids, 2]
+        start = target if kind == "mbart" else 2
+        with torch.no_grad():
+            logits_1TV = peer(
+                **words(source, return_tensors="pt"), decoder_input_ids=torch.tensor([[start, *labels[:-1]]])
+            ).logits
+        nats += float(torch.nn.functional.cross_entropy(logits_1TV[0], torch.tensor(labels), reduction="sum"))
+        tokens += len(labels)
+    assert found.evaluation.tokens == tokens
+    assert found.evaluation.loss == pytest.approx(nats / tokens, rel=1e-5)
+    assert [each.text for each in found.translations] == [translate(model, source).text for source, _ in pairs]
 
 
 def test_a_pass_is_shown_with_its_languages(both: Any) -> None:
