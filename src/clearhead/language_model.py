@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import FolderError, OptionError, TextError, many, shown
+from clearhead.errors import FolderError, OptionError, TextError, many, nearest, shown
 from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site, own_stack
@@ -128,6 +128,50 @@ class LanguageModel:
                 "the tokenizer none that ends it; add decoder_start_token_id and eos_token"
             )
         return start, end
+
+    @property
+    def languages(self) -> dict[str, int]:
+        """The ids of the tokens for languages, by code, of a model that translates between many; else empty."""
+        return {} if self._tokenizer is None else self._tokenizer.languages
+
+    def with_languages(self, *, source: str | None = None, target: str | None = None) -> LanguageModel:
+        """The same model, which translates from and into the languages of these codes; None: what its folder says.
+
+        Saved, its folder says so. Raises OptionError, with the codes, for one that it does not know.
+        """
+        if source is None and target is None:
+            return self
+        named = [code for code in (source, target) if code is not None]
+        if not self.languages:
+            raise OptionError(
+                f"language {named[0]!r}: this model's tokenizer has no tokens for languages; leave it out, or say it "
+                'in the text as the model was trained (T5: "translate English to German: ...", OPUS-MT: ">>deu<< ...")'
+            )
+        for code in named:
+            if code not in self.languages:
+                near, known = nearest(code, self.languages), ", ".join(self.languages)
+                raise OptionError(f"there is no language {code!r}{near}; this model knows {known}")
+        tokenizer, metadata = self.tokenizer, self.metadata
+        if source is not None and tokenizer.around_source is None:
+            raise OptionError(
+                f"source language {source!r}: this model's tokenizer puts none beside a text; leave it out"
+            )
+        if source is not None:
+            tokenizer = tokenizer.with_source(source)
+        if target is not None:
+            start = {**metadata.ids, **metadata.generation}.get("decoder_start_token_id")
+            first = start is None or start in self.languages.values()  # mBART's first models
+            said = {"decoder_start_token_id" if first else "forced_bos_token_id": self.languages[target]}
+            if metadata.generation:
+                metadata = replace(metadata, generation={**metadata.generation, **said})
+            else:
+                metadata = replace(metadata, ids={**metadata.ids, **said})
+        return LanguageModel(self.network, tokenizer, metadata=metadata, folder=self.folder, name=self.name)
+
+    @property
+    def source_edges(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The ids before and after a text to translate. Raises FolderError as ``target_edges``."""
+        return self.tokenizer.source.around_source or ((), (self.target_edges[1],))
 
     @property
     def tokenless(self) -> Tensor:

@@ -12,9 +12,11 @@ import pytest
 from calling import Command, call
 
 import clearhead as ch
+import little_multilingual
 from clearhead import hub
 from clearhead.generation import Translation, score, translate
 from clearhead.language_model import LanguageModel
+from clearhead.watching import read_record
 from little_translators import made_up, translator, write_pairs
 
 COMMAND = str(Path(sys.executable).with_name("clearhead"))
@@ -35,6 +37,77 @@ def model(folder: Path) -> LanguageModel:
 
 def lines(found: list[Translation]) -> str:
     return "".join(" ".join(each.text.splitlines()) + "\n" for each in found)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of many languages."""
+    place = tmp_path_factory.mktemp("many") / "nllb"
+    little_multilingual.write(place, "nllb")
+    return place
+
+
+class TestLanguages:
+    def test_translate(self, command: Command, many: Path) -> None:
+        """As in Python; from the folder's own language unless one is named."""
+        model = hub.load(many)
+        for source in (None, "deu_Latn"):
+            named = [] if source is None else ["--from", source]
+            done = command("translate", many, "one two", *named, "--to", "fra_Latn", "--json", "--threads", 1)
+            assert (done.code, done.err) == (0, "")
+            found = translate(model.with_languages(source=source, target="fra_Latn"), "one two")
+            written = json.loads(done.out)
+            assert written["text"] == found.text
+            assert written["logprob"] == pytest.approx(found.logprob)
+
+    def test_look(self, command: Command, many: Path, tmp_path: Path) -> None:
+        options = ["--from", "deu_Latn", "--to", "fra_Latn", "--threads", 1]
+        done = command("look", many, "one two", "--target", "nine", "--out", "record.safetensors", *options)
+        assert done.code == 0, done.err
+        model = hub.load(many).with_languages(source="deu_Latn", target="fra_Latn")
+        record, expected = (
+            read_record(tmp_path / "record.safetensors").only(),
+            ch.observe(model, "one two", target="nine"),
+        )
+        assert (record.ids, record.of("encoder").ids) == (expected.ids, expected.of("encoder").ids)
+        aligned = command("look", many, "one two", "--target", "nine", "--alignment", *options)
+        assert aligned.code == 0
+        assert "fra_Latn" in aligned.out
+        done = command("look", "record.safetensors", "--to", "fra_Latn")
+        assert (done.code, done.out) == (2, "")
+        assert "--pair, --target, --from, --to, --edit and --by gradient need a model and a text" in done.err
+
+    def test_refused(self, command: Command, folder: Path, many: Path) -> None:
+        done = command("translate", many, "one", "--threads", 1)
+        assert (done.code, done.out) == (2, "")
+        assert "the language to translate into is missing; name it with --to" in done.err
+        assert "zul_Latn" in done.err
+        done = command("translate", many, "one", "--to", "german", "--threads", 1)
+        assert (done.code, done.out) == (2, "")
+        assert "there is no language 'german'" in done.err
+        done = command("translate", folder, "one", "--from", "en_XX", "--threads", 1)
+        assert (done.code, done.out) == (2, "")
+        assert "language 'en_XX': this model's tokenizer has no tokens for languages" in done.err
+        done = command("look", many, "one", "--by", "gradient", "--to", "fra_Latn", "--threads", 1)
+        assert (done.code, done.out) == (2, "")
+        assert "drop --pair, --target, --from, --to, --layer and --head" in done.err
+
+    def test_pairs(self, command: Command, folder: Path, many: Path, tmp_path: Path) -> None:
+        """A model of many languages is evaluated on pairs, and not trained on them."""
+        write_pairs(tmp_path / "p.tsv", 4)
+        options = ["--pairs", "p.tsv", "--threads", 1]
+        done = command("eval", many, *options, "--from", "deu_Latn", "--to", "fra_Latn", "--json")
+        assert done.code == 0, done.err
+        model = hub.load(many).with_languages(source="deu_Latn", target="fra_Latn")
+        expected = ch.evaluate_pairs(model, tmp_path / "p.tsv").evaluation
+        assert json.loads(done.out)["nats_per_token"] == pytest.approx(expected.loss)
+        done = command("eval", many, *options)
+        assert "the language to translate into is missing" in done.err
+        done = command("eval", many, "text.txt", "--to", "fra_Latn", "--threads", 1)
+        assert "--to: applies to sentence pairs (--pairs) only" in done.err
+        done = command("train", *options, "--from", many, "--out", "run", "--steps", 1)
+        assert done.code == 2
+        assert "pairs: this model reads the language of each text" in done.err
 
 
 class TestTranslate:

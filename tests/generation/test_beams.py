@@ -13,7 +13,8 @@ from transformers import MarianMTModel
 
 from clearhead import hub
 from clearhead.errors import NotFiniteError
-from clearhead.generation.beams import BeamSearch, Hypothesis
+from clearhead.generation.beams import BeamSearch, EarlyStopping, Hypothesis
+from clearhead.generation.forced import Forced
 from clearhead.language_model import LanguageModel
 from clearhead.model import ModelConfig, Network, build
 from little_configs import RIVAL_TRANSLATORS, TRANSLATOR
@@ -118,7 +119,54 @@ def both(
 def test_all_hypotheses_are_those_of_transformers(
     both: tuple[LanguageModel, MarianMTModel], beams: int, penalty: float
 ) -> None:
+    same_as_theirs(both, beams, penalty)
+
+
+@pytest.mark.parametrize("early", [True, "never"])
+@pytest.mark.parametrize(("beams", "penalty"), [(1, 1.0), (2, 1.0), (5, 1.0), (5, 0.3), (4, 0.0), (4, 2.0), (3, -0.5)])
+def test_early_stopping_as_in_transformers(
+    both: tuple[LanguageModel, MarianMTModel], beams: int, penalty: float, early: EarlyStopping
+) -> None:
+    same_as_theirs(both, beams, penalty, early_stopping=early)
+
+
+@pytest.mark.parametrize("both", [(1, 80)], ids=["short"], indirect=True)
+def test_early_stopping_matters(both: tuple[LanguageModel, MarianMTModel]) -> None:
+    """Else the test above would compare one rule three times."""
+    at_once, usual, never = (same_as_theirs(both, 5, 2.0, early_stopping=early) for early in (True, False, "never"))
+    assert at_once != usual != never != at_once
+
+
+@pytest.mark.parametrize("forced", [Forced(last=SEPARATOR), Forced(first=7), Forced(first=3, last=5)])
+@pytest.mark.parametrize(("beams", "limit"), [(1, 15), (1, 4), (4, 15), (4, 6), (3, 2)])
+def test_forced_tokens_as_in_transformers(
+    both: tuple[LanguageModel, MarianMTModel], beams: int, limit: int, forced: Forced
+) -> None:
+    for ids in same_as_theirs(both, beams, 1.0, limit, forced=forced):
+        assert forced.first in (None, ids[0])
+        assert len(ids) < limit or forced.last in (None, ids[-1])
+
+
+@pytest.mark.parametrize("ends", [(SEPARATOR, 4, 9), (SEPARATOR, 1, 2, 3, 4, 5, 6, 7)])
+def test_several_end_tokens_as_in_transformers(
+    both: tuple[LanguageModel, MarianMTModel], ends: tuple[int, ...]
+) -> None:
+    same_as_theirs(both, 4, 1.0, ends=ends)
+
+
+def same_as_theirs(
+    both: tuple[LanguageModel, MarianMTModel],
+    beams: int,
+    penalty: float,
+    limit: int = 15,
+    *,
+    early_stopping: EarlyStopping = False,
+    forced: Forced | None = None,
+    ends: tuple[int, ...] = (SEPARATOR,),
+) -> list[tuple[int, ...]]:
+    """The ids of all hypotheses, which are transformers', and so are their scores."""
     model, peer = both
+    first, last = (None, None) if forced is None else (forced.first, forced.last)
     generator = torch.Generator().manual_seed(5)
     sources = [[*torch.randint(30, (n,), generator=generator).tolist(), SEPARATOR] for n in (7, 4, 1, 6)]
     seen_BS = torch.tensor([[1] * len(ids) + [0] * (8 - len(ids)) for ids in sources])
@@ -128,27 +176,35 @@ def test_all_hypotheses_are_those_of_transformers(
         num_beams=beams,
         num_return_sequences=beams,
         length_penalty=penalty,
-        max_new_tokens=15,
+        max_new_tokens=limit,
         do_sample=False,
-        early_stopping=False,
+        early_stopping=early_stopping,
+        forced_bos_token_id=first,
+        forced_eos_token_id=last,
+        eos_token_id=list(ends),
         return_dict_in_generate=True,
         output_scores=True,
     )
     mine = BeamSearch(
         model.network,
         [SEPARATOR],
-        model.network.translating(sources, 15, beams),
+        model.network.translating(sources, limit, beams),
         texts=4,
         beams=beams,
         length_penalty=penalty,
-        ends=frozenset([SEPARATOR]),
-        limits=[15] * 4,
+        ends=frozenset(ends),
+        limits=[limit] * 4,
         allowed=lambda logprobs_RV, new: logprobs_RV,
+        early_stopping=early_stopping,
+        forced=forced,
     ).run()
-    for row, each in enumerate(hypothesis for text in mine for hypothesis in text):
+    every = [(text * beams + n, each) for text, found in enumerate(mine) for n, each in enumerate(found)]
+    for row, each in every:
         theirs = out.sequences[row, 1:].tolist()
         assert theirs[: len(each.ids)] == list(each.ids)
         assert set(theirs[len(each.ids) :]) <= {SEPARATOR}
         if beams > 1:
             assert each.score == pytest.approx(float(out.sequences_scores[row]), rel=1e-6)
-    assert len({each.ids for text in mine for each in text}) > 2 * beams  # else the sources would not matter
+    written = [each.ids for _, each in every]
+    assert limit < 15 or len(set(written)) > 2 * beams  # else the sources would not matter
+    return written

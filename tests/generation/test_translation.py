@@ -221,6 +221,7 @@ class TestLimits:
             ({"best": 0}, "best is 0; it must be"),
             ({"length_penalty": math.nan}, "length_penalty is nan; it must be finite"),
             ({"length_penalty": math.inf}, "length_penalty is inf; it must be finite"),
+            ({"early_stopping": "soon"}, "early_stopping is 'soon'; it must be True, False or \"never\"$"),
             ({"no_repeat": -1}, "no_repeat is -1; it must be at least 0"),
             ({"max_tokens": 0}, "max_tokens is 0; it must be at least 1"),
             ({"sampling": Sampling()}, "beams 5: tokens are drawn with one beam"),
@@ -293,21 +294,90 @@ class TestTheFolderSDefaults:
         return LanguageModel(model.network, model.tokenizer, metadata=replace(model.metadata, generation=generation))
 
     def test_they_are_used(self, caplog: pytest.LogCaptureFixture) -> None:
-        model = self.with_generation(num_beams=2, length_penalty=0.6, no_repeat_ngram_size=3, max_new_tokens=7)
+        asked = {"num_beams": 2, "length_penalty": 0.6, "no_repeat_ngram_size": 3, "max_new_tokens": 7}
+        model = self.with_generation(**asked, early_stopping="never")
         with caplog.at_level("INFO"):
-            assert search_for(model, {}) == Search(beams=2, length_penalty=0.6, no_repeat=3, max_tokens=7)
-        assert "num_beams 2, length_penalty 0.6, no_repeat_ngram_size 3, max_new_tokens 7" in caplog.text
+            found = search_for(model, {})
+        assert found == Search(beams=2, length_penalty=0.6, early_stopping="never", no_repeat=3, max_tokens=7)
+        assert "num_beams 2, length_penalty 0.6, early_stopping never, no_repeat_ngram_size 3, max_" in caplog.text
 
     def test_what_is_asked_for_comes_first(self) -> None:
         model = self.with_generation(num_beams=2, length_penalty=0.6)
         assert search_for(model, {"beams": 1}) == Search(beams=1, length_penalty=0.6)
+        early = self.with_generation(num_beams=2, early_stopping=True)
+        assert search_for(early, {"early_stopping": False}) == Search(beams=2)
         assert search_for(model, {"best": 4}) == Search(beams=4, length_penalty=0.6, best=4)
         drawn = Sampling(temperature=1.0)
         assert search_for(model, {"sampling": drawn}) == Search(beams=1, sampling=drawn)
 
     @pytest.mark.parametrize(
-        ("name", "value", "rule"), [("num_beams", 0, "at least 1"), ("length_penalty", "x", "a finite number")]
+        ("name", "value", "rule"),
+        [
+            ("num_beams", 0, "at least 1"),
+            ("length_penalty", "x", "a finite number"),
+            ("early_stopping", 1, "true or false or 'never'"),
+        ],
     )
     def test_a_wrong_one_is_named_with_its_file(self, name: str, value: object, rule: str) -> None:
         with pytest.raises(FolderError, match=f"generation_config.json: .*{rule}"):
             search_for(self.with_generation(**{name: value}), {})
+
+    @pytest.mark.parametrize("early", [True, "never"])
+    def test_early_stopping(self, peer: MarianMTModel, early: Any) -> None:
+        model = self.with_generation(early_stopping=early, length_penalty=2.0)
+        for text in TEXTS:
+            found = translate(model, text)
+            ids, score = theirs(peer, text, early_stopping=early, length_penalty=2.0)
+            assert list(found.ids) == ids
+            assert found.score == pytest.approx(score, rel=1e-5)
+
+    @pytest.mark.parametrize("prefix", ["", "ab"])
+    @pytest.mark.parametrize("limit", [3, 20])
+    def test_forced_tokens(self, peer: MarianMTModel, prefix: str, limit: int) -> None:
+        """The first comes before a prefix, where transformers forces nothing, and is no part of the text."""
+        ids = {"forced_bos_token_id": 25, "forced_eos_token_id": SEPARATOR}
+        model = self.with_generation(**ids)
+        for text in TEXTS:
+            found = translate(model, text, prefix=prefix, max_tokens=limit)
+            written, score = theirs(
+                peer, text, LETTERS.decode([25]) + prefix if prefix else "", max_new_tokens=limit, **ids
+            )
+            assert list(found.ids) == written
+            assert found.score == pytest.approx(score, rel=1e-5, abs=1e-6)  # theirs are summed in float32
+            assert found.text == (prefix + LETTERS.decode(found.ids[not prefix : -1])).strip()
+            assert found.complete == (len(found.ids) < limit)
+
+    def test_forced_tokens_among_drawn_ones(self) -> None:
+        drawn = {"beams": 1, "sampling": Sampling(temperature=1.5, seed=3)}
+        model = self.with_generation(forced_bos_token_id=25, forced_eos_token_id=SEPARATOR)
+        assert {translate(model, text, max_tokens=1, **drawn).ids for text in TEXTS} == {(25,)}
+        for limit in (2, 4, 30):
+            for found in translate(model, TEXTS, max_tokens=limit, **drawn):
+                assert found.ids[0] == 25
+                assert found.ids[-1] == SEPARATOR
+                assert found.complete == (len(found.ids) < limit)
+                with torch.no_grad():
+                    logits_TV = model.network(
+                        torch.tensor([[SEPARATOR, *found.ids[:-1]]]),
+                        source_BS=torch.tensor([[*LETTERS.encode(found.source), SEPARATOR]]),
+                    )[0]
+                logprobs_T = logits_TV.log_softmax(-1)[range(len(found.ids)), found.ids]
+                free = slice(1, None if found.complete else -1)
+                assert found.logprob == pytest.approx(float(logprobs_T[free].sum()), abs=1e-9)
+
+    def test_forced_tokens_of_config_json_count_only_without_the_other_file(self) -> None:
+        """As in transformers."""
+        ids = {"forced_bos_token_id": 25}
+        model, bare = translator(), self.with_generation()
+        for generation, first in (({}, {25}), ({"num_beams": 2}, {20, 14, 3})):
+            named = replace(bare.metadata, ids=ids, generation=generation)
+            found = translate(LanguageModel(model.network, model.tokenizer, metadata=named), ["the", "on", "dog"])
+            assert (first == {25}) == ({each.ids[0] for each in found} == {25})
+
+    @pytest.mark.parametrize("name", ["forced_bos_token_id", "forced_eos_token_id"])
+    @pytest.mark.parametrize(
+        ("value", "said"), [([1, 2], r"is \[1, 2\]; it must be one id"), (31, r"is \[31\]"), ("a", "holds 'a'")]
+    )
+    def test_a_wrong_forced_token_is_named(self, name: str, value: object, said: str) -> None:
+        with pytest.raises(FolderError, match=f"^generation_config.json: {name} {said}"):
+            translate(self.with_generation(**{name: value}), "a")

@@ -13,17 +13,15 @@ from little_models import TOKENIZER
 from little_models import lively as drawn
 from parity import lively
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from transformers import AutoModelForSeq2SeqLM, MarianConfig, MarianMTModel
+from transformers import MarianConfig, MarianMTModel
+from translator_parity import check_pass, check_saved, logits
 
 from clearhead import hub
-from clearhead.attend import padding
 from clearhead.errors import FolderError
 from clearhead.hub.families import family_for, marian, native
 from clearhead.language_model import LanguageModel
 from clearhead.model import NormConfig, PositionConfig
 from clearhead.tap import Site
-from clearhead.watching import watch
 from little_configs import TRANSLATOR
 
 MARIAN = {
@@ -55,7 +53,6 @@ CASES: dict[str, dict[str, Any]] = {
     "two vocabularies, one of them tied": APART,
     "an odd width": {"d_model": 21, "encoder_attention_heads": 3, "decoder_attention_heads": 7},
 }
-LENGTHS = [9, 6]
 
 
 def made(**settings: Any) -> MarianMTModel:
@@ -80,30 +77,6 @@ def opened(folder: Path, **settings: Any) -> tuple[MarianMTModel, LanguageModel]
     return model, hub.load(folder / "theirs")
 
 
-def texts(model: MarianMTModel) -> tuple[Tensor, Tensor]:
-    """source_BS and ids_BT."""
-    generator = torch.Generator().manual_seed(7)
-    source_BS = torch.randint(model.config.vocab_size, (2, 9), generator=generator)
-    return source_BS, torch.randint(model.config.decoder_vocab_size, (2, 5), generator=generator)
-
-
-def passed(model: MarianMTModel) -> Any:
-    source_BS, ids_BT = texts(model)
-    seen_BS = (torch.arange(9) < torch.tensor(LENGTHS)[:, None]).long()
-    return model(
-        input_ids=source_BS,
-        attention_mask=seen_BS,
-        decoder_input_ids=ids_BT,
-        output_attentions=True,
-        output_hidden_states=True,
-    )
-
-
-def logits(model: MarianMTModel, ours: LanguageModel) -> Tensor:
-    source_BS, ids_BT = texts(model)
-    return ours.network(ids_BT, source_BS=source_BS, source_mask=padding(torch.tensor(LENGTHS)))
-
-
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_translators(case: str, tmp_path: Path) -> None:
@@ -116,43 +89,6 @@ def test_translators(case: str, tmp_path: Path) -> None:
     assert sorted(row.ours for row in rows if row.ours) == sorted(ours.network.state_dict())
     theirs = [name for row in rows for name in row.theirs]
     assert len(theirs) == len(set(theirs))
-
-
-def check_pass(model: MarianMTModel, ours: LanguageModel) -> None:
-    """Logits and hidden states within 1e-5, attention rows within 1e-6."""
-    out, stream = passed(model), list[Tensor]()
-    blocks = [*ours.network.encoder.blocks, *ours.network.blocks]
-    handles = [block.register_forward_hook(lambda *given: stream.append(given[-1])) for block in blocks]
-    with watch(ours) as record:
-        logits_BTV = logits(model, ours)
-    for handle in handles:
-        handle.remove()
-    torch.testing.assert_close(logits_BTV, out.logits, rtol=1e-5, atol=1e-5)
-    theirs = [*out.encoder_hidden_states[1:], *out.decoder_hidden_states[1:]]
-    for mine, other in zip(stream, theirs, strict=True):
-        cells = torch.arange(other.shape[1]) < torch.tensor(LENGTHS)[:, None]
-        torch.testing.assert_close(mine[cells], other[cells], rtol=1e-5, atol=1e-5)
-    found = {"encoder": out.encoder_attentions, "self": out.decoder_attentions, "cross": out.cross_attentions}
-    seen = 0
-    for text, length in enumerate(LENGTHS):
-        for site, head in record:
-            kind = "encoder" if site.stack == "encoder" else site.kind
-            weights_QK = found[kind][site.layer][text, head]
-            weights_QK = weights_QK if kind == "self" else weights_QK[: length if kind == "encoder" else None, :length]
-            torch.testing.assert_close(record.map(site, head, text)[:, :], weights_QK, rtol=0, atol=1e-6)
-            seen += 1
-    assert seen == 2 * sum(layer.shape[1] for layers in found.values() for layer in layers)
-
-
-def check_saved(model: MarianMTModel, ours: LanguageModel, folder: Path) -> None:
-    """Saved here, opened by transformers and again here."""
-    hub.save(folder, ours)
-    back = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
-    assert type(back) is MarianMTModel
-    assert torch.equal(passed(back).logits, passed(model).logits)
-    again = hub.load(folder)
-    assert again.config == ours.config
-    assert torch.equal(logits(model, again), logits(model, ours))
 
 
 @torch.no_grad()

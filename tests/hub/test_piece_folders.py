@@ -44,16 +44,16 @@ def theirs_of(folder: Path) -> Any:
 
 
 def test_it_translates_as_transformers_does(folder: Path):
-    """Greedily: the same ids, and the same text."""
+    """Greedily: the same ids, </s> at the limit (forced_eos_token_id), and the same text."""
     ours, tokenizer = hub.load(folder), theirs_of(folder)
     peer = MarianMTModel.from_pretrained(folder).eval()
     for text, mine in zip(SENTENCES, translate(ours, SENTENCES, beams=1, max_tokens=12), strict=True):
         given = tokenizer(text, return_tensors="pt")
         start = peer.config.decoder_start_token_id
         never = [[start]]  # as released folders say, with bad_words_ids
-        made = peer.generate(
-            **given, num_beams=1, do_sample=False, max_new_tokens=12, bad_words_ids=never, forced_eos_token_id=None
-        )[0, 1:].tolist()
+        made = peer.generate(**given, num_beams=1, do_sample=False, max_new_tokens=12, bad_words_ids=never)[
+            0, 1:
+        ].tolist()
         assert list(mine.ids) == made
         kept = made[:-1] if made[-1] == 0 else made
         assert mine.text == tokenizer.decode(kept, use_source_tokenizer=False)

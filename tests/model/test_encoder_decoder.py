@@ -40,6 +40,10 @@ CONFIGS = {
     "another encoder": replace(TRANSLATOR, encoder_heads=10, encoder_inner=11, tied=False),
     "learned positions": replace(TRANSLATOR, positions=PositionConfig(kind="learned"), source_vocabulary=7),
     "norms before": replace(TRANSLATOR, arrangement="pre", output_bias=False, logit_softcap=3.0),
+    "mBART": replace(
+        TRANSLATOR, arrangement="pre", embedding_norm=True, positions=PositionConfig(kind="learned", first=2)
+    ),
+    "M2M-100": replace(TRANSLATOR, arrangement="pre", positions=PositionConfig(kind="fairseq", first=2)),
     "modern": MODERN,
     "heads normalised together": replace(MODERN, attention=replace(MODERN.attention, head_norm="projection")),
     "windows": replace(MODERN, pattern=(LayerConfig(window=3), LayerConfig())),

@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen3Config
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding, apply_rotary_pos_emb
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from clearhead.model import PositionConfig, skeleton
-from clearhead.model.parts.positions import Learned, Relative, Rotary, Sinusoids, rotary
+from clearhead.model.parts.positions import FairseqSinusoids, Learned, Relative, Rotary, Sinusoids, rotary
 from little_configs import TRANSLATOR
 from shapes import GPT2, QWEN3
 
@@ -165,6 +166,22 @@ class TestRelative:
         bias_HN.sum().backward()
         assert relative.weight.grad is not None
         assert relative.weight.grad.tolist() == [[4, 1, 1, 1]] * 2
+
+
+class TestFairseqSinusoids:
+    def test_by_hand(self) -> None:
+        """Rates from 1 to 1 / theta, here 1 and a hundredth; place 0 counts as 2; the last of an odd width has none."""
+        sinusoids = FairseqSinusoids(5, PositionConfig(kind="fairseq", theta=100.0, first=2), 10)
+        found = sinusoids(torch.ones(1, 2, 5), at(0, 7))[0] - 1
+        expected = [[math.sin(n), math.sin(n / 100), math.cos(n), math.cos(n / 100), 0.0] for n in (2, 9)]
+        torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=3e-7)
+
+    def test_as_transformers(self) -> None:
+        """All places of M2M-100; where angles were not rounded as there, they would differ by up to 6e-5."""
+        sinusoids = FairseqSinusoids(64, PositionConfig(kind="fairseq", first=2), 1024)
+        found_KE = sinusoids(torch.zeros(1, 1024, 64), torch.arange(1024)[None])[0]
+        theirs_KE = M2M100SinusoidalPositionalEmbedding.get_embedding(1026, 64, 1)[2:]
+        torch.testing.assert_close(found_KE, theirs_KE, rtol=0, atol=1e-6)
 
 
 def test_the_config_chooses() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from clearhead.analysis.room import check_room
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, shown
-from clearhead.generation import source_ids, translate
+from clearhead.generation import forced, source_ids, translate
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
@@ -144,10 +144,10 @@ def _input(model: LanguageModel, text: str, pair: str | None, target: str | None
 
 def _translation(model: LanguageModel, text: str, target: str | None) -> _Input:
     """The text as source, and a target without its end: each of its places predicts the token after it."""
-    start, _ = model.target_edges
+    first, (start, _) = forced(model).first, model.target_edges
     if target is None:
         target = translate(model, text).text
-    ids = [start, *model.tokenizer.encode(target)]
+    ids = [start, *([] if first is None else [first]), *model.tokenizer.encode(target)]
     source = source_ids(model, text)
     model.tokenizer.source.note_unknown(source)
     model.tokenizer.note_unknown(ids)

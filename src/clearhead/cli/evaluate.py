@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearhead.cli.models import Bits, Dtype, Field, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, Field, From, Model, Threads, To, load_model
 from clearhead.cli.printing import echo, write_json
 
 
@@ -23,6 +23,8 @@ def evaluate(
         str | None, typer.Option(metavar="FILE", help="For translators: the sentences to translate, one per line.")
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="FILE", help="With `--source`: their translations.")] = None,
+    from_: From = None,
+    to: To = None,
     first: Annotated[int | None, typer.Option(help="With pairs: only the first so many.")] = None,
     beams: Annotated[
         int | None, typer.Option(help="With pairs: beams of each translation; 5 by default, 1 is greedy.")
@@ -78,13 +80,20 @@ def evaluate(
     layout, files = runs.layout_of(text, pairs, source, target)
     if files is None:
         raise OptionError("nothing to evaluate on: name a text, or --pairs FILE for a translator")
-    of_pairs = {"--first": first, "--beams": beams, "--length-penalty": length_penalty, "--tokenizer": tokenizer}
+    of_pairs = {
+        "--from": from_,
+        "--to": to,
+        "--first": first,
+        "--beams": beams,
+        "--length-penalty": length_penalty,
+        "--tokenizer": tokenizer,
+    }
     of_text = {"--window": window, "--stride": stride, "--mask-rate": mask_rate}
     others = of_pairs if layout is None else of_text
     if given := [name for name, value in others.items() if value is not None]:
         where = "sentence pairs (--pairs)" if layout is None else "plain text"
         raise OptionError(f"{', '.join(given)}: applies to {where} only; leave it out")
-    loaded = load_model(model, dtype, threads, bits=bits)
+    loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=from_, target=to)
     scores = None
     rounding = None
     if layout is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits, check_forms, parsed
-from clearhead.cli.models import Bits, Dtype, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, From, Threads, To, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, Spill, record_or_text
 
@@ -37,6 +37,8 @@ def look(
         str | None,
         typer.Option(help="For translators: the translation to look at; the model's own by default."),
     ] = None,
+    from_: From = None,
+    to: To = None,
     alignment: Annotated[
         bool,
         typer.Option(
@@ -102,9 +104,10 @@ def look(
     from clearhead.drawing.endings import check_ending
     from clearhead.errors import OptionError
 
-    if by is not By.attention and any(option is not None for option in (pair, target, layer, head)):
+    if by is not By.attention and any(option is not None for option in (pair, target, from_, to, layer, head)):
         raise OptionError(
-            f"--by {by.value} is about the whole model and one text; drop --pair, --target, --layer and --head"
+            f"--by {by.value} is about the whole model and one text; drop --pair, --target, --from, --to, --layer and "
+            "--head"
         )
     check_forms(edit)
     if edit and by is not By.attention:
@@ -121,9 +124,10 @@ def look(
         (_check if by is By.attention else check_attribution)(out)
     source = record_or_text(model, "look", text, spill)
     if not isinstance(source, str):
-        if by is not By.attention or pair is not None or target is not None or edit:
+        if by is not By.attention or edit or any(option is not None for option in (pair, target, from_, to)):
             raise OptionError(
-                f"{model}: --pair, --target, --edit and --by {By.gradient.value} need a model and a text, not a record"
+                f"{model}: --pair, --target, --from, --to, --edit and --by {By.gradient.value} need a model and a "
+                "text, not a record"
             )
         if alignment:
             align(source, layer=layer, out=out)
@@ -132,11 +136,11 @@ def look(
     elif alignment:
         from clearhead.analysis import observe
 
-        loaded = load_model(model, dtype, threads, bits=bits)
+        loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=from_, target=to)
         record = observe(loaded, source, target=target, edits=parsed(loaded, edit), spill=spill)
         align(record, layer=layer, out=out)
     elif by is By.attention:
-        loaded = load_model(model, dtype, threads, bits=bits)
+        loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=from_, target=to)
         look_at(
             loaded,
             source,

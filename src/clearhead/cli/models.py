@@ -82,6 +82,18 @@ Field = Annotated[
 ]
 
 
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="LANGUAGE", help="For translators of many languages: that of the text, such as `en_XX`."
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="LANGUAGE", help="For translators of many languages: that of the translation."),
+]
+
+
 def load_model(
     model: str, dtype: str, threads: int | None, *, bits: int | None = None, text: bool = True
 ) -> LanguageModel:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, From, Model, Threads, To, load_model
 from clearhead.cli.printing import write, write_json
 
 
@@ -18,6 +18,8 @@ def translate(
         list[str] | None, typer.Argument(help="Texts to translate; standard input, line by line, if there are none.")
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Translate the lines of this file.")] = None,
+    source: From = None,
+    target: To = None,
     beams: Annotated[
         int | None, typer.Option(help="Partial translations kept side by side; 5 by default, 1 is greedy.")
     ] = None,
@@ -75,7 +77,7 @@ def translate(
     given = {name: value for name, value in given.items() if value is not None}
     first: dict[str, Any] = {"beams": 1 if "sampling" in given else max(BEAMS, best)}
     Search(**(first | given))  # fails before the model is loaded
-    loaded = load_model(model, dtype, threads, bits=bits)
+    loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=source, target=target)
     search = search_for(loaded, given)
     texts = text or lines_of("-" if file is None else str(file))
     if not text and file is None and sys.stdin.isatty():

@@ -13,6 +13,7 @@ from clearhead.generation.completion import (
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.defaults import Defaults, defaults, resolved
 from clearhead.generation.draft import Draft
+from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.translation import (
@@ -34,6 +35,7 @@ __all__ = [
     "Defaults",
     "Draft",
     "Finish",
+    "Forced",
     "Sampling",
     "Scores",
     "Search",
@@ -41,6 +43,7 @@ __all__ = [
     "check_scores",
     "complete",
     "defaults",
+    "forced",
     "generate",
     "has_scores",
     "resolved",

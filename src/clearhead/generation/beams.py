@@ -5,39 +5,51 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from clearhead.attend import wide
 from clearhead.errors import NotFiniteError
+from clearhead.generation.forced import Forced
 from clearhead.model import Network, State, evaluating, log_probabilities
 
 NEVER = -1e9  # the score of a beam that does not exist
 
+EarlyStopping = bool | Literal["never"]
+
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A finished continuation. logprob: the sum of its tokens', in nats; score: logprob / length ** length_penalty."""
+    """A finished continuation. logprob: the sum of its tokens', in nats; score: logprob / length ** length_penalty.
+
+    ended: its last id is an end token
+    complete: that token was not forced by the limit
+    """
 
     ids: tuple[int, ...]
     logprob: float
     score: float
-    ended: bool  # by an end token; False at the limit of tokens
+    ended: bool
+    complete: bool
 
 
 class BeamSearch:
     """Beam search over a batch of texts that start with the same number of tokens (Sutskever et al. 2014, 3.2).
 
-    The rules are transformers' with ``early_stopping=False``. Of the ``2 * beams`` likeliest continuations of a text's
-    beams, those that end and are among the first ``beams`` are finished; the best ``beams`` others go on. A text is
-    done when it has ``beams`` finished ones and the best of its running beams, if it ended now, would score no better.
-    One beam is greedy: a text is done when the likeliest token ends it.
+    The rules are transformers'. Of the ``2 * beams`` likeliest continuations of a text's beams (with n end tokens, the
+    ``(n + 1) * beams`` likeliest), those that end and are among the first ``beams`` are finished; the best ``beams``
+    others go on. A text is done when it has ``beams`` finished ones and the best of its running beams, if it ended now,
+    would score no better. One beam is greedy: a text is done when the likeliest token ends it.
 
     start: the ids that every text starts with
     state: the generation state, with ``beams`` rows for each of ``texts`` texts
     limits: the most new tokens of each text
     allowed: makes -inf the log-probabilities of ids that may not come next, from (logprobs_RV, the new ids of each row)
+    early_stopping: True: a text is done as soon as it has ``beams`` finished ones; "never": if the length penalty is
+        above 0, its running beams are scored as if they ended at the limit
+    forced: the tokens in fixed places; None = none
     """
 
     def __init__(
@@ -52,9 +64,12 @@ class BeamSearch:
         ends: frozenset[int],
         limits: Sequence[int],
         allowed: Callable[[Tensor, list[list[int]]], Tensor],
+        early_stopping: EarlyStopping = False,
+        forced: Forced | None = None,
     ) -> None:
         self._network, self._state, self._allowed = network, state, allowed
         self._beams, self._penalty, self._ends = beams, length_penalty, ends
+        self._early, self._forced = early_stopping, forced or Forced()
         self._limits = list(limits)
         self._next_RT = torch.tensor([start], device=network.device).expand(texts * beams, -1)
         self._texts = list(range(texts))  # the text of each group of rows
@@ -76,9 +91,13 @@ class BeamSearch:
             raise NotFiniteError(self._state.length)
         logprobs_RV = self._allowed(logprobs_RV, self._new)
         K, V = self._beams, logprobs_RV.shape[1]
+        for group, text in enumerate(self._texts):
+            if (only := self._forced.at(len(self._new[0]) + 1, self._limits[text])) is not None:
+                logprobs_RV[group * K : group * K + K] = -math.inf
+                logprobs_RV[group * K : group * K + K, only] = 0.0
         scores_B = torch.tensor(self._scores, dtype=logprobs_RV.dtype, device=logprobs_RV.device)
         sums_BN = (logprobs_RV.unflatten(0, (-1, K)) + scores_B[:, :, None]).flatten(1)
-        best_BC, which_BC = sums_BN.topk(min(2 * K, sums_BN.shape[1]), dim=1)
+        best_BC, which_BC = sums_BN.topk(min(max(2, 1 + len(self._ends)) * K, sums_BN.shape[1]), dim=1)
         rows: list[int] = []
         texts: list[int] = []
         scores: list[list[float]] = []
@@ -102,8 +121,9 @@ class BeamSearch:
     ) -> list[tuple[float, int, int]]:
         """The beams of a text that go on: score, beam and token of each; none if the text is done."""
         finished, running = self._finished[text], list[tuple[float, int, int]]()
-        length = len(self._new[group * self._beams]) + 1
-        full = length == self._limits[text]
+        length, limit = len(self._new[0]) + 1, self._limits[text]
+        full = length == limit
+        chosen = not full or self._forced.last is None
         for rank, (logprob, (beam, token)) in enumerate(zip(sums, which, strict=True)):
             if logprob <= NEVER:
                 continue
@@ -111,13 +131,14 @@ class BeamSearch:
                 running.append((logprob, beam, token))
             elif rank < self._beams:
                 ids = (*self._new[group * self._beams + beam], token)
-                score = logprob / length**self._penalty
-                finished.append(Hypothesis(ids, logprob, score, ended=token in self._ends))
+                score, ended = logprob / length**self._penalty, token in self._ends
+                finished.append(Hypothesis(ids, logprob, score, ended=ended, complete=ended and chosen))
         finished.sort(key=lambda each: -each.score)  # stable: of equals the earlier
         del finished[self._beams :]
         running = running[: self._beams]
-        worst = finished[-1].score if len(finished) == self._beams else -math.inf
-        greedy = self._beams == 1 and finished
-        if greedy or not running or running[0][0] / length**self._penalty <= worst:
+        enough = len(finished) == self._beams
+        at_once = self._beams == 1 or self._early is True
+        hoped = limit if self._early == "never" and self._penalty > 0 else length
+        if not running or (enough and (at_once or running[0][0] / hoped**self._penalty <= finished[-1].score)):
             return []
         return running + [(NEVER, running[0][1], running[0][2])] * (self._beams - len(running))

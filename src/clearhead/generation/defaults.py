@@ -145,7 +145,7 @@ def defaults(model: LanguageModel) -> Defaults:
     own = "eos_token_id" in generation
     named = (generation if own else ids).get("eos_token_id")
     file = where if own else CONFIG if folder is None else f"{folder / CONFIG}"
-    ends = _ids(named, file)
+    ends = ids_in(named, file, "eos_token_id")
     if "eos_token_id" not in ids and not own and tokenizer.end is not None:
         ends = frozenset([tokenizer.end])
     return Defaults(
@@ -167,12 +167,12 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _ids(value: Any, file: str) -> frozenset[int]:
-    """One id or a list of them."""
+def ids_in(value: Any, file: str, name: str) -> frozenset[int]:
+    """The ids of an entry that holds one, a list of them or none. Raises FolderError for anything else."""
     listed: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     for token in listed:
         if not _whole(token):
-            raise FolderError(f"{file}: eos_token_id holds {shown(token)}, which is not a token id; download it again")
+            raise FolderError(f"{file}: {name} holds {shown(token)}, which is not a token id; download it again")
     return frozenset(listed)
 
 

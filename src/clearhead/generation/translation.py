@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigError, FolderError, OptionError, TextError, nearest
-from clearhead.generation.beams import BeamSearch, Hypothesis
+from clearhead.generation.beams import BeamSearch, EarlyStopping, Hypothesis
 from clearhead.generation.decoding import Decoding, Drawn
 from clearhead.generation.defaults import FILE, defaults
+from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
@@ -32,6 +33,7 @@ AHEAD = 16  # batches read before the first is translated, so that texts of like
 FIELDS = {
     "num_beams": "beams",
     "length_penalty": "length_penalty",
+    "early_stopping": "early_stopping",
     "no_repeat_ngram_size": "no_repeat",
     "max_new_tokens": "max_tokens",
 }
@@ -42,9 +44,9 @@ class Translation:
     """A text and its translation; ``str()`` gives the translation.
 
     ids: the ids the model wrote, its end included
-    logprob: the sum of their log-probabilities, in nats
+    logprob: the sum of their log-probabilities, in nats; that of tokens which the model's folder forces is 0
     score: logprob / length ** length_penalty, by which beams are ordered
-    complete: False if the translation was cut at ``max_tokens``
+    complete: False if the translation was cut at ``max_tokens``, or had to end there
     others: the next best translations, if several were asked for
     """
 
@@ -66,6 +68,8 @@ class Search:
 
     beams: partial translations kept side by side; 1 is greedy
     length_penalty: scores are divided by length ** this: 0 favours short ones, above 1 long ones
+    early_stopping: when a text with ``beams`` finished translations is done: True: at once; False: when the best of the
+        others, if it ended now, would score no better; "never": when it could not at any length that is allowed
     best: how many translations of each text to give, at most ``beams``
     no_repeat: no run of this many tokens comes twice; 0 allows all
     max_tokens: the most new tokens; None is three times those of the source, and 10: training leaves out longer ones
@@ -76,6 +80,7 @@ class Search:
 
     beams: int = BEAMS
     length_penalty: float = 1.0
+    early_stopping: EarlyStopping = False
     best: int = 1
     no_repeat: int = 0
     max_tokens: int | None = None
@@ -88,6 +93,8 @@ class Search:
             raise OptionError.of("best", self.best, f"at least 1 and at most the {self.beams} beams")
         if not math.isfinite(self.length_penalty):
             raise OptionError.of("length_penalty", self.length_penalty, "finite; 1 divides by the length")
+        if self.early_stopping not in (True, False, "never"):
+            raise OptionError.of("early_stopping", self.early_stopping, 'True, False or "never"')
         if self.no_repeat < 0:
             raise OptionError.of("no_repeat", self.no_repeat, "at least 0")
         if self.max_tokens is not None and self.max_tokens < 1:
@@ -117,10 +124,11 @@ def translate(
 
     Settings you leave out come from the model's generation_config.json, and are logged.
     ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
-    empty text has an empty translation. ``print(translate(...))`` shows the translation.
-    Raises OptionError for a model that does not translate, an unknown setting or a value out of range, TextError for a
-    text longer than the context or with characters the tokenizer lacks, NotFiniteError if the model's logits are not
-    finite.
+    empty text has an empty translation. ``print(translate(...))`` shows the translation. A model of many languages is
+    told which ones by ``model.with_languages``.
+    Raises OptionError for a model that does not translate or does not know into which language, an unknown setting or a
+    value out of range, TextError for a text longer than the context or with characters the tokenizer lacks,
+    NotFiniteError if the model's logits are not finite.
     """
     check_model(model, "translate")
     texts = as_texts(text, "translate")
@@ -179,7 +187,7 @@ def stream_translations(
 def _streamed(
     model: LanguageModel, texts: Iterable[str], search: Search, prefix: str, together: int
 ) -> Iterator[Translation]:
-    every = iter(texts)
+    every, fixed = iter(texts), forced(model)
     while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
         sources = [source_ids(model, text) for text in block]
         order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
@@ -187,18 +195,26 @@ def _streamed(
         found = {n: _nothing(text) for n, text in enumerate(block) if not text.strip()}
         for first in range(0, len(wanted), together):
             batch = wanted[first : first + together]
-            made = _batch(model, [sources[n] for n in batch], search, prefix)
-            found |= {n: _chosen(model, block[n], each, search, prefix) for n, each in zip(batch, made, strict=True)}
+            made = _batch(model, [sources[n] for n in batch], search, fixed, prefix)
+            hidden = 0 if prefix or fixed.first is None else 1  # a forced start is no part of the text
+            for n, hypotheses in zip(batch, made, strict=True):
+                first, *others = (_text_of(model, block[n], each, prefix, hidden) for each in hypotheses[: search.best])
+                found[n] = replace(first, others=tuple(others))
         yield from (found[n] for n in range(len(block)))
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
-    """A text as a translator reads it, with its end. Raises TextError if it is longer than the context."""
-    ids = [*model.tokenizer.source.encode(text.strip()), model.target_edges[1]]
+    """A text as a translator reads it, with its end, and its language if the tokenizer has tokens for languages.
+
+    Raises TextError if it is longer than the context.
+    """
+    before, after = model.source_edges
+    ids = [*before, *model.tokenizer.source.encode(text.strip()), *after]
     if len(ids) > model.config.context:
+        around = len(before) + len(after)
         raise TextError(
-            f"the text {text[:40]!r}... has {len(ids) - 1:,} tokens; the model translates up to "
-            f"{model.config.context - 1:,} at once; split it into sentences, one per line"
+            f"the text {text[:40]!r}... has {len(ids) - around:,} tokens; the model translates up to "
+            f"{model.config.context - around:,} at once; split it into sentences, one per line"
         )
     return ids
 
@@ -208,11 +224,14 @@ def _nothing(text: str) -> Translation:
 
 
 def _batch(
-    model: LanguageModel, sources: Sequence[Sequence[int]], search: Search, prefix: str
+    model: LanguageModel, sources: Sequence[Sequence[int]], search: Search, fixed: Forced, prefix: str
 ) -> list[list[Hypothesis]]:
     """The finished translations of each source, best first."""
     start, end = model.target_edges
-    begun = [start, *model.tokenizer.encode(prefix)]
+    written = model.tokenizer.encode(prefix)
+    if written and fixed.first is not None:
+        written, fixed = [fixed.first, *written], replace(fixed, first=None)
+    begun = [start, *written]
     room = model.config.context - len(begun) + 1
     limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
     if room < 1:
@@ -222,7 +241,7 @@ def _batch(
     # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
     never = [] if start in ends else [start]
     if search.sampling is not None:
-        return _drawn(model, begun, state, search, search.sampling, ends, never, limits)
+        return _drawn(model, begun, state, search, search.sampling, ends, fixed, never, limits)
     return BeamSearch(
         model.network,
         begun,
@@ -230,6 +249,8 @@ def _batch(
         texts=len(sources),
         beams=search.beams,
         length_penalty=search.length_penalty,
+        early_stopping=search.early_stopping,
+        forced=fixed,
         ends=ends,
         limits=limits,
         allowed=_Allowed(torch.cat([model.tokenless, model.tokenless.new_tensor(never)]), search.no_repeat, begun[1:]),
@@ -243,34 +264,47 @@ def _drawn(
     search: Search,
     sampling: Sampling,
     ends: frozenset[int],
+    fixed: Forced,
     never: Sequence[int],
     limits: Sequence[int],
 ) -> list[list[Hypothesis]]:
     """A random translation of each source, which depends on that and on the seed."""
     tokenizer, network = model.tokenizer, model.network
+    first = [] if fixed.first is None else [fixed.first]
     decoding = Decoding(
         network,
-        [begun] * len(limits),
+        [[*begun, *first]] * len(limits),
         sampling,
         vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
         gaps=[*tokenizer.gaps, *never],
         unseen=len(begun),
         state=state,
     )
-    drawn: list[list[Drawn]] = [[] for _ in limits]
+    drawn = [[Drawn(text, each, 0.0) for each in first] for text in range(len(limits))]
+
+    def check(text: int) -> None:
+        """Ends a translation that is whole, or as long as it may be."""
+        mine, limit = drawn[text], limits[text]
+        whole = len(mine) > len(first) and mine[-1].id in ends
+        if not whole and len(mine) == limit - 1 and fixed.last is not None:
+            mine.append(Drawn(text, fixed.last, 0.0))
+        if whole or len(mine) == limit:
+            decoding.drop(text)
+
+    for text in range(len(limits)):
+        check(text)
     while decoding.live:
         for token in decoding.step():
-            mine = drawn[token.sequence]
             if token.sequence in decoding.live:
-                mine.append(token)
-                if token.id in ends or len(mine) == limits[token.sequence]:
-                    decoding.drop(token.sequence)
+                drawn[token.sequence].append(token)
+                check(token.sequence)
     found: list[list[Hypothesis]] = []
-    for tokens in drawn:
+    for tokens, limit in zip(drawn, limits, strict=True):
         logprob = sum(token.logprob for token in tokens)
         ids = tuple(token.id for token in tokens)
-        score = logprob / len(ids) ** search.length_penalty
-        found.append([Hypothesis(ids, logprob, score, ended=ids[-1] in ends)])
+        score, ended = logprob / len(ids) ** search.length_penalty, ids[-1] in ends
+        chosen = len(ids) < limit or fixed.last is None
+        found.append([Hypothesis(ids, logprob, score, ended=ended, complete=ended and chosen)])
     return found
 
 
@@ -298,19 +332,14 @@ def _repeating(ids: list[int], size: int) -> list[int]:
     return [run[-1] for run in runs if run[:-1] == last]
 
 
-def _chosen(model: LanguageModel, text: str, found: Sequence[Hypothesis], search: Search, prefix: str) -> Translation:
-    """The best hypothesis as a translation, with the next best if several are wanted."""
-    first, *others = (_text_of(model, text, each, prefix) for each in found[: search.best])
-    return replace(first, others=tuple(others))
-
-
-def _text_of(model: LanguageModel, text: str, found: Hypothesis, prefix: str) -> Translation:
-    ids = [*model.tokenizer.encode(prefix), *(found.ids[:-1] if found.ended else found.ids)]
+def _text_of(model: LanguageModel, text: str, found: Hypothesis, prefix: str, hidden: int) -> Translation:
+    """A hypothesis as a translation; ``hidden`` ids at its start are no text."""
+    ids = [*model.tokenizer.encode(prefix), *(found.ids[hidden:-1] if found.ended else found.ids[hidden:])]
     return Translation(
         source=text,
         text=model.tokenizer.decode(ids).strip(),
         ids=found.ids,
         logprob=found.logprob,
         score=found.score,
-        complete=found.ended,
+        complete=found.complete,
     )

@@ -72,7 +72,8 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None, bits: i
     layout = _layout(config, metadata)
     kept = metadata.idle if metadata.family == layout.MODEL_TYPE else {}
     dtype = str(model.dtype).removeprefix("torch.")
-    written = {**layout.settings(config), **kept, **ids, "dtype": dtype}
+    # settings last: some families' positions count from the id of padding
+    written = {**ids, **layout.settings(config), **kept, "dtype": dtype}
     tensors = None
     if bits is not None:
         tensors, written[KEY] = packed_tensors(layout.table(config), model.network, bits)

@@ -16,6 +16,8 @@ from clearhead.model.decoder import Decoder
 from clearhead.model.parts.block import BlockInputs
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
+from clearhead.model.parts.linear import Embedding
+from clearhead.model.parts.norms import norm
 from clearhead.model.parts.source import Source
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.registry import register
@@ -30,6 +32,12 @@ class SourceConfig(TransformerConfig):
     """The encoder's part of an ``EncoderDecoderConfig``; not a kind of its own."""
 
     kind: ClassVar[str] = "source"
+
+    embedding_norm: bool = False
+
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return super().parameters() + (self.norm.parameters(self.width) if self.embedding_norm else 0)
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -54,6 +62,7 @@ class EncoderDecoderConfig(DecoderConfig):
     encoder_heads: int | None = None  # heads of an encoder that splits the same width into others; None = the decoder's
     encoder_inner: int | None = None  # inner width of the encoder's feed-forwards; None = the decoder's
     source_vocabulary: int | None = None  # token ids of an encoder with an embedding of its own; None = shared
+    embedding_norm: bool = False  # a norm on the embedding of each stack (mBART)
     output_bias: bool = False  # a trained number per token id, added to its logit
     output_scale: float | None = None  # factor on what the output layer reads (T5: width ** -0.5); None = none
 
@@ -87,6 +96,7 @@ class EncoderDecoderConfig(DecoderConfig):
             "attention": replace(a, **heads),
             "feed_forward": replace(self.feed_forward, width=self.encoder_inner or self.feed_forward.width),
             "vocabulary": self.source_vocabulary or self.vocabulary,
+            "embedding_norm": self.embedding_norm,
             "tied": True,
         }
         return SourceConfig(**{**shared, **own})
@@ -102,7 +112,9 @@ class EncoderDecoderConfig(DecoderConfig):
         count = super().parameters() + encoder.parameters()
         if self.source_vocabulary is None:
             count -= self.vocabulary * self.width
-        crossing = self.attention.parameters(self.width) + self.norm.parameters(self.width)
+        norm = self.norm.parameters(self.width)
+        crossing = self.attention.parameters(self.width) + norm
+        count += norm if self.embedding_norm else 0
         return count + self.layers * crossing + (self.vocabulary if self.output_bias else 0)
 
     def inner_parameters(self) -> int:
@@ -145,6 +157,15 @@ class Reader(Transformer):
 
     stack: ClassVar[str] = "encoder"
     ahead: ClassVar[bool] = True
+    config: SourceConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
+    def __init__(self, config: SourceConfig, embedding: Embedding | None = None) -> None:
+        super().__init__(config, embedding)
+        self.embedding_norm = norm(config.norm, config.width) if config.embedding_norm else nn.Identity()
+
+    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+        """As ``Transformer.embed``, with the config's norm."""
+        return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
 
     def own_mask(self, size: int | None) -> Mask:
         """The window, to both sides, if there is one."""
@@ -159,11 +180,16 @@ class EncoderDecoder(Translator, Decoder):
     def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__(config)
         self.encoder = Reader(config.encoder, self.embedding if config.source_vocabulary is None else None)
+        self.embedding_norm = norm(config.norm, config.width) if config.embedding_norm else nn.Identity()
         self.bias = nn.Parameter(torch.zeros(config.vocabulary)) if config.output_bias else None
 
     def block(self, site: Site) -> CrossBlock:
         """Makes the layer whose self-attention is at this site."""
         return CROSS_BLOCKS[self.config.arrangement](self.config, site)
+
+    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+        """As ``Transformer.embed``, with the config's norm."""
+        return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
 
     def read(self, source_BS: Tensor, mask: Mask = FULL, *, keep: bool = False) -> Source:
         """As ``Translator.read``."""

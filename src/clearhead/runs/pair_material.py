@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clearhead.errors import OptionError, TextError, many, shown
+from clearhead.generation import forced
 from clearhead.language_model import LanguageModel
 from clearhead.recipes import TextConfig
 from clearhead.runs.saying import Say, progress_of
@@ -53,18 +54,30 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
 
     Raises TextError for a pair longer than the model's context.
     """
-    start, end = model.target_edges
+    first, (start, end), (before, after) = forced(model).first, model.target_edges, model.source_edges
     every = tokenize_pairs(sources, model.tokenizer, start=start, end=end)
+    if model.tokenizer.source.around_source is not None:
+        languages = () if first is None else (first,)
+        every = replace(every, before=tuple(before), behind=tuple(after[1:]), first=languages)
     pairs, left_out = usable(every if most is None else replace(every, chosen=every.chosen[:most]))
     if str(left_out):
         log.warning("%s: left out %s", sources[0].name, left_out)
-    longest = max(int(side.lengths(pairs.chosen).max()) for side in (pairs.source, pairs.target))
-    if longest >= model.config.context:
+    longest = max(int(side.max()) for side in pairs.lengths())
+    if longest > model.config.context:
         raise TextError(
-            f"{sources[0].name}: a sentence has {longest:,} tokens; the model's context is {model.config.context:,}; "
-            "split it"
+            f"{sources[0].name}: a sentence has {longest - 1:,} tokens; the model's context is "
+            f"{model.config.context:,}; split it"
         )
     return pairs
+
+
+def _refuse_languages(tokenizer: Tokenizer) -> None:
+    """Raises OptionError for a tokenizer that puts a language's token beside each text: runs name none."""
+    if tokenizer.source.around_source is not None:
+        raise OptionError(
+            "pairs: this model reads the language of each text, which pairs do not hold, so it is not trained on them; "
+            "train an OPUS-MT or T5 model further, or one of your own"
+        )
 
 
 def split_of(
@@ -79,6 +92,7 @@ def split_of(
 
     Raises TextError if none is left, OptionError if source sentences of the validation pairs are trained on, too.
     """
+    _refuse_languages(tokenizer)
     start, end = tokenizer.target_start, tokenizer.end
     if start is None or end is None:
         raise OptionError(

@@ -18,7 +18,9 @@ from clearhead.hub.families import (
     gpt_neox,
     gpt_oss,
     llama,
+    m2m_100,
     marian,
+    mbart,
     mistral,
     mixtral,
     modernbert,
@@ -99,7 +101,7 @@ DECODERS: tuple[Family[DecoderConfig], ...] = (
     gpt_oss,
 )
 ENCODERS: tuple[Family[EncoderConfig], ...] = (bert, roberta, distilbert, modernbert)
-ENCODER_DECODERS: tuple[Family[EncoderDecoderConfig], ...] = (marian, t5, mt5)
+ENCODER_DECODERS: tuple[Family[EncoderDecoderConfig], ...] = (marian, t5, mt5, mbart, m2m_100)
 FAMILIES: tuple[Family[Any], ...] = (*DECODERS, *ENCODERS, *ENCODER_DECODERS, native)
 LAYOUTS: dict[type[ModelConfig], tuple[Family[Any], ...]] = {
     DecoderConfig: DECODERS,

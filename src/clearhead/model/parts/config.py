@@ -241,28 +241,31 @@ class ScalingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017), relative or none.
+    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017), or one of these:
 
-    (Relative: by a bias on attention's logits, Raffel et al. 2020, 2.1. None: Kazemnejad et al. 2023.)
+    fairseq: sinusoids of other wavelengths (M2M-100, Fan et al. 2020); relative: a bias on attention's logits (Raffel
+    et al. 2020, 2.1); none (Kazemnejad et al. 2023)
     """
 
-    kind: Literal["rotary", "learned", "sinusoidal", "relative", "none"] = "rotary"  # how positions enter
-    theta: float = 10_000.0  # rotary, sinusoidal: the longest wavelength is 2 pi theta places
+    kind: Literal["rotary", "learned", "sinusoidal", "fairseq", "relative", "none"] = "rotary"  # how positions enter
+    theta: float = 10_000.0  # rotary, sinusoidal, fairseq: the longest wavelength is 2 pi theta places
     rotated: float = 1.0  # rotary: fraction of each head that is rotated, from its first number on
     scaling: ScalingConfig | None = None  # rotary: angles for longer texts; None = unchanged
-    first: int = 0  # learned: unused vectors before that of place 0 (RoBERTa: 2, since it counts on from padding's)
+    first: int = 0  # learned, fairseq: unused vectors before place 0's (RoBERTa: 2, since it counts on from padding's)
     buckets: int = 32  # relative: biases per head, each for a range of distances that widens with the distance
     distance: int = 128  # relative: all distances from this on share the last bucket
 
     def __post_init__(self) -> None:
-        check_word("positions", self, "kind", "rotary", "learned", "sinusoidal", "relative", "none")
+        check_word("positions", self, "kind", "rotary", "learned", "sinusoidal", "fairseq", "relative", "none")
         if self.buckets < 4 or not self.buckets // 2 < self.distance <= DISTANCE_AT_MOST:
             raise ConfigError(
                 f"positions: buckets is {shown(self.buckets)} and distance {shown(self.distance)}; there must be at "
                 f"least 4 buckets, and the distance must be above half their number and at most {DISTANCE_AT_MOST:,}"
             )
-        if not 0 <= self.first <= (SIZE_AT_MOST if self.kind == "learned" else 0):
-            raise ConfigError(f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned")
+        if not 0 <= self.first <= (SIZE_AT_MOST if self.kind in ("learned", "fairseq") else 0):
+            raise ConfigError(
+                f"positions: first is {shown(self.first)}; it must be at least 0, and 0 unless learned or fairseq"
+            )
         if not 1 < self.theta < math.inf:
             raise ConfigError(f"positions: theta is {self.theta}; it must be above 1 and finite")
         if not 0 < self.rotated <= 1:
@@ -294,7 +297,7 @@ class LayerConfig:
     def __post_init__(self) -> None:
         if self.window is not None:
             check_sizes("pattern", self, "window")
-        if self.positions is not None and self.positions.kind in ("learned", "sinusoidal", "relative"):
+        if self.positions is not None and self.positions.kind not in ("rotary", "none"):
             raise ConfigError(f"pattern: {self.positions.kind} positions belong to the whole model, not to a layer")
 
 

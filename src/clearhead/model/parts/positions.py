@@ -103,11 +103,33 @@ class Sinusoids:
     def _table(self, device: torch.device) -> Tensor:
         table_KE = self._tables.get(device)
         if table_KE is None:
-            rates_P = self.theta ** (-2 * torch.arange((self.width + 1) // 2, dtype=torch.float64) / self.width)
-            angles_KP = torch.arange(self.context, dtype=torch.float64)[:, None] * rates_P
-            both = torch.cat((angles_KP.sin(), angles_KP.cos()[:, : self.width // 2]), dim=1)
-            table_KE = self._tables[device] = both.to(device, torch.float32)
+            table_KE = self._tables[device] = self.table().to(device, torch.float32)
         return table_KE
+
+    def table(self) -> Tensor:
+        """vectors_KE of all places."""
+        rates_P = self.theta ** (-2 * torch.arange((self.width + 1) // 2, dtype=torch.float64) / self.width)
+        angles_KP = torch.arange(self.context, dtype=torch.float64)[:, None] * rates_P
+        return torch.cat((angles_KP.sin(), angles_KP.cos()[:, : self.width // 2]), dim=1)
+
+
+class FairseqSinusoids(Sinusoids):
+    """Adds sin(place / theta^(i/(E/2 - 1))) to number i of the first half, and the cosine in the second half.
+
+    The longest wavelength is 2 pi theta itself, which ``Sinusoids`` comes close to; place 0 is counted as ``first``.
+    (fairseq's form, as in M2M-100. In float32, as there: rates rounded otherwise are off by 6e-5 at place 1,000.)
+    """
+
+    def __init__(self, width: int, config: PositionConfig, context: int) -> None:
+        super().__init__(width, config, context)
+        self.first = config.first
+
+    def table(self) -> Tensor:
+        """vectors_KE of all places."""
+        half = self.width // 2
+        rates_P = torch.exp(torch.arange(half).float() * -(math.log(self.theta) / max(half - 1, 1)))
+        angles_KP = torch.arange(self.first, self.first + self.context).float()[:, None] * rates_P
+        return nn.functional.pad(torch.cat((angles_KP.sin(), angles_KP.cos()), dim=1), (0, self.width % 2))
 
 
 class Relative(nn.Module):
@@ -158,7 +180,8 @@ def added(width: int, positions: PositionConfig, context: int) -> Learned | Sinu
     """What adds positions to the embedding, or None if nothing does."""
     if positions.kind == "learned":
         return Learned(context, width, positions.first)
-    return Sinusoids(width, positions, context) if positions.kind == "sinusoidal" else None
+    fixed = {"sinusoidal": Sinusoids, "fairseq": FairseqSinusoids}.get(positions.kind)
+    return None if fixed is None else fixed(width, positions, context)
 
 
 def rotary(head_width: int, positions: PositionConfig, context: int) -> Rotary | None:

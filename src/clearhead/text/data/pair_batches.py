@@ -22,8 +22,7 @@ class PairBatches:
 
     def __init__(self, pairs: Pairs, *, tokens: int, seed: int) -> None:
         self._pairs, self._seed = pairs, seed
-        self._source = pairs.source.lengths(pairs.chosen) + 1
-        self._target = pairs.target.lengths(pairs.chosen) + 1
+        self._source, self._target = pairs.lengths()
         order = np.lexsort((self._target, self._source))
         self._cuts = _cuts(self._source[order], self._target[order], tokens)
         self._epoch = -1
@@ -49,7 +48,7 @@ def in_order(pairs: Pairs, *, tokens: int) -> Iterator[Batch]:
     """All pairs once, sorted by length, with ``text_bytes``. Raises TextError if there are none."""
     if not pairs.count:
         raise TextError("there are no pairs to evaluate on; give more")
-    source, target = pairs.source.lengths(pairs.chosen) + 1, pairs.target.lengths(pairs.chosen) + 1
+    source, target = pairs.lengths()
     order = np.lexsort((target, source))
     cuts = _cuts(source[order], target[order], tokens)
     for first, last in pairwise(cuts):

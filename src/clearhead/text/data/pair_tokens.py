@@ -80,6 +80,7 @@ class Pairs:
     source, target: ids without special tokens; source_text, target_text: the same as bytes of UTF-8
     source_hash, pair_hash: equal for equal texts; pair_hash is -1 for a line that has only one column
     start: the id before a target; end: the id after a source and after a target
+    before, behind: ids before a source, and after its end; first: ids that each target starts with (languages)
     """
 
     source: Ragged
@@ -91,6 +92,9 @@ class Pairs:
     chosen: Int64
     start: int
     end: int
+    before: tuple[int, ...] = ()
+    behind: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -99,12 +103,18 @@ class Pairs:
 
     def __len__(self) -> int:
         """Tokens to predict: those of the targets, with their ends."""
-        return int(self.target.lengths(self.chosen).sum()) + self.count
+        return int(self.lengths()[1].sum())
 
     @property
     def both(self) -> int:
         """Tokens of both sides, with their ends."""
-        return len(self) + int(self.source.lengths(self.chosen).sum()) + self.count
+        return sum(int(side.sum()) for side in self.lengths())
+
+    def lengths(self) -> tuple[Int64, Int64]:
+        """Tokens of both sides of each pair, as ``ids_of`` gives them."""
+        around = 1 + len(self.before) + len(self.behind)
+        source, target = self.source.lengths(self.chosen), self.target.lengths(self.chosen)
+        return source + around, target + 1 + len(self.first)
 
     def text_bytes(self) -> int:
         """Bytes of UTF-8 of all targets."""
@@ -112,7 +122,8 @@ class Pairs:
 
     def part(self, begin: int, end: int) -> Pairs:
         """The pairs whose targets begin within [begin, end) of the tokens to predict."""
-        starts = np.cumsum(self.target.lengths(self.chosen) + 1) - self.target.lengths(self.chosen) - 1
+        _, lengths = self.lengths()
+        starts = np.cumsum(lengths) - lengths
         return replace(self, chosen=self.chosen[(starts >= begin) & (starts < end)])
 
     def sentences(self, most: int | None = None) -> list[tuple[str, str]]:
@@ -140,13 +151,16 @@ def tokenize_pairs(
     key = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     path = cache_folder(cache) / "tokens" / f"{key}.safetensors"
     columns = cached_columns(path, lambda: _encoded(sources, tokenizer, progress))
-    ragged = {
-        name: Ragged.of(columns[name], columns[f"{name}_lengths"])
-        for name in ("source", "target", "source_text", "target_text")
-    }
+
+    def ragged(name: str) -> Ragged:
+        return Ragged.of(columns[name], columns[f"{name}_lengths"])
+
     count = len(columns["pair_hash"])
     return Pairs(
-        **ragged,
+        source=ragged("source"),
+        target=ragged("target"),
+        source_text=ragged("source_text"),
+        target_text=ragged("target_text"),
         source_hash=columns["source_hash"],
         pair_hash=columns["pair_hash"],
         chosen=np.arange(count),
@@ -276,6 +290,10 @@ def shared_sources(train: Pairs, valid: Pairs) -> list[str]:
 
 
 def ids_of(pairs: Pairs, number: int) -> tuple[Ids, Ids]:
-    """The source as the encoder reads it, with its end, and the target with its end."""
-    end = np.array([pairs.end], dtype=pairs.source.values.dtype)
-    return np.concatenate([pairs.source.row(number), end]), np.concatenate([pairs.target.row(number), end])
+    """The source as the encoder reads it, with its end, and the target with its end, and what else stands around."""
+    dtype = pairs.source.values.dtype
+    before, after, first, end = (
+        np.array(ids, dtype=dtype) for ids in (pairs.before, (pairs.end, *pairs.behind), pairs.first, (pairs.end,))
+    )
+    source, target = pairs.source.row(number), pairs.target.row(number)
+    return np.concatenate([before, source, after]), np.concatenate([first, target, end])

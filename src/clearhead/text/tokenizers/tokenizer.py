@@ -198,6 +198,17 @@ class Tokenizer(Vocabulary):
         made.document_end = (*made.back, end)
         return made
 
+    def with_source(self, language: str) -> Tokenizer:
+        """This tokenizer with another language's token where it puts one beside a text (``around_source``)."""
+        chosen, known = self.languages[language], set(self.languages.values())
+        if chosen in (*self.front, *self.back):  # a copy of a large tokenizer takes seconds
+            return self
+        front, back = ([chosen if token in known else token for token in side] for side in (self.front, self.back))
+        library = tokenizers.Tokenizer.from_str(self.to_json())
+        spelled = {number: token for token, number in library.get_vocab(with_added_tokens=True).items()}
+        put_around(library, [spelled[token] for token in front], [spelled[token] for token in back])
+        return self._remade(library, {**self._config, "src_lang": spelled[chosen]})
+
     def with_mask(self) -> Tokenizer:
         """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token."""
         if self.role("mask") is not None:

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from clearhead.errors import FolderError, nearest, shown
 from clearhead.files import read_bounded
+from clearhead.text.tokenizers import languages
 from clearhead.text.tokenizers.learned import QWEN2_WORDS
 from clearhead.text.tokenizers.piece_file import CONTROL, UNIGRAM, UNKNOWN, USER_DEFINED, PieceFile
 from clearhead.text.tokenizers.refusals import panics_as
@@ -288,6 +289,9 @@ _GEMMA = TokenizerClass(roles={"bos": "<bos>", "eos": "<eos>", "unk": "<unk>", "
 _NEOX = TokenizerClass(
     roles={"bos": ENDOFTEXT, "eos": ENDOFTEXT, "unk": ENDOFTEXT, "pad": "<|padding|>"}, flags=_flags_byte_level
 )
+_NLLB = TokenizerClass(roles=ROBERTA_ROLES, flags=languages.around("eng_Latn"))
+_MBART = TokenizerClass(roles=ROBERTA_ROLES, flags=languages.around("en_XX", behind=True))
+_MBART50 = TokenizerClass(roles=ROBERTA_ROLES, flags=languages.around("en_XX"))
 _ANY = TokenizerClass()  # PreTrainedTokenizerFast and unknown classes: everything is in tokenizer.json
 
 # By tokenizer_class, without "Tokenizer" and "Fast".
@@ -302,6 +306,9 @@ CLASSES = {
     "Gemma": _GEMMA,
     "GPTNeoX": _NEOX,
     "T5": _T5,
+    "Nllb": _NLLB,
+    "MBart": _MBART,
+    "MBart50": _MBART50,
 }
 # By config.json's model_type, if neither file names a class.
 MODELS: dict[str, str] = {
@@ -343,7 +350,13 @@ def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mappi
     paths = [folder / file for file in known.files]
     if known.build is not None and all(path.exists() for path in paths):
         return known.build(paths, settings)
-    given = [file for file in (*_PAIRS, "vocab.txt", "tokenizer.model", PIECES) if (folder / file).exists()]
+    known_files = (*_PAIRS, "vocab.txt", "tokenizer.model", languages.PIECES, PIECES)
+    given = [file for file in known_files if (folder / file).exists()]
+    if name == languages.UNREAD:  # transformers writes no tokenizer.json of it either
+        raise FolderError(
+            f"{folder}: the tokenizer of M2M-100 ({languages.PIECES} with vocab.json) is not read; take NLLB-200, a "
+            "model of the same family with a tokenizer.json, or remove the tokenizer's files and give ids from Python"
+        )
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
     convert = f'it needs a tokenizer.json; with transformers installed, make one:\n  python -c "{code}"'
     if not given:

@@ -13,6 +13,7 @@ import tokenizers
 
 from clearhead.errors import TextError, many
 from clearhead.text.tokenizers.labels import labels
+from clearhead.text.tokenizers.languages import languages
 from clearhead.text.tokenizers.learned import SEPARATOR, plain_config, state_of
 from clearhead.text.tokenizers.recognising import recognise
 from clearhead.text.tokenizers.refusals import row_of_ids
@@ -75,6 +76,17 @@ class Vocabulary:
         roles = [token for name in self.roles if (token := self.role(name)) is not None]
         found[[*self.gaps, *special, *roles, *self.front, *self.document_end]] = False
         return found
+
+    @cached_property
+    def languages(self) -> dict[str, int]:
+        """The ids of the tokens for languages, by code ("en_XX"); empty if it has none (languages.py)."""
+        return languages(self._library)
+
+    @property
+    def around_source(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """The ids before and after a text to translate if one of them names its language, else None."""
+        named = not {*self.front, *self.back}.isdisjoint(self.languages.values())
+        return (self.front, self.back) if named else None
 
     @cached_property
     def word_edges(self) -> tuple[Bools, Bools]:
