@@ -83,17 +83,23 @@ def test_the_models_own_random_numbers_make_more_guesses_right(way: str, monkeyp
     assert shared > 1.5 * share(model, other, way)
 
 
-def test_passes_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, draft = speaking(little(context=200)), speaking(little(context=200))
-    passes: list[int] = []
+def passes_of(network: Network, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each later pass of a network reads."""
+    read: list[int] = []
     forward = Decoder.forward
 
     def counted(self: Decoder, ids_BT: torch.Tensor, **rest):
-        if self is model.network:
-            passes.append(ids_BT.shape[1])
+        if self is network:
+            read.append(ids_BT.shape[1])
         return forward(self, ids_BT, **rest)
 
     monkeypatch.setattr(Decoder, "forward", counted)
+    return read
+
+
+def test_passes_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, draft = speaking(little(context=200)), speaking(little(context=200))
+    passes = passes_of(model.network, monkeypatch)
     assert len(ch.generate(model, "a", draft=draft, max_tokens=100, temperature=0.7).ids) == 100
     assert max(passes) == 1 + NUMBERS[-1]
     assert len(passes) < 20
@@ -174,15 +180,7 @@ def test_in_a_conversation_the_draft_reads_only_what_is_new(monkeypatch: pytest.
     template = "{% for m in messages %}[{{ m.role[0] }}]{{ m.content }}{% endfor %}"
     tokenizer = Tokenizer(Tokenizer.bytes()._library, templates={"default": template})
     model, draft = (LanguageModel(little(context=200), tokenizer) for _ in range(2))
-    read: list[int] = []
-    forward = Decoder.forward
-
-    def counted(self: Decoder, ids_BT: torch.Tensor, **rest):
-        if self is draft.network:
-            read.append(ids_BT.shape[1])
-        return forward(self, ids_BT, **rest)
-
-    monkeypatch.setattr(Decoder, "forward", counted)
+    read = passes_of(draft.network, monkeypatch)
     plain, helped = Conversation(model), Conversation(model, draft=draft)
     sampling = Sampling(max_tokens=6, temperature=0.8)
     for message in ("x" * 50, "y"):
@@ -197,7 +195,7 @@ def test_models_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(OptionError, match="draft: a bare network was given"):
         ch.generate(model, "a", draft=little())
     rival = build(replace(RIVALS["lstm"], vocabulary=257), seed=0).eval()
-    with pytest.raises(OptionError, match=r"draft: the draft is a .*, whose state cannot forget wrong"):
+    with pytest.raises(OptionError, match=r"draft: the draft is a .*, whose state cannot forget wrong guesses; leave"):
         ch.generate(model, "a", draft=speaking(rival))
     with pytest.raises(OptionError, match="draft: the model is a Recurrent"):
         ch.generate(speaking(rival), "a", draft=model)

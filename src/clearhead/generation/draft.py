@@ -35,7 +35,7 @@ class Draft:
     """
 
     def __init__(self, model: LanguageModel, of: LanguageModel) -> None:
-        check_pair(model, of)
+        _check_pair(model, of)
         self._network: Network = model.network
         self._state: State | None = None
         self._read: list[int] = []  # the ids in the state
@@ -107,17 +107,21 @@ class Draft:
 Guesser = Lookup | Draft
 
 
-def check_pair(draft: LanguageModel, model: LanguageModel) -> None:
+def _check_pair(draft: LanguageModel, model: LanguageModel) -> None:
     """Raises OptionError if the draft cannot guess for the model."""
     check_model(draft, "draft")
     needs(draft, "next tokens", "draft")
     for each, called in ((model, "the model"), (draft, "the draft")):
         network = each.network
         if not network.rewinds:
-            raise OptionError(f"draft: {called} is a {type(network).__name__}, whose state cannot forget wrong guesses")
+            raise OptionError(
+                f"draft: {called} is a {type(network).__name__}, whose state cannot forget wrong guesses; leave the "
+                "draft out"
+            )
         if network.border is not None:
             raise OptionError(
-                f"draft: {called} rotates long texts differently (LongRoPE), so wrong guesses cost a pass"
+                f"draft: {called} rotates long texts differently (LongRoPE), so wrong guesses cost a pass; leave the "
+                "draft out"
             )
     sizes = [min(each.tokenizer.vocab_size, each.config.vocabulary) for each in (model, draft)]
     if sizes[0] != sizes[1]:
