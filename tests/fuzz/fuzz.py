@@ -14,13 +14,20 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
 from pathlib import Path
+
+# Before anything imports huggingface_hub, which reads them then.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-fuzz-has-no-hub"))
+
+import hypothesis
+from hypothesis import strategies as st
+from kinds import KINDS
 
 HERE = Path(__file__).parent
 HANG = 10  # seconds
@@ -47,11 +54,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None:
     """Runs the mutations of one kind. Writes a line of JSON for each finding, and one with the totals at the end."""
-    os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=str(folder / "hub"), CLEARHEAD_CACHE=str(folder / "cache"))
-    import hypothesis
-    from hypothesis import strategies as st
-    from kinds import KINDS
-
+    os.environ["CLEARHEAD_CACHE"] = str(folder / "cache")
     place, outside = folder / "place", outside_of(folder / "outside")
     kind = KINDS[name](folder / "base", place, outside)
     before, ends, began = snapshot(outside), Counter[str](), time.monotonic()
@@ -109,12 +112,25 @@ def work(name: str, count: int, seconds: float, seed: int, folder: Path) -> None
 
 
 def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, object], list[dict[str, str]]]:
-    """Fuzzes one kind; returns its totals and its findings."""
+    """Fuzzes one kind in a fork, which has imported what all of them need; returns its totals and its findings."""
     with tempfile.TemporaryDirectory(prefix="clearhead-fuzz-") as made:
         folder = Path(made)
-        command = [sys.executable, __file__, "--child", str(folder), "--mutations", str(count), "--seed", str(seed)]
-        with (folder / "log").open("w") as log:
-            done = subprocess.run([*command, "--seconds", str(seconds), name], stdout=log, stderr=log, cwd=made)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with (folder / "log").open("w") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            try:
+                os.chdir(made)
+                work(name, count, seconds, seed, folder)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         lines = (folder / "report.jsonl").read_text().splitlines() if (folder / "report.jsonl").exists() else []
         told = [json.loads(line) for line in lines]
         found = [line for line in told if "fault" in line]
@@ -125,7 +141,7 @@ def fuzz(name: str, count: int, seconds: float, seed: int) -> tuple[dict[str, ob
             why = (folder / "log").read_text(errors="replace")[-1500:]
             how = folder / "base" / "mutation"
             told = how.read_text() if how.exists() else ""
-            fault = f"the process ended with {done.returncode}: {why}"
+            fault = f"the process ended with {code}: {why}"
             found.append({"kind": name, "fault": fault, "mutation": told})
         return numbers, found
 
@@ -137,11 +153,7 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, help="number for each kind; 10,000 in total by default")
     parser.add_argument("--seconds", type=float, default=600.0, help="time limit for each kind")
     parser.add_argument("--seed", type=int, help="used instead of those in seeds.json")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.child:
-        work(given.kinds[0], given.mutations, given.seconds, given.seed, given.child)
-        return 0
     seeds = json.loads((HERE / "seeds.json").read_text())
     any_found = False
     for name in given.kinds or SHARES:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import subprocess
+import sys
+from pathlib import Path
 
-from fuzz import SHARES, fuzz
+FUZZ = Path(__file__).with_name("fuzz.py")
 
 
-@pytest.mark.parametrize("kind", SHARES)
-def test_a_few_mutations_find_nothing(kind: str) -> None:
-    numbers, found = fuzz(kind, 8, 60, seed=1)
-    assert found == []
-    assert numbers["mutations"] == 8
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FUZZ), *arguments, "--seed", "1"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_few_mutations_find_nothing() -> None:
+    done = run("--mutations", "8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    numbers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(numbers) == 8  # kinds
+    assert {each["mutations"] for each in numbers} == {8}
 
 
 def test_planted_faults_are_found() -> None:
-    _, found = fuzz("planted", 40, 60, seed=1)
-    faults = "\n".join(fault["fault"] for fault in found)
-    assert "ValueError: a traceback" in faults
-    assert "changed a file outside the folder" in faults
-    assert "the process ended with -6" in faults
+    done = run("planted", "--mutations", "40")
+    assert done.returncode == 1
+    assert "ValueError: a traceback" in done.stdout
+    assert "changed a file outside the folder" in done.stdout
+    assert "the process ended with -6" in done.stdout

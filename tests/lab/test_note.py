@@ -27,6 +27,7 @@ from clearhead.lab.bins import Bin
 from clearhead.lab.note import activation, context, heads, next_word, recalling, senses, variants
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Phrases, texts_of
+from clearhead.lab.question import Question, asked
 from clearhead.plain import from_dict, to_dict
 from clearhead.runs import steps
 from verbs import called
@@ -44,6 +45,11 @@ LITTLE: dict[str, Any] = {
     "train": {"batch": 4, "evaluations": 2, "evaluation_tokens": 200, "final_tokens": 400},
 }
 SETTING = note.Setting(corpus="world-en", megabytes=0.2, minutes=1)
+
+
+def few_evaluations(settings: list[dict[str, Any]], **options: Any) -> Question:
+    """The question, for runs that are evaluated twice, on few tokens."""
+    return asked(settings=[{"train": {**LITTLE["train"], **settings[0]["train"]}}], **options)
 
 
 class Session:
@@ -85,6 +91,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         patch.setattr(senses, "STORIES", 400)
         patch.setattr(context, "STORIES", 20)
         patch.setattr(recalling, "ROWS", 4)
+        patch.setattr(recalling, "asked", few_evaluations)
         patch.setattr(next_word, "STORIES", 10)
         yield Session(tmp_path_factory.mktemp("lab") / "out")
 

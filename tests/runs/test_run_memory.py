@@ -23,6 +23,39 @@ from clearhead.training.optimizer import Optimizer
 from clearhead.training.shapes import shape
 
 
+SIZES = {
+    "middling": MIDDLING,
+    "mixture": MIXTURE,
+    **{kind: shape(1, 257, 256, kind) for kind in ("lstm", "gru", "convolution")},
+}
+PROGRAM = """
+import os, torch
+from test_run_memory import SIZES, one_step, peak
+torch.set_num_threads(1)
+for name, config in SIZES.items():
+    if os.fork() == 0:
+        one_step(config, 1)  # the libraries' own
+        before = peak()
+        one_step(config, 32)
+        print(name, peak() - before, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def taken() -> dict[str, int]:
+    """What a process of its own grows by, from a step of one window to a step of 32, for each of SIZES."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name: int(grown) for name, grown in map(str.split, done.stdout.splitlines())}
+
+
 class TestMemory:
     def test_more_than_there_is_is_refused_before_it_is_taken(self, texts: Path, monkeypatch: pytest.MonkeyPatch):
         need = memory_needed(MODEL, TRAIN)
@@ -42,36 +75,10 @@ class TestMemory:
         with pytest.raises(MemoryNeededError, match=r"GB are free on cuda; lower train.batch"):
             check_memory(MODEL, TRAIN)
 
-    @pytest.mark.parametrize(
-        ("name", "config"),
-        [
-            ("MIDDLING", MIDDLING),
-            ("MIXTURE", MIXTURE),
-            *((f"shape(1, 257, 256, {kind!r})", shape(1, 257, 256, kind)) for kind in ("lstm", "gru", "convolution")),
-        ],
-    )
-    def test_the_estimate_is_near_what_is_taken(self, name: str, config: ModelConfig):
-        """What a process of its own grows by, from a step of one window to a step of 32."""
-        program = (
-            "import torch\n"
-            "from test_run_memory import MIDDLING, MIXTURE, one_step, peak, shape\n"
-            "torch.set_num_threads(1)\n"
-            f"config = {name}\n"
-            "one_step(config, 1)\n"  # the libraries' own
-            "before = peak()\n"
-            "one_step(config, 32)\n"
-            "print(peak() - before)\n"
-        )
-        places = os.pathsep.join(path for path in sys.path if path)
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        few, many = (memory_needed(config, replace(TRAIN, batch=batch)) for batch in (1, 32))
-        assert 0.7 * (many - few) < int(done.stdout) < 1.4 * (many - few)
+    @pytest.mark.parametrize("name", SIZES)
+    def test_the_estimate_is_near_what_is_taken(self, name: str, taken: dict[str, int]):
+        few, many = (memory_needed(SIZES[name], replace(TRAIN, batch=batch)) for batch in (1, 32))
+        assert 0.7 * (many - few) < taken[name] < 1.4 * (many - few)
 
     def test_what_a_run_needs_grows_with_each_part(self):
         needs = [
