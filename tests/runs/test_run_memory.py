@@ -22,7 +22,6 @@ from clearhead.training.objective import batch_loss
 from clearhead.training.optimizer import Optimizer
 from clearhead.training.shapes import shape
 
-
 SIZES = {
     "middling": MIDDLING,
     "mixture": MIXTURE,
