@@ -42,8 +42,7 @@ def encoded(atlas: Atlas) -> bytes:
         ],
         "colours": {"light": colours.LIGHT, "dark": colours.DARK},
     }
-    title = legible(f"{atlas.model}: {(atlas.text or '')[:80]}" if atlas.model else (atlas.text or "")[:80])
-    before, after = around("atlas.html", scripts=SCRIPTS, styles=STYLES, title=title)
+    before, after = around("atlas.html", scripts=SCRIPTS, styles=STYLES, model=atlas.model, text=atlas.text or "")
     return (before + inert_json(data) + after).encode()
 
 

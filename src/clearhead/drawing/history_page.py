@@ -6,7 +6,6 @@ from functools import partial
 
 from clearhead.analysis import History
 from clearhead.drawing import atlas_page
-from clearhead.drawing.history_table import heading
 from clearhead.drawing.inline import around, inert_json
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
@@ -36,5 +35,5 @@ def encoded(found: History) -> bytes:
         ],
     }
     styles = ("page.css", "history.css")
-    before, after = around("history.html", scripts=SCRIPTS, styles=styles, title=heading(found)[:120])
+    before, after = around("history.html", scripts=SCRIPTS, styles=styles, model=found.run, text=found.text)
     return (before + inert_json(data) + after).encode()

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from clearhead.drawing.legible import legible
 from clearhead.language import chosen
 
 
@@ -29,25 +30,28 @@ SWITCH = (
 )
 
 
-def around(template: str, *, scripts: Sequence[str], styles: Sequence[str], title: str) -> tuple[str, str]:
+def around(
+    template: str, *, scripts: Sequence[str], styles: Sequence[str], model: str | None, text: str
+) -> tuple[str, str]:
     """What comes before and after the data of a page that renders itself from one block of ``inert_json``.
 
     The page is in the language that was chosen, or else the reader's own.
 
     template, scripts, styles: files of page_files, the template from inside the body; the page can be switched between
         languages
-    title: any text
+    model, text: the title, the same in both languages; any text
     """
     script = "\n".join(map(page_file, ("languages.js", *scripts)))
     style = "\n".join(map(page_file, ("languages.css", *styles)))
     before, after = (page_file("head.html") + page_file(template)).split("{{data}}")
+    title = f"{model}: {text[:80]}" if model else text[:80]
     # The title last: it is untrusted text that may contain such a name.
     for name, value in (
         ("policy", policy(script=script, style=style)),
         ("style", style),
         ("chosen", chosen() or ""),
         ("switch", SWITCH),
-        ("title", html.escape(title)),
+        ("title", html.escape(legible(title))),
     ):
         before = before.replace("{{" + name + "}}", value)
     return before, after.replace("{{script}}", script)

@@ -9,7 +9,7 @@ from clearhead.drawing import colours
 from clearhead.drawing.inline import around, inert_json
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
-from clearhead.drawing.lens_table import heading, numbers
+from clearhead.drawing.lens_table import numbers
 from clearhead.language import LANGUAGES
 
 words = partial(phrases, "lens_words.json")
@@ -28,5 +28,6 @@ def encoded(found: Lens) -> bytes:
         "lens": numbers(found),
     }
     styles = ("page.css", "lens.css")
-    before, after = around("lens.html", scripts=["lens.js"], styles=styles, title=heading(found))
+    text = found.tokenized.text or "".join(found.tokenized.pieces)
+    before, after = around("lens.html", scripts=["lens.js"], styles=styles, model=found.model, text=text)
     return (before + inert_json(data) + after).encode()

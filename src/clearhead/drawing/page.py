@@ -34,9 +34,7 @@ def lines(record: TextRecord, focus: Focus, *, model: str | None, progress: OnHe
     The data is one JSON block with ``<``, ``>`` and ``&`` escaped, so that no text can end it. The page inserts text
     only as text, and its content security policy allows only its own script, by hash.
     """
-    text = title(record)[:80]
-    named = f"{legible(model)}: {text}" if model else text
-    before, after = around("page.html", scripts=SCRIPTS, styles=("page.css",), title=named)
+    before, after = around("page.html", scripts=SCRIPTS, styles=("page.css",), model=model, text=title(record))
     yield before.encode()
     yield from _data(record, focus, model, progress)
     yield after.encode()

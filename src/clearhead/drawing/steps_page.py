@@ -46,8 +46,6 @@ def encoded(steps: Steps, query: int) -> bytes:
 
     As in page.py, the data is one block of inert JSON, and the policy allows no other script or style.
     """
-    model = steps.record.model
-    named = legible(f"{f'{model}: ' if model else ''}{steps.site}, head {steps.head}: {(steps.text or '')[:80]}")
     data = {
         "labels": [legible(token) for token in steps.record.tokens],
         "words": {each: words(each) for each in LANGUAGES},
@@ -55,5 +53,7 @@ def encoded(steps: Steps, query: int) -> bytes:
         "program": inspect.getsource(by_hand),
         "head": steps_export.numbers(steps, query),
     }
-    before, after = around("steps.html", scripts=SCRIPTS, styles=STYLES, title=named)
+    before, after = around(
+        "steps.html", scripts=SCRIPTS, styles=STYLES, model=steps.record.model, text=steps.text or ""
+    )
     return (before + inert_json(data) + after).encode()

@@ -36,9 +36,8 @@ def encoded(found: Sweep) -> bytes:
         "grid": numbers,
         "colours": {"less": colours.LESS, "more": colours.MORE, "none": colours.DARK[0]},
     }
-    title = f"{found.model}: {found.text[:80]}" if found.model else found.text[:80]
     styles = ("page.css", "sweep.css")
-    before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, title=legible(title))
+    before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, model=found.model, text=found.text)
     return (before + inert_json(data) + after).encode()
 
 
