@@ -90,16 +90,17 @@ class Cache(State):
 
         The capacity stays, so ``first`` more places are free. Views returned before do not change.
         """
-        kept = slice(first, self.length)
-        shape = (self.k_LBGKD.shape[0], len(rows_R), *self.k_LBGKD.shape[2:])
-        for name in ("k_LBGKD", "v_LBGKD"):
-            old_LBGKD: Tensor = getattr(self, name)
-            new_LBGKD = old_LBGKD.new_empty(shape)
-            new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, kept]
-            setattr(self, name, new_LBGKD)
+        self.k_LBGKD, self.v_LBGKD = (self._selected(each, rows_R, first) for each in (self.k_LBGKD, self.v_LBGKD))
         self.length -= first
         if self.source is not None:
             self.source = self.source.select(rows_R)
         self._watchers.clear()
         for watcher in watchers():
             watcher.selected(self, rows_R.tolist())
+
+    def _selected(self, old_LBGKD: Tensor, rows_R: Tensor, first: int) -> Tensor:
+        if first == 0 and 3 * self.length >= self.capacity:  # rows in one piece take a third of the time for each place
+            return old_LBGKD.index_select(1, rows_R)
+        new_LBGKD = old_LBGKD.new_empty((len(old_LBGKD), len(rows_R), *old_LBGKD.shape[2:]))
+        new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, first : self.length]
+        return new_LBGKD
