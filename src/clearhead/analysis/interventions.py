@@ -13,7 +13,8 @@ from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating
 from clearhead.tap import Site
 from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, TextRecord, watch
-from clearhead.watching.edits import listed
+from clearhead.watching.active import of_layers
+from clearhead.watching.edits import layers, listed
 from clearhead.watching.notation import from_dict, parse
 from clearhead.watching.places import placed
 from clearhead.watching.text_record import KEPT
@@ -130,10 +131,11 @@ def path(
     """
     check_model(model, "path")
     ids = model.encode(text, "path: the text")
-    changes = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
     sites = list(model.sites())
+    given = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
+    changes = [each for edit in given for each in of_layers(edit, sites)]
     reader = _reader(sites, layer, kind, stack)
-    senders = [_reader(sites, each.layer, each.kind, each.stack) for each in changes]
+    senders = [_reader(sites, layer, each.kind, each.stack) for each in changes for layer in layers(each) or ()]
     held = ", ".join(map(str, dict.fromkeys(senders))) or "nothing"
     if len(set(senders)) != 1:
         raise OptionError(f"path: the change is at {held}; a path begins at one site")

@@ -19,6 +19,7 @@ from clearhead.model import Network, evaluating
 from clearhead.notebook import Displayed
 from clearhead.tap import Site, watched_by
 from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
+from clearhead.watching.active import of_layers
 from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
 from clearhead.watching.places import FIELDS, placed
@@ -113,7 +114,8 @@ def sweep(
         raise OptionError("sweep: there is no edit; give at least one")
     _check(model, groups, tokenized)
     run = Runs(model, ids, measure, at)
-    changes = run.measured(groups) if by == "run" else predicted(model, ids, groups, run.value)
+    singles = [tuple(each for edit in group for each in of_layers(edit, model.sites())) for group in groups]
+    changes = run.measured(singles) if by == "run" else predicted(model, ids, singles, run.value)
     entries = [
         Entry(edits=group, value=run.base + change, change=change)
         for group, change in zip(groups, changes, strict=True)

@@ -12,7 +12,7 @@ from clearhead.attend.mask import Knocked, Mask
 from clearhead.attend.request import Request
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching.active import Active, activated, site_of
+from clearhead.watching.active import Active, activated, of_layers, site_of
 from clearhead.watching.edits import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, numbered, pair
 from clearhead.watching.passes import Pass
 
@@ -27,9 +27,9 @@ class Editor:
     def __init__(self, edits: Sequence[Edit], sites: dict[Site, int], network: object | None = None) -> None:
         self.edits = tuple(edits)
         self._active: dict[Site, list[Active]] = {}
-        for edit in edits:
-            site = site_of(edit, sites)
-            self._active.setdefault(site, []).append(activated(edit, site, network))
+        for each in (each for edit in edits for each in of_layers(edit, sites)):
+            site = site_of(each, sites)
+            self._active.setdefault(site, []).append(activated(each, site, network))
         # first place watched of each text in each stack, and number of its places
         self._known: dict[tuple[int, str], tuple[int, int]] = {}
         self._passed = set[Site]()

@@ -59,7 +59,7 @@ def placed(edits: Sequence[Edit], texts: Mapping[tuple[int, str], HasTokens]) ->
             found.append(edit)
             continue
         stack = _stack(edit, {stack for _, stack in texts})
-        read = Site(edit.layer, edit.kind, stack).reads
+        read = Site(0, edit.kind, stack).reads
         for number in numbers if edit.text is None else [edit.text]:
             if number not in numbers:
                 raise WatchError(f"{edit}: there is no text {number}; there are {', '.join(map(str, numbers))}")
