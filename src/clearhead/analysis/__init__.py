@@ -11,7 +11,7 @@ from clearhead.analysis.interventions import EVERY, direction, edit, every, path
 from clearhead.analysis.lexicon import Lexicon, words
 from clearhead.analysis.logit_lens import Lens, lens
 from clearhead.analysis.matrices import HeadWeights, head_weights
-from clearhead.analysis.observe import observe, observe_ids, tokenized_text
+from clearhead.analysis.observe import observe, observe_ids
 from clearhead.analysis.one_head import Steps, steps
 from clearhead.analysis.outcomes import Measure, diff, kl, logprob, nll
 from clearhead.analysis.parts import LogitParts, Share, logit_parts
@@ -76,7 +76,6 @@ __all__ = [
     "senses",
     "steps",
     "sweep",
-    "tokenized_text",
     "tune_lens",
     "words",
 ]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.observe import tokenized_text
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities
 from clearhead.notebook import Displayed
-from clearhead.watching import Edit, edited
+from clearhead.watching import Edit, edited, tokenized_text
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 

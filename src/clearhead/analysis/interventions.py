@@ -7,12 +7,23 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.analysis.observe import observe, observe_ids, tokenized_text
+from clearhead.analysis.observe import observe, observe_ids
 from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating
 from clearhead.tap import Site
-from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, TextRecord, watch
+from clearhead.watching import (
+    Ablate,
+    Direction,
+    Edit,
+    Freeze,
+    Knockout,
+    Patch,
+    Record,
+    TextRecord,
+    tokenized_text,
+    watch,
+)
 from clearhead.watching.active import of_layers
 from clearhead.watching.edits import layers, listed
 from clearhead.watching.notation import from_dict, parse

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import PLACES, finite, whole
-from clearhead.analysis.observe import tokenized_text
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.notebook import Displayed
 from clearhead.tap import Site
-from clearhead.watching import TokenizedText, watch
+from clearhead.watching import TokenizedText, tokenized_text, watch
 
 AT_ONCE = 2**22  # logits computed together
 

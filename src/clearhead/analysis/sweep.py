@@ -10,7 +10,6 @@ from torch import Tensor
 
 from clearhead.analysis.by_gradient import predicted
 from clearhead.analysis.interventions import every
-from clearhead.analysis.observe import tokenized_text
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, measured_place, wide_logits
 from clearhead.errors import NotFiniteError, OptionError, WatchError, many, shown
 from clearhead.language_model import LanguageModel, check_model
@@ -18,7 +17,7 @@ from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.notebook import Displayed
 from clearhead.tap import Site, watched_by
-from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
+from clearhead.watching import Edit, Record, TextRecord, TokenizedText, tokenized_text, watch
 from clearhead.watching.active import of_layers
 from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
