@@ -25,7 +25,7 @@ def encoded(found: Sweep) -> bytes:
     data = {
         "words": {each: words(each) | _named(found, cells, each) for each in LANGUAGES},
         "model": None if found.model is None else legible(found.model),
-        "text": legible(found.text),
+        "text": legible(found.heading),
         "tokens": [legible(token) for token in found.tokens],
         "place": found.place,
         "base": found.base,
@@ -36,7 +36,7 @@ def encoded(found: Sweep) -> bytes:
         "grid": numbers,
         "colours": {"less": colours.LESS, "more": colours.MORE, "none": colours.DARK[0]},
     }
-    title = f"{found.model}: {found.text[:80]}" if found.model else found.text[:80]
+    title = f"{found.model}: {found.heading[:80]}" if found.model else found.heading[:80]
     styles = ("page.css", "sweep.css")
     before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, title=legible(title))
     return (before + inert_json(data) + after).encode()

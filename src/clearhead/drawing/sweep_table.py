@@ -106,7 +106,7 @@ class SweepTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
-        yield line.append(legible(found.text), "bold")
+        yield line.append(legible(found.heading), "bold")
         yield Text(spoken(f"{legible(found.measure)}: {found.base:.4f} without edits, at place {found.place}"))
         if found.by == "gradient":
             yield Text(spoken("Changes are predicted by the gradient, to first order."), "dim")
@@ -169,7 +169,7 @@ class EffectTable:
         found = self._found
         line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
         yield line.append(spoken(f"what the edits change after place {found.place} of ")).append(
-            legible(found.text), "bold"
+            legible(found.heading), "bold"
         )
         for edit in found.edits:
             yield Text(f"  {legible(named(edit))}")
