@@ -115,7 +115,7 @@ def sweep(
     text: or a row of ids, special tokens included; a list of either gives a list of sweeps
     edits: or a name, as in ``every``: ``heads``, ``parts``, ``places`` or ``edges``; with ``source``, patches from it
     source: one text of a record; of several texts, a record of as many
-    measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``nll``, or any Measure
+    measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``kl_from(record)``, ``nll``, or any Measure
     by: ``run`` makes every edit: the edited texts are rows of batches, which start at the first edited layer.
         ``gradient`` predicts every change from one pass forward and one backward: gradient times the change of what is
         edited (attribution patching: Nanda 2023; Syed et al. 2023). Exact only as far as the model is linear.
