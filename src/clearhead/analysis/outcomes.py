@@ -120,8 +120,8 @@ def kl_from(source: TextRecord, place: int | str | None = None) -> Measure:
     """
     if not isinstance(source, TextRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(
-            f"kl_from: {shown(source)} was given; it takes one text of a record, such as "
-            'clearhead.observe(model, text, keep="residual")'
+            f"kl_from: {shown(source)} was given; it takes one text of a record that kept the residual stream, such as "
+            "clearhead.observe gives"
         )
 
     def compute(outcome: Outcome) -> Tensor:
