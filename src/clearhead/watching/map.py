@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, SupportsIndex
 from torch import Tensor
 
 from clearhead.errors import WatchError, shown
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching.cells import Cells, Image, Largest
 from clearhead.watching.engine import name, shape, sweep
@@ -31,7 +32,7 @@ class Top(NamedTuple):
     keys: Tensor
 
 
-class AttentionMap:
+class AttentionMap(Displayed):
     """The weights (Q, K) of one head for one text. Rows sum to 1, or are zero if no key is visible.
     With an attention sink (``Score.sinks_H``) a row sums to less; the rest is its ``mass_on_sink``.
 
