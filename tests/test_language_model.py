@@ -86,12 +86,11 @@ def test_anything_but_text_is_refused(given: Any):
                 takes(MODEL, given)
 
 
-@pytest.mark.parametrize("verb", ["lens", "steps", "logit_parts", "attribution", "next_words", "effect", "sweep"])
+@pytest.mark.parametrize("verb", ["steps", "logit_parts", "attribution", "next_words"])
 def test_ids_in_place_of_a_text_are_refused_by_what_reads_one(verb: str):
-    more = {"effect": [Ablate(layer=0)], "sweep": ["heads", ch.nll]}.get(verb, [])
     for given in (MODEL.ids("ab")[0], MODEL.ids("ab"), [97, 98]):
         with pytest.raises(OptionError, match=r"the text: .* was given; it must be one text, a str"):
-            getattr(ch, verb)(MODEL, given, *more)
+            getattr(ch, verb)(MODEL, given)
 
 
 def test_a_text_longer_than_the_context_is_refused_with_both_lengths():

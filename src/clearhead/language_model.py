@@ -175,7 +175,12 @@ class LanguageModel:
 
     @property
     def tokenless(self) -> Tensor:
-        """ids_N of the model that the tokenizer has no token for: gaps, and rows that pad the output layer."""
+        """ids_N of the model that the tokenizer has no token for: gaps, and rows that pad the output layer.
+
+        None without a tokenizer.
+        """
+        if self._tokenizer is None:
+            return torch.empty(0, dtype=torch.long, device=self.device)
         known, size = self.tokenizer.vocab_size, self.config.vocabulary
         gaps = [token for token in self.tokenizer.gaps if token < min(known, size)]
         return torch.tensor([*gaps, *range(known, size)], dtype=torch.long, device=self.device)

@@ -249,7 +249,7 @@ def test_what_a_sweep_cannot_do_is_refused() -> None:
     for by in ("run", "gradient"):
         for edit, message in (
             (Patch(layer=1, head=0, source=longer), "text 0 has 8 places and the source 9"),
-            (Ablate(layer=1, text=1), "a sweep is of one text, number 0"),
+            (Ablate(layer=1, text=1), "each text is swept alone, as number 0; leave `text` out"),
             (Ablate(layer=1, at=8), "the text has places 0 to 7"),
             (Ablate(layer=1, head=4), "decoder.1.self has 4 heads"),
         ):

@@ -239,8 +239,3 @@ def test_a_site_that_the_model_does_not_have_and_one_that_was_not_kept():
         record.output(Site(0, "mlp"))
     with pytest.raises(WatchError, match=r"nothing was kept at decoder\.0\.feed_forward; ask for it"):
         record.output(Site(0, "feed_forward"))
-
-
-def test_a_word_in_place_of_a_place_of_a_map():
-    with pytest.raises(WatchError, match=r"key 'b' was asked for; name it by its place, from 0 to 3, or take a slice"):
-        looked_at("abc")[0, 1][-1, "b"]

@@ -111,6 +111,20 @@ class TestLanguages:
 
 
 class TestTranslate:
+    def test_under_edits(self, command: Command, folder: Path, model: LanguageModel) -> None:
+        """Of all texts, and of the second alone."""
+        every, one = "ablate encoder.all.1 at -1", "scale 1.cross by 0.2 text 1"
+        done = command("translate", folder, *TEXTS, "--edit", every, "--edit", one, "--threads", 1)
+        assert (done.code, done.err) == (0, "")
+        edits = [
+            ch.Ablate(layer=None, head=1, stack="encoder", at=-1),
+            ch.Scale(layer=1, kind="cross", factor=0.2, text=1),
+        ]
+        assert done.out == lines(translate(model, TEXTS, edits=edits)) != lines(translate(model, TEXTS))
+        done = command("translate", folder, "x", "--edit", "ablate all.1", "--threads", 1)
+        assert (done.code, done.out) == (1, "")
+        assert "it could mean encoder.0.self or decoder.0.self; name the stack" in done.err
+
     def test_arguments(self, command: Command, folder: Path, model: LanguageModel) -> None:
         done = command("translate", folder, *TEXTS, "--threads", 1)
         assert (done.code, done.err) == (0, "")

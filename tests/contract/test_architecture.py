@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "hub": {"language_model", "model", "products", "text"},
     "training": {"model", "text", "attend"},
     "generation": {"language_model", "model", "text", "attend", "watching"},
-    "encoding": {"language_model", "model", "text", "attend"},
+    "encoding": {"language_model", "model", "text", "attend", "watching"},
     "analysis": {"corpora", "hub", "language_model", "model", "products", "text", "attend", "watching", "generation"},
     "drawing": {"watching", "analysis"},
     "recipes": {"model", "training"},

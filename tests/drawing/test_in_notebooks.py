@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from test_page import HOSTILE
 import clearhead as ch
 from clearhead.analysis import lens, logit_parts, next_words, nll, observe, sweep
 from clearhead.drawing import draw, draw_lens, in_notebooks
+from clearhead.drawing.colours import hexed, paint
 from clearhead.drawing.in_notebooks import html_of
-from clearhead.watching import Record, TextRecord
+from clearhead.drawing.map_view import SIDE
+from clearhead.watching import AttentionMap, Record, TextRecord
 from looked import HEADS, LAYERS, speaking
-from two_stacks import one
+from two_stacks import CROSS, one
 
 TEXT = "a cat saw a cat"
 
@@ -83,6 +86,63 @@ def test_a_record_of_several_texts_lists_them() -> None:
 
 def test_a_record_of_two_stacks_has_a_page() -> None:
     assert "srcdoc" in frame(one())
+
+
+def cells(drawn: str) -> dict[str, tuple[str, float]]:
+    """The colour and the number of each cell, by its query and key."""
+    rects = re.findall(
+        r'<rect x="[0-9]+" y="[0-9]+" [^>]* fill="(#[0-9a-f]{6})"><title>(.*) (.*?)</title></rect>', drawn
+    )
+    return {unescape(name).rstrip(" ≤"): (fill, float(weight)) for fill, name, weight in rects}
+
+
+def test_a_map_is_a_picture_of_its_weights() -> None:
+    """Each cell under the names of its tokens, in the colour that weights have everywhere."""
+    record = observe(speaking(), TEXT)
+    a = record[0, 1]
+    assert isinstance(a, AttentionMap)
+    found, seen = cells(html(a)), 0
+    for query, one_token in enumerate(record.tokens):
+        for key, other in enumerate(record.tokens[: query + 1]):
+            fill, weight = found[f"{query} {one_token} → {key} {other}:"]
+            assert weight == pytest.approx(float(a[query, key]), abs=5e-5)  # four digits
+            (colour,) = hexed(paint(a[query, key : key + 1].numpy()))
+            assert fill == colour
+            seen += 1
+    assert len(found) == seen
+    tags = {tag for tag, _ in Elements(html(a)).found}
+    assert tags == {"svg", "rect", "text", "title", "g"}
+
+
+def test_of_a_long_map_a_cell_has_the_largest_weight_it_covers() -> None:
+    record = observe(speaking(), "a cat saw a cat " * 6)
+    a = record[1, 0]
+    assert isinstance(a, AttentionMap)
+    T = a.shape[0]
+    assert SIDE < T < 4 * SIDE
+    found = cells(html(a))
+    assert len({name.split(" → ")[0] for name in found}) == SIDE
+    whole = a[:, :]
+    for name, (_, weight) in found.items():
+        rows, columns = (
+            [int(n) for n in re.match(r"(\d+)(?:-(\d+))?", side).groups() if n] for side in name.split(" → ")
+        )  # type: ignore[union-attr]
+        covered = whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert weight == pytest.approx(float(covered.max()), abs=5e-5), name
+
+
+def test_the_tokens_of_a_map_stay_text() -> None:
+    a = observe(speaking(), "<script>'\"</svg>\x1b\u202e")[0, 0]
+    shown = Elements(html(a))
+    assert {tag for tag, _ in shown.found} == {"svg", "rect", "text", "title", "g"}
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e]", shown.text)
+    assert not any(name.startswith("on") for _, has in shown.found for name in has)
+
+
+def test_a_map_between_two_texts_names_both() -> None:
+    drawn = html(one().map(CROSS, 0))
+    assert "layer 0.cross, head 0" in drawn
+    assert cells(drawn)["2 ·chat → 2 ·cat:"][1] == pytest.approx(0.7)
 
 
 def test_an_empty_record_says_so() -> None:

@@ -173,3 +173,17 @@ def test_eval(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert f"{found[0]['nats_per_token']:.4f} nats a masked token\n" in out
     assert f"over {found[0]['tokens']} masked tokens, " in out
+
+
+def test_fill_under_edits(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    texts, edit = ["paris is [MASK] .", "[MASK] is a"], "ablate all.0 at is"
+    assert called(monkeypatch, "fill", folder, *texts, "--edit", edit, "--json", "--threads", "1") == 0
+    model = ch.load(folder)
+    for line, text in zip(capsys.readouterr().out.splitlines(), texts, strict=True):
+        masks = ch.fill(model, text, edits=ch.Ablate(layer=None, head=0, at="is"))
+        assert [guess["id"] for guess in json.loads(line)["masks"][0]["guesses"]] == [
+            guess.id for guess in masks[0].guesses
+        ]
+        assert masks != ch.fill(model, text)
+    assert called(monkeypatch, "fill", "no folder", "[MASK]", "--edit", "ablate 2-1") == 1
+    assert "the layers 2-1 go down; write the lower one first, 1-2" in capsys.readouterr().err

@@ -28,7 +28,7 @@ PLACES = st.integers(-9, 9) | ANY_TEXT
 AT = st.none() | st.lists(PLACES, min_size=1, max_size=3).map(tuple)
 FACTORS = st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: x not in (0, 1))
 WHERE = {
-    "layer": st.integers(0, 99),
+    "layer": st.none() | st.integers(0, 99) | st.sets(st.integers(0, 99), min_size=1),
     "kind": st.sampled_from(["self", "cross"]),
     "stack": st.none() | st.sampled_from(["encoder", "decoder"]),
     "head": st.none() | st.integers(0, 9),

@@ -11,9 +11,9 @@ from clearhead.analysis.interventions import EVERY, direction, edit, every, path
 from clearhead.analysis.lexicon import Lexicon, words
 from clearhead.analysis.logit_lens import Lens, lens
 from clearhead.analysis.matrices import HeadWeights, head_weights
-from clearhead.analysis.observe import observe, observe_ids, tokenized_text
+from clearhead.analysis.observe import observe, observe_ids
 from clearhead.analysis.one_head import Steps, steps
-from clearhead.analysis.outcomes import Measure, diff, kl, logprob, nll
+from clearhead.analysis.outcomes import Measure, diff, kl, kl_from, logprob, nll
 from clearhead.analysis.parts import LogitParts, Share, logit_parts
 from clearhead.analysis.predictions import Candidate, NextWords, next_words
 from clearhead.analysis.sweep import Sweep, sweep
@@ -63,6 +63,7 @@ __all__ = [
     "head_weights",
     "history",
     "kl",
+    "kl_from",
     "lens",
     "logit_parts",
     "logprob",
@@ -76,7 +77,6 @@ __all__ = [
     "senses",
     "steps",
     "sweep",
-    "tokenized_text",
     "tune_lens",
     "words",
 ]

@@ -9,11 +9,10 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
-from clearhead.analysis.observe import tokenized_text
 from clearhead.errors import NotFiniteError, OptionError, many, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import needs
-from clearhead.watching import TokenizedText
+from clearhead.watching import TokenizedText, tokenized_text
 
 # What names a place.
 PLACES = "a number: places count from 0, and -1 is the last"

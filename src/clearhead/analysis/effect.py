@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.observe import tokenized_text
+from clearhead.analysis.given import Given, Several, each_of, heading, is_one, read
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
@@ -38,13 +39,14 @@ class Changed:
 class Effect(Displayed):
     """What edits change in one prediction.
 
+    text: None if ids were given
     place: whose prediction it is; candidates: the likeliest tokens of either, the likeliest without edits first
     kl: KL(without edits || with edits) in nats; entropy_before, entropy_after: in nats
     measures: each measure without the edits and with them
     """
 
     model: str | None
-    text: str
+    text: str | None
     tokens: tuple[str, ...]
     edits: tuple[Edit, ...]
     place: int
@@ -54,18 +56,44 @@ class Effect(Displayed):
     entropy_after: float
     measures: Mapping[str, tuple[float, float]]
 
+    @property
+    def heading(self) -> str:
+        """The text or, of ids, the tokens."""
+        return heading(self.text, self.tokens)
 
+
+@overload
 def effect(
     model: LanguageModel,
-    text: str,
+    text: Given,
     edits: Edit | Sequence[Edit],
     *,
     measures: Measure | Sequence[Measure] = (),
     top: int = 5,
     place: int | None = None,
-) -> Effect:
-    """What edits change in the prediction of the next token, from two passes.
+) -> Effect: ...
+@overload
+def effect(
+    model: LanguageModel,
+    text: Several,
+    edits: Edit | Sequence[Edit],
+    *,
+    measures: Measure | Sequence[Measure] = (),
+    top: int = 5,
+    place: int | None = None,
+) -> list[Effect]: ...
+def effect(
+    model: LanguageModel,
+    text: Given | Several,
+    edits: Edit | Sequence[Edit],
+    *,
+    measures: Measure | Sequence[Measure] = (),
+    top: int = 5,
+    place: int | None = None,
+) -> Effect | list[Effect]:
+    """What edits change in the prediction of the next token, from two passes over each text.
 
+    text: or a row of ids, special tokens included; a list of either gives a list, each measured alone, as text 0
     top: how many of the likeliest tokens of each distribution
     place: whose prediction; None for the last, or for the only mask of a model that fills masks
 
@@ -73,9 +101,12 @@ def effect(
     an edit that does not apply or changes nothing (``watch``), NotFiniteError if a logit is not finite.
     """
     check_model(model, "effect")
-    ids = model.encode(text, "effect: the text")
+    if not is_one(text):
+        every = each_of(text, "effect")
+        return [effect(model, each, edits, measures=measures, top=top, place=place) for each in every]
+    tokenized = read(model, text, "effect")
+    ids = tokenized.ids
     at = measured_place(model, ids, place)
-    tokenized = tokenized_text(model, ids, text)
     changes = placed(listed(edits), {(0, model.stack): tokenized})
     if not changes:
         raise OptionError("effect: there is no edit; give at least one")
@@ -116,7 +147,7 @@ def effect(
     )
     return Effect(
         model=model.name or None,
-        text=text,
+        text=tokenized.text,
         tokens=tuple(tokenized.tokens),
         edits=changes,
         place=at,

@@ -7,13 +7,26 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.analysis.observe import observe, observe_ids, tokenized_text
+from clearhead.analysis.given import Given, read
+from clearhead.analysis.observe import observe, observe_ids
 from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating
 from clearhead.tap import Site
-from clearhead.watching import Ablate, Direction, Edit, Freeze, Knockout, Patch, Record, TextRecord, watch
-from clearhead.watching.edits import listed
+from clearhead.watching import (
+    Ablate,
+    Direction,
+    Edit,
+    Freeze,
+    Knockout,
+    Patch,
+    Record,
+    TextRecord,
+    tokenized_text,
+    watch,
+)
+from clearhead.watching.active import of_layers
+from clearhead.watching.edits import layers, listed
 from clearhead.watching.notation import from_dict, parse
 from clearhead.watching.places import placed
 from clearhead.watching.text_record import KEPT
@@ -130,10 +143,11 @@ def path(
     """
     check_model(model, "path")
     ids = model.encode(text, "path: the text")
-    changes = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
     sites = list(model.sites())
+    given = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
+    changes = [each for edit in given for each in of_layers(edit, sites)]
     reader = _reader(sites, layer, kind, stack)
-    senders = [_reader(sites, each.layer, each.kind, each.stack) for each in changes]
+    senders = [_reader(sites, layer, each.kind, each.stack) for each in changes for layer in layers(each) or ()]
     held = ", ".join(map(str, dict.fromkeys(senders))) or "nothing"
     if len(set(senders)) != 1:
         raise OptionError(f"path: the change is at {held}; a path begins at one site")
@@ -165,11 +179,13 @@ def _reader(sites: Sequence[Site], layer: int, kind: str, stack: str | None) -> 
     return found[0]
 
 
-def every(model: LanguageModel, what: str, text: str | None = None, *, source: TextRecord | None = None) -> list[Edit]:
+def every(
+    model: LanguageModel, what: str, text: Given | None = None, *, source: TextRecord | None = None
+) -> list[Edit]:
     """One edit for each of the model's ``heads``, ``parts`` (attentions and feed-forwards), ``places`` or ``edges``.
 
     Ablations, or patches from ``source``. ``places``: of the residual stream, before the first layer and after each, at
-    each place of ``text``. ``edges``: knock-outs of every key of ``text`` from its last place, in all heads of a layer.
+    each place of ``text``, or of a row of ids. ``edges``: knock-outs of every key from the last place, in all heads.
     Raises OptionError for another name, or without the text that places and edges need.
     """
     check_model(model, "every")
@@ -191,7 +207,7 @@ def every(model: LanguageModel, what: str, text: str | None = None, *, source: T
         return [made(site) for site in sites if site.attends or site.kind == "feed_forward"]
     if text is None:
         raise OptionError(f"sweep: going over {what} needs the text, for its places")
-    count = len(model.encode(text, "sweep: the text"))
+    count = len(read(model, text, "sweep").ids)
     if what == "places":
         streams = [site for site in sites if site.kind in ("embedding", "residual")]
         return [made(site, at=place) for site in streams for place in range(count)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import PLACES, finite, whole
-from clearhead.analysis.observe import tokenized_text
+from clearhead.analysis.given import Given, Several, each_of, is_one
+from clearhead.analysis.given import read as read_text
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
@@ -97,9 +98,16 @@ class Lens(Displayed):
         )
 
 
-def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | None = None) -> Lens:
+@overload
+def lens(model: LanguageModel, text: Given, *, top: int = 5, tuned: Translator | None = None) -> Lens: ...
+@overload
+def lens(model: LanguageModel, text: Several, *, top: int = 5, tuned: Translator | None = None) -> list[Lens]: ...
+def lens(
+    model: LanguageModel, text: Given | Several, *, top: int = 5, tuned: Translator | None = None
+) -> Lens | list[Lens]:
     """Reads the residual stream before the first layer and after each, at every place (nostalgebraist 2020).
 
+    text: or a row of ids, special tokens included; a list of either gives a list of lenses
     top: how many tokens each reading keeps
     tuned: from ``tune_lens`` or ``read_lens``: translators for the streams before the last layer (Belrose et al. 2023)
 
@@ -109,7 +117,9 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
     do not fit in the free memory.
     """
     check_model(model, "lens")
-    if text == "":
+    if not is_one(text):
+        return [lens(model, each, top=top, tuned=tuned) for each in each_of(text, "lens")]
+    if isinstance(text, str) and not text:
         raise OptionError("lens: the text is empty; give at least one character")
     network = model.network
     if "next tokens" not in network.abilities:
@@ -125,10 +135,11 @@ def lens(model: LanguageModel, text: str, *, top: int = 5, tuned: Translator | N
         )
     if tuned is not None:
         tuned.check(model)
-    ids = model.encode(text, "lens: the text")
-    tokenized = tokenized_text(model, ids, text)
+    tokenized = read_text(model, text, "lens")
+    ids = tokenized.ids
     _check_memory(model, len(ids), len(sites))
-    model.tokenizer.note_unknown(ids)
+    if tokenized.text is not None:
+        model.tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(network):
         x_RTE = streams(model, torch.tensor([ids], device=network.device), sites)[:, 0]
         if tuned is not None:

@@ -16,7 +16,7 @@ from clearhead.generation import forced, source_ids, translate
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
-from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, TokenizedText, watch
+from clearhead.watching import BY_GRADIENT, Edit, Record, TextRecord, tokenized_text, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.notation import under
 from clearhead.watching.places import placed
@@ -190,11 +190,3 @@ def _watched(
     record.tokenized.update(texts)
     record.model = under(model.name or None, edits)
     return record
-
-
-def tokenized_text(
-    model: LanguageModel, ids: Sequence[int], text: str | None = None, *, source: bool = False
-) -> TokenizedText:
-    """The ids, labels and pieces of a text's tokens; ``source``: of a text that is translated."""
-    pieces = model.pieces(ids, source=source) if model.has_tokenizer else []
-    return TokenizedText(tokens=model.labels(ids, source=source), ids=list(ids), pieces=pieces, text=text)

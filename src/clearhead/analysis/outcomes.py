@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import PLACES, token_of, whole
+from clearhead.analysis.asked import PLACES, finite, token_of, whole
+from clearhead.analysis.given import heading
 from clearhead.analysis.logit_lens import divergence
 from clearhead.attend import wide
-from clearhead.errors import OptionError, many, shown
+from clearhead.errors import OptionError, WatchError, many, shown
 from clearhead.language_model import LanguageModel
-from clearhead.model import log_probabilities, needs
+from clearhead.model import Network, evaluating, log_probabilities, needs
+from clearhead.watching import TextRecord
+from clearhead.watching.finding import place_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,8 +62,8 @@ def check_measure(given: object, verb: str) -> Measure:
     """The measure that was given. Raises OptionError, naming the ``verb``, for anything else."""
     if not isinstance(given, Measure):
         raise OptionError(
-            f"{verb}: {shown(given)} was given as a measure; it takes diff(yes, no), logprob(token), kl or nll of "
-            "clearhead, or a clearhead.Measure"
+            f"{verb}: {shown(given)} was given as a measure; it takes diff(yes, no), logprob(token), kl, "
+            "kl_from(record) or nll of clearhead, or a clearhead.Measure"
         )
     return given
 
@@ -104,6 +107,55 @@ def _kl(outcome: Outcome) -> Tensor:
 
 nll = Measure(name="loss of the text, nats a token", compute=_nll, whole=True)
 kl = Measure(name="KL from the unedited prediction, nats", compute=_kl, least=True)
+
+
+def kl_from(source: TextRecord, place: int | str | None = None) -> Measure:
+    """How far the prediction is from that of another record, which kept its residual stream: KL(there || here), nats.
+
+    place: whose prediction there: by number, from the end, or by a word; None for the last, or the only mask
+
+    The prediction there is that of the record's own model, or of the measured one if the record is from a file. Raises
+    OptionError if it is no record of one text; when it measures, WatchError if the record did not keep the stream or
+    has no such place, OptionError for models of other vocabularies.
+    """
+    if not isinstance(source, TextRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(
+            f"kl_from: {shown(source)} was given; it takes one text of a record that kept the residual stream, such as "
+            "clearhead.observe gives"
+        )
+
+    def compute(outcome: Outcome) -> Tensor:
+        logp_V = log_probabilities(_predicted(source, outcome.model, place))
+        logq_BV = log_probabilities(outcome.logits_BPV[:, 0].double())
+        return divergence(logp_V, logq_BV)
+
+    about = heading(source.text, source.tokens)
+    return Measure(name=f"KL from the prediction of {about[:40]!r}, nats", compute=compute)
+
+
+def _predicted(source: TextRecord, model: LanguageModel, place: int | str | None) -> Tensor:
+    """logits_V that a record's model gives at one of its places, in float64."""
+    known = source.record.network
+    network = known if isinstance(known, Network) else model.network
+    theirs, ours = network.config.vocabulary, model.config.vocabulary
+    if theirs != ours:
+        raise OptionError(
+            f"kl_from: the record's model predicts {theirs:,} ids and this one {ours:,}; take one of as many"
+        )
+    last = [site for site in source.record.sites if site.kind == "residual"][-1]
+    x_TE = source.output(last)
+    if len(x_TE) != len(source.tokens):
+        raise WatchError(
+            f"kl_from: the record has the stream of {len(x_TE)} of {len(source.tokens)} places; watch the text from "
+            "its first place"
+        )
+    if place is None:
+        at = measured_place(model, list(source.ids), None) if source.ids else len(x_TE) - 1
+    else:
+        at = place_of(source, place, "kl_from", "place")
+    with torch.no_grad(), evaluating(network):
+        logits_V = network.unembed(network.finish(x_TE[None, at : at + 1]))[0, 0]
+    return finite(logits_V, len(x_TE)).double()
 
 
 def _shown(token: str | int) -> str:

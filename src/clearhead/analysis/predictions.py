@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.observe import tokenized_text
 from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.generation import Sampling
@@ -19,7 +18,7 @@ from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.notebook import Displayed
 from clearhead.tap import Site
-from clearhead.watching import Edit, edited, watch
+from clearhead.watching import Edit, edited, tokenized_text, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.notation import under
 from clearhead.watching.places import placed

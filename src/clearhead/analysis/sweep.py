@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast, overload
 
 import torch
 from torch import Tensor
 
 from clearhead.analysis.by_gradient import predicted
+from clearhead.analysis.given import Given, Several, each_of, heading, is_one, read
 from clearhead.analysis.interventions import every
-from clearhead.analysis.observe import tokenized_text
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, measured_place, wide_logits
 from clearhead.errors import NotFiniteError, OptionError, WatchError, many, shown
 from clearhead.language_model import LanguageModel, check_model
@@ -19,6 +20,7 @@ from clearhead.model import Network, evaluating
 from clearhead.notebook import Displayed
 from clearhead.tap import Site, watched_by
 from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
+from clearhead.watching.active import of_layers
 from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
 from clearhead.watching.places import FIELDS, placed
@@ -45,18 +47,24 @@ class Entry:
 class Sweep(Displayed):
     """The measure of one text under each edit, in the order given.
 
+    text: None if ids were given
     measure: its name; base: without edits; place: whose prediction is measured
     by: ``run``, or ``gradient``: then each change is the first-order prediction
     """
 
     model: str | None
-    text: str
+    text: str | None
     tokens: tuple[str, ...]
     place: int
     measure: str
     base: float
     by: str
     entries: tuple[Entry, ...]
+
+    @property
+    def heading(self) -> str:
+        """The text or, of ids, the tokens."""
+        return heading(self.text, self.tokens)
 
     def top(self, k: int = 10) -> list[Entry]:
         """The k entries that change the measure most, in either direction."""
@@ -70,20 +78,44 @@ class Sweep(Displayed):
         )
 
 
+@overload
 def sweep(
     model: LanguageModel,
-    text: str,
+    text: Given,
     edits: str | Sequence[Edit | Sequence[Edit]],
     measure: Measure,
     *,
     source: TextRecord | None = None,
     by: str = "run",
     place: int | None = None,
-) -> Sweep:
+) -> Sweep: ...
+@overload
+def sweep(
+    model: LanguageModel,
+    text: Several,
+    edits: str | Sequence[Edit | Sequence[Edit]],
+    measure: Measure,
+    *,
+    source: Record | Sequence[TextRecord] | None = None,
+    by: str = "run",
+    place: int | None = None,
+) -> list[Sweep]: ...
+def sweep(
+    model: LanguageModel,
+    text: Given | Several,
+    edits: str | Sequence[Edit | Sequence[Edit]],
+    measure: Measure,
+    *,
+    source: TextRecord | Record | Sequence[TextRecord] | None = None,
+    by: str = "run",
+    place: int | None = None,
+) -> Sweep | list[Sweep]:
     """Measures the text under each edit alone; an entry of ``edits`` may be several, made together.
 
+    text: or a row of ids, special tokens included; a list of either gives a list of sweeps
     edits: or a name, as in ``every``: ``heads``, ``parts``, ``places`` or ``edges``; with ``source``, patches from it
-    measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``nll``, or any Measure
+    source: one text of a record; of several texts, a record of as many
+    measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``kl_from(record)``, ``nll``, or any Measure
     by: ``run`` makes every edit: the edited texts are rows of batches, which start at the first edited layer.
         ``gradient`` predicts every change from one pass forward and one backward: gradient times the change of what is
         edited (attribution patching: Nanda 2023; Syed et al. 2023). Exact only as far as the model is linear.
@@ -94,6 +126,13 @@ def sweep(
     MemoryNeededError if a pass does not fit, NotFiniteError if a logit is not finite.
     """
     check_model(model, "sweep")
+    if not is_one(text):
+        texts = each_of(text, "sweep")
+        sources = _sources(source, len(texts))
+        return [
+            sweep(model, each, edits, measure, source=one, by=by, place=place)
+            for each, one in zip(texts, sources, strict=True)
+        ]
     if by not in ("run", "gradient"):
         raise OptionError(f"sweep: by is {by!r}; it is run or gradient")
     check_measure(measure, "sweep")
@@ -102,25 +141,25 @@ def sweep(
             f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or "
             'nll, or by="run"'
         )
-    ids = model.encode(text, "sweep: the text")
+    tokenized = read(model, text, "sweep")
+    ids = tokenized.ids
     at = measured_place(model, ids, place)
-    tokenized = tokenized_text(model, ids, text)
-    if source is not None:
-        _check_source(source, edits, len(ids))
-    given = every(model, edits, text, source=source) if isinstance(edits, str) else edits
+    one = _source(source, edits, len(ids))
+    given = every(model, edits, text, source=one) if isinstance(edits, str) else edits
     groups = [placed(listed(each), {(0, model.stack): tokenized}) for each in given]
     if not groups or not all(groups):
         raise OptionError("sweep: there is no edit; give at least one")
     _check(model, groups, tokenized)
     run = Runs(model, ids, measure, at)
-    changes = run.measured(groups) if by == "run" else predicted(model, ids, groups, run.value)
+    singles = [tuple(each for edit in group for each in of_layers(edit, model.sites())) for group in groups]
+    changes = run.measured(singles) if by == "run" else predicted(model, ids, singles, run.value)
     entries = [
         Entry(edits=group, value=run.base + change, change=change)
         for group, change in zip(groups, changes, strict=True)
     ]
     return Sweep(
         model=model.name or None,
-        text=text,
+        text=tokenized.text,
         tokens=tuple(tokenized.tokens),
         place=at,
         measure=measure.name,
@@ -130,7 +169,22 @@ def sweep(
     )
 
 
-def _check_source(source: object, edits: object, count: int) -> None:
+def _sources(source: object, count: int) -> Sequence[TextRecord | None]:
+    """The source of each of several texts."""
+    if source is None:
+        return [None] * count
+    every = cast(object, source.each() if isinstance(source, Record) else source)
+    if not isinstance(every, list | tuple):
+        raise OptionError(f"sweep: source is {shown(source)}; with several texts it must be a record of as many")
+    sources = cast(Sequence[TextRecord], every)
+    if len(sources) != count:
+        raise OptionError(f"sweep: {many(count, 'text')} and {many(len(sources), 'source')}; give one source for each")
+    return sources
+
+
+def _source(source: object, edits: object, count: int) -> TextRecord | None:
+    if source is None:
+        return None
     if not isinstance(edits, str):
         raise OptionError("sweep: a source goes with a name such as heads; edits bring their own")
     if not isinstance(source, TextRecord):
@@ -142,6 +196,7 @@ def _check_source(source: object, edits: object, count: int) -> None:
             f"sweep: the source has {many(len(source.tokens), 'token')} and the text {count}; both must have the same "
             "number, since each place is patched from the same place"
         )
+    return source
 
 
 def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], tokenized: TokenizedText) -> None:
@@ -150,7 +205,7 @@ def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], tokenized: 
     for group in groups:
         for edit in group:
             if edit.text not in (None, 0):
-                raise WatchError(f"{edit}: a sweep is of one text, number 0")
+                raise WatchError(f"{edit}: each text is swept alone, as number 0; leave `text` out")
             places = [place for name in FIELDS for place in numbered(edit, name) or ()]
             if places and max(places) >= count:
                 raise WatchError(f"{edit}: the text has places 0 to {count - 1}")

@@ -166,7 +166,8 @@ class Documents:
 class Knocked:
     """Hides single (query place, key place) pairs, in every head or in one.
 
-    starts: the cell of place 0 in each batch row, None for a row where nothing is hidden; (): 0 in every row
+    starts: the cell of place 0 in each batch row, None for a row where nothing is hidden; (): 0 in every row. With
+        starts, the pairs may be between two texts: query row i of Q is at place K - Q + i, which may be below 0
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -197,7 +198,7 @@ class Knocked:
         )
 
     def misfit(self, batch: int, heads: int, keys: int, device: torch.device) -> str | None:
-        if any(query < 0 or key < 0 for query, key in self.pairs):
+        if any(key < 0 or (query < 0 and not self.starts) for query, key in self.pairs):
             return f"knocked-out pairs are {self.pairs}; places count from 0"
         if self.head is not None and not 0 <= self.head < heads:
             return f"knock-out in head {self.head}; there are {heads} heads, counted from 0"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.attend.mask import Mask
+from clearhead.attend.mask import Knocked, Mask
 from clearhead.attend.score import Score
 from clearhead.errors import RequestError
 from clearhead.tap import Site
@@ -57,7 +57,8 @@ class Request:
         if not q.device == k.device == v.device:
             return f"q, k and v are on {q.device}, {k.device} and {v.device}; the device must be the same"
         sinks_H, bias_HN = self.score.sinks_H, self.score.bias_HN
-        if Q > K and (self.mask.reads("Q") or bias_HN is not None):
+        placed = (part for part in self.mask.parts if not (isinstance(part, Knocked) and part.starts))
+        if Q > K and (Mask(tuple(placed)).reads("Q") or bias_HN is not None):
             return (
                 f"{Q} queries and {K} keys under a rule that needs the queries' places; "
                 "query row i sits at key place K - Q + i, which is negative: use padding or no mask between two texts"

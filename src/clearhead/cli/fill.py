@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from clearhead.cli.edits import Edits
 from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
 from clearhead.cli.printing import echo, write_json
 
@@ -19,6 +20,7 @@ def fill(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per text: text, masks (place, guesses).")
     ] = False,
+    edit: Edits = None,
     dtype: Dtype = "auto",
     bits: Bits = None,
     threads: Threads = None,
@@ -30,11 +32,14 @@ def fill(
     """
     from dataclasses import asdict
 
+    from clearhead.cli.edits import check_forms, parsed
     from clearhead.encoding import fill
 
+    check_forms(edit)
     loaded = load_model(model, dtype, threads, bits=bits)
+    changes = parsed(loaded, edit)
     for number, each in enumerate(text):
-        masks = fill(loaded, each, top=top)
+        masks = fill(loaded, each, top=top, edits=changes)
         if as_json:
             write_json({"text": each, "masks": [asdict(mask) for mask in masks]})
             continue

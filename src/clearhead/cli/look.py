@@ -183,8 +183,9 @@ def show_gradient(
     model: LanguageModel, text: str, *, query: str | None, by: By, baseline: str, out: Path | None
 ) -> None:
     """``look --by gradient`` and its like, given a loaded model: prints the table, or saves the picture to ``out``."""
-    from clearhead.analysis import attribution, tokenized_text
+    from clearhead.analysis import attribution
     from clearhead.drawing import AttributionTable, draw_attribution, prediction_place
+    from clearhead.watching import tokenized_text
 
     tokenized = tokenized_text(model, model.encode(text, "look: the text"), text)
     place = prediction_place(tokenized, query)

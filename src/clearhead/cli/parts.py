@@ -46,12 +46,13 @@ def parts(
     from clearhead import analysis
     from clearhead.drawing import PartsTable, draw_parts, prediction_place
     from clearhead.drawing.draw_parts import check_parts_path
+    from clearhead.watching import tokenized_text
 
     if out is not None:
         check_parts_path(out)
     text = given_text(text)
     loaded = load_model(model, dtype, threads)
-    tokenized = analysis.tokenized_text(loaded, loaded.encode(text, "parts: the text"), text)
+    tokenized = tokenized_text(loaded, loaded.encode(text, "parts: the text"), text)
     found = analysis.logit_parts(loaded, text, query=prediction_place(tokenized, query), target=token, against=against)
     if out is None:
         Screen().print(PartsTable(found))

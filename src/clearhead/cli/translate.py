@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clearhead.cli.edits import Edits
 from clearhead.cli.models import Bits, Dtype, From, Model, Threads, To, load_model
 from clearhead.cli.printing import write, write_json
 
@@ -48,6 +49,7 @@ def translate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per text: source, text, score, logprob, others.")
     ] = False,
+    edit: Edits = None,
     dtype: Dtype = "auto",
     bits: Bits = None,
     threads: Threads = None,
@@ -58,6 +60,7 @@ def translate(
     read ahead and translated together, those of like length in one batch.
     A released model's generation_config.json sets other defaults.
     """
+    from clearhead.cli.edits import check_forms, parsed
     from clearhead.errors import OptionError
     from clearhead.generation import BEAMS, Sampling, Search, search_for, stream_translations
     from clearhead.text import lines_of
@@ -77,12 +80,14 @@ def translate(
     given = {name: value for name, value in given.items() if value is not None}
     first: dict[str, Any] = {"beams": 1 if "sampling" in given else max(BEAMS, best)}
     Search(**(first | given))  # fails before the model is loaded
+    check_forms(edit)
     loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=source, target=target)
     search = search_for(loaded, given)
     texts = text or lines_of("-" if file is None else str(file))
     if not text and file is None and sys.stdin.isatty():
         together = 1  # a line that is typed is translated at once
-    for found in stream_translations(loaded, texts, search, prefix=prefix, together=together):
+    changes = parsed(loaded, edit)
+    for found in stream_translations(loaded, texts, search, prefix=prefix, edits=changes, together=together):
         every = (found, *found.others)
         if as_json:
             chosen, *others = ({"text": each.text, "score": each.score, "logprob": each.logprob} for each in every)

@@ -82,7 +82,7 @@ def _picture(found: Sweep, form: str) -> bytes:
     from clearhead.drawing import fonts, saving
 
     cells = grid(found)
-    text = legible(found.model + mark(": ") + found.text if found.model else found.text)
+    text = legible(found.model + mark(": ") + found.heading if found.model else found.heading)
     about = f"{legible(found.measure)}: {found.base:.4g} without edits"
     about = spoken(about + (", changes predicted by the gradient" if found.by == "gradient" else ""))
     bars = found.top(BARS) if cells is None else []

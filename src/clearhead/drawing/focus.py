@@ -15,7 +15,7 @@ from clearhead.errors import OptionError, WatchError
 from clearhead.tap import Site, short_names
 from clearhead.watching import BY_GRADIENT, TextRecord
 from clearhead.watching.cells import Cells
-from clearhead.watching.places import HasTokens, ends
+from clearhead.watching.finding import HasTokens, ends
 
 # How many tokens an error message lists.
 LISTED = 64

@@ -26,12 +26,13 @@ from clearhead.drawing.gradient import AttributionTable
 from clearhead.drawing.history_table import HistoryTable
 from clearhead.drawing.legible import legible
 from clearhead.drawing.lens_table import LensTable
+from clearhead.drawing.map_view import picture
 from clearhead.drawing.next_table import NextTable
 from clearhead.drawing.parts_table import PartsTable
 from clearhead.drawing.sweep_table import EffectTable, SweepTable
 from clearhead.drawing.terminal import table_of_attention
 from clearhead.notebook import html_of
-from clearhead.watching import Record, TextRecord
+from clearhead.watching import AttentionMap, Record, TextRecord
 
 # A page stands in the notebook's file each time its value is shown. At most so many weights (heads x queries x keys; a
 # page of as many has 1.6 MB), or cells of a lens (1 MB); beyond them, a table.
@@ -91,6 +92,11 @@ def _(record: Record) -> str:
         for number, each in zip(record.texts, texts, strict=True)
     )
     return f"<p>{html.escape(repr(record))}; <code>record[0]</code> is one text:</p><ol>{named}</ol>"
+
+
+@html_of.register
+def _(found: AttentionMap) -> str:
+    return picture(found)
 
 
 @html_of.register

@@ -25,7 +25,7 @@ def encoded(found: Sweep) -> bytes:
     data = {
         "words": {each: words(each) | _named(found, cells, each) for each in LANGUAGES},
         "model": None if found.model is None else legible(found.model),
-        "text": legible(found.text),
+        "text": legible(found.heading),
         "tokens": [legible(token) for token in found.tokens],
         "place": found.place,
         "base": found.base,
@@ -37,7 +37,7 @@ def encoded(found: Sweep) -> bytes:
         "colours": {"less": colours.LESS, "more": colours.MORE, "none": colours.DARK[0]},
     }
     styles = ("page.css", "sweep.css")
-    before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, model=found.model, text=found.text)
+    before, after = around("sweep.html", scripts=SCRIPTS, styles=styles, model=found.model, text=found.heading)
     return (before + inert_json(data) + after).encode()
 
 

@@ -19,7 +19,7 @@ from clearhead.drawing.terminal import bar
 from clearhead.errors import many
 from clearhead.language import mark, spoken
 from clearhead.watching import Edit, Knockout
-from clearhead.watching.notation import named, to_dict
+from clearhead.watching.notation import named, runs, to_dict
 from clearhead.wrapping import filled, wrapped
 
 # In terminal cells: a bar, a cell of the grid, and the widest name of an edit.
@@ -90,7 +90,7 @@ def _row(edit: Edit, across: str) -> str:
         return "embedding"
     head = f".{edit.head}" if across != "head" and edit.head is not None else ""
     kind = "" if across == "part" or edit.kind in ("self", "residual") else f" {edit.kind}"
-    return f"layer {edit.layer}{head}{kind}"
+    return f"layer {runs(edit.layer)}{head}{kind}"
 
 
 def _label(found: Sweep, across: str, column: int | str) -> str:
@@ -106,7 +106,7 @@ class SweepTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
-        yield line.append(legible(found.text), "bold")
+        yield line.append(legible(found.heading), "bold")
         yield Text(spoken(f"{legible(found.measure)}: {found.base:.4f} without edits, at place {found.place}"))
         if found.by == "gradient":
             yield Text(spoken("Changes are predicted by the gradient, to first order."), "dim")
@@ -169,7 +169,7 @@ class EffectTable:
         found = self._found
         line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
         yield line.append(spoken(f"what the edits change after place {found.place} of ")).append(
-            legible(found.text), "bold"
+            legible(found.heading), "bold"
         )
         for edit in found.edits:
             yield Text(f"  {legible(named(edit))}")

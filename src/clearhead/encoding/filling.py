@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from torch import Tensor
 from clearhead.errors import NotFiniteError, OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
+from clearhead.watching import Edit, edited, tokenized_text
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +34,13 @@ class Filling:
     guesses: tuple[Guess, ...]
 
 
-def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
+def fill(model: LanguageModel, text: str, *, top: int = 5, edits: Edit | Sequence[Edit] = ()) -> list[Filling]:
     """The ``top`` likeliest tokens for each mask of ``text``, in text order (Devlin et al. 2019, 3.1).
 
     Probabilities are the model's own (``model.log_probabilities``). Each mask is filled independently of the others.
+    ``edits`` change the model as it runs (``watching.edits``); places in them may be words of the text.
     Raises OptionError if the model does not predict masked tokens or the text has no mask, TextError if the text is
-    longer than the model's context length.
+    longer than the model's context length, WatchError for an edit that does not apply or changes nothing (``watch``).
     """
     check_model(model, "fill")
     config, tokenizer = model.config, model.tokenizer
@@ -52,7 +57,10 @@ def fill(model: LanguageModel, text: str, *, top: int = 5) -> list[Filling]:
     if not places:
         raise OptionError(f"{shown(text)}: has no mask; write {tokenizer.roles['mask']} where a token is missing")
     tokenizer.note_unknown(ids)
-    most = log_probabilities(_logits(model, ids, places)).exp().index_fill(1, tokenless, -1.0).topk(top)
+    changes = placed(listed(edits), {(0, model.stack): tokenized_text(model, ids)})
+    with edited(model, changes) if changes else nullcontext():
+        logits_MV = _logits(model, ids, places)
+    most = log_probabilities(logits_MV).exp().index_fill(1, tokenless, -1.0).topk(top)
     return [
         Filling(
             place=place,

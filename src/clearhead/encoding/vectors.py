@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import overload
 
 import torch
@@ -16,6 +17,9 @@ from clearhead.model import evaluating, needs
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import reserve, rows
 from clearhead.text import Tokenizer
+from clearhead.watching import Edit, edited, tokenized_text
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
 log = logging.getLogger(__name__)
 
@@ -24,25 +28,26 @@ TOKENS = 2**13
 
 
 @overload
-def vectors(model: LanguageModel, texts: str) -> Tensor: ...
+def vectors(model: LanguageModel, texts: str, *, edits: Edit | Sequence[Edit] = ()) -> Tensor: ...
 @overload
-def vectors(model: LanguageModel, texts: list[str]) -> Tensor: ...
-def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
+def vectors(model: LanguageModel, texts: list[str], *, edits: Edit | Sequence[Edit] = ()) -> Tensor: ...
+def vectors(model: LanguageModel, texts: str | list[str], *, edits: Edit | Sequence[Edit] = ()) -> Tensor:
     """vectors_NE, one row per text, or vector_E for a single text; float32 or wider, on the CPU.
 
     Pooling follows the sentence-transformers files beside the model; without them it is the mean of the text's hidden
     states, special tokens included. Texts of similar length share a pass, padded on the right; each vector is what it
     would be alone, up to rounding. If those files limit the number of tokens, longer texts are cut, which is logged.
+    ``edits`` change the model as it runs (``watching.edits``); places in them may be words of the texts.
 
     Raises TextError for a text that is longer than the model's context length or has no tokens at all, FolderError if
-    the files ask for an unknown step.
+    the files ask for an unknown step, WatchError for an edit that does not apply or changes nothing (``watch``).
     """
     check_model(model, "vectors")
     needs(model, "vectors", "vectors")
     if model.metadata.unpooled is not None:
         raise FolderError(model.metadata.unpooled)
     if isinstance(texts, str):
-        return vectors(model, [texts])[0]
+        return vectors(model, [texts], edits=edits)[0]
     texts = as_texts(texts, "vectors")
     pooling, network = model.metadata.pooling or Pooling(), model.network
     ids = [model.tokenizer.encode_document(text) for text in texts]
@@ -52,8 +57,10 @@ def vectors(model: LanguageModel, texts: str | list[str]) -> Tensor:
         model.check(each, f"text {number}")
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     found: dict[int, Tensor] = {}
-    numbers = reserve(len(ids))
-    with torch.inference_mode(), evaluating(network):
+    every = {(number, model.stack): tokenized_text(model, each) for number, each in enumerate(ids)} if edits else {}
+    changes = placed(listed(edits), every)
+    with torch.inference_mode(), evaluating(network), edited(model, changes) if changes else nullcontext():
+        numbers = reserve(len(ids))
         for batch in _batches(order, [len(each) for each in ids]):
             lengths_B = torch.tensor([len(ids[number]) for number in batch], device=model.device)
             longest = int(lengths_B.max())

@@ -16,15 +16,8 @@ from clearhead.generation.draft import Draft
 from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
-from clearhead.generation.translation import (
-    BEAMS,
-    Search,
-    Translation,
-    search_for,
-    source_ids,
-    stream_translations,
-    translate,
-)
+from clearhead.generation.search import BEAMS, Search, search_for
+from clearhead.generation.translation import Translation, source_ids, stream_translations, translate
 
 __all__ = [
     "BEAMS",

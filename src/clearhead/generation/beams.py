@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from clearhead.attend import wide
 from clearhead.errors import NotFiniteError
 from clearhead.generation.forced import Forced
 from clearhead.model import Network, State, evaluating, log_probabilities
+from clearhead.tap import rows
 
 NEVER = -1e9  # the score of a beam that does not exist
 
@@ -50,6 +52,7 @@ class BeamSearch:
     early_stopping: True: a text is done as soon as it has ``beams`` finished ones; "never": if the length penalty is
         above 0, its running beams are scored as if they ended at the limit
     forced: the tokens in fixed places; None = none
+    numbers: the texts' numbers in records, which all beams of a text then share; None: each beam is a text
     """
 
     def __init__(
@@ -66,10 +69,11 @@ class BeamSearch:
         allowed: Callable[[Tensor, list[list[int]]], Tensor],
         early_stopping: EarlyStopping = False,
         forced: Forced | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self._network, self._state, self._allowed = network, state, allowed
         self._beams, self._penalty, self._ends = beams, length_penalty, ends
-        self._early, self._forced = early_stopping, forced or Forced()
+        self._early, self._forced, self._numbers = early_stopping, forced or Forced(), numbers
         self._limits = list(limits)
         self._next_RT = torch.tensor([start], device=network.device).expand(texts * beams, -1)
         self._texts = list(range(texts))  # the text of each group of rows
@@ -85,7 +89,9 @@ class BeamSearch:
         return self._finished
 
     def _step(self) -> None:
-        logits_RV = self._network(self._next_RT, state=self._state, last=True)[:, -1]
+        shared = None if self._numbers is None else [self._numbers[text] for text in self._texts]
+        with nullcontext() if shared is None else rows([text for text in shared for _ in range(self._beams)]):
+            logits_RV = self._network(self._next_RT, state=self._state, last=True)[:, -1]
         logprobs_RV = log_probabilities(logits_RV.to(wide(logits_RV.dtype)))
         if not bool(torch.isfinite(logprobs_RV[:, 0]).all()):
             raise NotFiniteError(self._state.length)
@@ -98,7 +104,7 @@ class BeamSearch:
         scores_B = torch.tensor(self._scores, dtype=logprobs_RV.dtype, device=logprobs_RV.device)
         sums_BN = (logprobs_RV.unflatten(0, (-1, K)) + scores_B[:, :, None]).flatten(1)
         best_BC, which_BC = sums_BN.topk(min(max(2, 1 + len(self._ends)) * K, sums_BN.shape[1]), dim=1)
-        rows: list[int] = []
+        kept: list[int] = []
         texts: list[int] = []
         scores: list[list[float]] = []
         new: list[list[int]] = []
@@ -108,12 +114,12 @@ class BeamSearch:
             if beams:
                 texts.append(text)
                 scores.append([score for score, _, _ in beams])
-                rows += [group * K + beam for _, beam, _ in beams]
+                kept += [group * K + beam for _, beam, _ in beams]
                 new += [[*self._new[group * K + beam], token] for _, beam, token in beams]
         self._texts, self._scores, self._new = texts, scores, new
         if texts:
-            if rows != list(range(len(self._next_RT))):
-                self._state.select(torch.tensor(rows, device=logprobs_RV.device), 0)
+            if kept != list(range(len(self._next_RT))):
+                self._state.select(torch.tensor(kept, device=logprobs_RV.device), 0)
             self._next_RT = torch.tensor([ids[-1:] for ids in new], device=logprobs_RV.device)
 
     def _continued(

@@ -16,7 +16,7 @@ from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import needs
 from clearhead.tap import reserve
 from clearhead.text import Tokenizer
-from clearhead.watching import Edit, Record, TextRecord, TokenizedText, watch
+from clearhead.watching import Edit, Record, TextRecord, tokenized_text, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 
@@ -123,8 +123,9 @@ def generate(
 def in_prompts(model: LanguageModel, prompts: Sequence[str], edits: Edit | Sequence[Edit]) -> tuple[Edit, ...]:
     """The edits, with words of the prompts, and places from a prompt's end, turned into places."""
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
-    texts = [TokenizedText(tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)) for ids in encoded]
-    return placed(listed(edits), {(number, model.stack): text for number, text in enumerate(texts)})
+    return placed(
+        listed(edits), {(number, model.stack): tokenized_text(model, ids) for number, ids in enumerate(encoded)}
+    )
 
 
 def _all(
@@ -142,9 +143,7 @@ def _recorded(model: LanguageModel, completions: Sequence[Completion], record: R
     found: list[Completion] = []
     for number, completion in zip(record.texts, completions, strict=True):
         ids = [*model.encode(completion.prompt), *completion.ids][:-1]  # the last id has not been through the model
-        record.tokenized[number, model.stack] = TokenizedText(
-            tokens=model.labels(ids), ids=ids, pieces=model.pieces(ids)
-        )
+        record.tokenized[number, model.stack] = tokenized_text(model, ids)
         found.append(replace(completion, record=TextRecord(record, number)))
     return found
 

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, get_type_hints, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import ConfigError, FolderError, OptionError, TextError, nearest
-from clearhead.generation.beams import BeamSearch, EarlyStopping, Hypothesis
+from clearhead.errors import OptionError, TextError
+from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.generation.decoding import Decoding, Drawn
-from clearhead.generation.defaults import FILE, defaults
+from clearhead.generation.defaults import defaults
 from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
+from clearhead.generation.search import Search, search_for
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
-from clearhead.plain import checked
+from clearhead.tap import reserve, rows
 from clearhead.text.data.pair_tokens import RATIO, SHORT
+from clearhead.watching import Edit, edited, tokenized_text
+from clearhead.watching.edits import listed
+from clearhead.watching.places import placed
 
-log = logging.getLogger(__name__)
-
-BEAMS = 5
 TOGETHER = 64  # texts translated at once
 AHEAD = 16  # batches read before the first is translated, so that texts of like length share one
-
-# transformers' names for the fields of Search, in generation_config.json.
-FIELDS = {
-    "num_beams": "beams",
-    "length_penalty": "length_penalty",
-    "early_stopping": "early_stopping",
-    "no_repeat_ngram_size": "no_repeat",
-    "max_new_tokens": "max_tokens",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,107 +54,51 @@ class Translation:
         return self.text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """How to look for a translation.
-
-    beams: partial translations kept side by side; 1 is greedy
-    length_penalty: scores are divided by length ** this: 0 favours short ones, above 1 long ones
-    early_stopping: when a text with ``beams`` finished translations is done: True: at once; False: when the best of the
-        others, if it ended now, would score no better; "never": when it could not at any length that is allowed
-    best: how many translations of each text to give, at most ``beams``
-    no_repeat: no run of this many tokens comes twice; 0 allows all
-    max_tokens: the most new tokens; None is three times those of the source, and 10: training leaves out longer ones
-    sampling: draw tokens instead, with one beam; its own ``max_tokens`` is ignored
-
-    Raises OptionError with the value and the rule.
-    """
-
-    beams: int = BEAMS
-    length_penalty: float = 1.0
-    early_stopping: EarlyStopping = False
-    best: int = 1
-    no_repeat: int = 0
-    max_tokens: int | None = None
-    sampling: Sampling | None = None
-
-    def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise OptionError.of("beams", self.beams, "at least 1")
-        if not 1 <= self.best <= self.beams:
-            raise OptionError.of("best", self.best, f"at least 1 and at most the {self.beams} beams")
-        if not math.isfinite(self.length_penalty):
-            raise OptionError.of("length_penalty", self.length_penalty, "finite; 1 divides by the length")
-        if self.early_stopping not in (True, False, "never"):
-            raise OptionError.of("early_stopping", self.early_stopping, 'True, False or "never"')
-        if self.no_repeat < 0:
-            raise OptionError.of("no_repeat", self.no_repeat, "at least 0")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise OptionError.of("max_tokens", self.max_tokens, "at least 1")
-        if self.sampling is not None and self.beams > 1:
-            raise OptionError(f"beams {self.beams}: tokens are drawn with one beam; give beams=1 (--beams 1)")
-        if self.sampling is not None and self.no_repeat:
-            raise OptionError(f"no_repeat {self.no_repeat}: is for beams, not for drawn tokens; leave one of them out")
-
-
-SETTINGS = tuple(field.name for field in fields(Search))
-_HINTS = get_type_hints(Search)
-
-
 @overload
 def translate(
-    model: LanguageModel, text: str, *, prefix: str = "", together: int = TOGETHER, **search: Any
+    model: LanguageModel,
+    text: str,
+    *,
+    prefix: str = "",
+    edits: Edit | Sequence[Edit] = (),
+    together: int = TOGETHER,
+    **search: Any,
 ) -> Translation: ...
 @overload
 def translate(
-    model: LanguageModel, text: list[str], *, prefix: str = "", together: int = TOGETHER, **search: Any
+    model: LanguageModel,
+    text: list[str],
+    *,
+    prefix: str = "",
+    edits: Edit | Sequence[Edit] = (),
+    together: int = TOGETHER,
+    **search: Any,
 ) -> list[Translation]: ...
 def translate(
-    model: LanguageModel, text: str | list[str], *, prefix: str = "", together: int = TOGETHER, **search: Any
+    model: LanguageModel,
+    text: str | list[str],
+    *,
+    prefix: str = "",
+    edits: Edit | Sequence[Edit] = (),
+    together: int = TOGETHER,
+    **search: Any,
 ) -> Translation | list[Translation]:
     """Translates a text, or each of several; ``search`` takes the fields of ``Search``.
 
     Settings you leave out come from the model's generation_config.json, and are logged.
     ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
     empty text has an empty translation. ``print(translate(...))`` shows the translation. A model of many languages is
-    told which ones by ``model.with_languages``.
+    told which ones by ``model.with_languages``. ``edits`` change the model as it runs (``watching.edits``); places in
+    the encoder may be words of the text, those in the decoder words of the prefix.
     Raises OptionError for a model that does not translate or does not know into which language, an unknown setting or a
     value out of range, TextError for a text longer than the context or with characters the tokenizer lacks,
-    NotFiniteError if the model's logits are not finite.
+    NotFiniteError if the model's logits are not finite, WatchError for an edit that does not apply or changes nothing.
     """
     check_model(model, "translate")
     texts = as_texts(text, "translate")
     chosen = search_for(model, search)
-    found = list(stream_translations(model, texts, chosen, prefix=prefix, together=together))
+    found = list(stream_translations(model, texts, chosen, prefix=prefix, edits=edits, together=together))
     return found[0] if isinstance(text, str) else found
-
-
-def search_for(model: LanguageModel, chosen: Mapping[str, Any]) -> Search:
-    """The search that the model's generation_config.json asks for, overridden by ``chosen``; logs what comes from it.
-
-    Raises OptionError for an unknown setting or a value out of range, FolderError if the file has one.
-    """
-    for name in chosen:
-        if name not in SETTINGS:
-            raise OptionError(f"translate: there is no setting {name!r}{nearest(name, SETTINGS)}")
-    generation = model.metadata.generation
-    given = {theirs: ours for theirs, ours in FIELDS.items() if generation.get(theirs) is not None}
-    if chosen.get("sampling") is not None:
-        given = {theirs: ours for theirs, ours in given.items() if ours == "max_tokens"}
-        chosen = {"beams": 1, **chosen}
-    try:
-        found = {ours: checked(_HINTS[ours], generation[theirs], theirs) for theirs, ours in given.items()}
-        Search(**found)
-    except (ConfigError, OptionError) as fault:
-        raise FolderError(
-            f"{model.name or 'the model'}: {FILE}: {fault}; download it again, or fix the value"
-        ) from None
-    usual = Search()
-    if told := [f"{theirs} {found[ours]}" for theirs, ours in given.items() if found[ours] != getattr(usual, ours)]:
-        log.info("from the model's %s: %s", FILE, ", ".join(told))
-    if "beams" not in chosen:
-        found["beams"] = max(found.get("beams", usual.beams), chosen.get("best", 1))
-    return Search(**{**found, **chosen})
 
 
 def stream_translations(
@@ -171,23 +107,46 @@ def stream_translations(
     search: Search | None = None,
     *,
     prefix: str = "",
+    edits: Edit | Sequence[Edit] = (),
     together: int = TOGETHER,
 ) -> Iterator[Translation]:
     """The translations in order, while ``texts`` are read 16 batches at a time, or one by one if ``together`` is 1.
 
-    ``search`` is that of the model's folder if None; other arguments as for ``translate``.
+    Under ``edits``, which know every text by its number, all are read first. ``search`` is that of the model's folder
+    if None; other arguments as for ``translate``.
     """
     check_model(model, "translate")
     needs(model, "text to text", "translate")
     if together < 1:
         raise OptionError.of("together", together, "at least 1")
-    return _streamed(model, texts, search or search_for(model, {}), prefix, together)
+    search, changes = search or search_for(model, {}), listed(edits)
+    if changes:
+        return _edited(model, list(texts), changes, search, prefix, together)
+    return _streamed(model, texts, search, prefix, together)
+
+
+def _edited(
+    model: LanguageModel, texts: list[str], edits: Sequence[Edit], search: Search, prefix: str, together: int
+) -> Iterator[Translation]:
+    begun, _ = _begun(model, prefix, forced(model))
+    sources = [source_ids(model, text) for text in texts]
+    known = {(n, "encoder"): tokenized_text(model, ids, source=True) for n, ids in enumerate(sources)}
+    known |= {(n, model.stack): tokenized_text(model, begun) for n in range(len(texts))}
+    with edited(model, placed(edits, known)):
+        found = list(_streamed(model, texts, search, prefix, together, reserve(len(texts))))
+    yield from found
 
 
 def _streamed(
-    model: LanguageModel, texts: Iterable[str], search: Search, prefix: str, together: int
+    model: LanguageModel,
+    texts: Iterable[str],
+    search: Search,
+    prefix: str,
+    together: int,
+    numbers: Sequence[int] | None = None,
 ) -> Iterator[Translation]:
-    every, fixed = iter(texts), forced(model)
+    """numbers: the texts' numbers in records; None: each beam is a text there."""
+    every, fixed, before = iter(texts), forced(model), 0
     while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
         sources = [source_ids(model, text) for text in block]
         order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
@@ -195,12 +154,14 @@ def _streamed(
         found = {n: _nothing(text) for n, text in enumerate(block) if not text.strip()}
         for first in range(0, len(wanted), together):
             batch = wanted[first : first + together]
-            made = _batch(model, [sources[n] for n in batch], search, fixed, prefix)
+            mine = None if numbers is None else [numbers[before + n] for n in batch]
+            made = _batch(model, [sources[n] for n in batch], search, fixed, prefix, mine)
             hidden = 0 if prefix or fixed.first is None else 1  # a forced start is no part of the text
             for n, hypotheses in zip(batch, made, strict=True):
                 first, *others = (_text_of(model, block[n], each, prefix, hidden) for each in hypotheses[: search.best])
                 found[n] = replace(first, others=tuple(others))
         yield from (found[n] for n in range(len(block)))
+        before += len(block)
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
@@ -223,25 +184,37 @@ def _nothing(text: str) -> Translation:
     return Translation(source=text, text="", ids=(), logprob=0.0, score=0.0, complete=True)
 
 
-def _batch(
-    model: LanguageModel, sources: Sequence[Sequence[int]], search: Search, fixed: Forced, prefix: str
-) -> list[list[Hypothesis]]:
-    """The finished translations of each source, best first."""
-    start, end = model.target_edges
+def _begun(model: LanguageModel, prefix: str, fixed: Forced) -> tuple[list[int], Forced]:
+    """The ids that every translation starts with, and what is still forced after them."""
+    start, _ = model.target_edges
     written = model.tokenizer.encode(prefix)
     if written and fixed.first is not None:
         written, fixed = [fixed.first, *written], replace(fixed, first=None)
-    begun = [start, *written]
+    return [start, *written], fixed
+
+
+def _batch(
+    model: LanguageModel,
+    sources: Sequence[Sequence[int]],
+    search: Search,
+    fixed: Forced,
+    prefix: str,
+    numbers: Sequence[int] | None,
+) -> list[list[Hypothesis]]:
+    """The finished translations of each source, best first."""
+    start, end = model.target_edges
+    begun, fixed = _begun(model, prefix, fixed)
     room = model.config.context - len(begun) + 1
     limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
     if room < 1:
         raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
-    state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
+    with nullcontext() if numbers is None else rows(numbers):
+        state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
     ends = defaults(model).ends | {end}
     # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
     never = [] if start in ends else [start]
     if search.sampling is not None:
-        return _drawn(model, begun, state, search, search.sampling, ends, fixed, never, limits)
+        return _drawn(model, begun, state, search, search.sampling, ends, fixed, never, limits, numbers)
     return BeamSearch(
         model.network,
         begun,
@@ -254,6 +227,7 @@ def _batch(
         ends=ends,
         limits=limits,
         allowed=_Allowed(torch.cat([model.tokenless, model.tokenless.new_tensor(never)]), search.no_repeat, begun[1:]),
+        numbers=numbers,
     ).run()
 
 
@@ -267,6 +241,7 @@ def _drawn(
     fixed: Forced,
     never: Sequence[int],
     limits: Sequence[int],
+    numbers: Sequence[int] | None,
 ) -> list[list[Hypothesis]]:
     """A random translation of each source, which depends on that and on the seed."""
     tokenizer, network = model.tokenizer, model.network
@@ -278,6 +253,7 @@ def _drawn(
         vocabulary=min(tokenizer.vocab_size, model.config.vocabulary),
         gaps=[*tokenizer.gaps, *never],
         unseen=len(begun),
+        numbers=numbers,
         state=state,
     )
     drawn = [[Drawn(text, each, 0.0) for each in first] for text in range(len(limits))]

@@ -7,7 +7,7 @@ from clearhead.watching.map import AttentionMap, Top
 from clearhead.watching.opening import edited, read_record, watch
 from clearhead.watching.record import Record
 from clearhead.watching.text_record import BY_GRADIENT, TextRecord
-from clearhead.watching.tokenized import TokenizedText
+from clearhead.watching.tokenized import TokenizedText, tokenized_text
 
 __all__ = [
     "BY_GRADIENT",
@@ -30,5 +30,6 @@ __all__ = [
     "Top",
     "edited",
     "read_record",
+    "tokenized_text",
     "watch",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from clearhead.attend.mask import Knocked
 from clearhead.errors import WatchError
 from clearhead.tap import Site
-from clearhead.watching.edits import Ablate, Edit, Knockout, Patch, Steer, numbered, pair
+from clearhead.watching.edits import Ablate, Edit, Knockout, Patch, Steer, layers, numbered, pair
+from clearhead.watching.notation import runs
 from clearhead.watching.passes import Pass
 from clearhead.watching.text_record import TextRecord
 
@@ -41,16 +42,38 @@ class Active:
         return ((row, text) for row, text in enumerate(seen.rows) if self.edit.text in (None, text))
 
 
+def of_layers(edit: Edit, sites: Iterable[Site]) -> tuple[Edit, ...]:
+    """An edit of several layers as one of each. Raises WatchError, with the layers, for those the model has not."""
+    asked = layers(edit)
+    if asked is not None and len(asked) == 1:
+        return (edit,)
+    every = list(sites)
+    known = {site.layer for site in every if site.kind == edit.kind and edit.stack in (None, site.stack)}
+    missing = [layer for layer in asked or () if layer not in known]
+    if missing or not known:
+        raise WatchError(
+            f"{edit}: the model has no site of layer {runs(missing or None)} and kind {edit.kind!r}; it has "
+            f"{_known(edit, every)}"
+        )
+    return tuple(replace(edit, layer=layer) for layer in sorted(known if asked is None else asked))
+
+
+def _known(edit: Edit, sites: Sequence[Site]) -> str:
+    return ", ".join(str(site) for site in sites if site.kind == edit.kind) or ", ".join(map(str, sites))
+
+
 def site_of(edit: Edit, sites: dict[Site, int]) -> Site:
-    """The site of an edit. Raises WatchError unless the model has it, exactly once, with such a head."""
+    """The site of an edit of one layer. Raises WatchError unless the model has it, exactly once, with such a head."""
     found = [
         site
         for site in sites
         if (edit.layer, edit.kind) == (site.layer, site.kind) and edit.stack in (None, site.stack)
     ]
     if not found:
-        known = ", ".join(str(site) for site in sites if site.kind == edit.kind) or ", ".join(map(str, sites))
-        raise WatchError(f"{edit}: the model has no site of layer {edit.layer} and kind {edit.kind!r}; it has {known}")
+        raise WatchError(
+            f"{edit}: the model has no site of layer {edit.layer} and kind {edit.kind!r}; it has "
+            f"{_known(edit, list(sites))}"
+        )
     if len(found) > 1:
         raise WatchError(f"{edit}: it could mean {' or '.join(map(str, found))}; name the stack")
     heads = sites[found[0]]

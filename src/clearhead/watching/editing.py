@@ -11,8 +11,8 @@ from torch import Tensor
 from clearhead.attend.mask import Knocked, Mask
 from clearhead.attend.request import Request
 from clearhead.errors import WatchError
-from clearhead.tap import Site
-from clearhead.watching.active import Active, activated, site_of
+from clearhead.tap import Site, Spans
+from clearhead.watching.active import Active, activated, of_layers, site_of
 from clearhead.watching.edits import Ablate, Edit, Freeze, Knockout, Patch, Scale, Steer, numbered, pair
 from clearhead.watching.passes import Pass
 
@@ -27,9 +27,9 @@ class Editor:
     def __init__(self, edits: Sequence[Edit], sites: dict[Site, int], network: object | None = None) -> None:
         self.edits = tuple(edits)
         self._active: dict[Site, list[Active]] = {}
-        for edit in edits:
-            site = site_of(edit, sites)
-            self._active.setdefault(site, []).append(activated(edit, site, network))
+        for each in (each for edit in edits for each in of_layers(edit, sites)):
+            site = site_of(each, sites)
+            self._active.setdefault(site, []).append(activated(each, site, network))
         # first place watched of each text in each stack, and number of its places
         self._known: dict[tuple[int, str], tuple[int, int]] = {}
         self._passed = set[Site]()
@@ -52,7 +52,7 @@ class Editor:
         for active in self._here(request.site):
             if isinstance(active.edit, Knockout):
                 self._knock(active, replace(request, mask=given), seen)
-                request = replace(request, mask=request.mask & Mask(_hides(active.edit, seen)))
+                request = replace(request, mask=request.mask & Mask(_hides(active.edit, request, seen)))
             elif isinstance(active.edit, Patch) and active.edit.what != "output":
                 request = _patched(active, request, seen)
         return request
@@ -274,8 +274,11 @@ def _unequal(places: int, length: int, text: int) -> str:
     )
 
 
-def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
-    """A knock-out as mask parts, with places relative to the start of each row's text."""
+def _hides(edit: Knockout, request: Request, seen: Pass) -> tuple[Knocked, ...]:
+    """A knock-out as mask parts, with places relative to the start of each row's text, or of its keys."""
+    K, Q = request.k_BGKD.shape[2], request.q_BHQD.shape[2]
+    if request.site.kind == "cross" or Q > K:
+        return _hides_across(edit, request.mask.spans(len(seen.rows), K), seen, K - Q - seen.first)
     starts = tuple(
         start if edit.text in (None, text) else None for text, (start, _) in zip(seen.rows, seen.spans, strict=True)
     )
@@ -284,3 +287,17 @@ def _hides(edit: Knockout, seen: Pass) -> tuple[Knocked, ...]:
     elif all(start is None for start in starts):
         return ()
     return (Knocked((pair(edit),), edit.head, starts),)
+
+
+def _hides_across(edit: Knockout, keys: Spans, seen: Pass, ahead: int) -> tuple[Knocked, ...]:
+    """A knock-out between two texts, whose places start at cells of their own.
+
+    keys: the cells of each row's keys; ahead: from a query's cell to its place in the mask
+    """
+    query, key = pair(edit)
+    found: dict[int, list[int | None]] = {}  # by the query's place from the start of the keys, that start in each row
+    for row, text in enumerate(seen.rows):
+        if edit.text in (None, text):
+            place = query + seen.spans[row][0] + ahead - keys[row][0]
+            found.setdefault(place, [None] * len(seen.rows))[row] = keys[row][0]
+    return tuple(Knocked(((place, key),), edit.head, tuple(starts)) for place, starts in found.items())

@@ -3,7 +3,8 @@
 An edit names its site by layer, kind and stack. Kinds are attention within the text (``self``) or to another
 (``cross``), the ``feed_forward``, the ``residual`` stream after the layer, and the ``embedding``, the stream before
 layer 0. The stack (``decoder``, ``encoder``) is only needed if the model has both. An edit acts on every text of a
-record unless it names one, and on every place unless it names some.
+record unless it names one, and on every place unless it names some. ``layer`` may be several, such as ``range(4, 9)``,
+or None for every layer that has such a site: the same as one edit for each of them.
 
 Places count from the start of each text, without padding. Where the text's words are known (``observe``, ``generate``,
 ``effect``, ``sweep``), a place may also be a word of the text, or negative, from the end.
@@ -23,6 +24,7 @@ from clearhead.tap import Site
 from clearhead.watching.text_record import TextRecord
 
 Place = int | str
+Layers = int | Iterable[int] | None
 
 # What of an attention a patch replaces: its output, its weights, or what they are computed from.
 WHATS = ("output", "pattern", "query", "key", "value")
@@ -50,7 +52,7 @@ class _Short:
 class Scale(_Short):
     """Multiplies one head's output by ``factor``, or, without ``head``, the whole part's output (or the stream)."""
 
-    layer: int
+    layer: Layers
     head: int | None = None
     factor: float
     at: Place | Iterable[Place] | None = None
@@ -75,7 +77,7 @@ class Ablate(_Short):
     The attention weights in the record stay as computed.
     """
 
-    layer: int
+    layer: Layers
     head: int | None = None
     mean: Texts | None = None
     at: Place | Iterable[Place] | None = None
@@ -93,7 +95,7 @@ class Ablate(_Short):
 class Knockout(_Short):
     """Hides one key place from one query place, in every head of the layer or in one (Geva et al. 2023)."""
 
-    layer: int
+    layer: Layers
     query: Place
     key: Place
     head: int | None = None
@@ -102,7 +104,8 @@ class Knockout(_Short):
     text: int | None = None
 
     def __post_init__(self) -> None:
-        _numbers(self, "layer", "head", "text")
+        _layers(self)
+        _numbers(self, "head", "text")
         _places(self, "query", (self.query,))
         _places(self, "key", (self.key,))
 
@@ -121,7 +124,7 @@ class Patch(_Short):
     An error if it changes nothing: see ``Freeze``.
     """
 
-    layer: int
+    layer: Layers
     source: TextRecord
     head: int | None = None
     what: str = "output"
@@ -252,6 +255,12 @@ def listed(edits: object) -> tuple[Edit, ...]:
     return tuple(found)
 
 
+def layers(edit: Edit) -> tuple[int, ...] | None:
+    """The layers of an edit in ascending order; None for every layer."""
+    given = cast("int | tuple[int, ...] | None", edit.layer)
+    return (given,) if isinstance(given, int) else given
+
+
 def places(at: Place | Iterable[Place] | None) -> tuple[Place, ...] | None:
     """``at`` of an edit, which is a tuple once the edit is made."""
     return cast("tuple[Place, ...] | None", at)
@@ -282,8 +291,26 @@ def for_text(edit: Edit, text: int | None) -> Edit:
 
 
 def _check(edit: Scale | Ablate | Patch | Steer) -> None:
-    _numbers(edit, "layer", "head", "text")
+    if not isinstance(edit, Steer):
+        _layers(edit)
+    _numbers(edit, "head", "text")
     object.__setattr__(edit, "at", _tuple(edit, "at", edit.at))
+
+
+def _layers(edit: Scale | Ablate | Knockout | Patch) -> None:
+    """Makes ``layer`` a number, or a tuple of several in ascending order; None for every layer stays."""
+    given = edit.layer
+    if given is None:
+        return
+    try:
+        found = sorted(map(index, given if isinstance(given, Iterable) else (given,)))
+    except TypeError:
+        raise WatchError(
+            f"{edit}: layer is {shown(given)}; it must be a whole number, several of them, or None for every layer"
+        ) from None
+    if not found or len(set(found)) < len(found):
+        raise WatchError(f"{edit}: layer must name at least one layer, and each once; None stands for every layer")
+    object.__setattr__(edit, "layer", found[0] if len(found) == 1 else tuple(found))
 
 
 def _numbers(edit: Edit, *names: str) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import index
 from typing import Literal, NamedTuple, SupportsIndex
 
 from torch import Tensor
 
 from clearhead.errors import WatchError, shown
+from clearhead.notebook import Displayed
 from clearhead.tap import Site
 from clearhead.watching.cells import Cells, Image, Largest
 from clearhead.watching.engine import name, shape, sweep
+from clearhead.watching.finding import place_of
 from clearhead.watching.measures import Distance, Entropy, First, Induction, Previous, Received, RowError, Sink
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Reducer
+from clearhead.watching.tokenized import TokenizedText
 
 # Weights in a block of rows: 2**20 float32 numbers are 4 MB.
 BLOCK = 2**20
 
-Index = SupportsIndex | slice
+Index = SupportsIndex | slice | str
 
 
 class Top(NamedTuple):
@@ -29,7 +32,7 @@ class Top(NamedTuple):
     keys: Tensor
 
 
-class AttentionMap:
+class AttentionMap(Displayed):
     """The weights (Q, K) of one head for one text. Rows sum to 1, or are zero if no key is visible.
     With an attention sink (``Score.sinks_H``) a row sums to less; the rest is its ``mass_on_sink``.
 
@@ -38,9 +41,10 @@ class AttentionMap:
     several of one, ``TextRecord.measure`` is faster.
     """
 
-    def __init__(self, segments: Sequence[Segment], *, head: int) -> None:
+    def __init__(self, segments: Sequence[Segment], *, head: int, texts: Callable[[str], TokenizedText]) -> None:
         self._segments = segments
         self._head = head
+        self._texts = texts  # the text of each stack
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,10 +71,13 @@ class AttentionMap:
         return name(self._segments, self._heads)
 
     def __getitem__(self, place: Index | tuple[Index, Index]) -> Tensor:
-        """``a[i]`` a row (K,), ``a[:, j]`` a column (Q,), ``a[i, j]`` a weight, ``a[a:b, c:d]`` a tile."""
+        """``a[i]`` a row (K,), ``a[:, j]`` a column (Q,), ``a[i, j]`` a weight, ``a[a:b, c:d]`` a tile.
+
+        A place may be a word of the text, which stands for its last token: ``a[-1, "day"]``. Raises WatchError for a
+        word that the text does not have, or has at several places.
+        """
         row, column = place if isinstance(place, tuple) else (place, slice(None))
-        Q, K = self.shape
-        rows, columns = _span(row, Q, "query"), _span(column, K, "key")
+        rows, columns = self._rows(row), self._keys(column)
         tile_QK = self._tile(rows, columns)
         tile = tile_QK if isinstance(row, slice) else tile_QK[0]
         return tile if isinstance(column, slice) else tile[..., 0]
@@ -107,12 +114,12 @@ class AttentionMap:
         """True if the head has an attention sink, which is not a key (``Score.sinks_H``)."""
         return any(each.call.score.sinks_H is not None for each in self._segments)
 
-    def mass_on_sink(self, row: SupportsIndex | None = None) -> Tensor:
+    def mass_on_sink(self, row: SupportsIndex | str | None = None) -> Tensor:
         """Weight of each row on the head's attention sink (Q,), or of one row (): 1 minus the weight on all keys.
 
         0 in a head without a sink; 1 in a row that sees no key.
         """
-        rows = slice(0, self.shape[0]) if row is None else _span(row, self.shape[0], "query")
+        rows = slice(0, self.shape[0]) if row is None else self._rows(row)
         (sunk_1Q,) = sweep(self._segments, self._heads, [Sink()], rows=rows)
         return sunk_1Q[0] if row is None else sunk_1Q[0, rows.start]
 
@@ -148,6 +155,37 @@ class AttentionMap:
         return self._measured(Image(height, width, pool))
 
     @property
+    def query_text(self) -> TokenizedText:
+        """The text of the queries, from its first place on, also if the first rows were not watched."""
+        return self._texts(self.site.stack)
+
+    @property
+    def key_text(self) -> TokenizedText:
+        """The text of the keys: in cross-attention, the encoder's."""
+        return self._texts(self.site.reads)
+
+    def _rows(self, asked: Index) -> slice:
+        Q, _ = self.shape
+        if isinstance(asked, str):
+            first, place = self.first_place, self._place(self.query_text, asked, "query")
+            if not first <= place < first + Q:
+                raise WatchError(
+                    f"{self!r}: query {asked!r} is at place {place}; the map has the queries {first} to {first + Q - 1}"
+                )
+            asked = place - first
+        return _span(asked, Q, "query")
+
+    def _keys(self, asked: Index) -> slice:
+        return _span(
+            self._place(self.key_text, asked, "key") if isinstance(asked, str) else asked, self.shape[1], "key"
+        )
+
+    def _place(self, text: TokenizedText, word: str, axis: str) -> int:
+        if not text.pieces:
+            raise WatchError(f"{self!r}: {axis} is {word!r}, and the words of the text are not known; give its place")
+        return place_of(text, word, repr(self), axis)
+
+    @property
     def _heads(self) -> range:
         return range(self._head, self._head + 1)
 
@@ -161,22 +199,27 @@ class AttentionMap:
         return found_1QK[0]
 
 
-def _span(asked: Index, size: int, axis: str) -> slice:
+def _span(asked: SupportsIndex | slice, size: int, axis: str) -> slice:
     """The index as a slice with bounds, counted from the end when negative; raises IndexError outside the axis."""
     if not isinstance(asked, slice):
         try:
             place = index(asked)
         except TypeError:
             raise WatchError(
-                f"{axis} {shown(asked)} was asked for; name it by its place, from 0 to {size - 1}, or take a slice "
-                "(record.tokens has the token of each place)"
+                f"{axis} {shown(asked)} was asked for; name it by its place, from 0 to {size - 1}, by a word of the "
+                "text, or take a slice (record.tokens has the token of each place)"
             ) from None
         place += size if place < 0 else 0
         if not 0 <= place < size:
             there = f"there are {size}, from 0 to {size - 1} (-1 is the last)"
             raise IndexError(f"{axis} {index(asked)} was asked for; {there}")
         return slice(place, place + 1)
-    start, stop, step = asked.indices(size)
+    try:
+        start, stop, step = asked.indices(size)
+    except TypeError:
+        raise WatchError(
+            f"{axis} {asked} was asked for; a slice is of places by number, from 0 to {size - 1}"
+        ) from None
     if step != 1:
         raise IndexError(f"{axis} {asked} has step {step}; take a tile with step 1, then slice the result")
     return slice(start, max(start, stop))

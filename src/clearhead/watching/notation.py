@@ -7,15 +7,16 @@
     freeze 5 from "Tom saw Lily."   the patterns of layer 5
     steer 6 by 4 toward "I love it" away "I hate it"
 
-A target is [STACK.]LAYER[.KIND][.HEAD]. ``text 1`` at the end names one text of several. A word that is also a key of
-this notation, or a number, stands in double quotes, with JSON's escapes.
+A target is [STACK.]LAYER[.KIND][.HEAD]; LAYER is one layer, several (``4-8``, ``1,3,8-11``), or ``all``. ``text 1`` at
+the end names one text of several. A word that is also a key of this notation, or a number, stands in double quotes,
+with JSON's escapes.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, cast
 
@@ -40,7 +41,10 @@ KEYS = {
 SEVERAL = ("at", "from_at", "mean", "toward", "away")  # keys that take one value or more
 
 SITE_KINDS = ("self", "cross", "feed_forward", "residual", "embedding")
-TARGET = re.compile(r"(?:(?P<stack>[a-z]+)\.)?(?P<layer>\d{1,6})(?:\.(?P<kind>[a-z_]+))?(?:\.(?P<head>\d{1,6}))?")
+RUN = r"\d{1,6}(?:-\d{1,6})?"
+TARGET = re.compile(
+    rf"(?:(?P<stack>(?!all\.)[a-z]+)\.)?(?P<layer>all|{RUN}(?:,{RUN})*)(?:\.(?P<kind>[a-z_]+))?(?:\.(?P<head>\d{{1,6}}))?"
+)
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
 # How a text of an edit becomes a record, and texts on both sides of a direction, at a layer, become the direction.
@@ -124,12 +128,12 @@ def parse(text: str) -> dict[str, Any]:
     if found is None:
         raise WatchError(
             f"edit {text!r}: {target!r} is not a target; it is LAYER, LAYER.HEAD or LAYER.KIND, with a stack before it "
-            "if the model has two: 5, 5.1, 5.feed_forward, encoder.5.1"
+            "if the model has two: 5, 5.1, 5.feed_forward, encoder.5.1; LAYER may be several, 4-8 or 1,3, or all"
         )
     kind = found["kind"] or ("residual" if name == "steer" else "self")
     if kind not in SITE_KINDS:
         raise WatchError(f"edit {text!r}: there is no kind {kind!r}{nearest(kind, SITE_KINDS)}")
-    values: dict[str, Any] = {"layer": int(found["layer"]), "kind": kind, "stack": found["stack"]}
+    values: dict[str, Any] = {"layer": _layers(text, found["layer"]), "kind": kind, "stack": found["stack"]}
     if found["head"] is not None:
         values["head"] = int(found["head"])
     if rest and rest[0] in WHATS and name in ("patch", "freeze"):
@@ -141,6 +145,31 @@ def parse(text: str) -> dict[str, Any]:
     return {"edit": name} | _shaped(text, name, values)
 
 
+def _layers(text: str, given: str) -> int | list[int] | None:
+    if given == "all":
+        return None
+    found: list[int] = []
+    for run in given.split(","):
+        first, _, last = run.partition("-")
+        if int(last or first) < int(first):
+            raise WatchError(f"edit {text!r}: the layers {run} go down; write the lower one first, {last}-{first}")
+        found += range(int(first), int(last or first) + 1)
+    return found[0] if len(found) == 1 else found
+
+
+def runs(layers: Iterable[int] | int | None) -> str:
+    """Layers in ascending order as the notation has them: ``5``, ``4-8``, ``1,3,8-11``, or ``all`` for None."""
+    if layers is None:
+        return "all"
+    found: list[list[int]] = []
+    for layer in (layers,) if isinstance(layers, int) else layers:
+        if found and layer == found[-1][-1] + 1:
+            found[-1][1:] = [layer]
+        else:
+            found.append([layer])
+    return ",".join("-".join(map(str, run)) for run in found)
+
+
 def _shaped(text: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
     """Values of the notation as ``to_dict`` has them."""
     if "source" in values:
@@ -150,6 +179,8 @@ def _shaped(text: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
     if name == "steer":
         if not ("toward" in values and "away" in values) or "head" in values:
             raise WatchError(f'edit {text!r}: write it as: steer 6 by 4 toward "one text" away "another"')
+        if not isinstance(values["layer"], int):
+            raise WatchError(f"edit {text!r}: a direction is of one layer; write an edit for each layer")
         site = {key: values.pop(key) for key in ("layer", "kind", "stack")}
         values["direction"] = {"toward": values.pop("toward"), "away": values.pop("away"), **site}
     return values
@@ -218,7 +249,7 @@ def spelled(edit: Edit) -> str:
         values |= direction
     name, kind, head = values["edit"], values.get("kind", edit.kind), values.get("head")
     default = "residual" if name == "steer" else "self"
-    target = [values["stack"], values["layer"], None if kind == default else kind, head]
+    target = [values["stack"], runs(values["layer"]), None if kind == default else kind, head]
     words = [name, ".".join(str(each) for each in target if each is not None)]
     if "what" in values and values["what"] != EDITS[name].__dataclass_fields__["what"].default:
         words.append(values["what"])
@@ -242,7 +273,7 @@ def named(edit: Edit) -> str:
     }
     name = type(edit).__name__.lower()
     default = "residual" if name == "steer" else "self"
-    target = [values.get("stack"), edit.layer, None if edit.kind == default else edit.kind, edit.head]
+    target = [values.get("stack"), runs(edit.layer), None if edit.kind == default else edit.kind, edit.head]
     words = [name, ".".join(str(each) for each in target if each is not None)]
     if values.get("what", "output") != "output":
         words.append(str(values["what"]))

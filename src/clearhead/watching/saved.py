@@ -227,15 +227,17 @@ def _append(passes: list[SavedPasses], segment: Segment, mask: int) -> None:
 
 def _mask(segment: Segment) -> SavedMask:
     """A segment's mask over the places of its text. Padding is left out: there is none."""
-    parts, row, start = segment.call.mask.parts, segment.row, segment.start
+    parts, row, start, two = segment.call.mask.parts, segment.row, segment.start, segment.call.two_texts
+    # of two texts, the last query is at the last key's place, in the call and in the file
+    of_queries = segment.call.first_cell + segment.queries.stop - segment.keys if two else start
     windows = [part.size for part in parts if isinstance(part, Window)]
     bands = [part.size for part in parts if isinstance(part, Band)]
     knocked: list[SavedKnocked] = []
     for part in parts:
         if isinstance(part, Knocked):
             own = part.starts[row] if part.starts else 0
-            moved = [(q + own - start, k + own - start) for q, k in part.pairs] if own is not None else []
-            if inside := [(q, k) for q, k in moved if q >= 0 and k >= 0]:
+            moved = [(q + own - of_queries, k + own - start) for q, k in part.pairs] if own is not None else []
+            if inside := [(q, k) for q, k in moved if (two or q >= 0) and k >= 0]:
                 queries, keys = zip(*inside, strict=True)
                 knocked.append(SavedKnocked(queries=queries, keys=keys, head=part.head))
         elif not isinstance(part, Causal | Window | Band | Documents | Padding):
@@ -361,7 +363,7 @@ class _Reader:
         if saved.documents:
             mask &= documents(self._tensors[f"{name}/documents"][None, :keys])
         for each in saved.knocked:
-            mask &= Mask((Knocked(tuple(zip(each.queries, each.keys, strict=True)), each.head),))
+            mask &= Mask((Knocked(tuple(zip(each.queries, each.keys, strict=True)), each.head, (0,)),))
         return mask
 
     def _kept(self, number: int, found: Restored) -> None:

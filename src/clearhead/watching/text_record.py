@@ -176,7 +176,8 @@ class TextRecord(Displayed):
     def map(self, site: Site, head: SupportsIndex) -> AttentionMap:
         """The attention map (Q, K) of one head at one site."""
         segments = self.segments(site)
-        return AttentionMap(segments, head=_within(head, self.heads(site), f"{site}: head"))
+        head = _within(head, self.heads(site), f"{site}: head")
+        return AttentionMap(segments, head=head, texts=self.tokenized)
 
     def _check_attended(self) -> None:
         if not self._segments:
