@@ -17,7 +17,7 @@ from clearhead.generation.beams import BeamSearch, EarlyStopping, Hypothesis
 from clearhead.generation.decoding import Decoding, Drawn
 from clearhead.generation.defaults import FILE, defaults
 from clearhead.generation.forced import Forced, forced
-from clearhead.generation.sampling import Sampling
+from clearhead.generation.sampling import Sampling, is_finite, is_whole
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
 from clearhead.plain import checked
@@ -87,18 +87,18 @@ class Search:
     sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise OptionError.of("beams", self.beams, "at least 1")
-        if not 1 <= self.best <= self.beams:
-            raise OptionError.of("best", self.best, f"at least 1 and at most the {self.beams} beams")
-        if not math.isfinite(self.length_penalty):
+        if not is_whole(self.beams) or self.beams < 1:
+            raise OptionError.of("beams", self.beams, "a whole number of at least 1")
+        if not is_whole(self.best) or not 1 <= self.best <= self.beams:
+            raise OptionError.of("best", self.best, f"a whole number from 1 to {self.beams}, the number of beams")
+        if not is_finite(self.length_penalty):
             raise OptionError.of("length_penalty", self.length_penalty, "finite; 1 divides by the length")
         if self.early_stopping not in (True, False, "never"):
             raise OptionError.of("early_stopping", self.early_stopping, 'True, False or "never"')
-        if self.no_repeat < 0:
-            raise OptionError.of("no_repeat", self.no_repeat, "at least 0")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise OptionError.of("max_tokens", self.max_tokens, "at least 1")
+        if not is_whole(self.no_repeat) or self.no_repeat < 0:
+            raise OptionError.of("no_repeat", self.no_repeat, "a whole number of at least 0")
+        if self.max_tokens is not None and (not is_whole(self.max_tokens) or self.max_tokens < 1):
+            raise OptionError.of("max_tokens", self.max_tokens, "a whole number of at least 1")
         if self.sampling is not None and self.beams > 1:
             raise OptionError(f"beams {self.beams}: tokens are drawn with one beam; give beams=1 (--beams 1)")
         if self.sampling is not None and self.no_repeat:
@@ -235,7 +235,9 @@ def _batch(
     room = model.config.context - len(begun) + 1
     limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
     if room < 1:
-        raise TextError(f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}")
+        raise TextError(
+            f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}; shorten it"
+        )
     state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
     ends = defaults(model).ends | {end}
     # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
