@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from clearhead import files
-from clearhead.errors import FolderError
+from clearhead.errors import FolderError, OptionError
 from clearhead.files import (
     leftovers,
     make_folder,
+    paths_in,
     read_bounded,
     refuse_link,
     remove_leftovers,
@@ -332,3 +333,11 @@ def test_a_subfolder_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(FolderError, match="b: is a link, and should be a folder; move there what it leads to"):
         refuse_link(tmp_path / "b")
+
+
+def test_paths_are_one_or_a_list() -> None:
+    assert paths_in("a", "text") == paths_in(Path("a"), "text") == paths_in(["a"], "text") == ["a"]
+    assert paths_in((Path("a"), "b"), "text") == ["a", "b"]
+    for given in (5, None, b"a", ["a", 5], {"a": "b"}):
+        with pytest.raises(OptionError, match=r"^text: .* was given; it takes a path or a list of paths$"):
+            paths_in(given, "text")  # pyright: ignore[reportArgumentType]

@@ -12,17 +12,27 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clearhead.errors import FolderError, WriteError
+from clearhead.errors import FolderError, OptionError, WriteError, shown
 
 POINTER = b"version https://git-lfs"  # start of the pointer that a clone without Git LFS holds instead of a file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def paths_in(given: Paths, what: str) -> list[str]:
+    """One path or several, as a list. Raises OptionError, naming it ``what``, for anything else."""
+    paths = [given] if isinstance(given, str | Path) else given
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | Path) for path in paths):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise OptionError(f"{what}: {shown(given)} was given; it takes a path or a list of paths")
+    return list(map(str, paths))
 
 
 def cache_folder(given: Path | None = None) -> Path:

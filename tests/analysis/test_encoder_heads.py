@@ -167,7 +167,9 @@ def test_a_released_encoder_by_the_weights_of_transformers() -> None:
             assert each.scores[kind] == pytest.approx(value, abs=1e-4), kind
     assert all(found.named(kind) for kind in ("previous", "next", "duplicate", "sink", "positional"))
     assert "loss" not in str(found)
-    with pytest.raises(OptionError, match="'copying' cannot be told in this model; what can is previous, next"):
+    with pytest.raises(
+        OptionError, match="'copying' heads cannot be found in this model; those that can are previous, next"
+    ):
         found.named("copying")
     with pytest.raises(OptionError, match="copying needs a model that predicts the next token or predicts masked"):
         copying(model)

@@ -68,7 +68,9 @@ def test_heads(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert loss.startswith("loss on random tokens")
     assert last.split()[0] == "copying"
     assert called(monkeypatch, "heads", folder, "--kind", "retrieval", "--threads", "1") == 2
-    assert "'retrieval' cannot be told in this model; what can is previous, next" in capsys.readouterr().err
+    assert (
+        "'retrieval' heads cannot be found in this model; those that can are previous, next" in capsys.readouterr().err
+    )
 
 
 def test_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from clearhead.generation import Sampling
 WRONG = [
     ("max_tokens", 0),
     ("max_tokens", 2.0),
+    ("max_tokens", "2"),
     ("temperature", -0.1),
     ("temperature", 1e-9),
     ("temperature", math.nan),

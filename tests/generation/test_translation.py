@@ -210,20 +210,26 @@ class TestLimits:
         for prefix in ("", "a" * 30, "a" * (context - 1)):
             found = translate(model, "a" * (context - 1), beams=1, no_repeat=0, max_tokens=1000, prefix=prefix)
             assert 1 <= len(found.ids) <= context - len(prefix)
-        with pytest.raises(TextError, match=rf"^the prefix has {context} tokens; the model's context is {context}$"):
+        with pytest.raises(
+            TextError, match=rf"^the prefix has {context} tokens; the model's context is {context}; shorten it$"
+        ):
             translate(model, "a", prefix="a" * context)
 
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"beams": 0}, "beams is 0; it must be at least 1"),
-            ({"beams": 2, "best": 3}, "best is 3; it must be at least 1 and at most the 2 beams"),
+            ({"beams": 0}, "beams is 0; it must be a whole number of at least 1"),
+            ({"beams": "5"}, "beams is '5'; it must be a whole number of at least 1"),
+            ({"beams": 2, "best": 3}, "best is 3; it must be a whole number from 1 to 2, the number of beams"),
             ({"best": 0}, "best is 0; it must be"),
             ({"length_penalty": math.nan}, "length_penalty is nan; it must be finite"),
+            ({"length_penalty": "1"}, "length_penalty is '1'; it must be finite"),
             ({"length_penalty": math.inf}, "length_penalty is inf; it must be finite"),
             ({"early_stopping": "soon"}, "early_stopping is 'soon'; it must be True, False or \"never\"$"),
-            ({"no_repeat": -1}, "no_repeat is -1; it must be at least 0"),
-            ({"max_tokens": 0}, "max_tokens is 0; it must be at least 1"),
+            ({"no_repeat": -1}, "no_repeat is -1; it must be a whole number of at least 0"),
+            ({"no_repeat": 1.5}, "no_repeat is 1.5; it must be a whole number of at least 0"),
+            ({"max_tokens": 0}, "max_tokens is 0; it must be a whole number of at least 1"),
+            ({"max_tokens": "9"}, "max_tokens is '9'; it must be a whole number of at least 1"),
             ({"sampling": Sampling()}, "beams 5: tokens are drawn with one beam"),
             ({"sampling": Sampling(), "beams": 1, "no_repeat": 2}, "no_repeat 2: is for beams, not for drawn tokens"),
         ],

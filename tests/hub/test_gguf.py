@@ -262,7 +262,7 @@ class TestRefusals:
             ("tokenizer.ggml.model", "llama", "its tokenizer is a SentencePiece model; of those, only characters"),
             ("tokenizer.ggml.model", "t5", "its tokenizer is of llama.cpp's kind 't5'; only BPE over bytes"),
             ("tokenizer.ggml.pre", "tekken", "cuts its texts by the rule 'tekken'; known are gpt-2, qwen2"),
-            ("tokenizer.ggml.eos_token_id", 999, "tokenizer.ggml.eos_token_id is 999, which is no id of a token"),
+            ("tokenizer.ggml.eos_token_id", 999, "tokenizer.ggml.eos_token_id is 999, which is not a token id"),
             ("split.count", 3, "is one of 3 parts of a model"),
             ("general.alignment", 3, "general.alignment is 3, not a power of two"),
         ],

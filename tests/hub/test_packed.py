@@ -159,7 +159,7 @@ class TestExport:
 
     def test_what_cannot_be_packed_is_refused(self, tmp_path: Path) -> None:
         model = hub.load(folder(tmp_path / "gpt2", CONFIGS["gpt2"]))
-        with pytest.raises(OptionError, match=r"c_attn\.weight is no linear layer in transformers"):
+        with pytest.raises(OptionError, match=r"c_attn\.weight is not a linear layer in transformers"):
             hub.export(tmp_path / "out", model, bits=4)
         packed(tmp_path / "packed", *by_library("pack-quantized"))
         with pytest.raises(OptionError, match=r"in 4 bits cannot be saved as a folder; load it .* with a dtype"):

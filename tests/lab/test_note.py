@@ -401,7 +401,7 @@ def test_another_setting_and_altered_numbers_are_refused(session: Session, tmp_p
         note.carry_out(["mask"], session.folder, replace(SETTING, seed=3), note.LabEvents())
     table = json.loads((session.folder / "mask.json").read_text(encoding="utf-8"))
     for changed, why in (
-        ({**table, "schema": "clearhead.lab/0"}, "it is no finding of mask"),
+        ({**table, "schema": "clearhead.lab/0"}, "it is not a finding of mask"),
         ({**table, "found": {**table["found"], "later": "none"}}, "later"),
         ({**table, "found": {}}, "missing"),
     ):
@@ -433,7 +433,7 @@ def test_lab_lists_the_claims(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         (["masks"], "there is no experiment 'masks'; did you mean 'mask'?"),
         (["mask", "--all"], "--all runs every experiment"),
         (["mask", "--language", "fr"], "language 'fr' is not known"),
-        (["mask", "--corpus", "mqar-64-4"], "is no world with known facts"),
+        (["mask", "--corpus", "mqar-64-4"], "is not a world with known facts"),
     ],
 )
 def test_lab_refuses(

@@ -233,7 +233,7 @@ class TestObserved:
         assert torch.equal(one.map(Site(0, "cross"), 1)[:, :], other.map(Site(0, "cross"), 1)[:, :])
 
     def test_what_is_refused(self, whole: ch.Run):
-        with pytest.raises(OptionError, match=r"^look: a target was given with 2 texts; give it with one text$"):
+        with pytest.raises(OptionError, match=r"^observe: a target was given with 2 texts; give it with one text$"):
             ch.observe(whole.model, ["a", "b"], target="c")  # pyright: ignore[reportCallIssue, reportArgumentType]
         with pytest.raises(OptionError, match=r"^look: the text is empty"):
             ch.observe(whole.model, "")

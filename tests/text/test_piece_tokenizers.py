@@ -266,7 +266,7 @@ class TestDamagedT5:
             (lambda content: b"\xff" * 100, "a number does not end"),
             (lambda content: content + b"\x0a\x03\x0a\x01a" * 2, "a piece is empty or there twice"),
             (lambda content: content + b"\x0a\x09\x0a\x02zq\x15\x00\x00\xc0\x7f", "a score is not finite"),
-            (lambda content: content + b"\x12\x02\x18\x02", "its pieces are no unigram model"),
+            (lambda content: content + b"\x12\x02\x18\x02", "its pieces are not a unigram model"),
             (lambda content: content + b"\x0a\x0e\x0a\x0c<extra_id_0>", "set extra_ids to 0"),
         ],
     )

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from clearhead.attend import Mask, attend, causal, knockout, left_padding, window
-from clearhead.errors import WatchError
+from clearhead.errors import OptionError, WatchError
+from clearhead.language_model import LanguageModel
 from clearhead.tap import Site
-from clearhead.watching import Ablate, Edit, Knockout, Record, Scale, watch
+from clearhead.watching import Ablate, Edit, Knockout, Record, Scale, opening, watch
 from clearhead.watching.notation import from_dict, to_dict
 from definition import CAUSAL, SITE, Watched, case_knockout, outputs, tensors, weights
 
@@ -45,6 +46,13 @@ def test_one_edit_needs_no_list() -> None:
         o = attend(Q, K, V, mask=causal(), site=SITE)
     assert record.edits == (Ablate(layer=3, head=1),)
     assert not o[0, 1].any()
+
+
+@pytest.mark.parametrize("model", ["runs/book", None, LanguageModel])
+def test_anything_but_a_model_is_an_error(model: object) -> None:
+    for takes in (watch, opening.edited):
+        with pytest.raises(OptionError, match=r"^watch: .* was given; it takes a model: clearhead\.load\(folder\), or"):
+            takes(model, Ablate(layer=3)).__enter__()  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("edits", ["ablate", 3, [Ablate(layer=3), "x"], [(3, 1)]])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from clearhead.analysis.probe_texts import Asked, Repeated, masked_tokens, needles, next_tokens, repeated
+from clearhead.analysis.probe_texts import Probe, Repeated, masked_tokens, needles, next_tokens, repeated
 from clearhead.errors import OptionError, nearest
 from clearhead.language import mark, spoken
 from clearhead.language_model import LanguageModel, check_model
@@ -65,7 +65,7 @@ ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Copying:
-    """Loss on random text, in nats a token: ``new``, where nothing foretells a token, and ``again``, where it can be
+    """Loss on random text, in nats a token: ``new``, where nothing predicts a token, and ``again``, where it can be
     copied: of next tokens in the first period and in its repetitions; of masked tokens without and with copies."""
 
     new: float
@@ -96,7 +96,7 @@ class FoundHead:
 class FoundHeads(Displayed):
     """All heads of a model. Printed, a table of those with a name.
 
-    kinds: those that can be told in this model, with what their scores are. copying: the losses of the whole model;
+    kinds: those that can be found in this model, with what their scores are. copying: the losses of the whole model;
     None if it predicts no tokens. period: tokens in a period of the repeated text.
     """
 
@@ -121,7 +121,9 @@ class FoundHeads(Displayed):
         """All heads in descending order of a kind's score. Raises OptionError for an unknown kind."""
         if kind not in self.kinds:
             check_kind(kind)
-            raise OptionError(f"heads: {kind!r} cannot be told in this model; what can is {', '.join(self.kinds)}")
+            raise OptionError(
+                f"heads: {kind!r} heads cannot be found in this model; those that can are {', '.join(self.kinds)}"
+            )
         return sorted(self.heads, key=lambda each: -each.scores[kind])
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,8 +231,8 @@ def copying(model: LanguageModel, without: Collection[FoundHead | tuple[Site, in
     return Copying(new=new, again=again)
 
 
-def _asked(model: LanguageModel, text: Repeated) -> tuple[Asked, Asked] | None:
-    """What a model shall predict where nothing foretells it, and where it can be copied; None if it cannot predict."""
+def _asked(model: LanguageModel, text: Repeated) -> tuple[Probe, Probe] | None:
+    """Tokens that nothing predicts, and tokens that can be copied; None if the model cannot predict any."""
     if "next tokens" in model.network.abilities:
         return next_tokens(text)
     mask = model.tokenizer.role("mask") if model.has_tokenizer else None
@@ -271,7 +273,7 @@ def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> 
 
 
 def _to_both_sides(
-    model: LanguageModel, text: Repeated, hidden: Asked | None, sites: dict[Site, int]
+    model: LanguageModel, text: Repeated, hidden: Probe | None, sites: dict[Site, int]
 ) -> dict[Site, list[dict[str, float]]]:
     """The scores of an encoder that are weights, by site and head. hidden: the texts with masked tokens, if it fills
     masks"""
@@ -338,7 +340,7 @@ def _watched(model: LanguageModel, ids_BT: Tensor) -> Record:
     return record
 
 
-def _losses(model: LanguageModel, asked: Asked, without: Sequence[Collection[tuple[Site, int]]]) -> list[float]:
+def _losses(model: LanguageModel, asked: Probe, without: Sequence[Collection[tuple[Site, int]]]) -> list[float]:
     """The loss without each of these groups of heads, in nats a token, as rows of batches."""
     texts = len(asked.ids_BT)
     found_GB = torch.zeros(len(without) * texts, dtype=torch.float64)

@@ -23,7 +23,7 @@ AT_ONCE = 2**22  # logits computed together
 
 
 @runtime_checkable
-class Translator(Protocol):
+class StreamMap(Protocol):
     """Maps the stream x_TE at a site to what the last layer would make of it."""
 
     def check(self, model: LanguageModel) -> None: ...
@@ -99,11 +99,11 @@ class Lens(Displayed):
 
 
 @overload
-def lens(model: LanguageModel, text: Given, *, top: int = 5, tuned: Translator | None = None) -> Lens: ...
+def lens(model: LanguageModel, text: Given, *, top: int = 5, tuned: StreamMap | None = None) -> Lens: ...
 @overload
-def lens(model: LanguageModel, text: Several, *, top: int = 5, tuned: Translator | None = None) -> list[Lens]: ...
+def lens(model: LanguageModel, text: Several, *, top: int = 5, tuned: StreamMap | None = None) -> list[Lens]: ...
 def lens(
-    model: LanguageModel, text: Given | Several, *, top: int = 5, tuned: Translator | None = None
+    model: LanguageModel, text: Given | Several, *, top: int = 5, tuned: StreamMap | None = None
 ) -> Lens | list[Lens]:
     """Reads the residual stream before the first layer and after each, at every place (nostalgebraist 2020).
 
@@ -128,7 +128,7 @@ def lens(
     known = model.config.vocabulary - len(model.tokenless)
     if not 1 <= top <= known:
         raise OptionError.of("top", top, f"at least 1 and at most {known:,}")
-    if not isinstance(tuned, Translator | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(tuned, StreamMap | None):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(
             f"lens: tuned is {shown(tuned)}; it must be a tuned lens: clearhead.read_lens(file, model), or one that "
             "tune_lens gave"

@@ -86,11 +86,11 @@ def observe(
         raise OptionError(
             f"observe: {shown(text)} was given; it takes texts, and observe_ids(model, ids) one row of ids"
         )
-    texts = as_texts(text, "look")
+    texts = as_texts(text, "observe")
     if pair is not None and not isinstance(text, str):
-        raise OptionError(f"look: a pair was given with {len(texts)} texts; give it with one text")
+        raise OptionError(f"observe: a pair was given with {len(texts)} texts; give it with one text")
     if target is not None and not isinstance(text, str):
-        raise OptionError(f"look: a target was given with {len(texts)} texts; give it with one text")
+        raise OptionError(f"observe: a target was given with {len(texts)} texts; give it with one text")
     inputs = [_input(model, each, pair, target) for each in texts]
     record = _watched(model, inputs, edits, keep=keep, spill=None if spill is None else Path(spill))
     return record.only() if isinstance(text, str) else record

@@ -51,14 +51,14 @@ class Repeated:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
-    """Texts some of whose tokens a model shall predict: from the states at ``at_N``, the ids targets_BN."""
+class Probe:
+    """Texts in which a model is to predict some tokens: from the states at ``at_N``, the ids targets_BN."""
 
     ids_BT: Tensor
     at_N: Tensor
     targets_BN: Tensor
 
-    def row(self, text: int) -> Asked:
+    def row(self, text: int) -> Probe:
         """One of the texts, as a batch of its own."""
         one = slice(text, text + 1)
         return replace(self, ids_BT=self.ids_BT[one], targets_BN=self.targets_BN[one])
@@ -92,26 +92,26 @@ def repeated(model: LanguageModel, texts: int, seed: int) -> Repeated:
     return Repeated(ids_BT=ids_BT.to(model.device), front=len(front), period=period, back=len(back))
 
 
-def next_tokens(text: Repeated) -> tuple[Asked, Asked]:
-    """The next token in the first period, which nothing foretells, and in the repetitions."""
+def next_tokens(text: Repeated) -> tuple[Probe, Probe]:
+    """The next token in the first period, which nothing predicts, and in the repetitions."""
     last = text.random.stop - 1
     new, again = torch.arange(max(0, text.front - 1), text.again.start - 1), torch.arange(text.again.start - 1, last)
-    one, other = (Asked(ids_BT=text.ids_BT, at_N=at_N, targets_BN=text.ids_BT[:, at_N + 1]) for at_N in (new, again))
+    one, other = (Probe(ids_BT=text.ids_BT, at_N=at_N, targets_BN=text.ids_BT[:, at_N + 1]) for at_N in (new, again))
     return one, other
 
 
-def masked_tokens(text: Repeated, mask: int) -> tuple[Asked, Asked]:
+def masked_tokens(text: Repeated, mask: int) -> tuple[Probe, Probe]:
     """Masked tokens none of whose copies can be seen, and masked tokens all of whose copies can.
 
     One in EVERY is masked: the same in all periods, and others in each.
     """
     offsets_N = torch.arange(text.random.stop - text.front)
     places_N, period_N = offsets_N % text.period, offsets_N // text.period
-    found: list[Asked] = []
+    found: list[Probe] = []
     for step in (0, STEP):
         at_N = text.front + ((places_N + step * period_N) % EVERY == 0).nonzero()[:, 0]
         found.append(
-            Asked(
+            Probe(
                 ids_BT=text.ids_BT.index_fill(1, at_N.to(text.ids_BT.device), mask),
                 at_N=at_N,
                 targets_BN=text.ids_BT[:, at_N],

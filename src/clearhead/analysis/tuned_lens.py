@@ -13,6 +13,7 @@ from torch import Tensor
 from clearhead.analysis.logit_lens import AT_ONCE, divergence, read, stream_sites, streams
 from clearhead.attend import wide
 from clearhead.errors import FolderError, OptionError, TextError, TrainingError, many
+from clearhead.files import paths_in
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating, needs
@@ -150,8 +151,7 @@ def tune_lens(
             f"tuned lens: steps {steps}, batch {batch}, rate {rate:g}; the first two must be at least 1, the rate "
             "between 0 and 1"
         )
-    named = [str(files)] if isinstance(files, str | Path) else [str(file) for file in files]
-    train, valid = split(tokenize(sources(named), model.tokenizer))
+    train, valid = split(tokenize(sources(paths_in(files, "tune_lens")), model.tokenizer))
     length = min(model.config.context, LONGEST)
     if len(train) <= length or len(valid) < 2:
         raise TextError(

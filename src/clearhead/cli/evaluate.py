@@ -25,7 +25,7 @@ def evaluate(
     target: Annotated[str | None, typer.Option(metavar="FILE", help="With `--source`: their translations.")] = None,
     from_: From = None,
     to: To = None,
-    first: Annotated[int | None, typer.Option(help="With pairs: only the first so many.")] = None,
+    first: Annotated[int | None, typer.Option(help="With pairs: use only this many, the first ones.")] = None,
     beams: Annotated[
         int | None, typer.Option(help="With pairs: beams of each translation; 5 by default, 1 is greedy.")
     ] = None,

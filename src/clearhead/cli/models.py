@@ -27,8 +27,8 @@ Dtype = Annotated[
 Bits = Annotated[
     int | None,
     typer.Option(
-        help="Round the matrices to `8` or `4` bits as they are read: less memory, and faster where a C compiler is. "
-        "All else is computed in `--dtype`."
+        help="Round the matrices to `8` or `4` bits as they are read: less memory, and faster if there is a C "
+        "compiler. All else is computed in `--dtype`."
     ),
 ]
 Drafted = Annotated[
@@ -85,12 +85,16 @@ Field = Annotated[
 From = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="LANGUAGE", help="For translators of many languages: that of the text, such as `en_XX`."
+        "--from",
+        metavar="LANGUAGE",
+        help="For translators of many languages: the language of the text, such as `en_XX`.",
     ),
 ]
 To = Annotated[
     str | None,
-    typer.Option("--to", metavar="LANGUAGE", help="For translators of many languages: that of the translation."),
+    typer.Option(
+        "--to", metavar="LANGUAGE", help="For translators of many languages: the language of the translation."
+    ),
 ]
 
 

@@ -31,8 +31,7 @@ Spill = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="For a text whose record does not fit into the memory: a folder to keep it in meanwhile. Nothing "
-        "stays there.",
+        help="For a text whose record does not fit in memory: a folder to hold it meanwhile. Nothing is left there.",
     ),
 ]
 

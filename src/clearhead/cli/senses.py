@@ -29,8 +29,8 @@ def senses(
     control: Annotated[
         str | None,
         typer.Option(
-            help="A sentence with the word but without the words that decide its sense: what a head attends to in it "
-            "too, does not tell the sense."
+            help="A sentence with the word but without the words that decide its sense: whatever a head "
+            "also attends to there does not decide the sense."
         ),
     ] = None,
     top: Annotated[int, typer.Option(help="Number of heads to show for each use.")] = 5,

@@ -65,7 +65,7 @@ def train(
     keep: Annotated[
         int | None,
         typer.Option(
-            help="Keep so many models of the run, the first before any step, the last after all, the others evenly "
+            help="Keep this many models of the run: the first before any step, the last at the end, the others evenly "
             "between. `runs/book@500` is then the model of step 500, for every verb."
         ),
     ] = None,

@@ -32,11 +32,11 @@ def translate(
     ] = None,
     best: Annotated[int, typer.Option(help="Print this many translations of each text, with their scores.")] = 1,
     no_repeat: Annotated[
-        int | None, typer.Option(help="No run of this many tokens comes twice; 0, the default, allows all.")
+        int | None, typer.Option(help="Never repeat a run of this many tokens; 0, the default, allows it.")
     ] = None,
     prefix: Annotated[str, typer.Option(help="How every translation starts.")] = "",
     max_tokens: Annotated[
-        int | None, typer.Option(help="Most new tokens; by default three times those of the text, and 10.")
+        int | None, typer.Option(help="Maximum new tokens; by default three times as many as the text has, plus 10.")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Draw tokens at random at this temperature, instead of searching.")

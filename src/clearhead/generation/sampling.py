@@ -28,23 +28,29 @@ class Sampling:
     seed: int = 0  # the same prompt and seed give the same text, alone or among other prompts
 
     def __post_init__(self) -> None:
-        _rule("max_tokens", self.max_tokens, _whole(self.max_tokens) and self.max_tokens >= 1, "at least 1")
-        _rule("repetition_penalty", self.repetition_penalty, _finite(self.repetition_penalty)
+        _rule("max_tokens", self.max_tokens, is_whole(self.max_tokens) and self.max_tokens >= 1,
+              "a whole number of at least 1")  # fmt: skip
+        _rule("repetition_penalty", self.repetition_penalty, is_finite(self.repetition_penalty)
               and self.repetition_penalty > 0, "above 0; 1 means no penalty")  # fmt: skip
-        _rule("temperature", self.temperature, _finite(self.temperature)
+        _rule("temperature", self.temperature, is_finite(self.temperature)
               and (self.temperature == 0 or self.temperature >= COLDEST),
               f"0 (greedy) or at least {COLDEST}")  # fmt: skip
-        _rule("top_k", self.top_k, self.top_k is None or (_whole(self.top_k) and self.top_k >= 1),
-              "at least 1; leave it out to keep all tokens")  # fmt: skip
-        _rule("top_p", self.top_p, self.top_p is None or (_finite(self.top_p) and 0 < self.top_p <= 1),
+        _rule("top_k", self.top_k, self.top_k is None or (is_whole(self.top_k) and self.top_k >= 1),
+              "a whole number of at least 1; leave it out to keep all tokens")  # fmt: skip
+        _rule("top_p", self.top_p, self.top_p is None or (is_finite(self.top_p) and 0 < self.top_p <= 1),
               "above 0 and at most 1")  # fmt: skip
-        _rule("min_p", self.min_p, self.min_p is None or (_finite(self.min_p) and 0 <= self.min_p <= 1),
+        _rule("min_p", self.min_p, self.min_p is None or (is_finite(self.min_p) and 0 <= self.min_p <= 1),
               "between 0 and 1")  # fmt: skip
         stops = isinstance(self.stop, tuple) and all(isinstance(stop, str) for stop in self.stop)  # pyright: ignore[reportUnnecessaryIsInstance]
         _rule("stop", self.stop, stops, "a tuple of strings")
         if "" in self.stop:
             raise OptionError("stop (--stop) has an empty string; give at least one character, or leave it out")
-        _rule("seed", self.seed, _whole(self.seed) and 0 <= self.seed < 2**64, "at least 0 and below 2**64")
+        _rule(
+            "seed",
+            self.seed,
+            is_whole(self.seed) and 0 <= self.seed < 2**64,
+            "a whole number of at least 0 and below 2**64",
+        )
 
     @property
     def greedy(self) -> bool:
@@ -52,11 +58,13 @@ class Sampling:
         return self.temperature == 0
 
 
-def _whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """True for a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _finite(value: object) -> bool:
+def is_finite(value: object) -> bool:
+    """True for a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
@@ -11,7 +10,7 @@ from typing import Any, get_type_hints
 from clearhead.errors import ConfigError, FolderError, OptionError, nearest
 from clearhead.generation.beams import EarlyStopping
 from clearhead.generation.defaults import FILE
-from clearhead.generation.sampling import Sampling
+from clearhead.generation.sampling import Sampling, is_finite, is_whole
 from clearhead.language_model import LanguageModel
 from clearhead.plain import checked
 
@@ -54,18 +53,18 @@ class Search:
     sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise OptionError.of("beams", self.beams, "at least 1")
-        if not 1 <= self.best <= self.beams:
-            raise OptionError.of("best", self.best, f"at least 1 and at most the {self.beams} beams")
-        if not math.isfinite(self.length_penalty):
+        if not is_whole(self.beams) or self.beams < 1:
+            raise OptionError.of("beams", self.beams, "a whole number of at least 1")
+        if not is_whole(self.best) or not 1 <= self.best <= self.beams:
+            raise OptionError.of("best", self.best, f"a whole number from 1 to {self.beams}, the number of beams")
+        if not is_finite(self.length_penalty):
             raise OptionError.of("length_penalty", self.length_penalty, "finite; 1 divides by the length")
         if self.early_stopping not in (True, False, "never"):
             raise OptionError.of("early_stopping", self.early_stopping, 'True, False or "never"')
-        if self.no_repeat < 0:
-            raise OptionError.of("no_repeat", self.no_repeat, "at least 0")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise OptionError.of("max_tokens", self.max_tokens, "at least 1")
+        if not is_whole(self.no_repeat) or self.no_repeat < 0:
+            raise OptionError.of("no_repeat", self.no_repeat, "a whole number of at least 0")
+        if self.max_tokens is not None and (not is_whole(self.max_tokens) or self.max_tokens < 1):
+            raise OptionError.of("max_tokens", self.max_tokens, "a whole number of at least 1")
         if self.sampling is not None and self.beams > 1:
             raise OptionError(f"beams {self.beams}: tokens are drawn with one beam; give beams=1 (--beams 1)")
         if self.sampling is not None and self.no_repeat:

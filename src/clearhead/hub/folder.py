@@ -24,7 +24,7 @@ from clearhead.hub.packed.writing import packed_tensors
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import WEIGHTS
 from clearhead.language_model import LanguageModel, Metadata
-from clearhead.model import EncoderDecoderConfig, ModelConfig, rounded_to
+from clearhead.model import ModelConfig, rounded_to
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import marian
@@ -167,8 +167,7 @@ def tokenizer_in(folder: Path, config: ModelConfig) -> Tokenizer | None:
     if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
-    own = config.source_vocabulary if isinstance(config, EncoderDecoderConfig) else None
-    for each, rows in ((tokenizer, config.vocabulary), (tokenizer.source, own or config.vocabulary)):
+    for each, rows in ((tokenizer, config.vocabulary), (tokenizer.source, config.source_ids)):
         if each.vocab_size > rows and each.needed > rows:
             raise FolderError(
                 f"{folder}: the tokenizer has {each.needed} tokens, the model {rows}; they do not belong together; "

@@ -100,7 +100,7 @@ def _panels(found: Comparison) -> list[Panel]:
     ]
     for kind in dict.fromkeys(each.kind for line in even for each in line.facts if each.distances):
         title = f"{spoken(kind)} predicted by distance, at equal tokens"
-        curves.append((title, "share predicted", lambda line, kind=kind: _distances(line, kind)))
+        curves.append((title, "share predicted", lambda line, kind=kind: line.distances(kind)))
     for title, unit, bins in curves:
         if any(bins(line) for line in even):
             panels.append(partial(_curves, rows=even, models=models, title=title, unit=unit, bins=bins))
@@ -109,10 +109,6 @@ def _panels(found: Comparison) -> list[Panel]:
             partial(_speeds, speeds=found.speeds, models=models, what=what) for what in ("training", "generating")
         ]
     return panels
-
-
-def _distances(line: Line, kind: str) -> Sequence[Bin]:
-    return next((each.distances for each in line.facts if each.kind == kind), ())
 
 
 def _look(model: str, models: list[str]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from clearhead import recipes
+from clearhead.files import Paths
 from clearhead.lab.comparison import Comparison, ComparisonEvents, carry_out
 from clearhead.lab.question import asked
-from clearhead.runs.evaluation import Paths
 from clearhead.runs.folder import name_of
 from clearhead.runs.python import names
 from clearhead.runs.resolve import layout_of
@@ -54,13 +54,13 @@ def compare(
     ``clearhead.lab.lines(found)`` are its figures, ``clearhead.lab.draw_comparison(found, "x.png")`` draws them.
     Raises ClearheadError where the command prints an error.
     """
-    layout, sources = layout_of(names(text), names(pairs), None, None)
+    layout, sources = layout_of(names(text, "text"), names(pairs, "pairs"), None, None)
     table = {
         "layout": layout,
         "sources": sources,
         "corpus": corpus,
         "megabytes": megabytes,
-        "valid": names(valid),
+        "valid": names(valid, "valid"),
         "tokenizer": None if tokenizer is None else str(tokenizer),
         "vocabulary": vocabulary,
         "field": field,

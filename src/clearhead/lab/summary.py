@@ -59,6 +59,10 @@ class Line:
     lengths: tuple[Bin, ...]
     facts: tuple[FactScore, ...]
 
+    def distances(self, kind: str) -> tuple[Bin, ...]:
+        """The facts of a kind by distance; empty if none were asked."""
+        return next((each.distances for each in self.facts if each.kind == kind), ())
+
 
 def lines(found: Comparison) -> list[Line]:
     """A line for each size, budget and model, in that order; those without a finished run are left out."""

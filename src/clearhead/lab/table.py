@@ -55,7 +55,7 @@ class ComparisonTable:
             for kind in dict.fromkeys(each.kind for line in rows for each in line.facts if each.distances):
                 yield from _titled(
                     f"{spoken(kind)}: predicted, by distance in tokens, at equal tokens",
-                    _binned(rows, lambda line, kind=kind: _distances(line, kind), "{:.1%}"),
+                    _binned(rows, lambda line, kind=kind: line.distances(kind), "{:.1%}"),
                 )
         if self._found.speeds:
             yield from _speeds(self._found.speeds)
@@ -174,10 +174,6 @@ def _binned(rows: Sequence[Line], bins: Callable[[Line], Sequence[Bin]], form: s
         means = {each.low: form.format(each.mean) for each in bins(line)}
         table.add_row(_named(line, rows), *(means.get(low, "-") for low in sorted(labels)))
     return table
-
-
-def _distances(line: Line, kind: str) -> Sequence[Bin]:
-    return next((each.distances for each in line.facts if each.kind == kind), ())
 
 
 def _facts(rows: Sequence[Line]) -> Table:

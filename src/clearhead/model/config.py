@@ -66,6 +66,11 @@ class ModelConfig(Tagged, ABC):
         """The number of matrices with a row per token: the embedding, and the output layer unless tied."""
         return 1 if self.tied else 2
 
+    @property
+    def source_ids(self) -> int:
+        """Number of token ids that a text to translate may have."""
+        return self.vocabulary
+
     @abstractmethod
     def parameters(self) -> int:
         """Number of trained numbers, the tied output layer counted once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -237,11 +237,6 @@ class ConvolutionTranslator(LayeredTranslator):
         """Zeros for the inputs before the first place."""
         past = (batch, self.config.kernel - 1, self.config.hidden)
         return [(torch.zeros(past, dtype=self.dtype, device=self.device),) for _ in self.layers]
-
-    def projections(self) -> dict[Site, Tensor]:
-        """weight_HE of the map after each attention."""
-        crosses = [cast(WritingLayer, layer).cross for layer in self.layers]
-        return {cross.site: cross.out.matrix for cross in crosses}
 
     def initialise(self, generator: torch.Generator) -> None:
         """Embeddings have std 0.1, matrices with n inputs sqrt(1 / n), before a gate sqrt(4 p / n), biases are 0 (3.5).

@@ -86,6 +86,11 @@ class EncoderDecoderConfig(DecoderConfig):
             )
 
     @property
+    def source_ids(self) -> int:
+        """Number of token ids that a text to translate may have."""
+        return self.source_vocabulary or self.vocabulary
+
+    @property
     def encoder(self) -> SourceConfig:
         """The encoder's config."""
         shared: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(TransformerConfig)}
@@ -95,7 +100,7 @@ class EncoderDecoderConfig(DecoderConfig):
             "layers": self.encoder_layers,
             "attention": replace(a, **heads),
             "feed_forward": replace(self.feed_forward, width=self.encoder_inner or self.feed_forward.width),
-            "vocabulary": self.source_vocabulary or self.vocabulary,
+            "vocabulary": self.source_ids,
             "embedding_norm": self.embedding_norm,
             "tied": True,
         }

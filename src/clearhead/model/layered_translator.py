@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,10 +54,14 @@ class LayeredTranslatorConfig(ModelConfig):
 
 
 class LayeredTranslator(Translator):
-    """ids, source -> logits. Both stacks share the embedding, whose matrix the output layer is, if tied."""
+    """ids, source -> logits. Both stacks share the embedding, whose matrix the output layer is, if tied.
+
+    layers: those of the decoder, each with its attention to the source in ``cross``
+    """
 
     rewinds: ClassVar[bool] = False
     config: Any  # of a subclass of LayeredTranslatorConfig
+    layers: nn.ModuleList
 
     def __init__(self, config: LayeredTranslatorConfig) -> None:
         super().__init__(config)
@@ -139,3 +143,8 @@ class LayeredTranslator(Translator):
         for n in range(c.layers):
             sites |= {Site(n, "cross"): c.attention.heads, Site(n, "residual"): 0}
         return sites
+
+    def projections(self) -> dict[Site, Tensor]:
+        """weight of the map after each attention, whose inputs are heads x head width."""
+        crosses = [cast(Any, layer).cross for layer in self.layers]
+        return {cross.site: cross.out.matrix for cross in crosses}

@@ -221,11 +221,6 @@ class RecurrentTranslator(LayeredTranslator):
         like = torch.empty(0, dtype=self.dtype, device=self.device)
         return [cast(WritingLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
 
-    def projections(self) -> dict[Site, Tensor]:
-        """weight_EF of each attention's output projection, W_O."""
-        crosses = [cast(WritingLayer, layer).cross for layer in self.layers]
-        return {cross.site: cross.out.matrix for cross in crosses}
-
     def fresh(self, name: str) -> tuple[float, float]:
         """As ``Network.fresh``, but projections into a stream have their std scaled by 1/sqrt(parts that add to it)."""
         mean, std = super().fresh(name)

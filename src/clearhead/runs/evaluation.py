@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError
+from clearhead.files import Paths, paths_in
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.runs.material import check_field
 from clearhead.text import Tokens, sources, tokenize
 from clearhead.training import Evaluation
-
-Paths = str | Path | Sequence[str | Path]
 
 
 def evaluate(
@@ -99,7 +96,7 @@ def _read(
         raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)
     objective = training.objective_of(training.default_masks(model.network, masks, "eval"), model.tokenizer)
-    texts = sources([text] if isinstance(text, str | Path) else text, field=field, encoding=encoding)
+    texts = sources(paths_in(text, "evaluate"), field=field, encoding=encoding)
     check_field(field, texts)
     tokens = tokenize(texts, model.tokenizer)
     model.tokenizer.note_unknown(tokens.ids)

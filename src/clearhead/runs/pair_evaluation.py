@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from clearhead import training
 from clearhead.errors import ClearheadError, OptionError, TextError
+from clearhead.files import Paths, paths_in
 from clearhead.generation import Scores, Search, Translation, score, stream_translations
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
 from clearhead.recipes import TextConfig
-from clearhead.runs.evaluation import Paths
 from clearhead.runs.pair_material import pair_sources, read_pairs
 from clearhead.text import Pairs
 from clearhead.training import TARGET_TOKENS, Evaluation
@@ -55,8 +54,7 @@ def evaluate_pairs(
     if most is not None and most < 1:
         raise OptionError.of("most (--first)", most, "at least 1")
     layout = "parallel" if parallel else "pairs"
-    listed = [files] if isinstance(files, str | Path) else files
-    config = TextConfig(layout=layout, sources=tuple(map(str, listed)), field=field, encoding=encoding)
+    config = TextConfig(layout=layout, sources=tuple(paths_in(files, "evaluate_pairs")), field=field, encoding=encoding)
     pairs = read_pairs(pair_sources(config.sources, config), model, most)
     evaluation = training.evaluate(model.network, pairs, objective=TARGET_TOKENS)
     if not math.isfinite(evaluation.loss):

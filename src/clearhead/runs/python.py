@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead import recipes
-from clearhead.runs.evaluation import Paths
+from clearhead.files import Paths, paths_in
 from clearhead.runs.events import Events
 from clearhead.runs.finish import Run
 from clearhead.runs.resolve import Asked, layout_of
@@ -63,13 +63,13 @@ def train(
     """
     started = time.perf_counter()
     both = (None if each is None else str(each) for each in (source, target))
-    layout, sources = layout_of(names(text), names(pairs), *both)
+    layout, sources = layout_of(names(text, "text"), names(pairs, "pairs"), *both)
     asked = Asked(
         layout=layout,
         sources=sources,
         corpus=corpus,
         megabytes=megabytes,
-        valid=names(valid),
+        valid=names(valid, "valid"),
         tokenizer=None if tokenizer is None else str(tokenizer),
         vocabulary=vocabulary,
         field=field,
@@ -119,7 +119,6 @@ class _Called(Events):
             self._report(report)
 
 
-def names(paths: Paths | None) -> list[str] | None:
-    """The names as a list, or None if there are none."""
-    listed = [paths] if isinstance(paths, str | Path) else list(paths or [])
-    return [str(path) for path in listed] or None
+def names(paths: Paths | None, what: str) -> list[str] | None:
+    """The names as a list, or None if there are none. Raises OptionError, naming it ``what``, for anything else."""
+    return None if paths is None else paths_in(paths, what) or None

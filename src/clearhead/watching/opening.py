@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from clearhead import tap
+from clearhead.errors import OptionError, shown
 from clearhead.tap import Site
 from clearhead.watching.edits import Edit, listed
 from clearhead.watching.record import Record
@@ -19,6 +20,7 @@ from clearhead.watching.spilled import Spill
 from clearhead.watching.text_record import kept_names
 
 
+@runtime_checkable
 class Watchable(Protocol):
     """A model that lists its sites."""
 
@@ -58,8 +60,10 @@ def watch(
     Raises WatchError if an edit names a layer, head or part the model does not have, or takes from a record of another
     model or one that did not keep it; during the block, if a text and the source of a patch have different lengths; at
     the end of the block, for an edit that changed nothing (see ``Editor.check_reached``). Raises OptionError if
-    ``keep`` is anything but these names, WriteError if the folder is missing or its disk is full.
+    ``model`` is not a model or ``keep`` is anything but these names, WriteError if the folder is missing or its disk is
+    full.
     """
+    _check(model)
     record = Record(
         model.sites(),
         edits=listed(edits),
@@ -81,11 +85,18 @@ def edited(model: Watchable, edits: Edit | Sequence[Edit], *, checked: bool = Tr
 
     Raises as ``watch`` does; without ``checked``, not for an edit that changed nothing.
     """
+    _check(model)
     record = Record(model.sites(), edits=listed(edits), network=_network(model), maps=False)
     with tap.watched_by(record):
         yield
     if checked:
         record.check_reached()
+
+
+def _check(model: object) -> None:
+    """Raises OptionError unless a model was given."""
+    if isinstance(model, type) or not isinstance(model, Watchable):
+        raise OptionError(f"watch: {shown(model)} was given; it takes a model: clearhead.load(folder), or a network")
 
 
 def _network(model: Watchable) -> object:

@@ -131,7 +131,7 @@ def _rule(state: Mapping[str, Any]) -> str:
                 for name, rule in WORDS.items():
                     if rule == (pattern, bool(model.get("ignore_merges"))):
                         return name
-    raise _refused("its rule for cutting a text into words is none that llama.cpp is known to have")
+    raise _refused("it splits texts into words by a rule that llama.cpp is not known to have")
 
 
 def _tokens(state: Mapping[str, Any], tokenizer: Tokenizer, rows: int) -> tuple[list[str], list[int]]:
@@ -186,7 +186,7 @@ def opened_tokenizer(metadata: Mapping[str, Any], rows: int, where: str) -> tupl
         value = metadata.get(_id(name))
         if value is not None:
             if not isinstance(value, int) or not 0 <= value < len(tokens) or kinds[value] == UNUSED:
-                raise _damaged(where, f"{_id(name)} is {shown(value)}, which is no id of a token")
+                raise _damaged(where, f"{_id(name)} is {shown(value)}, which is not a token id")
             ids[name] = value
     around: dict[str, list[str]] = {}
     for key, name, default in ((BOS, "bos", rule[1]), (EOS, "eos", False)):

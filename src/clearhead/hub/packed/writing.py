@@ -30,8 +30,8 @@ def packed_tensors(table: Sequence[Row], network: Network, bits: int) -> tuple[d
         row = rows[name]
         if row.transposed or row.stacked or row.interleaved:
             raise OptionError(
-                f"bits {bits}: {row.theirs[0]} is no linear layer in transformers, so that it opens no folder with it "
-                "packed; write a file for llama.cpp (--gguf)"
+                f"bits {bits}: {row.theirs[0]} is not a linear layer in transformers, which cannot open it packed; "
+                "write a file for llama.cpp (--gguf)"
             )
         held = quantised(each.layer.matrix, bits).held
         numbers_NK = (held.integers.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8)

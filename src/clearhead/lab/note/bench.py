@@ -39,7 +39,9 @@ class Setting:
     def __post_init__(self) -> None:
         worlds = [each.name for each in corpora.names() if each.has_truth]
         if self.corpus not in worlds:
-            raise OptionError(f"lab: corpus {self.corpus!r} is no world with known facts{nearest(self.corpus, worlds)}")
+            raise OptionError(
+                f"lab: corpus {self.corpus!r} is not a world with known facts{nearest(self.corpus, worlds)}"
+            )
         if not self.minutes > 0:
             raise OptionError.of("minutes", self.minutes, "above 0")
 

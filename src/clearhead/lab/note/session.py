@@ -137,7 +137,7 @@ def read(folder: Path, name: str) -> Finding:
     try:
         table = json.loads(read_bounded(path, FILE_AT_MOST))
         if not isinstance(table, dict) or table.get("schema") != SCHEMA or table.get("experiment") != name:
-            raise ValueError(f"it is no finding of {name}")
+            raise ValueError(f"it is not a finding of {name}")
         values = cast(dict[str, Any], table)
         return Finding(
             experiment=name,

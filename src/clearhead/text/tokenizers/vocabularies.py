@@ -184,7 +184,7 @@ def _t5(files: list[Path], settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     except ValueError as fault:
         raise FolderError(f"{files[0]}: truncated or altered: {fault}; copy it again") from fault
     if found.algorithm != UNIGRAM:
-        raise FolderError(f"{files[0]}: its pieces are no unigram model, as T5's are; it belongs to another model")
+        raise FolderError(f"{files[0]}: its pieces are not a unigram model, as T5's are; it belongs to another model")
     count = settings.get("extra_ids", SENTINELS)
     if type(count) is not int or not 0 <= count <= SENTINELS_AT_MOST:
         raise FolderError(f"{CONFIG}: extra_ids = {shown(count)} must be 0 to {SENTINELS_AT_MOST:,}; copy it again")
