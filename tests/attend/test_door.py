@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clearhead.attend import FULL, Request, Score, attend, causal, documents, knockout, padding, window
 from clearhead.attend.backends import reference, sdpa
-from clearhead.errors import WatchError
+from clearhead.errors import RequestError, WatchError
 from clearhead.watching import watch
 from definition import (
     BATCH,
@@ -298,6 +298,35 @@ def test_the_reference_is_not_rounded_by_autocast() -> None:
     o = reference.run(asked)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(reference.run(asked), o)
+
+
+@pytest.mark.parametrize("masked", ["full", "causal", "causal & window", "padding left"])
+def test_one_mask_serves_requests_of_all_kinds(masked: str) -> None:
+    """A kernel prepared for one request answers no other, and what is refused stays refused."""
+    case = MASKS[masked]
+    for heads, queries, kind, keys in (
+        (6, 1, "plain", KEYS),
+        (6, 1, "plain", KEYS),
+        (6, 1, "scale", KEYS),
+        (6, 1, "soft cap", KEYS),
+        (6, 1, "sinks", KEYS),
+        (6, 1, "plain", KEYS - 1),
+        (6, KEYS, "plain", KEYS),
+        (3, KEYS, "plain", KEYS),
+        (3, 5, "plain", KEYS),
+        (6, 1, "plain", KEYS),
+    ):
+        q, k, v = tensors(heads, 3, queries, keys=keys)
+        score = SCORES[kind].score(heads)
+        wanted = torch.from_numpy(outputs(weights(q, k, case.sees, SCORES[kind]), v))
+        torch.testing.assert_close(attend(q, k, v, mask=case.mask, score=score, site=SITE), wanted)
+        for misfits, why in (
+            ((q, k, v[:, :, 1:]), "every key needs one value"),
+            ((q, k, v.float()), "the dtype must be the same"),
+            ((q[:, :1], k, v), "query heads must be a multiple of key heads"),
+        ):
+            with pytest.raises(RequestError, match=rf"{SITE}: .*{why}"):
+                attend(*misfits, mask=case.mask, score=score, site=SITE)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, permutations
 
 import pytest
 import torch
@@ -262,3 +262,24 @@ def test_what_is_handed_out_is_the_cache_itself() -> None:
     for first, second, new in ((first_k, second_k, k_BGTD), (first_v, second_v, v_BGTD)):
         assert first.data_ptr() == second.data_ptr()
         assert torch.equal(second, torch.cat((new, new), dim=2))
+
+
+@pytest.mark.parametrize("modes", list(permutations([torch.inference_mode, torch.no_grad, torch.enable_grad], 2)))
+def test_a_pass_that_was_interrupted_may_be_made_again_in_another_mode(modes: tuple[Mode, Mode]) -> None:
+    """PyTorch forbids writing to views that were made in another mode."""
+
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    model = TRANSFORMERS["GPT-2"]
+    ids_BT = text(model.config, 1, 6)
+    with torch.no_grad():
+        wanted = model(ids_BT)
+    cache = model.state(1, 9)
+    first, second = modes
+    hook = model.get_submodule("blocks.1").register_forward_pre_hook(interrupt)
+    with first(), pytest.raises(KeyboardInterrupt):
+        model(ids_BT, state=cache)
+    hook.remove()
+    with second():
+        torch.testing.assert_close(model(ids_BT, state=cache), wanted, rtol=1e-11, atol=1e-11)

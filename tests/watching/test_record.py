@@ -139,7 +139,7 @@ class TestKept:
         with watch(MODEL) as record:
             q, k, v = (t.float() for t in tensors(6, 3, KEYS))
             attend(q, k, v, mask=mask, site=SITE)
-        (array,) = (added for added, _ in mask._kept["last"][1])
+        (array,) = (added for added, _ in mask._kept["array"][1])
         held = weakref.ref(array)
         del mask, array
         gc.collect()

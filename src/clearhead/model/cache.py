@@ -12,6 +12,8 @@ from clearhead.model.parts.source import Source
 from clearhead.model.state import State
 from clearhead.tap import Watcher, watchers
 
+Views = tuple[Tensor, Tensor, Tensor, Tensor]  # of a layer: new keys, new values, all keys, all values
+
 
 class Cache(State):
     """Keys and values of every layer for up to ``capacity`` places. Returns views, not copies.
@@ -37,6 +39,7 @@ class Cache(State):
         self.v_LBGKD = torch.empty(shape, dtype=dtype, device=device)
         self.capacity = capacity
         self.length = 0  # places filled in every layer
+        self._opened: tuple[object, list[Views]] | None = None  # the views of a pass, and what they depend on
         self._watchers = WeakSet[Watcher]()  # watchers whose records refer to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,15 +47,33 @@ class Cache(State):
 
         Raises RequestError, before writing anything, if they do not fit.
         """
-        if len(k_BGTD) != self.k_LBGKD.shape[1]:
-            raise RequestError(f"cache: made for {self.k_LBGKD.shape[1]} rows; {len(k_BGTD)} were given")
-        stop = self.length + k_BGTD.shape[2]
+        if torch.is_grad_enabled():
+            # autograd forbids writing to views that are older than the writing of another layer
+            new_k, new_v, k_BGKD, v_BGKD = self._views(k_BGTD.shape, range(layer, layer + 1))[0]
+        else:
+            key = (self.length, k_BGTD.shape, torch.is_inference_mode_enabled())
+            if self._opened is None or self._opened[0] != key:
+                self._opened = key, self._views(k_BGTD.shape, range(len(self.k_LBGKD)))
+            new_k, new_v, k_BGKD, v_BGKD = self._opened[1][layer]
+        new_k.copy_(k_BGTD)
+        new_v.copy_(v_BGTD)
+        return k_BGKD, v_BGKD
+
+    def _views(self, shape: torch.Size, layers: range) -> list[Views]:
+        """Where layers write new keys and values of this shape, and all that are filled then.
+
+        Made for all layers of a pass at once, they take half of the time.
+        """
+        rows, _, places, _ = shape
+        if rows != self.k_LBGKD.shape[1]:
+            raise RequestError(f"cache: made for {self.k_LBGKD.shape[1]} rows; {rows} were given")
+        stop = self.length + places
         if stop > self.capacity:
             raise RequestError(f"cache: {stop} places are needed; {self.capacity} were allocated")
-        own_BGKD, values_BGKD = self.k_LBGKD[layer], self.v_LBGKD[layer]
-        own_BGKD.narrow(2, self.length, k_BGTD.shape[2]).copy_(k_BGTD)
-        values_BGKD.narrow(2, self.length, k_BGTD.shape[2]).copy_(v_BGTD)
-        return own_BGKD.narrow(2, 0, stop), values_BGKD.narrow(2, 0, stop)
+        both = self.k_LBGKD, self.v_LBGKD
+        new_k, new_v = (t.narrow(3, self.length, places) for t in both)
+        all_k, all_v = (t.narrow(3, 0, stop) for t in both)
+        return [(new_k[layer], new_v[layer], all_k[layer], all_v[layer]) for layer in layers]
 
     def advance(self, places: int) -> None:
         """Counts places as filled, once every layer has written them."""
@@ -74,6 +95,7 @@ class Cache(State):
             with torch.inference_mode(old_LBGKD.is_inference()):  # so that it can be written wherever the old one could
                 self.k_LBGKD = torch.empty_like(old_LBGKD)
                 self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
+            self._opened = None
             self._watchers.clear()
         for watcher in watchers():
             watcher.rewound(self, length)
@@ -92,6 +114,7 @@ class Cache(State):
         """
         self.k_LBGKD, self.v_LBGKD = (self._selected(each, rows_R, first) for each in (self.k_LBGKD, self.v_LBGKD))
         self.length -= first
+        self._opened = None
         if self.source is not None:
             self.source = self.source.select(rows_R)
         self._watchers.clear()

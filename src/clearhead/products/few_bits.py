@@ -97,7 +97,7 @@ class Codes(NamedTuple):
         """Whether the kernel takes this product: on a processor, without gradients."""
         return (
             not (torch.is_grad_enabled() and x_K.requires_grad)
-            and self.codes.device.type == "cpu"
+            and self.codes.is_cpu
             and x_K.dtype in native.FORMATS
             and not torch.compiler.is_compiling()
             and native.library() is not None
@@ -119,7 +119,10 @@ class Quantised(nn.Module):
     @property
     def held(self) -> Codes:
         """The codes with their scales."""
-        return Codes(self.codes, self.scales)
+        codes, scales = self._buffers["codes"], self._buffers["scales"]  # as attributes they take 1.3 us
+        assert codes is not None
+        assert scales is not None
+        return Codes(codes, scales)
 
     @property
     def shape(self) -> torch.Size:

@@ -23,19 +23,20 @@ def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor |
         weight_FE = weight_FE.held
     if isinstance(weight_FE, Codes):
         return weight_FE.product(x_E, bias_F)
-    if torch.is_grad_enabled() or weight_FE.numel() < choosing.SMALLEST or not few(x_E, weight_FE):
+    if torch.is_grad_enabled() or weight_FE.numel() < choosing.SMALLEST:
         return F.linear(x_E, weight_FE, bias_F)
-    N, K = weight_FE.shape
-    rows = x_E.numel() // K
-    way = choosing.chosen((N, K), weight_FE.dtype, _classes[rows], torch.get_num_threads())
+    numbers, width = x_E.numel(), x_E.shape[-1]
+    if not 0 < numbers <= FEW * width or not direct(x_E, weight_FE):
+        return F.linear(x_E, weight_FE, bias_F)
+    rows = _classes[numbers // width]
+    way = choosing.chosen(weight_FE.shape, weight_FE.dtype, rows, torch.get_num_threads())
     return way(x_E, weight_FE, bias_F)
 
 
-def few(x_E: Tensor, weight_FE: Tensor) -> bool:
-    """Whether this product is one of few rows on a processor, with nothing between it and the kernel."""
+def direct(x_E: Tensor, weight_FE: Tensor) -> bool:
+    """Whether this product is one on a processor, with nothing between it and the kernel."""
     return (
-        0 < x_E.numel() <= FEW * x_E.shape[-1]
-        and weight_FE.device.type == "cpu"
+        weight_FE.is_cpu
         and x_E.dtype == weight_FE.dtype
         and weight_FE.dtype in native.FORMATS
         and weight_FE.is_contiguous()

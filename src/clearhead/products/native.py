@@ -45,7 +45,7 @@ def product(
     x_K = x_K.contiguous()
     if bias_N is not None and bias_N.dtype != x_K.dtype:
         bias_N = bias_N.to(x_K.dtype)
-    y_N = torch.empty((*x_K.shape[:-1], N), dtype=x_K.dtype)
+    y_N = x_K.new_empty(*x_K.shape[:-1], N)
     worked = getattr(library(), format)(
         x_K.data_ptr(),
         weight_NK.data_ptr(),

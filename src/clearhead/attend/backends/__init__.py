@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
 
 from clearhead.attend.backends import flex, reference, sdpa
 from clearhead.attend.request import Request
+
+Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Backend(Protocol):
@@ -21,6 +24,10 @@ class Backend(Protocol):
 
     def run(self, request: Request) -> Tensor:
         """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype."""
+        ...
+
+    def prepared(self, request: Request) -> Kernel | None:
+        """(q, k, v) -> o for every request that differs in their numbers only; None if each must be run by itself."""
         ...
 
 

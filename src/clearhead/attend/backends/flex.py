@@ -42,6 +42,10 @@ def refuses(request: Request) -> list[str]:
     return why
 
 
+def prepared(request: Request) -> None:
+    """Nothing is prepared."""
+
+
 def run(request: Request) -> Tensor:
     """o_BHQD from the compiled kernel, one function per kind of request."""
     if torch.compiler.is_compiling():

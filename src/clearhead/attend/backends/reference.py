@@ -18,6 +18,10 @@ def refuses(request: Request) -> list[str]:
     return []
 
 
+def prepared(request: Request) -> None:
+    """Nothing is prepared."""
+
+
 def run(request: Request) -> Tensor:
     """softmax(score(q, k) under mask) @ v -> o_BHQD in q's dtype (Vaswani et al. 2017, eq. 1).
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -33,6 +35,15 @@ def refuses(request: Request) -> list[str]:
     return why
 
 
+def prepared(request: Request) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """The kernel with what follows from shapes, mask and score; None where these need a tensor."""
+    mask, causal = _rule(request)
+    if not request.score.plain or (mask.parts and not causal):
+        return None
+    scale, grouped = request.score.factor(request.q_BHQD.shape[3]), request.group > 1
+    return partial(scaled_dot_product_attention, is_causal=causal, scale=scale, enable_gqa=grouped)
+
+
 def run(request: Request) -> Tensor:
     """o_BHQD from the fused kernel; masks other than plain causal are built one block of queries at a time.
 
@@ -46,8 +57,7 @@ def run(request: Request) -> Tensor:
     """
     B, H, Q, _ = request.q_BHQD.shape
     K = request.k_BGKD.shape[2]
-    mask = request.mask.needed(Q, K)
-    causal, biased = mask == CAUSAL and Q == K, request.score.bias_HN is not None
+    (mask, causal), biased = _rule(request), request.score.bias_HN is not None
     if not biased and (causal or not mask.parts):
         return _kernel(request, request.q_BHQD, None, causal)
     per_row = (B if mask.reads("B") else 1) * (H if mask.reads("H") or biased else 1) * K
@@ -61,6 +71,13 @@ def run(request: Request) -> Tensor:
         arrays = (_added(request, mask, rows) for rows in blocks)
     outputs = [_block(request, rows, *added) for rows, added in zip(blocks, arrays, strict=True)]
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+
+
+def _rule(request: Request) -> tuple[Mask, bool]:
+    """The mask that is needed, and whether it is the kernel's causal flag."""
+    Q, K = request.q_BHQD.shape[2], request.k_BGKD.shape[2]
+    mask = request.mask.needed(Q, K)
+    return mask, mask == CAUSAL and Q == K
 
 
 def _block(request: Request, rows: slice, added_BHQK: Tensor, sees_BHQ1: Tensor | None) -> Tensor:

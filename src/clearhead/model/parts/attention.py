@@ -13,11 +13,15 @@ from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.linear import Linear, Projections
 from clearhead.model.parts.norms import head_norm
 from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.registered import registered
 from clearhead.tap import Site
 
 
 class Attention(nn.Module):
     """Self-attention of one layer; ``qkv`` stacks the three projections."""
+
+    qkv: Projections = registered("qkv")
+    out: Linear = registered("out")
 
     def __init__(self, width: int, config: AttentionConfig, norm: NormConfig, site: Site) -> None:
         super().__init__()
@@ -35,13 +39,13 @@ class Attention(nn.Module):
         """x_BTE -> x_BTE; with a state, x holds only the new places. bias_HN: see ``Score``."""
         B, T, _ = x_BTE.shape
         # Normalised or rotated queries and keys are stored apart from the values anyway.
-        projected = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)
-        qk_BTXD, v_BTGD = (each.unflatten(-1, (-1, self.head_width)) for each in projected)
+        qk_BTF, v_BTF = self.qkv(x_BTE, apart=self.head_norm is None and turn is None)
+        qk_BTXD, v_BTGD = qk_BTF.view(B, T, -1, self.head_width), v_BTF.view(B, T, -1, self.head_width)
         if self.head_norm is not None:
             qk_BTXD = self.head_norm(qk_BTXD)
         if turn is not None:
             qk_BTXD = turn(qk_BTXD)
-        q_BHTD, k_BGTD = qk_BTXD.transpose(1, 2).split_with_sizes((self.heads, self.kv_heads), dim=1)
+        q_BHTD, k_BGTD = qk_BTXD.transpose(1, 2).split_with_sizes((self.heads, self.kv_heads), 1)
         v_BGTD = v_BTGD.transpose(1, 2)
         if state is not None:
             k_BGTD, v_BGTD = state.extend(self.site.layer, k_BGTD, v_BGTD)

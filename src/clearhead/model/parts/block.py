@@ -15,6 +15,7 @@ from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.registered import registered
 from clearhead.model.parts.source import Source
 from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.tap import Site, shown
@@ -40,6 +41,11 @@ class BlockInputs:
 
 class Block(Dropping):
     """x + attention(norm x), then x + feed_forward(norm x) (pre-norm: Radford et al. 2019, 2.3)."""
+
+    attention_norm: nn.Module = registered("attention_norm")
+    attention: Attention = registered("attention")
+    feed_forward_norm: nn.Module = registered("feed_forward_norm")
+    feed_forward: FeedForward | Experts = registered("feed_forward")
 
     def __init__(self, config: TransformerConfig, site: Site) -> None:
         super().__init__()

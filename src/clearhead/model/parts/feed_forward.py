@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from clearhead.model.parts.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
 from clearhead.model.parts.linear import Linear
+from clearhead.model.parts.registered import registered
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -56,6 +57,9 @@ class FeedForward(nn.Module):
 
     If gated, ``up`` stacks the gate and up matrices, so that one product computes both.
     """
+
+    up: Linear = registered("up")
+    down: Linear = registered("down")
 
     def __init__(self, width: int, config: FeedForwardConfig) -> None:
         super().__init__()

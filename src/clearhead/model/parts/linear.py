@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clearhead.errors import RequestError
+from clearhead.model.parts.registered import registered
 from clearhead.model.parts.uncompiled import uncompiled
 from clearhead.products import FEW, Quantised, dense, product, split
 
@@ -25,6 +26,9 @@ class Linear(nn.Linear):
 
     rows: heights of the matrices stacked in the weight, if several (queries, keys, values).
     """
+
+    weight = registered("weight")
+    bias = registered("bias")
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = False, rows: Sequence[int] = ()) -> None:
         super().__init__(inputs, outputs, bias=bias)
@@ -48,21 +52,28 @@ class Linear(nn.Linear):
 class Projections(Linear):
     """Queries, keys and values stacked in one weight; returns queries with keys, and values."""
 
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = False, rows: Sequence[int]) -> None:
+        super().__init__(inputs, outputs, bias=bias, rows=rows)
+        queries, keys, values = rows
+        self.sizes = (queries + keys, values)
+
     def forward(self, input: Tensor, *, apart: bool = False) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """x_BTE -> qk_BTF and v_BTF. ``apart``: without gradients, give each its own memory if there are many rows.
 
         A record of queries and keys then does not keep the values alive. Copying would cost a watched pass 1 to 3 %.
         """
-        sizes, bias = (sum(self.rows[:2]), self.rows[2]), cast(Tensor | None, self.bias)
+        weight, bias, sizes = self.weight, self.bias, self.sizes
         if not apart or torch.is_grad_enabled() or input.numel() <= FEW * input.shape[-1]:
-            return product(input, self.weight, self.bias).split_with_sizes(sizes, dim=-1)
+            return product(input, weight, bias).split_with_sizes(sizes, -1)
         biases = (None, None) if bias is None else bias.split_with_sizes(sizes)
-        weights = split(self.weight, sizes)
+        weights = split(weight, sizes)
         return tuple(product(input, weight, bias) for weight, bias in zip(weights, biases, strict=True))
 
 
 class Embedding(nn.Embedding):
     """A trained vector for each id. With a tied output layer the same matrix gives the logits."""
+
+    weight = registered("weight")
 
     def __init__(self, count: int, width: int) -> None:
         # Passing a weight skips its initialisation, which on the meta device imports sympy: 0.9 s and 77 MB.

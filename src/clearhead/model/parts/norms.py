@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from clearhead.attend import wide
 from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.fused import RMSNormalise
+from clearhead.model.parts.registered import registered
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -31,6 +32,8 @@ def rms_norm_offset(x: Tensor, weight: Tensor, config: NormConfig) -> Tensor:
 class RMSNorm(nn.Module):
     """``rms_norm`` with a trained weight."""
 
+    weight = registered("weight")
+
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
@@ -43,6 +46,8 @@ class RMSNorm(nn.Module):
 
 class OffsetRMSNorm(nn.Module):
     """``rms_norm_offset`` with a trained weight."""
+
+    weight = registered("weight")
 
     def __init__(self, width: int, config: NormConfig) -> None:
         super().__init__()
@@ -109,15 +114,19 @@ class ProjectionNorm(nn.Module):
 class LayerNorm(nn.Module):
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016)."""
 
+    weight = registered("weight")
+    bias = registered("bias")
+
     def __init__(self, width: int, config: NormConfig) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width)) if config.bias else None
+        self.register_parameter("bias", nn.Parameter(torch.zeros(width)) if config.bias else None)
         self.eps = config.eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        weight = self.weight
+        return torch.layer_norm(x, weight.shape, weight, self.bias, self.eps)
 
 
 def _rms(width: int, config: NormConfig) -> RMSNorm | OffsetRMSNorm:
