@@ -21,10 +21,12 @@ os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-tests-have-no
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Neither tests nor their subprocesses touch the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEARHEAD_CACHE", str(tmp_path_factory.mktemp("cache")))
         # torch keeps what it compiled under a name that does not tell for which processor's instructions
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(shared / "compiled"))
         for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CLEARHEAD_LANGUAGE"):
             patch.delenv(name, raising=False)
         for name in ("LC_ALL", "LC_MESSAGES", "LANG"):

@@ -134,7 +134,7 @@ def test_a_file_without_prompts_is_refused(folder, tmp_path, content, message):
         (["--top-p", "2"], 2, "top_p is 2.0; it must be above 0 and at most 1"),
         (["--temperature", "-1"], 2, "temperature is -1.0; it must be 0 (greedy) or at least 1e-06"),
         (["--stop", ""], 2, "stop (--stop) has an empty string; give at least one character, or leave it out"),
-        (["--seed", "-4"], 2, "seed is -4; it must be at least 0 and below 2**64"),
+        (["--seed", "-4"], 2, "seed is -4; it must be a whole number of at least 0 and below 2**64"),
         (["a" * 31], 1, "has 32 tokens with the separator in front; the model's context is 31; shorten it"),
         (["xyz"], 1, "'x'"),
     ],

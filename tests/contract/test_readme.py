@@ -1,8 +1,8 @@
 """Runs the README and the guide, in both languages, as printed: every command, every block of Python.
 
 In one temporary folder, in the order of the pages, with real prose as book.txt and other.txt and little random models
-as ./Qwen3-0.6B, ./bert-base, ./bert-base-chinese and gpt2; a command that stands in several places is run once. What
-differs from what is printed:
+as ./Qwen3-0.6B, ./bert-base, ./bert-base-chinese and gpt2; what stands in several places is run once. What differs from
+what is printed:
 
 the minutes of the first ``--minutes N`` become about six seconds (twenty times what 20 million additions take at the
     moment, since the dial refuses a time that a busy machine spends on reading and measuring), of the others twenty
@@ -101,8 +101,8 @@ def test_every_command_and_every_block_runs_as_printed(folder: Path) -> None:
     pictures = {path: path.stat().st_mtime_ns for path in folder.glob("server.*")}
 
     readme = [[block] for block in blocks(README, "python")]  # each can be pasted by itself
-    others = [blocks(page, "python") for page in PAGES[1:]]  # a guide's blocks follow one another
-    run([sys.executable, "-c", PROGRAM], folder, input=json.dumps(readme + others))
+    others = {ast.dump(ast.parse(block)): block for page in PAGES[1:] for block in blocks(page, "python")}
+    run([sys.executable, "-c", PROGRAM], folder, input=json.dumps([*readme, [*others.values()]]))
     drawn = set(re.findall(r'ch\.draw\(record, "(.*?)"', README.read_text() + GUIDE.read_text()))
     assert drawn == {"server.html", "server.svg"}
     for name in drawn:

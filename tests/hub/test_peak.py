@@ -58,7 +58,6 @@ WIDE = {
     ("family", "stored", "dtype", "split"),
     [
         ("qwen3", torch.float32, "float32", False),
-        ("gpt2", torch.float32, "float32", False),
         ("gpt2", torch.bfloat16, "float32", False),
         ("qwen3", torch.float32, "bfloat16", True),
     ],

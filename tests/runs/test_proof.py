@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -221,13 +220,14 @@ class TestTheCommand:
         for line in ("steps          6", "kills          2, in", "threads        1", machine.processor()):
             assert line in out
 
-    def test_a_failed_proof_exits_with_1(self, small: str, tmp_path: Path, monkeypatch, capsys):
-        script = str(tmp_path / "unsteady.py")
-        monkeypatch.setattr(runs, "prove", partial(prove, server=[script]))
+    def test_a_failed_proof_exits_with_1(self, small: str, monkeypatch, capsys):
+        def failed(*_: object, **__: object) -> None:
+            raise TrainingError("not proved: run 1, killed 2 times")
+
+        monkeypatch.setattr(runs, "prove", failed)
         assert self.run(monkeypatch, small, "--kills", "4", "--steps", "6") == 1
         captured = capsys.readouterr()
-        assert captured.out == ""
-        assert "error: not proved: run 1, killed" in captured.err
+        assert (captured.out, captured.err) == ("", "error: not proved: run 1, killed 2 times\n")
 
     def test_bad_input_exits_with_2(self, small: str, monkeypatch, capsys):
         assert self.run(monkeypatch, small, "--kills", "0") == 2
