@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from clearhead.hub import load
     from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
-    from clearhead.runs import Run, describe, evaluate, evaluate_pairs, resume, train
+    from clearhead.runs import Run, calibrate, describe, evaluate, evaluate_pairs, resume, train
     from clearhead.tap import Site
     from clearhead.watching import Ablate, Direction, Freeze, Knockout, Patch, Record, Scale, Steer, read_record, watch
 
@@ -90,6 +90,7 @@ __all__ = [
     "__version__",
     "alignment",
     "attribution",
+    "calibrate",
     "change",
     "circuit",
     "compare",
@@ -198,7 +199,7 @@ _HOMES = {
     "clearhead.hub": ("load",),
     "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),
-    "clearhead.runs": ("Run", "describe", "evaluate", "evaluate_pairs", "resume", "train"),
+    "clearhead.runs": ("Run", "calibrate", "describe", "evaluate", "evaluate_pairs", "resume", "train"),
     "clearhead.tap": ("Site",),
     "clearhead.watching": (
         "Ablate",

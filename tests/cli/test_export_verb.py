@@ -2,6 +2,7 @@
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,13 @@ import torch
 from calling import Command
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, MistralConfig, MistralForCausalLM
 
+import clearhead as ch
 from clearhead import hub
+from clearhead.errors import OptionError, TextError
+from clearhead.language_model import LanguageModel
+from clearhead.model import build
 from clearhead.text import Tokenizer
+from little_configs import QWEN3
 
 FILES = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 TEXT = "The quick brown fox"
@@ -156,6 +162,26 @@ def test_a_packed_folder_is_shown_and_trained_further(command: Command, tmp_path
     assert hub.load(tmp_path / "further").dtype == torch.float32
 
 
+def test_a_calibrated_folder_holds_what_was_calibrated(command: Command, tmp_path: Path):
+    out, config = tmp_path / "out", replace(QWEN3, vocabulary=257, width=64, context=32)
+    hub.save(tmp_path / "wide", LanguageModel(build(config, seed=0), Tokenizer.bytes()))
+    done = command("export", "wide", "out", "--bits", "4", "--calibrate", "text.txt")
+    assert (done.code, "4 bits" in done.out) == (0, True), done.err
+    model = hub.load(tmp_path / "wide")
+    ch.calibrate(model, tmp_path / "text.txt", bits=4)
+    opened, ids = hub.load(out), model.ids("The lazy dog")
+    assert torch.equal(opened(ids), model(ids))
+    command("export", "wide", "nearest", "--bits", "4")
+    assert not torch.equal(opened(ids), hub.load(tmp_path / "nearest")(ids))
+    with pytest.raises(OptionError, match="calibrate: the model is in 4 bits already"):
+        ch.calibrate(model, tmp_path / "text.txt", bits=4)
+    with pytest.raises(OptionError, match="a model in 4 bits cannot be saved as a folder"):
+        hub.export(tmp_path / "again", model)
+    (tmp_path / "short.txt").write_text("dog")
+    with pytest.raises(TextError, match="calibrate: the text has 4 tokens; a row needs 32; give more text"):
+        ch.calibrate(hub.load(tmp_path / "wide"), tmp_path / "short.txt", bits=4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -165,6 +191,13 @@ def test_a_packed_folder_is_shown_and_trained_further(command: Command, tmp_path
         (["RUN"], 2, "error: export: give a folder to create, or --gguf and a file; one of the two"),
         (["RUN", "out", "--gguf", "a.gguf"], 2, "one of the two"),
         (["RUN", "out", "--bits", "5"], 2, "error: bits 5: weights can be rounded to 8 or 4 bits"),
+        (["RUN", "out", "--calibrate", "text.txt"], 2, "error: --calibrate is for rounding to --bits in a folder"),
+        (
+            ["RUN", "--gguf", "a.gguf", "--bits", "4", "--calibrate", "text.txt"],
+            2,
+            "error: --calibrate is for rounding",
+        ),
+        (["RUN", "out", "--bits", "4", "--calibrate", "none.txt"], 1, "error: none.txt"),
         (["RUN", "--gguf", "a.bin"], 2, "error: a.bin: the file of a model for llama.cpp ends in .gguf; name it so"),
     ],
 )

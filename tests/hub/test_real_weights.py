@@ -14,12 +14,14 @@ import torch
 from parity import greedy
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from clearhead import hub
 from clearhead.attend import Score, causal
 from clearhead.attend.request import logits
 from clearhead.language_model import LanguageModel
+from clearhead.model import Network, calibrate, quantise
 from clearhead.watching import watch
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "data" / "weights"
@@ -107,6 +109,26 @@ class TestStories:
         ours = hub.load(model.folder, dtype="float64")
         # Angles and norms are float32 in transformers, also in a float64 model: hence not closer.
         torch.testing.assert_close(ours(ids_BT), theirs(ids_BT).logits, rtol=1e-5, atol=1e-5)
+
+    @torch.no_grad()
+    def test_calibrated_it_loses_less_than_rounded_to_nearest(self, model: LanguageModel) -> None:
+        """4 bits, on other texts of its own: at most 0.05 nats a token, where rounding to nearest loses 0.077."""
+        generator, written = torch.Generator().manual_seed(1), torch.full((64, 1), 1)
+        state = model.network.state(64, 200)
+        for _ in range(199):
+            chances_BV = model.network(written[:, -1:], state=state)[:, -1].softmax(-1)
+            written = torch.cat([written, torch.multinomial(chances_BV, 1, generator=generator)], 1)
+        read, told = written.split(32)
+
+        def loss(network: Network) -> float:
+            return float(F.cross_entropy(network(told[:, :-1]).flatten(0, 1), told[:, 1:].flatten()))
+
+        nearest, calibrated = (hub.load(model.folder).network for _ in range(2))
+        quantise(nearest, 4)
+        calibrate(calibrated, read.split(1), 4)
+        whole = loss(model.network)
+        assert loss(calibrated) - whole < 0.05
+        assert loss(nearest) - whole > 0.06
 
 
 @pytest.mark.skipif(not SORT.is_dir(), reason="../shared/data/weights/gpt-nano-sort is not here")

@@ -33,6 +33,14 @@ def export(
             "or Q4_0."
         ),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TEXT",
+            help="With `--bits` and a folder, round so that what the model computes of this text changes least. A "
+            "file, a folder or a pattern. Takes as long as reading 8,192 tokens once for each layer.",
+        ),
+    ] = None,
     dtype: Annotated[
         str,
         typer.Option(
@@ -48,17 +56,21 @@ def export(
     file, with the same greedy text, if it has the model's architecture and
     cuts texts as the tokenizer does; otherwise none is written.
     """
-    from clearhead import hub
+    from clearhead import hub, runs
     from clearhead.errors import OptionError
 
     if (out is None) == (gguf is None):
         raise OptionError("export: give a folder to create, or --gguf and a file; one of the two")
+    if calibrate is not None and (bits is None or out is None):
+        raise OptionError("--calibrate is for rounding to --bits in a folder; give both, or leave it out")
     if gguf is not None:
         loaded = hub.load(model, dtype=dtype, bits=bits, text=True)
         hub.export_gguf(gguf, loaded)
         echo(mark(": ").join((str(gguf), _about(loaded, bits, [gguf]))))
     elif out is not None:
-        loaded = hub.load(model, dtype=dtype)
+        loaded = hub.load(model, dtype=dtype, text=calibrate is not None)
+        if calibrate is not None and bits is not None:
+            runs.calibrate(loaded, calibrate, bits=bits)
         hub.export(out, loaded, bits=bits)
         written = sorted(out.iterdir())
         echo(mark(": ").join((str(out), _about(loaded, bits, written), ", ".join(path.name for path in written))))

@@ -24,7 +24,7 @@ from clearhead.hub.packed.writing import packed_tensors
 from clearhead.hub.sentences import MODULES, PROMPTS, StepError, read_pooling, write_pooling
 from clearhead.hub.weights import WEIGHTS
 from clearhead.language_model import LanguageModel, Metadata
-from clearhead.model import ModelConfig, rounded_to
+from clearhead.model import ModelConfig, packs, rounded_to
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
 from clearhead.text.tokenizers import marian
@@ -45,9 +45,10 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None, bits: i
 
     The layout is the metadata's family or, if that cannot express the config, the first released family that can, so
     that other tools can open it. ``step`` is stored with the weights; see ``saved_step``. bits: as for ``export``.
-    Raises FolderError if the folder cannot be written, OptionError for a model that is rounded already.
+    Raises FolderError if the folder cannot be written, OptionError for a model that is rounded already, unless it was
+    calibrated for as many bits.
     """
-    if rounded_to(model.network) is not None:
+    if rounded_to(model.network) is not None and (bits is None or not packs(model.network, bits)):
         raise OptionError(
             f"a model in {rounded_to(model.network)} bits cannot be saved as a folder; load it without bits or, if its "
             "files are rounded, with a dtype (float32), and save that"

@@ -1,6 +1,7 @@
 """Models: small parts assembled by a frozen config. To add a kind of model, add a file and import it here."""
 
 from clearhead.model.cache import Cache
+from clearhead.model.calibrating import calibrate
 from clearhead.model.config import DecoderConfig, EncoderConfig, ModelConfig, TransformerConfig
 from clearhead.model.convolution import Convolution, ConvolutionConfig
 from clearhead.model.convolution_translator import ConvolutionTranslator, ConvolutionTranslatorConfig
@@ -22,7 +23,7 @@ from clearhead.model.parts.config import (
 )
 from clearhead.model.parts.cross_entropy import log_probabilities
 from clearhead.model.protocol import ABILITIES, Network, needs
-from clearhead.model.quantising import Matrix, check_bits, matrices, quantise, rounded_to
+from clearhead.model.quantising import Matrix, check_bits, matrices, packs, quantise, rounded_to
 from clearhead.model.recurrent import (
     AttentiveConfig,
     GRUAttentionConfig,
@@ -83,11 +84,13 @@ __all__ = [
     "TransformerConfig",
     "Translator",
     "build",
+    "calibrate",
     "check_bits",
     "evaluating",
     "log_probabilities",
     "matrices",
     "needs",
+    "packs",
     "quantise",
     "register",
     "rounded_to",

@@ -68,6 +68,13 @@ def quantise(network: Network, bits: int) -> None:
         each.round(each.layer.matrix)
 
 
+def packs(network: Network, bits: int) -> bool:
+    """Whether what is rounded has so many bits and is neither an embedding nor the output layer."""
+    kept = {id(each.layer.weight) for each in matrices(network, bits, edges=False).values()}
+    rounded = [each for each in network.modules() if isinstance(each, Quantised)]
+    return all(id(each) in kept and each.held.bits == bits for each in rounded)
+
+
 def rounded_to(network: Network) -> int | None:
     """The fewest bits that weights of the network are rounded to; None if they are not."""
     return min((each.held.bits for each in network.modules() if isinstance(each, Quantised)), default=None)

@@ -1,6 +1,7 @@
 """Products with trained matrices: the one place where a model multiplies by its weights."""
 
 from clearhead.products.choosing import Choice, choices, place
+from clearhead.products.compensating import compensated
 from clearhead.products.few_bits import BITS, BYTES, GROUP, Codes, Quantised, dense, fits, quantised, split
 from clearhead.products.multiply import FEW, product
 from clearhead.products.native import compiler, compiles
@@ -14,6 +15,7 @@ __all__ = [
     "Codes",
     "Quantised",
     "choices",
+    "compensated",
     "compiler",
     "compiles",
     "dense",

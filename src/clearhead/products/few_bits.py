@@ -165,32 +165,41 @@ def quantised(weight_NK: Tensor, bits: int) -> Quantised:
     the one with the smallest sum of squared errors.
     """
     weight_NK = weight_NK.detach()
-    largest = max(abs(float(end)) for end in torch.aminmax(weight_NK))
-    if largest > LARGEST[bits]:
-        raise OptionError(f"bits {bits}: weights up to {largest:.3g} are too large for their scales; leave bits out")
+    check_size(weight_NK, bits)
     made = Codes.empty(weight_NK.shape, bits)
     step = max(1, AT_ONCE // weight_NK.shape[1])
     for numbers, (codes, scales_NG) in zip(weight_NK.split(step), made.split(step), strict=True):
         w_NGI = numbers.float().unflatten(1, (-1, GROUP))
-        scales_NG.copy_(w_NGI.abs().amax(dim=-1) / 127 if bits == 8 else _best_scales(w_NGI))
-        least, most = (-127, 127) if bits == 8 else (-8, 7)
-        rounded_NK = _codes(w_NGI, scales_NG, least, most).flatten(1).to(torch.int8)
+        scales_NG.copy_(best_scales(w_NGI, bits))
+        rounded_NK = codes_of(w_NGI, scales_NG, bits).flatten(1).to(torch.int8)
         codes.copy_(Codes.of(rounded_NK, scales_NG, bits).codes)
     return Quantised(made, weight_NK.dtype)
 
 
-def _codes(w_NGI: Tensor, scales_NG: Tensor, least: int, most: int) -> Tensor:
+def check_size(weight_NK: Tensor, bits: int) -> None:
+    """Raises OptionError for numbers whose scales would not fit into float16."""
+    largest = max(abs(float(end)) for end in torch.aminmax(weight_NK))
+    if largest > LARGEST[bits]:
+        raise OptionError(f"bits {bits}: weights up to {largest:.3g} are too large for their scales; leave bits out")
+
+
+def codes_of(w_NGI: Tensor, scales_NG: Tensor, bits: int) -> Tensor:
+    """The nearest codes, as floats."""
+    least, most = (-127, 127) if bits == 8 else (-8, 7)
     scales = scales_NG.float().unsqueeze(-1)
     return torch.where(scales == 0, 0.0, w_NGI / scales).round_().clamp_(least, most)
 
 
-def _best_scales(w_NGI: Tensor) -> Tensor:
+def best_scales(w_NGI: Tensor, bits: int) -> Tensor:
+    """The scales_NG of float32 numbers in groups."""
+    if bits == 8:
+        return w_NGI.abs().amax(dim=-1) / 127
     at = w_NGI.abs().argmax(dim=-1, keepdim=True)
     largest_NG = w_NGI.gather(-1, at).squeeze(-1)
     best_NG, error_NG = torch.zeros_like(largest_NG), w_NGI.square().sum(dim=-1)
     for divisor in DIVISORS:
         scales_NG = (largest_NG / divisor).half().float()
-        errors_NG = (w_NGI - _codes(w_NGI, scales_NG, -8, 7) * scales_NG.unsqueeze(-1)).square_().sum(dim=-1)
+        errors_NG = (w_NGI - codes_of(w_NGI, scales_NG, 4) * scales_NG.unsqueeze(-1)).square_().sum(dim=-1)
         better_NG = errors_NG < error_NG
         best_NG, error_NG = torch.where(better_NG, scales_NG, best_NG), torch.where(better_NG, errors_NG, error_NG)
     return best_NG

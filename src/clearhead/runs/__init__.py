@@ -1,5 +1,6 @@
 """Training runs from resolving options to the finished model. No console: progress goes to ``Events``."""
 
+from clearhead.runs.calibration import calibrate
 from clearhead.runs.description import Description, describe
 from clearhead.runs.evaluation import evaluate, rounding
 from clearhead.runs.events import Events, interruptible
@@ -27,6 +28,7 @@ __all__ = [
     "PairEvaluation",
     "Proof",
     "Run",
+    "calibrate",
     "describe",
     "evaluate",
     "evaluate_pairs",

@@ -12,19 +12,19 @@ from clearhead.errors import OptionError
 from clearhead.hub.families.table import Row, kept, to_theirs
 from clearhead.hub.packed.numbers import to_words
 from clearhead.model import Network, check_bits, matrices
-from clearhead.products import GROUP, quantised
+from clearhead.products import GROUP, Quantised, quantised
 
 
 def packed_tensors(table: Sequence[Row], network: Network, bits: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a folder with the matrices rounded, under the family's names, and its quantization_config.
 
-    The linear layers are rounded as ``model.quantise`` rounds them, except the output layer: tools that open such
-    folders take that and embeddings as plain numbers. Raises OptionError for a family whose matrices are no linear
-    layers in transformers.
+    The linear layers are rounded as ``model.quantise`` rounds them, unless ``model.calibrate`` has done so already,
+    except the output layer: tools that open such folders take that and embeddings as plain numbers. Raises OptionError
+    for a family whose matrices are no linear layers in transformers.
     """
     check_bits(bits)
     chosen, rows = matrices(network, bits, edges=False), kept(table)
-    plain = {name: tensor for name, tensor in network.state_dict().items() if name not in chosen}
+    plain = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith((*chosen,))}
     tensors = to_theirs([row for name, row in rows.items() if name in plain], plain)
     for name, each in chosen.items():
         row = rows[name]
@@ -33,7 +33,8 @@ def packed_tensors(table: Sequence[Row], network: Network, bits: int) -> tuple[d
                 f"bits {bits}: {row.theirs[0]} is not a linear layer in transformers, which cannot open it packed; "
                 "write a file for llama.cpp (--gguf)"
             )
-        held = quantised(each.layer.matrix, bits).held
+        weight = each.layer.weight
+        held = weight.held if isinstance(weight, Quantised) else quantised(weight, bits).held
         numbers_NK = (held.integers.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8)
         for ending, part in (("weight_packed", to_words(numbers_NK, bits)), ("weight_scale", held.scales)):
             for theirs, some in to_theirs([row], {name: part}).items():
