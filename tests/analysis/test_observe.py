@@ -160,7 +160,7 @@ def test_several_texts_are_told_apart():
 
 @pytest.mark.parametrize("given", [None, 3, ["a", 3], b"abc"])
 def test_anything_but_text_is_refused(given: object):
-    with pytest.raises(OptionError, match=r"look: .* was given; it takes one text or a list of texts"):
+    with pytest.raises(OptionError, match=r"observe: .* was given; it takes one text or a list of texts"):
         observe(speaking(), given)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.analysis.given import Given, read
+from clearhead.analysis.given import Given, Read, read
 from clearhead.analysis.observe import observe, observe_ids
 from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts, check_model
@@ -180,15 +180,27 @@ def _reader(sites: Sequence[Site], layer: int, kind: str, stack: str | None) -> 
 
 
 def every(
-    model: LanguageModel, what: str, text: Given | None = None, *, source: TextRecord | None = None
+    model: LanguageModel,
+    what: str,
+    text: Given | None = None,
+    *,
+    target: str | None = None,
+    source: TextRecord | None = None,
 ) -> list[Edit]:
     """One edit for each of the model's ``heads``, ``parts`` (attentions and feed-forwards), ``places`` or ``edges``.
 
     Ablations, or patches from ``source``. ``places``: of the residual stream, before the first layer and after each, at
     each place of ``text``, or of a row of ids. ``edges``: knock-outs of every key from the last place, in all heads.
+    target: what a translator writes, as ``observe`` has it; edges are those of its decoder.
     Raises OptionError for another name, or without the text that places and edges need.
     """
     check_model(model, "every")
+    given = None if text is None or what in ("heads", "parts") else read(model, text, "sweep", target=target)
+    return each_edit(model, what, given, source=source)
+
+
+def each_edit(model: LanguageModel, what: str, given: Read | None, *, source: TextRecord | None = None) -> list[Edit]:
+    """``every``, of what was read."""
     sites = model.sites()
     if what not in EVERY:
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")
@@ -205,12 +217,14 @@ def every(
         return [made(site, head=head) for site, heads in sites.items() for head in range(heads)]
     if what == "parts":
         return [made(site) for site in sites if site.attends or site.kind == "feed_forward"]
-    if text is None:
+    if given is None:
         raise OptionError(f"sweep: going over {what} needs the text, for its places")
-    count = len(read(model, text, "sweep").ids)
+    counts = {stack: len(each.ids) for stack, each in given.by_stack(model).items()}
     if what == "places":
         streams = [site for site in sites if site.kind in ("embedding", "residual")]
-        return [made(site, at=place) for site in streams for place in range(count)]
+        return [made(site, at=place) for site in streams for place in range(counts[site.stack])]
     if source is not None:
         raise OptionError("sweep: edges are knocked out, which takes nothing from a source; leave it out")
-    return [Knockout(**place(site), query=count - 1, key=key) for site in sites if site.attends for key in range(count)]
+    own, last = model.stack, len(given.ids) - 1
+    attends = [site for site in sites if site.attends and site.stack == own]
+    return [Knockout(**place(site), query=last, key=key) for site in attends for key in range(counts[site.reads])]
