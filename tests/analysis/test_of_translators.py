@@ -18,6 +18,7 @@ from clearhead import hub
 from clearhead.analysis import (
     attribution,
     diff,
+    direction,
     effect,
     every,
     find_heads,
@@ -28,13 +29,15 @@ from clearhead.analysis import (
     logprob,
     nll,
     observe,
+    path,
     sweep,
     tune_lens,
 )
 from clearhead.errors import OptionError, TextError, WatchError
 from clearhead.language_model import LanguageModel
 from clearhead.model import FeedForwardConfig, ModelConfig, NormConfig, PositionConfig
-from clearhead.watching import Ablate, Knockout, Patch
+from clearhead.tap import Site
+from clearhead.watching import Ablate, Knockout, Patch, TextRecord
 from little_configs import GPT2, RIVAL_TRANSLATORS, TRANSLATOR
 from little_translators import LETTERS, SEPARATOR, translator
 from looked import BYTES
@@ -303,6 +306,40 @@ class TestSweep:
             sweep(lm, "abcdefgh", [Knockout(layer=1, kind="cross", query=8, key=2)], kl, target="x" * 5)
         with pytest.raises(WatchError, match="the text has places 0 to 4"):
             sweep(lm, TEXT, [Ablate(layer=1, kind="residual", stack="encoder", at=5)], kl, target="x" * 9)
+
+
+class TestInterventions:
+    def test_a_direction_of_either_stack(self) -> None:
+        """The encoder's last stream is what the decoder reads; the decoder's, what the output layer reads."""
+        lm = model(TRANSLATOR)
+        with torch.no_grad():
+            read = [lm.network.read(inputs(text)["source_BS"]).x_BSE[0, -1] for text in (TEXT, "efgh")]  # pyright: ignore
+        found = direction(lm, TEXT, "efgh", layer=2, stack="encoder")
+        torch.testing.assert_close(torch.tensor(found.vector, dtype=torch.float64), read[0] - read[1])
+        short = translator()
+        with torch.no_grad():
+            ends = [
+                short.network.hidden(**inputs(text, observe(short, text).text or ""))[0, -1] for text in ("ab", "cd")
+            ]
+        found = direction(short, "ab", "cd", layer=1, stack="decoder")
+        torch.testing.assert_close(torch.tensor(found.vector, dtype=torch.float64), ends[0] - ends[1])
+
+    def test_a_path_from_the_encoder_into_a_cross_head(self) -> None:
+        """What the reader takes as values changes by the head's own share of the last stream, and by nothing else."""
+        lm = model(SHAPES["T5"])
+        network: Any = lm.network
+        out, D, head = network.encoder.blocks[2].attention.out.weight, 5, 1
+        record = observe(lm, TEXT, target=TARGET, keep="residual heads")
+        with torch.no_grad():
+            o_SD = record.head_outputs(Site(2, "self", "encoder"))[head]
+            x_SE = record.output(Site(2, "residual", "encoder")) - o_SD @ out[:, head * D : (head + 1) * D].T
+            values_SF = network.encoder.norm(x_SE) @ network.blocks[0].cross.kv.weight[2 * D :].T
+        change = Ablate(layer=2, head=head, stack="encoder")
+        patch = path(lm, TEXT, change, target=TARGET, layer=0, kind="cross", head=3, what="value")
+        assert isinstance(patch.source, TextRecord)
+        values_GSD = patch.source.values(Site(0, "cross"))
+        torch.testing.assert_close(values_GSD[1], values_SF[:, D:])  # head 3's group
+        assert patch.source.text == TARGET
 
 
 class TestRefusals:
