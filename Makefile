@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Each sets everything up by itself.
-# `make fuzz` mutates what clearhead reads, 10,000 times; ARGS="tokenizers --seconds 60" chooses (tests/fuzz/fuzz.py).
+# `make fuzz` mutates what clearhead reads, 13,000 times; ARGS="tokenizers --seconds 60" chooses (tests/fuzz/fuzz.py).
 # `make test-anywhere` runs the tests as on other machines; VARIANTS="c-locale no-fonts" chooses (tests/anywhere.py).
 PYTHON ?= python3
 VENV := .venv

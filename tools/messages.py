@@ -42,7 +42,7 @@ NO_MESSAGES: dict[str, tuple[str, ...]] = {
     "hub/gguf/vocabulary.py": ("<|endoftext|> <|endoftext|>",),
     "hub/folder.py": ("clearhead.config", "clearhead.tokenizer"),
     "drawing/fonts.py": ("*",),
-    "drawing/gradient.py": ("{0} on {1}", "#t{0} { background: {1}; color: {2}; }"),
+    "drawing/gradient.py": ("{0} on {1}", "#{0} { background: {1}; color: {2}; }"),
     "drawing/inline.py": ("default-src 'none'; {0}style-src '{1}'; base-uri 'none'",),
     "drawing/saving.py": ("Glyph .* missing from font",),
     "drawing/senses_figure.py": ("outside lower center",),
@@ -83,6 +83,7 @@ KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS", "ENCODER_KINDS")
 WORDS = (
     *("none", "pairs", "input", "output", "encoder", "decoder", "sentence", "story", "scene", *FACT_KINDS),
     *("all", "bias", "bias {0}", "{0} tokens/s", "{0}: {1} tokens/s", "feed-forward {0}", "feed-\nforward", "biases"),
+    "cross-head {0}",
     *(relation for language in ("en", "zh") for relation in corpora.analogies(language)),
 )
 # Commands, markup, Chinese, regular expressions, code.

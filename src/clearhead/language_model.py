@@ -179,10 +179,17 @@ class LanguageModel:
 
         None without a tokenizer.
         """
-        if self._tokenizer is None:
-            return torch.empty(0, dtype=torch.long, device=self.device)
-        known, size = self.tokenizer.vocab_size, self.config.vocabulary
-        gaps = [token for token in self.tokenizer.gaps if token < min(known, size)]
+        return self._without_token(self._tokenizer, self.config.vocabulary)
+
+    @property
+    def source_tokenless(self) -> Tensor:
+        """``tokenless`` of the texts that the model translates."""
+        tokenizer = None if self._tokenizer is None else self._tokenizer.source
+        return self._without_token(tokenizer, len(self.network.source_embedding.weight))
+
+    def _without_token(self, tokenizer: Tokenizer | None, size: int) -> Tensor:
+        known = size if tokenizer is None else tokenizer.vocab_size
+        gaps = [] if tokenizer is None else [token for token in tokenizer.gaps if token < min(known, size)]
         return torch.tensor([*gaps, *range(known, size)], dtype=torch.long, device=self.device)
 
     @property

@@ -87,7 +87,7 @@ def test_the_likeliest_token_is_predicted_after_the_end_or_the_one_asked_for() -
     lm = model(QWEN3)
     likeliest = int(lm.logits(TEXT)[-1].argmax())
     assert (attribution(lm, TEXT).target, attribution(lm, TEXT).given) == (likeliest, False)
-    assert attribution(lm, TEXT, target="z").target == attribution(lm, TEXT, query=-1, target=122).target == ord("z")
+    assert attribution(lm, TEXT, token="z").target == attribution(lm, TEXT, query=-1, token=122).target == ord("z")
 
 
 def test_an_encoder_predicts_the_token_itself_from_both_sides() -> None:
@@ -171,7 +171,7 @@ def test_numbers_that_are_not_finite_are_refused(by: str) -> None:
     with torch.no_grad():
         lm.network.get_parameter("norm.weight")[0] = torch.nan
     with pytest.raises(ClearheadError, match="a logit after 7 tokens is not finite"):
-        attribution(lm, TEXT, target="z", by=by)
+        attribution(lm, TEXT, token="z", by=by)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_numbers_that_are_not_finite_are_refused(by: str) -> None:
         ({"by": "integrated-gradient", "baseline": "zz"}, r"^baseline 'zz': it has 2 tokens in this model"),
         ({"query": 7}, r"^query 7: the text has places 0 to 6$"),
         ({"query": -8}, r"^query -8: "),
-        ({"target": "ab"}, r"^target 'ab': it has 2 tokens in this model; give a text of one token, or an id$"),
-        ({"target": 257}, r"^target 257: the model has ids 0 to 256$"),
+        ({"token": "ab"}, r"^token 'ab': it has 2 tokens in this model; give a text of one token, or an id$"),
+        ({"token": 257}, r"^token 257: the model has ids 0 to 256$"),
     ],
 )
 def test_what_is_not_there_is_refused(options: dict[str, Any], message: str) -> None:

@@ -182,7 +182,9 @@ class TestRefusals:
     def test_models_without_heads_or_next_tokens(self) -> None:
         with pytest.raises(OptionError, match="no attention, so it has no heads"):
             find_heads(LanguageModel(build(RIVALS["lstm"], seed=0).eval(), None))
-        with pytest.raises(OptionError, match=r"find_heads needs a model that .*; with this one you can translate"):
+        with pytest.raises(
+            OptionError, match=r"find_heads: .* a translator's heads get no names; clearhead look --alignment"
+        ):
             find_heads(LanguageModel(build(TRANSLATOR, seed=0).eval(), None))
 
     def test_a_context_or_a_vocabulary_too_small(self) -> None:

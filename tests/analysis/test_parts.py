@@ -33,7 +33,7 @@ def lively(config: ModelConfig, dtype: torch.dtype = torch.float32) -> LanguageM
 def test_the_shares_sum_to_the_logit(kind: str) -> None:
     lm = lively(KINDS[kind])
     logits_TV = lm.logits(TEXT)
-    for options in ({"target": "x"}, {"target": "x", "against": "y"}, {"query": 2, "target": 7}):
+    for options in ({"token": "x"}, {"token": "x", "against": "y"}, {"query": 2, "token": 7}):
         found = logit_parts(lm, TEXT, **options)
         row_V = logits_TV[found.place].double()
         final = float(row_V[found.target] - (row_V[found.against] if found.against is not None else 0))
@@ -52,7 +52,7 @@ def test_they_sum_to_the_logit_for_every_combination_of_parts(data: st.DataObjec
     if not config.abilities & {"next tokens", "masked tokens"}:
         return
     lm = lively(config, torch.float64)
-    found = logit_parts(lm, "abc", query=data.draw(st.integers(0, 3)), target="x", against="z")
+    found = logit_parts(lm, "abc", query=data.draw(st.integers(0, 3)), token="x", against="z")
     size = max(1.0, *(abs(share.value) for share in found.shares))
     assert abs(found.difference) < 1e-9 * size
     assert len(found.of("head")) == config.layers * config.attention.heads
@@ -62,7 +62,7 @@ def test_they_sum_to_the_logit_for_every_combination_of_parts(data: st.DataObjec
 def test_a_head_adds_the_output_row_times_what_it_writes_at_the_scale_of_the_pass() -> None:
     """By the definition: the output layer's row times what W_O makes of the head, at the scale of the whole pass."""
     lm = lively(GPT2, torch.float64)
-    found = logit_parts(lm, TEXT, target="x")
+    found = logit_parts(lm, TEXT, token="x")
     with watch(lm, keep="heads residual") as record:
         lm.logits(TEXT)
     x_E, o_D = record.only().output(Site(2, "residual"))[-1], record.only().head_outputs(Site(2))[1, -1]
@@ -113,7 +113,7 @@ def test_it_is_the_split_that_hooks_on_transformers_give(tmp_path: Any) -> None:
     x_E = kept["norm"][0][0, -1]
     direction_E = body.ln_f.weight * theirs.lm_head.weight[120] * (x_E.var(correction=0) + 1e-5).rsqrt()
     direction_E = direction_E - direction_E.mean()
-    found = logit_parts(ours, TEXT, target=120)
+    found = logit_parts(ours, TEXT, token=120)
     assert found.total == pytest.approx(float(logits_V[120]), abs=1e-9)
     for share in found.shares:
         if share.kind == "feed_forward":

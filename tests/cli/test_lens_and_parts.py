@@ -61,7 +61,10 @@ def test_an_integrated_gradient_is_printed(folder: Path):
         (["lens", "nowhere", "a", "--out", "x.txt"], "the ending '.txt' is not known"),
         (["lens", "nowhere", "a", "--language", "fr"], "language 'fr' is not known"),
         (["lens", "nowhere", "--train", "book.txt"], "--train writes a tuned lens to --out FILE"),
-        (["lens", "nowhere", "a", "--train", "b", "--out", "x.safetensors"], "takes no text and no --tuned"),
+        (
+            ["lens", "nowhere", "a", "--train", "b", "--out", "x.safetensors"],
+            "takes no text, --tuned, --target, --from or --to",
+        ),
         (["lens", "nowhere", "--train", "b", "--out", "x.html"], "end the name in .safetensors"),
         (["lens", "book", "a", "--tuned", "none.safetensors"], "none.safetensors: there is no such file"),
         (["parts", "nowhere", "a", "--out", "x.html"], "the ending '.html' is not known"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import Command, call
@@ -88,9 +90,9 @@ class TestLanguages:
         done = command("translate", folder, "one", "--from", "en_XX", "--threads", 1)
         assert (done.code, done.out) == (2, "")
         assert "language 'en_XX': this model's tokenizer has no tokens for languages" in done.err
-        done = command("look", many, "one", "--by", "gradient", "--to", "fra_Latn", "--threads", 1)
+        done = command("look", many, "one", "--by", "gradient", "--layer", 0, "--threads", 1)
         assert (done.code, done.out) == (2, "")
-        assert "drop --pair, --target, --from, --to, --layer and --head" in done.err
+        assert "drop --pair, --layer and --head" in done.err
 
     def test_pairs(self, command: Command, folder: Path, many: Path, tmp_path: Path) -> None:
         """A model of many languages is evaluated on pairs, and not trained on them."""
@@ -108,6 +110,85 @@ class TestLanguages:
         done = command("train", *options, "--from", many, "--out", "run", "--steps", 1)
         assert done.code == 2
         assert "pairs: this model reads the language of each text" in done.err
+
+
+class TestSeeing:
+    """Each verb shows what its function in Python finds, of the text and the translation that are named."""
+
+    TEXT, TARGET = "the cat", "tthhee"
+
+    def seen(self, command: Command, verb: str, folder: Path, *options: object) -> dict[str, Any]:
+        done = command(verb, folder, self.TEXT, "--target", self.TARGET, *options, "--out", "x.json", "--threads", 1)
+        assert done.code == 0, done.err
+        return json.loads((folder.parent / "x.json").read_text(encoding="utf-8"))
+
+    @pytest.fixture
+    def here(self, folder: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(folder, tmp_path / "model"))
+
+    def test_lens(self, command: Command, here: Path, model: LanguageModel) -> None:
+        found, expected = self.seen(command, "lens", here), ch.lens(model, self.TEXT, target=self.TARGET)
+        assert (found["source"], found["text"], found["ids"]) == (self.TEXT, self.TARGET, expected.tokenized.ids)
+        assert found["top"] == expected.ids_RTN.tolist()
+        done = command("lens", here, self.TEXT, "--target", self.TARGET, "--threads", 1)
+        assert "layer 1" in done.out
+
+    def test_parts(self, command: Command, here: Path, model: LanguageModel) -> None:
+        found = self.seen(command, "parts", here, "--token", "z", "--query", 2)
+        expected = ch.logit_parts(model, self.TEXT, target=self.TARGET, query=2, token="z")
+        assert (found["source"], found["text"], found["place"]) == (self.TEXT, self.TARGET, 2)
+        assert [each["kind"] for each in found["shares"]] == [each.kind for each in expected.shares]
+        assert [each["value"] for each in found["shares"]] == pytest.approx([each.value for each in expected.shares])
+        done = command("parts", here, self.TEXT, "--target", self.TARGET, "--threads", 1, "--language", "zh")
+        assert "交叉头 1.2" in done.out
+        assert command("parts", here, self.TEXT, "--out", "p.png", "--threads", 1).code == 0
+
+    def test_a_gradient(self, command: Command, here: Path, model: LanguageModel) -> None:
+        for by in ("gradient", "integrated-gradient"):
+            found = self.seen(command, "look", here, "--by", by, "--query", 3)
+            expected = ch.attribution(model, self.TEXT, target=self.TARGET, query=3, by=by)
+            assert found["products"] == pytest.approx(expected.products)
+            assert found["source"]["products"] == pytest.approx(expected.source_products)
+            assert found["source"]["tokens"] == model.labels(ch.observe(model, self.TEXT).of("encoder").ids)
+        done = command("look", here, self.TEXT, "--target", self.TARGET, "--by", "gradient", "--threads", 1)
+        lines = done.out.splitlines()
+        assert lines.index("text") < lines.index("translation")
+        for file in ("g.html", "g.png"):
+            assert command("look", here, self.TEXT, "--by", "gradient", "--out", file, "--threads", 1).code == 0
+        page = (here.parent / "g.html").read_text(encoding="utf-8")
+        assert page.count('class="token"') == len(ch.observe(model, self.TEXT).ids) + len(self.TEXT) + 1
+
+    def test_sweeps_and_effects(self, command: Command, here: Path, model: LanguageModel) -> None:
+        source = ch.observe(model, "dog cat", target=self.TARGET, keep=["heads", "parts", "residual", "values"])
+        for over in ("heads", "places"):
+            found = self.seen(command, "sweep", here, "--source", "dog cat", "--over", over, "--token", "z")
+            expected = ch.sweep(model, self.TEXT, over, ch.logprob("z"), target=self.TARGET, source=source)
+            changes = [entry.change for entry in expected.entries]
+            assert [each["change"] for each in found["entries"]] == pytest.approx(changes, abs=1e-5)
+            done = command("sweep", here, self.TEXT, "--over", over, "--out", f"{over}.html", "--threads", 1)
+            assert done.code == 0, done.err
+        found = self.seen(command, "effect", here, "--edit", "ablate 1.cross.2")
+        expected = ch.effect(model, self.TEXT, ch.Ablate(layer=1, kind="cross", head=2), target=self.TARGET)
+        assert found["kl"] == pytest.approx(expected.kl, abs=1e-5)
+        done = command("effect", here, self.TEXT, "--target", self.TARGET, "--edit", "ablate 1.cross", "--threads", 1)
+        assert f"{self.TEXT} → {self.TARGET}" in done.out
+
+    def test_a_language(self, command: Command, many: Path, tmp_path: Path) -> None:
+        options = ["--from", "deu_Latn", "--to", "fra_Latn", "--target", "nine", "--threads", 1, "--out", "l.json"]
+        assert command("lens", many, "one two", *options).code == 0
+        model = hub.load(many).with_languages(source="deu_Latn", target="fra_Latn")
+        assert json.loads((tmp_path / "l.json").read_text())["ids"] == ch.observe(model, "one two", target="nine").ids
+
+    def test_refused(self, command: Command, folder: Path) -> None:
+        done = command("heads", folder, "--threads", 1)
+        assert done.code == 2
+        assert "look --alignment shows what cross-attention aligns" in done.err
+        done = command("translate", folder, "x", "--temperature", 1, "--early-stopping", "true", "--threads", 1)
+        assert done.code == 2
+        assert "early_stopping True: is for beams, not for drawn tokens" in done.err
+        done = command("lens", folder, "--train", "x.txt", "--out", "x.safetensors", "--target", "x")
+        assert done.code == 2
+        assert "it takes no text, --tuned, --target, --from or --to" in done.err
 
 
 class TestTranslate:
@@ -195,6 +276,13 @@ class TestTranslate:
         ):
             done = command("translate", folder, *TEXTS, *options, "--threads", 1)
             assert done.out == lines(translate(model, TEXTS, **settings)) != lines(translate(model, ["a"] * len(TEXTS)))
+        found = set[str]()
+        for word, value in (("true", True), ("false", False), ("never", "never")):
+            options = ["--early-stopping", word, "--length-penalty", 3, "--threads", 1]
+            done = command("translate", folder, *TEXTS, *options)
+            assert done.out == lines(translate(model, TEXTS, early_stopping=value, length_penalty=3.0))
+            found.add(done.out)
+        assert len(found) == 3
         drawn = [command("translate", folder, "you", "--temperature", 2, "--seed", seed).out for seed in (1, 1, 2)]
         assert drawn[0] == drawn[1] != drawn[2]
 

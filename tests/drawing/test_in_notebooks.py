@@ -155,7 +155,7 @@ def test_text_stays_text(what: str) -> None:
     model, text = speaking(context=400), HOSTILE + " \x1b[31m\u202e"
     found = {
         "sweep": lambda: sweep(model, text, "parts", nll),
-        "parts": lambda: logit_parts(model, text, target=65),
+        "parts": lambda: logit_parts(model, text, token=65),
         "next": lambda: next_words(model, text),
         "atlas": lambda: observe(model, text).atlas(),
     }[what]()

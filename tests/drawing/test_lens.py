@@ -35,7 +35,7 @@ def found() -> Lens:
 
 @pytest.fixture(scope="module")
 def split() -> LogitParts:
-    return logit_parts(lively("biases, learned places"), TEXT, target="x", against="y")
+    return logit_parts(lively("biases, learned places"), TEXT, token="x", against="y")
 
 
 def printed(shown: RenderableType, width: int) -> str:

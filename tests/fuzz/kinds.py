@@ -32,11 +32,13 @@ from clearhead import cli, hub, recipes, runs  # noqa: E402
 from clearhead.errors import ClearheadError, TextError  # noqa: E402
 from clearhead.language_model import LanguageModel  # noqa: E402
 from clearhead.model import quantise  # noqa: E402
+from clearhead.runs.pair_material import pair_sources, split_of  # noqa: E402
 from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
-from clearhead.text import Tokenizer, sources, tokenize  # noqa: E402
+from clearhead.text import Tokenizer, shared_sources, sources, tokenize  # noqa: E402
 from clearhead.training import Report, Stepped  # noqa: E402
 from clearhead.training.checkpoint import load_state  # noqa: E402
 from little_tokenizers import llama3_like, llama_like, save  # noqa: E402
+from little_translators import made_up  # noqa: E402
 
 
 class Kind(ABC):
@@ -294,6 +296,116 @@ class Texts(Kind):
         return f"read {len(found) > 0}"
 
 
+class Pairs(Kind):
+    """Files of sentence pairs: read, filtered and split into pairs that can be trained on, or one error."""
+
+    CONTEXT = 40
+    LINES = (
+        *("one column", "\t", "a\t", "\tb", " \t ", "a\tb\tc\td", "a\rb\tc\vd", "x" * 3000 + "\ty", "x\t" + "y" * 3000),
+        *(
+            "\u202eabc\tשלום",
+            "\0\t\x1b[31m",
+            "<|endoftext|>\tb",
+            "\ufeffa\tb",
+            "a\u2028b\tc",
+            "你\t好",
+            '"a\tb',
+            "a\tb\r",
+        ),
+        *(
+            '{"source": "a"}',
+            '{"source": 1, "target": "b"}',
+            '{"source": "", "target": ""}',
+            "[]",
+            "{}",
+            "null",
+            "1e999",
+        ),
+        *('{"source": "a\\nb", "target": "\\ud800"}', '{"source": "a", "target": "b", "source": "c"}', "[" * 3000),
+    )
+
+    def make(self) -> None:
+        table = "".join(f"{source}\t{target}\n" for source, target in made_up())
+        records = "".join(json.dumps({"source": source, "target": target}) + "\n" for source, target in made_up())
+        self.files = {
+            "a.tsv": table.encode(),
+            "windows.tsv": table.replace("\n", "\r\n").encode("utf-8-sig"),
+            "wide.txt": table.encode("gb18030"),
+            "b.jsonl": records.encode(),
+            "c.tsv.gz": gzip.compress(table.encode()),
+            "d.jsonl.xz": lzma.compress(records.encode()),
+            "bomb.tsv.gz": gzip.compress(b"a\tb\n" * 100_000),
+            "e.en": "".join(f"{source}\n" for source, _ in made_up()).encode(),
+            "e.de": "".join(f"{target}\n" for _, target in made_up()).encode(),
+        }
+        self.tokenizer = Tokenizer.bytes()
+
+    def case(self, draw: Draw) -> str:
+        name = draw(st.sampled_from(sorted(self.files)))
+        parallel = name.startswith("e.")
+        names = ["e.en", "e.de"] if parallel else [name]
+        names += draw(st.sampled_from([[], names, ["e.en", "e.de"] if parallel else ["a.tsv"], ["b.jsonl", "e.en"]]))
+        for each in names:
+            (self.place / each).write_bytes(self.files[each])
+        how = self.changed(draw, name)
+        layout, encoding, field = (
+            "parallel" if parallel else "pairs",
+            "gb18030" if name == "wide.txt" else "utf-8",
+            None,
+        )
+        if draw(st.integers(0, 3)) == 0:
+            layout = draw(st.sampled_from(["parallel", "pairs"]))
+            encoding = draw(st.sampled_from(["utf-8", "gb18030", "latin-1", "utf-16", "no such"]))
+            field = draw(st.sampled_from([None, "source,target", "target,source", "source", "a,a", ",", ""]))
+        config = recipes.TextConfig(layout=layout, encoding=encoding, field=field, overlap=draw(st.booleans()))
+        self.told = f"{names}: {name} {how}, {layout}, {encoding}, {field}"
+        (self.base / "mutation").write_text(self.told)
+        first = 2 if parallel else 1
+        paths = [str(self.place / each) for each in names]
+        valid = paths[first:] if draw(st.booleans()) else []
+        paths = paths[:first] if valid or parallel else paths
+        try:
+            texts, others = (pair_sources(some, config) if some else [] for some in (paths, valid))
+            found = split_of(config, texts, others, self.tokenizer, self.CONTEXT, say=lambda line: None)
+        except ClearheadError as error:
+            return _error(error)
+        for pairs in found:
+            source_N, target_N = pairs.lengths()
+            assert min(int(source_N.min()), int(target_N.min())) > 1, "an empty side"
+            assert max(int(source_N.max()), int(target_N.max())) <= self.CONTEXT, "longer than the context"
+        if not config.overlap:
+            assert not shared_sources(*found), "a sentence on both sides of the split"
+        return "read"
+
+    def changed(self, draw: Draw, name: str) -> str:
+        """Changes one of the files and says how."""
+        path, content = self.place / name, self.files[name]
+        how = draw(st.sampled_from(["bytes", "lines", "lines", "lines", "other"]))
+        if how == "bytes":
+            path.write_bytes(damaged(draw, content))
+        elif how == "lines":
+            packing = {".gz": gzip, ".xz": lzma}.get(path.suffix)
+            lines = (content if packing is None else packing.decompress(content)).split(b"\n")
+            for _ in range(draw(st.integers(1, 4))):
+                at = draw(st.integers(0, len(lines) - 1))
+                what = draw(st.sampled_from(["odd", "odd", "text", "damaged", "twice", "gone"]))
+                if what == "odd":
+                    lines[at] = draw(st.sampled_from(self.LINES)).encode()
+                elif what == "text":
+                    lines[at] = draw(st.text(max_size=30)).encode(errors="surrogatepass")
+                elif what == "damaged" and lines[at]:
+                    lines[at] = (altered if b"{" in lines[at] else damaged)(draw, lines[at])
+                else:
+                    lines[at : at + 1] = [lines[at]] * 2 if what == "twice" or len(lines) == 1 else []
+            content = b"\n".join(lines)
+            path.write_bytes(content if packing is None else packing.compress(content))
+        elif name != "bomb.tsv.gz":
+            how = replaced(draw, path, self.outside)
+            if how == "pipe":  # a named pipe is read, and nothing writes to this one
+                path.unlink()
+        return how
+
+
 class Arguments(Kind):
     """The command's arguments: an answer, or one error and exit code 1 or 2."""
 
@@ -391,6 +503,7 @@ KINDS: dict[str, type[Kind]] = {
     "states": States,
     "runs": Runs,
     "texts": Texts,
+    "pairs": Pairs,
     "arguments": Arguments,
 }
 

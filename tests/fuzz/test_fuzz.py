@@ -19,7 +19,7 @@ def test_a_few_mutations_find_nothing() -> None:
     done = run("--mutations", "5")
     assert done.returncode == 0, done.stdout + done.stderr
     numbers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(numbers) == 8  # kinds
+    assert len(numbers) == 9  # kinds
     assert {each["mutations"] for each in numbers} == {5}
 
 

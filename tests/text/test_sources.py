@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
 from clearhead.errors import OptionError, TextError
-from clearhead.text import FileSource, sources
+from clearhead.text import FileSource, PairFile, sources
 from clearhead.text.data.sources import blocks_of
 from clearhead.text.tokenizers.pieces import TextBlock
 
@@ -118,7 +119,7 @@ def test_links_and_pipes_in_a_folder_are_reported(tmp_path: Path, caplog: pytest
         f"{tmp_path}/texts: skipped the linked folder(s) more; name them too if you want their text"
     ]
     (tmp_path / "texts" / "c.txt").symlink_to(tmp_path / "gone")
-    with pytest.raises(TextError, match=r"c\.txt: no such file"):
+    with pytest.raises(TextError, match=r"c\.txt: is a link to a file that is not there"):
         sources([tmp_path / "texts"])
     (tmp_path / "texts" / "c.txt").unlink()
     os.mkfifo(tmp_path / "texts" / "c.txt")
@@ -322,3 +323,11 @@ def test_a_link_to_itself_is_an_error(tmp_path: Path):
     (tmp_path / "a.txt").symlink_to("a.txt")
     with pytest.raises(TextError, match=r"a.txt: cannot be read: Too many levels of symbolic links"):
         sources([tmp_path / "a.txt"])
+
+
+@pytest.mark.parametrize("kind", [FileSource, PairFile])
+def test_a_link_to_nothing_is_an_error(tmp_path: Path, kind: Any):
+    """A file of its own name is no suggestion."""
+    (tmp_path / "a.txt").symlink_to("b.txt")
+    with pytest.raises(TextError, match=r"a\.txt: is a link to a file that is not there; mend the link"):
+        list(kind(str(tmp_path / "a.txt")).documents())

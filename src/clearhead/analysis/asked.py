@@ -9,49 +9,63 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
+from clearhead.analysis.given import Read, read
 from clearhead.errors import NotFiniteError, OptionError, many, shown
 from clearhead.language_model import LanguageModel
-from clearhead.model import needs
-from clearhead.watching import TokenizedText, tokenized_text
+from clearhead.model import Network, needs
 
 # What names a place.
 PLACES = "a number: places count from 0, and -1 is the last"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class Asked:
     """A prediction at a place of a text.
 
     token: the id it is asked about; None for the likeliest. given: True if it is the text's own next token
     """
 
-    ids: list[int]
-    tokenized: TokenizedText
+    read: Read
     place: int
     token: int | None
     given: bool
 
 
-def target_of(
-    model: LanguageModel, text: str, *, query: int | None, target: int | str | None, verb: str, what: str
-) -> Target:
-    """The prediction at ``query`` of ``target``: if None, of the text's next token, or after its end of the likeliest.
+def asked_of(
+    model: LanguageModel,
+    text: str,
+    *,
+    target: str | None,
+    query: int | None,
+    token: int | str | None,
+    verb: str,
+    what: str,
+) -> Asked:
+    """The prediction at ``query`` of ``token``: if None, of the text's next token, or after its end of the likeliest.
 
-    A model that fills masks predicts the token at the place itself, so there None always means the likeliest. Raises
-    TextError if the text cannot be encoded or is longer than the context, OptionError if it is empty or has no such
-    place, or the model has no such token or predicts none; errors name the ``verb`` or ``what`` needs predictions.
+    A translator's are those of ``target``, as ``observe`` has it. A model that fills masks predicts the token at the
+    place itself, so there None always means the likeliest. Raises TextError if the text cannot be encoded or is longer
+    than the context, OptionError if it is empty or has no such place, or the model has no such token or predicts none;
+    errors name the ``verb`` or ``what`` needs predictions.
     """
     if text == "":
         raise OptionError(f"{verb}: the text is empty; give at least one character")
-    forward = "next tokens" in model.network.abilities
+    forward = predicts_next(model.network)
     if not forward:
         needs(model.network, "masked tokens", what)
-    ids = model.encode(text, f"{verb}: the text")
+    found = read(model, text, verb, target=target)
+    ids = found.ids
     place = place_of(query, len(ids))
-    given = target is None and forward and place + 1 < len(ids)
-    token = ids[place + 1] if given else None if target is None else token_of(model, target, "target")
-    model.tokenizer.note_unknown(ids)
-    return Target(ids=ids, tokenized=tokenized_text(model, ids, text), place=place, token=token, given=given)
+    given = token is None and forward and place + 1 < len(ids)
+    chosen = ids[place + 1] if given else None if token is None else token_of(model, token, "token")
+    if found.source is None:
+        model.tokenizer.note_unknown(ids)
+    return Asked(read=found, place=place, token=chosen, given=given)
+
+
+def predicts_next(network: Network) -> bool:
+    """Whether each place predicts the token after it, of a text or of a translation."""
+    return bool(network.abilities & {"next tokens", "text to text"})
 
 
 def place_of(query: int | None, places: int) -> int:
@@ -63,10 +77,13 @@ def place_of(query: int | None, places: int) -> int:
     return place
 
 
-def token_of(model: LanguageModel, token: int | str, what: str) -> int:
-    """The id of a token, given as an id or as a text of one token. Raises OptionError, naming it ``what``."""
+def token_of(model: LanguageModel, token: int | str, what: str, *, source: bool = False) -> int:
+    """The id of a token, given as an id or as a text of one token; ``source``: of a text to translate.
+
+    Raises OptionError, naming it ``what``.
+    """
     if isinstance(token, str):
-        ids = model.tokenizer.encode(token)
+        ids = (model.tokenizer.source if source else model.tokenizer).encode(token)
         if len(ids) != 1:
             raise OptionError(
                 f"{what} {token!r}: it has {many(len(ids), 'token')} in this model; give a text of one token, or an id"

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import finite, likeliest, target_of, token_of
+from clearhead.analysis.asked import asked_of, finite, likeliest, token_of
+from clearhead.analysis.given import Read
 from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
+from clearhead.attend import wide
 from clearhead.errors import NotFiniteError, OptionError, nearest
+from clearhead.generation import forced
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.notebook import Displayed
@@ -36,7 +39,7 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(Displayed):
-    """How the log-probability of one token depends on the embedding of each token of the text.
+    """How the log-probability of one token depends on the embedding of each token that was read.
 
     tokenized: labels and ids of the T places
     place: the place of the prediction
@@ -49,6 +52,8 @@ class Attribution(Displayed):
         baseline, (embedding - baseline) . mean gradient: they sum to the change of ``logprob`` (Sundararajan et al.
         2017, eq. 1)
     baseline: None for a plain gradient
+    source: the text that a translator has read, whose translation is ``tokenized``; source_norms, source_products: of
+        each of its S places; its numbers and those of the translation have one sum. None and empty for other models
     """
 
     tokenized: TokenizedText
@@ -61,11 +66,24 @@ class Attribution(Displayed):
     products: tuple[float, ...]
     model: str | None = None
     baseline: Baseline | None = None
+    source: TokenizedText | None = None
+    source_norms: tuple[float, ...] = ()
+    source_products: tuple[float, ...] = ()
 
     @property
     def shares(self) -> tuple[float, ...]:
         """The norms, or with a baseline the sizes of the products, divided by their sum; all 0 if that is 0."""
-        sizes = self.norms if self.baseline is None else tuple(map(abs, self.products))
+        return self._shares[len(self.source_norms) :]
+
+    @property
+    def source_shares(self) -> tuple[float, ...]:
+        """The shares of the source's tokens; with those of the translation's they sum to 1."""
+        return self._shares[: len(self.source_norms)]
+
+    @property
+    def _shares(self) -> tuple[float, ...]:
+        norms, products = (*self.source_norms, *self.norms), (*self.source_products, *self.products)
+        sizes = norms if self.baseline is None else tuple(map(abs, products))
         total = sum(sizes)
         return tuple(size / total if total else 0.0 for size in sizes)
 
@@ -74,16 +92,18 @@ def attribution(
     model: LanguageModel,
     text: str,
     *,
+    target: str | None = None,
     query: int | None = None,
-    target: int | str | None = None,
+    token: int | str | None = None,
     by: str = "gradient",
     baseline: str = "mean",
     tolerance: float = TOLERANCE,
 ) -> Attribution:
     """Computes how the prediction at place ``query`` depends on the embedding of every token.
 
+    target: what a translator writes, as ``observe`` has it; a place of it depends on its tokens and the text's
     query: a place (negative: from the end); None for the last
-    target: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one
+    token: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one
         after the end of the text or in a model that fills masks
     by: ``gradient``, from one forward and one backward pass, or ``integrated-gradient``, the mean gradient along the
         straight path from a baseline to the text's embeddings (Sundararajan et al. 2017)
@@ -98,55 +118,83 @@ def attribution(
     check_model(model, "attribution")
     if by not in METHODS:
         raise OptionError(f"attribution: there is no method {by!r}{nearest(by, METHODS)}")
-    asked = target_of(model, text, query=query, target=target, verb="look", what=f"look --by {by}")
-    ids, chosen = asked.ids, asked.token
-    _check_memory(model, len(ids) * (1 if by == "gradient" else rows_at_once(len(ids))))
-    prediction = Prediction(model.network, ids, asked.place)
+    what = f"look --by {by}"
+    asked = asked_of(model, text, target=target, query=query, token=token, verb="look", what=what)
+    read, chosen, count = asked.read, asked.token, asked.read.tokens
+    _check_memory(model, count * (1 if by == "gradient" else rows_at_once(count)))
+    prediction = Prediction(model, read, asked.place)
     if chosen is None:
-        chosen = likeliest(model, finite(prediction.logits(), len(ids)))
-    x_TE, start = prediction.embeddings(), None
+        chosen = likeliest(model, finite(prediction.logits(), count))
+    x_PE, start = prediction.embeddings(), None
     if by == "gradient":
-        logprobs_N, g_NTE = prediction.slopes(x_TE[None], chosen)
-        logprob, g_TE, moved_TE = float(logprobs_N[0]), g_NTE[0], x_TE
+        logprobs_N, g_NPE = prediction.slopes(x_PE[None], chosen)
+        logprob, g_PE, moved_PE = float(logprobs_N[0]), g_NPE[0], x_PE
     else:
-        base_TE, name = _start(model, ids, x_TE, baseline)
-        found = integrated(prediction, chosen, Line(base_TE, x_TE), tolerance)
-        logprob, g_TE, moved_TE = found.logprob, found.mean_TE, x_TE - base_TE
+        base_PE, name = _start(model, read, x_PE, baseline)
+        found = integrated(prediction, chosen, Line(base_PE, x_PE), tolerance)
+        logprob, g_PE, moved_PE = found.logprob, found.mean_TE, x_PE - base_PE
         start = Baseline(name=name, logprob=found.before, passes=found.passes, error=found.error)
-    if not (math.isfinite(logprob) and bool(g_TE.isfinite().all())):
-        raise NotFiniteError(len(ids))
+    if not (math.isfinite(logprob) and bool(g_PE.isfinite().all())):
+        raise NotFiniteError(count)
+    norms, products = torch.linalg.vector_norm(g_PE, dim=-1).tolist(), (g_PE * moved_PE).sum(dim=-1).tolist()
+    read_first = count - len(read.ids)
     return Attribution(
-        tokenized=asked.tokenized,
+        tokenized=read.tokenized,
         place=asked.place,
         target=chosen,
         token=model.labels([chosen])[0],
         given=asked.given,
         logprob=logprob,
-        norms=tuple(torch.linalg.vector_norm(g_TE, dim=-1).tolist()),
-        products=tuple((g_TE * moved_TE).sum(dim=-1).tolist()),
+        norms=tuple(norms[read_first:]),
+        products=tuple(products[read_first:]),
         model=model.name or None,
         baseline=start,
+        source=read.source,
+        source_norms=tuple(norms[:read_first]),
+        source_products=tuple(products[:read_first]),
     )
 
 
-def _start(model: LanguageModel, ids: list[int], x_TE: Tensor, baseline: str) -> tuple[Tensor, str]:
-    """The baseline's embeddings, and its name. Special tokens, which complete no characters, keep their own."""
-    weight_VE = model.network.embedding.matrix.detach()
+def _start(model: LanguageModel, read: Read, x_PE: Tensor, baseline: str) -> tuple[Tensor, str]:
+    """The baseline's embeddings, and its name. Special tokens around a text keep their own."""
+    base_PE, first, names = x_PE.clone(), 0, list[str]()
+    for text, source in ((read.source, True), (read.tokenized, False)):
+        if text is None:
+            continue
+        front, back = _around(model, text.ids, translated=read.source is not None, source=source)
+        base_E, name = _one(model, baseline, source=source)
+        base_PE[first + front : first + len(text.ids) - back] = base_E.to(x_PE.dtype)
+        first += len(text.ids)
+        names.append(name)
+    return base_PE, names[-1]
+
+
+def _one(model: LanguageModel, baseline: str, *, source: bool) -> tuple[Tensor, str]:
+    """The baseline of one token, base_E, and its name. ``source``: of a text to translate."""
+    network = model.network
+    weight_VE = (network.source_embedding if source else network.embedding).matrix.detach()
     if baseline == "zero":
-        base_E, name = torch.zeros_like(x_TE[0]), "zero"
-    elif baseline == "mean":
+        return torch.zeros_like(weight_VE[0]), "zero"
+    if baseline == "mean":
         tokens_V = torch.ones(len(weight_VE), dtype=torch.bool, device=weight_VE.device)
-        tokens_V[model.tokenless] = False
-        base_E, name = weight_VE[tokens_V].to(x_TE.dtype).mean(dim=0), "mean"
-    else:
-        token = token_of(model, baseline, "baseline")
-        base_E, name = weight_VE[token].to(x_TE.dtype), model.labels([token])[0]
-    tokenizer, places = model.tokenizer, len(ids)
-    front = len(tokenizer.front) if tuple(ids[: len(tokenizer.front)]) == tokenizer.front else 0
-    back = len(tokenizer.back) if tuple(ids[places - len(tokenizer.back) :]) == tokenizer.back else 0
-    base_TE = x_TE.clone()
-    base_TE[front : places - back] = base_E
-    return base_TE, name
+        tokens_V[model.source_tokenless if source else model.tokenless] = False
+        return weight_VE[tokens_V].to(wide(weight_VE.dtype)).mean(dim=0), "mean"
+    token = token_of(model, baseline, "baseline", source=source)
+    return weight_VE[token], model.labels([token], source=source)[0]
+
+
+def _around(model: LanguageModel, ids: list[int], *, translated: bool, source: bool) -> tuple[int, int]:
+    """How many special tokens are before a text's own, and after them."""
+    if translated and source:
+        before, after = model.source_edges
+        return len(before), len(after)
+    if translated:
+        return 1 if forced(model).first is None else 2, 0
+    front, back = model.tokenizer.front, model.tokenizer.back
+    return (
+        len(front) if tuple(ids[: len(front)]) == front else 0,
+        len(back) if tuple(ids[len(ids) - len(back) :]) == back else 0,
+    )
 
 
 def _check_memory(model: LanguageModel, places: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clearhead.analysis.given import Read
 from clearhead.attend import Request, backend_for
 from clearhead.errors import WatchError
 from clearhead.language_model import LanguageModel
@@ -51,7 +52,7 @@ class _Leaves:
 
 
 def predicted(
-    model: LanguageModel, ids: Sequence[int], groups: Sequence[tuple[Edit, ...]], value: Callable[[Tensor], Tensor]
+    model: LanguageModel, read: Read, groups: Sequence[tuple[Edit, ...]], value: Callable[[Tensor], Tensor]
 ) -> list[float]:
     """The change of a measure under each group of edits, to first order; edits of a group add up.
 
@@ -59,42 +60,43 @@ def predicted(
     of edits. What an edit changes is computed exactly from what the pass had at its site: for a patched pattern, a
     knocked-out key and the like, the new outputs of the heads there. Raises MemoryNeededError if the pass does not fit.
     """
-    need = len(ids) * model.config.training_numbers() * model.dtype.itemsize
+    need = read.tokens * model.config.training_numbers() * model.dtype.itemsize
     check_free(
         need,
         model.device,
-        f"the gradient of a text of {len(ids):,} tokens needs about {need / 1e9:.1f} GB",
+        f"the gradient of a text of {read.tokens:,} tokens needs about {need / 1e9:.1f} GB",
         "give a shorter text",
     )
     leaves, network = _Leaves(), model.network
     with torch.inference_mode(mode=False), torch.enable_grad(), evaluating(network):
         with watched_by(leaves):
-            x_1TE = network.hidden(torch.tensor([list(ids)], device=model.device))
+            x_1TE = network.hidden(**read.inputs(model))
         wanted = [*leaves.heads.values(), *leaves.parts.values()]
         found = torch.autograd.grad(value(x_1TE).sum(), wanted, allow_unused=True)
     given: list[Tensor | None] = list(found)  # None: nothing that is measured depends on it
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, given, strict=True)]
     of_heads = dict(zip(leaves.heads, gradients, strict=False))
     of_parts = dict(zip(leaves.parts, gradients[len(leaves.heads) :], strict=True))
-    spans = ((0, len(ids)),)
+    lengths = {stack: len(text.ids) for stack, text in read.by_stack(model).items()}
     with torch.no_grad():
-        return [sum(_of(model, edit, spans, leaves, of_heads, of_parts) for edit in group) for group in groups]
+        return [sum(_of(model, edit, lengths, leaves, of_heads, of_parts) for edit in group) for group in groups]
 
 
 def _of(
     model: LanguageModel,
     edit: Edit,
-    spans: Spans,
+    lengths: dict[str, int],
     leaves: _Leaves,
     of_heads: dict[Site, Tensor],
     of_parts: dict[Site, Tensor],
 ) -> float:
-    """Gradient times the change that one edit makes at its site."""
+    """Gradient times the change that one edit makes at its site. lengths: of the text of each stack."""
     editor = Editor((edit,), model.sites(), model.network)
     (site,) = editor.sites
     if site not in leaves.requests and site not in leaves.parts:
         raise WatchError(f"{edit}: nothing was seen at {site}")
-    seen = Pass((0,), spans[0][1], 0, spans, site.stack)
+    places = lengths[site.stack]
+    seen = Pass((0,), places, 0, ((0, places),), site.stack)
     editor.begin(seen)
     editor.check_lengths()
     change = 0.0

@@ -9,7 +9,7 @@ from typing import overload
 import torch
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.given import Given, Several, each_of, heading, is_one, read
+from clearhead.analysis.given import Given, Several, check_one, each_of, heading, is_one, read
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, kl, measured_place, wide_logits
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
@@ -39,7 +39,7 @@ class Changed:
 class Effect(Displayed):
     """What edits change in one prediction.
 
-    text: None if ids were given
+    text: None if ids were given; of a translator, the translation of ``source_text``
     place: whose prediction it is; candidates: the likeliest tokens of either, the likeliest without edits first
     kl: KL(without edits || with edits) in nats; entropy_before, entropy_after: in nats
     measures: each measure without the edits and with them
@@ -55,11 +55,12 @@ class Effect(Displayed):
     entropy_before: float
     entropy_after: float
     measures: Mapping[str, tuple[float, float]]
+    source_text: str | None = None
 
     @property
     def heading(self) -> str:
-        """The text or, of ids, the tokens."""
-        return heading(self.text, self.tokens)
+        """The text or, of ids, the tokens; of a translator both texts."""
+        return heading(self.text, self.tokens, self.source_text)
 
 
 @overload
@@ -68,6 +69,7 @@ def effect(
     text: Given,
     edits: Edit | Sequence[Edit],
     *,
+    target: str | None = None,
     measures: Measure | Sequence[Measure] = (),
     top: int = 5,
     place: int | None = None,
@@ -87,6 +89,7 @@ def effect(
     text: Given | Several,
     edits: Edit | Sequence[Edit],
     *,
+    target: str | None = None,
     measures: Measure | Sequence[Measure] = (),
     top: int = 5,
     place: int | None = None,
@@ -94,6 +97,7 @@ def effect(
     """What edits change in the prediction of the next token, from two passes over each text.
 
     text: or a row of ids, special tokens included; a list of either gives a list, each measured alone, as text 0
+    target: what a translator writes, as ``observe`` has it; places of predictions are the target's
     top: how many of the likeliest tokens of each distribution
     place: whose prediction; None for the last, or for the only mask of a model that fills masks
 
@@ -103,20 +107,21 @@ def effect(
     check_model(model, "effect")
     if not is_one(text):
         every = each_of(text, "effect")
+        check_one(target, every, "effect")
         return [effect(model, each, edits, measures=measures, top=top, place=place) for each in every]
-    tokenized = read(model, text, "effect")
-    ids = tokenized.ids
+    given = read(model, text, "effect", target=target)
+    tokenized, ids = given.tokenized, given.ids
     at = measured_place(model, ids, place)
-    changes = placed(listed(edits), {(0, model.stack): tokenized})
+    changes = placed(listed(edits), {(0, stack): each for stack, each in given.by_stack(model).items()})
     if not changes:
         raise OptionError("effect: there is no edit; give at least one")
-    given = measures if isinstance(measures, list | tuple) else (measures,)
-    found = [check_measure(each, "effect") for each in given]
-    network, ids_1T = model.network, torch.tensor([ids], device=model.device)
+    asked = measures if isinstance(measures, list | tuple) else (measures,)
+    found = [check_measure(each, "effect") for each in asked]
+    network, inputs = model.network, given.inputs(model)
     with torch.inference_mode(), evaluating(network):
-        x_1TE = network.hidden(ids_1T)
+        x_1TE = network.hidden(**inputs)
         with edited(model, changes):
-            y_1TE = network.hidden(ids_1T)
+            y_1TE = network.hidden(**inputs)
         here = slice(at, at + 1)
         outcomes = [_outcome(model, ids, (at,), x_1TE[:, here], each_1TE[:, here]) for each_1TE in (x_1TE, y_1TE)]
         logits = [outcome.logits_BPV[0, 0] for outcome in outcomes]
@@ -156,6 +161,7 @@ def effect(
         entropy_before=float(torch.special.entr(p_V).sum()),
         entropy_after=float(torch.special.entr(q_V).sum()),
         measures=values,
+        source_text=None if given.source is None else given.source.text,
     )
 
 

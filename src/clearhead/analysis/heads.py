@@ -183,6 +183,12 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
     Raises OptionError if the model is a translator, has no heads, or too short a context or vocabulary.
     """
     check_model(model, "find_heads")
+    if "text to text" in model.abilities:
+        raise OptionError(
+            "find_heads: its kinds are about random text, which has no translation, so a translator's heads get no "
+            "names; clearhead look --alignment shows what cross-attention aligns, and clearhead sweep what each head "
+            "is needed for"
+        )
     needs(model.network, "next tokens", "find_heads", "masked tokens", "vectors")
     sites = {site: heads for site, heads in model.sites().items() if site.kind == "self"}
     if not sites:

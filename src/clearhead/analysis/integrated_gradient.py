@@ -17,7 +17,7 @@ FIRST = 4  # pieces of the path at first; more only where they are needed
 POINTS = 8  # of Gauss-Legendre in each piece: exact for polynomials up to degree 15
 PASSES = 4096  # gradients at most
 NARROWEST = 2.0**-20  # of the path: a change within less is a jump
-AT_ONCE = 512  # tokens in one pass, unless one text has more
+AT_ONCE = 512  # tokens in one pass, unless what is read has more
 
 # Points in 0..1 and weights that sum to 1.
 _NODES, _WEIGHTS = (torch.from_numpy(each) for each in np.polynomial.legendre.leggauss(POINTS))

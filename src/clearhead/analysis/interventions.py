@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from clearhead.analysis.given import Given, read
+from clearhead.analysis.given import Given, Read, read
 from clearhead.analysis.observe import observe, observe_ids
 from clearhead.errors import OptionError, TextError, WatchError, nearest
 from clearhead.language_model import LanguageModel, as_texts, check_model
@@ -22,7 +22,6 @@ from clearhead.watching import (
     Patch,
     Record,
     TextRecord,
-    tokenized_text,
     watch,
 )
 from clearhead.watching.active import of_layers
@@ -79,7 +78,8 @@ def direction(
     """The difference of two means of the residual stream at the texts' last tokens (Turner et al. 2023; Rimsky et al.
     2024, 3): the mean over the texts ``toward``, minus that over the texts ``away``.
 
-    layer, kind, stack: the site: the ``residual`` after a layer, or the ``embedding`` before layer 0
+    layer, kind, stack: the site: the ``residual`` after a layer, or the ``embedding`` before layer 0; of a translator's
+        decoder, at the last token of its own translation
     Raises OptionError if there is no such site, or if the means are equal; TextError as ``observe`` does.
     """
     check_model(model, "direction")
@@ -111,10 +111,12 @@ def _mean_at_end(model: LanguageModel, texts: Sequence[str], site: Site) -> torc
     if not texts:
         raise TextError("direction: there are no texts on one side; give at least one")
     ends: list[torch.Tensor] = []
+    unread = None if site.stack == model.stack else ""  # an encoder does not see the translation
     with torch.inference_mode(), evaluating(model.network):
         for text in texts:
+            given = read(model, text, "direction", target=unread).inputs(model)
             with watch(model, keep="residual") as record:
-                model.network.hidden(torch.tensor([model.encode(text, "direction: a text")], device=model.device))
+                model.network.hidden(**given)
             ends.append(record.only().output(site)[-1].double())
     return torch.stack(ends).mean(dim=0)
 
@@ -124,6 +126,7 @@ def path(
     text: str,
     change: Edit | Sequence[Edit],
     *,
+    target: str | None = None,
     layer: int,
     head: int | None = None,
     what: str = "output",
@@ -135,6 +138,7 @@ def path(
     change: what happens at the sender: a patch, an ablation, any edit of an earlier site, or several of one site
     layer, head, what, kind, stack: the reader, as in ``Patch``: what a head reads (its ``query``, ``key``, ``value``,
         or ``pattern``), or what it or a part gives out (``output``)
+    target: what a translator writes, as ``observe`` has it
 
     In a pass under ``change``, every other attention and feed-forward before the reader is held at what it gave out
     without it, so that the change travels through the residual stream alone. What the reader has there is the source of
@@ -142,9 +146,11 @@ def path(
     model with other parts in between; WatchError as ``watch`` does.
     """
     check_model(model, "path")
-    ids = model.encode(text, "path: the text")
+    found = read(model, text, "path", target=target)
+    _, target = found.shown()
+    texts = found.by_stack(model)
     sites = list(model.sites())
-    given = placed(listed(change), {(0, model.stack): tokenized_text(model, ids, text)})
+    given = placed(listed(change), {(0, stack): each for stack, each in texts.items()})
     changes = [each for edit in given for each in of_layers(edit, sites)]
     reader = _reader(sites, layer, kind, stack)
     senders = [_reader(sites, layer, each.kind, each.stack) for each in changes for layer in layers(each) or ()]
@@ -162,13 +168,13 @@ def path(
                 f"path: layer {site.layer} has parts that are not sites, so they cannot be held; path patching needs "
                 "layers of attention and feed-forward"
             )
-    base = observe(model, text, keep=KEPT)
+    base = observe(model, text, target=target, keep=KEPT)
     hold = [
         Freeze(layer=site.layer, kind=site.kind, stack=site.stack, what="output", source=base)
         for site in between
         if site not in senders
     ]
-    source = observe(model, text, edits=[*changes, *hold], keep=KEPT)
+    source = observe(model, text, target=target, edits=[*changes, *hold], keep=KEPT)
     return Patch(layer=layer, head=head, what=what, kind=kind, stack=reader.stack, source=source)
 
 
@@ -180,15 +186,27 @@ def _reader(sites: Sequence[Site], layer: int, kind: str, stack: str | None) -> 
 
 
 def every(
-    model: LanguageModel, what: str, text: Given | None = None, *, source: TextRecord | None = None
+    model: LanguageModel,
+    what: str,
+    text: Given | None = None,
+    *,
+    target: str | None = None,
+    source: TextRecord | None = None,
 ) -> list[Edit]:
     """One edit for each of the model's ``heads``, ``parts`` (attentions and feed-forwards), ``places`` or ``edges``.
 
     Ablations, or patches from ``source``. ``places``: of the residual stream, before the first layer and after each, at
     each place of ``text``, or of a row of ids. ``edges``: knock-outs of every key from the last place, in all heads.
+    target: what a translator writes, as ``observe`` has it; edges are those of its decoder.
     Raises OptionError for another name, or without the text that places and edges need.
     """
     check_model(model, "every")
+    given = None if text is None or what in ("heads", "parts") else read(model, text, "sweep", target=target)
+    return each_edit(model, what, given, source=source)
+
+
+def each_edit(model: LanguageModel, what: str, given: Read | None, *, source: TextRecord | None = None) -> list[Edit]:
+    """``every``, of what was read."""
     sites = model.sites()
     if what not in EVERY:
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")
@@ -205,12 +223,14 @@ def every(
         return [made(site, head=head) for site, heads in sites.items() for head in range(heads)]
     if what == "parts":
         return [made(site) for site in sites if site.attends or site.kind == "feed_forward"]
-    if text is None:
+    if given is None:
         raise OptionError(f"sweep: going over {what} needs the text, for its places")
-    count = len(read(model, text, "sweep").ids)
+    counts = {stack: len(each.ids) for stack, each in given.by_stack(model).items()}
     if what == "places":
         streams = [site for site in sites if site.kind in ("embedding", "residual")]
-        return [made(site, at=place) for site in streams for place in range(count)]
+        return [made(site, at=place) for site in streams for place in range(counts[site.stack])]
     if source is not None:
         raise OptionError("sweep: edges are knocked out, which takes nothing from a source; leave it out")
-    return [Knockout(**place(site), query=count - 1, key=key) for site in sites if site.attends for key in range(count)]
+    own, last = model.stack, len(given.ids) - 1
+    attends = [site for site in sites if site.attends and site.stack == own]
+    return [Knockout(**place(site), query=last, key=key) for site in attends for key in range(counts[site.reads])]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, overload, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import PLACES, finite, whole
-from clearhead.analysis.given import Given, Several, each_of, is_one
+from clearhead.analysis.asked import PLACES, finite, predicts_next, whole
+from clearhead.analysis.given import Given, Several, check_one, each_of, is_one
 from clearhead.analysis.given import read as read_text
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
@@ -58,6 +58,7 @@ class Lens(Displayed):
     entropy_RT: in nats; kl_RT: KL(model's own || read here), in nats, 0 for the last
     labels: of every token in ids_RTN
     tuned: whether trained translators were used (Belrose et al. 2023)
+    source: the text that a model which translates has read; the places are those of the translation
     """
 
     tokenized: TokenizedText
@@ -72,6 +73,7 @@ class Lens(Displayed):
     labels: dict[int, str]
     tuned: bool
     model: str | None = None
+    source: TokenizedText | None = None
 
     def __getitem__(self, asked: tuple[int, int]) -> Cell:
         """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers.
@@ -99,15 +101,23 @@ class Lens(Displayed):
 
 
 @overload
-def lens(model: LanguageModel, text: Given, *, top: int = 5, tuned: StreamMap | None = None) -> Lens: ...
+def lens(
+    model: LanguageModel, text: Given, *, target: str | None = None, top: int = 5, tuned: StreamMap | None = None
+) -> Lens: ...
 @overload
 def lens(model: LanguageModel, text: Several, *, top: int = 5, tuned: StreamMap | None = None) -> list[Lens]: ...
 def lens(
-    model: LanguageModel, text: Given | Several, *, top: int = 5, tuned: StreamMap | None = None
+    model: LanguageModel,
+    text: Given | Several,
+    *,
+    target: str | None = None,
+    top: int = 5,
+    tuned: StreamMap | None = None,
 ) -> Lens | list[Lens]:
     """Reads the residual stream before the first layer and after each, at every place (nostalgebraist 2020).
 
     text: or a row of ids, special tokens included; a list of either gives a list of lenses
+    target: what a translator writes, as ``observe`` has it; its decoder is read, at each place of the target
     top: how many tokens each reading keeps
     tuned: from ``tune_lens`` or ``read_lens``: translators for the streams before the last layer (Belrose et al. 2023)
 
@@ -118,11 +128,13 @@ def lens(
     """
     check_model(model, "lens")
     if not is_one(text):
-        return [lens(model, each, top=top, tuned=tuned) for each in each_of(text, "lens")]
+        texts = each_of(text, "lens")
+        check_one(target, texts, "lens")
+        return [lens(model, each, top=top, tuned=tuned) for each in texts]
     if isinstance(text, str) and not text:
         raise OptionError("lens: the text is empty; give at least one character")
     network = model.network
-    if "next tokens" not in network.abilities:
+    if not predicts_next(network):
         needs(network, "masked tokens", "lens")
     sites = stream_sites(model)
     known = model.config.vocabulary - len(model.tokenless)
@@ -135,13 +147,13 @@ def lens(
         )
     if tuned is not None:
         tuned.check(model)
-    tokenized = read_text(model, text, "lens")
-    ids = tokenized.ids
-    _check_memory(model, len(ids), len(sites))
-    if tokenized.text is not None:
+    given = read_text(model, text, "lens", target=target)
+    tokenized, ids = given.tokenized, given.ids
+    _check_memory(model, given.tokens, len(sites))
+    if tokenized.text is not None and given.source is None:
         model.tokenizer.note_unknown(ids)
     with torch.inference_mode(), evaluating(network):
-        x_RTE = streams(model, torch.tensor([ids], device=network.device), sites)[:, 0]
+        x_RTE = streams(model, sites, given.inputs(model))[:, 0]
         if tuned is not None:
             x_RTE = torch.stack([tuned(site, x_TE) for site, x_TE in zip(sites, x_RTE, strict=True)])
         step = max(1, AT_ONCE // model.config.vocabulary)
@@ -162,21 +174,23 @@ def lens(
         labels={token: model.labels([token])[0] for token in ids_RTN.unique().tolist()},
         tuned=tuned is not None,
         model=model.name or None,
+        source=given.source,
     )
 
 
 def stream_sites(model: LanguageModel) -> list[Site]:
-    """Where the residual stream can be read, in order. Raises OptionError if the model has none."""
-    sites = [site for site in model.sites() if site.kind in ("embedding", "residual")]
-    if not sites:
+    """Where the stream that predicts can be read, in order. Raises OptionError if the model has none."""
+    stack = model.stack
+    sites = [site for site in model.sites() if site.stack == stack and site.kind in ("embedding", "residual")]
+    if not sites or not model.network.stream():
         raise OptionError("lens: this model has no residual stream to read at each layer")
     return sites
 
 
-def streams(model: LanguageModel, ids_BT: Tensor, sites: list[Site]) -> Tensor:
-    """x_RBTE: the residual stream at each site."""
+def streams(model: LanguageModel, sites: list[Site], inputs: dict[str, Any]) -> Tensor:
+    """x_RBTE: the residual stream at each site. inputs: of ``hidden``."""
     with watch(model, keep="residual") as record:
-        model.network.hidden(ids_BT)
+        model.network.hidden(**inputs)
     texts = [record[text] for text in record.texts]
     return torch.stack([torch.stack([text.output(site) for text in texts]) for site in sites])  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, cast, overload
 import torch
 from torch import Tensor
 
+from clearhead.analysis.given import check_one, translation
 from clearhead.analysis.room import check_room
 from clearhead.attend import FULL, Mask
 from clearhead.errors import OptionError, shown
-from clearhead.generation import forced, source_ids, translate
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import evaluating, needs
 from clearhead.text import row_of_ids
@@ -89,8 +89,8 @@ def observe(
     texts = as_texts(text, "observe")
     if pair is not None and not isinstance(text, str):
         raise OptionError(f"observe: a pair was given with {len(texts)} texts; give it with one text")
-    if target is not None and not isinstance(text, str):
-        raise OptionError(f"observe: a target was given with {len(texts)} texts; give it with one text")
+    if not isinstance(text, str):
+        check_one(target, texts, "observe")
     inputs = [_input(model, each, pair, target) for each in texts]
     record = _watched(model, inputs, edits, keep=keep, spill=None if spill is None else Path(spill))
     return record.only() if isinstance(text, str) else record
@@ -126,7 +126,9 @@ def _input(model: LanguageModel, text: str, pair: str | None, target: str | None
     if target is not None:
         needs(model.network, "text to text", "looking at a translation (target)")
     if pair is None and "text to text" in model.abilities:
-        return _translation(model, text, target)
+        found = translation(model, text, "look", target)
+        assert found.source is not None
+        return _Input(found.ids, text=found.tokenized.text, source=(found.source.ids, text))
     if pair is None:
         ids = model.encode(text, "look: the text")
         model.tokenizer.note_unknown(ids)
@@ -140,18 +142,6 @@ def _input(model: LanguageModel, text: str, pair: str | None, target: str | None
     ids, types = model.tokenizer.encode_pair(text, pair)
     model.tokenizer.note_unknown(ids)
     return _Input(ids, types if model.network.types > max(types) else None, f"{text} {pair}")
-
-
-def _translation(model: LanguageModel, text: str, target: str | None) -> _Input:
-    """The text as source, and a target without its end: each of its places predicts the token after it."""
-    first, (start, _) = forced(model).first, model.target_edges
-    if target is None:
-        target = translate(model, text).text
-    ids = [start, *([] if first is None else [first]), *model.tokenizer.encode(target)]
-    source = source_ids(model, text)
-    model.tokenizer.source.note_unknown(source)
-    model.tokenizer.note_unknown(ids)
-    return _Input(ids, text=target, source=(source, text))
 
 
 def _watched(

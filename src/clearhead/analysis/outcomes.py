@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import PLACES, finite, token_of, whole
+from clearhead.analysis.asked import PLACES, finite, predicts_next, token_of, whole
 from clearhead.analysis.given import heading
 from clearhead.analysis.logit_lens import divergence
 from clearhead.attend import wide
@@ -91,7 +91,7 @@ def logprob(token: str | int) -> Measure:
 
 
 def _nll(outcome: Outcome) -> Tensor:
-    needs(outcome.model.network, "next tokens", "the loss of a text")
+    needs(outcome.model.network, "next tokens", "the loss of a text", "text to text")
     if len(outcome.ids) < 2:
         raise OptionError("nll: the text has one token, so none is predicted; give a longer text")
     next_1T1 = torch.tensor(outcome.ids[1:], device=outcome.logits_BPV.device).view(1, -1, 1)
@@ -142,7 +142,7 @@ def _predicted(source: TextRecord, model: LanguageModel, place: int | str | None
         raise OptionError(
             f"kl_from: the record's model predicts {theirs:,} ids and this one {ours:,}; take one of as many"
         )
-    last = [site for site in source.record.sites if site.kind == "residual"][-1]
+    last = [site for site in source.record.sites if site.kind == "residual" and site.stack == source.stack][-1]
     x_TE = source.output(last)
     if len(x_TE) != len(source.tokens):
         raise WatchError(
@@ -173,7 +173,7 @@ def measured_place(model: LanguageModel, ids: list[int], place: int | None) -> i
         if not 0 <= found < len(ids):
             raise OptionError(f"place {place}: the text has places 0 to {len(ids) - 1}")
         return found
-    if "next tokens" in model.network.abilities:
+    if predicts_next(model.network):
         return len(ids) - 1
     needs(model.network, "masked tokens", "the effect of edits")
     mask = model.tokenizer.role("mask")

@@ -8,29 +8,30 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from clearhead.analysis.asked import finite, likeliest, target_of, token_of
+from clearhead.analysis.asked import asked_of, finite, likeliest, token_of
 from clearhead.analysis.held import Affine, held
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.machine import check_free
 from clearhead.model import Network, evaluating
 from clearhead.model.parts.attention import Attention
+from clearhead.model.parts.cross_attention import CrossAttention
 from clearhead.model.parts.stream import Adds, Maps
 from clearhead.notebook import Displayed
 from clearhead.products import product
-from clearhead.tap import Site
+from clearhead.tap import Site, own_stack
 from clearhead.watching import TextRecord, TokenizedText, watch
 
-SHARE_KINDS = ("embedding", "head", "feed_forward", "layer", "bias")
+SHARE_KINDS = ("embedding", "head", "cross_head", "feed_forward", "layer", "bias")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
     """What one part adds to a logit, or to the difference of two.
 
-    kind: embedding (positions and token types included), head, feed_forward (its biases included), layer (a whole
-        recurrence or convolution), or bias: of the output projection of a layer's heads and of its norms, or, without a
-        layer, of what comes after the last one
+    kind: embedding (positions and token types included), head, cross_head (of a translator's attention to its source),
+        feed_forward (its biases included), layer (a whole recurrence or convolution), or bias: of the output projection
+        of a layer's heads and of its norms, or, without a layer, of what comes after the last one
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Share:
 class LogitParts(Displayed):
     """The shares of all parts in the logit of ``target`` at ``place``, or in what it has more than ``against``.
 
+    tokenized: the text; source: the text that a translator has read, whose translation is ``tokenized``
     given: True if the target is the text's own next token
     logit: as the pass computed it; where logits are soft-capped, before the cap, which is not linear
     capped: after the cap; None without one
@@ -64,6 +66,7 @@ class LogitParts(Displayed):
     capped: float | None
     shares: tuple[Share, ...]
     model: str | None = None
+    source: TokenizedText | None = None
 
     @property
     def total(self) -> float:
@@ -90,16 +93,18 @@ def logit_parts(
     model: LanguageModel,
     text: str,
     *,
+    target: str | None = None,
     query: int | None = None,
-    target: int | str | None = None,
+    token: int | str | None = None,
     against: int | str | None = None,
 ) -> LogitParts:
     """Splits a logit into what each head, feed-forward, the embedding and the biases add to it.
 
+    target: what a translator writes, as ``observe`` has it; its decoder is split, at a place of the target
     query: a place (negative: from the end); None for the last
-    target: an id or a text of one token; None for the text's next token, or for the likeliest one after the end of the
+    token: an id or a text of one token; None for the text's next token, or for the likeliest one after the end of the
         text or in a model that fills masks
-    against: a second token; the shares are then those in the target's logit less this one's
+    against: a second token; the shares are then those in the token's logit less this one's
 
     Every part adds to the residual stream, which is linear up to the norms. Each norm on the way to the logit keeps the
     scale it had in the pass (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"): the final one,
@@ -112,15 +117,15 @@ def logit_parts(
     """
     check_model(model, "logit_parts")
     network = model.network
-    asked = target_of(model, text, query=query, target=target, verb="parts", what="parts")
+    asked = asked_of(model, text, target=target, query=query, token=token, verb="parts", what="parts")
     if not network.stream():
         raise OptionError("parts: this model has no residual stream that its parts add to, so its logits are not a sum")
-    ids, place, chosen = asked.ids, asked.place, asked.token
+    ids, place, chosen = asked.read.ids, asked.place, asked.token
     other = None if against is None else token_of(model, against, "against")
-    _check_memory(model, len(ids))
+    _check_memory(model, asked.read.tokens)
     with torch.inference_mode(), evaluating(network):
         with watch(model, keep="heads parts residual") as record:
-            x_BTE = network.hidden(torch.tensor([ids], device=network.device))
+            x_BTE = network.hidden(**asked.read.inputs(model))
         x_11E = x_BTE[:, place : place + 1]
         logits_V = finite(network.unembed(x_11E)[0, 0], len(ids))
         if chosen is None:
@@ -130,7 +135,7 @@ def logit_parts(
         final = float(logits_V[chosen] - (0 if other is None else logits_V[other]))
         logit = final if network.softcap is None else _uncapped(network, x_11E[0, 0], tokens)
     return LogitParts(
-        tokenized=asked.tokenized,
+        tokenized=asked.read.tokenized,
         place=place,
         target=chosen,
         token=model.labels([chosen])[0],
@@ -141,6 +146,7 @@ def logit_parts(
         capped=None if network.softcap is None else final,
         shares=shares,
         model=model.name or None,
+        source=asked.read.source,
     )
 
 
@@ -182,7 +188,9 @@ class _Gave:
 
 def _shares(network: Network, record: TextRecord, place: int, tokens: list[int]) -> tuple[Share, ...]:
     """All shares at a place, worked out in float64 from what the pass kept, from the logit back to the embedding."""
-    start = next(site for site in network.sites() if site.kind == "embedding")
+    sites = network.sites()
+    stack = own_stack(site.stack for site in sites)
+    start = next(site for site in sites if (site.kind, site.stack) == ("embedding", stack))
     x_E = start_E = record.output(start)[place].double()
     way = list[_Held | _Gave]()
     for step in network.stream():
@@ -204,11 +212,12 @@ def _shares(network: Network, record: TextRecord, place: int, tokens: list[int])
             u_E = each.map.pull(u_E)
             continue
         step = each.step
-        if isinstance(step.part, Attention) and step.site is not None:
+        if isinstance(step.part, Attention | CrossAttention) and step.site is not None:
             o_HD = record.head_outputs(step.site)[:, place].double()
             values, bias = _of_heads(step, step.part, o_HD, u_E)
             biases[step.layer] = biases.get(step.layer, 0.0) + bias
-            heads = [Share(kind="head", value=value, layer=step.layer, head=n) for n, value in enumerate(values)]
+            kind = "cross_head" if step.site.kind == "cross" else "head"
+            heads = [Share(kind=kind, value=value, layer=step.layer, head=n) for n, value in enumerate(values)]
             shares += reversed(heads)
         else:
             kind = "layer" if step.site is None else step.site.kind
@@ -234,7 +243,7 @@ def _added(network: Network, record: TextRecord, step: Adds, place: int, start: 
     return whole_E - sum(record.output(each.site)[place].double() for each in adds if each.site is not None)
 
 
-def _of_heads(step: Adds, part: Attention, o_HD: Tensor, u_E: Tensor) -> tuple[list[float], float]:
+def _of_heads(step: Adds, part: Attention | CrossAttention, o_HD: Tensor, u_E: Tensor) -> tuple[list[float], float]:
     """The share of each head in u . (what an attention adds), and that of the biases behind them."""
     stored_E = cast(Tensor | None, part.out.bias)
     bias_E = None if stored_E is None else stored_E.double()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast, overload
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.by_gradient import predicted
-from clearhead.analysis.given import Given, Several, each_of, heading, is_one, read
-from clearhead.analysis.interventions import every
+from clearhead.analysis.given import Given, Read, Several, check_one, each_of, heading, is_one, read
+from clearhead.analysis.interventions import each_edit
 from clearhead.analysis.outcomes import Measure, Outcome, check_measure, measured_place, wide_logits
 from clearhead.errors import NotFiniteError, OptionError, WatchError, many, shown
 from clearhead.language_model import LanguageModel, check_model
@@ -47,7 +47,7 @@ class Entry:
 class Sweep(Displayed):
     """The measure of one text under each edit, in the order given.
 
-    text: None if ids were given
+    text: None if ids were given; of a translator, the translation of ``source_text``
     measure: its name; base: without edits; place: whose prediction is measured
     by: ``run``, or ``gradient``: then each change is the first-order prediction
     """
@@ -60,11 +60,12 @@ class Sweep(Displayed):
     base: float
     by: str
     entries: tuple[Entry, ...]
+    source_text: str | None = None
 
     @property
     def heading(self) -> str:
-        """The text or, of ids, the tokens."""
-        return heading(self.text, self.tokens)
+        """The text or, of ids, the tokens; of a translator both texts."""
+        return heading(self.text, self.tokens, self.source_text)
 
     def top(self, k: int = 10) -> list[Entry]:
         """The k entries that change the measure most, in either direction."""
@@ -85,6 +86,7 @@ def sweep(
     edits: str | Sequence[Edit | Sequence[Edit]],
     measure: Measure,
     *,
+    target: str | None = None,
     source: TextRecord | None = None,
     by: str = "run",
     place: int | None = None,
@@ -106,6 +108,7 @@ def sweep(
     edits: str | Sequence[Edit | Sequence[Edit]],
     measure: Measure,
     *,
+    target: str | None = None,
     source: TextRecord | Record | Sequence[TextRecord] | None = None,
     by: str = "run",
     place: int | None = None,
@@ -114,6 +117,7 @@ def sweep(
 
     text: or a row of ids, special tokens included; a list of either gives a list of sweeps
     edits: or a name, as in ``every``: ``heads``, ``parts``, ``places`` or ``edges``; with ``source``, patches from it
+    target: what a translator writes, as ``observe`` has it; places of predictions are the target's
     source: one text of a record; of several texts, a record of as many
     measure: ``diff(yes, no)``, ``logprob(token)``, ``kl``, ``kl_from(record)``, ``nll``, or any Measure
     by: ``run`` makes every edit: the edited texts are rows of batches, which start at the first edited layer.
@@ -128,6 +132,7 @@ def sweep(
     check_model(model, "sweep")
     if not is_one(text):
         texts = each_of(text, "sweep")
+        check_one(target, texts, "sweep")
         sources = _sources(source, len(texts))
         return [
             sweep(model, each, edits, measure, source=one, by=by, place=place)
@@ -141,18 +146,18 @@ def sweep(
             f"sweep: {measure.name}: its gradient is 0 without edits, so it predicts nothing; use diff, logprob or "
             'nll, or by="run"'
         )
-    tokenized = read(model, text, "sweep")
-    ids = tokenized.ids
-    at = measured_place(model, ids, place)
-    one = _source(source, edits, len(ids))
-    given = every(model, edits, text, source=one) if isinstance(edits, str) else edits
-    groups = [placed(listed(each), {(0, model.stack): tokenized}) for each in given]
+    given = read(model, text, "sweep", target=target)
+    tokenized, by_stack = given.tokenized, given.by_stack(model)
+    at = measured_place(model, given.ids, place)
+    one = _source(source, edits, by_stack)
+    asked = each_edit(model, edits, given, source=one) if isinstance(edits, str) else edits
+    groups = [placed(listed(each), {(0, stack): text for stack, text in by_stack.items()}) for each in asked]
     if not groups or not all(groups):
         raise OptionError("sweep: there is no edit; give at least one")
-    _check(model, groups, tokenized)
-    run = Runs(model, ids, measure, at)
+    _check(model, groups, by_stack)
+    run = Runs(model, given, measure, at)
     singles = [tuple(each for edit in group for each in of_layers(edit, model.sites())) for group in groups]
-    changes = run.measured(singles) if by == "run" else predicted(model, ids, singles, run.value)
+    changes = run.measured(singles) if by == "run" else predicted(model, given, singles, run.value)
     entries = [
         Entry(edits=group, value=run.base + change, change=change)
         for group, change in zip(groups, changes, strict=True)
@@ -166,6 +171,7 @@ def sweep(
         base=run.base,
         by=by,
         entries=tuple(entries),
+        source_text=None if given.source is None else given.source.text,
     )
 
 
@@ -182,7 +188,7 @@ def _sources(source: object, count: int) -> Sequence[TextRecord | None]:
     return sources
 
 
-def _source(source: object, edits: object, count: int) -> TextRecord | None:
+def _source(source: object, edits: object, texts: Mapping[str, TokenizedText]) -> TextRecord | None:
     if source is None:
         return None
     if not isinstance(edits, str):
@@ -191,50 +197,52 @@ def _source(source: object, edits: object, count: int) -> TextRecord | None:
         raise OptionError(
             f"sweep: source is {shown(source)}; it must be one text of a record, such as clearhead.observe gives"
         )
-    if len(source.tokens) != count:
-        raise OptionError(
-            f"sweep: the source has {many(len(source.tokens), 'token')} and the text {count}; both must have the same "
-            "number, since each place is patched from the same place"
-        )
+    for stack, text in texts.items():
+        theirs, ours = len(source.tokenized(stack).tokens), len(text.tokens)
+        if theirs != ours:
+            raise OptionError(
+                f"sweep: the source has {many(theirs, 'token')} and the text {ours}; both must have the same "
+                "number, since each place is patched from the same place"
+            )
     return source
 
 
-def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], tokenized: TokenizedText) -> None:
+def _check(model: LanguageModel, groups: Sequence[tuple[Edit, ...]], texts: Mapping[str, TokenizedText]) -> None:
     """Raises WatchError for an edit that names another text, or that no pass over this text could make."""
-    count = len(tokenized.tokens)
     for group in groups:
         for edit in group:
             if edit.text not in (None, 0):
                 raise WatchError(f"{edit}: each text is swept alone, as number 0; leave `text` out")
-            places = [place for name in FIELDS for place in numbered(edit, name) or ()]
-            if places and max(places) >= count:
-                raise WatchError(f"{edit}: the text has places 0 to {count - 1}")
+            site = Site(0, edit.kind, edit.stack or model.stack)
+            for name in FIELDS:
+                count = len(texts[site.reads if name == "key" else site.stack].tokens)
+                if max(numbered(edit, name) or (0,)) >= count:
+                    raise WatchError(f"{edit}: the text has places 0 to {count - 1}")
 
 
 class Runs:
     """Edited passes over one text, from the layer where they begin to differ from the unedited pass."""
 
-    def __init__(self, model: LanguageModel, ids: Sequence[int], measure: Measure, place: int) -> None:
-        self._model, self._ids, self._measure = model, list(ids), measure
-        self._places = tuple(range(len(ids))) if measure.whole else (place,)
+    def __init__(self, model: LanguageModel, read: Read, measure: Measure, place: int) -> None:
+        self._model, self._read, self._measure = model, read, measure
+        self._places = tuple(range(len(read.ids))) if measure.whole else (place,)
         self._sites = list(model.sites())
-        self._ids_1T = torch.tensor([self._ids], device=model.device)
         network = model.network
         with torch.inference_mode(), evaluating(network):
             with watch(model, keep="residual") as record:
-                x_1TE = network.hidden(self._ids_1T)
+                x_1TE = network.hidden(**read.inputs(model))
             streams = [site for site in self._sites if site.kind in ("embedding", "residual")]
             self._streams = {site: record.only().output(site)[None] for site in streams} if network.resumes else {}
             self._base_PV = wide_logits(model, x_1TE[:, list(self._places)])[0]
             if not bool(x_1TE.isfinite().all()):
-                raise NotFiniteError(len(ids))
+                raise NotFiniteError(read.tokens)
             self.base = float(self.value(x_1TE)[0])
 
     def value(self, x_BTE: Tensor) -> Tensor:
         """The measure of each row, given what ``hidden`` gives."""
         outcome = Outcome(
             model=self._model,
-            ids=tuple(self._ids),
+            ids=tuple(self._read.ids),
             places=self._places,
             logits_BPV=wide_logits(self._model, x_BTE[:, list(self._places)]),
             base_PV=self._base_PV,
@@ -254,7 +262,7 @@ class Runs:
 
     @property
     def _together(self) -> int:
-        return max(1, TOGETHER // len(self._ids))
+        return max(1, TOGETHER // self._read.tokens)
 
     def _batches(self, groups: Sequence[tuple[Edit, ...]]) -> Iterator[tuple[Site | None, list[int]]]:
         """Where each batch of edits starts (None: at the tokens), and the numbers of its groups."""
@@ -283,22 +291,22 @@ class Runs:
         record = Record(self._model.sites(), edits=rows, network=network, maps=False)
         with watched_by(record):
             if start is None:
-                x_BTE = network.hidden(self._ids_1T.expand(B, -1))
+                x_BTE = network.hidden(**self._read.inputs(self._model, B))
             else:
                 x_BTE = network.onward(self._streams[start].expand(B, -1, -1), start)
         record.check_lengths()
         if not bool(x_BTE.isfinite().all()):
-            raise NotFiniteError(len(self._ids))
+            raise NotFiniteError(self._read.tokens)
         if not self._measure.whole:
             return self.value(x_BTE).tolist()
         return [float(self.value(x_1TE)[0]) for x_1TE in x_BTE.split(1)]  # logits of all places are large
 
     def _check_memory(self, rows: int) -> None:
         network: Network = self._model.network
-        need = network.pass_bytes(rows, len(self._ids))
+        need = network.pass_bytes(rows, self._read.tokens)
         check_free(
             need,
             network.device,
-            f"{rows} edited rows of {len(self._ids):,} tokens need about {need / 1e9:.1f} GB",
+            f"{rows} edited rows of {self._read.tokens:,} tokens need about {need / 1e9:.1f} GB",
             "give a shorter text",
         )

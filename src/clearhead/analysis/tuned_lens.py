@@ -144,7 +144,7 @@ def tune_lens(
     check_model(model, "tune_lens")
     network = model.network
     if "next tokens" not in network.abilities:
-        needs(network, "masked tokens", "lens")
+        needs(network, "masked tokens", "a tuned lens")
     sites = stream_sites(model)[:-1]
     if steps < 1 or batch < 1 or not 0 < rate < 1:
         raise OptionError(
@@ -241,7 +241,7 @@ class _Training:
     def _streams(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The last stream (N, E) and the others (S, N, E), all places of the batch in a row."""
         with torch.no_grad():
-            x_SNE = streams(self._model, ids_BT, self._sites).flatten(1, 2)
+            x_SNE = streams(self._model, self._sites, {"ids_BT": ids_BT}).flatten(1, 2)
         return x_SNE[-1], x_SNE[:-1]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Against, Edits, Token
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Dtype, From, Model, Threads, To, Translation, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError
@@ -18,6 +18,9 @@ def effect(
     model: Model,
     text: Annotated[str, typer.Argument(help="The text so far, or `-` for standard input.")],
     edit: Edits = None,
+    target: Translation = None,
+    from_: From = None,
+    to: To = None,
     token: Token = None,
     against: Against = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the likeliest tokens of either prediction.")] = 5,
@@ -45,8 +48,9 @@ def effect(
     if out is not None:
         check_effect_path(out)
     text = given_text(text)
-    loaded = load_model(model, dtype, threads)
-    found = analysis.effect(loaded, text, parsed(loaded, edit), measures=() if measured is None else measured, top=top)
+    loaded = load_model(model, dtype, threads).with_languages(source=from_, target=to)
+    measures = () if measured is None else measured
+    found = analysis.effect(loaded, text, parsed(loaded, edit), target=target, measures=measures, top=top)
     if out is None:
         Screen().print(EffectTable(found))
         return

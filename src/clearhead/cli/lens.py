@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Dtype, From, Model, Threads, To, Translation, load_model
 from clearhead.cli.printing import Screen, echo, message
 from clearhead.cli.utf8 import given_text
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def lens(
     model: Model,
     text: Annotated[str | None, typer.Argument(help="The text, or `-` for standard input.")] = None,
+    target: Translation = None,
+    from_: From = None,
+    to: To = None,
     top: Annotated[int, typer.Option(help="Tokens kept for each layer and place.")] = 5,
     tuned: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read through a tuned lens, which `--train` wrote.")
@@ -57,15 +60,17 @@ def lens(
     from clearhead.errors import OptionError
 
     if train:
-        if text is not None or tuned is not None or out is None:
-            raise OptionError("--train writes a tuned lens to --out FILE, and takes no text and no --tuned")
+        if any(each is not None for each in (text, tuned, target, from_, to)) or out is None:
+            raise OptionError(
+                "--train writes a tuned lens to --out FILE; it takes no text, --tuned, --target, --from or --to"
+            )
         check_ending(out, (".safetensors",))
     elif text is None:
         raise OptionError("lens: give a text to read, or --train FILE to train a tuned lens")
     elif out is not None:
         check_lens_path(out)
     given = "" if text is None else given_text(text)
-    loaded = load_model(model, dtype, threads)
+    loaded = load_model(model, dtype, threads).with_languages(source=from_, target=to)
     if train and out is not None:
         from rich.progress import Progress
 
@@ -79,7 +84,7 @@ def lens(
         _tell(trained, out)
         return
     reader = None if tuned is None else analysis.read_lens(tuned, loaded)
-    found = analysis.lens(loaded, given, top=top, tuned=reader)
+    found = analysis.lens(loaded, given, target=target, top=top, tuned=reader)
     if out is None:
         Screen().print(LensTable(found))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.edits import Edits, check_forms, parsed
-from clearhead.cli.models import Bits, Dtype, From, Threads, To, load_model
+from clearhead.cli.models import Bits, Dtype, From, Threads, To, Translation, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.records import ENDING, LookedAt, ModelOrRecord, Spill, record_or_text
 
@@ -33,10 +33,7 @@ def look(
     pair: Annotated[
         str | None, typer.Option(help="A second text, which an encoder reads together with the first.")
     ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(help="For translators: the translation to look at; the model's own by default."),
-    ] = None,
+    target: Translation = None,
     from_: From = None,
     to: To = None,
     alignment: Annotated[
@@ -104,11 +101,8 @@ def look(
     from clearhead.drawing.endings import check_ending
     from clearhead.errors import OptionError
 
-    if by is not By.attention and any(option is not None for option in (pair, target, from_, to, layer, head)):
-        raise OptionError(
-            f"--by {by.value} is about the whole model and one text; drop --pair, --target, --from, --to, --layer and "
-            "--head"
-        )
+    if by is not By.attention and any(option is not None for option in (pair, layer, head)):
+        raise OptionError(f"--by {by.value} is about the whole model and one text; drop --pair, --layer and --head")
     check_forms(edit)
     if edit and by is not By.attention:
         raise OptionError(f"--edit changes the pass whose attention is shown; drop it, or --by {by.value}")
@@ -154,8 +148,8 @@ def look(
             out=out,
         )
     else:
-        loaded = load_model(model, dtype, threads, bits=bits)
-        show_gradient(loaded, source, query=query, by=by, baseline=baseline, out=out)
+        loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=from_, target=to)
+        show_gradient(loaded, source, target=target, query=query, by=by, baseline=baseline, out=out)
 
 
 def align(record: TextRecord, *, layer: int | None, out: Path | None) -> None:
@@ -180,16 +174,23 @@ def _check(out: Path) -> None:
 
 
 def show_gradient(
-    model: LanguageModel, text: str, *, query: str | None, by: By, baseline: str, out: Path | None
+    model: LanguageModel,
+    text: str,
+    *,
+    target: str | None,
+    query: str | None,
+    by: By,
+    baseline: str,
+    out: Path | None,
 ) -> None:
     """``look --by gradient`` and its like, given a loaded model: prints the table, or saves the picture to ``out``."""
     from clearhead.analysis import attribution
+    from clearhead.analysis.given import read
     from clearhead.drawing import AttributionTable, draw_attribution, prediction_place
-    from clearhead.watching import tokenized_text
 
-    tokenized = tokenized_text(model, model.encode(text, "look: the text"), text)
+    tokenized, translated = read(model, text, "look", target=target).shown()
     place = prediction_place(tokenized, query)
-    found = attribution(model, text, query=place, by=by.value, baseline=baseline)
+    found = attribution(model, text, target=translated, query=place, by=by.value, baseline=baseline)
     if out is None:
         Screen().print(AttributionTable(found))
         return

@@ -82,6 +82,10 @@ Field = Annotated[
 ]
 
 
+Translation = Annotated[
+    str | None,
+    typer.Option("--target", help="For translators: the translation to look at; the model's own by default."),
+]
 From = Annotated[
     str | None,
     typer.Option(

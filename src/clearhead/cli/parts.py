@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clearhead.cli.models import Dtype, Model, Picture, Threads, load_model
+from clearhead.cli.models import Dtype, From, Model, Picture, Threads, To, Translation, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 
@@ -33,6 +33,9 @@ def parts(
             "by default.",
         ),
     ] = None,
+    target: Translation = None,
+    from_: From = None,
+    to: To = None,
     out: Picture = None,
     dtype: Dtype = "auto",
     threads: Threads = None,
@@ -44,16 +47,17 @@ def parts(
     attribution).
     """
     from clearhead import analysis
+    from clearhead.analysis.given import read
     from clearhead.drawing import PartsTable, draw_parts, prediction_place
     from clearhead.drawing.draw_parts import check_parts_path
-    from clearhead.watching import tokenized_text
 
     if out is not None:
         check_parts_path(out)
     text = given_text(text)
-    loaded = load_model(model, dtype, threads)
-    tokenized = tokenized_text(loaded, loaded.encode(text, "parts: the text"), text)
-    found = analysis.logit_parts(loaded, text, query=prediction_place(tokenized, query), target=token, against=against)
+    loaded = load_model(model, dtype, threads).with_languages(source=from_, target=to)
+    tokenized, translated = read(loaded, text, "parts", target=target).shown()
+    place = prediction_place(tokenized, query)
+    found = analysis.logit_parts(loaded, text, target=translated, query=place, token=token, against=against)
     if out is None:
         Screen().print(PartsTable(found))
         return

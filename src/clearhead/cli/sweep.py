@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Against, Token
-from clearhead.cli.models import Dtype, Model, Threads, load_model
+from clearhead.cli.models import Dtype, From, Model, Threads, To, Translation, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 from clearhead.errors import OptionError, many
@@ -48,6 +48,9 @@ def sweep(
             "at each place, before the first layer and after each), or `edges` (what the last place reads of each key)."
         ),
     ] = Over.heads,
+    target: Translation = None,
+    from_: From = None,
+    to: To = None,
     source: Annotated[
         str | None,
         typer.Option(help="Another text with as many tokens: put in what the model has there, instead of zeroing."),
@@ -85,6 +88,7 @@ def sweep(
     other text (patching).
     """
     from clearhead import analysis
+    from clearhead.analysis.given import read
     from clearhead.cli.edits import measure as of_token
     from clearhead.drawing import SweepTable, draw_sweep
     from clearhead.drawing.draw_sweep import check_sweep_path
@@ -98,9 +102,13 @@ def sweep(
     if out is not None:
         check_sweep_path(out)
     text = given_text(text)
-    loaded = load_model(model, dtype, threads)
-    other = None if source is None else analysis.observe(loaded, source, keep=KEPT)
-    found = analysis.sweep(loaded, text, over.value, chosen, source=other, by=by.value)
+    loaded = load_model(model, dtype, threads).with_languages(source=from_, target=to)
+    if source is None:
+        other, translated = None, target
+    else:  # of a translator, the other text under the same translation
+        _, translated = read(loaded, text, "sweep", target=target).shown()
+        other = analysis.observe(loaded, source, target=translated, keep=KEPT)
+    found = analysis.sweep(loaded, text, over.value, chosen, target=translated, source=other, by=by.value)
     if out is None:
         Screen().print(SweepTable(found, top))
         return

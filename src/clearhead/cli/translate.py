@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,14 @@ import typer
 from clearhead.cli.edits import Edits
 from clearhead.cli.models import Bits, Dtype, From, Model, Threads, To, load_model
 from clearhead.cli.printing import write, write_json
+
+
+class EarlyStopping(StrEnum):
+    """``Search.early_stopping``."""
+
+    true = "true"
+    false = "false"
+    never = "never"
 
 
 def translate(
@@ -28,6 +37,14 @@ def translate(
         float | None,
         typer.Option(
             help="Scores are divided by length to the power of this, 1 by default; above 1 favours long ones."
+        ),
+    ] = None,
+    early_stopping: Annotated[
+        EarlyStopping | None,
+        typer.Option(
+            help="When the search for a text is over, once it has as many finished translations as beams: `true`, at "
+            "once; `false`, the default, when no other would score better if it ended now; `never`, when none could at "
+            "any length."
         ),
     ] = None,
     best: Annotated[int, typer.Option(help="Print this many translations of each text, with their scores.")] = 1,
@@ -72,6 +89,7 @@ def translate(
     given: dict[str, Any] = {
         "beams": beams,
         "length_penalty": length_penalty,
+        "early_stopping": None if early_stopping is None else EARLY[early_stopping],
         "best": best,
         "no_repeat": no_repeat,
         "max_tokens": max_tokens,
@@ -96,6 +114,9 @@ def translate(
             write("".join(f"{each.score:9.4f}  {_line(each.text)}\n" for each in every))
         else:
             write(f"{_line(found.text)}\n")
+
+
+EARLY = {EarlyStopping.true: True, EarlyStopping.false: False, EarlyStopping.never: "never"}
 
 
 def _line(text: str) -> str:

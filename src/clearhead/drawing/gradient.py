@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.cells import cell_len, set_cell_size
@@ -37,29 +38,85 @@ class AttributionTable:
         self.found = found
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        found, shares = self.found, self.found.shares
+        found, texts = self.found, _texts(self.found)
         yield Text(heading(found, current()), "bold")
         yield Text()
-        line = Text()
-        for label, colour in zip(_labels(found), _colours(found), strict=True):
-            line.append(label, f"{'white' if dark(colour) else 'black'} on {colour}")
-        yield line
+        for text in texts:
+            line = Text(f"{text.name(current())} ", "bold") if len(texts) > 1 else Text()
+            for label, colour in zip(text.labels, text.colours, strict=True):
+                line.append(label, f"{'white' if dark(colour) else 'black'} on {colour}")
+            yield line
         yield Text()
-        reaching = [place for place, share in enumerate(shares) if share or place <= found.place]
-        largest = sorted(reaching, key=lambda place: -shares[place])[:LISTED]
-        labels = [shortened(label, LABEL) for label in _labels(found)]
-        wide, places = max(map(cell_len, labels)), len(str(len(shares) - 1))
+        cells = [cell for text in texts for cell in text.cells() if cell.share or text.source or cell.at <= found.place]
+        largest = sorted(cells, key=lambda cell: -cell.share)[:LISTED]
+        wide = max(cell_len(shortened(label, LABEL)) for text in texts for label in text.labels)
+        places = len(str(max(len(text.labels) for text in texts) - 1))
         token, share, last = spoken("token"), spoken("share"), _columns(found, current())[-1]
         last = " " * (7 - cell_len(last)) + last
         yield Text(f"{'':>{places}} {set_cell_size(token, wide)} {'':<{BAR}} {set_cell_size(share, 5)}  {last}", "bold")
-        for place in sorted(largest):
-            text = Text(f"{place:>{places}} ", "dim")
-            text.append(labels[place] + " " * (wide - cell_len(labels[place])) + " ", "default")
-            text.append(bar(shares[place] / max(shares) if max(shares) else 0.0, BAR), "cyan")
-            yield text.append(f" {short(shares[place]):>5} {found.products[place]:>+8.3f}", "default")
+        most = max(cell.share for cell in cells)
+        for text in texts:
+            if len(texts) > 1:
+                yield Text(text.name(current()), "bold")
+            for cell in (cell for cell in text.cells() if cell in largest):
+                label = shortened(cell.label, LABEL)
+                line = Text(f"{cell.at:>{places}} ", "dim")
+                line.append(label + " " * (wide - cell_len(label)) + " ", "default")
+                line.append(bar(cell.share / most if most else 0.0, BAR), "cyan")
+                yield line.append(f" {short(cell.share):>5} {cell.product:>+8.3f}", "default")
         yield Text()
-        fewer = f" Shown are the {LISTED} largest of {len(reaching):,}." if len(largest) < len(reaching) else ""
+        fewer = f" Shown are the {LISTED} largest of {len(cells):,}." if len(largest) < len(cells) else ""
         yield from wrapped(Text(about(found, current()) + spoken(fewer), "dim"), options.max_width)
+
+
+class _Cell(NamedTuple):
+    """The numbers of one token, at a place of the text that a translator reads (``source``) or of the model's own."""
+
+    source: bool
+    at: int
+    label: str
+    share: float
+    norm: float
+    product: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class _Text:
+    """One of the texts that a prediction depends on; the colours of both have one scale."""
+
+    source: bool
+    tokens: list[str]
+    shares: tuple[float, ...]
+    norms: tuple[float, ...]
+    products: tuple[float, ...]
+    most: float
+
+    @property
+    def labels(self) -> list[str]:
+        return [legible(token) for token in self.tokens]
+
+    @property
+    def colours(self) -> list[str]:
+        """Colours of the scale for weights; the largest share gets its last colour."""
+        return hexed(paint(np.array(self.shares) / max(self.most, 1e-30)))
+
+    def name(self, language: str) -> str:
+        return _words(language)["text"]["source" if self.source else "own"]
+
+    def cells(self) -> list[_Cell]:
+        values = zip(self.labels, self.shares, self.norms, self.products, self.colours, strict=True)
+        return [_Cell(self.source, at, *each) for at, each in enumerate(values)]
+
+
+def _texts(found: Attribution) -> list[_Text]:
+    """The model's own text; before it, the one that a translator has read."""
+    most = max(found.source_shares + found.shares)
+    own = _Text(False, found.tokenized.tokens, found.shares, found.norms, found.products, most)
+    if found.source is None:
+        return [own]
+    read = _Text(True, found.source.tokens, found.source_shares, found.source_norms, found.source_products, most)
+    return [read, own]
 
 
 _words = partial(phrases, "gradient_words.json")
@@ -103,8 +160,8 @@ def figure(found: Attribution) -> bytes:
     from clearhead.drawing import fonts, panels, saving
     from clearhead.drawing.legible import spelled
 
-    shares_T = np.array(found.shares)
-    labels = [f"{place} {label}" for place, label in enumerate(_labels(found))]
+    shares_P = np.array(found.source_shares + found.shares)
+    labels = [f"{cell.at} {cell.label}" for text in _texts(found) for cell in text.cells()]
     width = min(16.0, max(9.0, 0.5 * len(labels)))
     fits = int((width - 0.6) * 72 / (13 * panels.CELL))
     lacking = fonts.lacking((heading(found, current()), *labels))
@@ -113,9 +170,9 @@ def figure(found: Attribution) -> bytes:
     notes = [line.plain for line in wrapped(Text(told), int((width - 0.6) * 13))]
     canvas = panels.Canvas(Figure(figsize=(panels.whole(width), panels.whole(3.6 + 0.2 * len(notes))), dpi=panels.DPI))
     canvas.text(0.3, 0.25, shortened(spelled(heading(found, current()), lacking), fits), size=13, weight="bold")
-    largest = sorted(range(len(labels)), key=lambda place: -shares_T[place])[:NAMED]
-    named = [(place, float(shares_T[place])) for place in largest if shares_T[place] >= LEAST]
-    panels.strip(canvas, (0.8, 0.75, width - 1.1, 1.7), shares_T, named, labels)
+    largest = sorted(range(len(labels)), key=lambda place: -shares_P[place])[:NAMED]
+    named = [(place, float(shares_P[place])) for place in largest if shares_P[place] >= LEAST]
+    panels.strip(canvas, (0.8, 0.75, width - 1.1, 1.7), shares_P, named, labels)
     for n, note in enumerate(notes):
         canvas.text(0.3, 3.4 + 0.2 * n, note, size=9, color=panels.QUIET)
     return saving.png(canvas.figure, panels.DPI)
@@ -123,16 +180,23 @@ def figure(found: Attribution) -> bytes:
 
 def page(found: Attribution) -> bytes:
     """A self-contained page: the tokens coloured by share, and the table. Its script only picks the language."""
-    rules, tokens, rows = [page_file("languages.css"), page_file("gradient.css")], list[str](), list[str]()
-    values = zip(_labels(found), found.shares, found.norms, found.products, _colours(found), strict=True)
-    for place, (label, share, norm, product, colour) in enumerate(values):
-        ink = "#fff" if dark(colour) else "#16202e"
-        rules.append(f"#t{place} {{ background: {colour}; color: {ink}; }}")
-        shown = html.escape(label)
-        tokens.append(f'<span class="token" id="t{place}" title="{place}: {share:.4f}, {product:+.4f}">{shown}</span>')
-        rows.append(
-            f"<tr><td>{place}</td><td>{shown}</td><td>{share:.4f}</td><td>{norm:.4g}</td><td>{product:+.4g}</td></tr>"
-        )
+    rules, lines, rows = [page_file("languages.css"), page_file("gradient.css")], list[str](), list[str]()
+    texts = _texts(found)
+    for n, text in enumerate(texts):
+        tokens, name = list[str](), both(text.name("en"), text.name("zh")) if len(texts) > 1 else ""
+        if name:
+            rows.append(f'<tr><th colspan="5" scope="rowgroup">{name}</th></tr>')
+        for cell in text.cells():
+            mark = f"t{cell.at}" if n == len(texts) - 1 else f"s{cell.at}"
+            ink = "#fff" if dark(cell.colour) else "#16202e"
+            rules.append(f"#{mark} {{ background: {cell.colour}; color: {ink}; }}")
+            shown, told = html.escape(cell.label), f"{cell.at}: {cell.share:.4f}, {cell.product:+.4f}"
+            tokens.append(f'<span class="token" id="{mark}" title="{told}">{shown}</span>')
+            rows.append(
+                f"<tr><td>{cell.at}</td><td>{shown}</td><td>{cell.share:.4f}</td><td>{cell.norm:.4g}</td>"
+                f"<td>{cell.product:+.4g}</td></tr>"
+            )
+        lines.append(f"<p>{name} {''.join(tokens)}</p>" if name else f"<p>{''.join(tokens)}</p>")
     style, script = "\n".join(rules), page_file("languages.js")
     english, chinese = (_columns(found, language) for language in ("en", "zh"))
     columns = "".join(f'<th scope="col">{both(*names)}</th>' for names in zip(english, chinese, strict=True))
@@ -142,7 +206,8 @@ def page(found: Attribution) -> bytes:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<title>{html.escape(heading(found))}</title>\n'
         f"<style>{style}</style>\n</head>\n<body>\n{SWITCH}\n<h1>{both(heading(found), heading(found, 'zh'))}</h1>\n"
-        f"<p>{''.join(tokens)}</p>\n<table><tr><th></th>{columns}</tr>\n"
+        + "\n".join(lines)
+        + f"\n<table><tr><th></th>{columns}</tr>\n"
         + "\n".join(rows)
         + f'</table>\n<p class="about">{both(about(found), about(found, "zh"))}</p>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
@@ -161,8 +226,9 @@ def numbers(found: Attribution) -> bytes:
 
     baseline: null for a plain gradient; else where the path starts, how many gradients were taken along it, and how far
         the products' sum is from the change of the log-probability
+    source: the text that a translator has read, with its own lists; only for translators
     """
-    table = {
+    table: dict[str, Any] = {
         "schema": SCHEMA,
         "model": found.model,
         "text": found.tokenized.text,
@@ -177,17 +243,15 @@ def numbers(found: Attribution) -> bytes:
         "norms": found.norms,
         "products": found.products,
     }
+    if found.source is not None:
+        table["source"] = {
+            "text": found.source.text,
+            "tokens": found.source.tokens,
+            "ids": found.source.ids,
+            "norms": found.source_norms,
+            "products": found.source_products,
+        }
     return (json.dumps(table, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 WRITERS = {".png": figure, ".html": page, ".json": numbers}
-
-
-def _labels(found: Attribution) -> list[str]:
-    return [legible(token) for token in found.tokenized.tokens]
-
-
-def _colours(found: Attribution) -> list[str]:
-    """Colours of the scale for weights; the largest share gets its last colour."""
-    shares_T = np.array(found.shares)
-    return hexed(paint(shares_T / max(float(shares_T.max()), 1e-30)))

@@ -75,10 +75,15 @@ def encoded(found: Lens) -> bytes:
 
 
 def numbers(found: Lens) -> dict[str, Any]:
-    """Everything: a list of layers for each value, in each a list of places; entropies and kl in nats."""
+    """Everything: a list of layers for each value, in each a list of places; entropies and kl in nats.
+
+    text: the one whose tokens are predicted; source: only where that is its translation
+    """
+    source = {} if found.source is None else {"source": found.source.text}
     return {
         "schema": SCHEMA,
         "model": found.model,
+        **source,
         "text": found.tokenized.text,
         "tokens": found.tokenized.tokens,
         "ids": found.tokenized.ids,

@@ -17,15 +17,21 @@ from clearhead.language import spoken
 # Inches and points.
 CELL, HIGH, EDGES, LEAST, SIZE = 0.48, 0.3, (1.6, 1.9), 7.5, 9.0
 
+HEADS = {"head": "head 0", "cross_head": "cross-\nhead 0"}
 OTHERS = {"feed_forward": "feed-\nforward", "layer": "layer", "bias": "biases"}  # broken, since a column is narrow
 
 
 def figure(found: LogitParts, lacking: set[str]) -> Figure:
     """The figure; ``lacking`` characters are spelled out."""
     layers = 1 + max((share.layer for share in found.shares if share.layer is not None), default=0)
-    heads = 1 + max((share.head for share in found.shares if share.head is not None), default=-1)
+    counts = {kind: 1 + max((share.head or 0 for share in found.of(kind)), default=-1) for kind in HEADS}
+    firsts = {"head": 0, "cross_head": counts["head"]}
+    heads = sum(counts.values())
     others = [kind for kind in OTHERS if any(share.kind == kind and share.layer is not None for share in found.shares)]
-    columns = [*(str(head) for head in range(heads)), *(spoken(OTHERS[kind]) for kind in others)]
+    columns = [
+        *(str(head) for kind in HEADS for head in range(counts[kind])),
+        *(spoken(OTHERS[kind]) for kind in others),
+    ]
     # The embedding below the first layer, what comes after the last one above it.
     values = np.full((layers + 2, len(columns)), np.nan)
     ends = {0: 0.0, layers + 1: 0.0}
@@ -34,7 +40,8 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
         if row in ends:
             ends[row] += share.value
         else:
-            values[row, heads + others.index(share.kind) if share.head is None else share.head] = share.value
+            column = heads + others.index(share.kind) if share.head is None else firsts[share.kind] + share.head
+            values[row, column] = share.value
     largest = float(np.nanmax(np.abs([*values.flatten(), *ends.values()])))
     for row, value in ends.items():
         values[row, :] = value
@@ -56,8 +63,9 @@ def figure(found: LogitParts, lacking: set[str]) -> Figure:
     axes.set_yticks(range(layers + 2), names, fontsize=SIZE)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if heads:
-        columns[0] = spoken("head 0")
+    for kind, name in HEADS.items():
+        if counts[kind]:
+            columns[firsts[kind]] = spoken(name)
     axes.set_xticks(range(len(columns)), columns, fontsize=SIZE)
     added = f"what each part adds directly, the norms' scales held: {found.total:.4f} in all"
     axes.set_xlabel(spoken(f"{added}\nthe logit of the pass is {found.logit:.4f}"), fontsize=SIZE)

@@ -61,9 +61,11 @@ class PartsTable:
 
 def encoded(found: LogitParts) -> bytes:
     """The numbers as JSON, in UTF-8."""
+    source = {} if found.source is None else {"source": found.source.text}
     table = {
         "schema": SCHEMA,
         "model": found.model,
+        **source,
         "text": found.tokenized.text,
         "tokens": found.tokenized.tokens,
         "ids": found.tokenized.ids,

@@ -94,7 +94,9 @@ def _row(edit: Edit, across: str) -> str:
 
 
 def _label(found: Sweep, across: str, column: int | str) -> str:
-    return legible(found.tokens[column]) if across in ("place", "key") and isinstance(column, int) else str(column)
+    """A place by its token; by its number for a translator, whose edits have places of two texts."""
+    one = found.source_text is None and across in ("place", "key")
+    return legible(found.tokens[column]) if one and isinstance(column, int) else str(column)
 
 
 class SweepTable:

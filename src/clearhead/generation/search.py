@@ -67,6 +67,10 @@ class Search:
             raise OptionError.of("max_tokens", self.max_tokens, "a whole number of at least 1")
         if self.sampling is not None and self.beams > 1:
             raise OptionError(f"beams {self.beams}: tokens are drawn with one beam; give beams=1 (--beams 1)")
+        if self.sampling is not None and self.early_stopping:
+            raise OptionError(
+                f"early_stopping {self.early_stopping}: is for beams, not for drawn tokens; leave one of them out"
+            )
         if self.sampling is not None and self.no_repeat:
             raise OptionError(f"no_repeat {self.no_repeat}: is for beams, not for drawn tokens; leave one of them out")
 

@@ -238,6 +238,11 @@ class EncoderDecoder(Translator, Decoder):
         return x_BTE if scale is None else x_BTE * scale
 
     @property
+    def source_embedding(self) -> Embedding:
+        """The encoder's."""
+        return self.encoder.embedding
+
+    @property
     def output_bias(self) -> Tensor | None:
         """bias_V, if the config has one."""
         return self.bias

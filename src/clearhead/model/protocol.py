@@ -156,6 +156,11 @@ class Network(nn.Module, ABC):
         return self.embedding if self.head is None else self.head
 
     @property
+    def source_embedding(self) -> Embedding:
+        """The embedding of a text that is translated; the only one, unless the config gives it one of its own."""
+        return self.embedding
+
+    @property
     def output_bias(self) -> Tensor | None:
         """bias_V added to the logits; None if there is none."""
         return None

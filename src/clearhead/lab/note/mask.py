@@ -10,6 +10,7 @@ from torch import Tensor
 
 from clearhead import corpora, machine
 from clearhead.analysis import observe
+from clearhead.analysis.given import read
 from clearhead.analysis.slopes import Prediction
 from clearhead.drawing.export import visible
 from clearhead.drawing.legible import scientific
@@ -108,8 +109,9 @@ def _weights(record: TextRecord, T: int) -> tuple[tuple[float | None, ...], ...]
 def _gradients(model: LanguageModel, ids: list[int]) -> list[list[float]]:
     """[place][token]: length of the gradient of the likeliest next token's log-probability."""
     rows: list[list[float]] = []
+    given = read(model, ids, "lab")
     for place in range(len(ids)):
-        prediction = Prediction(model.network, ids, place)
+        prediction = Prediction(model, given, place)
         target = int(prediction.logits().argmax())
         _, gradient_1TE = prediction.slopes(prediction.embeddings()[None], target)
         rows.append(gradient_1TE[0].norm(dim=-1).tolist())

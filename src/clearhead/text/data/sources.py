@@ -339,6 +339,8 @@ def _spooled(stream: BinaryIO) -> BinaryIO:
 def _unreadable(path: Path, fault: OSError) -> TextError:
     if not isinstance(fault, FileNotFoundError):
         return TextError(f"{path}: cannot be read: {fault.strerror}")
+    if path.is_symlink():
+        return TextError(f"{path}: is a link to a file that is not there; mend the link, or name another file")
     beside = [other.name for other in path.parent.iterdir()] if os.access(path.parent, os.R_OK) else []
     alike = difflib.get_close_matches(path.name, beside)
     # compare stems too: the suffix alone makes 没有.txt and 空.txt similar
