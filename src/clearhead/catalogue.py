@@ -168,7 +168,7 @@ class Catalogue:
                 return chinese.join(spoken)
         aside = ASIDE.fullmatch(text)
         if aside is not None:
-            spoken = [self._field(aside[1]), self._field(aside[2])]
+            spoken = [self._field(aside[1]).rstrip(), self._field(aside[2])]
             if spoken != list(aside.groups()):
                 return f"{spoken[0]}（{spoken[1]}）"
         return None

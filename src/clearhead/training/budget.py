@@ -179,8 +179,8 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
         return f"{best}, as asked"
     if len(speeds) == 1:
         return f"{best}: bfloat16 products are not much faster on this machine"
-    compared = ", ".join(f"{name}: {speed:,.0f}" for name, speed in speeds.items())
-    return f"{best}, the fastest measured for this model (tokens/s: {compared})"
+    compared = " and ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
+    return f"{best}, the fastest measured for this model (in tokens/s, {compared})"
 
 
 def tokens_per_second(
