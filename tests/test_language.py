@@ -29,6 +29,8 @@ MESSAGES = {
     "error: ": "错误：",
     "{0} and {1}": "{0} 和 {1}",
     "read {0} in {1} s": "{1} 秒读了{0}",
+    "{0}: there is no {1} or {2}": "{0}：没有 {1}，也没有 {2}",
+    "there is no such folder; give a name or the folder it is in{0}": "没有这个目录；请给名字，或它所在的目录{0}",
 }
 
 
@@ -102,6 +104,7 @@ def test_the_option_needs_a_value_that_is_known(tmp_path: Path) -> None:
         ("x.txt: no such file; check the folder", "x.txt：没有这个文件；请检查目录"),
         ("error: x: no such file; check y", "错误：x：没有这个文件；请检查y"),
         ("there is no kind 'the folder'; did you mean 'files'?", "没有 'the folder' 这一种；是不是要写 'files'？"),
+        ("x: there is no such folder; give a name or the folder it is in", "x：没有这个目录；请给名字，或它所在的目录"),
         ("1 token", "1 个词元"),
         ("2,048 tokens", "2,048 个词元"),
         ("some tokens", "some tokens"),

@@ -76,12 +76,19 @@ FOREIGN = (
     "Too many open files",
     "Input/output error",
     "Broken pipe",
+    "invalid start byte",
+    "invalid continuation byte",
+    "unexpected end of data",
+    "truncated data",
+    "illegal multibyte sequence",
+    "incomplete multibyte sequence",
 )
 # Tables whose keys are headings: single words that code passes to ``spoken``.
 KEYED = ("COLUMNS", "CHANGES", "HEAD_KINDS", "ENCODER_KINDS")
 # Words and phrases that code puts together, or that data holds: parts of a model, kinds of facts, groups of uses.
 WORDS = (
     *("none", "pairs", "input", "output", "encoder", "decoder", "sentence", "story", "scene", *FACT_KINDS),
+    *("causal", "documents", "sinks", "{0}: unknown{1}", "{0} or {1}"),
     *("all", "bias", "bias {0}", "{0} tokens/s", "{0}: {1} tokens/s", "feed-forward {0}", "feed-\nforward", "biases"),
     "cross-head {0}",
     *(relation for language in ("en", "zh") for relation in corpora.analogies(language)),

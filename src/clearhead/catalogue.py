@@ -55,6 +55,11 @@ class Template:
         """How many letters it has outside its fields."""
         return sum(each.isalpha() for literal in self.literals for each in literal)
 
+    @property
+    def length(self) -> int:
+        """How many characters it has outside its fields."""
+        return sum(map(len, self.literals))
+
     @classmethod
     def of(cls, text: str, chinese: str) -> Template:
         """The template of an entry."""
@@ -83,7 +88,7 @@ class Catalogue:
     def __init__(self, messages: dict[str, str]) -> None:
         self._whole = {text: chinese for text, chinese in messages.items() if not FIELD.search(text)}
         templates = [Template.of(text, chinese) for text, chinese in messages.items() if FIELD.search(text)]
-        templates.sort(key=lambda each: (-sum(map(len, each.literals)), each.text))
+        templates.sort(key=lambda each: (-each.length, each.text))
         self._strong = [each for each in templates if each.letters >= LETTERS]
         self._weak = [each for each in templates if each.letters < LETTERS]
         clauses = (Template(text, chinese, (text,)) for text, chinese in self._whole.items() if text[0] in CLAUSE)
@@ -101,7 +106,7 @@ class Catalogue:
             return text
         return (
             self._whole.get(text)
-            or self._of(self._strong, text)
+            or self._strongest(text)
             or self._with_clause(text, weak=False)
             or self._items(text)
             or self._of(self._weak, text)
@@ -109,13 +114,28 @@ class Catalogue:
             or text
         )
 
+    def _strongest(self, text: str) -> str | None:
+        """The translation by the template with the most text: of all of this, or of the fault behind its place."""
+        whole = self._first(self._strong, text)
+        if whole is None:
+            return None
+        place, *fault = _place_and_fault(text) if whole[0].text.startswith("{0}: ") else [text]
+        behind = self._first(self._strong, fault[0]) if fault else None
+        if behind is not None and whole[0].length < behind[0].length:
+            return f"{self._field(place)}：{self._filled(*behind)}"
+        return self._filled(*whole)
+
     def _of(self, templates: list[Template], text: str) -> str | None:
         """The translation by the first template that a text has the form of."""
+        found = self._first(templates, text)
+        return None if found is None else self._filled(*found)
+
+    def _first(self, templates: list[Template], text: str) -> tuple[Template, tuple[str, ...]] | None:
         for template in templates:
             if all(literal in text for literal in template.literals) or COUNTED.fullmatch(template.text):
                 found = template.fields(text)
                 if found is not None:
-                    return self._filled(template, found)
+                    return template, found
         return None
 
     def _filled(self, template: Template, found: tuple[str, ...]) -> str:
@@ -148,7 +168,7 @@ class Catalogue:
                 return chinese.join(spoken)
         aside = ASIDE.fullmatch(text)
         if aside is not None:
-            spoken = [self._field(aside[1]), self._field(aside[2])]
+            spoken = [self._field(aside[1]).rstrip(), self._field(aside[2])]
             if spoken != list(aside.groups()):
                 return f"{spoken[0]}（{spoken[1]}）"
         return None

@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_a_plain_computation(command: Command, tmp_path
     assert done.out.splitlines() == [
         f"{nats / tokens:.4f} nats a token",
         f"{nats / math.log(2) / size:.4f} bits a byte",
-        f"{math.exp(nats / tokens):.2f} perplexity a token",
+        f"{math.exp(nats / tokens):,.2f} perplexity a token",
         f"over {tokens:,} tokens, {size:,} bytes, in windows of 16 tokens",
     ]
 

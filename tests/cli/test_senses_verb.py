@@ -54,7 +54,7 @@ def test_labelled_uses_are_scored_and_drawn(command: Command, model: Path, tmp_p
     assert done.code == 0, done.err
     assert (tmp_path / f"x.{ending}").stat().st_size > 3000
     uses = [use for use in corpora.usages("world-en", stories=500) if use.word == "server"]
-    assert (f"：1 个词的 {len(uses)} 个用法" if words else f": {len(uses)} uses of 1 words in 2 senses") in done.out
+    assert (f"：1 个词的 {len(uses)} 个用例" if words else f": {len(uses)} uses of 1 words in 2 senses") in done.out
     if ending == "json":
         check_numbers(json.loads((tmp_path / "x.json").read_text(encoding="utf-8")), done.out, len(uses))
     if ending == "html":

@@ -13,6 +13,7 @@ from clearhead.lab.comparison import read
 from clearhead.lab.speeds import LENGTHS, Speed
 from clearhead.machine import processor
 from cli.calling import call
+from contract.newcomer import write_released
 
 SHAPE = [
     "model.layers=1",
@@ -33,7 +34,8 @@ KNOWN = re.compile(
     r"logits?|lens|tuned|softmax|sdpa|reference|flex|nats|KL|PCA|t-SNE|Sundararajan|BLEU|chrF|MB|GB|GPU|CUDA|CPU|AVX|"
     r"torch|[Pp]ython|temperature|top_k|clearhead|qwen|marian|transformer|lstm|swiglu|silu|rms|layer|muon|rotary|sinusoidal|theta|causal|"
     r"character-bpe|characters|bytes|runs|cmp|seed|en|zh|world-en|world-zh|python-docs|endoftext|mean|patch|ablate|"
-    r"cpu|sinks|documents|TOML|MASK|hub|SENTENCE|W_[A-Z]|"
+    r"cpu|TOML|MASK|hub|SENTENCE|W_[A-Z]|off|Ctrl-[CD]|"
+    r"train|generate|translate|chat|history|lab|words|analogy|query|edit|minutes|induction|utf-|UTF-|"
     r"linear|native|vector|ms|context|vectors|qkv|activation|senses|mask|heads|next|Server|may|have|the|check|crashed|server|ReLU|sigmoid|tanh"
 )
 # Quoted names and code, options, paths, tokens in angle brackets; a heading in Chinese with its name for options.
@@ -58,6 +60,8 @@ def latin(text: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A language model with kept models, another that goes on from it, an encoder, a translator, one that talks."""
     at = tmp_path_factory.mktemp("verbs")
+    write_released(at)
+    (at / "long.txt").write_text("从前有一个国王，他有三个女儿。" * 60)
     (at / "pairs.tsv").write_text("i like cats\t我喜欢猫\nshe is at home\t她在家\nthe dog sleeps\t狗在睡觉\n" * 3)
     (at / "uses.tsv").write_text(
         "word\tsense\tsentence\n雨\t天气\t下雨了。\n雨\t天气\t雨很大。\n雨\t人名\t小雨在家。\n雨\t人名\t小雨睡了。\n"
@@ -89,6 +93,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["history", "runs/zh", "从前有"],
         ["steps", "runs/zh", "从前有"],
         ["lens", "runs/zh", "从前有"],
+        ["lens", "runs/zh", "--train", "long.txt", "--steps", "1", "--out", "lens.safetensors"],
+        ["export", "runs/zh", "runs/packed", "--bits", "4"],
+        ["eval", "runs/zh", "uses.tsv", "--bits", "4"],
         ["parts", "runs/zh", "从前有"],
         ["effect", "runs/zh", "从前有", "--edit", "ablate 0.0"],
         ["sweep", "runs/zh", "从前有", "--source", "从后有"],
@@ -113,6 +120,75 @@ def test_a_verb_prints_chinese(words: list[str], folder: Path) -> None:
     done = call("--language", "zh", *words, folder=folder)
     assert done.code == 0, done.err
     assert latin(done.out + done.err) == []
+
+
+def test_a_chat_is_in_chinese(folder: Path) -> None:
+    """All its commands, on standard error; the answers of a model that learnt nothing are on standard output."""
+    lines = [
+        "你好",
+        "/help",
+        "/set",
+        "/set temperature 0.5",
+        "/edit ablate 0.1",
+        "/edit",
+        "/edit off",
+        "/clear",
+        "/bye",
+    ]
+    said = "\n".join(lines) + "\n"
+    done = call(
+        "--language", "zh", "chat", "Qwen3-0.6B", "--max-tokens", "4", "--seed", "1", folder=folder, stdin=said.encode()
+    )
+    assert done.code == 0, done.err
+    assert latin(done.err) == []
+
+
+def test_what_a_chat_looks_at_is_in_chinese(folder: Path) -> None:
+    said = "你好\n/look\n/look 1.1\n"
+    done = call(
+        "--language", "zh", "chat", "Qwen3-0.6B", "--max-tokens", "4", "--seed", "1", folder=folder, stdin=said.encode()
+    )
+    shown = done.out[done.out.index("Qwen3-0.6B：") :]  # behind the answer
+    assert done.code == 0, done.err
+    assert [line for line in latin(shown) if not re.match(r"[ \d.…]", line)] == []  # but for tokens and their rows
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["look", "runs/none", "从前有"],
+        ["look", "runs/zh", "从前有", "--query", "她"],
+        ["look", "runs/zh@3", "从前有"],
+        ["look", "runs/zh", "从前有", "--out", "a.gif"],
+        ["look", "runs/zh", "从前有", "--head", "9"],
+        ["generate", "runs/zh", "你好", "--top-p", "2"],
+        ["generate", "runs/zh", "你好", "--temprature", "1"],
+        ["train", "none.txt"],
+        ["train", *WORLD, "--minutes", "0"],
+        ["train", *WORLD, "--steps", "3", "--set", "model.layer=5", "--out", "runs/x"],
+        ["train", *WORLD, "--steps", "3", "--out", "runs/zh"],
+        ["train", "--corpus", "world-cn"],
+        ["translate", "runs/zh", "你好"],
+        ["chat", "runs/zh"],
+        ["chat", "runs/masked"],
+        ["eval", "runs/zh", "cut.txt"],
+        ["effect", "runs/zh", "从前有", "--edit", "切除"],
+        ["history", "runs/zh", "从前有", "--measure", "induction"],
+        ["words", "runs/zh", "analogy", "男人", "女人"],
+        ["senses", "runs/zh", "--file", "one.tsv"],
+        ["lab", "masks"],
+        ["show", "uses.tsv"],
+        ["nothing"],
+    ],
+    ids=" ".join,
+)
+def test_an_error_is_in_chinese(words: list[str], folder: Path) -> None:
+    (folder / "cut.txt").write_bytes("从前有一个国王".encode()[:-1])
+    (folder / "one.tsv").write_text("word\tsense\tsentence\n雨\t天气\t下雨了。\n雨\t天气\t雨很大。\n")
+    done = call("--language", "zh", *words, folder=folder)
+    assert done.code in (1, 2)
+    assert done.err.startswith("错误：")
+    assert latin(done.err) == []
 
 
 @pytest.mark.parametrize(

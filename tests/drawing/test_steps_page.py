@@ -201,5 +201,9 @@ def test_the_table_has_every_step_and_the_row_of_the_query(kind: str, language: 
         assert f"{weight:.4f}" in text, key
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "{" not in text
+    given = tuple(f"   {words[name]}" for name in ("share", "others", "others_bias", "output"))
+    vectors = [line for line in text.splitlines() if line.startswith(given)]
+    ends = {cell_len(first[0]) for line in vectors if (first := re.match(r"\D*[\d.e-]+", line))}
+    assert (len(vectors), len(ends)) == (3, 1)  # the numbers stand below one another
     if language == "zh":
         assert not re.search("。 |[\u4e00-\u9fff][:;,]", text)

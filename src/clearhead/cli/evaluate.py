@@ -138,7 +138,7 @@ def evaluate(
         echo(f"{scores.chrf:.2f} chrF  {scores.chrf_signature}")
     echo(f"{found.loss:.4f} nats a {found.unit}")
     echo(f"{found.bits_per_byte:.4f} bits a byte")
-    echo(f"{found.perplexity:.2f} perplexity a {found.unit}")
+    echo(f"{found.perplexity:,.2f} perplexity a {found.unit}")
     if rounding is not None:
         echo(
             f"{rounding.lost:+.4f} nats a {found.unit} by rounding to {bits} bits; divergence (KL) from the unrounded "

@@ -9,7 +9,7 @@ import typer
 
 from clearhead.cli.models import Model
 from clearhead.cli.printing import echo
-from clearhead.language import mark
+from clearhead.language import mark, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,6 @@ def export(
 
 
 def _about(model: LanguageModel, bits: int | None, files: Sequence[Path]) -> str:
-    kind = str(model.dtype).removeprefix("torch.") if bits is None else f"{bits} bits"
+    kind = str(model.dtype).removeprefix("torch.") if bits is None else spoken(f"{bits} bits")
     size = sum(path.stat().st_size for path in files if path.is_file())
     return mark(", ").join((str(model.metadata.family), kind, f"{size / 1e6:,.1f} MB"))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clearhead.cli.models import Dtype, From, Model, Threads, To, Translation, load_model
-from clearhead.cli.printing import Screen, echo, message
+from clearhead.cli.printing import Screen, columns, echo, message
 from clearhead.cli.utf8 import given_text
+from clearhead.language import spoken
 
 if TYPE_CHECKING:
     from clearhead.analysis import TunedLens
@@ -95,8 +96,9 @@ def lens(
 def _tell(trained: TunedLens, out: Path) -> None:
     """Prints how far each layer is from the model's own prediction, on held-out text, through both lenses."""
     echo("KL to the model's own prediction on held-out text, in nats")
-    echo(f"{'':<12}{'logit lens':>12}{'tuned lens':>12}")
+    table = [("", "logit lens", "tuned lens")]
     for site, before, after in zip(trained.sites, trained.before_S.tolist(), trained.after_S.tolist(), strict=True):
-        name = "embedding" if site.kind == "embedding" else f"layer {site.layer}"
-        echo(f"{name:<12}{before:>12.4f}{after:>12.4f}")
+        name = spoken("embedding" if site.kind == "embedding" else f"layer {site.layer}")
+        table.append((name, f"{before:.4f}", f"{after:.4f}"))
+    columns(table)
     message(f"{out}: a tuned lens, trained on {trained.tokens:,} tokens")

@@ -40,8 +40,9 @@ class StepsTable:
             yield from wrapped(Text(self._sentence(step), "dim"), width)
             if step == "score":
                 yield from self._keys(width)
+            room = max((cell_len(name) for name, _ in vectors), default=0)
             for name, row in vectors:
-                yield self._vector(name, row, width)
+                yield self._vector(_padded(name, room), row, width)
         yield Text()
         for line in self._checked():
             yield from wrapped(Text(line, "dim"), width)

@@ -129,7 +129,7 @@ def plan_model(
     inner = model.inner_parameters()
     reasons = (
         f"{model.depth} of width {model.width}, {inner:,} weights without the embeddings: "
-        f"there is time for about {shown / 1e6:.1f} million tokens, {shown / inner:.0f} per weight",
+        f"there is time for about {float(f'{shown:.2g}'):,.0f} tokens, {shown / inner:.0f} per weight",
         f"context {context}, {many(batch, 'window')} a step: about {shown / batch / context:,.0f} steps",
         f"{again}, so it trains with dropout 0.1" if model.dropout else again,
         f"of {valid:,} validation tokens {evaluated[0]:,} are read {EVALUATIONS} times, {evaluated[1]:,} at the end",
@@ -179,8 +179,8 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
         return f"{best}, as asked"
     if len(speeds) == 1:
         return f"{best}: bfloat16 products are not much faster on this machine"
-    compared = ", ".join(f"{name}: {speed:,.0f} tokens/s" for name, speed in speeds.items())
-    return f"{best}, the fastest measured for this model ({compared})"
+    compared = " and ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
+    return f"{best}, the fastest measured for this model (in tokens/s, {compared})"
 
 
 def tokens_per_second(

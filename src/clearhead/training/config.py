@@ -15,8 +15,8 @@ from clearhead.model.parts.config import check_sizes
 def _at_least(where: str, config: object, name: str, least: float, *, strict: bool = False) -> None:
     value = getattr(config, name)
     if not (least < value < math.inf or (value == least and not strict)):  # written so that NaN fails too
-        rule = "above" if strict else "at least"
-        raise ConfigError(f"{where}: {name} is {value}; it must be a number {rule} {least:g}")
+        rule = f"a number above {least:g}" if strict else f"a number at least {least:g}"
+        raise ConfigError(f"{where}: {name} is {value}; it must be {rule}")
 
 
 def _among(where: str, config: object, name: str, known: tuple[str, ...]) -> None:

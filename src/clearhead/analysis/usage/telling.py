@@ -191,8 +191,8 @@ def _senses(uses: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
         if len(counted) == 1:
             (sense,) = counted
             raise TextError(
-                f"senses: every use of {word!r} has one sense, {sense!r}; label uses in at least two senses, or leave "
-                "the word out"
+                f"senses: every use of {word!r} has one sense, {sense!r}; label uses in at least two senses (of "
+                "built-in uses, take more stories), or leave the word out"
             )
     return {word: tuple(sense for sense, _ in counted.most_common()) for word, counted in counts.items()}
 

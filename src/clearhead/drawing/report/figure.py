@@ -40,7 +40,7 @@ def draw_report(report: Report, path: str | Path) -> None:
     down = max(1, -(-len(charts) // across))
     figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 1.3), dpi=DPI, layout="constrained")
     says = phrases(WORDS, current())
-    verdict = Text(f"{says[report.holds]} {legible(report.verdict)}")
+    verdict = Text(f"{says[report.holds]}{says['gap']}{legible(report.verdict)}")
     said = [legible(report.title), *(line.plain for line in wrapped(verdict, LINE if across == 2 else LINE // 2))]
     lacking = fonts.lacking(said)
     figure.suptitle(spelled("\n".join(said), lacking), fontsize=11, x=0.02, ha="left", parse_math=False)

@@ -60,8 +60,8 @@ def _body(report: Report, says: Mapping[str, str]) -> str:
 
 def _verdict(report: Report, says: Mapping[str, str]) -> str:
     return (
-        f'<p class="claim"><b>{safe(says["claim"])}</b> {safe(report.claim)}</p>'
-        f'<p class="verdict {report.holds}"><b>{safe(says[report.holds])}</b> {safe(report.verdict)}</p>'
+        f'<p class="claim"><b>{safe(says["claim"])}</b>{says["gap"]}{safe(report.claim)}</p>'
+        f'<p class="verdict {report.holds}"><b>{safe(says[report.holds])}</b>{says["gap"]}{safe(report.verdict)}</p>'
     )
 
 

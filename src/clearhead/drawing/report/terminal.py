@@ -22,14 +22,14 @@ class ReportText:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, says = self._report, self._says
         yield Text(legible(report.title), style="bold")
-        yield Text(f"{says['claim']} {legible(report.claim)}")
+        yield Text(f"{says['claim']}{says['gap']}{legible(report.claim)}")
         for block in report.blocks:
             if self._tables and isinstance(block, Table):
                 yield Text()
                 yield _table(block)
         if self._tables:
             yield Text()
-        yield Text(f"{says[report.holds]} {legible(report.verdict)}", style="bold")
+        yield Text(f"{says[report.holds]}{says['gap']}{legible(report.verdict)}", style="bold")
 
 
 def _table(table: Table) -> RichTable:
