@@ -86,11 +86,17 @@ def test_anything_but_text_is_refused(given: Any):
                 takes(MODEL, given)
 
 
-@pytest.mark.parametrize("verb", ["steps", "logit_parts", "attribution", "next_words"])
+@pytest.mark.parametrize("verb", ["steps", "next_words"])
 def test_ids_in_place_of_a_text_are_refused_by_what_reads_one(verb: str):
     for given in (MODEL.ids("ab")[0], MODEL.ids("ab"), [97, 98]):
         with pytest.raises(OptionError, match=r"the text: .* was given; it must be one text, a str"):
             getattr(ch, verb)(MODEL, given)
+
+
+def test_ids_in_place_of_a_text_are_read_as_the_text():
+    ids = MODEL.ids("ab")[0]
+    assert ch.logit_parts(MODEL, ids).logit == ch.logit_parts(MODEL, "ab").logit
+    assert ch.attribution(MODEL, ids).shares == ch.attribution(MODEL, "ab").shares
 
 
 def test_a_text_longer_than_the_context_is_refused_with_both_lengths():

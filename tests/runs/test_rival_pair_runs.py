@@ -151,7 +151,7 @@ def test_every_verb_takes_it(
     assert "1 in the encoder, 2 in the decoder, of width 16" in out
     for verb, said in (
         (["generate", run, "one"], "needs a model that"),
-        (["lens", run, "one"], "needs a model that"),
+        (["lens", run, "one"], "no residual stream to read at each layer"),
         (
             ["look", run, "one", "--target", "eins", "--alignment", "--layer", "5"],
             "there is no layer 5 with cross-attention",

@@ -9,7 +9,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
-from clearhead.analysis.given import Read, read
+from clearhead.analysis.given import Given, Read, read
 from clearhead.errors import NotFiniteError, OptionError, many, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import Network, needs
@@ -33,7 +33,7 @@ class Asked:
 
 def asked_of(
     model: LanguageModel,
-    text: str,
+    text: Given,
     *,
     target: str | None,
     query: int | None,
@@ -48,7 +48,7 @@ def asked_of(
     than the context, OptionError if it is empty or has no such place, or the model has no such token or predicts none;
     errors name the ``verb`` or ``what`` needs predictions.
     """
-    if text == "":
+    if isinstance(text, str) and not text:
         raise OptionError(f"{verb}: the text is empty; give at least one character")
     forward = predicts_next(model.network)
     if not forward:

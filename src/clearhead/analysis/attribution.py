@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import asked_of, finite, likeliest, token_of
-from clearhead.analysis.given import Read
+from clearhead.analysis.given import Given, Read
 from clearhead.analysis.integrated_gradient import TOLERANCE, Line, integrated, rows_at_once
 from clearhead.analysis.slopes import Prediction
 from clearhead.attend import wide
@@ -90,7 +90,7 @@ class Attribution(Displayed):
 
 def attribution(
     model: LanguageModel,
-    text: str,
+    text: Given,
     *,
     target: str | None = None,
     query: int | None = None,
@@ -101,6 +101,7 @@ def attribution(
 ) -> Attribution:
     """Computes how the prediction at place ``query`` depends on the embedding of every token.
 
+    text: or a row of ids, special tokens included
     target: what a translator writes, as ``observe`` has it; a place of it depends on its tokens and the text's
     query: a place (negative: from the end); None for the last
     token: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import asked_of, finite, likeliest, token_of
+from clearhead.analysis.given import Given
 from clearhead.analysis.held import Affine, held
 from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
@@ -91,7 +92,7 @@ class LogitParts(Displayed):
 
 def logit_parts(
     model: LanguageModel,
-    text: str,
+    text: Given,
     *,
     target: str | None = None,
     query: int | None = None,
@@ -100,6 +101,7 @@ def logit_parts(
 ) -> LogitParts:
     """Splits a logit into what each head, feed-forward, the embedding and the biases add to it.
 
+    text: or a row of ids, special tokens included
     target: what a translator writes, as ``observe`` has it; its decoder is split, at a place of the target
     query: a place (negative: from the end); None for the last
     token: an id or a text of one token; None for the text's next token, or for the likeliest one after the end of the
