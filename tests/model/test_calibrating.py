@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clearhead.errors import OptionError
+from clearhead.errors import ClearheadError, OptionError
 from clearhead.model import build, calibrate, matrices, packs, quantise, rounded_to
 from clearhead.products import Quantised, compensated
 from little_configs import BERT, QWEN3, TRANSLATOR
@@ -66,10 +66,22 @@ def test_each_layer_is_rounded_for_the_inputs_that_rounded_layers_give_it() -> N
             each.hold(next(m for n, m in network.named_modules() if n == name))  # pyright: ignore[reportArgumentType]
 
 
-def test_an_encoder_can_be_calibrated() -> None:
-    network = build(replace(BERT, width=64, vocabulary=257), seed=0)
-    calibrate(network, [torch.randint(257, (1, 8), generator=torch.Generator().manual_seed(1))], 8)
-    assert rounded_to(network) == 8
+def test_an_encoders_prediction_head_is_rounded_for_its_inputs_too() -> None:
+    network, again = (build(replace(BERT, width=64, vocabulary=257), seed=0) for _ in range(2))
+    calibrate(network, [torch.randint(257, (1, 8), generator=torch.Generator().manual_seed(1))], 4)
+    quantise(again, 4)
+    one, other = (dict(each.named_modules()) for each in (network, again))
+    for name, same in (("prediction.dense.weight", False), ("pooler.weight", True)):  # no token reaches the pooler
+        pair = [each[name] for each in (one, other)]
+        assert torch.equal(*(each.dense() for each in pair if isinstance(each, Quantised))) == same
+
+
+def test_inputs_that_overflow_are_an_error() -> None:
+    network = build(WIDE, seed=0)
+    with torch.no_grad():
+        network.embedding.weight.fill_(torch.inf)
+    with pytest.raises(ClearheadError, match=r"calibrate: the inputs of blocks.0.\S+ are not finite: the computation"):
+        calibrate(network, rows(), 4)
 
 
 def test_what_cannot_be_calibrated_is_refused() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.errors import OptionError
+from clearhead.errors import ClearheadError, OptionError
 from clearhead.model.evaluating import evaluating
 from clearhead.model.protocol import Network
 from clearhead.model.quantising import Matrix, matrices, rounded_to
@@ -23,20 +23,30 @@ def calibrate(network: Network, rows: Sequence[Tensor], bits: int) -> None:
     """Rounds the linear layers, in place, layer after layer (Frantar et al. 2022); embeddings and output stay.
 
     Each is rounded for the inputs that it gets from the rows when all layers before it are rounded already.
+    What they do not reach, a pooler, is rounded to nearest.
 
     rows: ids_BT each
 
-    Raises OptionError for a translator, a model that is rounded already, or another number of bits.
+    Raises OptionError for a translator, a model that is rounded already, or another number of bits, ClearheadError if a
+    layer's inputs are not finite.
     """
     if "text to text" in network.abilities:
         raise OptionError("calibrate: this model translates, and pairs cannot be given; round it without calibrating")
     if rounded_to(network) is not None:
         raise OptionError(f"calibrate: the model is in {rounded_to(network)} bits already; load it without bits")
     chosen = matrices(network, bits, edges=False)
-    for _, names in groupby(chosen, key=_layer):
-        together = [chosen[name] for name in names]
-        for each, moments_KK in zip(together, _moments(network, rows, together), strict=True):
-            each.hold(compensated(each.layer.matrix, moments_KK, bits))
+    for _, together in groupby(chosen, key=_layer):
+        names = list(together)
+        read = network.hidden if _LAYER.match(names[0]) else network  # an encoder's prediction head follows the layers
+        for name, moments_KK in zip(
+            names, _moments(network, rows, [chosen[name] for name in names], read), strict=True
+        ):
+            if not moments_KK.isfinite().all():
+                raise ClearheadError(
+                    f"calibrate: the inputs of {name} are not finite: the computation overflowed the model's dtype; "
+                    "use a wider one (--dtype float32)"
+                )
+            chosen[name].hold(compensated(chosen[name].layer.matrix, moments_KK, bits))
 
 
 def _layer(name: str) -> str:
@@ -45,11 +55,12 @@ def _layer(name: str) -> str:
     return found[0] if found else name
 
 
-def _moments(network: Network, rows: Sequence[Tensor], layers: Sequence[Matrix]) -> list[Tensor]:
-    """The sum of x x^T over the inputs x_K of each layer."""
-    sums: dict[nn.Module, Tensor] = {
-        each.layer: torch.zeros(each.layer.weight.shape[1], each.layer.weight.shape[1]) for each in layers
-    }
+def _moments(
+    network: Network, rows: Sequence[Tensor], layers: Sequence[Matrix], read: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """The sum of x x^T over the inputs x_K of each layer, when the network reads the rows."""
+    widths = {each.layer: each.layer.weight.shape[1] for each in layers}
+    sums: dict[nn.Module, Tensor] = {layer: torch.zeros(K, K, device=network.device) for layer, K in widths.items()}
 
     def seen(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
         x_NK = given[0].flatten(0, -2).float()
@@ -61,5 +72,5 @@ def _moments(network: Network, rows: Sequence[Tensor], layers: Sequence[Matrix])
         stack.enter_context(torch.no_grad())
         stack.enter_context(evaluating(network))
         for ids_BT in rows:
-            network.hidden(ids_BT)
+            read(ids_BT)
     return [sums[each.layer] for each in layers]

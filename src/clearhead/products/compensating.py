@@ -19,7 +19,7 @@ def compensated(weight_NK: Tensor, moments_KK: Tensor, bits: int) -> Quantised:
     """
     left_NK = weight_NK.detach().double().clone()
     upper_KK = _inverse_factor(moments_KK.double())
-    integers_NK = torch.empty(left_NK.shape, dtype=torch.int8)
+    integers_NK = torch.empty_like(left_NK, dtype=torch.int8)
     groups: list[Tensor] = []
     for start in range(0, left_NK.shape[1], GROUP):
         here = slice(start, start + GROUP)
@@ -41,6 +41,7 @@ def compensated(weight_NK: Tensor, moments_KK: Tensor, bits: int) -> Quantised:
 def _inverse_factor(moments_KK: Tensor) -> Tensor:
     """The upper triangle U with U^T U = (moments + damping)^-1."""
     mean = moments_KK.diagonal().mean()
-    damped_KK = moments_KK + torch.eye(len(moments_KK)) * (DAMPING * mean if mean > 0 else 1)
+    damped_KK = moments_KK.clone()
+    damped_KK.diagonal().add_(DAMPING * mean if mean > 0 else 1)
     inverse_KK = torch.cholesky_inverse(torch.linalg.cholesky(damped_KK))
     return torch.linalg.cholesky(inverse_KK, upper=True)

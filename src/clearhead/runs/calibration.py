@@ -26,12 +26,13 @@ def calibrate(
     bits: 8 or 4
 
     Raises OptionError for a model that translates or is rounded already, TextError for text that cannot be read or is
-    shorter than one row.
+    shorter than one row, ClearheadError if the computation overflows.
     """
     check_model(model, "calibrate")
     found = sources(paths_in(text, "calibrate"), field=field, encoding=encoding)
     check_field(field, found)
     ids = tokenize(found, model.tokenizer).ids
+    model.tokenizer.note_unknown(ids)
     width = min(TOKENS, model.config.context)
     if len(ids) < width:
         raise TextError(f"calibrate: the text has {len(ids):,} tokens; a row needs {width:,}; give more text")
