@@ -21,7 +21,7 @@ COUNTED = re.compile(r"\{0\} [a-z][a-z -]*s")  # of which there may be one: {0} 
 NUMBER = r"[\d.,]+"
 ANY, FIRST = "( *(?:(?!  ).)*?)", "((?:(?!  |: |; ).)*?)"  # what columns and places stand apart from is no one field
 QUOTED = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"\s]*|[(\[{].*?[)\]}])"""
-KINDS = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
+PREFIXES = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
 CLAUSE = " ,;("  # how a message begins that follows another
 MARKS = (("\n", "\n"), ("; ", "；"), (": ", "："), (", ", "，"), (" or ", "或"), (" and ", "和"))
 ASIDE = re.compile(r"(.*) \((.*)\)", re.DOTALL)
@@ -96,7 +96,7 @@ class Catalogue:
 
     def line(self, text: str) -> str:
         """The translation of a message, or of the parts of it that have one; what has none stays."""
-        for kind in KINDS:
+        for kind in PREFIXES:
             if text.startswith(kind):
                 return self._field(kind) + self.line(text.removeprefix(kind))
         return self._whole.get(text) or self._field(text)

@@ -12,14 +12,14 @@ import pytest
 from clearhead.corpora import chinese, english, senses
 from clearhead.corpora.casting import form
 from clearhead.corpora.grammar import Cast, Choice, Grammar, Plot, Rule, Word, capitalised
-from clearhead.corpora.notation import blocks
+from clearhead.corpora.notation import sections
 from clearhead.corpora.story import Story, mark
 from clearhead.errors import GrammarError
 
 
 def tiny(text: str, **made: tuple[str, ...]) -> Grammar:
     return Grammar(
-        blocks=blocks(text, "tiny.txt", space=" "),
+        sections=sections(text, "tiny.txt", space=" "),
         made=made,
         casters={"one": lambda cast: Word(mark("m", "Ada", "Ada"), he=mark("p", "Ada", "she"))},
         lemmas={"bat": "bat", "bats": "bat"},

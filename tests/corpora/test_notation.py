@@ -1,4 +1,4 @@
-"""Data files read into blocks and tables, by hand; every slip named with its file and line."""
+"""Data files read into sections and tables, by hand; every slip named with its file and line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import clearhead.corpora
-from clearhead.corpora.notation import Block, Table, blocks, data, read
+from clearhead.corpora.notation import Section, Table, data, read, sections
 from clearhead.errors import GrammarError
 
 FRUIT = """# what is eaten
@@ -28,10 +28,10 @@ table fruit: thing | plural | colour
 
 
 def test_blocks_know_their_lines_and_join_what_goes_on() -> None:
-    first, second = blocks(FRUIT, "x.txt", space=" ")
-    assert first == Block("x.txt", 3, "weather", [(4, "It rained all day."), (7, "It snowed.")])
+    first, second = sections(FRUIT, "x.txt", space=" ")
+    assert first == Section("x.txt", 3, "weather", [(4, "It rained all day."), (7, "It snowed.")])
     assert (second.line, second.head) == (9, "table fruit: thing | plural | colour")
-    assert next(blocks("a\n- 下着\n  雨\n", "x.txt", space="")).entries == [(2, "下着雨")]
+    assert next(sections("a\n- 下着\n  雨\n", "x.txt", space="")).entries == [(2, "下着雨")]
 
 
 def test_a_table_has_a_cell_for_every_column() -> None:
@@ -39,7 +39,7 @@ def test_a_table_has_a_cell_for_every_column() -> None:
     rows = (("apple", "", ""), ("cherry", "cherries", ""), ("plum", "", "blue"))
     assert known.tables == {"fruit": Table(("thing", "plural", "colour"), rows)}
     assert known.tables["fruit"].first == ("apple", "cherry", "plum")
-    assert [block.head for block in known.blocks] == ["weather"]
+    assert [section.head for section in known.sections] == ["weather"]
 
 
 SLIPS = {
@@ -71,7 +71,7 @@ def test_every_data_file_is_read_and_ships_with_the_package(language: str, space
     folder = Path(clearhead.corpora.__file__).parent / language
     files = {f"{language}/{path.name}" for path in folder.iterdir() if path.suffix not in {".py", ""}}
     known = read(f"clearhead.corpora.{language}", space=space)
-    assert {block.file for block in known.blocks} <= files
+    assert {section.file for section in known.sections} <= files
     assert {Path(file).suffix for file in files} == {".txt"}
     settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     assert "corpora/*/*.txt" in settings["tool"]["setuptools"]["package-data"]["clearhead"]

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 import clearhead as ch
 from clearhead import hub
 from clearhead.errors import ClearheadError, FolderError, MissingExtraError, OptionError
-from clearhead.hub.gguf.file import KINDS, opened_file
+from clearhead.hub.gguf.file import TENSOR_KINDS, opened_file
 from clearhead.language_model import LanguageModel
 from clearhead.model import DecoderConfig, PositionConfig, ScalingConfig, rounded_to
 from clearhead.products import Quantised
@@ -81,7 +81,7 @@ def test_transformers_reads_the_same_model(name: str, tmp_path: Path) -> None:
 class TestKinds:
     """Tensors of every kind, against the gguf library's own reader."""
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", TENSOR_KINDS)
     def test_numbers_are_those_of_the_library(self, kind: str, tmp_path: Path) -> None:
         kinds = gguf.GGMLQuantizationType[kind]
         numbers, size = gguf.GGML_QUANT_SIZES[kinds]

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from clearhead import corpora, hub, runs
-from clearhead.drawing.report import Curves, Grid, Link, Report, Table
+from clearhead.drawing.report import Curves, Link, Matrix, Report, Table
 from clearhead.errors import FolderError, OptionError
 from clearhead.lab import note, plan
 from clearhead.lab.bins import Bin
@@ -239,7 +239,7 @@ def test_a_hundred_rotations_are_one(session: Session) -> None:
     assert found.many > found.one
     weights = [each.weights for each in found.variants]
     assert max(weights) <= 1.02 * min(weights)
-    assert {each.kind for each in found.networks} == {each.name for each in found.variants} == set(activation.KINDS)
+    assert {each.kind for each in found.networks} == {each.name for each in found.variants} == set(activation.COMPARED)
 
 
 def test_without_activations_the_network_adds_up_what_each_token_gives() -> None:
@@ -369,7 +369,7 @@ def test_charts_show_what_was_found(session: Session) -> None:
                         continue
                     named = [block.ticks[int(x)] if block.ticks else f"{x:,g}" for x in curve.x]
                     assert all(f": {x}, {y:.4g}</title>" in page for x, y in zip(named, curve.y, strict=True))
-            if isinstance(block, Grid):
+            if isinstance(block, Matrix):
                 assert all(f": {v:.6g}</title>" in page for row in block.values for v in row if v is not None)
 
 

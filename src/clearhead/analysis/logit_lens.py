@@ -32,7 +32,7 @@ class StreamMap(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class LensCell:
     """What is read at one site and place. tokens: (label, id, probability) of the likeliest, best first.
 
     rank, probability: of the model's own likeliest token here; entropy, kl: as in ``Lens``
@@ -75,7 +75,7 @@ class Lens(Displayed):
     model: str | None = None
     source: TokenizedText | None = None
 
-    def __getitem__(self, asked: tuple[int, int]) -> Cell:
+    def __getitem__(self, asked: tuple[int, int]) -> LensCell:
         """``lens[reading, place]``: reading 0 is before the first layer, reading n after n layers.
 
         As in transformers' ``hidden_states``; negative numbers count from the end. Raises OptionError if there is none.
@@ -89,7 +89,7 @@ class Lens(Displayed):
         if not -places <= place < places:
             raise OptionError(f"place {place}: the text has places 0 to {places - 1}")
         ids, p = self.ids_RTN[row, place].tolist(), self.p_RTN[row, place].tolist()
-        return Cell(
+        return LensCell(
             site=self.sites[row],
             place=place % places,
             tokens=tuple((self.labels[token], token, each) for token, each in zip(ids, p, strict=True)),

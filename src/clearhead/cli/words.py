@@ -71,7 +71,7 @@ def words(
     from clearhead.analysis import lexicon
     from clearhead.drawing import check_map
     from clearhead.errors import OptionError, nearest
-    from clearhead.text import Source, sources
+    from clearhead.text import TextSource, sources
 
     given = word or []
     if asked not in ASKED:
@@ -94,7 +94,7 @@ def words(
     pools = lexicon.question_sets(questions) if asked == "score" else {}
     machine.use_threads(threads)
     models = _kept(Path(model)) if run else [("", hub.load(model, dtype="stored", text=True))]
-    texts: list[Source] = [*sources(text)] if text else []
+    texts: list[TextSource] = [*sources(text)] if text else []
     if corpus is not None:
         texts.append(corpora.get(corpus).source())
     counted = lexicon.count_words(models[0][1], texts, [*given, *_words_of(pools)]) if texts else None

@@ -10,7 +10,7 @@ from typing import Protocol
 from clearhead.corpora.story import Story
 
 
-class Source(Protocol):
+class TextSource(Protocol):
     """A corpus's documents, with a key for their content; ``clearhead.text`` can read it."""
 
     @property
@@ -54,7 +54,7 @@ class Corpus(ABC):
         return False
 
     @abstractmethod
-    def source(self, seed: int = 0, megabytes: float | None = None) -> Source:
+    def source(self, seed: int = 0, megabytes: float | None = None) -> TextSource:
         """The corpus as text to train on. Raises OptionError for an unsupported seed or size."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from random import Random
 from typing import Final, TypeAlias, TypeVar
 
-from clearhead.corpora.notation import Block
+from clearhead.corpora.notation import Section
 from clearhead.corpora.story import OPEN, Story, mark
 from clearhead.errors import nearest
 
@@ -114,7 +114,7 @@ class Plot(Rule):
 class Grammar:
     """Compiled rules and plots.
 
-    blocks     rules and plots from the data files
+    sections     rules and plots from the data files
     made       generated rules: alternatives by name
     casters    functions that fill a slot, by the name used in a plot's first line
     lemmas     the dictionary form of each form of a word that has several senses
@@ -128,7 +128,7 @@ class Grammar:
     def __init__(
         self,
         *,
-        blocks: Iterable[Block],
+        sections: Iterable[Section],
         made: Mapping[str, Sequence[str]],
         casters: Mapping[str, Caster],
         lemmas: Mapping[str, str],
@@ -136,18 +136,18 @@ class Grammar:
         space: str,
     ) -> None:
         self._casters, self._lemmas, self._senses, self._space = casters, lemmas, senses, space
-        self._origins: list[tuple[Block, int]] = []  # block and line of each alternative, by its number
+        self._origins: list[tuple[Section, int]] = []  # section and line of each alternative, by its number
         self._scene = ""  # file and line of the alternative that is being compiled
         self.rules: dict[str, Rule] = {}
         self.plots: dict[str, Plot] = {}
         self._lots: list[Plot] = []  # each plot, repeated by its weight
         for name, choices in made.items():
-            self._rule_of(Block("made", 0, name, [(0, choice) for choice in choices]))
-        for block in blocks:
-            if block.head.startswith("story "):
-                self._plot_of(block)
+            self._rule_of(Section("made", 0, name, [(0, choice) for choice in choices]))
+        for section in sections:
+            if section.head.startswith("story "):
+                self._plot_of(section)
             else:
-                self._rule_of(block)
+                self._rule_of(section)
         self._all_are_written()
 
     def story(self, seed: int, index: int) -> Story:
@@ -183,9 +183,9 @@ class Grammar:
                         try:
                             part.format_map(cast.slots)
                         except _UNFILLED as error:
-                            block, line = self._origins[number]
+                            section, line = self._origins[number]
                             known = f"the cast of {plot.name!r} has {', '.join(cast.slots)}"
-                            raise block.error(f"{part!r} cannot be filled ({error}); {known}", line) from error
+                            raise section.error(f"{part!r} cannot be filled ({error}); {known}", line) from error
                     elif part not in reached:
                         reached.add(part)
                         ahead.append(part)
@@ -193,41 +193,41 @@ class Grammar:
     def _rule(self, name: str) -> Rule:
         return self.rules.setdefault(name, Rule(name))
 
-    def _rule_of(self, block: Block) -> None:
-        if not block.head.isidentifier():
-            raise block.error(f"{block.head!r} is not a rule name; use letters, digits and _")
-        self._define(self._rule(block.head), block)
+    def _rule_of(self, section: Section) -> None:
+        if not section.head.isidentifier():
+            raise section.error(f"{section.head!r} is not a rule name; use letters, digits and _")
+        self._define(self._rule(section.head), section)
 
-    def _plot_of(self, block: Block) -> None:
-        match = _STORY.fullmatch(block.head)
+    def _plot_of(self, section: Section) -> None:
+        match = _STORY.fullmatch(section.head)
         if not match:
-            raise block.error(f"{block.head!r} is not of the form 'story name weight A=child B=friend'")
+            raise section.error(f"{section.head!r} is not of the form 'story name weight A=child B=friend'")
         plot = self.plots.setdefault(match["name"], Plot(match["name"]))
-        self._define(plot, block)
+        self._define(plot, section)
         self._lots += [plot] * int(match["weight"])
         pairs = [pair.split("=") for pair in match["cast"].split()]
         for _, by in pairs:
             if by not in self._casters:
-                raise block.error(f"there is no caster {by!r}{nearest(by, self._casters)}")
+                raise section.error(f"there is no caster {by!r}{nearest(by, self._casters)}")
         plot.cast = tuple((slot, self._casters[by]) for slot, by in pairs)
 
-    def _define(self, rule: Rule, block: Block) -> None:
+    def _define(self, rule: Rule, section: Section) -> None:
         if rule.alternatives:
             before, _ = self._origins[rule.alternatives[0][0]]
-            raise block.error(f"rule {rule.name!r} is defined twice; first in {before.file}, line {before.line}")
+            raise section.error(f"rule {rule.name!r} is defined twice; first in {before.file}, line {before.line}")
         pause = f"[{self._space}<pause>||]{self._space}"
         compiled: list[tuple[int, Parts]] = []
-        for line, text in block.entries:
-            self._scene = f"{block.file}:{line}"
+        for line, text in section.entries:
+            self._scene = f"{section.file}:{line}"
             tokens = _TOKEN.findall(_NEW_LINE.sub("\n", text).replace("~", pause))
             try:
                 parts = self._sequence(tokens)
             except ValueError as error:
-                raise block.error(f"{error} in {text!r}", line) from error
+                raise section.error(f"{error} in {text!r}", line) from error
             if tokens:
-                raise block.error(f"{tokens[0]!r} outside brackets in {text!r}", line)
+                raise section.error(f"{tokens[0]!r} outside brackets in {text!r}", line)
             compiled.append((len(self._origins), parts))
-            self._origins.append((block, line))
+            self._origins.append((section, line))
         rule.alternatives = tuple(compiled)
 
     def _sequence(self, tokens: list[str]) -> Parts:
@@ -276,8 +276,8 @@ class Grammar:
                 for part in _flat(parts):
                     if isinstance(part, Rule) and not part.alternatives:
                         written = [name for name, other in self.rules.items() if other.alternatives]
-                        block, line = self._origins[number]
-                        raise block.error(f"there is no rule {part.name!r}{nearest(part.name, written)}", line)
+                        section, line = self._origins[number]
+                        raise section.error(f"there is no rule {part.name!r}{nearest(part.name, written)}", line)
 
 
 def _flat(parts: Parts) -> Iterator[str | Rule]:

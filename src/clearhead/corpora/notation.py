@@ -1,4 +1,4 @@
-"""The notation of a world's data files: blocks of text with line numbers, so that errors can point at a line.
+"""The notation of a world's data files: sections of text with line numbers, so that errors can point at a line.
 
     # a comment
 
@@ -14,7 +14,7 @@
     - apple                           missing cells at the end are empty
     - cherry | cherries
 
-An empty line ends a block. grammar.py parses the alternatives.
+An empty line ends a section. grammar.py parses the alternatives.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Entries = list[tuple[int, str]]  # line number and text of each
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class Section:
     """A head line and its entries, from ``file``, such as "english/court.txt"."""
 
     file: str
@@ -38,7 +38,7 @@ class Block:
     entries: Entries
 
     def error(self, message: str, line: int | None = None) -> GrammarError:
-        """An error in this block, at ``line`` or at its head line."""
+        """An error in this section, at ``line`` or at its head line."""
         return GrammarError(f"{self.file}, line {line or self.line}: {message}")
 
 
@@ -70,7 +70,7 @@ class Tables(dict[str, Table]):
 class Data:
     """The content of a language's files: rules and plots, in the order of file names, and tables."""
 
-    blocks: tuple[Block, ...]
+    sections: tuple[Section, ...]
     tables: Tables
 
 
@@ -87,52 +87,52 @@ def read(package: str, *, space: str) -> Data:
 
 def data(texts: Mapping[str, str], *, space: str) -> Data:
     """``read`` from texts given by file name."""
-    everything = [block for file, text in texts.items() for block in blocks(text, file, space=space)]
+    everything = [section for file, text in texts.items() for section in sections(text, file, space=space)]
     return Data(
-        blocks=tuple(block for block in everything if not block.head.startswith("table ")),
-        tables=_tables(block for block in everything if block.head.startswith("table ")),
+        sections=tuple(section for section in everything if not section.head.startswith("table ")),
+        tables=_tables(section for section in everything if section.head.startswith("table ")),
     )
 
 
-def blocks(text: str, file: str, *, space: str) -> Iterator[Block]:
-    """The blocks of one file in order."""
-    block: Block | None = None
+def sections(text: str, file: str, *, space: str) -> Iterator[Section]:
+    """The sections of one file in order."""
+    section: Section | None = None
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.startswith("- ") and block:
-            block.entries.append((number, line[2:].strip()))
+        if line.startswith("- ") and section:
+            section.entries.append((number, line[2:].strip()))
         elif not line or line.isspace():
-            if block:
-                yield _whole(block)
-            block = None
+            if section:
+                yield _whole(section)
+            section = None
         elif line[0] == "#":
             continue
-        elif line[0].isspace() and block and block.entries:
-            start, before = block.entries[-1]
-            block.entries[-1] = (start, before + space + line.strip())
-        elif line[0] == "-" or line[0].isspace() or block:
-            expected = "an alternative, '- ' and text," if block else "a rule, a story or a table"
+        elif line[0].isspace() and section and section.entries:
+            start, before = section.entries[-1]
+            section.entries[-1] = (start, before + space + line.strip())
+        elif line[0] == "-" or line[0].isspace() or section:
+            expected = "an alternative, '- ' and text," if section else "a rule, a story or a table"
             raise GrammarError(f"{file}, line {number}: expected {expected} but found {line!r}")
         else:
-            block = Block(file, number, line.strip(), [])
-    if block:
-        yield _whole(block)
+            section = Section(file, number, line.strip(), [])
+    if section:
+        yield _whole(section)
 
 
-def _whole(block: Block) -> Block:
-    if not block.entries:
-        raise block.error(f"{block.head!r} has no lines that begin with '- '")
-    return block
+def _whole(section: Section) -> Section:
+    if not section.entries:
+        raise section.error(f"{section.head!r} has no lines that begin with '- '")
+    return section
 
 
-def _tables(blocks: Iterable[Block]) -> Tables:
+def _tables(sections: Iterable[Section]) -> Tables:
     tables = Tables()
-    for block in blocks:
-        name, colon, columns = block.head.removeprefix("table ").partition(":")
+    for section in sections:
+        name, colon, columns = section.head.removeprefix("table ").partition(":")
         if not colon or not name.strip().isidentifier():
-            raise block.error(f"{block.head!r} is not of the form 'table name: column | column'")
+            raise section.error(f"{section.head!r} is not of the form 'table name: column | column'")
         if name in tables:
-            raise block.error(f"table {name!r} is defined twice")
-        table = Table(_cells(columns), tuple(_row(block, line, text) for line, text in block.entries))
+            raise section.error(f"table {name!r} is defined twice")
+        table = Table(_cells(columns), tuple(_row(section, line, text) for line, text in section.entries))
         tables[name] = table
     return tables
 
@@ -141,9 +141,9 @@ def _cells(text: str) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in text.split("|"))
 
 
-def _row(block: Block, line: int, text: str) -> tuple[str, ...]:
+def _row(section: Section, line: int, text: str) -> tuple[str, ...]:
     """The cells of a row, padded with empty ones to the number of columns."""
-    cells, width = _cells(text), block.head.count("|") + 1
+    cells, width = _cells(text), section.head.count("|") + 1
     if len(cells) > width:
-        raise block.error(f"{text!r} has {len(cells)} cells; {block.head!r} has {width} columns", line)
+        raise section.error(f"{text!r} has {len(cells)} cells; {section.head!r} has {width} columns", line)
     return cells + ("",) * (width - len(cells))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.text import Text
 
 from clearhead.drawing import fonts, panels, saving
-from clearhead.drawing.atlas_grid import Grid, grids
+from clearhead.drawing.atlas_grid import HeadGrid, grids
 from clearhead.drawing.colours import paint
 from clearhead.drawing.legible import legible, shortened, spelled
 from clearhead.drawing.panels import DPI, LINE, QUIET, Canvas, whole
@@ -72,7 +72,7 @@ def drawn(atlas: Atlas, title: str, model: str) -> Figure:
     return canvas.figure
 
 
-def _grid(canvas: Canvas, grid: Grid, left: float, top: float, cell: float) -> None:
+def _grid(canvas: Canvas, grid: HeadGrid, left: float, top: float, cell: float) -> None:
     layers, heads = grid.values_LH.shape
     canvas.text(left, top, spoken(grid.column), size=12, weight="bold")
     low, high = grid.span
@@ -90,7 +90,7 @@ def _grid(canvas: Canvas, grid: Grid, left: float, top: float, cell: float) -> N
     axes.tick_params(length=0, pad=2, colors=QUIET)
 
 
-def _colours(grid: Grid) -> npt.NDArray[np.uint8]:
+def _colours(grid: HeadGrid) -> npt.NDArray[np.uint8]:
     """RGB (layers, heads, 3); grey where there is no head or no value."""
     shade_LH = grid.shades_LH
     colours = paint(np.nan_to_num(shade_LH) ** 2)  # paint takes the root

@@ -28,7 +28,7 @@ SHARES = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Grid:
+class HeadGrid:
     """One measure. values_LH: NaN where there is no such head, or it has no value; most: the head with the most."""
 
     column: str
@@ -57,14 +57,14 @@ def in_order(sites: Iterable[Site]) -> list[Site]:
     return sorted(set(sites), key=lambda site: (site.stack == "decoder", site.layer, site.kind == "cross"))
 
 
-def grids(atlas: Atlas) -> list[Grid]:
+def grids(atlas: Atlas) -> list[HeadGrid]:
     """A grid for each column. Raises WatchError if the atlas is empty."""
     if not atlas.rows or not atlas.columns:
         raise WatchError("atlas: it has no heads, so there is nothing to draw")
     names = {row.site: row.name.rpartition(".")[0] for row in atlas.rows}
     sites = in_order(names)
     heads = max(row.head for row in atlas.rows) + 1
-    made: list[Grid] = []
+    made: list[HeadGrid] = []
     for column in atlas.columns:
         values_LH = np.full((len(sites), heads), np.nan)
         for row in atlas.rows:
@@ -72,5 +72,5 @@ def grids(atlas: Atlas) -> list[Grid]:
             if value is not None:
                 values_LH[sites.index(row.site), row.head] = value
         most = atlas.by(column).rows[0].name
-        made.append(Grid(column=column, layers=[names[site] for site in sites], values_LH=values_LH, most=most))
+        made.append(HeadGrid(column=column, layers=[names[site] for site in sites], values_LH=values_LH, most=most))
     return made

@@ -11,7 +11,7 @@ from clearhead.analysis import Effect, Sweep
 from clearhead.drawing import colours, sweep_page
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
-from clearhead.drawing.sweep_table import Grid, encoded, encoded_effect, grid, largest
+from clearhead.drawing.sweep_table import SweepGrid, encoded, encoded_effect, grid, largest
 from clearhead.errors import OptionError
 from clearhead.files import replacing
 from clearhead.language import mark, speaking, spoken
@@ -113,7 +113,7 @@ def _picture(found: Sweep, form: str) -> bytes:
     return saving.png(figure, DPI) if form == "png" else saving.svg(figure, DPI, text)
 
 
-def _grid(axes: Any, key: Any, cells: Grid) -> None:
+def _grid(axes: Any, key: Any, cells: SweepGrid) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import ListedColormap, Normalize

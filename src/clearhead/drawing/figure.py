@@ -14,7 +14,7 @@ from clearhead.drawing.embed import OnHead, head_count
 from clearhead.drawing.focus import Focus, head_name, stacks, title
 from clearhead.drawing.legible import code_point, legible, scientific, short, shortened, spelled
 from clearhead.drawing.panels import DPI, Box, Canvas
-from clearhead.drawing.row import Reading, read
+from clearhead.drawing.row import MapRow, read
 from clearhead.drawing.shrink import Shrinker
 from clearhead.errors import many
 from clearhead.language import current, spoken
@@ -186,7 +186,7 @@ def _headings(canvas: Canvas, layout: Layout, record: TextRecord, focus: Focus, 
         canvas.text(left, MARGIN + TITLE + 0.27, spoken(hint), size=10, color=panels.QUIET)
 
 
-def _top(record: TextRecord, focus: Focus) -> Reading:
+def _top(record: TextRecord, focus: Focus) -> MapRow:
     reading = read(record, focus.site, focus.head, focus.row, TOP_KEYS)
     kept = max(1, sum(weight >= NAMED for weight in reading.weights))
     return replace(reading, keys=reading.keys[:kept], weights=reading.weights[:kept])

@@ -16,7 +16,7 @@ from clearhead.watching.measures import Sink
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class MapRow:
     """One row of one map. ``keys`` are the places with the largest ``weights``, in descending order, none hidden."""
 
     site: Site
@@ -31,7 +31,7 @@ class Reading:
     error: float  # distance of the row's sum, sink included, from 1; 0 if no key is visible
 
 
-def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading:
+def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> MapRow:
     """The ``n`` visible keys with the largest weights in query row ``row`` (or all, if fewer), and its measures.
 
     Equal to the map's ``top``, ``entropy``, ``mass_on_first``, ... for that row; the other rows are not computed.
@@ -39,10 +39,10 @@ def read(record: TextRecord, site: Site, head: int, row: int, n: int) -> Reading
     return readings(record, [(site, head)], range(row, row + 1), n)[0]
 
 
-def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range, n: int) -> list[Reading]:
+def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range, n: int) -> list[MapRow]:
     """``read`` for each head in ``among`` and each row, heads first; takes one sweep per site."""
     asked = slice(rows.start, rows.stop)
-    found: list[Reading] = []
+    found: list[MapRow] = []
     for site, of_site in groupby(among, key=lambda each: each[0]):
         heads = [head for _, head in of_site]
         swept = range(min(heads), max(heads) + 1)
@@ -69,10 +69,10 @@ def readings(record: TextRecord, among: Sequence[tuple[Site, int]], rows: range,
 
 def _reading(
     site: Site, head: int, weights_K: Tensor, visible_K: Tensor, place: int | None, n: int, sink: float | None
-) -> Reading:
+) -> MapRow:
     top = torch.topk(weights_K.masked_fill(~visible_K, -1.0), min(n, int(visible_K.sum())))
     back_K = None if place is None else place - torch.arange(weights_K.shape[0])
-    return Reading(
+    return MapRow(
         site=site,
         head=head,
         keys=tuple(int(key) for key in top.indices),

@@ -19,7 +19,7 @@ PANELS = 9  # planes in a picture, spread evenly over the layers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class LayerCurve:
     """A line over the layers; ``level`` if it is the same number everywhere. None where there is no number."""
 
     name: str
@@ -32,7 +32,7 @@ class Chart:
     """Curves with one heading."""
 
     title: str
-    curves: tuple[Curve, ...]
+    curves: tuple[LayerCurve, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +101,14 @@ def named(level: str, says: dict[str, Any]) -> str:
 def _distances(found: Senses, says: dict[str, Any]) -> Chart:
     count = len(found.uses)
     curves = [
-        Curve(
+        LayerCurve(
             name=says["pair"].format(one=one + 1, other=other + 1),
             values=tuple(rows[one][other] for rows in found.distances),
         )
         for one in range(count)
         for other in range(one + 1, count)
     ]
-    return Chart(title=says["distance"], curves=(*curves, Curve(name=says["others"], values=found.others)))
+    return Chart(title=says["distance"], curves=(*curves, LayerCurve(name=says["others"], values=found.others)))
 
 
 def _accuracies(found: SenseScore, number: int, says: dict[str, Any]) -> Chart:
@@ -116,15 +116,16 @@ def _accuracies(found: SenseScore, number: int, says: dict[str, Any]) -> Chart:
     told = {each.vectors: each for each in split.told}
     layers = [told[level] for level in found.levels]
     curves = [
-        Curve(name=says["nearest"], values=tuple(found.accuracy(each.nearest) for each in layers)),
-        Curve(name=says["centroid"], values=tuple(found.accuracy(each.centroid) for each in layers)),
+        LayerCurve(name=says["nearest"], values=tuple(found.accuracy(each.nearest) for each in layers)),
+        LayerCurve(name=says["centroid"], values=tuple(found.accuracy(each.centroid) for each in layers)),
     ]
     if any(found.first):
         first = tuple(found.accuracy(each.nearest, found.first) for each in layers)
-        curves.append(Curve(name=says["nearest_first"], values=first))
+        curves.append(LayerCurve(name=says["nearest_first"], values=first))
     flat = {"majority": found.majority, "static": told["static"].nearest, "around": told["around"].nearest}
     curves += [
-        Curve(name=says[name], values=(found.accuracy(each),) * len(layers), level=True) for name, each in flat.items()
+        LayerCurve(name=says[name], values=(found.accuracy(each),) * len(layers), level=True)
+        for name, each in flat.items()
     ]
     kind = says["kinds"].get(split.kind, split.kind)
     return Chart(title=says["accuracy"].format(kind=kind), curves=tuple(curves))

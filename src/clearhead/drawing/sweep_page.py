@@ -10,7 +10,7 @@ from clearhead.drawing import colours
 from clearhead.drawing.inline import around, inert_json
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible
-from clearhead.drawing.sweep_table import Grid, grid
+from clearhead.drawing.sweep_table import SweepGrid, grid
 from clearhead.language import LANGUAGES, speaking, spoken
 
 SCRIPTS = ("elements.js", "sweep.js")
@@ -41,7 +41,7 @@ def encoded(found: Sweep) -> bytes:
     return (before + inert_json(data) + after).encode()
 
 
-def _named(found: Sweep, cells: Grid | None, language: str) -> dict[str, Any]:
+def _named(found: Sweep, cells: SweepGrid | None, language: str) -> dict[str, Any]:
     """What is named after the sweep, in a language."""
     with speaking(language):
         named: dict[str, Any] = {"measure": spoken(legible(found.measure))}

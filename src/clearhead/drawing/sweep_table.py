@@ -32,7 +32,7 @@ SCHEMA, EFFECT_SCHEMA = "clearhead.sweep/1", "clearhead.effect/1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class SweepGrid:
     """The changes of a sweep by two properties of its edits; None where there is no edit.
 
     across: what the columns are; values: rows from the first layer down; entries: the number of each in the sweep
@@ -45,7 +45,7 @@ class Grid:
     entries: tuple[tuple[int | None, ...], ...]
 
 
-def grid(found: Sweep) -> Grid | None:
+def grid(found: Sweep) -> SweepGrid | None:
     """Layer by head, by place, by key, or by part, if each entry is one edit of its own cell; else None."""
     edits = [entry.edits[0] for entry in found.entries if len(entry.edits) == 1]
     if len(edits) < len(found.entries):
@@ -65,7 +65,7 @@ def grid(found: Sweep) -> Grid | None:
     labels = [_label(found, across, each) for each in order]
     entries = tuple(tuple(cells.get((row, each)) for each in order) for row in lines)
     values = tuple(tuple(None if n is None else found.entries[n].change for n in line) for line in entries)
-    return Grid(across=across, rows=tuple(lines), columns=tuple(labels), values=values, entries=entries)
+    return SweepGrid(across=across, rows=tuple(lines), columns=tuple(labels), values=values, entries=entries)
 
 
 def _at(edit: Edit) -> int | None:
@@ -133,7 +133,7 @@ class SweepTable:
         yield Text(spoken(f"change, and value under the edit{others}."), "dim")
 
 
-def _grid_lines(cells: Grid, width: int) -> RenderResult:
+def _grid_lines(cells: SweepGrid, width: int) -> RenderResult:
     rows = list(map(spoken, cells.rows))
     name = max(map(cell_len, rows))
     count = (width - name - 1) // CELL
@@ -156,7 +156,7 @@ def _grid_lines(cells: Grid, width: int) -> RenderResult:
     yield Text(spoken(f"Full colour: a change of {most:.4g}; + more, - less."), "dim")
 
 
-def largest(cells: Grid) -> float:
+def largest(cells: SweepGrid) -> float:
     """The largest change in the grid, in either direction; 1 if all are 0."""
     return max((abs(value) for row in cells.values for value in row if value is not None), default=0.0) or 1.0
 

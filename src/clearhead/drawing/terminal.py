@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clearhead.drawing.focus import head_name, matching, query_row
 from clearhead.drawing.legible import legible, scientific, short, shortened
-from clearhead.drawing.row import Reading, readings
+from clearhead.drawing.row import MapRow, readings
 from clearhead.language import mark, spoken
 from clearhead.tap import short_names
 from clearhead.watching import Record, TextRecord
@@ -33,7 +33,7 @@ class AttentionTable:
 
     _first, _about = "head", "head: layer.head, counted from 0"  # the first column's heading, and its legend
 
-    def __init__(self, record: TextRecord, row: int, readings: Sequence[Reading], model: str | None) -> None:
+    def __init__(self, record: TextRecord, row: int, readings: Sequence[MapRow], model: str | None) -> None:
         self._record, self._row, self._readings = record, row, readings
         self._model = model or record.model
 
@@ -130,7 +130,7 @@ class _Cell:
         return self.place + 1 + self.label + 1 + self.bar + 1 + 4
 
     @classmethod
-    def fit(cls, readings: Sequence[Reading], labels: Mapping[str, Sequence[str]], width: int) -> _Cell:
+    def fit(cls, readings: Sequence[MapRow], labels: Mapping[str, Sequence[str]], width: int) -> _Cell:
         """As many keys as fit with legible labels; then labels and bars as wide as the remaining room allows.
 
         labels: of the tokens, by stack
@@ -147,7 +147,7 @@ class _Cell:
         cell.bar += max(0, min(room - wider, BAR[1] - BAR[0]))
         return cell
 
-    def draw(self, reading: Reading, n: int, labels: Mapping[str, Sequence[str]]) -> Text:
+    def draw(self, reading: MapRow, n: int, labels: Mapping[str, Sequence[str]]) -> Text:
         if n >= len(reading.keys):
             return Text(" " * self.width)
         key, weight = reading.keys[n], reading.weights[n]
@@ -198,7 +198,7 @@ def bar(weight: float, cells: int) -> str:
     return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(cells)
 
 
-def _measures(reading: Reading) -> tuple[str, ...]:
+def _measures(reading: MapRow) -> tuple[str, ...]:
     sink = "" if reading.sink is None else short(reading.sink)
     previous = "-" if reading.previous is None else short(reading.previous)
     distance = "-" if reading.distance is None else f"{reading.distance:.1f}"

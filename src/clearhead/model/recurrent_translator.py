@@ -100,14 +100,14 @@ class GRUTranslatorConfig(RecurrentTranslatorConfig):
     cell: ClassVar[str] = "GRU"
 
 
-class Reading(NamedTuple):
+class EncoderPass(NamedTuple):
     """A pass of the encoder: its pieces, and the cell of each row with which each one changes places from the end."""
 
     cut: list[Piece]
     turned_BS: Tensor
 
 
-class Writing(NamedTuple):
+class DecoderPass(NamedTuple):
     """A pass of the decoder: its pieces, its source, and the mean of that, where a text begins."""
 
     cut: list[Piece]
@@ -116,7 +116,7 @@ class Writing(NamedTuple):
     start: int
 
 
-class ReadingLayer(Dropping):
+class EncoderLayer(Dropping):
     """x + out([onward; back](norm x)), the second recurrence from the last token to the first."""
 
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
@@ -127,7 +127,7 @@ class ReadingLayer(Dropping):
         self.back = Recurrence(config.cell, config.width, config.hidden)
         self.out = Linear(2 * config.hidden, config.width)
 
-    def forward(self, x_BSE: Tensor, given: Reading) -> Tensor:
+    def forward(self, x_BSE: Tensor, given: EncoderPass) -> Tensor:
         """x_BSE -> x_BSE."""
         y_BSE = self.norm(x_BSE)
         h_BSH, _ = self.onward(y_BSE, self.onward.empty(len(y_BSE), y_BSE), given.cut)
@@ -135,12 +135,12 @@ class ReadingLayer(Dropping):
         return x_BSE + self.dropped(self.out(torch.cat((h_BSH, _turned(back_BSH, given)), dim=-1)))
 
 
-def _turned(x_BSE: Tensor, given: Reading) -> Tensor:
+def _turned(x_BSE: Tensor, given: EncoderPass) -> Tensor:
     """Each row's text from its end, in the same cells."""
     return x_BSE.gather(1, given.turned_BS[..., None].expand(-1, -1, x_BSE.shape[-1]))
 
 
-class WritingLayer(Dropping):
+class DecoderLayer(Dropping):
     """y = x + out(recurrence(norm x)), y + cross(norm y).
 
     The recurrence starts with tanh(W s), s being the mean of what the encoder gave (Sennrich et al. 2017, "Nematus").
@@ -156,7 +156,7 @@ class WritingLayer(Dropping):
         self.cross_norm = norm(config.norm, config.width)
         self.cross = CrossAttention(config.width, config.attention, config.norm, Site(number, "cross"))
 
-    def forward(self, x_BTE: Tensor, given: Writing, state: Carried | None) -> Tensor:
+    def forward(self, x_BTE: Tensor, given: DecoderPass, state: Carried | None) -> Tensor:
         """x_BTE -> x_BTE."""
         first = None if given.mean_BE is None else self._first(given.mean_BE)
         carried = first if state is None or not given.start else state.layers[self.number]
@@ -181,9 +181,9 @@ class RecurrentTranslator(LayeredTranslator):
 
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
         super().__init__(config)
-        self.encoder = nn.ModuleList(ReadingLayer(config) for _ in range(config.encoder_layers))
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.encoder_norm = norm(config.norm, config.width)
-        self.layers = nn.ModuleList(WritingLayer(config, number) for number in range(config.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, number) for number in range(config.layers))
         self.norm = norm(config.norm, config.width)
 
     def placed(self, x_BTE: Tensor, places_BT: Tensor, stack: str) -> Tensor:
@@ -200,7 +200,7 @@ class RecurrentTranslator(LayeredTranslator):
             text_BS = (cells_BS >= start_B1) & (cells_BS < stop_B1)
             turned_BS = torch.where(text_BS, start_B1 + stop_B1 - 1 - cells_BS, cells_BS)
             begins_BS = begins(mask, B, 0, S, x_BSE.device)
-        given = Reading(pieces(begins_BS, S), turned_BS)
+        given = EncoderPass(pieces(begins_BS, S), turned_BS)
         for number, layer in enumerate(self.encoder):
             x_BSE = tap.shown(Site(number, "residual", "encoder"), layer(x_BSE, given))
         return self.encoder_norm(x_BSE)
@@ -211,7 +211,7 @@ class RecurrentTranslator(LayeredTranslator):
         start = 0 if state is None else state.length
         begins_BT = begins(mask, B, start, T, x_BTE.device) if mask.parts else None
         begun = not start or begins_BT is not None
-        given = Writing(pieces(begins_BT, T), source, _mean(source) if begun else None, start)
+        given = DecoderPass(pieces(begins_BT, T), source, _mean(source) if begun else None, start)
         for number, layer in enumerate(self.layers):
             x_BTE = tap.shown(Site(number, "residual"), layer(x_BTE, given, state))
         return self.norm(x_BTE)
@@ -219,7 +219,7 @@ class RecurrentTranslator(LayeredTranslator):
     def carries(self, batch: int) -> list[Carry]:
         """Zeros for each layer."""
         like = torch.empty(0, dtype=self.dtype, device=self.device)
-        return [cast(WritingLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
+        return [cast(DecoderLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
 
     def fresh(self, name: str) -> tuple[float, float]:
         """As ``Network.fresh``, but projections into a stream have their std scaled by 1/sqrt(parts that add to it)."""

@@ -18,7 +18,7 @@ from clearhead.products import native
 
 GROUP = 32
 BITS = (8, 4)
-KINDS = {torch.int8: "int8", torch.uint8: "int4"}  # the kernel, by the dtype of the codes
+KERNELS = {torch.int8: "int8", torch.uint8: "int4"}  # the kernel, by the dtype of the codes
 BYTES = {bits: bits / 8 + 2 / GROUP for bits in BITS}  # of each number, with its share of the scale
 # For 4 bits: what a group's largest number is divided by for its scale. The sign matters: codes reach -8, but only 7.
 DIVISORS = (-8, -7.5, -8.5, -7, -9, -6.5, -9.5, 7, 7.5, 6.5, 8, 6, 8.5)
@@ -88,7 +88,7 @@ class Codes(NamedTuple):
         """x W^T + b over the last axis of x, in the dtype of x."""
         K = x_K.shape[-1]
         if 0 < x_K.numel() <= native.ROWS * K and self._native(x_K):
-            return native.product(KINDS[self.codes.dtype], x_K, self.codes, self.scales, bias_N)
+            return native.product(KERNELS[self.codes.dtype], x_K, self.codes, self.scales, bias_N)
         pieces = self.split(max(1, AT_ONCE // K))
         y_N = torch.cat([F.linear(x_K, each.dense(x_K.dtype)) for each in pieces], dim=-1)
         return y_N if bias_N is None else y_N + bias_N

@@ -23,7 +23,7 @@ from clearhead.text import (
     SIZED,
     FileSource,
     PairSource,
-    Source,
+    TextSource,
     Tokenizer,
     check_size,
     learn,
@@ -75,7 +75,7 @@ def check_text(config: TextConfig) -> None:
     check_size(config.vocabulary)
 
 
-def check_field(field: str | None, texts: Sequence[Source]) -> None:
+def check_field(field: str | None, texts: Sequence[TextSource]) -> None:
     """Raises OptionError if a field is given and no text has fields."""
     if field is not None and not any(isinstance(text, FileSource) and text.field for text in texts):
         raise OptionError(f"field {field!r}: applies to .jsonl files, and there are none in the text")
@@ -97,9 +97,9 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False, 
         return _rows(task, config, folder, say)
     if config.layout != "text":
         return _of_pairs(config, folder, say, context)
-    validation: Sequence[Source] = _files(config.valid, config, folder) if config.valid else []
+    validation: Sequence[TextSource] = _files(config.valid, config, folder) if config.valid else []
     if config.corpus is not None:
-        texts: Sequence[Source] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
+        texts: Sequence[TextSource] = [corpora.get(config.corpus).source(megabytes=config.megabytes)]
     else:
         texts = _files(config.sources, config, folder)
     every = [*texts, *validation]
@@ -156,7 +156,7 @@ def _fingerprint(config: TextConfig, folder: Path, tokenizer: Tokenizer, keys: S
     return fingerprint
 
 
-def _check_apart(texts: Sequence[Source], validation: Sequence[Source]) -> None:
+def _check_apart(texts: Sequence[TextSource], validation: Sequence[TextSource]) -> None:
     """Raises OptionError if a file is both trained and validated on, which would measure memorisation."""
     trained = {os.path.realpath(each.path) for each in texts if isinstance(each, FileSource)}
     for each in validation:
@@ -179,7 +179,7 @@ def keep_stdin(claim: Claim, config: TextConfig) -> None:
 
 
 def _tokenizer(
-    config: TextConfig, folder: Path, texts: Sequence[Source], validation: Sequence[Source], say: Say
+    config: TextConfig, folder: Path, texts: Sequence[TextSource], validation: Sequence[TextSource], say: Say
 ) -> Tokenizer:
     if Tokenizer.is_in(folder):
         return Tokenizer.load(folder).of_documents()

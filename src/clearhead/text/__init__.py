@@ -13,7 +13,7 @@ from clearhead.text.data.pair_tokens import (
     usable,
 )
 from clearhead.text.data.pairs import FIELDS, Pair, PairFile, PairSource, ParallelFiles
-from clearhead.text.data.sources import FileSource, OnProgress, Source, lines_of, sources
+from clearhead.text.data.sources import FileSource, OnProgress, TextSource, lines_of, sources
 from clearhead.text.data.tokens import Tokens, split, tokenize, tokens_of_rows
 from clearhead.text.data.windows import NOT_COUNTED, PADDING, Batch, Windows, sequential
 from clearhead.text.tokenizers.learned import SEPARATOR, check_size, vocabulary_size, words_tokenizer
@@ -39,8 +39,8 @@ __all__ = [
     "PairSource",
     "Pairs",
     "ParallelFiles",
-    "Source",
     "Span",
+    "TextSource",
     "TextStream",
     "Tokenizer",
     "Tokens",

@@ -17,7 +17,7 @@ from clearhead.text import NOT_COUNTED, Batch, Tokens, Windows, sequential
 from clearhead.text.data.windows import Int64
 
 
-class Steps(Protocol):
+class Batches(Protocol):
     """The batches of a run."""
 
     def at(self, step: int) -> Batch:
@@ -43,7 +43,7 @@ class Objective(Protocol):
         """What is predicted, for figures: a loss is in nats per unit."""
         ...
 
-    def windows(self, data: Any, *, context: int, batch: int, seed: int) -> Steps:
+    def windows(self, data: Any, *, context: int, batch: int, seed: int) -> Batches:
         """The data of each step, ``batch`` windows of ``context`` tokens. Raises TextError if there is too little."""
         ...
 

@@ -35,7 +35,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Piece:
+class SegmentRows:
     """Some ``rows`` of a segment; ``first`` is their first row in the map."""
 
     segment: Segment
@@ -44,7 +44,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Part:
+class StripRows:
     """Rows of a block that make one strip, and the key places they may see."""
 
     rows: slice  # in the block
@@ -55,7 +55,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Block:
+class MapBlock:
     """Some heads and rows of a piece, whose products are computed at once, and the key places they may see.
 
     later, last: whether blocks before it and none after it have the same heads and rows
@@ -66,7 +66,7 @@ class Block:
     rows: range  # in the segment
     keys: range
     of_heads: slice  # in the sweep
-    parts: Sequence[Part]
+    parts: Sequence[StripRows]
     later: bool = False
     last: bool = True
 
@@ -78,7 +78,7 @@ class Blocks:
         self._heads, self._device = heads, device
         self._tile = TILE * torch.get_num_threads() if device.type == "cpu" else GPU_TILE
 
-    def tiles(self, piece: Piece) -> Iterator[Block]:
+    def tiles(self, piece: SegmentRows) -> Iterator[MapBlock]:
         """Blocks of a few keys each, one strip in each; those of the same rows and heads follow one another."""
         for first in range(piece.rows.start, piece.rows.stop, TALL):
             rows = range(first, min(first + TALL, piece.rows.stop))
@@ -91,7 +91,9 @@ class Blocks:
                     ends = {"later": part is not parts[0], "last": part is parts[-1]}
                     yield self._block(piece, heads, rows, part.keys, [part], **ends)
 
-    def strips(self, piece: Piece, columns: range, *, whole: bool = False, together: bool = False) -> Iterator[Block]:
+    def strips(
+        self, piece: SegmentRows, columns: range, *, whole: bool = False, together: bool = False
+    ) -> Iterator[MapBlock]:
         """Blocks of all keys in ``columns`` that a row may see; if ``whole``, at least one.
 
         With ``together``, all heads of the rows that follow one another have at most TOGETHER numbers, or LEAST rows.
@@ -111,7 +113,7 @@ class Blocks:
                 continue
             most = max(1, self._tile // (len(rows) * len(seen)))
             step = max(LEAST, self._tile // (min(most, len(self._heads)) * len(seen)))
-            parts: list[Part] = []
+            parts: list[StripRows] = []
             for top in range(rows.start, rows.stop, step):
                 some = range(top, min(top + step, rows.stop))
                 keys = self._reached(piece, some, seen, whole=whole)
@@ -126,14 +128,14 @@ class Blocks:
             yield range(band, min(band + most, self._heads.stop))
 
     def _block(
-        self, piece: Piece, heads: range, rows: range, keys: range, parts: Sequence[Part], **ends: bool
-    ) -> Block:
+        self, piece: SegmentRows, heads: range, rows: range, keys: range, parts: Sequence[StripRows], **ends: bool
+    ) -> MapBlock:
         of_heads = slice(heads.start - self._heads.start, heads.stop - self._heads.start)
-        return Block(piece.segment, heads, rows, keys, of_heads, parts, **ends)
+        return MapBlock(piece.segment, heads, rows, keys, of_heads, parts, **ends)
 
-    def _part(self, piece: Piece, block: range, rows: range, keys: range) -> Part:
+    def _part(self, piece: SegmentRows, block: range, rows: range, keys: range) -> StripRows:
         of_rows = slice(rows.start - piece.rows.start, rows.stop - piece.rows.start)
-        return Part(
+        return StripRows(
             slice(rows.start - block.start, rows.stop - block.start),
             keys,
             list(self._hidden(piece.segment, rows, keys)),
@@ -141,7 +143,7 @@ class Blocks:
             slice(of_rows.start + piece.first, of_rows.stop + piece.first),
         )
 
-    def _reached(self, piece: Piece, rows: range, keys: range, *, whole: bool) -> range:
+    def _reached(self, piece: SegmentRows, rows: range, keys: range, *, whole: bool) -> range:
         """The key places that ``rows`` may see; if ``whole``, at least one."""
         segment = piece.segment
         asked = _cells(segment, range(keys.start, min(keys.stop, segment.keys)))
@@ -169,14 +171,14 @@ class Blocks:
             yield torch.arange(each.start, each.stop, device=self._device).view(shape)
 
 
-def pieces(segments: Sequence[Segment], rows: slice) -> list[Piece]:
+def pieces(segments: Sequence[Segment], rows: slice) -> list[SegmentRows]:
     """The pieces that make up some rows of the map."""
-    found: list[Piece] = []
+    found: list[SegmentRows] = []
     start = 0
     for segment in segments:
         own = range(max(rows.start - start, 0), min(rows.stop - start, segment.count))
         if own:
-            found.append(Piece(segment, own, start + own.start))
+            found.append(SegmentRows(segment, own, start + own.start))
         start += segment.count
     return found
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.attend.mask import Causal
 from clearhead.attend.request import wide
 from clearhead.errors import WatchError
-from clearhead.watching.blocks import LEAST, Block, Blocks, Part, Piece, pieces
+from clearhead.watching.blocks import LEAST, Blocks, MapBlock, SegmentRows, StripRows, pieces
 from clearhead.watching.passes import Segment
 from clearhead.watching.reducers import Extent, Reducer, Risen, Strip, totals
 
@@ -127,7 +127,7 @@ class _Sweep:
         self._known_bounds: dict[Segment, tuple[Tensor, bool]] = {}
         self._steady = False
 
-    def over(self, piece: Piece, *, whole: bool, together: bool = False) -> Iterator[Strip]:
+    def over(self, piece: SegmentRows, *, whole: bool, together: bool = False) -> Iterator[Strip]:
         """The strips of a piece over all keys: a few of them in each, or if ``whole`` all.
 
         With ``together``, the strips of all heads that follow one another have few rows (``Blocks.strips``).
@@ -140,19 +140,19 @@ class _Sweep:
             blocks = self._blocks.tiles(piece)
         yield from self._over(piece, blocks, norms_2HQ)
 
-    def within(self, piece: Piece, columns: range) -> Iterator[Strip]:
+    def within(self, piece: SegmentRows, columns: range) -> Iterator[Strip]:
         """The strips over some columns. Raises WatchError, at the start, if a row's logits are not finite."""
         norms_2HQ = self._norms(piece)
         for block in self._blocks.strips(piece, columns) if columns else ():
             yield from self._strips(block, norms_2HQ, known=True)
 
-    def _over(self, piece: Piece, blocks: Iterator[Block], norms_2HQ: Tensor) -> Iterator[Strip]:
+    def _over(self, piece: SegmentRows, blocks: Iterator[MapBlock], norms_2HQ: Tensor) -> Iterator[Strip]:
         """The strips of blocks that have all keys, which write the rows' norms."""
         for block in blocks:
             yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
 
-    def _norms(self, piece: Piece) -> Tensor:
+    def _norms(self, piece: SegmentRows) -> Tensor:
         """norms_2HQ of a piece's rows: those cached in the call, or else from a sweep of their own."""
         kept, key = piece.segment.call.norms, _key(piece.segment)
         if all((*key, head) in kept for head in self._heads):
@@ -163,14 +163,14 @@ class _Sweep:
             pass
         return norms_2HQ
 
-    def _empty(self, piece: Piece) -> Tensor:
+    def _empty(self, piece: SegmentRows) -> Tensor:
         """norms_2HQ before any key: each row's peak, its largest logit or the sink's, and the sum over its keys."""
         norms_2HQ = torch.zeros(2, len(self._heads), len(piece.rows), dtype=self._dtype, device=self._device)
         sinks_H1 = self._sinks(piece.segment, self._heads)
         norms_2HQ[0] = self._lowest if sinks_H1 is None else sinks_H1
         return norms_2HQ
 
-    def _keep(self, piece: Piece, norms_2HQ: Tensor) -> None:
+    def _keep(self, piece: SegmentRows, norms_2HQ: Tensor) -> None:
         """Adds the sinks to the sums, checks them, and caches the norms in the call if they are of all its rows."""
         rows = slice(piece.first, piece.first + len(piece.rows))
         peak_HQ, sums_HQ = norms_2HQ
@@ -192,7 +192,7 @@ class _Sweep:
             key = _key(piece.segment)
             piece.segment.call.norms.update({(*key, head): norms_2HQ[:, n] for n, head in enumerate(self._heads)})
 
-    def _strips(self, block: Block, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
+    def _strips(self, block: MapBlock, norms_2HQ: Tensor, *, known: bool) -> Iterator[Strip]:
         logits_HQK = self._buffer(0, len(block.heads), len(block.rows), len(block.keys))
         self._logits(block, logits_HQK)
         for part in block.parts:
@@ -202,7 +202,7 @@ class _Sweep:
                 own_HQK = logits_HQK[:, part.rows, columns]
             yield self._strip(block, part, own_HQK, norms_2HQ, known=known)
 
-    def _strip(self, block: Block, part: Part, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
+    def _strip(self, block: MapBlock, part: StripRows, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
         """One strip, from its logits, which it overwrites. Without known norms, adds its keys to those of its rows."""
         H, Q, K = logs_HQK.shape
         exps_HQK = self._buffer(1, H, Q, K)
@@ -247,7 +247,7 @@ class _Sweep:
             buffer=lambda number: self._buffer(2 + number, H, Q, K),
         )
 
-    def _is_steady(self, block: Block, peak_HQ: Tensor) -> bool:
+    def _is_steady(self, block: MapBlock, peak_HQ: Tensor) -> bool:
         """Whether no logit of these rows can be more than ABOVE their peak."""
         bounds_HQ = self._bounds(block.segment)[0][block.of_heads, block.rows.start : block.rows.stop]
         return bool((bounds_HQ - peak_HQ).amax() < ABOVE)
@@ -257,7 +257,7 @@ class _Sweep:
         sinks_H = segment.call.score.sinks_H
         return None if sinks_H is None else sinks_H[heads.start : heads.stop, None].to(self._dtype)
 
-    def _logits(self, block: Block, out_HQK: Tensor) -> None:
+    def _logits(self, block: MapBlock, out_HQK: Tensor) -> None:
         """Writes the logits, of hidden keys too."""
         call, (q_HQD, k_GDK) = block.segment.call, self._tensors(block.segment)
         rows, keys = (slice(each.start, each.stop) for each in (block.rows, block.keys))

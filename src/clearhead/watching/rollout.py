@@ -30,7 +30,7 @@ EDGES = 2**19
 WHOLE = 2**29
 
 
-class Layered(Protocol):
+class RecordedLayers(Protocol):
     """What rollout and flow need from the record of a text (``TextRecord``)."""
 
     def segments(self, site: Site) -> Sequence[Segment]: ...
@@ -57,7 +57,7 @@ class Weighted(Reducer):
         return self._found_HK
 
 
-def rollout(record: Layered, place: int) -> Tensor:
+def rollout(record: RecordedLayers, place: int) -> Tensor:
     """r_LK, float64, L = layers + 1: row l has the share of each place's state before layer l in what ``place`` holds
     after the last layer. Row 0 is about the tokens themselves.
 
@@ -76,7 +76,7 @@ def rollout(record: Layered, place: int) -> Tensor:
     return torch.stack(rows[::-1])
 
 
-def flow(record: Layered, place: int) -> Tensor:
+def flow(record: RecordedLayers, place: int) -> Tensor:
     """f_K, float64: the most that can flow from each token to ``place`` after the last layer, through edges of capacity
     0.5 A + 0.5 I (Abnar and Zuidema 2020, 2).
 
@@ -113,7 +113,7 @@ def flow(record: Layered, place: int) -> Tensor:
     return torch.tensor(found, dtype=torch.float64)
 
 
-def _layers(record: Layered, place: int) -> list[Site]:
+def _layers(record: RecordedLayers, place: int) -> list[Site]:
     """The sites in the order of their layers."""
     sites = record.seen()
     if len({site.layer for site in sites}) != len(sites) or any(site.kind != "self" for site in sites):

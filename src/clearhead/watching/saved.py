@@ -105,7 +105,7 @@ class SavedRecord:
     model: str | None = None
 
 
-class Holder(Protocol):
+class SavableRecord(Protocol):
     """What is saved of a record."""
 
     sites: dict[Site, int]
@@ -129,7 +129,7 @@ class Restored:
     shown: dict[tuple[Site, str], list[tuple[Pass, Tensor]]]
 
 
-def write(record: Holder, texts: Sequence[TextRecord], path: Path) -> None:
+def write(record: SavableRecord, texts: Sequence[TextRecord], path: Path) -> None:
     """Saves some texts of a record.
 
     Raises WatchError if a record cannot be saved: keys, scores or documents that changed from pass to pass (an edit in
@@ -146,7 +146,7 @@ def write(record: Holder, texts: Sequence[TextRecord], path: Path) -> None:
     write_tensors(path, tensors, {NOTE: json.dumps(to_dict(saved), ensure_ascii=False)})
 
 
-def _text(record: Holder, text: TextRecord, tensors: dict[str, Tensor]) -> SavedText:
+def _text(record: SavableRecord, text: TextRecord, tensors: dict[str, Tensor]) -> SavedText:
     masks: list[SavedMask] = []
     sites = tuple(_site(text, site, masks, tensors) for site in text.seen())
     for site in record.sites:

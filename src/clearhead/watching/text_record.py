@@ -45,7 +45,7 @@ def kept_names(keep: object) -> list[str]:
     return found
 
 
-class Holder(Protocol):
+class WholeRecord(Protocol):
     """What a TextRecord needs from the whole record."""
 
     sites: dict[Site, int]
@@ -70,7 +70,7 @@ class TextRecord(Displayed):
     is the part with the encoder's queries, ``of("cross")`` that with the decoder's queries and the encoder's keys.
     """
 
-    def __init__(self, record: Holder, number: int, stack: str | None = None, kind: str | None = None) -> None:
+    def __init__(self, record: WholeRecord, number: int, stack: str | None = None, kind: str | None = None) -> None:
         self.record, self.number = record, number
         self._every: dict[Site, list[Segment]] = {}
         for site, calls in record.calls().items():

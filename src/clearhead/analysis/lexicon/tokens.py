@@ -12,7 +12,7 @@ from clearhead.analysis.lexicon.counting import HAN, Counted, count
 from clearhead.analysis.lexicon.table import Lexicon, Word
 from clearhead.errors import OptionError, TextError, nearest
 from clearhead.language_model import LanguageModel, check_model
-from clearhead.text import Source
+from clearhead.text import TextSource
 
 TABLES = ("input", "output")
 
@@ -64,7 +64,7 @@ def words(model: LanguageModel, *, table: str = "input", among: Sequence[str] | 
     )
 
 
-def count_words(model: LanguageModel, texts: Iterable[Source], known: Iterable[str] = ()) -> Counted:
+def count_words(model: LanguageModel, texts: Iterable[TextSource], known: Iterable[str] = ()) -> Counted:
     """Counts the words of texts; Chinese is cut into the longest words that are known or are tokens of the model.
 
     Raises as ``count`` does.

@@ -2,7 +2,7 @@
 
 from clearhead.analysis.usage.comparing import HeadReading, Read, Seen, Senses, senses
 from clearhead.analysis.usage.contextual import Contextual, contextual
-from clearhead.analysis.usage.telling import SenseScore, Split, Told, level_name, sense_score
+from clearhead.analysis.usage.telling import SensePrediction, SenseScore, Split, level_name, sense_score
 from clearhead.analysis.usage.uses import Labelled, Use, find, read_uses
 
 __all__ = [
@@ -11,10 +11,10 @@ __all__ = [
     "Labelled",
     "Read",
     "Seen",
+    "SensePrediction",
     "SenseScore",
     "Senses",
     "Split",
-    "Told",
     "Use",
     "contextual",
     "find",

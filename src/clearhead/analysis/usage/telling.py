@@ -26,7 +26,7 @@ STATIC, AROUND = "static", "around"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class SensePrediction:
     """What one kind of vector tells: the number of each use's sense, by its nearest use and by the nearest centroid.
 
     vectors: "static", "around", or the site in the model
@@ -47,7 +47,7 @@ class Split:
 
     kind: str
     folds: tuple[int, ...]
-    told: tuple[Told, ...]
+    told: tuple[SensePrediction, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,8 +56,8 @@ class SenseScore:
 
     senses: by word, most frequent first; ``truth`` and what is told are places in it
     first: whether no letter or digit of the text comes before the word
-    levels: the sites of ``Told``, besides "static" (the word's rows of the input table) and "around" (the mean of
-        those of the other tokens that it sees)
+    levels: the sites of ``SensePrediction``, besides "static" (the word's rows of the input table) and "around" (the
+        mean of those of the other tokens that it sees)
     spread: by level, the largest cosine distance between two uses of one form that come first; None without two
     vectors_LNE: the uses' vectors, float32 or wider
     pieced: how many uses have several tokens; their vectors are means
@@ -167,7 +167,9 @@ def _squares(a_QE: Tensor, b_RE: Tensor) -> Tensor:
     return a_QE.square().sum(1, keepdim=True) - 2 * a_QE @ b_RE.T + b_RE.square().sum(1)
 
 
-def _told(name: str, x_NE: Tensor, uses: Sequence[Labelled], truth: Sequence[int], folds: Sequence[int]) -> Told:
+def _told(
+    name: str, x_NE: Tensor, uses: Sequence[Labelled], truth: Sequence[int], folds: Sequence[int]
+) -> SensePrediction:
     units_NE = unit(x_NE)
     nearest, centroid = [0] * len(uses), [0] * len(uses)
     for word in dict.fromkeys(use.word for use in uses):
@@ -179,7 +181,7 @@ def _told(name: str, x_NE: Tensor, uses: Sequence[Labelled], truth: Sequence[int
             given = units_NE[tests], units_NE[references], [truth[at] for at in references], count
             for at, one, other in zip(tests, nearest_use(*given), nearest_centroid(*given), strict=True):
                 nearest[at], centroid[at] = one, other
-    return Told(vectors=name, nearest=tuple(nearest), centroid=tuple(centroid))
+    return SensePrediction(vectors=name, nearest=tuple(nearest), centroid=tuple(centroid))
 
 
 def _senses(uses: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:

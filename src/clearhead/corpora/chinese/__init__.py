@@ -26,7 +26,7 @@ def grammar() -> Grammar:
     tables = _data().tables
     senses = glossed(tables["sense"])
     return Grammar(
-        blocks=_data().blocks,
+        sections=_data().sections,
         made={"小景": scenes(senses), "成对小景": pairs_of_scenes(senses, "¶<另一件>")},
         casters=simple(tables, things.thing)
         | countries(tables["country"])

@@ -28,7 +28,7 @@ def grammar() -> Grammar:
     thing = things.maker(tables)
     forms = {word: word for word in senses} | {form: word for word, form in tables["form"].pairs()}
     return Grammar(
-        blocks=_data().blocks,
+        sections=_data().sections,
         made={"scene": scenes(senses), "pair_of_scenes": pairs_of_scenes(senses, " ¶ <later> ")},
         casters=simple(tables, thing)
         | countries(tables["country"])

@@ -62,7 +62,7 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class Matrix:
     """A matrix with its numbers; None marks a cell that does not exist, such as a key the mask hides.
 
     down, across: what rows and columns are; numbers: whether each cell shows its value
@@ -95,7 +95,7 @@ class Link:
     file: str
 
 
-Block = Paragraph | Table | Curves | Bars | Grid | Code | Link
+ReportBlock = Paragraph | Table | Curves | Bars | Matrix | Code | Link
 Holds = Literal["yes", "partly", "open", "no"]
 
 
@@ -112,5 +112,5 @@ class Report:
     claim: str
     holds: Holds
     verdict: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[ReportBlock, ...]
     repeat: tuple[str, ...]

@@ -36,12 +36,12 @@ BOOL, STRING, ARRAY = 7, 8, 9
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 # Kinds whose blocks are the groups of ``products.few_bits``, with the bytes of a block: a scale, then 32 codes.
 OURS = {"Q8_0": 34, "Q4_0": 18}
-KINDS = (*DTYPES, *OURS, "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+TENSOR_KINDS = (*DTYPES, *OURS, "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in the file. shape: rows first, as in torch. kind: a name in KINDS. start: its first byte."""
+    """A tensor in the file. shape: rows first, as in torch. kind: a name in TENSOR_KINDS. start: its first byte."""
 
     shape: tuple[int, ...]
     kind: str
@@ -154,8 +154,8 @@ class GGUFFile:
             kind = self._gguf.GGMLQuantizationType(code).name
         except ValueError:
             raise FolderError(f"{self.path}: {shown(name)} is of an unknown kind, {code}") from None
-        if kind not in KINDS:
-            raise FolderError(f"{self.path}: {shown(name)} is {kind}; only {', '.join(KINDS)} are read")
+        if kind not in TENSOR_KINDS:
+            raise FolderError(f"{self.path}: {shown(name)} is {kind}; only {', '.join(TENSOR_KINDS)} are read")
         return name, shape, kind, self._number("<u8")
 
     def _placed(self, described: list[tuple[str, tuple[int, ...], str, int]]) -> dict[str, Stored]:

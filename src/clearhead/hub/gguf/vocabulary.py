@@ -32,7 +32,7 @@ ALIASES = {"deepseek-r1-qwen": "qwen2", "llama3": "llama-bpe", "llama-v3": "llam
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "seperator", "pad": "padding", "mask": "mask"}
 ENDS = ("eos", "eot", "eom")  # ids that end a text
-MODEL, PRE, TOKENS, KINDS, MERGES = (
+MODEL, PRE, TOKENS, TOKEN_KINDS, MERGES = (
     f"tokenizer.ggml.{name}" for name in ("model", "pre", "tokens", "token_type", "merges")
 )
 BOS, EOS = "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"
@@ -62,12 +62,12 @@ def written_tokenizer(tokenizer: Tokenizer, ends: Sequence[int], rows: int) -> V
     model = state["model"]
     characters = tokenizer.kind == "characters" and bool(model.get("byte_fallback"))
     tokens, kinds = _tokens(state, tokenizer, rows)
-    lists: dict[str, list[Any]] = {TOKENS: tokens, KINDS: kinds}
+    lists: dict[str, list[Any]] = {TOKENS: tokens, TOKEN_KINDS: kinds}
     if characters:
         log.info("the character ▁ is a space to llama.cpp")
         entries: dict[str, Any] = {MODEL: "llama", PRE: "default", SPACED: False}
         lists |= {TOKENS: _spelt(tokens), SCORES: [0.0] * len(tokens)}
-        lists[KINDS] = [BYTE if text in BYTE_TOKENS else kind for text, kind in zip(tokens, kinds, strict=True)]
+        lists[TOKEN_KINDS] = [BYTE if text in BYTE_TOKENS else kind for text, kind in zip(tokens, kinds, strict=True)]
     else:
         entries = {MODEL: "gpt2", PRE: _rule(state)}
         merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
@@ -171,7 +171,7 @@ def opened_tokenizer(metadata: Mapping[str, Any], rows: int, where: str) -> tupl
             "take the model's folder in the Hugging Face layout"
         )
     tokens = _texts(metadata, TOKENS, where)
-    kinds = metadata.get(KINDS)
+    kinds = metadata.get(TOKEN_KINDS)
     if not isinstance(kinds, np.ndarray) or len(kinds) != len(tokens) or len(tokens) > LARGEST_VOCABULARY:
         raise _damaged(where, f"{len(tokens):,} tokens, and their kinds are {shown(kinds)}")
     if len(tokens) > rows:

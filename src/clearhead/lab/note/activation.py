@@ -19,7 +19,7 @@ from clearhead.lab.note.variants import SHAPE, Variant, trained
 from clearhead.model.parts.feed_forward import ACTIVATIONS
 
 LAYERS, SIDE, ROWS = 100, 64, 256  # linear layers, their width, and the rows that go through them
-KINDS = ("identity", "relu", "sigmoid", "tanh", "gelu", "silu", "swiglu")
+COMPARED = ("identity", "relu", "sigmoid", "tanh", "gelu", "silu", "swiglu")
 NUMBERS = 2**20  # that each function is timed on
 
 # The network whose only non-linear part is the activation: two tokens' embeddings side by side, hidden layers, logits.
@@ -60,7 +60,7 @@ class ActivationFound:
 
 def run(bench: Bench) -> ActivationFound:
     """Multiplies a hundred layers, trains with each activation, and times the functions."""
-    timed = {kind: function for kind, function in ACTIVATIONS.items() if kind in KINDS}
+    timed = {kind: function for kind, function in ACTIVATIONS.items() if kind in COMPARED}
     apart, many, one = linear_layers(bench.setting.seed)
     return ActivationFound(
         apart=apart,
@@ -99,7 +99,7 @@ def _tables() -> dict[str, dict[str, object]]:
     wide = SHAPE["feed_forward"]["width"]
     return {
         kind: {"feed_forward": {"kind": kind, "width": wide if kind.endswith("glu") else wide * 3 // 2}}
-        for kind in KINDS
+        for kind in COMPARED
     }
 
 
@@ -131,7 +131,7 @@ def _networks(seed: int) -> tuple[Alone, ...]:
     generator = torch.Generator().manual_seed(seed)
     ids_B2 = torch.cartesian_prod(torch.arange(TOKENS), torch.arange(TOKENS))
     targets_B = torch.randint(TOKENS, (len(ids_B2),), generator=generator)
-    tried = [[_learned(kind, rate, ids_B2, targets_B, seed) for rate in RATES] for kind in KINDS]
+    tried = [[_learned(kind, rate, ids_B2, targets_B, seed) for rate in RATES] for kind in COMPARED]
     return tuple(min(each, key=lambda one: one.losses[-1]) for each in tried)
 
 
@@ -174,7 +174,7 @@ def report(found: ActivationFound, says: Phrases) -> Report:
     best, worst = min(alone, key=alone.__getitem__), max(whole, key=whole.__getitem__)
     one = found.apart < 1e-9
     right = {each.kind: each.right for each in found.networks}
-    useless = right["identity"] < min(right[kind] for kind in KINDS if kind not in ("identity", "sigmoid"))
+    useless = right["identity"] < min(right[kind] for kind in COMPARED if kind not in ("identity", "sigmoid"))
     holds = "no" if not (one and useless) else "yes" if worst == "identity" else "partly"
     verdict = says(
         "verdict",

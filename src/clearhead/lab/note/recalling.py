@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from clearhead import corpora
 from clearhead.corpora import Recall
-from clearhead.drawing.report import Bars, Block, Curve, Curves, Table
+from clearhead.drawing.report import Bars, Curve, Curves, ReportBlock, Table
 from clearhead.errors import TrainingError
 from clearhead.lab.bins import Bin
 from clearhead.lab.comparison import ComparisonEvents, carry_out
@@ -95,7 +95,7 @@ def task() -> Recall:
     return found
 
 
-def blocks(recallers: tuple[Recaller, ...], says: Phrases) -> tuple[Block, ...]:
+def blocks(recallers: tuple[Recaller, ...], says: Phrases) -> tuple[ReportBlock, ...]:
     """A table and two charts."""
     return (
         Table(

@@ -33,7 +33,7 @@ FUNCTION = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class SenseAccuracy:
     """Shares of uses whose sense is told right, by level from the embedding on, by the nearest labelled use.
 
     first: the same where the word comes first; None where no use does; static: by the word alone, majority: by its most
@@ -49,7 +49,7 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class StrongestHead:
     """A head that attends most to one word from a use, and what it attends to in the control."""
 
     use: int
@@ -74,14 +74,14 @@ class SensesFound:
     encoder: str
     uses: int
     words: int
-    told: tuple[Told, ...]
+    told: tuple[SenseAccuracy, ...]
     word: str
     sentences: tuple[str, ...]
     control: str
     distances: tuple[tuple[float, ...], ...]
     ahead: tuple[str, ...]
     ahead_apart: tuple[float, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[StrongestHead, ...]
     function: float
     counted: int
 
@@ -124,11 +124,11 @@ def _enough(uses: list[corpora.Usage]) -> list[corpora.Usage]:
     return [each for each in uses if each.word in several and (each.word, each.sense) in known]
 
 
-def _told(name: str, score: SenseScore) -> Told:
+def _told(name: str, score: SenseScore) -> SenseAccuracy:
     split = next(each for each in score.splits if each.kind == SPLIT)
     told = {each.vectors: each for each in split.told}
     share = score.accuracy
-    return Told(
+    return SenseAccuracy(
         name=name,
         causal=score.causal,
         levels=tuple(share(told[level].nearest) or 0.0 for level in score.levels),
@@ -144,17 +144,17 @@ def _beginning(texts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return texts[0][:same], texts
 
 
-def _readings(found: Senses) -> list[Reading]:
+def _readings(found: Senses) -> list[StrongestHead]:
     """Of each use, the three heads that put most weight on one other word."""
     assert found.control is not None
     beside = {(each.layer, each.head): each.word for each in found.control.heads}
-    made: list[Reading] = []
+    made: list[StrongestHead] = []
     for number, use in enumerate(found.uses, start=1):
         for each in use.ranked[:3]:
             assert each.word is not None
             control = beside[each.layer, each.head]
             made.append(
-                Reading(
+                StrongestHead(
                     use=number,
                     head=f"{each.layer}.{each.head}",
                     word=each.word.label,

@@ -12,7 +12,7 @@ import tokenizers
 
 from clearhead.errors import FolderError, OptionError, nearest, shown
 from clearhead.files import cache_folder, caching, make_folder, read_bounded, replacing
-from clearhead.text.data.sources import OnProgress, Source, blocks_of
+from clearhead.text.data.sources import OnProgress, TextSource, blocks_of
 from clearhead.text.tokenizers.characters import Units
 from clearhead.text.tokenizers.learned import OnMerges, check_size, word_ends
 from clearhead.text.tokenizers.pieces import CUT_QWEN2, cut
@@ -30,7 +30,7 @@ _FORMAT = "clearhead tokenizer 3"  # raise it when the same text would give anot
 
 def learn(
     kind: str,
-    sources: Sequence[Source],
+    sources: Sequence[TextSource],
     *,
     vocab_size: int | None = None,
     cache: Path | None = None,

@@ -29,7 +29,7 @@ READ = 1 << 20
 OnProgress = Callable[[int, int | None], None]  # called with bytes read so far, bytes in all (None: unknown)
 
 
-class Source(Protocol):
+class TextSource(Protocol):
     """A collection of documents."""
 
     @property
@@ -227,7 +227,7 @@ def _files(given: str) -> list[Path]:
     return files
 
 
-def blocks_of(sources: Sequence[Source], progress: OnProgress | None = None) -> Iterator[TextBlock]:
+def blocks_of(sources: Sequence[TextSource], progress: OnProgress | None = None) -> Iterator[TextBlock]:
     """The documents of all sources in blocks; files are streamed.
 
     ``progress`` gets the bytes read and the bytes in all, the latter None if a source is not a file.

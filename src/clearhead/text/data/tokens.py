@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from clearhead.errors import OptionError, TextError
 from clearhead.files import cache_folder
-from clearhead.text.data.sources import OnProgress, Source, blocks_of
+from clearhead.text.data.sources import OnProgress, TextSource, blocks_of
 from clearhead.text.data.store import FORMAT, cached_columns
 from clearhead.text.tokenizers.learned import WORD_ENDS
 from clearhead.text.tokenizers.pieces import TextBlock, batches, cut
@@ -121,7 +121,11 @@ def around(tokenizer: Tokenizer) -> str:
 
 
 def tokenize(
-    sources: Sequence[Source], tokenizer: Tokenizer, *, cache: Path | None = None, progress: OnProgress | None = None
+    sources: Sequence[TextSource],
+    tokenizer: Tokenizer,
+    *,
+    cache: Path | None = None,
+    progress: OnProgress | None = None,
 ) -> Tokens:
     """The ids of all documents in order, memory-mapped from the cache; encoded on all cores the first time.
 
@@ -146,7 +150,7 @@ def tokenize(
 
 
 def _encoded(
-    sources: Sequence[Source], tokenizer: Tokenizer, progress: OnProgress | None
+    sources: Sequence[TextSource], tokenizer: Tokenizer, progress: OnProgress | None
 ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     """The columns in parts: ids and starts, with byte lengths alongside or, if set by the id, at the end."""
     front, end = (np.array(each, dtype=tokenizer.dtype) for each in (tokenizer.front, tokenizer.document_end))
