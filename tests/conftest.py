@@ -1,11 +1,12 @@
 """What all tests share: private caches, no network, and none of the shell's settings."""
 
+import gc
 import os
 import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,16 @@ import pytest
 # in no cache. tests/hub/test_names.py has a hub of its own.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-tests-have-no-hub"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects without looking for garbage: 8 seconds instead of 14, in each worker."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

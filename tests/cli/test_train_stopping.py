@@ -164,7 +164,7 @@ def test_a_command_killed_before_its_run_began_can_be_given_again(command: Comma
 class TestTheCommandItself:
     """A process of its own: what signals and a terminal really do."""
 
-    WORDS = ("train", "text.txt", *SMALL, "--steps", "600", "--set", "train.evaluations=30")
+    WORDS = ("train", "text.txt", *SMALL, "--steps", "200", "--set", "train.evaluations=10")
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm"}
@@ -186,7 +186,7 @@ class TestTheCommandItself:
                 assert process.wait() == -signal.SIGKILL
         state = load_state(folder / "state")
         assert state is not None
-        assert 0 < state.progress.step < 600
+        assert 0 < state.progress.step < 200
         assert command("train", "--resume", "runs/text").code == 0
         whole = command(*self.WORDS, "--out", "whole")
         assert whole.code == 0

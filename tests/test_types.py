@@ -1,0 +1,12 @@
+"""Types hold in the package, its tests, benchmarks and tools: pyright, beside the tests, since it uses one core."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_types_hold() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright"], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
