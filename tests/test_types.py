@@ -1,4 +1,4 @@
-"""Types hold in the package, its tests, benchmarks and tools: pyright, beside the tests, since it uses one core."""
+"""The types of the package hold. A test, so that it runs beside others: pyright uses one core."""
 
 import subprocess
 import sys

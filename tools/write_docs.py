@@ -29,7 +29,7 @@ from babel.messages import Catalog
 from babel.messages.pofile import read_po, write_po
 from typer.main import get_command
 
-from clearhead.catalogue import FIELD, KINDS
+from clearhead.catalogue import FIELD, PREFIXES
 from clearhead.cli import app
 from clearhead.cli.helping import FIXED, paragraphs
 from clearhead.files import replacing
@@ -180,7 +180,7 @@ def template() -> Catalog:
         catalogue.add(row.text, auto_comments=list(row.names))
     for text in FIXED:
         catalogue.add(text, auto_comments=["--help"])
-    for text in KINDS:
+    for text in PREFIXES:
         catalogue.add(text, auto_comments=["standard error"])
     for text, places in {**helps(), **messages()}.items():
         catalogue.add(text, auto_comments=places)

