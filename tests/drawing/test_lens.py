@@ -53,9 +53,10 @@ def test_the_table_has_the_likeliest_token_of_each_layer_and_place(found: Lens) 
         for token in found.ids_RTN[row, :, 0].tolist():
             assert legible(found.labels[token])[:9] in line
     assert "--out has all" not in text
+    assert lines[6] == "The last line is what the model predicts."
     narrow = printed(LensTable(found), 40)
     assert max(cell_len(line) for line in narrow.splitlines()) <= 40
-    assert re.search(r"Shown are\s+the last \d+ of 11 places", narrow)
+    assert re.search(r"Shown are the\s+last \d+ of\s+11\s+places", narrow)
 
 
 def test_the_file_has_every_number(found: Lens, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -31,8 +31,8 @@ def swept(over: Any, **options: Any) -> ch.analysis.Sweep:
     return ch.sweep(MODEL, TEXT, over, ch.diff("a", "b"), **options)
 
 
-def shown(table: Any, width: int) -> str:
-    console = Console(width=width, record=True, color_system=None, file=io.StringIO())
+def shown(table: Any, width: int, colours: Literal["truecolor"] | None = None) -> str:
+    console = Console(width=width, record=True, color_system=colours, force_terminal=True, file=io.StringIO())
     console.print(table)
     text = console.export_text()
     assert max(map(cell_len, text.splitlines())) <= width
@@ -81,6 +81,13 @@ def test_a_grid_that_does_not_fit_is_left_to_the_picture() -> None:
     assert "The grid of 8 places does not fit; --out draws it." in " ".join(text.split())
 
 
+def test_the_legend_names_colours_only_where_they_are_shown() -> None:
+    table = SweepTable(swept("heads"), 3)
+    assert "Full colour: a change of" in shown(table, 80, "truecolor")
+    assert "Full colour" not in shown(table, 80)
+    assert "+ more, - less; at most" in shown(table, 80)
+
+
 def test_colours_of_changes_go_from_less_over_none_to_more() -> None:
     shades = hexed(signed(np.array([-4.0, 0.0, 4.0, 2.0, 9.0]), 4.0))
     assert shades == [LESS[-1], "#ffffff", MORE[-1], MORE[2], MORE[-1]]
@@ -108,6 +115,13 @@ def test_the_effect_has_both_probabilities_of_each_token() -> None:
         assert f"{each.before:.4f}" in line
         assert f"{each.after:.4f}" in line
     assert f"KL(before || after) {found.kl:.4g} nats" in text
+
+
+def test_the_effect_names_the_text_that_a_patch_takes_from() -> None:
+    patch = ch.Patch(layer=1, source=SOURCE, kind="residual")
+    assert 'patch 1.residual from "see it!"' in shown(EffectTable(ch.effect(MODEL, TEXT, patch)), 100)
+    unknown = ch.Patch(layer=1, source=ch.observe_ids(MODEL, MODEL.ids("see it!")[0], keep=KEPT), kind="residual")
+    assert "patch 1.residual\n" in shown(EffectTable(ch.effect(MODEL, TEXT, unknown)), 100)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

@@ -13,6 +13,7 @@ from clearhead.analysis import Lens
 from clearhead.drawing.colours import dark, hexed, paint
 from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.next_table import named
+from clearhead.drawing.terminal import coloured
 from clearhead.language import mark, spoken
 from clearhead.wrapping import wrapped
 
@@ -65,8 +66,9 @@ class LensTable:
                 line.append(" ")
             yield line
         cut = f" Shown are the last {len(wide) - first} of {len(wide):,} places; --out has all." if first else ""
-        note = spoken(f"The darker, the likelier. The last line is what the model predicts.{cut}")
-        yield from wrapped(Text(note, "dim"), options.max_width)
+        shaded = f"The darker, the likelier. The last line is what the model predicts.{cut}"
+        plain = f"The last line is what the model predicts.{cut}"
+        yield from wrapped(Text(spoken(shaded if coloured(console) else plain), "dim"), options.max_width)
 
 
 def encoded(found: Lens) -> bytes:

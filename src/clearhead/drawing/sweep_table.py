@@ -15,11 +15,11 @@ from rich.text import Text
 from clearhead.analysis import Effect, Sweep
 from clearhead.drawing.colours import dark, hexed, signed
 from clearhead.drawing.legible import legible, shortened
-from clearhead.drawing.terminal import bar
-from clearhead.errors import many
+from clearhead.drawing.terminal import bar, coloured
+from clearhead.errors import WatchError, many
 from clearhead.language import mark, spoken
 from clearhead.watching import Edit, Knockout
-from clearhead.watching.notation import named, runs, to_dict
+from clearhead.watching.notation import named, runs, spelled, to_dict
 from clearhead.wrapping import filled, wrapped
 
 # In terminal cells: a bar, a cell of the grid, and the widest name of an edit.
@@ -117,7 +117,7 @@ class SweepTable:
         cells = grid(found)
         if cells is not None:
             yield Text()
-            yield from _grid_lines(cells, options.max_width)
+            yield from _grid_lines(cells, options.max_width, shaded=coloured(console))
 
     def _entries(self) -> RenderResult:
         shown = self._found.top(self._top)
@@ -133,7 +133,7 @@ class SweepTable:
         yield Text(spoken(f"change, and value under the edit{others}."), "dim")
 
 
-def _grid_lines(cells: SweepGrid, width: int) -> RenderResult:
+def _grid_lines(cells: SweepGrid, width: int, *, shaded: bool) -> RenderResult:
     rows = list(map(spoken, cells.rows))
     name = max(map(cell_len, rows))
     count = (width - name - 1) // CELL
@@ -153,12 +153,21 @@ def _grid_lines(cells: SweepGrid, width: int) -> RenderResult:
             line.append(text, "dim" if value is None else f"{'white' if dark(colour) else 'black'} on {colour}")
             line.append(" ")
         yield line
-    yield Text(spoken(f"Full colour: a change of {most:.4g}; + more, - less."), "dim")
+    full, plain = f"Full colour: a change of {most:.4g}; + more, - less.", f"+ more, - less; at most {most:.4g}."
+    yield Text(spoken(full if shaded else plain), "dim")
 
 
 def largest(cells: SweepGrid) -> float:
     """The largest change in the grid, in either direction; 1 if all are 0."""
     return max((abs(value) for row in cells.values for value in row if value is not None), default=0.0) or 1.0
+
+
+def _with_texts(edit: Edit) -> str:
+    """The edit with the texts that it takes something from, where they are known."""
+    try:
+        return spelled(edit)
+    except WatchError:
+        return named(edit)
 
 
 class EffectTable:
@@ -174,7 +183,7 @@ class EffectTable:
             legible(found.heading), "bold"
         )
         for edit in found.edits:
-            yield Text(f"  {legible(named(edit))}")
+            yield Text(f"  {legible(_with_texts(edit))}")
         yield Text()
         labels = [shortened(legible(each.label), 20) for each in found.candidates]
         wide = max(5, *map(cell_len, labels))

@@ -191,6 +191,11 @@ def table_of_answer(
     return AnswerTable(record, start, readings(record, among, rows, KEYS), model)
 
 
+def coloured(console: Console) -> bool:
+    """Whether colours are shown: not in a file or a pipe, nor with NO_COLOR."""
+    return console.color_system is not None and not console.no_color
+
+
 def bar(weight: float, cells: int) -> str:
     """A horizontal bar of a weight from 0 to 1 in eighths of a cell, padded to ``cells``."""
     eighths = min(round(weight * cells * 8), cells * 8)
