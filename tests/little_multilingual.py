@@ -1,8 +1,9 @@
-"""Small models of many languages, as transformers writes their folders: mBART-50, the first mBART, NLLB."""
+"""Small models of many languages, as transformers writes their folders: mBART-50, the first mBART, NLLB, M2M-100."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import tokenizers
 import torch
 from tokenizers import models, pre_tokenizers, trainers
 from transformers import (
+    AutoTokenizer,
     M2M100Config,
     M2M100ForConditionalGeneration,
     MBart50Tokenizer,
@@ -27,6 +29,7 @@ CODES = {
     "mbart50": {"en": "en_XX", "de": "de_DE"},
     "mbart": {"en": "en_XX", "de": "de_DE"},
     "nllb": {"en": "eng_Latn", "de": "deu_Latn"},
+    "m2m_100": {"en": "en", "de": "de"},
 }
 SIZES: dict[str, Any] = {
     "d_model": 20,
@@ -44,6 +47,9 @@ SIZES: dict[str, Any] = {
 
 def tokenizer(kind: str) -> Any:
     """Of pieces learned from English, with the codes of all languages."""
+    if kind == "m2m_100":
+        with tempfile.TemporaryDirectory() as folder:
+            return AutoTokenizer.from_pretrained(little_pieces.m2m_100(Path(folder)))
     if kind == "nllb":
         words = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
         words.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -62,7 +68,7 @@ def write(folder: Path, kind: str, **settings: Any) -> Any:
     words = tokenizer(kind)
     words.save_pretrained(folder)
     given = {**SIZES, "vocab_size": len(words), **settings}
-    if kind == "nllb":
+    if kind in ("nllb", "m2m_100"):
         model = M2M100ForConditionalGeneration(M2M100Config(**given))
     else:
         start = {} if kind == "mbart" else {"decoder_start_token_id": 2}
@@ -76,3 +82,9 @@ def write(folder: Path, kind: str, **settings: Any) -> Any:
             )
     model.save_pretrained(folder)
     return model.eval()
+
+
+def token(kind: str, language: str) -> str:
+    """The token of a language."""
+    code = CODES[kind][language]
+    return f"__{code}__" if kind == "m2m_100" else code

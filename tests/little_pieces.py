@@ -13,6 +13,7 @@ from typing import Any
 
 import sentencepiece
 from transformers import MarianConfig, MarianMTModel
+from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from clearhead import corpora
 from little_translators import made_up
@@ -106,6 +107,20 @@ def marian(folder: Path, *, apart: bool = False, source: str = "en", target: str
     settings = {"source_lang": source, "target_lang": target, **({"separate_vocabs": True} if apart else {})}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     (folder / "config.json").write_text(json.dumps({"model_type": "marian"}))
+    return folder
+
+
+def m2m_100(folder: Path, languages: str = "m2m100") -> Path:
+    """The tokenizer of an M2M-100 model, as released, some of whose pieces have no id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    roles = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokens = dict.fromkeys([*roles.values(), *pieces(learned("en"))[::-1][3:]])
+    special = {**roles, "additional_special_tokens": [f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES[languages]]}
+    settings = {"tokenizer_class": "M2M100Tokenizer", "src_lang": None, "language_codes": languages}
+    (folder / "sentencepiece.bpe.model").write_bytes(learned("en"))
+    (folder / "vocab.json").write_text(json.dumps({token: n for n, token in enumerate(tokens)}), encoding="utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Marian's and T5's SentencePiece files: the ids and texts of transformers, and what damaged files say."""
+"""SentencePiece files of Marian, M2M-100 and T5: the ids and texts of transformers, and what damaged files say."""
 
 from __future__ import annotations
 
@@ -180,6 +180,75 @@ class TestDamagedMarian:
         monkeypatch.setattr(sentence_pieces.importlib.util, "find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match=r"source.spm: .* pip install 'clearhead\[translate\]'"):
             Tokenizer.load(damaged)
+
+
+class TestM2M100:
+    @pytest.mark.parametrize("languages", ["m2m100", "wmt21"])
+    def test_ids_and_texts_are_those_of_transformers(self, languages: str, tmp_path: Path):
+        folder = little_pieces.m2m_100(tmp_path / "m2m", languages)
+        theirs, ours = AutoTokenizer.from_pretrained(folder), Tokenizer.load(folder)
+        texts = [*TEXTS, "__de__ Hallo", "x__zh__y", "__xx__ a"]
+        found = theirs(texts)["input_ids"]
+        assert [ours.encode_document(text) for text in texts] == found
+        assert [ours.decode(ids) for ids in found] == theirs.batch_decode(found)
+        assert ours.languages == {code: theirs.get_lang_id(code) for code in theirs.lang_code_to_id}
+        assert ours.vocab_size == len(theirs)
+
+    def test_random_ids_decode_as_in_transformers(self, tmp_path: Path):
+        folder = little_pieces.m2m_100(tmp_path)
+        theirs, ours, draw = AutoTokenizer.from_pretrained(folder), Tokenizer.load(folder), random.Random(3)
+        for _ in range(500):
+            ids = draw.choices(range(ours.vocab_size), k=draw.randint(0, 12))
+            assert ours.decode(ids) == theirs.decode(ids)
+            stream = ours.stream()
+            assert "".join(map(stream.push, ids)).strip() + stream.finish() == ours.decode(ids)
+
+    def test_saved_with_another_language(self, tmp_path: Path):
+        ours = Tokenizer.load(little_pieces.m2m_100(tmp_path / "m2m")).with_source("de")
+        ours.save(tmp_path / "again")
+        back = AutoTokenizer.from_pretrained(tmp_path / "again")
+        for name in ("sentencepiece.bpe.model", "vocab.json"):
+            assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "m2m" / name).read_bytes()
+        assert back.src_lang == "de"
+        assert back(TEXTS[:50])["input_ids"] == [ours.encode_document(text) for text in TEXTS[:50]]
+        assert Tokenizer.load(tmp_path / "again").encode_document("nine") == ours.encode_document("nine")
+        back.save_pretrained(tmp_path / "theirs")
+        assert Tokenizer.load(tmp_path / "theirs").encode_document("nine") == ours.encode_document("nine")
+
+    @pytest.mark.parametrize(
+        ("name", "change", "why"),
+        [
+            (
+                "vocab.json",
+                {"one more": 5000},
+                r"vocab.json: altered: the ids of its \d+ pieces are not 0 to",
+            ),
+            ("vocab.json", {"__en__": 1000}, r"vocab.json: altered: the ids of its"),
+            (
+                "tokenizer_config.json",
+                {"language_codes": "all"},
+                r"language_codes is 'all'; known are m2m100 and",
+            ),
+            (
+                "tokenizer_config.json",
+                {"src_lang": "xx"},
+                r"src_lang is 'xx', or the end '</s>', and the",
+            ),
+            ("tokenizer_config.json", {"sp_model_kwargs": {"alpha": 1}}, r"sp_model_kwargs = .*other tokens each time"),
+        ],
+    )
+    def test_altered_files(self, name: str, change: dict[str, Any], why: str, tmp_path: Path):
+        folder = little_pieces.m2m_100(tmp_path)
+        table = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**table, **change}))
+        with pytest.raises(FolderError, match=why):
+            Tokenizer.load(folder)
+
+    @pytest.mark.parametrize("name", ["vocab.json", "sentencepiece.bpe.model"])
+    def test_a_missing_file(self, name: str, tmp_path: Path):
+        (little_pieces.m2m_100(tmp_path) / name).unlink()
+        with pytest.raises(FolderError, match=rf"{name}: cannot be read: No such file"):
+            Tokenizer.load(tmp_path)
 
 
 T5 = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}

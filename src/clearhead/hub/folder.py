@@ -27,7 +27,7 @@ from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import ModelConfig, packs, rounded_to
 from clearhead.tensorfile import opened, write_tensors
 from clearhead.text import Tokenizer
-from clearhead.text.tokenizers import marian
+from clearhead.text.tokenizers import m2m_100, marian
 from clearhead.text.tokenizers.vocabularies import TOKENIZER_AT_MOST
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,9 @@ def tokenizer_in(folder: Path, config: ModelConfig) -> Tokenizer | None:
 
 def tokenizer_files(folder: Path) -> Sequence[str]:
     """The files that make the tokenizer which ``save`` wrote."""
-    return [name for name in marian.FILES if (folder / name).exists()] if marian.is_in(folder) else [TOKENIZER]
+    if marian.is_in(folder):
+        return [name for name in marian.FILES if (folder / name).exists()]
+    return m2m_100.FILES if m2m_100.is_in(folder) else [TOKENIZER]
 
 
 def _check_lines(folder: Path, tokens: int, rows: int) -> None:

@@ -19,7 +19,7 @@ from clearhead.hub.jsonfile import read_table
 from clearhead.hub.kept import named
 from clearhead.hub.weights import INDEX, WEIGHTS, complete, foreign, shards
 from clearhead.language_model import no_tokenizer
-from clearhead.text.tokenizers import marian
+from clearhead.text.tokenizers import m2m_100, marian
 from clearhead.text.tokenizers.vocabularies import PIECES
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ TOKENIZERS = (
     "merges.txt",
     "vocab.txt",
     *marian.FILES,
+    m2m_100.PIECES,
     PIECES,
 )
 # The files that describe the weights; nothing else is fetched with them.

@@ -14,14 +14,19 @@ from clearhead.text.tokenizers.special import put_around, role_tokens
 TOKEN = re.compile(r"([a-z]{2}_[A-Z]{2})|([a-z]{3}_[A-Z][a-z]{3})|__([a-z]{2,3})__")
 END = "</s>"
 PIECES = "sentencepiece.bpe.model"  # mBART's, M2M-100's and NLLB's
-UNREAD = "M2M100Tokenizer"
 
 
 def languages(library: tokenizers.Tokenizer) -> dict[str, int]:
     """The ids of the languages' tokens by code, in order of the ids."""
     special = {number: each for number, each in library.get_added_tokens_decoder().items() if each.special}
-    found = {number: TOKEN.fullmatch(each.content) for number, each in sorted(special.items())}
-    return {next(filter(None, code.groups())): number for number, code in found.items() if code is not None}
+    found = {number: code_of(each.content) for number, each in sorted(special.items())}
+    return {code: number for number, code in found.items() if code is not None}
+
+
+def code_of(token: str) -> str | None:
+    """The code of a language's token, None for any other token."""
+    match = TOKEN.fullmatch(token)
+    return None if match is None else next(filter(None, match.groups()))
 
 
 def around(usual: str, *, behind: bool = False) -> Callable[[tokenizers.Tokenizer, Mapping[str, Any]], None]:
@@ -34,6 +39,8 @@ def around(usual: str, *, behind: bool = False) -> Callable[[tokenizers.Tokenize
     def put(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
         named, end = settings.get("src_lang"), role_tokens(settings).get("eos", END)
         token = usual if named is None else named
+        if isinstance(token, str) and made.token_to_id(f"__{token}__") is not None:
+            token = f"__{token}__"  # M2M-100's folders name the code
         if not isinstance(token, str) or made.token_to_id(token) is None or made.token_to_id(end) is None:
             if named is None:  # of other languages; the file itself says what goes around a text
                 return

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tokenizers
-from tokenizers import models
-
-from clearhead.errors import FolderError, shown
-from clearhead.text.tokenizers.sentence_pieces import Pieces, check_model
-from clearhead.text.tokenizers.vocabularies import LARGEST_VOCABULARY
-
-log = logging.getLogger(__name__)
+from clearhead.text.tokenizers.sentence_pieces import Pieces, refuse_sampling
 
 SOURCE, TARGET, IDS = "source.spm", "target.spm", "vocab.json"
 TARGET_IDS = "target_vocab.json"  # if the languages do not share their ids
 FILES = (IDS, TARGET_IDS, TARGET, SOURCE)
 ROLES = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
-LACKING = 0.5  # of a model's pieces: with as many lacking in vocab.json, the two do not belong together
-TOLD = 0.01  # worth a warning; that a few rare pieces lack is common
+LANGUAGE = re.compile(r">>.*?<<", re.DOTALL)  # in front of a text: the language to translate into
 
 
 def is_in(folder: Path) -> bool:
@@ -31,48 +24,23 @@ def is_in(folder: Path) -> bool:
 
 def separate(settings: Mapping[str, Any]) -> bool:
     """Whether each language has ids of its own. Raises FolderError for a setting that is not supported."""
-    if settings.get("sp_model_kwargs"):
-        raise FolderError(
-            f"tokenizer_config.json: sp_model_kwargs = {shown(settings['sp_model_kwargs'])}: with such options a text "
-            "may get other tokens each time; remove the entry"
-        )
+    refuse_sampling(settings)
     return settings.get("separate_vocabs") is True
 
 
-def library_of(path: Path, listed: object, roles: Mapping[str, str]) -> tokenizers.Tokenizer:
-    """The content of a vocab.json as a tokenizer, which knows each token's id but cuts no text.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MarianPieces(Pieces):
+    """The pieces of one language; a language code in front of a text is one token."""
 
-    Raises FolderError unless it is a table of ids, none of them twice, with the tokens in ``roles`` among them.
-    """
-    ids: dict[str, int] = listed if isinstance(listed, dict) else {}
-    wrong = next((f"{shown(token)}: {shown(each)}" for token, each in ids.items() if not _is_id(each)), None)
-    if wrong is not None or not ids:
-        raise FolderError(f"{path}: altered: {wrong or shown(listed)}; it must be a table of token ids; copy it again")
-    if len(set(ids.values())) < len(ids):
-        raise FolderError(f"{path}: altered: two tokens have the same id; copy it again")
-    for role in ("unk", "eos"):
-        if roles.get(role) not in ids:
-            raise FolderError(
-                f"{path}: lacks {role}_token {shown(roles.get(role))}, which every text needs; copy it again"
-            )
-    return tokenizers.Tokenizer(models.WordLevel(vocab=ids, unk_token=roles["unk"]))
+    def parts(self, text: str) -> Iterator[tuple[str, int | None]]:
+        for part, token in super().parts(text):
+            code = LANGUAGE.match(part) if token is None else None
+            if code is not None:
+                yield code[0], self.ids.get(code[0], self.unknown)
+                part = part[code.end() :]
+            if part:
+                yield part, token
 
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_VOCABULARY
-
-
-def pieces_of(content: bytes, path: Path, library: tokenizers.Tokenizer, unknown: str) -> Pieces:
-    """The model in a .spm file of this content, with the ids of ``library``.
-
-    Raises FolderError if it is damaged or made for other ids, MissingExtraError without sentencepiece.
-    """
-    check_model(content, path)
-    found = Pieces.of(content, library, unknown)
-    lacking, count = found.lacking(), found.model.get_piece_size()
-    said = f"{path}: {len(lacking):,} of its {count:,} pieces have no id, such as {shown(lacking[:3])}"
-    if len(lacking) > LACKING * count:
-        raise FolderError(f"{said}; the vocabulary beside it is another model's; copy both again")
-    if len(lacking) > TOLD * count:
-        log.warning("%s; they are unknown to the model", said)
-    return found
+    def decode(self, ids: Sequence[int]) -> str:
+        # what this model does not know keeps its ▁
+        return self.joined(ids, after=" ").replace("▁", " ").strip()

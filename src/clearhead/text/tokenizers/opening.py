@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import logging
 from collections.abc import Mapping
@@ -15,13 +14,14 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models
 
 from clearhead.errors import FolderError, shown, unread
-from clearhead.files import read_bounded, reading
-from clearhead.text.chat.templates import LARGEST_TEMPLATE
+from clearhead.files import read_bounded
+from clearhead.text.chat.template_files import templates_beside
 from clearhead.text.child import DiedError, LateError, ShortError, ask
-from clearhead.text.tokenizers import marian
+from clearhead.text.tokenizers import m2m_100, marian
 from clearhead.text.tokenizers.learned import byte_characters
+from clearhead.text.tokenizers.marian import MarianPieces
 from clearhead.text.tokenizers.refusals import panics_as
-from clearhead.text.tokenizers.sentence_pieces import Pieces
+from clearhead.text.tokenizers.sentence_pieces import Pieces, library_of_ids, refuse_sampling
 from clearhead.text.tokenizers.shapes import LAYOUT, in_use
 from clearhead.text.tokenizers.special import ROLES, added_token, put_around, role_tokens, with_special
 from clearhead.text.tokenizers.vocabularies import (
@@ -37,9 +37,7 @@ from clearhead.text.tokenizers.vocabularies import (
 log = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
-TEMPLATE = "chat_template.jinja"
-LAST = (TOKENIZER, marian.SOURCE)  # the file of a tokenizer that is written last
-TEMPLATES = "additional_chat_templates"
+LAST = (TOKENIZER, marian.SOURCE, m2m_100.PIECES)  # the file of a tokenizer that is written last
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 TRIAL = Path(__file__).with_name("trial.py")
@@ -87,6 +85,8 @@ def open_tokenizer(path: Path) -> Opened:
     name, known = class_of(folder, settings, described.get("model_type"))
     if path.is_dir() and marian.is_in(folder):
         return _two_sided(folder, settings, described)
+    if path.is_dir() and m2m_100.is_in(folder, name):
+        return _of_many_languages(folder, settings, described)
     if path.is_dir() and not file.exists():
         library = build(folder, name, known, settings)
         if known.trial:
@@ -109,7 +109,7 @@ def open_tokenizer(path: Path) -> Opened:
     return Opened(
         library=library,
         config=kept if kept or config is not None else None,
-        templates=_templates(folder),
+        templates=templates_beside(folder),
         start=start,
         ends=ends,
     )
@@ -137,20 +137,49 @@ def _two_sided(folder: Path, settings: Mapping[str, Any], described: Mapping[str
 
 def _side(folder: Path, model: str, listed: str, settings: Mapping[str, Any], described: Mapping[str, Any]) -> Opened:
     """The tokenizer of one language: a SentencePiece model, and the ids of its pieces."""
-    roles, ids, spm = role_tokens(settings), folder / listed, folder / model
-    start, ends = _marks(folder, described)
-    library = marian.library_of(ids, _parsed(text_of(ids), f"{ids}: truncated or altered"), roles)
+    library = _ids(folder / listed, settings)
     _add(library, settings, folder)
-    put_around(library, [], [roles["eos"]])
-    content = content_of(spm)
+    put_around(library, [], [role_tokens(settings)["eos"]])
+    return _of_pieces(folder, library, (listed, model), MarianPieces, settings, described)
+
+
+def _of_many_languages(folder: Path, settings: Mapping[str, Any], described: Mapping[str, Any]) -> Opened:
+    """M2M-100's tokenizer, which has a token for each language."""
+    roles = {f"{role}_token": token for role, token in m2m_100.ROLES.items()}
+    settings = {"tokenizer_class": m2m_100.CLASS, **roles, **settings}
+    refuse_sampling(settings)
+    library = _ids(folder / m2m_100.IDS, settings)
+    m2m_100.add_languages(library, settings, folder / m2m_100.IDS)
+    _add(library, settings, folder)
+    m2m_100.put_around(library, settings)
+    return _of_pieces(folder, library, m2m_100.FILES, Pieces, settings, described)
+
+
+def _ids(path: Path, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """A library that only knows the ids in a vocab.json."""
+    return library_of_ids(path, _parsed(text_of(path), f"{path}: truncated or altered"), role_tokens(settings))
+
+
+def _of_pieces(
+    folder: Path,
+    library: tokenizers.Tokenizer,
+    files: tuple[str, str],
+    pieces: type[Pieces],
+    settings: Mapping[str, Any],
+    described: Mapping[str, Any],
+) -> Opened:
+    """The tokenizer of two files: the ids that ``library`` has, and the SentencePiece model."""
+    start, ends = _marks(folder, described)
+    contents = {name: content_of(folder / name) for name in files}
+    model = folder / files[1]
     return Opened(
         library=library,
         config={**settings},
-        templates=_templates(folder),
+        templates=templates_beside(folder),
         start=start,
         ends=ends,
-        pieces=marian.pieces_of(content, spm, library, roles["unk"]),
-        files={listed: content_of(ids), model: content},
+        pieces=pieces.opened(contents[files[1]], model, library, role_tokens(settings)["unk"]),
+        files=contents,
     )
 
 
@@ -338,39 +367,3 @@ def _table(value: object, name: str) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, dict):
         raise FolderError(f"{CONFIG}: {name} is not a table: {shown(value)}; copy it again")
     return cast(Mapping[str, Any], value or {})
-
-
-def _templates(folder: Path) -> dict[str, str]:
-    """Chat templates in files of their own, which override those in tokenizer_config.json."""
-    files = {"default": folder / TEMPLATE}
-    files |= {path.stem: path for path in sorted((folder / TEMPLATES).glob("*.jinja"))}
-    found: dict[str, str] = {}
-    for name, path in files.items():
-        try:
-            if path.exists():
-                with reading(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-                    found[name] = text.read(LARGEST_TEMPLATE + 1)
-        except OSError as fault:
-            raise FolderError(
-                f"{path}: cannot be read: {fault.strerror}; check its permissions and the disk"
-            ) from fault
-        except UnicodeDecodeError as fault:
-            raise FolderError(f"{path}: is not UTF-8: {fault}; copy it again") from fault
-    return found
-
-
-def templates_in(config: Mapping[str, Any]) -> dict[str, str]:
-    """Chat templates in tokenizer_config.json: a string, or a list of named ones. Raises FolderError otherwise."""
-    value = config.get("chat_template")
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        return {"default": value}
-    named = cast(list[Any], value) if isinstance(value, list) else [value]
-    try:
-        found = {entry["name"]: entry["template"] for entry in named}
-    except (TypeError, KeyError):
-        found = {None: None}
-    if not all(isinstance(name, str) and isinstance(text, str) for name, text in found.items()):
-        raise FolderError(f"{CONFIG}: chat_template is neither a string nor a list of named ones; copy it again")
-    return cast(dict[str, str], found)

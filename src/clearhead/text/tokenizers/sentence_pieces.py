@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import tokenizers
+from tokenizers import models
 
-from clearhead.errors import FolderError, MissingExtraError
+from clearhead.errors import FolderError, MissingExtraError, shown
 from clearhead.text.child import DiedError, LateError, ShortError, ask
+from clearhead.text.tokenizers.vocabularies import LARGEST_VOCABULARY
 from clearhead.text.tokenizers.waiting import interruptible
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
-LANGUAGE = re.compile(r">>.*?<<", re.DOTALL)  # in front of a text: the language to translate into
+log = logging.getLogger(__name__)
+
 TRIAL = Path(__file__).with_name("piece_trial.py")
 TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # plus 0.5 s and 60 MB per MB of the file
+LACKING = 0.5  # of a model's pieces: with as many lacking among the ids, the two do not belong together
+TOLD = 0.01  # worth a warning; that a few rare pieces lack is common
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,19 +45,33 @@ class Pieces:
     unknown: int
 
     @classmethod
-    def of(cls, content: bytes, library: tokenizers.Tokenizer, unknown: str) -> Pieces:
-        """The model in a file that ``check_model`` let pass, with the ids and the added tokens of ``library``."""
+    def opened(cls, content: bytes, path: Path, library: tokenizers.Tokenizer, unknown: str) -> Self:
+        """The model in the file at ``path``, with the ids and the added tokens of ``library``.
+
+        Raises FolderError if it is damaged or made for other ids, MissingExtraError without sentencepiece.
+        """
+        check_model(content, path)
         from sentencepiece import SentencePieceProcessor
 
         model = SentencePieceProcessor()
         model.LoadFromSerializedProto(content)
         ids = library.get_vocab(with_added_tokens=True)
         added = frozenset(token.content for token in library.get_added_tokens_decoder().values())
-        return cls(model=model, ids=ids, special=added, unknown=ids[unknown])
+        found = cls(model=model, ids=ids, special=added, unknown=ids[unknown])
+        found._check_ids(path)
+        return found
+
+    def _check_ids(self, path: Path) -> None:
+        lacking, count = self.lacking(), self.model.get_piece_size()
+        said = f"{path}: {len(lacking):,} of its {count:,} pieces have no id, such as {shown(lacking[:3])}"
+        if len(lacking) > LACKING * count:
+            raise FolderError(f"{said}; the vocabulary beside it is another model's; copy both again")
+        if len(lacking) > TOLD * count:
+            log.warning("%s; they are unknown to the model", said)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text."""
-        cut = [list(self._parts(text)) for text in texts]
+        cut = [list(self.parts(text)) for text in texts]
         plain = [part for parts in cut for part, token in parts if token is None]
         pieces = iter(interruptible(lambda: self.model.encode(plain, out_type=str), plain))
         found: list[list[int]] = []
@@ -63,7 +83,7 @@ class Pieces:
     def measured(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and where each ends in it, in characters."""
         ids, ends, place = list[int](), list[int](), 0
-        for part, token in self._parts(text):
+        for part, token in self.parts(text):
             if token is None:
                 found = self.model.encode(part, out_type="offset_mapping")
                 ids += map(self._id, found["pieces"])
@@ -74,34 +94,31 @@ class Pieces:
         return ids, ends
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids, with special tokens spelled out and a space after each, as in transformers."""
+        """The text of the ids, with special tokens spelled out, as in transformers."""
+        return self.joined(ids).strip()
+
+    def joined(self, ids: Sequence[int], after: str = "") -> str:
+        """The text of the ids, with each special token spelled out and followed by ``after``."""
         text, pieces = "", list[str]()
         for token in ids:
             piece = self._tokens[token]
             if piece in self.special:
-                text += f"{self.model.decode_pieces(pieces)}{piece} "
+                text += self.model.decode_pieces(pieces) + piece + after
                 pieces = []
             else:
                 pieces.append(piece)
-        # what this model does not know keeps its ▁
-        return (text + self.model.decode_pieces(pieces)).replace("▁", " ").strip()
+        return text + self.model.decode_pieces(pieces)
 
     def lacking(self) -> list[str]:
         """The model's pieces that have no id."""
         every = (n for n in range(self.model.get_piece_size()) if not self.model.is_control(n))
         return [piece for n in every if (piece := self.model.id_to_piece(n)) not in self.ids]
 
-    def _parts(self, text: str) -> Iterator[tuple[str, int | None]]:
-        """The text cut at its special tokens and behind a language code: each part, and its id if it is one token."""
+    def parts(self, text: str) -> Iterator[tuple[str, int | None]]:
+        """The text cut at its special tokens: each part, and its id if it is one token."""
         for part in self._written.split(text):
-            if part in self.special:
-                yield part, self.ids[part]
-                continue
-            if code := LANGUAGE.match(part):
-                yield code[0], self._id(code[0])
-                part = part[code.end() :]
             if part:
-                yield part, None
+                yield part, self.ids[part] if part in self.special else None
 
     def _id(self, piece: str) -> int:
         return self.ids.get(piece, self.unknown)
@@ -133,3 +150,35 @@ def check_model(content: bytes, file: Path) -> None:
         fault = f"the library crashed: {reason}"
     if fault is not None:
         raise FolderError(f"{file}: truncated, altered or not a SentencePiece model: {fault}; copy it again")
+
+
+def library_of_ids(path: Path, listed: object, roles: Mapping[str, str]) -> tokenizers.Tokenizer:
+    """The content of a vocab.json as a tokenizer, which knows each token's id but cuts no text.
+
+    Raises FolderError unless it is a table of ids, none of them twice, with the tokens in ``roles`` among them.
+    """
+    ids: dict[str, int] = listed if isinstance(listed, dict) else {}
+    wrong = next((f"{shown(token)}: {shown(each)}" for token, each in ids.items() if not _is_id(each)), None)
+    if wrong is not None or not ids:
+        raise FolderError(f"{path}: altered: {wrong or shown(listed)}; it must be a table of token ids; copy it again")
+    if len(set(ids.values())) < len(ids):
+        raise FolderError(f"{path}: altered: two tokens have the same id; copy it again")
+    for role in ("unk", "eos"):
+        if roles.get(role) not in ids:
+            raise FolderError(
+                f"{path}: lacks {role}_token {shown(roles.get(role))}, which every text needs; copy it again"
+            )
+    return tokenizers.Tokenizer(models.WordLevel(vocab=ids, unk_token=roles["unk"]))
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_VOCABULARY
+
+
+def refuse_sampling(settings: Mapping[str, Any]) -> None:
+    """Raises FolderError if tokenizer_config.json asks for options of the library, such as drawn pieces."""
+    if settings.get("sp_model_kwargs"):
+        raise FolderError(
+            f"tokenizer_config.json: sp_model_kwargs = {shown(settings['sp_model_kwargs'])}: with such options a text "
+            "may get other tokens each time; remove the entry"
+        )

@@ -15,8 +15,10 @@ import tokenizers
 
 from clearhead.errors import TextError
 from clearhead.files import make_folder, refuse_link, replacing, write_text
+from clearhead.text.chat.template_files import TEMPLATE, TEMPLATES, templates_in
 from clearhead.text.chat.templates import Message, render
 from clearhead.text.tokenizers.characters import Units
+from clearhead.text.tokenizers.languages import code_of
 from clearhead.text.tokenizers.learned import (
     MASK,
     SEPARATOR,
@@ -34,12 +36,9 @@ from clearhead.text.tokenizers.lookup import table_of
 from clearhead.text.tokenizers.opening import (
     CONFIG,
     LAST,
-    TEMPLATE,
-    TEMPLATES,
     TOKENIZER,
     Opened,
     open_tokenizer,
-    templates_in,
 )
 from clearhead.text.tokenizers.refusals import check_whole, encoding_errors, panics_as, row_of_ids
 from clearhead.text.tokenizers.sentence_pieces import Pieces
@@ -207,7 +206,8 @@ class Tokenizer(Vocabulary):
         library = tokenizers.Tokenizer.from_str(self.to_json())
         spelled = {number: token for token, number in library.get_vocab(with_added_tokens=True).items()}
         put_around(library, [spelled[token] for token in front], [spelled[token] for token in back])
-        return self._remade(library, {**self._config, "src_lang": spelled[chosen]})
+        named = spelled[chosen] if self._pieces is None else code_of(spelled[chosen])  # as M2M-100's folders do
+        return self._remade(library, {**self._config, "src_lang": named})
 
     def with_mask(self) -> Tokenizer:
         """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token."""
@@ -225,7 +225,15 @@ class Tokenizer(Vocabulary):
         return self._remade(without_mask(self._library), self._config, self.document_end)
 
     def _remade(self, library: tokenizers.Tokenizer, config: dict[str, Any], end: Collection[int] = ()) -> Tokenizer:
-        made = Tokenizer(library, config, self._template_files, start=self._start, ends=self._ends)
+        made = Tokenizer(
+            library,
+            config,
+            self._template_files,
+            start=self._start,
+            ends=self._ends,
+            pieces=self._pieces,
+            files=self._files,
+        )
         made.document_end = tuple(end) or made.document_end
         return made
 

@@ -352,11 +352,6 @@ def build(folder: Path, name: str | None, known: TokenizerClass, settings: Mappi
         return known.build(paths, settings)
     known_files = (*_PAIRS, "vocab.txt", "tokenizer.model", languages.PIECES, PIECES)
     given = [file for file in known_files if (folder / file).exists()]
-    if name == languages.UNREAD:  # transformers writes no tokenizer.json of it either
-        raise FolderError(
-            f"{folder}: the tokenizer of M2M-100 ({languages.PIECES} with vocab.json) is not read; take NLLB-200, a "
-            "model of the same family with a tokenizer.json, or remove the tokenizer's files and give ids from Python"
-        )
     code = f"from transformers import AutoTokenizer as A; A.from_pretrained('{folder}').save_pretrained('{folder}')"
     convert = f'it needs a tokenizer.json; with transformers installed, make one:\n  python -c "{code}"'
     if not given:
