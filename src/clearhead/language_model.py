@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.errors import FolderError, OptionError, TextError, many, nearest, shown
+from clearhead.errors import FolderError, OptionError, TextError, many, shown
 from clearhead.model import ModelConfig, Network, State, evaluating
 from clearhead.model.parts.pooling import Pooling
 from clearhead.tap import Site, own_stack
@@ -149,8 +149,7 @@ class LanguageModel:
             )
         for code in named:
             if code not in self.languages:
-                near, known = nearest(code, self.languages), ", ".join(self.languages)
-                raise OptionError(f"there is no language {code!r}{near}; this model knows {known}")
+                raise OptionError(f"there is no language {code!r}; this model knows {', '.join(self.languages)}")
         tokenizer, metadata = self.tokenizer, self.metadata
         if source is not None and tokenizer.around_source is None:
             raise OptionError(
