@@ -27,6 +27,7 @@ COMPILED = replace(EAGER, compile=True)
 def working():
     if why := compiling.refuses():
         pytest.skip(f"torch.compile does not work here: {why}")
+    torch.compiler.reset()  # torch keeps what it compiled by function, and other tests compile the model, too
     yield
     torch.compiler.reset()
 
