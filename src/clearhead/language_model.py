@@ -141,26 +141,14 @@ class LanguageModel:
         """
         if source is None and target is None:
             return self
-        named = [code for code in (source, target) if code is not None]
-        if not self.languages:
-            raise OptionError(
-                f"language {named[0]!r}: this model's tokenizer has no tokens for languages; leave it out, or say it "
-                'in the text as the model was trained (T5: "translate English to German: ...", OPUS-MT: ">>deu<< ...")'
-            )
-        for code in named:
-            if code not in self.languages:
-                raise OptionError(f"there is no language {code!r}; this model knows {', '.join(self.languages)}")
         tokenizer, metadata = self.tokenizer, self.metadata
-        if source is not None and tokenizer.around_source is None:
-            raise OptionError(
-                f"source language {source!r}: this model's tokenizer puts none beside a text; leave it out"
-            )
         if source is not None:
             tokenizer = tokenizer.with_source(source)
         if target is not None:
+            language = tokenizer.language(target)
             start = {**metadata.ids, **metadata.generation}.get("decoder_start_token_id")
             first = start is None or start in self.languages.values()  # mBART's first models
-            said = {"decoder_start_token_id" if first else "forced_bos_token_id": self.languages[target]}
+            said = {"decoder_start_token_id" if first else "forced_bos_token_id": language}
             if metadata.generation:
                 metadata = replace(metadata, generation={**metadata.generation, **said})
             else:

@@ -95,8 +95,8 @@ class TestLanguages:
         assert "drop --pair, --layer and --head" in done.err
 
     def test_pairs(self, command: Command, folder: Path, many: Path, tmp_path: Path) -> None:
-        """A model of many languages is evaluated on pairs, and not trained on them."""
-        write_pairs(tmp_path / "p.tsv", 4)
+        """A model of many languages is evaluated on pairs, and trained on them, in languages that are named."""
+        write_pairs(tmp_path / "p.tsv", 30)
         options = ["--pairs", "p.tsv", "--threads", 1]
         done = command("eval", many, *options, "--from", "deu_Latn", "--to", "fra_Latn", "--json")
         assert done.code == 0, done.err
@@ -109,7 +109,13 @@ class TestLanguages:
         assert "--to: applies to sentence pairs (--pairs) only" in done.err
         done = command("train", *options, "--from", many, "--out", "run", "--steps", 1)
         assert done.code == 2
-        assert "pairs: this model reads the language of each text" in done.err
+        assert "pairs: this model translates between many languages; name those of the pairs" in done.err
+        languages = ["text.source_language=deu_Latn", "text.target_language=fra_Latn"]
+        settings = [word for each in languages for word in ("--set", each)]
+        done = command("train", *options, "--from", many, "--out", "run", "--steps", 1, *settings)
+        assert done.code == 0, done.err
+        done = command("translate", "run", "the cat", "--threads", 1)
+        assert done.code == 0, done.err
 
 
 class TestSeeing:

@@ -15,11 +15,12 @@ import clearhead as ch
 import little_multilingual
 from clearhead import hub
 from clearhead.errors import FolderError, OptionError, TextError
-from clearhead.generation import Sampling, source_ids, translate
+from clearhead.generation import Sampling, forced, source_ids, translate
 from clearhead.runs import evaluate_pairs
 from clearhead.text import Tokenizer
+from clearhead.training import Stepped
 from little_multilingual import CODES
-from little_translators import translator
+from little_translators import translator, write_pairs
 
 SENTENCES = ["one two three", "Hello, world!", "It's 2024; 你好 é x", "nine"]
 
@@ -202,6 +203,67 @@ def test_the_loss_on_pairs_is_that_of_transformers(both: Any, tmp_path: Path) ->
     assert found.evaluation.tokens == tokens
     assert found.evaluation.loss == pytest.approx(nats / tokens, rel=1e-5)
     assert [each.text for each in found.translations] == [translate(model, source).text for source, _ in pairs]
+
+
+def test_it_is_trained_further(both: Any, tmp_path: Path) -> None:
+    """In the named languages, which the run's folder then names; resumed, it ends in the same bits."""
+    kind, folder, _ = both
+    codes = CODES[kind]
+    named = {"text.source_language": codes["de"], "text.target_language": codes["en"]}
+    (tmp_path / "v.tsv").write_text("one two\tnine\nthree\tten two one\nfour\tx\n")
+    given: dict[str, Any] = {
+        "pairs": write_pairs(tmp_path / "p.tsv", 60),
+        "valid": tmp_path / "v.tsv",
+        "origin": folder,
+        "steps": 3,
+        "threads": 1,
+        "settings": {"train.batch": 8, "train.evaluations": 2, "text.overlap": True, **named},
+    }
+    run = ch.train(out=tmp_path / "run", **given)
+    model, again = hub.load(folder).with_languages(source=codes["de"], target=codes["en"]), hub.load(tmp_path / "run")
+    assert (again.target_edges, forced(again)) == (model.target_edges, forced(model))
+    assert not torch.equal(again.network.embedding.weight, model.network.embedding.weight)
+    found = evaluate_pairs(again, tmp_path / "v.tsv").evaluation
+    assert (run.evaluation.tokens, run.evaluation.loss) == (found.tokens, pytest.approx(found.loss, rel=1e-5))
+    peer = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "run").eval()
+    for text in SENTENCES:
+        read, written = theirs(kind, tmp_path / "run", peer, text, "de", "en", num_beams=1)
+        assert source_ids(again, text) == read
+        assert list(translate(again, text, beams=1).ids) == written
+
+    def stop(report: object) -> None:
+        if isinstance(report, Stepped) and report.step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ch.train(out=tmp_path / "parts", report=stop, **given)
+    resumed = ch.resume(tmp_path / "parts").model.network
+    assert all(map(torch.equal, resumed.parameters(), run.model.network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({}, r"translates between many languages; name those of the pairs: --set text.source_language=CODE .* out of"),
+        ({"text.target_language": "xx"}, r"^there is no language 'xx'; this model knows"),
+        ({"text.source_language": "xx"}, r"^there is no language 'xx'; this model knows"),
+    ],
+)
+def test_training_asks_for_languages(named: dict[str, str], why: str, both: Any, tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path / "p.tsv", 10)
+    with pytest.raises(OptionError, match=why):
+        ch.train(pairs=pairs, origin=both[1], out=tmp_path / "run", steps=1, settings=named)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["source_language", "target_language"])
+def test_languages_for_models_and_texts_without(name: str, tmp_path: Path) -> None:
+    named: dict[str, Any] = {"settings": {f"text.{name}": "de"}, "steps": 1}
+    with pytest.raises(OptionError, match=r"no tokens for languages|puts no language beside a text"):
+        ch.train(pairs=write_pairs(tmp_path / "p.tsv", 10), out=tmp_path / "run", **named)
+    (tmp_path / "text.txt").write_text("a text " * 100)
+    with pytest.raises(OptionError, match=f"^{name} 'de': applies to sentence pairs; leave it out"):
+        ch.train(tmp_path / "text.txt", out=tmp_path / "run", **named)
 
 
 def test_a_pass_is_shown_with_its_languages(both: Any) -> None:

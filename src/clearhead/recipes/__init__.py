@@ -39,6 +39,9 @@ class TextConfig:
     # the field of .jsonl lines that holds the text, or both fields of a pair as "en,de"; None = text, or source,target
     field: str | None = None
     overlap: bool = False  # whether source sentences of the validation pairs may stand in the training pairs
+    # code of the sources' language, such as eng_Latn, for a model of many languages; None = the one its folder names
+    source_language: str | None = None
+    target_language: str | None = None  # code of the targets' language; models of many languages need it
     encoding: str = "utf-8"  # encoding of the files
     fingerprint: str | None = None  # hash of the token stream; a resumed run must match it
 

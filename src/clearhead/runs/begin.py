@@ -39,7 +39,8 @@ def begun(recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
         raise FolderError(f"{recipe.origin}: the model has changed since the run began; start a new run")
     network = skeleton(recipe.model)  # with the recipe's dropout
     network.load_state_dict(origin.network.state_dict(), assign=True)
-    return LanguageModel(network.to(machine.device()), tokenizer, metadata=origin.metadata)
+    made = LanguageModel(network.to(machine.device()), tokenizer, metadata=origin.metadata)
+    return made.with_languages(target=recipe.text.target_language)
 
 
 def reopened(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:

@@ -67,6 +67,9 @@ def check_text(config: TextConfig) -> None:
         raise OptionError(
             f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, LEARNED)}"
         )
+    for name in ("source_language", "target_language"):
+        if config.layout == "text" and getattr(config, name) is not None:
+            raise OptionError(f"{name} {getattr(config, name)!r}: applies to sentence pairs; leave it out")
     if config.tokenizer not in SIZED and config.vocabulary is not None:
         raise OptionError(
             f"vocabulary {shown(config.vocabulary)}: applies to the tokenizers {', '.join(SIZED)}; "
@@ -127,6 +130,8 @@ def _of_pairs(config: TextConfig, folder: Path, say: Say, context: int) -> Mater
 
     texts, validation = read(config.sources), read(config.valid) if config.valid else []
     tokenizer = _tokenizer(config, folder, texts, validation, say)
+    if config.source_language is not None:
+        tokenizer = tokenizer.with_source(config.source_language)
     train, valid = split_of(config, texts, validation, tokenizer, context, say)
     fingerprint = _fingerprint(config, folder, tokenizer, [source.key() for source in (*texts, *validation)])
     return Material(config=replace(config, fingerprint=fingerprint), tokenizer=tokenizer, train=train, valid=valid)

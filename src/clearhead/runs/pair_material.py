@@ -54,11 +54,8 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
 
     Raises TextError for a pair longer than the model's context.
     """
-    first, (start, end), (before, after) = forced(model).first, model.target_edges, model.source_edges
-    every = tokenize_pairs(sources, model.tokenizer, start=start, end=end)
-    if model.tokenizer.source.around_source is not None:
-        languages = () if first is None else (first,)
-        every = replace(every, before=tuple(before), behind=tuple(after[1:]), first=languages)
+    first, (start, end) = forced(model).first, model.target_edges
+    every = _in_languages(tokenize_pairs(sources, model.tokenizer, start=start, end=end), model.tokenizer, first)
     pairs, left_out = usable(every if most is None else replace(every, chosen=every.chosen[:most]))
     if str(left_out):
         log.warning("%s: left out %s", sources[0].name, left_out)
@@ -71,13 +68,33 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
     return pairs
 
 
-def _refuse_languages(tokenizer: Tokenizer) -> None:
-    """Raises OptionError for a tokenizer that puts a language's token beside each text: runs name none."""
-    if tokenizer.source.around_source is not None:
+def _in_languages(pairs: Pairs, tokenizer: Tokenizer, first: int | None) -> Pairs:
+    """The pairs with the languages' tokens around both texts, for a tokenizer that puts one beside a source."""
+    if tokenizer.source.around_source is None:
+        return pairs
+    before, after = tokenizer.source.around_source
+    return replace(pairs, before=before, behind=after[1:], first=() if first is None else (first,))
+
+
+def _start_of(tokenizer: Tokenizer, target: str | None) -> tuple[int | None, int | None]:
+    """The id before each target, and the id of its language if that is the target's first; see ``with_languages``.
+
+    Raises OptionError if the model translates between many languages and ``target`` names none.
+    """
+    start = tokenizer.target_start
+    if tokenizer.source.around_source is None:
+        if target is not None:
+            raise OptionError(
+                f"target_language {target!r}: this model's tokenizer puts no language beside a text; leave it out"
+            )
+        return start, None
+    if target is None:
         raise OptionError(
-            "pairs: this model reads the language of each text, which pairs do not hold, so it is not trained on them; "
-            "train an OPUS-MT or T5 model further, or one of your own"
+            "pairs: this model translates between many languages; name those of the pairs: --set "
+            f"text.source_language=CODE --set text.target_language=CODE, out of {', '.join(tokenizer.languages)}"
         )
+    language = tokenizer.language(target)
+    return (language, None) if start is None or start in tokenizer.languages.values() else (start, language)
 
 
 def split_of(
@@ -90,10 +107,10 @@ def split_of(
 ) -> tuple[Pairs, Pairs]:
     """Training and validation pairs.
 
-    Raises TextError if none is left, OptionError if source sentences of the validation pairs are trained on, too.
+    Raises TextError if none is left, OptionError for languages that the tokenizer does not know, or that are missing
+    where it has tokens for them, and if source sentences of the validation pairs are trained on, too.
     """
-    _refuse_languages(tokenizer)
-    start, end = tokenizer.target_start, tokenizer.end
+    (start, first), end = _start_of(tokenizer, config.target_language), tokenizer.end
     if start is None or end is None:
         raise OptionError(
             f"tokenizer {config.tokenizer!r}: has no single token in front of a text, to begin a translation, or no "
@@ -103,6 +120,7 @@ def split_of(
 
     def read(sources: Sequence[PairSource], what: str) -> Pairs:
         every = tokenize_pairs(sources, tokenizer, start=start, end=end, progress=progress)
+        every = _in_languages(every, tokenizer, first)
         pairs, left_out = filtered(every, context=context)
         said = f"; left out: {left_out}" if pairs.count < every.count else ""
         say(f"{what}: {pairs.count:,} of {every.count:,} are kept{said}")

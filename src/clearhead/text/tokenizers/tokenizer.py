@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError
+from clearhead.errors import OptionError, TextError
 from clearhead.files import make_folder, refuse_link, replacing, write_text
 from clearhead.text.chat.template_files import TEMPLATE, TEMPLATES, templates_in
 from clearhead.text.chat.templates import Message, render
@@ -198,8 +198,15 @@ class Tokenizer(Vocabulary):
         return made
 
     def with_source(self, language: str) -> Tokenizer:
-        """This tokenizer with another language's token where it puts one beside a text (``around_source``)."""
-        chosen, known = self.languages[language], set(self.languages.values())
+        """This tokenizer with another language's token where it puts one beside a text (``around_source``).
+
+        Raises OptionError for a language that it does not know, or if it puts none beside a text.
+        """
+        chosen, known = self.language(language), set(self.languages.values())
+        if self.around_source is None:
+            raise OptionError(
+                f"source language {language!r}: this model's tokenizer puts none beside a text; leave it out"
+            )
         if chosen in (*self.front, *self.back):  # a copy of a large tokenizer takes seconds
             return self
         front, back = ([chosen if token in known else token for token in side] for side in (self.front, self.back))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from clearhead.errors import TextError, many
+from clearhead.errors import OptionError, TextError, many
 from clearhead.text.tokenizers.labels import labels
 from clearhead.text.tokenizers.languages import languages
 from clearhead.text.tokenizers.learned import SEPARATOR, plain_config, state_of
@@ -81,6 +81,17 @@ class Vocabulary:
     def languages(self) -> dict[str, int]:
         """The ids of the tokens for languages, by code ("en_XX"); empty if it has none (languages.py)."""
         return languages(self._library)
+
+    def language(self, code: str) -> int:
+        """The id of a language's token. Raises OptionError, with the codes there are, for one that it does not know."""
+        if not self.languages:
+            raise OptionError(
+                f"language {code!r}: this model's tokenizer has no tokens for languages; leave it out, or say it "
+                'in the text as the model was trained (T5: "translate English to German: ...", OPUS-MT: ">>deu<< ...")'
+            )
+        if code not in self.languages:
+            raise OptionError(f"there is no language {code!r}; this model knows {', '.join(self.languages)}")
+        return self.languages[code]
 
     @property
     def around_source(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
