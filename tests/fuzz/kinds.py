@@ -37,6 +37,7 @@ from clearhead.tensorfile import read_tensors, write_tensors  # noqa: E402
 from clearhead.text import Tokenizer, shared_sources, sources, tokenize  # noqa: E402
 from clearhead.training import Report, Stepped  # noqa: E402
 from clearhead.training.checkpoint import load_state  # noqa: E402
+from little_pieces import learned, m2m_100, marian  # noqa: E402
 from little_tokenizers import llama3_like, llama_like, save  # noqa: E402
 from little_translators import made_up  # noqa: E402
 
@@ -163,9 +164,14 @@ class Tokenizers(Kind):
         words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, "##a", "##b"]
         (self.base / "bert" / "vocab.txt").write_text("\n".join(words) + "\n")
         (self.base / "bert" / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+        marian(self.base / "marian", apart=True)
+        m2m_100(self.base / "m2m-100")
+        (self.base / "t5").mkdir()
+        (self.base / "t5" / "spiece.model").write_bytes(learned("en", pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+        (self.base / "t5" / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
 
     def case(self, draw: Draw) -> str:
-        name = draw(st.sampled_from(["llama", "llama3", "characters", "bpe", "bert"]))
+        name = draw(st.sampled_from(sorted(path.name for path in self.base.iterdir() if path.is_dir())))
         folder = self.place / name
         shutil.copytree(self.base / name, folder)
         for _ in range(draw(st.integers(1, 2))):
@@ -174,12 +180,15 @@ class Tokenizers(Kind):
                 break
         try:
             made = Tokenizer.load(folder)
+            for language in list(made.languages)[-1:]:
+                made = made.with_source(language)
             for text in ("", "a cab. 你\n", "a" * 5000 + "!", draw(st.text(max_size=20))):
                 try:
                     found = made.encode_document(text)
                     made.decode(found)
                     made.labels(found)
                     made.encode_measured([text])
+                    made.source.decode(made.source.encode_document(text))
                 except TextError as error:
                     _error(error)
             made.of_documents().save(self.place / "again")

@@ -25,7 +25,7 @@ from clearhead.text.tokenizers.special import put_around, role_tokens, with_spec
 log = logging.getLogger(__name__)
 
 TOKENIZER_AT_MOST = 2**28  # bytes of a tokenizer file; the largest in use has 33 MB
-LARGEST_VOCABULARY = 2**24  # 60 times the largest in use; the library needs a minute and 20 GB to write ids of 2**32
+LARGEST_VOCABULARY = 2**22  # 16 times the largest in use; each unused id below the largest takes 36 bytes
 PIECES = "spiece.model"  # T5's
 CONFIG = "tokenizer_config.json"
 SENTINELS, SENTINELS_AT_MOST = 100, 2**16  # T5's <extra_id_0>, <extra_id_1>, ..., which stand for spans
