@@ -146,7 +146,8 @@ class LanguageModel:
             tokenizer = tokenizer.with_source(source)
         if target is not None:
             language = tokenizer.language(target)
-            start = {**metadata.ids, **metadata.generation}.get("decoder_start_token_id")
+            named = {**metadata.ids, **metadata.generation}
+            start = named.get("decoder_start_token_id", tokenizer.target_start)
             first = start is None or start in self.languages.values()  # mBART's first models
             said = {"decoder_start_token_id" if first else "forced_bos_token_id": language}
             if metadata.generation:

@@ -27,7 +27,7 @@ table fruit: thing | plural | colour
 """
 
 
-def test_blocks_know_their_lines_and_join_what_goes_on() -> None:
+def test_sections_know_their_lines_and_join_what_goes_on() -> None:
     first, second = sections(FRUIT, "x.txt", space=" ")
     assert first == Section("x.txt", 3, "weather", [(4, "It rained all day."), (7, "It snowed.")])
     assert (second.line, second.head) == (9, "table fruit: thing | plural | colour")

@@ -120,6 +120,8 @@ def test_the_effect_has_both_probabilities_of_each_token() -> None:
 def test_the_effect_names_the_text_that_a_patch_takes_from() -> None:
     patch = ch.Patch(layer=1, source=SOURCE, kind="residual")
     assert 'patch 1.residual from "see it!"' in shown(EffectTable(ch.effect(MODEL, TEXT, patch)), 100)
+    several = ch.observe(MODEL, ["see it!", "it sees"], keep=KEPT)
+    assert "  ablate 1\n" in shown(EffectTable(ch.effect(MODEL, TEXT, ch.Ablate(layer=1, mean=several))), 100)
     unknown = ch.Patch(layer=1, source=ch.observe_ids(MODEL, MODEL.ids("see it!")[0], keep=KEPT), kind="residual")
     assert "patch 1.residual\n" in shown(EffectTable(ch.effect(MODEL, TEXT, unknown)), 100)
 

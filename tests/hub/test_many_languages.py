@@ -13,6 +13,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import clearhead as ch
 import little_multilingual
+import little_pieces
 from clearhead import hub
 from clearhead.errors import FolderError, OptionError, TextError
 from clearhead.generation import Sampling, forced, source_ids, translate
@@ -258,12 +259,37 @@ def test_training_asks_for_languages(named: dict[str, str], why: str, both: Any,
 
 @pytest.mark.parametrize("name", ["source_language", "target_language"])
 def test_languages_for_models_and_texts_without(name: str, tmp_path: Path) -> None:
-    named: dict[str, Any] = {"settings": {f"text.{name}": "de"}, "steps": 1}
-    with pytest.raises(OptionError, match=r"no tokens for languages|puts no language beside a text"):
-        ch.train(pairs=write_pairs(tmp_path / "p.tsv", 10), out=tmp_path / "run", **named)
+    named: dict[str, Any] = {"settings": {f"text.{name}": "de"}, "steps": 1, "out": tmp_path / "run"}
+    pairs = write_pairs(tmp_path / "p.tsv", 10)
     (tmp_path / "text.txt").write_text("a text " * 100)
-    with pytest.raises(OptionError, match=f"^{name} 'de': applies to sentence pairs; leave it out"):
-        ch.train(tmp_path / "text.txt", out=tmp_path / "run", **named)
+    for given in ({"pairs": pairs}, {"text": tmp_path / "text.txt"}):
+        with pytest.raises(OptionError, match=f"^{name} 'de': applies to sentence pairs and a model of many languages"):
+            ch.train(**given, **named)
+    little_pieces.marian_model(tmp_path / "opus")
+    with pytest.raises(OptionError, match=r"no tokens for languages|puts no language beside a text"):
+        ch.train(pairs=pairs, origin=tmp_path / "opus", **named)
+
+
+def test_one_is_trained_from_scratch_with_such_a_tokenizer(both: Any, tmp_path: Path) -> None:
+    kind, folder, _ = both
+    codes = CODES[kind]
+    named = {"text.source_language": codes["de"], "text.target_language": codes["en"]}
+    settings = {"text.tokenizer": str(folder), "model.width": 16, "model.layers": 2, "train.batch": 8, **named}
+    (tmp_path / "v.tsv").write_text("one two\tnine\nthree\tten two one\nfour\tx\n")
+    given = {"pairs": write_pairs(tmp_path / "p.tsv", 60), "valid": tmp_path / "v.tsv"}
+    run = ch.train(out=tmp_path / "run", steps=2, threads=1, settings={**settings, "text.overlap": True}, **given)
+    again, model = hub.load(tmp_path / "run"), hub.load(folder).with_languages(source=codes["de"], target=codes["en"])
+    assert (again.target_edges, forced(again).first) == (model.target_edges, forced(model).first)
+    assert source_ids(again, "nine") == source_ids(model, "nine")
+    found = evaluate_pairs(again, tmp_path / "v.tsv").evaluation
+    assert run.evaluation.loss == pytest.approx(found.loss, rel=1e-5)
+
+
+def test_a_tokenizer_that_takes_no_mask(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a text " * 100)
+    settings = {"text.tokenizer": str(little_pieces.m2m_100(tmp_path / "m2m"))}
+    with pytest.raises(OptionError, match=r"^masked: this tokenizer of SentencePiece files has no mask token"):
+        ch.train(tmp_path / "text.txt", masked=True, out=tmp_path / "run", steps=1, settings=settings)
 
 
 def test_a_pass_is_shown_with_its_languages(both: Any) -> None:

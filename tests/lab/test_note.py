@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from clearhead import corpora, hub, runs
-from clearhead.drawing.report import Curves, Link, Matrix, Report, Table
+from clearhead.drawing.report import Curves, Heatmap, Link, Report, Table
 from clearhead.errors import FolderError, OptionError
 from clearhead.lab import note, plan
 from clearhead.lab.bins import Bin
@@ -369,7 +369,7 @@ def test_charts_show_what_was_found(session: Session) -> None:
                         continue
                     named = [block.ticks[int(x)] if block.ticks else f"{x:,g}" for x in curve.x]
                     assert all(f": {x}, {y:.4g}</title>" in page for x, y in zip(named, curve.y, strict=True))
-            if isinstance(block, Matrix):
+            if isinstance(block, Heatmap):
                 assert all(f": {v:.6g}</title>" in page for row in block.values for v in row if v is not None)
 
 

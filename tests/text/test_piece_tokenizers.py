@@ -227,12 +227,12 @@ class TestM2M100:
             (
                 "tokenizer_config.json",
                 {"language_codes": "all"},
-                r"language_codes is 'all'; known are m2m100 and",
+                r"language_codes is 'all'; it must be m2m100 or wmt21",
             ),
             (
                 "tokenizer_config.json",
                 {"src_lang": "xx"},
-                r"src_lang is 'xx', or the end '</s>', and the",
+                r"src_lang is 'xx', which has no token; copy it again",
             ),
             ("tokenizer_config.json", {"sp_model_kwargs": {"alpha": 1}}, r"sp_model_kwargs = .*other tokens each time"),
         ],
@@ -243,6 +243,21 @@ class TestM2M100:
         (folder / name).write_text(json.dumps({**table, **change}))
         with pytest.raises(FolderError, match=why):
             Tokenizer.load(folder)
+
+    @pytest.mark.parametrize("settings", [{}, {"legacy_behaviour": True, "src_lang": "fr"}])
+    def test_beside_a_tokenizer_json(self, settings: dict[str, Any], tmp_path: Path):
+        """As in transformers, which reads one for other classes only, and knows no other place for the language."""
+        table = json.loads((little_pieces.m2m_100(tmp_path) / "tokenizer_config.json").read_text())
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({**table, **settings}))
+        (tmp_path / "tokenizer.json").write_text(Tokenizer.bytes().to_json())
+        expected = AutoTokenizer.from_pretrained(tmp_path)(TEXTS[:50])["input_ids"]
+        assert [Tokenizer.load(tmp_path).encode_document(text) for text in TEXTS[:50]] == expected
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({**table, "tokenizer_class": "NllbTokenizer"}))
+        assert Tokenizer.load(tmp_path).encode("a") == [97]
+
+    def test_lists_of_languages_differ(self, tmp_path: Path):
+        one, other = (Tokenizer.load(little_pieces.m2m_100(tmp_path / each, each)) for each in ("m2m100", "wmt21"))
+        assert one.fingerprint != other.fingerprint
 
     @pytest.mark.parametrize("name", ["vocab.json", "sentencepiece.bpe.model"])
     def test_a_missing_file(self, name: str, tmp_path: Path):

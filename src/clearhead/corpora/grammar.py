@@ -114,7 +114,7 @@ class Plot(Rule):
 class Grammar:
     """Compiled rules and plots.
 
-    sections     rules and plots from the data files
+    sections   rules and plots from the data files
     made       generated rules: alternatives by name
     casters    functions that fill a slot, by the name used in a plot's first line
     lemmas     the dictionary form of each form of a word that has several senses

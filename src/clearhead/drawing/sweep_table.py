@@ -18,7 +18,7 @@ from clearhead.drawing.legible import legible, shortened
 from clearhead.drawing.terminal import bar, coloured
 from clearhead.errors import WatchError, many
 from clearhead.language import mark, spoken
-from clearhead.watching import Edit, Knockout
+from clearhead.watching import Edit, Knockout, Patch
 from clearhead.watching.notation import named, runs, spelled, to_dict
 from clearhead.wrapping import filled, wrapped
 
@@ -163,9 +163,9 @@ def largest(cells: SweepGrid) -> float:
 
 
 def _with_texts(edit: Edit) -> str:
-    """The edit with the texts that it takes something from, where they are known."""
+    """The edit, a patch with the text that it takes something from, if that is known."""
     try:
-        return spelled(edit)
+        return spelled(edit) if isinstance(edit, Patch) else named(edit)
     except WatchError:
         return named(edit)
 

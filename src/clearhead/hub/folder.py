@@ -65,7 +65,7 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None, bits: i
             ids = generation = {"bos_token_id": marker, "eos_token_id": end}
         elif metadata.family is None and "text to text" in model.network.abilities:
             start, end = model.target_edges
-            ids = {"decoder_start_token_id": start, "eos_token_id": end, "pad_token_id": end}
+            ids = {**ids, "decoder_start_token_id": start, "eos_token_id": end, "pad_token_id": end}
             generation = ids
         elif metadata.family is None:  # without them, transformers takes the family's own, beyond a small vocabulary
             known = {f"{role}_token_id": tokenizer.role(role) for role in ("bos", "eos", "sep", "pad")}

@@ -32,15 +32,17 @@ def create(claim: Claim, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
 
 def begun(recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:
     """The model a run starts with, on the device, with its origin's metadata if it has one."""
+    target = recipe.text.target_language
     if recipe.origin is None:
-        return LanguageModel(build(recipe.model, seed=recipe.train.seed).to(machine.device()), tokenizer)
+        network = build(recipe.model, seed=recipe.train.seed).to(machine.device())
+        return LanguageModel(network, tokenizer).with_languages(target=target)
     origin = hub.load(recipe.origin, dtype="float32")
     if replace(recipe.model, dropout=0.0) != replace(origin.config, dropout=0.0):
         raise FolderError(f"{recipe.origin}: the model has changed since the run began; start a new run")
     network = skeleton(recipe.model)  # with the recipe's dropout
     network.load_state_dict(origin.network.state_dict(), assign=True)
     made = LanguageModel(network.to(machine.device()), tokenizer, metadata=origin.metadata)
-    return made.with_languages(target=recipe.text.target_language)
+    return made.with_languages(target=target)
 
 
 def reopened(folder: Path, recipe: Recipe, tokenizer: Tokenizer) -> LanguageModel:

@@ -68,8 +68,9 @@ def check_text(config: TextConfig) -> None:
             f"tokenizer {config.tokenizer!r}: neither a kind nor a file or folder{nearest(config.tokenizer, LEARNED)}"
         )
     for name in ("source_language", "target_language"):
-        if config.layout == "text" and getattr(config, name) is not None:
-            raise OptionError(f"{name} {getattr(config, name)!r}: applies to sentence pairs; leave it out")
+        code = getattr(config, name)
+        if code is not None and (config.layout == "text" or config.tokenizer in LEARNED):
+            raise OptionError(f"{name} {code!r}: applies to sentence pairs and a model of many languages; leave it out")
     if config.tokenizer not in SIZED and config.vocabulary is not None:
         raise OptionError(
             f"vocabulary {shown(config.vocabulary)}: applies to the tokenizers {', '.join(SIZED)}; "

@@ -62,7 +62,7 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
+class Heatmap:
     """A matrix with its numbers; None marks a cell that does not exist, such as a key the mask hides.
 
     down, across: what rows and columns are; numbers: whether each cell shows its value
@@ -95,7 +95,7 @@ class Link:
     file: str
 
 
-ReportBlock = Paragraph | Table | Curves | Bars | Matrix | Code | Link
+ReportBlock = Paragraph | Table | Curves | Bars | Heatmap | Code | Link
 Holds = Literal["yes", "partly", "open", "no"]
 
 

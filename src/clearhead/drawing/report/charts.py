@@ -10,7 +10,7 @@ from itertools import pairwise
 from rich.cells import cell_len
 
 from clearhead.drawing.legible import legible
-from clearhead.drawing.report.blocks import Bars, Curves, Matrix
+from clearhead.drawing.report.blocks import Bars, Curves, Heatmap
 from clearhead.drawing.word_map import COLOURS
 
 # In points: a chart's inside and margins, a bar, a cell of a grid, and a character of a label.
@@ -106,7 +106,7 @@ def bars(chart: Bars) -> str:
     return f'<svg viewBox="{size}" role="img" aria-label="{safe(chart.title)}">{"".join(drawn)}</svg>'
 
 
-def grid(chart: Matrix) -> str:
+def grid(chart: Heatmap) -> str:
     """The matrix as an SVG element: the darker, the larger; hidden cells are hatched."""
     left, top = _width(chart.rows) + 8, _width(chart.columns) + 10 if _turned(chart.columns) else 22.0
     known = [value for row in chart.values for value in row if value is not None]

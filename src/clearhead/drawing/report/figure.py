@@ -11,7 +11,7 @@ from rich.text import Text
 from clearhead.drawing.endings import PLOTTED, check_ending
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.legible import legible, spelled
-from clearhead.drawing.report.blocks import Bars, Curves, Matrix, Report
+from clearhead.drawing.report.blocks import Bars, Curves, Heatmap, Report
 from clearhead.drawing.report.page import WORDS
 from clearhead.drawing.word_map import COLOURS
 from clearhead.files import replacing
@@ -35,7 +35,7 @@ def draw_report(report: Report, path: str | Path) -> None:
 
     from clearhead.drawing import fonts, saving
 
-    charts = [each for each in report.blocks if isinstance(each, Curves | Bars | Matrix)]
+    charts = [each for each in report.blocks if isinstance(each, Curves | Bars | Heatmap)]
     across = min(2, max(1, len(charts)))
     down = max(1, -(-len(charts) // across))
     figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 1.3), dpi=DPI, layout="constrained")
@@ -52,7 +52,7 @@ def draw_report(report: Report, path: str | Path) -> None:
                 _curves(axes, chart)
             case Bars():
                 _bars(axes, chart)
-            case Matrix():
+            case Heatmap():
                 _grid(axes, chart)
     made = saving.png(figure, DPI) if path.suffix.lower() == ".png" else saving.svg(figure, DPI, report.title)
     with replacing(path) as file:
@@ -97,7 +97,7 @@ def _bars(axes: Any, chart: Bars) -> None:
     axes.margins(x=0.15)
 
 
-def _grid(axes: Any, chart: Matrix) -> None:
+def _grid(axes: Any, chart: Heatmap) -> None:
     values = [[math.nan if value is None else value for value in row] for row in chart.values]
     axes.imshow(values, cmap="Blues", aspect="auto", vmin=min(0.0, *(v for row in values for v in row if v == v)))
     axes.set_facecolor("#ddd3bf")  # of cells that do not exist

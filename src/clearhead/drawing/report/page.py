@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from clearhead.drawing.inline import SWITCH, both, page_file, policy
 from clearhead.drawing.languages import phrases
 from clearhead.drawing.report import charts
-from clearhead.drawing.report.blocks import Bars, Code, Curves, Link, Matrix, Paragraph, Report, ReportBlock, Table
+from clearhead.drawing.report.blocks import Bars, Code, Curves, Heatmap, Link, Paragraph, Report, ReportBlock, Table
 from clearhead.drawing.report.charts import safe
 from clearhead.language import LANGUAGES, chosen, current
 
@@ -79,7 +79,7 @@ def _block(block: ReportBlock) -> str:
             drawn = charts.curves(block)
         case Bars():
             drawn = charts.bars(block)
-        case Matrix():
+        case Heatmap():
             drawn = charts.grid(block)
     note = f"<p>{safe(block.note)}</p>" if block.note else ""
     return f"<section><h2>{safe(block.title)}</h2>{drawn}{note}</section>"

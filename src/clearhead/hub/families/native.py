@@ -12,7 +12,15 @@ from clearhead.plain import to_dict
 
 MODEL_TYPE: str = "clearhead"
 HARMLESS: frozenset[str] = frozenset(
-    {"bos_token_id", "eos_token_id", "sep_token_id", "pad_token_id", "decoder_start_token_id", "dtype"}
+    {
+        "bos_token_id",
+        "decoder_start_token_id",
+        "dtype",
+        "eos_token_id",
+        "forced_bos_token_id",
+        "pad_token_id",
+        "sep_token_id",
+    }
 )
 
 

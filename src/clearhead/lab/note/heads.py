@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from clearhead.analysis.matrices import attention_at
-from clearhead.drawing.report import Curve, Curves, Matrix, Paragraph, Report, Table
+from clearhead.drawing.report import Curve, Curves, Heatmap, Paragraph, Report, Table
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
 from clearhead.lab.note.variants import SHAPE, Variant, trained
@@ -123,7 +123,7 @@ def report(found: HeadsFound, says: Phrases) -> Report:
                 ),
                 note=says("split_note"),
             ),
-            Matrix(
+            Heatmap(
                 title=says("shares", layer=found.layer),
                 down=says("head"),
                 across=says("new_column"),

@@ -14,7 +14,7 @@ from clearhead.analysis.given import read
 from clearhead.analysis.slopes import Prediction
 from clearhead.drawing.export import visible
 from clearhead.drawing.legible import scientific
-from clearhead.drawing.report import Bars, Matrix, Paragraph, Report, Table
+from clearhead.drawing.report import Bars, Heatmap, Paragraph, Report, Table
 from clearhead.lab.note.bench import Bench
 from clearhead.lab.note.experiment import Experiment, Phrases
 from clearhead.lab.question import HELD_OUT
@@ -175,7 +175,7 @@ def report(found: MaskFound, says: Phrases) -> Report:
         ),
         blocks=(
             Paragraph(text=says("tokens", text=found.text, count=len(found.tokens), tokens=" · ".join(found.tokens))),
-            Matrix(
+            Heatmap(
                 title=says("weights"),
                 down=says("query"),
                 across=says("key"),
@@ -184,7 +184,7 @@ def report(found: MaskFound, says: Phrases) -> Report:
                 values=found.weights_TT,
                 note=says("weights_note"),
             ),
-            Matrix(
+            Heatmap(
                 title=says("gradients"),
                 down=says("prediction"),
                 across=says("embedding"),

@@ -39,8 +39,6 @@ def around(usual: str, *, behind: bool = False) -> Callable[[tokenizers.Tokenize
     def put(made: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
         named, end = settings.get("src_lang"), role_tokens(settings).get("eos", END)
         token = usual if named is None else named
-        if isinstance(token, str) and made.token_to_id(f"__{token}__") is not None:
-            token = f"__{token}__"  # M2M-100's folders name the code
         if not isinstance(token, str) or made.token_to_id(token) is None or made.token_to_id(end) is None:
             if named is None:  # of other languages; the file itself says what goes around a text
                 return

@@ -10,8 +10,8 @@ import tokenizers
 from tokenizers import AddedToken
 
 from clearhead.errors import FolderError, shown
-from clearhead.text.tokenizers.languages import PIECES, around
-from clearhead.text.tokenizers.special import with_special
+from clearhead.text.tokenizers.languages import PIECES
+from clearhead.text.tokenizers.special import put_around, role_tokens, with_special
 
 IDS = "vocab.json"
 FILES = (IDS, PIECES)
@@ -27,9 +27,14 @@ LANGUAGES = {
 
 
 def is_in(folder: Path, name: str | None = None) -> bool:
-    """Whether a folder has such files, or one of them and the class's ``name``, and no tokenizer.json (NLLB-200's)."""
+    """Whether a folder has such files, its tokenizer being of the class ``name``, or of one that is not named.
+
+    As in transformers, they go before a tokenizer.json for M2M-100's class, and after it for any other (NLLB-200's).
+    """
     there = [(folder / file).exists() for file in FILES]
-    return (all(there) or (any(there) and name == CLASS)) and not (folder / "tokenizer.json").exists()
+    if not (folder / "tokenizer.json").exists():
+        return any(there) if name == CLASS else all(there) and name is None
+    return all(there) and name == CLASS
 
 
 def add_languages(library: tokenizers.Tokenizer, settings: Mapping[str, Any], path: Path) -> None:
@@ -40,7 +45,7 @@ def add_languages(library: tokenizers.Tokenizer, settings: Mapping[str, Any], pa
     listed = settings.get("language_codes", "m2m100")
     if not isinstance(listed, str) or listed not in LANGUAGES:
         raise FolderError(
-            f"tokenizer_config.json: language_codes is {shown(listed)}; known are {' and '.join(LANGUAGES)}; copy it "
+            f"tokenizer_config.json: language_codes is {shown(listed)}; it must be {' or '.join(LANGUAGES)}; copy it "
             "again"
         )
     size = library.get_vocab_size()
@@ -51,6 +56,13 @@ def add_languages(library: tokenizers.Tokenizer, settings: Mapping[str, Any], pa
         raise FolderError(f"{path}: altered: the ids of its {size:,} pieces are not 0 to {size - 1:,}; copy it again")
 
 
-def put_around(library: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
-    """Puts the language's token before a text and </s> behind it."""
-    around("__en__")(library, settings)
+def put_language_around(library: tokenizers.Tokenizer, settings: Mapping[str, Any]) -> None:
+    """Puts the token of the language that ``src_lang`` names, English by default, before a text and </s> behind it.
+
+    Raises FolderError for a language without a token.
+    """
+    named = settings.get("src_lang")
+    token, end = f"__{'en' if named is None else named}__", role_tokens(settings)["eos"]
+    if library.token_to_id(token) is None:
+        raise FolderError(f"tokenizer_config.json: src_lang is {shown(named)}, which has no token; copy it again")
+    put_around(library, [token], [end])

@@ -151,7 +151,7 @@ def _of_many_languages(folder: Path, settings: Mapping[str, Any], described: Map
     library = _ids(folder / m2m_100.IDS, settings)
     m2m_100.add_languages(library, settings, folder / m2m_100.IDS)
     _add(library, settings, folder)
-    m2m_100.put_around(library, settings)
+    m2m_100.put_language_around(library, settings)
     return _of_pieces(folder, library, m2m_100.FILES, Pieces, settings, described)
 
 

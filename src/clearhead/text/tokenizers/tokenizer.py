@@ -217,9 +217,14 @@ class Tokenizer(Vocabulary):
         return self._remade(library, {**self._config, "src_lang": named})
 
     def with_mask(self) -> Tokenizer:
-        """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token."""
+        """This tokenizer with [MASK] as its last token, and a token for padding; itself if it has a mask token.
+
+        Raises OptionError for a tokenizer of SentencePiece files, to which no token can be added.
+        """
         if self.role("mask") is not None:
             return self
+        if self._pieces is not None:
+            raise OptionError("masked: this tokenizer of SentencePiece files has no mask token; take another tokenizer")
         library = with_mask(self._library, words=self.kind not in ("bytes", "characters"))
         padding = self.roles.get("pad") or self.roles.get("eos") or MASK
         named = {"pad_token": padding, "mask_token": MASK}
@@ -248,7 +253,8 @@ class Tokenizer(Vocabulary):
     def fingerprint(self) -> str:
         """Equal for tokenizers that give a text the same ids, ``front`` apart, and end documents alike."""
         if self._pieces is not None:
-            return hashlib.blake2b(b"".join(self._files.values()), digest_size=20).hexdigest()
+            special = str(sorted(self._library.get_added_tokens_decoder().items(), key=lambda item: item[0]))
+            return hashlib.blake2b(b"".join(self._files.values()) + special.encode(), digest_size=20).hexdigest()
         plain = self._library
         if self.kind == "file" and plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
             plain = tokenizers.Tokenizer.from_str(plain.to_str())
