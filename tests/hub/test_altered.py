@@ -92,7 +92,7 @@ class TestAltered:
         path = tmp_path / "tokenizer.json"
         path.write_text(path.read_text().replace('": 29', '": 4000000029'))
         with pytest.raises(
-            FolderError, match=rf"^{path}: altered: a token has the id 4000000029; ids lie below 16777216"
+            FolderError, match=rf"^{path}: altered: a token has the id 4000000029; ids lie below 4194304"
         ):
             Tokenizer.load(tmp_path)
 
