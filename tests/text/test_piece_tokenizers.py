@@ -255,6 +255,11 @@ class TestM2M100:
         (tmp_path / "tokenizer_config.json").write_text(json.dumps({**table, "tokenizer_class": "NllbTokenizer"}))
         assert Tokenizer.load(tmp_path).encode("a") == [97]
 
+    def test_a_folder_that_names_no_class(self, tmp_path: Path):
+        expected = Tokenizer.load(little_pieces.m2m_100(tmp_path)).encode_document("nine")
+        (tmp_path / "tokenizer_config.json").unlink()
+        assert Tokenizer.load(tmp_path).encode_document("nine") == expected
+
     def test_lists_of_languages_differ(self, tmp_path: Path):
         one, other = (Tokenizer.load(little_pieces.m2m_100(tmp_path / each, each)) for each in ("m2m100", "wmt21"))
         assert one.fingerprint != other.fingerprint

@@ -26,7 +26,7 @@ LANGUAGES = {
 }
 
 
-def is_in(folder: Path, name: str | None = None) -> bool:
+def is_in(folder: Path, name: object = None) -> bool:
     """Whether a folder has such files, its tokenizer being of the class ``name``, or of one that is not named.
 
     As in transformers, they go before a tokenizer.json for M2M-100's class, and after it for any other (NLLB-200's).

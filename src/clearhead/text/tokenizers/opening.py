@@ -85,7 +85,7 @@ def open_tokenizer(path: Path) -> Opened:
     name, known = class_of(folder, settings, described.get("model_type"))
     if path.is_dir() and marian.is_in(folder):
         return _two_sided(folder, settings, described)
-    if path.is_dir() and m2m_100.is_in(folder, name):
+    if path.is_dir() and m2m_100.is_in(folder, settings.get("tokenizer_class")):
         return _of_many_languages(folder, settings, described)
     if path.is_dir() and not file.exists():
         library = build(folder, name, known, settings)

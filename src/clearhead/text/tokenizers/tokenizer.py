@@ -253,7 +253,8 @@ class Tokenizer(Vocabulary):
     def fingerprint(self) -> str:
         """Equal for tokenizers that give a text the same ids, ``front`` apart, and end documents alike."""
         if self._pieces is not None:
-            special = str(sorted(self._library.get_added_tokens_decoder().items(), key=lambda item: item[0]))
+            added = self._library.get_added_tokens_decoder()
+            special = json.dumps({number: added[number].content for number in sorted(added)})
             return hashlib.blake2b(b"".join(self._files.values()) + special.encode(), digest_size=20).hexdigest()
         plain = self._library
         if self.kind == "file" and plain.post_processor is not None:  # ``front`` and ``back`` hold what it adds
