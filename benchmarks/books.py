@@ -63,7 +63,13 @@ def main() -> None:
         def keep(step: int) -> None:
             kept.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
-        hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: Sample(text=""), stop=lambda: False)
+        hooks = Hooks(
+            report=lambda _: None,
+            keep=keep,
+            keep_step=lambda _: None,
+            sample=lambda: Sample(text=""),
+            stop=lambda: False,
+        )
         outcome = fit(
             model, plan.train, material.train, material.valid, folder=folder, hooks=hooks,
             used=time.perf_counter() - began,

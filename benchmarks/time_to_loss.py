@@ -57,7 +57,13 @@ def main() -> None:
             torch.set_num_threads(chosen.our_threads)
             with tempfile.TemporaryDirectory() as place:
                 keep = runs.keeper(Path(place), LanguageModel(model, material.tokenizer))
-                hooks = Hooks(report=lambda _: None, keep=keep, sample=lambda: Sample(text=""), stop=lambda: False)
+                hooks = Hooks(
+                    report=lambda _: None,
+                    keep=keep,
+                    keep_step=lambda _: None,
+                    sample=lambda: Sample(text=""),
+                    stop=lambda: False,
+                )
                 fit(model, recipe.train, material.train, material.valid, folder=Path(place), hooks=hooks)
 
         # They alternate in going first, so that neither always gets the warmer machine.
