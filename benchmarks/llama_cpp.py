@@ -110,7 +110,8 @@ def measure(
 
 def compare(what: str, tokens: int, rounds: int, mine: Any, peers: Any) -> None:
     """Runs both in turn, once unmeasured; prints tokens a second of each, and the ratio of ours to the peer's."""
-    mine(), peers()
+    mine()
+    peers()
     pairs = [(tokens / seconds(mine), tokens / seconds(peers)) for _ in range(rounds)]
     own, other = ([pair[side] for pair in pairs] for side in (0, 1))
     print(f"{what:13} clearhead {spread(own, 1)} tokens/s, llama.cpp {spread(other, 1)}, "

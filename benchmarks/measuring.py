@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from clearhead.machine import cores
-from clearhead.model import build
+from clearhead.model import Network, build
 from clearhead.watching import COLUMNS, TextRecord, TokenizedText, watch
 from clearhead.watching.cells import Agreement
 from clearhead.watching.measures import Given, named
@@ -45,6 +45,15 @@ def measure_of(text: TextRecord, name: str) -> Reducer:
     return Agreement() if name == "agreement" else named(name, Given(text.ids, partial(text.sizes, site)))
 
 
+def recorded(model: Network, ids_1T: Tensor, took: list[float]) -> TextRecord:
+    """The record of a pass that keeps q, k and v; appends the seconds of the pass to ``took``."""
+    with torch.inference_mode(), watch(model, keep="values") as record:
+        took.append(seconds(lambda: model(ids_1T, last=True)))
+    ids = ids_1T[0].tolist()
+    record.tokenized[0, "decoder"] = TokenizedText(ids=ids, tokens=[str(token) for token in ids])
+    return record.only()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=4096)
@@ -55,7 +64,6 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     model = build(gpt2(chosen.tokens), seed=0).eval()
     ids_1T = zipf(chosen.tokens, 50257)
-    tokenized = TokenizedText(ids=ids_1T[0].tolist(), tokens=[str(token) for token in ids_1T[0].tolist()])
     plain: list[float] = []
     watched: list[float] = []
     measured: list[float] = []
@@ -64,10 +72,7 @@ def main() -> None:
     with torch.inference_mode():
         for _ in range(chosen.rounds):
             plain.append(seconds(lambda: model(ids_1T, last=True)))
-            with watch(model, keep="values") as record:
-                watched.append(seconds(lambda: model(ids_1T, last=True)))
-            record.tokenized[0, "decoder"] = tokenized
-            text = record.only()
+            text = recorded(model, ids_1T, watched)
             column.append(seconds(partial(column_of, text)))
             measured.append(seconds(partial(text.measure, *MEASURES)))
             atlas.append(seconds(text.atlas))
@@ -80,6 +85,7 @@ def main() -> None:
     print(f"four measures / a plain pass    {spread(ratios(plain, measured), 3)}")
     print(f"the atlas / a plain pass        {spread(ratios(plain, atlas), 3)}")
     if chosen.each:
+        text = recorded(model, ids_1T, watched)
         site = text.seen()[0]
         alone = min(seconds(partial(text.sweep, site)) for _ in range(2))
         print(f"one layer without any measure   {alone:.3f} s")

@@ -18,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -144,7 +145,7 @@ def theirs(folder: Path, chosen: argparse.Namespace) -> tuple[Callable[[], None]
 
     transformers.logging.set_verbosity_error()
     automatic = transformers.AutoModelForCausalLM  # imported before the clock starts
-    held: list[transformers.PreTrainedModel] = []
+    held: list[Any] = []
 
     def decode(ids_BT: torch.Tensor) -> None:
         mask_BT = torch.ones_like(ids_BT)
@@ -164,7 +165,7 @@ def first_token(folder: Path, chosen: argparse.Namespace) -> None:
     mine = [clearhead, "generate", folder, "It was", "--max-tokens", "1", "--temperature", "0"]
     peer = [sys.executable, "-c", PEER_FIRST, folder]
 
-    def run(command: list[object]) -> None:
+    def run(command: Sequence[object]) -> None:
         subprocess.run(list(map(str, command)), capture_output=True, check=True)
 
     run(mine)

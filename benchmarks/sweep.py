@@ -63,7 +63,8 @@ def main() -> None:
         "hooks, last place": lambda: theirs(1),
     }
     with torch.no_grad():
-        model(ids_BT), peer(ids_BT)  # warm up
+        for each in (model, peer):  # warm up
+            each(ids_BT)
     for turn in range(chosen.rounds):
         for name in names if turn % 2 == 0 else names[::-1]:
             start = time.perf_counter()

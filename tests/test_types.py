@@ -1,4 +1,4 @@
-"""The types of the package hold. A test, so that it runs beside others: pyright uses one core."""
+"""The types of package, benchmarks and tools hold. A test, so that it runs beside others: pyright uses one core."""
 
 import subprocess
 import sys

@@ -54,7 +54,7 @@ def cut(source: Path, style: str, target: Path) -> None:
     options.name_IDs = list(KEPT_NAMES)
     options.notdef_outline = True
     font = subset.load_font(source, options)
-    version = font["name"].getDebugName(5).split(";")[0]
+    version = str(font["name"].getDebugName(5)).split(";")[0]
     subsetter = subset.Subsetter(options)
     subsetter.populate(text="".join(characters(style)))
     subsetter.subset(font)
@@ -81,7 +81,7 @@ def main() -> None:
     for style in ("Regular", "Bold"):
         target = TARGET / f"{FAMILY.replace(' ', '')}-{style}.otf"
         cut(folder / f"NotoSansCJK-{style}.ttc", style, target)
-        print(f"{target.name}: {len(TTFont(target).getBestCmap()):,} characters, {target.stat().st_size:,} bytes")
+        print(f"{target.name}: {len(TTFont(target).getBestCmap() or ()):,} characters, {target.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -154,7 +154,9 @@ def _toml(value: Any) -> str:
 def comments(kind: type) -> dict[str, str]:
     """The comment of each field of a config class: behind it, or else on the lines above it."""
     found: dict[str, str] = {}
-    for each in filter(is_dataclass, reversed(kind.__mro__)):
+    for each in reversed(kind.__mro__):
+        if not is_dataclass(each):
+            continue
         source = textwrap.dedent(inspect.getsource(each))
         lines = [line.strip() for line in source.splitlines()]
         (definition,) = ast.parse(source).body
