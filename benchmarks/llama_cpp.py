@@ -30,10 +30,13 @@ import torch
 import xllamacpp
 from torch import Tensor
 
+from clearhead import hub
 from clearhead.generation.decoding import Decoding
 from clearhead.generation.sampling import Sampling
+from clearhead.language_model import LanguageModel
 from clearhead.machine import cores, share_cores
-from clearhead.model import Network, build, quantise
+from clearhead.model import Network, build
+from clearhead.text import Tokenizer
 from measure import ratios, seconds, spread
 from sizes import gpt2, llama, qwen3
 
@@ -70,17 +73,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{kind}.gguf")
             write(path, chosen.size, network, KINDS[kind][2])
-            network = rounded(network, kind, chosen.dtype)
+            network = rounded(network, kind, chosen.dtype, Path(folder, "ours"))
             measure(kind, network, path, prompts, long, chosen)
 
 
-def rounded(network: Network, kind: str, dtype: str) -> Network:
-    """The network in these bits; where they are 8 or 4, all else in ``dtype``."""
+def rounded(network: Network, kind: str, dtype: str, folder: Path) -> Network:
+    """The network loaded from a folder in these bits; where they are 8 or 4, all else in ``dtype``."""
     own, bits, _ = KINDS[kind]
-    network = network.to(own if bits is None else getattr(torch, dtype))
-    if bits is not None:
-        quantise(network, bits)
-    return network
+    hub.save(folder, LanguageModel(network, Tokenizer.bytes()))
+    return hub.load(folder, dtype=str(own)[6:] if bits is None else dtype, bits=bits).network
 
 
 def measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -224,3 +225,15 @@ def test_threads_are_measured_unless_given(monkeypatch: pytest.MonkeyPatch) -> N
         assert machine.use_threads(2) == torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the kernel has no large pages")
+def test_large_pages_are_asked_for_where_a_tensor_lies() -> None:
+    """``hg`` is the kernel's flag for memory for which they were asked."""
+    large, small = torch.empty(3 * 2**21, dtype=torch.uint8), torch.arange(100)
+    assert machine.on_large_pages(large) is large
+    assert machine.on_large_pages(small) is small
+    middle = large.data_ptr() + large.nbytes // 2
+    mappings = re.finditer(r"^(\w+)-(\w+) .*?^VmFlags:(.*?)$", Path("/proc/self/smaps").read_text(), re.M | re.S)
+    flags = next(each[3] for each in mappings if int(each[1], 16) <= middle < int(each[2], 16))
+    assert "hg" in flags.split()

@@ -1,4 +1,7 @@
-"""The kernels in C: products as in float64, whose bits do not depend on what else is computed."""
+"""The kernels in C: products as in float64, whose bits do not depend on what else is computed.
+
+For weights in few bits, of inputs rounded to 16 bits.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,16 @@ def stored(format: str, weight_NK: Tensor) -> tuple[Tensor, Tensor | None, Tenso
     return weight_NK.to(dtype), None, weight_NK.to(dtype).double()
 
 
+def read(format: str, x_TK: Tensor) -> Tensor:
+    """Float32 inputs as the kernel reads them, in float64: for whole numbers, in 16 bits with a scale for every 32."""
+    if not format.startswith("int"):
+        return x_TK.double()
+    x_TGI = x_TK.unflatten(-1, (-1, 32))
+    scales_TG1 = x_TGI.abs().amax(dim=-1, keepdim=True) / 32767
+    codes_TGI = (x_TGI * (1 / scales_TG1)).round()
+    return (codes_TGI.double() * scales_TG1.double()).flatten(-2)
+
+
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """The library is looked for again, in the test and after it."""
@@ -45,12 +58,21 @@ class TestProducts:
     @pytest.mark.parametrize("rows", range(1, native.ROWS + 1))
     @pytest.mark.parametrize("format", FORMATS)
     def test_they_are_those_of_the_definition(self, format: str, rows: int) -> None:
-        weight, scales, numbers = stored(format, random(37, 96))
-        x, bias = random(rows, 96, seed=1), random(37, seed=2)
+        weight, scales, numbers = stored(format, random(37, 13 * 32))
+        x, bias = random(rows, 13 * 32, seed=1), random(37, seed=2)
         found = native.product(format, x, weight, scales, bias)
-        expected = x.double() @ numbers.T + bias.double()
+        expected = read(format, x) @ numbers.T + bias.double()
         assert found.dtype == torch.float32
-        torch.testing.assert_close(found.double(), expected, rtol=0, atol=96 * 2**-24 * 20)
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=13 * 32 * 2**-24 * 20)
+
+    @pytest.mark.parametrize("format", ["int8", "int4"])
+    def test_inputs_are_rounded_by_half_of_a_32767th_of_the_largest_of_32(self, format: str) -> None:
+        weight, scales, numbers = stored(format, random(37, 96))
+        x = random(5, 96, seed=1) * torch.tensor([1e-30, 1e-3, 1.0, 1e3, 1e30])[:, None]
+        found = native.product(format, x, weight, scales).double()
+        steps_TK = (x.double().unflatten(-1, (-1, 32)).abs().amax(dim=-1) / 32767).repeat_interleave(32, dim=-1)
+        bounds_TN = steps_TK / 2 @ numbers.abs().T + 1e-6 * (x.double().abs() @ numbers.abs().T)
+        assert ((found - x.double() @ numbers.T).abs() <= bounds_TN).all()
 
     @pytest.mark.parametrize("format", FORMATS)
     def test_a_row_alone_has_the_bits_it_has_among_others(self, format: str) -> None:
@@ -91,6 +113,16 @@ class TestProducts:
         assert found[0].isnan().all()
         assert (found[1] == float("inf")).all()
         assert (found[2] == 0).all()
+
+    @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+    @pytest.mark.parametrize("format", ["int8", "int4"])
+    def test_in_few_bits_what_is_not_finite_is_not_a_number(self, format: str, dtype: torch.dtype) -> None:
+        x = torch.zeros(4, 320, dtype=dtype)
+        x[0, 3], x[1, 300], x[3, 7] = float("nan"), -float("inf"), 2e-45
+        weight, scales, _ = stored(format, torch.ones(4, 320))
+        found = native.product(format, x, weight, scales)
+        assert found[:2].isnan().all()
+        assert (found[2:] == 0).all()
 
     def test_axes_in_front_and_inputs_that_are_not_contiguous(self) -> None:
         weight, x = random(5, 64), random(64, 2, 3, seed=1).permute(1, 2, 0)

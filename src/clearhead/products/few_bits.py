@@ -1,7 +1,8 @@
 """Weights in eight or four bits: whole numbers, and a scale for every 32 of them.
 
 w = scale x code, with codes from -127 to 127 or from -8 to 7 and a float16 scale, as in the formats Q8_0 and Q4_0 of
-llama.cpp. Products take the inputs as they are (they are not quantised), so they are those of the matrix ``dense``.
+llama.cpp. Products are those of the matrix ``dense``. The kernels in C round the inputs of a few rows to 16 bits with a
+scale for every 32, by at most 1.6e-5 of the largest of the 32 (bfloat16 rounds by up to 2e-3 of a number).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clearhead import machine
 from clearhead.errors import OptionError
 from clearhead.products import native
 
@@ -43,7 +45,8 @@ class Codes(NamedTuple):
         N, K = shape
         width, dtype = (K, torch.int8) if bits == 8 else (K // 2, torch.uint8)
         scales_NG = torch.empty(N, K // GROUP, dtype=torch.float16, device=device)
-        return cls(torch.empty(N, width, dtype=dtype, device=device), scales_NG)
+        codes = machine.on_large_pages(torch.empty(N, width, dtype=dtype, device=device))
+        return cls(codes, machine.on_large_pages(scales_NG))
 
     @classmethod
     def of(cls, codes_NK: Tensor, scales_NG: Tensor, bits: int) -> Codes:

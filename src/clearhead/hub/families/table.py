@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from clearhead import machine
 from clearhead.errors import FolderError
 
 Shape = tuple[int, ...]
@@ -146,7 +147,8 @@ class _Places(Mapping[str, Tensor]):
     def ours(self, name: str) -> Tensor:
         """One of our tensors."""
         if name not in self._open:
-            self._open[name] = (torch.empty(tuple(self._shapes[name]), dtype=self._dtype), set(self._rows[name].theirs))
+            whole = machine.on_large_pages(torch.empty(tuple(self._shapes[name]), dtype=self._dtype))
+            self._open[name] = (whole, set(self._rows[name].theirs))
         return self._open[name][0]
 
     def filled(self, theirs: str) -> tuple[str, Tensor] | None:
