@@ -67,12 +67,14 @@ class TestProducts:
 
     @pytest.mark.parametrize("format", ["int8", "int4"])
     def test_inputs_are_rounded_by_half_of_a_32767th_of_the_largest_of_32(self, format: str) -> None:
-        weight, scales, numbers = stored(format, random(37, 96))
+        weight, scales, numbers = stored(format, torch.eye(96))  # so that each output is one input, rounded
         x = random(5, 96, seed=1) * torch.tensor([1e-30, 1e-3, 1.0, 1e3, 1e30])[:, None]
         found = native.product(format, x, weight, scales).double()
-        steps_TK = (x.double().unflatten(-1, (-1, 32)).abs().amax(dim=-1) / 32767).repeat_interleave(32, dim=-1)
-        bounds_TN = steps_TK / 2 @ numbers.abs().T + 1e-6 * (x.double().abs() @ numbers.abs().T)
-        assert ((found - x.double() @ numbers.T).abs() <= bounds_TN).all()
+        largest_TG1 = x.double().unflatten(-1, (-1, 32)).abs().amax(dim=-1, keepdim=True)
+        errors_TGI = (found - x.double() @ numbers.T).abs().unflatten(-1, (-1, 32))
+        half = 0.501 if format == "int8" else 0.6  # with 4 bits, 8 times the sum of 32 inputs is taken off in float32
+        assert (errors_TGI <= largest_TG1 / 32767 * half).all()
+        assert (errors_TGI.amax(dim=-1, keepdim=True) > largest_TG1 / 32767 * 0.3).all()  # not all are exact
 
     @pytest.mark.parametrize("format", FORMATS)
     def test_a_row_alone_has_the_bits_it_has_among_others(self, format: str) -> None:
