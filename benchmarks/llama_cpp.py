@@ -10,6 +10,7 @@ bits both must write the same greedy tokens before anything is timed. Then they 
 one       tokens a second that one prompt of 16 tokens is continued with
 sixteen   the same for 16 prompts at once, all together; llama.cpp's server has 16 slots
 prompt    tokens a second at which a prompt of 512 tokens is read
+first     seconds of a whole command that loads the model, reads 16 tokens and writes one
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,16 @@ KINDS = {
 }
 
 
+PEER_FIRST = """
+import sys, xllamacpp
+options = xllamacpp.CommonParams()
+options.model.path = sys.argv[1]
+options.cpuparams.n_threads = options.cpuparams_batch.n_threads = int(sys.argv[2])
+options.n_ctx, options.n_parallel, options.n_gpu_layers, options.verbosity = 1024, 1, 0, -1
+xllamacpp.Server(options).handle_completions({"prompt": [*range(300, 316)], "n_predict": 1, "temperature": 0})
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="gpt2")
@@ -75,6 +87,7 @@ def main() -> None:
             write(path, chosen.size, network, KINDS[kind][2])
             network = rounded(network, kind, chosen.dtype, Path(folder, "ours"))
             measure(kind, network, path, prompts, long, chosen)
+            first(kind, Path(folder, "ours"), path, chosen)
 
 
 def rounded(network: Network, kind: str, dtype: str, folder: Path) -> Network:
@@ -107,6 +120,27 @@ def measure(
             lambda: ours(network, prompts, tokens),
             lambda: peer.written(prompts, tokens),
         )
+
+
+def first(kind: str, folder: Path, path: Path, chosen: argparse.Namespace) -> None:
+    """Prints the seconds of both commands, one after the other, and their difference."""
+    own, bits, _ = KINDS[kind]
+    options = ["--dtype", str(own)[6:]] if bits is None else ["--dtype", chosen.dtype, "--bits", str(bits)]
+    command = [sys.executable, "-m", "clearhead", "generate", str(folder), "a text of 16 b.", "--max-tokens", "1"]
+    mine = partial(subprocess.run, [*command, "--temperature", "0", *options], capture_output=True, check=True)
+    peers = partial(
+        subprocess.run,
+        [sys.executable, "-c", PEER_FIRST, str(path), str(chosen.threads)],
+        capture_output=True,
+        check=True,
+    )
+    mine()
+    peers()
+    pairs = [(seconds(mine), seconds(peers)) for _ in range(chosen.rounds)]
+    own_times, other = ([pair[side] for pair in pairs] for side in (0, 1))
+    later = [a - b for a, b in pairs]
+    print(f"{kind:5} first   clearhead {spread(own_times)} s, llama.cpp {spread(other)} s, {spread(later)} s later",
+          flush=True)  # fmt: skip
 
 
 def compare(what: str, tokens: int, rounds: int, mine: Any, peers: Any) -> None:
