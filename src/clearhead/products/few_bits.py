@@ -25,7 +25,7 @@ BYTES = {bits: bits / 8 + 2 / GROUP for bits in BITS}  # of each number, with it
 # For 4 bits: what a group's largest number is divided by for its scale. The sign matters: codes reach -8, but only 7.
 DIVISORS = (-8, -7.5, -8.5, -7, -9, -6.5, -9.5, 7, 7.5, 6.5, 8, 6, 8.5)
 LARGEST = {8: 127 * 65504, 4: 6 * 65504}  # weights, as a float16 holds at most 65504
-AT_ONCE = 2**22  # numbers made dense at a time
+AT_ONCE = 2**19  # numbers made dense or rounded at a time, so that they stay in the caches
 
 
 class Codes(NamedTuple):
