@@ -24,9 +24,9 @@ from clearhead import runs
 from clearhead.machine import cores
 from clearhead.model import build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, Sample, evaluate, fit
+from clearhead.training import evaluate, fit
 from clearhead.training.budget import plan_model
-from measure import DATA, NanoGPT, need
+from measure import DATA, NanoGPT, need, quiet
 
 BATCHES = (8, 16, 32)
 
@@ -63,13 +63,7 @@ def main() -> None:
         def keep(step: int) -> None:
             kept.update({name: tensor.clone() for name, tensor in model.state_dict().items()})
 
-        hooks = Hooks(
-            report=lambda _: None,
-            keep=keep,
-            keep_step=lambda _: None,
-            sample=lambda: Sample(text=""),
-            stop=lambda: False,
-        )
+        hooks = quiet(keep)
         outcome = fit(
             model, plan.train, material.train, material.valid, folder=folder, hooks=hooks,
             used=time.perf_counter() - began,

@@ -14,6 +14,8 @@ import transformers
 from torch import Tensor
 from torch.nn import functional as F
 
+from clearhead.training import Hooks, Sample
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
 
@@ -40,6 +42,17 @@ def seconds(work: Callable[[], object]) -> float:
 def ratios(peer: Sequence[float], ours: Sequence[float]) -> list[float]:
     """Ours over the peer's, pairwise, since drifts in the machine's speed affect both runs of a pair."""
     return [mine / theirs for theirs, mine in zip(peer, ours, strict=True)]
+
+
+def quiet(keep: Callable[[int], None]) -> Hooks:
+    """Callbacks for training that only keep the model."""
+    return Hooks(
+        report=lambda _: None,
+        keep=keep,
+        keep_step=lambda _: None,
+        sample=lambda: Sample(text=""),
+        stop=lambda: False,
+    )
 
 
 class NanoGPT:

@@ -45,13 +45,13 @@ def measure_of(text: TextRecord, name: str) -> Reducer:
     return Agreement() if name == "agreement" else named(name, Given(text.ids, partial(text.sizes, site)))
 
 
-def recorded(model: Network, ids_1T: Tensor, took: list[float]) -> TextRecord:
-    """The record of a pass that keeps q, k and v; appends the seconds of the pass to ``took``."""
+def recorded(model: Network, ids_1T: Tensor) -> tuple[float, TextRecord]:
+    """The seconds of a pass that keeps q, k and v, and its record."""
     with torch.inference_mode(), watch(model, keep="values") as record:
-        took.append(seconds(lambda: model(ids_1T, last=True)))
+        took = seconds(lambda: model(ids_1T, last=True))
     ids = ids_1T[0].tolist()
     record.tokenized[0, "decoder"] = TokenizedText(ids=ids, tokens=[str(token) for token in ids])
-    return record.only()
+    return took, record.only()
 
 
 def main() -> None:
@@ -72,7 +72,8 @@ def main() -> None:
     with torch.inference_mode():
         for _ in range(chosen.rounds):
             plain.append(seconds(lambda: model(ids_1T, last=True)))
-            text = recorded(model, ids_1T, watched)
+            took, text = recorded(model, ids_1T)
+            watched.append(took)
             column.append(seconds(partial(column_of, text)))
             measured.append(seconds(partial(text.measure, *MEASURES)))
             atlas.append(seconds(text.atlas))
@@ -85,7 +86,7 @@ def main() -> None:
     print(f"four measures / a plain pass    {spread(ratios(plain, measured), 3)}")
     print(f"the atlas / a plain pass        {spread(ratios(plain, atlas), 3)}")
     if chosen.each:
-        text = recorded(model, ids_1T, watched)
+        _, text = recorded(model, ids_1T)
         site = text.seen()[0]
         alone = min(seconds(partial(text.sweep, site)) for _ in range(2))
         print(f"one layer without any measure   {alone:.3f} s")

@@ -22,8 +22,8 @@ from clearhead.language_model import LanguageModel
 from clearhead.machine import cores
 from clearhead.model import Network, build
 from clearhead.recipes import TextConfig
-from clearhead.training import Hooks, Sample, evaluate, fit
-from measure import SHAKESPEARE, NanoGPT, need, ratios, seconds, spread
+from clearhead.training import evaluate, fit
+from measure import SHAKESPEARE, NanoGPT, need, quiet, ratios, seconds, spread
 
 GOAL = 1.8857
 
@@ -57,13 +57,7 @@ def main() -> None:
             torch.set_num_threads(chosen.our_threads)
             with tempfile.TemporaryDirectory() as place:
                 keep = runs.keeper(Path(place), LanguageModel(model, material.tokenizer))
-                hooks = Hooks(
-                    report=lambda _: None,
-                    keep=keep,
-                    keep_step=lambda _: None,
-                    sample=lambda: Sample(text=""),
-                    stop=lambda: False,
-                )
+                hooks = quiet(keep)
                 fit(model, recipe.train, material.train, material.valid, folder=Path(place), hooks=hooks)
 
         # They alternate in going first, so that neither always gets the warmer machine.

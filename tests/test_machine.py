@@ -7,13 +7,20 @@ import platform
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
-from clearhead import machine
+from clearhead import hub, machine
 from clearhead.errors import MemoryNeededError
+from clearhead.language_model import LanguageModel
+from clearhead.model import build
+from clearhead.products import Quantised
+from clearhead.text import Tokenizer
+from little_configs import QWEN3
 
 MEMINFO = "MemTotal: 24000000 kB\nMemFree: 1000000 kB\nMemAvailable: 16000000 kB\nHugePages_Total: 0\n"
 
@@ -227,13 +234,25 @@ def test_threads_are_measured_unless_given(monkeypatch: pytest.MonkeyPatch) -> N
         torch.set_num_threads(before)
 
 
-@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the kernel has no large pages")
-def test_large_pages_are_asked_for_where_a_tensor_lies() -> None:
-    """``hg`` is the kernel's flag for memory for which they were asked."""
-    large, small = torch.empty(3 * 2**21, dtype=torch.uint8), torch.arange(100)
-    assert machine.on_large_pages(large) is large
-    assert machine.on_large_pages(small) is small
-    middle = large.data_ptr() + large.nbytes // 2
+def asked_for_large_pages(tensor: torch.Tensor) -> bool:
+    """Whether the middle of a tensor lies in memory that has ``hg``, the kernel's flag for it."""
+    middle = tensor.data_ptr() + tensor.nbytes // 2
     mappings = re.finditer(r"^(\w+)-(\w+) .*?^VmFlags:(.*?)$", Path("/proc/self/smaps").read_text(), re.M | re.S)
     flags = next(each[3] for each in mappings if int(each[1], 16) <= middle < int(each[2], 16))
-    assert "hg" in flags.split()
+    return "hg" in flags.split()
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the kernel has no large pages")
+class TestLargePages:
+    def test_they_are_asked_for_where_a_tensor_lies(self) -> None:
+        large, small = torch.empty(3 * 2**21, dtype=torch.uint8), torch.arange(100)
+        assert machine.on_large_pages(large) is large
+        assert machine.on_large_pages(small) is small
+        assert asked_for_large_pages(large)
+
+    @pytest.mark.parametrize("bits", [None, 8])
+    def test_weights_that_are_loaded_lie_on_them(self, bits: Literal[8] | None, tmp_path: Path) -> None:
+        config = replace(QWEN3, vocabulary=2**17, width=32)
+        hub.save(tmp_path, LanguageModel(build(config, seed=0), Tokenizer.bytes()))
+        weight = hub.load(tmp_path, bits=bits).network.embedding.weight
+        assert asked_for_large_pages(weight.codes if isinstance(weight, Quantised) else weight)

@@ -191,7 +191,7 @@ class TestCompiling:
 
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("bits", [8, 4])
-def test_without_a_compiler_products_are_the_same_but_slower(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_products_are_those_of_the_dense_matrix(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: Codes = quantised(random(40, 64), bits).held
     x, bias = random(2, 3, 64, seed=1), random(40, seed=2)
     expected = x.double() @ codes.dense(torch.float64).T + bias.double()

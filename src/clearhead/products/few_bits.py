@@ -25,7 +25,8 @@ BYTES = {bits: bits / 8 + 2 / GROUP for bits in BITS}  # of each number, with it
 # For 4 bits: what a group's largest number is divided by for its scale. The sign matters: codes reach -8, but only 7.
 DIVISORS = (-8, -7.5, -8.5, -7, -9, -6.5, -9.5, 7, 7.5, 6.5, 8, 6, 8.5)
 LARGEST = {8: 127 * 65504, 4: 6 * 65504}  # weights, as a float16 holds at most 65504
-AT_ONCE = 2**19  # numbers made dense or rounded at a time, so that they stay in the caches
+# numbers made dense or rounded at a time, by device; on a processor they stay in its caches
+AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
 
 
 class Codes(NamedTuple):
@@ -92,7 +93,7 @@ class Codes(NamedTuple):
         K = x_K.shape[-1]
         if 0 < x_K.numel() <= native.ROWS * K and self._native(x_K):
             return native.product(KERNELS[self.codes.dtype], x_K, self.codes, self.scales, bias_N)
-        pieces = self.split(max(1, AT_ONCE // K))
+        pieces = self.split(_rows_at_once(K, self.codes.device))
         y_N = torch.cat([F.linear(x_K, each.dense(x_K.dtype)) for each in pieces], dim=-1)
         return y_N if bias_N is None else y_N + bias_N
 
@@ -170,13 +171,17 @@ def quantised(weight_NK: Tensor, bits: int) -> Quantised:
     weight_NK = weight_NK.detach()
     check_size(weight_NK, bits)
     made = Codes.empty(weight_NK.shape, bits)
-    step = max(1, AT_ONCE // weight_NK.shape[1])
+    step = _rows_at_once(weight_NK.shape[1], weight_NK.device)
     for numbers, (codes, scales_NG) in zip(weight_NK.split(step), made.split(step), strict=True):
         w_NGI = numbers.float().unflatten(1, (-1, GROUP))
         scales_NG.copy_(best_scales(w_NGI, bits))
         rounded_NK = codes_of(w_NGI, scales_NG, bits).flatten(1).to(torch.int8)
         codes.copy_(Codes.of(rounded_NK, scales_NG, bits).codes)
     return Quantised(made, weight_NK.dtype)
+
+
+def _rows_at_once(width: int, device: torch.device) -> int:
+    return max(1, AT_ONCE.get(device.type, AT_ONCE["cuda"]) // width)
 
 
 def check_size(weight_NK: Tensor, bits: int) -> None:

@@ -101,7 +101,7 @@ INLINE void put(void *numbers, long i, int dtype, float number) { /* rounds to n
 struct inputs {
     const float *numbers;  /* for W in 16 or 32 bits */
     int16_t *codes;        /* for W in 8 or 4 bits: about the numbers divided by their group's scale */
-    float *scales, *sums;  /* of each group; sums are those of the codes, times -8, which 4-bit codes of W are above 0 */
+    float *scales, *sums;  /* of each group; sums: of its codes, times -8, as 4-bit codes of W are kept 8 too large */
     void *memory;          /* to free */
 };
 
@@ -163,7 +163,7 @@ static int rounded(struct inputs *x, const void *given, long T, long K, int dtyp
         for (int i = 0; i < tile; i++) sums[i] = ZERO();                                                               \
         for (long k = 0; k < K; k += STEP) {                                                                           \
             if (bits < 32) /* the processor itself is ahead of float32 */                                              \
-                _mm_prefetch((const char *)row + k * bits / 8 + AHEAD, _MM_HINT_NTA);                                   \
+                _mm_prefetch((const char *)row + k * bits / 8 + AHEAD, _MM_HINT_NTA);                                  \
             load_##format(row, k, w);                                                                                  \
             UNROLL for (int i = 0; i < tile; i++) {                                                                    \
                 V part = TIMES(w[0], LOAD(numbers + i * K + k));                                                       \
@@ -203,7 +203,7 @@ INLINE void codes_int4(const uint8_t *p, __m256i w[2]) {
                 if (j + half == count) break;                                                                          \
                 const uint8_t *p = row + (g + j + half) * (STEP * bits / 8);                                           \
                 __m256i w[2];                                                                                          \
-                if (half == 0) _mm_prefetch((const char *)p + AHEAD, _MM_HINT_NTA);                                     \
+                if (half == 0) _mm_prefetch((const char *)p + AHEAD, _MM_HINT_NTA);                                    \
                 codes_##format(p, w);                                                                                  \
                 UNROLL for (int i = 0; i < tile; i++) {                                                                \
                     const __m256i *codes = (const void *)(x->codes + (t + i) * K + (g + j + half) * STEP);             \

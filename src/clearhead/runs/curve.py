@@ -11,7 +11,7 @@ from clearhead.language import spoken
 from clearhead.training import Evaluated, Report, Stepped
 
 DPI = 100
-MARGINS = (0.12, 0.13, 0.86, 0.84)  # left, bottom, width and height, of the figure
+MARGINS = (0.14, 0.13, 0.84, 0.81)  # left, bottom, width and height, of the figure
 
 
 def draw_curve(reports: Sequence[Report], path: Path) -> None:
