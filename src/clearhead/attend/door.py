@@ -30,7 +30,9 @@ def attend(
     if score.plain and not watchers and not torch.compiler.is_compiling():
         # The layers of a pass differ in numbers only. Checking and choosing for each was 7 of the door's 10 us.
         shapes = (q_BHQD.shape, k_BGKD.shape, v_BGKD.shape, q_BHQD.dtype, k_BGKD.dtype, v_BGKD.dtype)
-        key = (*shapes, q_BHQD.device, k_BGKD.device, v_BGKD.device, score.scale)
+        strides = (q_BHQD.stride(), k_BGKD.stride(), v_BGKD.stride())
+        devices = (q_BHQD.device, k_BGKD.device, v_BGKD.device)
+        key = (*shapes, *strides, *devices, score.scale, site.kind, torch.is_grad_enabled())
         kernel = mask.rendered(key, lambda: _kernel(Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site)), "kernel")
         if kernel is not None:
             return kernel(q_BHQD, k_BGKD, v_BGKD)

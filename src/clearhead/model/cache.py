@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from clearhead.errors import RequestError
 from clearhead.model.parts.source import Source
 from clearhead.model.state import State
+from clearhead.native import token
 from clearhead.tap import Watcher, watchers
 
 Views = tuple[Tensor, Tensor, Tensor, Tensor]  # of a layer: new keys, new values, all keys, all values
@@ -40,6 +42,7 @@ class Cache(State):
         self.capacity = capacity
         self.length = 0  # places filled in every layer
         self._opened: tuple[object, list[Views]] | None = None  # the views of a pass, and what they depend on
+        self.recorded: Any = None  # a model's pass over a new token with this cache (model/recorded.py)
         self._watchers = WeakSet[Watcher]()  # watchers whose records refer to the keys
 
     def extend(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,8 +58,11 @@ class Cache(State):
             if self._opened is None or self._opened[0] != key:
                 self._opened = key, self._views(k_BGTD.shape, range(len(self.k_LBGKD)))
             new_k, new_v, k_BGKD, v_BGKD = self._opened[1][layer]
-        new_k.copy_(k_BGTD)
-        new_v.copy_(v_BGTD)
+        if k_BGTD.shape[2] == 1 and token.takes(k_BGTD, v_BGTD, axes=3):
+            token.extend(k_BGTD, v_BGTD, k_BGKD[0], v_BGKD[0], self.length)
+        else:
+            new_k.copy_(k_BGTD)
+            new_v.copy_(v_BGTD)
         return k_BGKD, v_BGKD
 
     def _views(self, shape: torch.Size, layers: range) -> list[Views]:

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from clearhead.attend import Mask, causal, window
 from clearhead.model.config import DecoderConfig
+from clearhead.model.parts.block import total
 from clearhead.model.registry import register
 from clearhead.model.transformer import Transformer
+from clearhead.native import token
 
 
 class Decoder(Transformer):
@@ -32,8 +34,10 @@ class Decoder(Transformer):
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV: each place's product with the output layer, with its bias, soft-capped if the config says so."""
         logits_BTV, bias_V, cap = super().unembed(x_BTE), self.output_bias, self.softcap
-        logits_BTV = logits_BTV if bias_V is None else logits_BTV + bias_V
-        return logits_BTV if cap is None else cap * torch.tanh(logits_BTV / cap)
+        logits_BTV = logits_BTV if bias_V is None else total(logits_BTV, bias_V.expand_as(logits_BTV))
+        if cap is None:
+            return logits_BTV
+        return token.cap(logits_BTV, cap) if token.takes(logits_BTV) else cap * torch.tanh(logits_BTV / cap)
 
 
 register(DecoderConfig, Decoder)

@@ -23,7 +23,9 @@ from clearhead.model.parts.places import is_text, reach_of
 from clearhead.model.parts.positions import Turn, added, relative, rotary
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
+from clearhead.model.recorded import Recorded, recordable
 from clearhead.model.state import State
+from clearhead.native import token
 from clearhead.tap import Site
 
 
@@ -67,12 +69,17 @@ class Transformer(Network):
     def own_mask(self, size: int | None) -> Mask:
         """The model's own mask in layers with a window of this size."""
 
-    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
-        """The input x_BTE of the first block, before dropout. Raises RequestError if the model has no token types."""
+    def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:
+        """The input x_BTE of the first block, before dropout. Raises RequestError if the model has no token types.
+
+        places_BT: a number for a single token, as in ``Rotary.turn``
+        """
         if types_BT is not None:
             raise RequestError("model: token types were given, but this model has none; leave them out")
         x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
-        if scale is not None:
+        if scale is not None and token.takes(x_BTE):
+            x_BTE = token.scale(x_BTE, scale)
+        elif scale is not None:
             x_BTE = x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
         return x_BTE if self.positions is None else self.positions(x_BTE, places_BT)
 
@@ -96,6 +103,10 @@ class Transformer(Network):
         weighed = targets_BT is not None and self.training and experts is not None and experts.balance > 0
         loads = Loads() if weighed else None
         given = BlockInputs(mask=mask, state=cached(state), loads=loads)
+        if targets_BT is None and places_BT is None and types_BT is None and not mask.parts:
+            logits_11V = self._recorded(ids_BT, given)
+            if logits_11V is not None:
+                return logits_11V
         x_BTE = self._through(ids_BT, given, places_BT, types_BT)
         if targets_BT is None:
             return self.unembed(x_BTE[:, -1:] if last else x_BTE)
@@ -104,6 +115,21 @@ class Transformer(Network):
             return nats
         extra = experts.balance * (targets_BT >= 0).sum() * loads.imbalance()
         return nats + (extra - extra.detach())
+
+    def _recorded(self, ids_BT: Tensor, given: BlockInputs) -> Tensor | None:
+        """The logits of a single new token by the pass recorded with its cache; None if the pass is not recordable."""
+        cache = given.state
+        if cache is None or not recordable(self, ids_BT, cache):
+            return None
+        self.check_ids(ids_BT, cache.length)
+        known = cache.recorded
+        if known is None or not (known.refused or known.holds(self, cache)):
+            known = cache.recorded = Recorded(
+                self, cache, lambda ids_11: self.unembed(self._through(ids_11, given, None, None)), ids_BT
+            )
+            logits_11V, known.first = known.first, None
+            return logits_11V
+        return None if known.refused else known.logits(ids_BT, cache)
 
     def hidden(
         self,
@@ -117,7 +143,7 @@ class Transformer(Network):
         """x_BTE after the final norm."""
         return self._through(ids_BT, BlockInputs(mask=mask, state=cached(state)), places_BT, types_BT)
 
-    def _through(self, ids_BT: Tensor, given: BlockInputs, places_BT: Tensor | None, types_BT: Tensor | None) -> Tensor:
+    def _through(self, ids_BT: Tensor, given: BlockInputs, places_BT: Tensor | int | None, types_BT: Tensor | None) -> Tensor:
         """x_BTE after the final norm. ``given``: the caller's mask, without the model's own, and no turn."""
         mask, state, loads = given.mask, given.state, given.loads
         start = 0 if state is None else state.length
@@ -125,11 +151,13 @@ class Transformer(Network):
         B, T = ids_BT.shape
         if loads is not None and mask.parts:
             loads.text_N = is_text(mask, B, T, ids_BT.device).flatten()
-        if places_BT is None:
+        if places_BT is None and B * T == 1 and self.border is None and token.usable(self.embedding.weight):
+            places_BT, reach = start, start + 1 if state is None else state.capacity
+        elif places_BT is None:
             places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
         else:
             reach = reach_of(places_BT, ids_BT, self.config.context)
-        if start and self.border is not None:
+        if start and self.border is not None and isinstance(places_BT, Tensor):
             self._check_border(places_BT, self.border)
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state, self.stack)
@@ -139,7 +167,7 @@ class Transformer(Network):
             state.advance(T)
         return self.finish(x_BTE)
 
-    def _blocks(self, x_BTE: Tensor, first: int, given: BlockInputs, places_BT: Tensor, reach: int) -> Tensor:
+    def _blocks(self, x_BTE: Tensor, first: int, given: BlockInputs, places_BT: Tensor | int, reach: int) -> Tensor:
         """x_BTE through the blocks from ``first`` on."""
         turns = [None if rotary is None else rotary.turn(places_BT, reach) for rotary in self._rotaries]
         bias_HN = None if self.relative is None else self.relative()

@@ -4,7 +4,6 @@ from clearhead.products.choosing import Choice, choices, place
 from clearhead.products.compensating import compensated
 from clearhead.products.few_bits import BITS, BYTES, GROUP, Codes, Quantised, dense, fits, quantised, split
 from clearhead.products.multiply import FEW, product
-from clearhead.products.native import compiler, compiles
 
 __all__ = [
     "BITS",
@@ -16,8 +15,6 @@ __all__ = [
     "Quantised",
     "choices",
     "compensated",
-    "compiler",
-    "compiles",
     "dense",
     "fits",
     "place",

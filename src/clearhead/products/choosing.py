@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from clearhead import machine
 from clearhead.errors import FolderError, WriteError
 from clearhead.files import cache_folder, make_folder, reading, write_text
+from clearhead.native import FORMATS, STEP, library
 from clearhead.products import native
 
 PLAIN = "linear"
@@ -39,7 +40,7 @@ Shape = tuple[int, int]
 
 
 def _native(x_K: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
-    return native.product(native.FORMATS[weight_NK.dtype], x_K, weight_NK, None, bias_N)
+    return native.product(FORMATS[weight_NK.dtype], x_K, weight_NK, None, bias_N)
 
 
 def _vector(x_K: Tensor, weight_NK: Tensor, bias_N: Tensor | None) -> Tensor:
@@ -55,7 +56,7 @@ def ways(shape: Shape, dtype: torch.dtype, rows: int) -> list[str]:
     found = [PLAIN]
     if rows == 1:
         found.append("vector")
-    if dtype in native.FORMATS and shape[1] % native.STEP == 0 and native.library() is not None:
+    if dtype in FORMATS and shape[1] % STEP == 0 and library() is not None:
         found.append("native")
     return found
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from clearhead import machine
 from clearhead.errors import OptionError
+from clearhead.native import FORMATS, library
 from clearhead.products import native
 
 GROUP = 32
@@ -102,9 +103,9 @@ class Codes(NamedTuple):
         return (
             not (torch.is_grad_enabled() and x_K.requires_grad)
             and self.codes.is_cpu
-            and x_K.dtype in native.FORMATS
+            and x_K.dtype in FORMATS
             and not torch.compiler.is_compiling()
-            and native.library() is not None
+            and library() is not None
         )
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clearhead.native import FORMATS, STEP, library
 from clearhead.products import choosing, native
 from clearhead.products.few_bits import Codes, Quantised
 
@@ -23,10 +24,12 @@ def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor |
         weight_FE = weight_FE.held
     if isinstance(weight_FE, Codes):
         return weight_FE.product(x_E, bias_F)
-    if torch.is_grad_enabled() or weight_FE.numel() < choosing.SMALLEST:
-        return F.linear(x_E, weight_FE, bias_F)
     numbers, width = x_E.numel(), x_E.shape[-1]
-    if not 0 < numbers <= FEW * width or not direct(x_E, weight_FE):
+    if torch.is_grad_enabled() or not 0 < numbers <= FEW * width or not direct(x_E, weight_FE):
+        return F.linear(x_E, weight_FE, bias_F)
+    if weight_FE.numel() < choosing.SMALLEST:
+        if numbers == width and width % STEP == 0 and library() is not None:
+            return native.product(FORMATS[weight_FE.dtype], x_E, weight_FE, None, bias_F)
         return F.linear(x_E, weight_FE, bias_F)
     rows = _classes[numbers // width]
     way = choosing.chosen(weight_FE.shape, weight_FE.dtype, rows, torch.get_num_threads())
@@ -38,7 +41,7 @@ def direct(x_E: Tensor, weight_FE: Tensor) -> bool:
     return (
         weight_FE.is_cpu
         and x_E.dtype == weight_FE.dtype
-        and weight_FE.dtype in native.FORMATS
+        and weight_FE.dtype in FORMATS
         and weight_FE.is_contiguous()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()

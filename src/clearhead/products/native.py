@@ -1,36 +1,13 @@
-"""The kernels of native.c, compiled with this machine's C compiler when they are first needed."""
+"""Products of a few rows by the kernels in C."""
 
 from __future__ import annotations
-
-import ctypes
-import hashlib
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import WriteError
-from clearhead.files import cache_folder, make_folder, replacing
-from clearhead.machine import CPUINFO
+from clearhead.native import FORMATS, NUMBERS, library, token
 
-SOURCE = Path(__file__).with_name("native.c")
-COMPILERS = ("cc", "gcc", "clang")
-OPTIONS = ("-O3", "-march=native", "-fopenmp", "-fPIC")
-SECONDS_AT_MOST = 120  # for compiling, which takes about one
-
-STEP = 32  # numbers; the kernels take rows of a multiple of it
-ROWS = 16  # the most rows of x that they are offered
-FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-NUMBERS = {dtype: number for number, dtype in enumerate(FORMATS)}  # of dtypes, in native.c
+ROWS = 16  # the most rows of x that the kernels are offered
 
 
 def product(
@@ -45,6 +22,8 @@ def product(
     x_K = x_K.contiguous()
     if bias_N is not None and bias_N.dtype != x_K.dtype:
         bias_N = bias_N.to(x_K.dtype)
+    if x_K.numel() == K:
+        return token.product(format, x_K, weight_NK, scales_NG, bias_N)
     y_N = x_K.new_empty(*x_K.shape[:-1], N)
     worked = getattr(library(), format)(
         x_K.data_ptr(),
@@ -61,100 +40,3 @@ def product(
     if not worked:
         raise MemoryError(f"{4 * x_K.numel():,} bytes")
     return y_N
-
-
-@cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None where there is no compiler, or not the instructions or the OpenMP they need."""
-    found = compiler()
-    if found is None or os.name != "posix":
-        return None
-    name = f"{key(found)}.so"
-    try:
-        folder = cache_folder() / "products"
-        make_folder(folder)
-    except WriteError:
-        return _built(found, None, name)
-    return _built(found, folder, name)
-
-
-def compiles() -> bool:
-    """Whether the kernels can be used here."""
-    return library() is not None
-
-
-def key(compiler: str) -> str:
-    """Names what a compiled file depends on: the source, the compiler, the processor and its instructions."""
-    digest = hashlib.sha256(SOURCE.read_bytes())
-    digest.update(f"{compiler} {Path(compiler).stat().st_mtime_ns} {platform.machine()} {OPTIONS}".encode())
-    if CPUINFO.is_file():
-        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
-        digest.update("\n".join(line for line in lines if line.startswith(("model name", "flags"))).encode())
-    return digest.hexdigest()[:16]
-
-
-def compiler() -> str | None:
-    """The path of the C compiler: $CC, cc, gcc or clang; None if there is none."""
-    named = shlex.split(os.environ.get("CC", ""))[:1]
-    return next(filter(None, map(shutil.which, (*named, *COMPILERS))), None)
-
-
-def _built(compiler: str, folder: Path | None, name: str) -> ctypes.CDLL | None:
-    """Loads the library from the folder, compiling it first if it is not there or damaged; None as ``library``.
-
-    What others could have written is not loaded. Without a folder of one's own it is compiled each time.
-    """
-    kept = None if folder is None or not _ours(folder) else folder / name
-    if kept is not None and _ours(kept):
-        found = _loaded(kept)
-        if found is not None:
-            return found
-    with tempfile.TemporaryDirectory() as place:
-        made = Path(place, name)
-        if not _compile(compiler, made):
-            return None
-        if kept is not None:
-            with suppress(WriteError), replacing(kept) as file:
-                file.write(made.read_bytes())
-        return _loaded(made)
-
-
-def _ours(path: Path) -> bool:
-    """Whether a file or folder exists that only this user can write."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
-
-
-def _compile(compiler: str, made: Path) -> bool:
-    objects = made.with_suffix(".o")
-    # Linked without -fopenmp: with it a second OpenMP could come in, whose waiting threads take cores from the first.
-    commands = (
-        [compiler, *OPTIONS, "-c", str(SOURCE), "-o", str(objects)],
-        [compiler, "-shared", str(objects), "-o", str(made)],
-    )
-    for command in commands:
-        try:
-            done = subprocess.run(
-                command, capture_output=True, check=False, timeout=SECONDS_AT_MOST, stdin=subprocess.DEVNULL
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        if done.returncode:
-            return False
-    return True
-
-
-def _loaded(path: Path) -> ctypes.CDLL | None:
-    try:
-        found = ctypes.CDLL(str(path))
-    except OSError:  # damaged, or no OpenMP in this PyTorch
-        return None
-    pointer: Any = ctypes.c_void_p
-    for format in (*FORMATS.values(), "int8", "int4"):
-        kernel = getattr(found, format)
-        kernel.argtypes = [pointer] * 5 + [ctypes.c_long] * 3 + [ctypes.c_int] * 2
-        kernel.restype = ctypes.c_int
-    return found

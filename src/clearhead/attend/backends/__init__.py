@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from clearhead.attend.backends import flex, reference, sdpa
+from clearhead.attend.backends import flex, reference, sdpa, token
 from clearhead.attend.request import Request
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,4 +31,4 @@ class Backend(Protocol):
         ...
 
 
-ORDER: tuple[Backend, ...] = (flex, sdpa, reference)
+ORDER: tuple[Backend, ...] = (token, flex, sdpa, reference)

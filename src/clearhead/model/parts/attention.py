@@ -12,7 +12,7 @@ from clearhead.model.cache import Cache
 from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.linear import Linear, Projections
 from clearhead.model.parts.norms import head_norm
-from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.positions import TokenTurn, Turn
 from clearhead.model.parts.registered import registered
 from clearhead.tap import Site
 
@@ -34,7 +34,7 @@ class Attention(nn.Module):
         self.out = Linear(config.heads * config.head_width, width, bias=config.out_bias)
 
     def forward(
-        self, x_BTE: Tensor, *, turn: Turn | None, mask: Mask, state: Cache | None, bias_HN: Tensor | None = None
+        self, x_BTE: Tensor, *, turn: Turn | TokenTurn | None, mask: Mask, state: Cache | None, bias_HN: Tensor | None = None
     ) -> Tensor:
         """x_BTE -> x_BTE; with a state, x holds only the new places. bias_HN: see ``Score``."""
         B, T, _ = x_BTE.shape

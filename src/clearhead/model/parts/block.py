@@ -14,10 +14,11 @@ from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.experts import Experts, Loads
 from clearhead.model.parts.feed_forward import FeedForward
 from clearhead.model.parts.norms import norm
-from clearhead.model.parts.positions import Turn
+from clearhead.model.parts.positions import TokenTurn, Turn
 from clearhead.model.parts.registered import registered
 from clearhead.model.parts.source import Source
 from clearhead.model.parts.stream import Adds, Maps, Step
+from clearhead.native import token
 from clearhead.tap import Site, shown
 
 
@@ -32,7 +33,7 @@ class BlockInputs:
     """
 
     mask: Mask
-    turn: Turn | None = None
+    turn: Turn | TokenTurn | None = None
     bias_HN: Tensor | None = None
     state: Cache | None = None
     loads: Loads | None = None
@@ -62,8 +63,8 @@ class Block(Dropping):
         return shown(self.stream_site, self._through(x_BTE, given))
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        x_BTE = x_BTE + self._attended(self._attention(self.attention_norm(x_BTE), given))
-        return x_BTE + self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+        x_BTE = total(x_BTE, self._attended(self._attention(self.attention_norm(x_BTE), given)))
+        return total(x_BTE, self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)))
 
     def sites(self) -> dict[Site, int]:
         """What the layer shows, each with its number of query heads."""
@@ -95,8 +96,8 @@ class PostBlock(Block):
     """norm(x + attention(x)), then norm(x + feed_forward(x)) (post-norm: Vaswani et al. 2017, 5.4; BERT)."""
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
-        return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
+        x_BTE = self.attention_norm(total(x_BTE, self._attended(self._attention(x_BTE, given))))
+        return self.feed_forward_norm(total(x_BTE, self._fed(self.feed_forward(x_BTE, given.loads))))
 
     def steps(self) -> list[Step]:
         """What the layer does to the stream."""
@@ -109,8 +110,8 @@ class OutputBlock(Block):
     """x + norm(attention(x)), then x + norm(feed_forward(x)) (OLMo 2, 2025, 3.2)."""
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        x_BTE = x_BTE + self._attended(self.attention_norm(self._attention(x_BTE, given)))
-        return x_BTE + self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads)))
+        x_BTE = total(x_BTE, self._attended(self.attention_norm(self._attention(x_BTE, given))))
+        return total(x_BTE, self._fed(self.feed_forward_norm(self.feed_forward(x_BTE, given.loads))))
 
     def steps(self) -> list[Step]:
         """What the layer does to the stream."""
@@ -127,9 +128,9 @@ class SandwichBlock(Block):
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         attended_BTE = self._attention(self.attention_norm(x_BTE), given)
-        x_BTE = x_BTE + self._attended(self.attention_out_norm(attended_BTE))
+        x_BTE = total(x_BTE, self._attended(self.attention_out_norm(attended_BTE)))
         fed_BTE = self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)
-        return x_BTE + self._fed(self.feed_forward_out_norm(fed_BTE))
+        return total(x_BTE, self._fed(self.feed_forward_out_norm(fed_BTE)))
 
     def steps(self) -> list[Step]:
         """What the layer does to the stream."""
@@ -145,7 +146,12 @@ class ParallelBlock(Block):
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         attended_BTE = self._attended(self._attention(self.attention_norm(x_BTE), given))
         fed_BTE = self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
-        return fed_BTE + attended_BTE + x_BTE
+        return total(total(fed_BTE, attended_BTE), x_BTE)
+
+
+def total(a_BTE: Tensor, b_BTE: Tensor) -> Tensor:
+    """a + b."""
+    return token.add(a_BTE, b_BTE) if token.takes(a_BTE, b_BTE) else a_BTE + b_BTE
 
 
 BLOCKS: dict[str, type[Block]] = {

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from clearhead.model.parts.config import FEED_FORWARDS, ClampConfig, FeedForwardConfig
 from clearhead.model.parts.linear import Linear
 from clearhead.model.parts.registered import registered
+from clearhead.native import token
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -38,12 +39,16 @@ def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
     name, gated = FEED_FORWARDS[config.kind]
     if config.clamp is not None:
         return partial(_clamped, config.clamp)
-    return partial(_gated, ACTIVATIONS[name]) if gated else ACTIVATIONS[name]
+    return partial(_activated, name, gated)
 
 
-def _gated(activation: Callable[[Tensor], Tensor], h_BTR: Tensor) -> Tensor:
+def _activated(name: str, gated: bool, h_BTR: Tensor) -> Tensor:
+    if token.takes(h_BTR):
+        return token.activate(h_BTR, name, gated=gated)
+    if not gated:
+        return ACTIVATIONS[name](h_BTR)
     gate_BTF, up_BTF = h_BTR.chunk(2, dim=-1)
-    return activation(gate_BTF) * up_BTF
+    return ACTIVATIONS[name](gate_BTF) * up_BTF
 
 
 def _clamped(clamp: ClampConfig, h_BTR: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from clearhead.errors import RequestError
 from clearhead.model.parts.registered import registered
 from clearhead.model.parts.uncompiled import uncompiled
+from clearhead.native import token
 from clearhead.products import FEW, Quantised, dense, product, split
 
 GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
@@ -87,6 +88,8 @@ class Embedding(nn.Embedding):
     def forward(self, input: Tensor) -> Tensor:
         """ids_BT -> x_BTE. Raises RequestError for ids outside the vocabulary (on CUDA the kernel finds them)."""
         try:
+            if input.numel() == 1 and input.dtype == torch.int64 and token.usable(self.weight):
+                return self._row(input)
             if isinstance(self.weight, Quantised):
                 rows_NE = self.weight.held.pick(input.flatten()).dense(self.weight.dtype)
                 return rows_NE.view(*input.shape, -1)
@@ -96,6 +99,13 @@ class Embedding(nn.Embedding):
                 f"model: ids from {int(input.min())} to {int(input.max())}; they must be at least 0 and below the "
                 f"vocabulary, {self.num_embeddings}"
             ) from None
+
+    def _row(self, id_BT: Tensor) -> Tensor:
+        weight, scales = (self.weight.held if isinstance(self.weight, Quantised) else (self.weight, None))
+        x_BTE = token.embed(id_BT, weight, scales, self.embedding_dim, self.weight.dtype)
+        if x_BTE is None:
+            raise IndexError
+        return x_BTE
 
     @property
     def matrix(self) -> Tensor:

@@ -10,6 +10,7 @@ from clearhead.attend import wide
 from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.fused import RMSNormalise
 from clearhead.model.parts.registered import registered
+from clearhead.native import token
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -41,7 +42,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return rms_norm(x, self.weight, self.eps)
+        return self.into(x, None) if token.takes(x, self.weight) else rms_norm(x, self.weight, self.eps)
+
+    def into(self, x: Tensor, out: Tensor | None) -> Tensor:
+        """The same of a single token, which ``native.token`` takes, written to ``out`` if that is not None."""
+        return token.rms_norm(x, self.weight, self.eps, out=out)
 
 
 class OffsetRMSNorm(nn.Module):
@@ -56,7 +61,11 @@ class OffsetRMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return rms_norm_offset(x, self.weight, self.config)
+        return self.into(x, None) if token.takes(x, self.weight) else rms_norm_offset(x, self.weight, self.config)
+
+    def into(self, x: Tensor, out: Tensor | None) -> Tensor:
+        """As ``RMSNorm.into``."""
+        return token.rms_norm(x, self.weight, self.config.eps, self.config.offset, out=out)
 
 
 class HeadNorm(nn.Module):
@@ -78,6 +87,12 @@ class HeadNorm(nn.Module):
 
     def forward(self, qk_BTXD: Tensor) -> Tensor:
         """Same shape and dtype. Axis X has the query heads, then the key heads."""
+        if token.takes(qk_BTXD, self.query, self.key, axes=2):
+            normed_BTXD = torch.empty_like(qk_BTXD)
+            for part, weight in ((slice(self.heads), self.query), (slice(self.heads, None), self.key)):
+                given, out = qk_BTXD[:, :, part], normed_BTXD[:, :, part]
+                token.rms_norm(given, weight, self.norm.eps, self.norm.offset, out=out)
+            return normed_BTXD
         weight_XD = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
         return self._normed(qk_BTXD, weight_XD)
 
@@ -107,6 +122,12 @@ class ProjectionNorm(nn.Module):
     def forward(self, qk_BTXD: Tensor) -> Tensor:
         """Same shape and dtype. Axis X has the query heads, then the key heads."""
         q_BTHD, k_BTGD = qk_BTXD.split_with_sizes((self.heads, self.kv_heads), dim=2)
+        if token.takes(qk_BTXD, self.query.weight, self.key.weight, axes=2):
+            normed_BTXD = torch.empty_like(qk_BTXD)
+            outs = normed_BTXD.split_with_sizes((self.heads, self.kv_heads), dim=2)
+            for norm, given, out in zip((self.query, self.key), (q_BTHD, k_BTGD), outs, strict=True):
+                norm.into(given.flatten(2), out.flatten(2))
+            return normed_BTXD
         normed = self.query(q_BTHD.flatten(2)), self.key(k_BTGD.flatten(2))
         return torch.cat(normed, dim=-1).view_as(qk_BTXD)
 
@@ -125,8 +146,10 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        weight = self.weight
-        return torch.layer_norm(x, weight.shape, weight, self.bias, self.eps)
+        weight, bias = self.weight, self.bias
+        if token.takes(x, weight):
+            return token.layer_norm(x, weight, bias, self.eps)
+        return torch.layer_norm(x, weight.shape, weight, bias, self.eps)
 
 
 def _rms(width: int, config: NormConfig) -> RMSNorm | OffsetRMSNorm:

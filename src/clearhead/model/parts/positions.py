@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from clearhead.model.parts.config import PositionConfig
 from clearhead.model.parts.scaling import rates
+from clearhead.native import token
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,19 @@ class PartTurn(Turn):
         return torch.cat((super().__call__(x_BTXD[..., :width]), x_BTXD[..., width:]), dim=-1)
 
 
+@dataclass(frozen=True, eq=False)
+class TokenTurn:
+    """The rotation of one new token by the kernel in C, which reads the tables at its place."""
+
+    cos_KD: Tensor
+    sin_KD: Tensor
+    place: int
+
+    def __call__(self, x_BTXD: Tensor) -> Tensor:
+        """As ``Turn`` or ``PartTurn``."""
+        return token.rotate(x_BTXD, self.cos_KD, self.sin_KD, self.place)
+
+
 class Rotary:
     """Rotates queries and keys by angles proportional to the place, so that q.k depends only on distance."""
 
@@ -44,8 +58,13 @@ class Rotary:
         self._turn = Turn if self.width == head_width else PartTurn
         self._tables: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
 
-    def turn(self, places_BT: Tensor, reach: int) -> Turn:
-        """The rotations for these places, in float32. All places must be below ``reach``."""
+    def turn(self, places_BT: Tensor | int, reach: int) -> Turn | TokenTurn:
+        """The rotations for these places, in float32. All places must be below ``reach``.
+
+        A number is the place of a single new token, for the kernel in C; there must be no border.
+        """
+        if isinstance(places_BT, int):
+            return TokenTurn(*self._table(torch.device("cpu"), reach), places_BT)
         cos_KD, sin_KD = self._table(places_BT.device, reach)
         cos_BTD, sin_BTD = cos_KD[places_BT], sin_KD[places_BT]
         if self.border is not None and reach > self.border:
@@ -81,8 +100,10 @@ class Learned(nn.Module):
         self.weight = nn.Parameter(torch.zeros(first + context, width))
         self.first = first
 
-    def forward(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
-        """x_BTE plus the vectors of its places."""
+    def forward(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
+        """x_BTE plus the vectors of its places. A number is the place of a single token, for the kernel in C."""
+        if isinstance(places_BT, int):
+            return token.placed(x_BTE, self.weight, self.first, places_BT)
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
 
 
@@ -96,8 +117,10 @@ class Sinusoids:
         self.width, self.theta, self.context = width, config.theta, context
         self._tables: dict[torch.device, Tensor] = {}
 
-    def __call__(self, x_BTE: Tensor, places_BT: Tensor) -> Tensor:
-        """x_BTE plus the vectors of its places."""
+    def __call__(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
+        """x_BTE plus the vectors of its places, given as to ``Learned``."""
+        if isinstance(places_BT, int):
+            return token.placed(x_BTE, self._table(x_BTE.device), 0, places_BT)
         return x_BTE + self._table(places_BT.device)[places_BT].to(x_BTE.dtype)
 
     def _table(self, device: torch.device) -> Tensor:

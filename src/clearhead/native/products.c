@@ -6,56 +6,15 @@
  * K is a multiple of 32. Built without a library of threads: the symbols come from the OpenMP that PyTorch has loaded.
  */
 #include <float.h>
-#include <immintrin.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "vectors.h"
 
 #define STEP 32   /* numbers of W at a time, and the size of a group with a scale of its own */
 #define AHEAD 4096 /* bytes; without prefetching 4-bit products take 1.2 times as long on an EPYC, 3 times on a Xeon.
                     * NTA: weights do not throw out of the caches what the rest of a pass works with. */
 #define TILE 8    /* rows of x that share what was decoded, at most */
-
-#if !defined(__AVX2__) || !defined(__FMA__) || !defined(__F16C__)
-#error "no AVX2 with FMA and F16C"
-#endif
-
-static inline float total_8(__m256 a) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-#if defined(__AVX512F__)
-typedef __m512 V;
-#define LANES 16
-#define ZERO _mm512_setzero_ps
-#define LOAD _mm512_loadu_ps
-#define SAME _mm512_set1_ps
-#define TIMES _mm512_mul_ps
-#define PLUS _mm512_add_ps
-#define FMA _mm512_fmadd_ps
-static inline float total(V a) { return _mm512_reduce_add_ps(a); }
-static inline V of_bits(__m512i bits) { return _mm512_castsi512_ps(bits); }
-static inline V of_bfloat16(const uint16_t *p) {
-    return of_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
-}
-static inline V of_float16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
-#else
-typedef __m256 V;
-#define LANES 8
-#define ZERO _mm256_setzero_ps
-#define LOAD _mm256_loadu_ps
-#define SAME _mm256_set1_ps
-#define TIMES _mm256_mul_ps
-#define PLUS _mm256_add_ps
-#define FMA _mm256_fmadd_ps
-static inline float total(V a) { return total_8(a); }
-static inline V of_bfloat16(const uint16_t *p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
-}
-static inline V of_float16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p)); }
-#endif
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define MULTIPLY_ADD _mm256_dpwssd_epi32
@@ -64,8 +23,6 @@ static inline V of_float16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu
 #endif
 
 #define PARTS (STEP / LANES)
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
 
 INLINE void load_float32(const void *row, long k, V w[PARTS]) {
     for (int part = 0; part < PARTS; part++) w[part] = LOAD((const float *)row + k + LANES * part);
@@ -75,26 +32,6 @@ INLINE void load_bfloat16(const void *row, long k, V w[PARTS]) {
 }
 INLINE void load_float16(const void *row, long k, V w[PARTS]) {
     for (int part = 0; part < PARTS; part++) w[part] = of_float16((const uint16_t *)row + k + LANES * part);
-}
-
-/* x, y and the bias have this dtype: 0 float32, 1 bfloat16, 2 float16. */
-INLINE float get(const void *numbers, long i, int dtype) {
-    if (dtype == 0) return ((const float *)numbers)[i];
-    uint16_t bits = ((const uint16_t *)numbers)[i];
-    if (dtype == 2) return _cvtsh_ss(bits);
-    union { uint32_t bits; float number; } wide = {(uint32_t)bits << 16};
-    return wide.number;
-}
-INLINE void put(void *numbers, long i, int dtype, float number) { /* rounds to nearest, ties to even, as PyTorch */
-    union { float number; uint32_t bits; } wide = {number};
-    if (dtype == 0)
-        ((float *)numbers)[i] = number;
-    else if (dtype == 2)
-        ((uint16_t *)numbers)[i] = _cvtss_sh(number, _MM_FROUND_TO_NEAREST_INT);
-    else if (number != number)
-        ((uint16_t *)numbers)[i] = 0x7fc0;
-    else
-        ((uint16_t *)numbers)[i] = (wide.bits + 0x7fff + (wide.bits >> 16 & 1)) >> 16;
 }
 
 /* Rows of x as the kernels read them. */

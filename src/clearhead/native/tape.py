@@ -1,0 +1,131 @@
+"""The calls of a pass over one new token, recorded to be made again in one.
+
+A step of a small model takes longer in Python than in its products. Like a CUDA graph, a tape keeps which kernels a pass
+called, with which memory, and makes the same calls for the next token; only the token and its place are new.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clearhead.native.library import library
+
+POINTERS, NUMBERS, FACTORS = 6, 6, 2  # of a call
+# What PyTorch may do during a recording, besides views: give memory, which the kernels fill.
+MEMORY = {torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default, torch.ops.aten.empty_like.default}
+
+
+class Call(ctypes.Structure):
+    """``struct call`` of token.c, which says what each kind of call is given."""
+
+    _fields_ = (
+        ("what", ctypes.c_int32),
+        ("dtype", ctypes.c_int32),
+        ("p", ctypes.c_void_p * POINTERS),
+        ("n", ctypes.c_int64 * NUMBERS),
+        ("f", ctypes.c_float * FACTORS),
+    )
+
+
+class Tape:
+    """The calls of one pass. refused: what the pass did besides them, so that it cannot be made again; None = nothing.
+
+    The numbers of a call must not depend on the token or its place.
+    """
+
+    def __init__(self) -> None:
+        self.refused: str | None = None
+        self._calls = list[Call]()
+        self._kept = list[Sequence[Tensor | None]]()  # the memory that the calls point into
+        self._array: Any = None
+
+    def add(self, call: Call, tensors: Sequence[Tensor | None]) -> None:
+        """Appends a call and what its pointers point into."""
+        self._calls.append(call)
+        self._kept.append(tensors)
+
+    def end(self) -> None:
+        """Ends the recording."""
+        self._array = (Call * len(self._calls))(*self._calls)
+
+    def run(self, place: int, threads: int) -> bool:
+        """Makes the calls for a token at this place. False if one failed: no memory, or an id out of range."""
+        return bool(_run(self._array, len(self._array), place, threads))
+
+    def gives(self, pointer: int) -> None:
+        """Sets where the last call puts its result."""
+        last = self._array[len(self._array) - 1]
+        last.p[RESULTS[last.what]] = pointer
+
+
+# token.c's kinds of calls, and which pointer of each is its result
+EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, ACTIVATE, CAP = range(11)
+RESULTS = {EMBED: 3, PLACED: 2, ADD: 2, NORM: 3, PRODUCT: 4, ROTATE: 3, ATTEND: 4, ACTIVATE: 1, CAP: 1}
+
+_TAPE: ContextVar[Tape | None] = ContextVar("clearhead.tape", default=None)
+
+
+class _Guard(TorchDispatchMode):
+    """Refuses a recording in which PyTorch computes."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self._tape = tape
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        if not func.is_view and func not in MEMORY and given is not args[0]:  # dropout, when it drops nothing
+            self._tape.refused = self._tape.refused or str(func)
+        return given
+
+
+@contextmanager
+def recording() -> Generator[Tape]:
+    """Records the calls made in the block."""
+    tape = Tape()
+    token = _TAPE.set(tape)
+    try:
+        with _Guard(tape):
+            yield tape
+    finally:
+        _TAPE.reset(token)
+        tape.end()
+
+
+def make(
+    what: int,
+    dtype: int,
+    tensors: Sequence[Tensor | None],
+    numbers: Sequence[int] = (),
+    factors: Sequence[float] = (),
+    *,
+    place: int = 0,
+) -> bool:
+    """Makes a call, and records it if a tape is running. False if it failed."""
+    pointers = [None if each is None else each.data_ptr() for each in tensors]
+    pad = [None] * (POINTERS - len(pointers))
+    call = Call(
+        what,
+        dtype,
+        (ctypes.c_void_p * POINTERS)(*pointers, *pad),
+        (ctypes.c_int64 * NUMBERS)(*numbers),
+        (ctypes.c_float * FACTORS)(*factors),
+    )
+    tape = _TAPE.get()
+    if tape is not None:
+        tape.add(call, tensors)
+    return _run(call, 1, place, torch.get_num_threads())
+
+
+def _run(calls: Any, count: int, place: int, threads: int) -> bool:
+    found = library()
+    assert found is not None
+    return found.run(ctypes.byref(calls), count, place, threads) == count

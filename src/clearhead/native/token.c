@@ -1,0 +1,273 @@
+/* What a pass over one new token computes besides its products with weights, and a list of such calls made in one.
+ *
+ * Numbers are float32, bfloat16 or float16; sums are float32. Each step is rounded as PyTorch rounds it.
+ * A call is the same whether it is made alone or in a list, so the bits of a pass do not depend on that.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vectors.h"
+
+struct call {
+    int32_t what, dtype;
+    void *p[6];
+    int64_t n[6];
+    float f[2];
+};
+
+enum what { EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, ACTIVATE, CAP };
+enum activation { IDENTITY, RELU, SIGMOID, TANH, GELU, GELU_TANH, SILU };
+
+#define MANY 32768 /* numbers; below, a second thread costs more than it saves */
+
+typedef int product(const void *, const void *, const uint16_t *, const void *, void *, long, long, long, int, int);
+product float32, bfloat16, float16, int8, int4;
+static product *const PRODUCTS[] = {float32, bfloat16, float16, int8, int4};
+
+INLINE float round_to(float number, int dtype) {
+    uint32_t kept;
+    if (!dtype) return number;
+    put(&kept, 0, dtype, number);
+    return get(&kept, 0, dtype);
+}
+
+/* e^x within 2 units in the last place: 2^n times a polynomial for the rest (Cephes, expf). NaN stays NaN. */
+INLINE float exp_f(float x) {
+    x = x > 88.376f ? 88.376f : x;
+    x = x < -87.336f ? -87.336f : x;
+    const float n = (x * 1.44269504f + 12582912.f) - 12582912.f; /* the nearest whole number */
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * r * r + r + 1;
+    union { int32_t bits; float number; } power = {((int32_t)n + 127) << 23};
+    return y * power.number;
+}
+
+/* Near 0 by its series: the difference of two numbers near 1 would leave few digits. */
+INLINE float tanh_f(float x) {
+    const float square = x * x;
+    const float near = x * (1 + square * (-1 / 3.f + square * (2 / 15.f + square * (-17 / 315.f))));
+    const float far = 1 - 2 / (exp_f(2 * x) + 1);
+    return square < 0.01f ? near : far;
+}
+
+INLINE float activated(float x, const int activation) {
+    switch (activation) {
+    case RELU: return x < 0 ? 0 : x;
+    case SIGMOID: return 1 / (1 + exp_f(-x));
+    case TANH: return tanh_f(x);
+    case GELU: return 0.5f * x * (1 + erff(x * 0.70710678f));
+    case GELU_TANH: return 0.5f * x * (1 + tanh_f(0.79788456f * (x + 0.044715f * x * x * x)));
+    case SILU: return x / (1 + exp_f(-x));
+    default: return x;
+    }
+}
+
+/* ids_1, weight_VE, scales_VG, out_E. n: E, V, format (in the order of PRODUCTS). */
+static int embed(const struct call *c, const int dtype) {
+    const long E = c->n[0], id = *(const int64_t *)c->p[0];
+    const uint16_t *scales = (const uint16_t *)c->p[2] + id * (E / 32);
+    if (id < 0 || id >= c->n[1]) return 0;
+    for (long e = 0; e < E; e++) {
+        float number;
+        if (c->n[2] < 3)
+            number = get(c->p[1], id * E + e, c->n[2]);
+        else if (c->n[2] == 3)
+            number = ((const int8_t *)c->p[1])[id * E + e] * _cvtsh_ss(scales[e / 32]);
+        else {
+            const uint8_t pair = ((const uint8_t *)c->p[1])[id * (E / 2) + e / 32 * 16 + e % 16];
+            number = ((e % 32 < 16 ? pair & 15 : pair >> 4) - 8) * _cvtsh_ss(scales[e / 32]);
+        }
+        put(c->p[3], e, dtype, number);
+    }
+    return 1;
+}
+
+/* x_E, out_E. n: E. f: the factor. */
+INLINE void scale(const struct call *c, const int dtype) {
+    const float factor = round_to(c->f[0], dtype);
+    for (long e = 0; e < c->n[0]; e++) put(c->p[1], e, dtype, get(c->p[0], e, dtype) * factor);
+}
+
+/* x_E, table_KE, out_E. n: E, the table's row for place 0, the table's dtype. */
+INLINE void placed(const struct call *c, long place, const int dtype) {
+    const long E = c->n[0], first = (place + c->n[1]) * E;
+    for (long e = 0; e < E; e++)
+        put(c->p[2], e, dtype, get(c->p[0], e, dtype) + round_to(get(c->p[1], first + e, c->n[2]), dtype));
+}
+
+/* a_E, b_E, out_E. n: E. */
+INLINE void add(const struct call *c, const int dtype) {
+    for (long e = 0; e < c->n[0]; e++) put(c->p[2], e, dtype, get(c->p[0], e, dtype) + get(c->p[1], e, dtype));
+}
+
+INLINE float sum_of(const float *x, long E, const float mean, const int squares) {
+    float sums[LANES] = {0}, sum = 0;
+    long e = 0;
+    for (; e + LANES <= E; e += LANES)
+        for (int i = 0; i < LANES; i++) sums[i] += squares ? (x[e + i] - mean) * (x[e + i] - mean) : x[e + i];
+    for (int i = 0; i < LANES; i++) sum += sums[i];
+    for (; e < E; e++) sum += squares ? (x[e] - mean) * (x[e] - mean) : x[e];
+    return sum;
+}
+
+/* x_XE, weight_E, bias_E, out_XE. n: X, E, 0 for the mean and the variance (LayerNorm) or 1 for the mean square (RMSNorm).
+ * f: eps, and what is added to the weight; if that is not 0, only the result is rounded. */
+INLINE int normed(const struct call *c, const int dtype) {
+    const long X = c->n[0], E = c->n[1];
+    const int rms = c->n[2];
+    float *wide = malloc(E * sizeof *wide);
+    if (!wide) return 0;
+    for (long x = 0; x < X; x++) {
+        for (long e = 0; e < E; e++) wide[e] = get(c->p[0], x * E + e, dtype);
+        const float mean = rms ? 0 : sum_of(wide, E, 0, 0) / E;
+        const float r = 1 / sqrtf(sum_of(wide, E, mean, 1) / E + c->f[0]);
+        for (long e = 0; e < E; e++) {
+            float y = (wide[e] - mean) * r;
+            if (rms && c->f[1] == 0) y = round_to(y, dtype) * round_to(get(c->p[1], e, dtype), dtype);
+            else y *= c->f[1] + get(c->p[1], e, dtype);
+            put(c->p[3], x * E + e, dtype, c->p[2] ? y + get(c->p[2], e, dtype) : y);
+        }
+    }
+    free(wide);
+    return 1;
+}
+
+/* x_XD, cosines_KR, sines_KR (float32), out_XD. n: X, D, R: pairs are the two halves of the first R numbers of a head. */
+INLINE void rotated(const struct call *c, long place, const int dtype) {
+    const long X = c->n[0], D = c->n[1], R = c->n[2], half = R / 2;
+    const float *cosines = (const float *)c->p[1] + place * R, *sines = (const float *)c->p[2] + place * R;
+    for (long x = 0; x < X * D; x += D) {
+        for (long i = 0; i < half; i++) {
+            const float a = get(c->p[0], x + i, dtype), b = get(c->p[0], x + half + i, dtype);
+            put(c->p[3], x + i, dtype,
+                round_to(a * round_to(cosines[i], dtype), dtype) + b * round_to(sines[i], dtype));
+            put(c->p[3], x + half + i, dtype,
+                round_to(b * round_to(cosines[half + i], dtype), dtype) + a * round_to(sines[half + i], dtype));
+        }
+        for (long i = R; i < D; i++) put(c->p[3], x + i, dtype, get(c->p[0], x + i, dtype));
+    }
+}
+
+/* k_GD, v_GD, keys_GKD, values_GKD. n: G, D, the numbers between the rows of two groups. */
+static void extend(const struct call *c, long place, long size) {
+    const long G = c->n[0], D = c->n[1];
+    for (int both = 0; both < 2; both++)
+        for (long g = 0; g < G; g++)
+            memcpy((char *)c->p[2 + both] + (g * c->n[2] + place * D) * size, (char *)c->p[both] + g * D * size, D * size);
+}
+
+INLINE V load(const void *numbers, long i, const int dtype) {
+    if (dtype == 1) return of_bfloat16((const uint16_t *)numbers + i);
+    if (dtype == 2) return of_float16((const uint16_t *)numbers + i);
+    return LOAD((const float *)numbers + i);
+}
+
+/* One head: softmax(q k) v over the keys from `first` on, of which it sees `count`. s: memory for their weights. */
+INLINE void one_head(const struct call *c, long h, long first, long count, float *s, const int dtype) {
+    const long G = c->n[1], D = c->n[2], at = h / (c->n[0] / G) * c->n[3] + first * D;
+    const float scale = c->f[0], cap = c->f[1];
+    float largest = c->p[3] ? get(c->p[3], h, dtype) : -INFINITY, sum = 0, q[D], o[D];
+    for (long d = 0; d < D; d++) q[d] = get(c->p[0], h * D + d, dtype), o[d] = 0;
+    for (long k = 0; k < count; k++) {
+        V sums = ZERO();
+        for (long d = 0; d < D; d += LANES) sums = FMA(LOAD(q + d), load(c->p[1], at + k * D + d, dtype), sums);
+        s[k] = total(sums) * scale;
+        if (cap) s[k] = cap * tanhf(s[k] / cap);
+        largest = s[k] > largest || s[k] != s[k] ? s[k] : largest; /* NaN stays */
+    }
+    for (long k = 0; k < count; k++) s[k] = exp_f(s[k] - largest);
+    for (long k = 0; k < count; k += 256) { /* in parts: a float32 loses digits over a hundred thousand keys */
+        float part = 0;
+        for (long i = k; i < count && i < k + 256; i++) part += s[i];
+        sum += part;
+    }
+    if (c->p[3]) sum += exp_f(get(c->p[3], h, dtype) - largest);
+    for (long k = 0; k < count; k++)
+        for (long d = 0; d < D; d += LANES) {
+            V *all = (V *)(o + d);
+            _mm_prefetch((const char *)c->p[2] + (at + (k + 8) * D + d) * (dtype ? 2 : 4), _MM_HINT_T0);
+            V next = FMA(SAME(s[k]), load(c->p[2], at + k * D + d, dtype), LOAD(o + d));
+            memcpy(all, &next, sizeof next);
+        }
+    for (long d = 0; d < D; d++) put(c->p[4], h * D + d, dtype, o[d] / sum);
+}
+
+/* q_HD, keys_GKD, values_GKD, sinks_H or NULL, out_HD. n: H, G, D, the numbers between two groups, the window or 0, the
+ * number of keys or 0 for those up to the place. f: the scale, and the soft cap or 0. */
+INLINE int attended(const struct call *c, long place, int threads, const int dtype) {
+    const long H = c->n[0], window = c->n[4], keys = c->n[5] ? c->n[5] : place + 1;
+    const long count = window && window < keys ? window : keys, first = keys - count;
+    float *weights = malloc(H * count * sizeof *weights);
+    if (!weights) return 0;
+    if (H * count * c->n[2] < MANY) threads = 1;
+    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long h = 0; h < H; h++)
+        one_head(c, h, first, count, weights + h * count, dtype);
+    free(weights);
+    return 1;
+}
+
+/* h_F, or gate_F and up_F one after the other; out_F. n: F, the activation, whether gated. */
+#define ACTIVATED(activation)                                                                                          \
+    case activation:                                                                                                   \
+        for (long i = 0; i < F; i++) {                                                                                 \
+            float y = activated(get(c->p[0], i, dtype), activation);                                                   \
+            put(c->p[1], i, dtype, gated ? round_to(y, dtype) * get(c->p[0], F + i, dtype) : y);                       \
+        }                                                                                                              \
+        break;
+INLINE void activate(const struct call *c, const int gated, const int dtype) {
+    const long F = c->n[0];
+    switch (c->n[1]) {
+        ACTIVATED(IDENTITY)
+        ACTIVATED(RELU)
+        ACTIVATED(SIGMOID)
+        ACTIVATED(TANH)
+        ACTIVATED(GELU)
+        ACTIVATED(GELU_TANH)
+        ACTIVATED(SILU)
+    }
+}
+
+/* x_V, out_V. n: V. f: c in c tanh(x / c). */
+INLINE void capped(const struct call *c, int threads, const int dtype) {
+    const float cap = c->f[0];
+    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long i = 0; i < c->n[0]; i++)
+        put(c->p[1], i, dtype, cap * round_to(tanh_f(round_to(get(c->p[0], i, dtype) / cap, dtype)), dtype));
+}
+
+INLINE int make(const struct call *c, long place, int threads, const int dtype) {
+    switch (c->what) {
+    case EMBED: return embed(c, dtype);
+    case SCALE: scale(c, dtype); return 1;
+    case PLACED: placed(c, place, dtype); return 1;
+    case ADD: add(c, dtype); return 1;
+    case NORM: return normed(c, dtype);
+    case PRODUCT:
+        return PRODUCTS[c->n[2]](c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], 1, c->n[0], c->n[1], dtype, threads);
+    case ROTATE: rotated(c, place, dtype); return 1;
+    case EXTEND: extend(c, place, dtype ? 2 : 4); return 1;
+    case ATTEND: return attended(c, place, threads, dtype);
+    case ACTIVATE: c->n[2] ? activate(c, 1, dtype) : activate(c, 0, dtype); return 1;
+    case CAP: capped(c, threads, dtype); return 1;
+    }
+    return 0;
+}
+
+/* Makes the calls, each with the results of those before it. Returns how many were made: a call fails without memory, and
+ * for an id outside the embedding. place: of the new token. */
+long run(const struct call *calls, long count, long place, int threads) {
+    for (long i = 0; i < count; i++) {
+        const struct call *c = calls + i;
+        const int made = c->dtype == 0   ? make(c, place, threads, 0)
+                         : c->dtype == 1 ? make(c, place, threads, 1)
+                                         : make(c, place, threads, 2);
+        if (!made) return i;
+    }
+    return count;
+}
