@@ -65,7 +65,7 @@ def test_it_says_which_threads_it_chose_and_why(command: Command, monkeypatch: p
 def test_it_says_which_kernel_runs_and_why_the_others_do_not(command: Command):
     found = rows(command("doctor").out)
     if not torch.cuda.is_available():
-        assert found["attention, causal"].startswith("sdpa  (flex: it needs CUDA")
+        assert found["attention, causal"] == "sdpa  (token: it takes one query of one text; flex: it needs CUDA)"
         assert found["attention, soft cap"].startswith("reference  (")
         assert "sdpa: soft caps are not in this kernel" in found["attention, soft cap"]
 
@@ -85,10 +85,10 @@ def test_it_shows_what_was_measured_of_products(command: Command, monkeypatch: p
 
 
 def test_it_says_whether_kernels_can_be_compiled(command: Command, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("clearhead.products.compiler", lambda: None)
+    monkeypatch.setattr("clearhead.native.compiler", lambda: None)
     assert rows(command("doctor").out)["kernels in C"].startswith("none, as there is no C compiler: install gcc")
-    monkeypatch.setattr("clearhead.products.compiler", lambda: "/usr/bin/cc")
-    monkeypatch.setattr("clearhead.products.compiles", lambda: False)
+    monkeypatch.setattr("clearhead.native.compiler", lambda: "/usr/bin/cc")
+    monkeypatch.setattr("clearhead.native.compiles", lambda: False)
     assert rows(command("doctor").out)["kernels in C"] == "none: /usr/bin/cc cannot compile them for this processor"
-    monkeypatch.setattr("clearhead.products.compiles", lambda: True)
+    monkeypatch.setattr("clearhead.native.compiles", lambda: True)
     assert rows(command("doctor").out)["kernels in C"] == "compiled by /usr/bin/cc"

@@ -5,21 +5,21 @@ For weights in few bits, of inputs rounded to 16 bits.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from clearhead.native import FORMATS as KINDS
+from clearhead.native import library
 from clearhead.products import native, product, quantised
 from clearhead.products.few_bits import Codes
 
-DTYPES = list(native.FORMATS)
-FORMATS = [*native.FORMATS.values(), "int8", "int4"]
+DTYPES = list(KINDS)
+NAMES = [*KINDS.values(), "int8", "int4"]
 
-here = pytest.mark.skipif(native.library() is None, reason="no C compiler, or a processor without AVX2")
+here = pytest.mark.skipif(library() is None, reason="no C compiler, or a processor without AVX2")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -31,7 +31,7 @@ def stored(format: str, weight_NK: Tensor) -> tuple[Tensor, Tensor | None, Tenso
     if format.startswith("int"):
         codes = quantised(weight_NK, int(format[3:])).held
         return *codes, codes.dense(torch.float64)
-    dtype = next(dtype for dtype, name in native.FORMATS.items() if name == format)
+    dtype = next(dtype for dtype, name in KINDS.items() if name == format)
     return weight_NK.to(dtype), None, weight_NK.to(dtype).double()
 
 
@@ -48,15 +48,15 @@ def read(format: str, x_TK: Tensor) -> Tensor:
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """The library is looked for again, in the test and after it."""
-    native.library.cache_clear()
+    library.cache_clear()
     yield
-    native.library.cache_clear()
+    library.cache_clear()
 
 
 @here
 class TestProducts:
     @pytest.mark.parametrize("rows", range(1, native.ROWS + 1))
-    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("format", NAMES)
     def test_they_are_those_of_the_definition(self, format: str, rows: int) -> None:
         weight, scales, numbers = stored(format, random(37, 13 * 32))
         x, bias = random(rows, 13 * 32, seed=1), random(37, seed=2)
@@ -76,7 +76,7 @@ class TestProducts:
         assert (errors_TGI <= largest_TG1 / 32767 * half).all()
         assert (errors_TGI.amax(dim=-1, keepdim=True) > largest_TG1 / 32767 * 0.3).all()  # not all are exact
 
-    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("format", NAMES)
     def test_a_row_alone_has_the_bits_it_has_among_others(self, format: str) -> None:
         weight, scales, _ = stored(format, random(50, 128))
         x = random(13, 128, seed=1)
@@ -87,7 +87,7 @@ class TestProducts:
         some = native.product(format, x, weight[part], None if scales is None else scales[part])
         assert torch.equal(some, together[:, part])
 
-    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("format", NAMES)
     def test_the_number_of_threads_changes_no_bit(self, format: str) -> None:
         weight, scales, _ = stored(format, random(50, 128))
         x = random(3, 128, seed=1)
@@ -99,7 +99,7 @@ class TestProducts:
         assert torch.equal(found[0], found[2])
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-    @pytest.mark.parametrize("format", FORMATS)
+    @pytest.mark.parametrize("format", NAMES)
     def test_half_precision_is_rounded_once_at_the_end(self, format: str, dtype: torch.dtype) -> None:
         weight, scales, _ = stored(format, random(200, 64))
         x, bias = random(5, 64, seed=1).to(dtype), random(200, seed=2).to(dtype)
@@ -133,62 +133,6 @@ class TestProducts:
         torch.testing.assert_close(found.double(), x.double() @ weight.double().T, rtol=0, atol=1e-5)
 
 
-@here
-@pytest.mark.usefixtures("fresh")
-class TestCompiling:
-    def test_it_is_compiled_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
-        assert native.library() is not None
-        (made,) = (tmp_path / "products").iterdir()
-        before = made.stat().st_ino
-        native.library.cache_clear()
-        monkeypatch.setattr(native, "_compile", None)  # is not called
-        assert native.library() is not None
-        assert made.stat().st_ino == before
-
-    @pytest.mark.parametrize("damage", [b"", b"not a library"])
-    def test_a_damaged_file_is_compiled_again(
-        self, damage: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
-        compiler = native.compiler()
-        assert compiler is not None
-        folder = tmp_path / "products"
-        folder.mkdir()
-        (folder / f"{native.key(compiler)}.so").write_bytes(damage)
-        assert native.library() is not None
-        (made,) = folder.iterdir()
-        assert made.stat().st_size > 1000
-
-    def test_a_file_that_others_could_have_written_is_not_loaded(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
-        folder = tmp_path / "products"
-        folder.mkdir(mode=0o777)
-        folder.chmod(0o777)
-        compiler = native.compiler()
-        assert compiler is not None
-        planted = folder / f"{native.key(compiler)}.so"
-        planted.write_bytes(b"planted")
-        assert native.library() is not None  # compiled elsewhere
-        assert planted.read_bytes() == b"planted"
-
-    def test_a_folder_that_cannot_be_made_costs_only_time(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "file").write_text("")
-        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "file" / "below"))
-        assert native.library() is not None
-
-    def test_a_compiler_that_fails_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
-        false = shutil.which("false")
-        assert false is not None
-        monkeypatch.setenv("CC", false)
-        assert native.library() is None
-
-
 @pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize("bits", [8, 4])
 def test_without_a_compiler_products_are_those_of_the_dense_matrix(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,5 +141,5 @@ def test_without_a_compiler_products_are_those_of_the_dense_matrix(bits: int, mo
     expected = x.double() @ codes.dense(torch.float64).T + bias.double()
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    assert native.library() is None
+    assert library() is None
     torch.testing.assert_close(product(x, codes, bias).double(), expected, rtol=0, atol=1e-5)

@@ -32,8 +32,11 @@ def attend(
         shapes = (q_BHQD.shape, k_BGKD.shape, v_BGKD.shape, q_BHQD.dtype, k_BGKD.dtype, v_BGKD.dtype)
         strides = (q_BHQD.stride(), k_BGKD.stride(), v_BGKD.stride())
         devices = (q_BHQD.device, k_BGKD.device, v_BGKD.device)
-        key = (*shapes, *strides, *devices, score.scale, site.kind, torch.is_grad_enabled())
-        kernel = mask.rendered(key, lambda: _kernel(Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site)), "kernel")
+        grads = torch.is_grad_enabled()
+        key = (*shapes, *strides, *devices, score.scale, site.kind, grads)
+        kernel = mask.rendered(
+            key, lambda: _kernel(Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site), grads), "kernel"
+        )
         if kernel is not None:
             return kernel(q_BHQD, k_BGKD, v_BGKD)
     request = Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site)
@@ -46,8 +49,9 @@ def attend(
     return o_BHQD
 
 
-def _kernel(request: Request) -> Kernel | None:
-    return backend_for(request).prepared(request)
+def _kernel(request: Request, grads: bool) -> Kernel | None:
+    with torch.set_grad_enabled(grads):
+        return backend_for(request).prepared(request)
 
 
 def backend_for(request: Request) -> Backend:

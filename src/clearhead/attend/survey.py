@@ -12,7 +12,7 @@ from clearhead.tap import Site
 
 
 def survey(device: str) -> dict[str, dict[str, list[str]]]:
-    """``explain`` for one pass without gradients of each common kind: causal, or with something more."""
+    """``explain`` for one pass without gradients of each common kind: causal, with something more, or one new token."""
     q_BHQD = torch.zeros(1, 2, 256, 64, device=device)
     apart = documents(torch.zeros(1, 256, dtype=torch.long, device=device))
     kinds = {
@@ -22,6 +22,10 @@ def survey(device: str) -> dict[str, dict[str, list[str]]]:
         "sinks": (causal(), Score(sinks_H=torch.zeros(2, device=device))),
         "bias by distance": (causal(), Score(bias_HN=torch.zeros(2, 1, device=device))),
     }
-    return {
-        name: explain(Request(q_BHQD, q_BHQD, q_BHQD, mask, score, Site(0))) for name, (mask, score) in kinds.items()
-    }
+    with torch.no_grad():
+        found = {
+            name: explain(Request(q_BHQD, q_BHQD, q_BHQD, mask, score, Site(0)))
+            for name, (mask, score) in kinds.items()
+        }
+        q_BH1D = q_BHQD[:, :, -1:].contiguous()
+        return {**found, "one new token": explain(Request(q_BH1D, q_BHQD, q_BHQD, causal(), Score(), Site(0)))}

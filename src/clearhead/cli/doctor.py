@@ -9,7 +9,7 @@ def doctor() -> None:
 
     import torch
 
-    from clearhead import __version__, attend, machine, products
+    from clearhead import __version__, attend, machine, native, products
     from clearhead.cli.printing import rows
     from clearhead.errors import many
 
@@ -34,12 +34,12 @@ def doctor() -> None:
         taken = next(kernel for kernel, why in answers.items() if not why)
         refusals = "; ".join(f"{kernel}: {', '.join(why)}" for kernel, why in answers.items() if why)
         table[f"attention, {name}"] = taken + (f"  ({refusals})" if refusals else "")
-    found = products.compiler()
+    found = native.compiler()
     if found is None:
         table["kernels in C"] = (
             "none, as there is no C compiler: install gcc or clang, which 8 and 4 bits need to be fast"
         )
-    elif not products.compiles():
+    elif not native.compiles():
         table["kernels in C"] = f"none: {found} cannot compile them for this processor"
     else:
         table["kernels in C"] = f"compiled by {found}"

@@ -42,7 +42,7 @@ class Encoder(Transformer):
         """The window, to both sides, if there is one."""
         return FULL if size is None else band(size)
 
-    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+    def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:
         """norm(x + token type embeddings). Types are 0 unless given.
 
         Raises RequestError if the types have the wrong shape or are out of range.

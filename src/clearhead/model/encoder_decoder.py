@@ -168,7 +168,7 @@ class Reader(Transformer):
         super().__init__(config, embedding)
         self.embedding_norm = norm(config.norm, config.width) if config.embedding_norm else nn.Identity()
 
-    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+    def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:
         """As ``Transformer.embed``, with the config's norm."""
         return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
 
@@ -192,7 +192,7 @@ class EncoderDecoder(Translator, Decoder):
         """Makes the layer whose self-attention is at this site."""
         return CROSS_BLOCKS[self.config.arrangement](self.config, site)
 
-    def embed(self, ids_BT: Tensor, places_BT: Tensor, types_BT: Tensor | None) -> Tensor:
+    def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:
         """As ``Transformer.embed``, with the config's norm."""
         return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
 

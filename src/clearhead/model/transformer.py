@@ -143,7 +143,7 @@ class Transformer(Network):
         """x_BTE after the final norm."""
         return self._through(ids_BT, BlockInputs(mask=mask, state=cached(state)), places_BT, types_BT)
 
-    def _through(self, ids_BT: Tensor, given: BlockInputs, places_BT: Tensor | int | None, types_BT: Tensor | None) -> Tensor:
+    def _through(self, ids_BT: Tensor, given: BlockInputs, places_BT: Tensor | None, types_BT: Tensor | None) -> Tensor:
         """x_BTE after the final norm. ``given``: the caller's mask, without the model's own, and no turn."""
         mask, state, loads = given.mask, given.state, given.loads
         start = 0 if state is None else state.length
@@ -151,18 +151,19 @@ class Transformer(Network):
         B, T = ids_BT.shape
         if loads is not None and mask.parts:
             loads.text_N = is_text(mask, B, T, ids_BT.device).flatten()
-        if places_BT is None and B * T == 1 and self.border is None and token.usable(self.embedding.weight):
-            places_BT, reach = start, start + 1 if state is None else state.capacity
-        elif places_BT is None:
-            places_BT, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
+        places: Tensor | int
+        if places_BT is not None:
+            places, reach = places_BT, reach_of(places_BT, ids_BT, self.config.context)
+        elif B * T == 1 and self.border is None and token.usable(self.embedding.weight):
+            places, reach = start, start + 1 if state is None else state.capacity
         else:
-            reach = reach_of(places_BT, ids_BT, self.config.context)
-        if start and self.border is not None and isinstance(places_BT, Tensor):
-            self._check_border(places_BT, self.border)
+            places, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T
+        if start and self.border is not None and isinstance(places, Tensor):
+            self._check_border(places, self.border)
         if tap.watchers():
             tap.begin(T, start, mask.spans(B, start + T), state, self.stack)
-        x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places_BT, types_BT)))
-        x_BTE = self._blocks(x_BTE, 0, given, places_BT, reach)
+        x_BTE = tap.shown(Site(0, "embedding", self.stack), self.dropout(self.embed(ids_BT, places, types_BT)))
+        x_BTE = self._blocks(x_BTE, 0, given, places, reach)
         if state is not None:
             state.advance(T)
         return self.finish(x_BTE)

@@ -1,7 +1,7 @@
 """The calls of a pass over one new token, recorded to be made again in one.
 
-A step of a small model takes longer in Python than in its products. Like a CUDA graph, a tape keeps which kernels a pass
-called, with which memory, and makes the same calls for the next token; only the token and its place are new.
+A step of a small model takes longer in Python than in its products. Like a CUDA graph, a tape keeps which kernels a
+pass called, with which memory, and makes the same calls for the next token; only the token and its place are new.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from clearhead.native.library import library
+from clearhead.native.compiling import library
 
 POINTERS, NUMBERS, FACTORS = 6, 6, 2  # of a call
 # What PyTorch may do during a recording, besides views: give memory, which the kernels fill.
@@ -82,7 +82,8 @@ class _Guard(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = func(*args, **(kwargs or {}))
-        if not func.is_view and func not in MEMORY and given is not args[0]:  # dropout, when it drops nothing
+        same = given is args[0] and not func._schema.is_mutable if args else False  # dropout, when it drops nothing
+        if not (same or func.is_view or func in MEMORY):
             self._tape.refused = self._tape.refused or str(func)
         return given
 

@@ -19,6 +19,7 @@ struct call {
 enum what { EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, ACTIVATE, CAP };
 enum activation { IDENTITY, RELU, SIGMOID, TANH, GELU, GELU_TANH, SILU };
 
+#define PART 256   /* keys whose sums are added at a time: one after another, 200,000 lose a digit and a half */
 #define MANY 32768 /* numbers; below, a second thread costs more than it saves */
 
 typedef int product(const void *, const void *, const uint16_t *, const void *, void *, long, long, long, int, int);
@@ -52,9 +53,9 @@ INLINE float exp_f(float x) {
 /* Near 0 by its series: the difference of two numbers near 1 would leave few digits. */
 INLINE float tanh_f(float x) {
     const float square = x * x;
-    const float near = x * (1 + square * (-1 / 3.f + square * (2 / 15.f + square * (-17 / 315.f))));
+    const float near = x + x * square * (-1 / 3.f + square * (2 / 15.f + square * (-17 / 315.f + square * 62 / 2835.f)));
     const float far = 1 - 2 / (exp_f(2 * x) + 1);
-    return square < 0.01f ? near : far;
+    return square < 0.0625f ? near : far;
 }
 
 INLINE float activated(float x, const int activation) {
@@ -63,7 +64,7 @@ INLINE float activated(float x, const int activation) {
     case SIGMOID: return 1 / (1 + exp_f(-x));
     case TANH: return tanh_f(x);
     case GELU: return 0.5f * x * (1 + erff(x * 0.70710678f));
-    case GELU_TANH: return 0.5f * x * (1 + tanh_f(0.79788456f * (x + 0.044715f * x * x * x)));
+    case GELU_TANH: return x / (1 + exp_f(-1.59576912f * (x + 0.044715f * x * x * x))); /* (1 + tanh u) / 2 */
     case SILU: return x / (1 + exp_f(-x));
     default: return x;
     }
@@ -173,7 +174,7 @@ INLINE V load(const void *numbers, long i, const int dtype) {
 INLINE void one_head(const struct call *c, long h, long first, long count, float *s, const int dtype) {
     const long G = c->n[1], D = c->n[2], at = h / (c->n[0] / G) * c->n[3] + first * D;
     const float scale = c->f[0], cap = c->f[1];
-    float largest = c->p[3] ? get(c->p[3], h, dtype) : -INFINITY, sum = 0, q[D], o[D];
+    float largest = c->p[3] ? get(c->p[3], h, dtype) : -INFINITY, sum = 0, q[D], o[D], part[D];
     for (long d = 0; d < D; d++) q[d] = get(c->p[0], h * D + d, dtype), o[d] = 0;
     for (long k = 0; k < count; k++) {
         V sums = ZERO();
@@ -183,19 +184,21 @@ INLINE void one_head(const struct call *c, long h, long first, long count, float
         largest = s[k] > largest || s[k] != s[k] ? s[k] : largest; /* NaN stays */
     }
     for (long k = 0; k < count; k++) s[k] = exp_f(s[k] - largest);
-    for (long k = 0; k < count; k += 256) { /* in parts: a float32 loses digits over a hundred thousand keys */
-        float part = 0;
-        for (long i = k; i < count && i < k + 256; i++) part += s[i];
-        sum += part;
+    for (long start = 0; start < count; start += PART) {
+        const long stop = count < start + PART ? count : start + PART;
+        float weight = 0;
+        for (long d = 0; d < D; d++) part[d] = 0;
+        for (long k = start; k < stop; k++) {
+            weight += s[k];
+            for (long d = 0; d < D; d += LANES) {
+                V next = FMA(SAME(s[k]), load(c->p[2], at + k * D + d, dtype), LOAD(part + d));
+                memcpy(part + d, &next, sizeof next);
+            }
+        }
+        sum += weight;
+        for (long d = 0; d < D; d++) o[d] += part[d];
     }
     if (c->p[3]) sum += exp_f(get(c->p[3], h, dtype) - largest);
-    for (long k = 0; k < count; k++)
-        for (long d = 0; d < D; d += LANES) {
-            V *all = (V *)(o + d);
-            _mm_prefetch((const char *)c->p[2] + (at + (k + 8) * D + d) * (dtype ? 2 : 4), _MM_HINT_T0);
-            V next = FMA(SAME(s[k]), load(c->p[2], at + k * D + d, dtype), LOAD(o + d));
-            memcpy(all, &next, sizeof next);
-        }
     for (long d = 0; d < D; d++) put(c->p[4], h * D + d, dtype, o[d] / sum);
 }
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.native import tape
-from clearhead.native.library import NUMBERS, library
+from clearhead.native.compiling import NUMBERS, library
 
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu", "gelu-tanh", "silu")
 PRODUCTS = ("float32", "bfloat16", "float16", "int8", "int4")
@@ -52,9 +52,7 @@ def usable(x: Placed) -> bool:
     )
 
 
-def embed(
-    id_1: Tensor, weight_VE: Tensor, scales_VG: Tensor | None, width: int, dtype: torch.dtype
-) -> Tensor | None:
+def embed(id_1: Tensor, weight_VE: Tensor, scales_VG: Tensor | None, width: int, dtype: torch.dtype) -> Tensor | None:
     """x_1E, the embedding's row of an int64 id; None if there is no such row."""
     x_E = torch.empty(*id_1.shape, width, dtype=dtype)
     format = PRODUCTS.index(FEW_BITS[weight_VE.dtype]) if scales_VG is not None else NUMBERS[weight_VE.dtype]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clearhead.native import FORMATS, NUMBERS, library, token
+from clearhead.native import NUMBERS, library, token
 
 ROWS = 16  # the most rows of x that the kernels are offered
 

@@ -19,8 +19,10 @@ def refuses(request: Request) -> list[str]:
     q, k, v, score = request.q_BHQD, request.k_BGKD, request.v_BGKD, request.score
     why: list[str] = []
     sinks = () if score.sinks_H is None else (score.sinks_H,)
-    if q.shape[2] != 1 or not token.takes(q, *sinks, axes=3):
-        why.append("its kernel takes one query of one text, on a processor, without gradients")
+    if q.shape[0] != 1 or q.shape[2] != 1:
+        why.append("it takes one query of one text")
+    elif not token.takes(q, *sinks, axes=3):
+        why.append("it needs a processor with AVX2, a C compiler and no gradients")
     if q.shape[3] % token.LANES or v.shape[3] != q.shape[3]:
         why.append(f"heads are {q.shape[3]} wide and values {v.shape[3]}; it takes equal multiples of {token.LANES}")
     if not _in_rows(k) or k.stride() != v.stride():

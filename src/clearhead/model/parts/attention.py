@@ -34,7 +34,13 @@ class Attention(nn.Module):
         self.out = Linear(config.heads * config.head_width, width, bias=config.out_bias)
 
     def forward(
-        self, x_BTE: Tensor, *, turn: Turn | TokenTurn | None, mask: Mask, state: Cache | None, bias_HN: Tensor | None = None
+        self,
+        x_BTE: Tensor,
+        *,
+        turn: Turn | TokenTurn | None,
+        mask: Mask,
+        state: Cache | None,
+        bias_HN: Tensor | None = None,
     ) -> Tensor:
         """x_BTE -> x_BTE; with a state, x holds only the new places. bias_HN: see ``Score``."""
         B, T, _ = x_BTE.shape

@@ -1,0 +1,195 @@
+"""What the kernels compute for one token, against PyTorch and the definition in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from clearhead.attend import Score, causal, window
+from clearhead.attend.backends import reference
+from clearhead.attend.backends import token as backend
+from clearhead.attend.request import Request
+from clearhead.model.parts.config import PositionConfig
+from clearhead.model.parts.feed_forward import ACTIVATIONS
+from clearhead.model.parts.positions import PartTurn, Rotary
+from clearhead.native import FORMATS, library, token
+from clearhead.products import quantised
+from clearhead.tap import Site
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler, or a processor without AVX2")
+
+DTYPES = list(FORMATS)
+ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 2**-7, torch.float16: 2**-9}  # of numbers around 1
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    assert found.shape == expected.shape
+    rounding = ROUNDING[found.dtype]
+    torch.testing.assert_close(found.double(), expected.double(), rtol=rounding, atol=rounding)
+
+
+@dtypes
+@pytest.mark.parametrize("width", [5, 16, 100])
+def test_norms(dtype: torch.dtype, width: int) -> None:
+    x, weight, bias = (random(1, 1, width, seed=seed, dtype=dtype) for seed in range(3))
+    weight, bias = weight.flatten(), bias.flatten()
+    wide, w = x.double(), weight.double()
+    normal = torch.nn.functional.layer_norm(wide, (width,), w, bias.double(), 1e-3)
+    close(token.layer_norm(x, weight, bias, 1e-3), normal)
+    close(token.layer_norm(x, weight, None, 1e-3), normal - bias.double())
+    rms = wide / (wide.square().mean(-1, keepdim=True) + 1e-3).sqrt()
+    close(token.rms_norm(x, weight, 1e-3), rms * w)
+    close(token.rms_norm(x, weight, 1e-3, 1.0), rms * (1 + w))
+
+
+@dtypes
+def test_norms_of_some_heads_go_where_they_are_told(dtype: torch.dtype) -> None:
+    x, weight = random(1, 1, 5, 8, dtype=dtype), random(8, seed=1, dtype=dtype)
+    out = torch.zeros_like(x)
+    token.rms_norm(x[:, :, :3], weight, 1e-6, out=out[:, :, :3])
+    wide = x.double()
+    close(out[:, :, :3], (wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double())[:, :, :3])
+    assert not out[:, :, 3:].any()
+
+
+@dtypes
+def test_sums_and_factors_are_pytorchs_to_the_bit(dtype: torch.dtype) -> None:
+    a, b = random(1, 1, 37, dtype=dtype), random(1, 1, 37, seed=1, dtype=dtype)
+    assert torch.equal(token.add(a, b), a + b)
+    assert torch.equal(token.scale(a, 20**0.5), a * torch.tensor(20**0.5, dtype=dtype))
+    table = random(9, 37, seed=2, dtype=dtype)
+    assert torch.equal(token.placed(a, table, 2, 5), a + table[7])
+    assert torch.equal(token.placed(a, table.float(), 0, 5), a + table[5])
+
+
+@dtypes
+@pytest.mark.parametrize("rotated", [1.0, 0.5])
+def test_a_turn_is_that_of_the_place(dtype: torch.dtype, rotated: float) -> None:
+    rotary = Rotary(16, PositionConfig(rotated=rotated), 64)
+    x = random(1, 1, 3, 16, dtype=dtype)
+    turn = rotary.turn(torch.tensor([[41]]), 64)
+    assert isinstance(turn, PartTurn) == (rotated < 1)
+    close(rotary.turn(41, 64)(x), turn(x.double()))
+
+
+@dtypes
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations(dtype: torch.dtype, activation: str) -> None:
+    h = torch.cat((torch.linspace(-12, 12, 480), torch.tensor([0.0, -0.0, 1e-6, -1e-6, 80.0, -80.0]))).to(dtype)
+    h = h[None, None]
+    function = ACTIVATIONS[activation]
+    close(token.activate(h, activation, gated=False), function(h.double()))
+    gate, up = h.chunk(2, dim=-1)
+    close(token.activate(h, activation, gated=True), function(gate.double()) * up.double())
+
+
+def test_small_numbers_keep_their_digits() -> None:
+    """A relative error, where 1 - 2 / (e^2x + 1) would leave no digit."""
+    x = torch.logspace(-8, 0, 400)[None]
+    torch.testing.assert_close(token.activate(x, "tanh", gated=False), x.double().tanh().float(), rtol=6e-7, atol=0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nan_stays_nan(activation: str) -> None:
+    assert token.activate(torch.full((1, 40), torch.nan), activation, gated=False).isnan().all()
+
+
+@dtypes
+def test_the_cap_of_logits(dtype: torch.dtype) -> None:
+    x = 40 * random(1, 1, 501, dtype=dtype)
+    close(token.cap(x, 30.0) / 30, (x.double() / 30).tanh())
+
+
+@dtypes
+def test_an_embedding_is_its_row(dtype: torch.dtype) -> None:
+    weight, one = random(7, 64, dtype=dtype), torch.tensor([[6]])
+    found = token.embed(one, weight, None, 64, dtype)
+    assert found is not None
+    assert torch.equal(found, weight[one])
+    for bits in (8, 4):
+        codes = quantised(weight, bits).held
+        found = token.embed(one, codes.codes, codes.scales, 64, dtype)
+        assert found is not None
+        assert torch.equal(found, codes.dense(dtype)[one])
+    for outside in (-1, 7):
+        assert token.embed(torch.tensor([[outside]]), weight, None, 64, dtype) is None
+
+
+@dtypes
+def test_keys_and_values_are_written_at_their_place(dtype: torch.dtype) -> None:
+    cache = torch.zeros(2, 3, 9, 16, dtype=dtype)
+    k, v = random(3, 16, dtype=dtype), random(3, 16, seed=1, dtype=dtype)
+    token.extend(k[None, :, None], v[None, :, None], cache[0, :, :6], cache[1, :, :6], 5)
+    assert torch.equal(cache[:, :, 5], torch.stack((k, v)))
+    cache[:, :, 5] = 0
+    assert not cache.any()
+
+
+SCORES = {
+    "plain": Score(),
+    "scaled": Score(scale=0.25),
+    "soft cap": Score(softcap=1.5),
+    "sinks": Score(sinks_H=torch.tensor([0.5, -1.0, 3.0, 0.0])),
+}
+MASKS = {"causal": causal(), "a window of 7": causal() & window(7), "a wide window": causal() & window(999)}
+
+
+@dtypes
+@pytest.mark.parametrize("keys", [1, 7, 8, 300])
+@pytest.mark.parametrize("groups", [4, 2, 1])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("score", SCORES)
+def test_attention_is_the_definitions(dtype: torch.dtype, keys: int, groups: int, mask: str, score: str) -> None:
+    cache = random(2, 1, groups, keys + 3, 32, seed=1, dtype=dtype)
+    q, (k, v) = 2 * random(1, 4, 1, 32, dtype=dtype), cache[:, :, :, :keys]
+    sinks = SCORES[score].sinks_H
+    given = replace(SCORES[score], sinks_H=None if sinks is None else sinks.to(dtype))
+    request = partial(Request, mask=MASKS[mask], site=Site(0))
+    asked = request(q, k, v, score=given)
+    assert backend.refuses(asked) == []
+    close(backend.run(asked), reference.run(request(q.double(), k.double(), v.double(), score=SCORES[score])))
+
+
+def test_attention_over_very_many_keys_keeps_its_digits() -> None:
+    k, v = random(1, 1, 200_000, 16, seed=1), 1 + random(1, 1, 200_000, 16, seed=2).abs()
+    q = 0.1 * random(1, 1, 1, 16)
+    found = backend.run(Request(q, k, v, causal(), Score(), Site(0)))
+    expected = reference.run(Request(q.double(), k.double(), v.double(), causal(), Score(), Site(0)))
+    torch.testing.assert_close(found.double(), expected, rtol=2e-6, atol=0)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_bits_do_not_depend_on_the_number_of_threads(threads: int) -> None:
+    k, v = random(1, 4, 3000, 64, seed=1), random(1, 4, 3000, 64, seed=2)
+    request = Request(random(1, 8, 1, 64), k, v, causal(), Score(), Site(0))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = backend.run(request)
+        torch.set_num_threads(threads)
+        assert torch.equal(backend.run(request), alone)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_key_that_is_not_finite_shows() -> None:
+    k = random(1, 1, 9, 16)
+    k[0, 0, 4, 3] = torch.nan
+    asked = Request(random(1, 1, 1, 16, seed=1), k, random(1, 1, 9, 16, seed=2), causal(), Score(), Site(0))
+    assert backend.run(asked).isnan().all()
