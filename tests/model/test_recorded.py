@@ -1,0 +1,268 @@
+"""A decoding step from a recording gives the bits of the pass itself, and only where that pass would be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from clearhead.errors import RequestError
+from clearhead.model import Cache, DecoderConfig, ExpertsConfig, Network, build, quantise, transformer
+from clearhead.model.config import LayerConfig
+from clearhead.model.parts.config import FeedForwardConfig, NormConfig, PositionConfig
+from clearhead.native import library
+from clearhead.watching import watch
+from little_configs import GPT2, QWEN3
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler, or a processor without AVX2")
+
+SIZES = {"vocabulary": 96, "width": 64, "context": 64}
+GPT = replace(
+    GPT2,
+    **SIZES,
+    attention=replace(GPT2.attention, heads=4, kv_heads=4, head_width=16),
+    feed_forward=replace(GPT2.feed_forward, width=96),
+)
+QWEN = replace(
+    QWEN3,
+    **SIZES,
+    attention=replace(QWEN3.attention, heads=4, kv_heads=2, head_width=16),
+    feed_forward=FeedForwardConfig(width=96),
+)
+CONFIGS = {
+    "GPT-2": GPT,
+    "Qwen 3": QWEN,
+    "Llama": replace(QWEN, tied=False, attention=replace(QWEN.attention, head_norm="none")),
+    "Gemma 3": replace(
+        QWEN,
+        feed_forward=FeedForwardConfig(kind="geglu-tanh", width=96),
+        arrangement="sandwich",
+        embedding_scale=8.0,
+        logit_softcap=30.0,
+        norm=NormConfig(offset=1.0),
+        pattern=(LayerConfig(window=5), LayerConfig()),
+    ),
+    "gpt-oss": replace(QWEN, attention=replace(QWEN.attention, sinks=True, window=5)),
+    "OLMo 2": replace(QWEN, arrangement="output", attention=replace(QWEN.attention, head_norm="projection")),
+    "GPT-NeoX": replace(GPT, arrangement="parallel", positions=PositionConfig(rotated=0.5)),
+    "the paper's": replace(
+        GPT,
+        arrangement="post",
+        positions=PositionConfig(kind="sinusoidal"),
+        feed_forward=FeedForwardConfig(kind="relu", width=96, bias=True),
+    ),
+}
+NUMBERS = {"float32": None, "bfloat16": None, "float16": None, "8 bits": 8, "4 bits": 4}
+IDS = torch.randint(0, 96, (1, 40), generator=torch.Generator().manual_seed(0))
+
+
+def made(config: DecoderConfig, numbers: str = "float32") -> Network:
+    network = build(config, seed=0).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    if NUMBERS[numbers] is not None:
+        quantise(network, NUMBERS[numbers])
+        return network
+    return network.to(getattr(torch, numbers))
+
+
+def begun(network: Network, places: int = 10) -> Cache:
+    state = network.state(1, 48)
+    assert isinstance(state, Cache)
+    network(IDS[:, :places], state=state)
+    return state
+
+
+def written(network: Network, state: Cache, places: range = range(10, 40)) -> Tensor:
+    return torch.cat([network(IDS[:, place : place + 1], state=state) for place in places], dim=1)
+
+
+@pytest.fixture(autouse=True)
+def _inferring() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def unrecorded(network: Network, places: range = range(10, 40)) -> Tensor:
+    """What the passes themselves give."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformer, "recordable", lambda *given: False)
+        return written(network, begun(network), places)
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_gives_the_bits_of_the_pass(name: str, numbers: str) -> None:
+    network = made(CONFIGS[name], numbers)
+    state = begun(network)
+    found = written(network, state)
+    assert state.recorded.refused is None
+    assert state.length == 40
+    assert torch.equal(found, unrecorded(network))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_it_is_the_pass_over_the_whole_text_up_to_rounding(name: str) -> None:
+    network = made(CONFIGS[name])
+    torch.testing.assert_close(written(network, begun(network)), network(IDS)[:, 10:], rtol=0, atol=2e-5)
+
+
+def test_logits_given_before_do_not_change() -> None:
+    network = made(GPT)
+    state = begun(network)
+    first = [network(IDS[:, place : place + 1], state=state) for place in range(10, 13)]
+    copies = [each.clone() for each in first]
+    written(network, state, range(13, 20))
+    assert all(map(torch.equal, first, copies))
+
+
+def test_watched_in_between_it_goes_on() -> None:
+    network = made(QWEN)
+    state = begun(network)
+    found = written(network, state, range(10, 20))
+    with watch(network) as record:
+        found = torch.cat((found, written(network, state, range(20, 25))), dim=1)
+    found = torch.cat((found, written(network, state, range(25, 40))), dim=1)
+    assert torch.equal(found, unrecorded(network))
+    assert record.layers
+
+
+def test_hooks_are_called_at_each_step() -> None:
+    network = made(GPT)
+    state = begun(network)
+    written(network, state, range(10, 13))
+    seen = list[Tensor]()
+    part = network.get_submodule("blocks.1.feed_forward.up")
+    handle = part.register_forward_hook(lambda module, given, found: seen.append(found))
+    written(network, state, range(13, 16))
+    assert len(seen) == 3
+    handle.remove()
+    found = written(network, state, range(16, 20))
+    assert len(seen) == 3
+    assert torch.equal(found, unrecorded(network)[:, 6:10])
+
+
+def test_a_hook_on_all_modules_is_called() -> None:
+    network = made(GPT)
+    state = begun(network)
+    written(network, state, range(10, 13))
+    seen = list[nn.Module]()
+    handle = nn.modules.module.register_module_forward_hook(lambda module, given, found: seen.append(module))
+    try:
+        written(network, state, range(13, 14))
+    finally:
+        handle.remove()
+    assert network.get_submodule("blocks.1.feed_forward.up") in seen
+
+
+def _in_place(network: Network) -> None:
+    network.get_parameter("blocks.0.feed_forward.up.weight").mul_(2)
+
+
+def _data(network: Network) -> None:
+    parameter = network.get_parameter("blocks.0.feed_forward.up.weight")
+    parameter.data = parameter.data * 2
+
+
+def _parameter(network: Network) -> None:
+    up = network.get_submodule("blocks.0.feed_forward.up")
+    up.weight = nn.Parameter(up.weight * 2, requires_grad=False)
+
+
+def _module(network: Network) -> None:
+    network.get_submodule("blocks").__setitem__(0, network.get_submodule("blocks.1"))
+
+
+@pytest.mark.parametrize("change", [_in_place, _data, _parameter, _module])
+def test_weights_changed_in_between_are_those_used(change) -> None:
+    network, other = made(GPT), made(GPT)
+    states = begun(network), begun(other)
+    written(network, states[0], range(10, 15))
+    written(other, states[1], range(10, 15))
+    change(network)
+    change(other)
+    found = written(network, states[0], range(15, 20))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformer, "recordable", lambda *given: False)
+        assert torch.equal(found, written(other, states[1], range(15, 20)))
+
+
+def test_two_texts_in_turn() -> None:
+    network = made(QWEN)
+    states = begun(network), begun(network)
+    found = [[written(network, state, range(place, place + 1)) for state in states] for place in range(10, 20)]
+    expected = unrecorded(network, range(10, 20))
+    for both, logits in zip(found, expected.split(1, dim=1), strict=True):
+        assert all(torch.equal(each, logits) for each in both)
+
+
+def test_a_rewound_cache_is_written_again() -> None:
+    network = made(QWEN)
+    state = begun(network)
+    found = written(network, state)
+    state.rewind(12)
+    assert torch.equal(written(network, state, range(12, 40)), found[:, 2:])
+
+
+def test_a_record_of_earlier_steps_keeps_its_keys() -> None:
+    """The cache goes on with a copy, of which the recorded pass knows nothing."""
+    network = made(QWEN)
+    state = begun(network)
+    found = written(network, state, range(10, 20))
+    state.k_LBGKD, state.v_LBGKD = state.k_LBGKD.clone(), state.v_LBGKD.clone()
+    state._opened = None
+    assert torch.equal(torch.cat((found, written(network, state, range(20, 40))), dim=1), unrecorded(network))
+
+
+def test_another_number_of_threads() -> None:
+    network = made(GPT)
+    state, before = begun(network), torch.get_num_threads()
+    found = written(network, state, range(10, 20))
+    try:
+        torch.set_num_threads(before % 2 + 1)
+        found = torch.cat((found, written(network, state, range(20, 40))), dim=1)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found, unrecorded(network))
+
+
+@pytest.mark.parametrize("outside", [-1, 96])
+def test_an_id_outside_the_vocabulary(outside: int) -> None:
+    network = made(GPT)
+    state = begun(network)
+    found = written(network, state, range(10, 15))
+    with pytest.raises(RequestError, match=f"ids from {outside} to {outside}; they must be at least 0 and below"):
+        network(torch.tensor([[outside]]), state=state)
+    assert state.length == 15
+    assert torch.equal(torch.cat((found, written(network, state, range(15, 40))), dim=1), unrecorded(network))
+
+
+def test_a_full_cache() -> None:
+    network = made(GPT)
+    state = begun(network)
+    written(network, state, range(10, 40))
+    written(network, state, range(8))
+    with pytest.raises(RequestError, match="cache: 49 places are needed; 48 were allocated"):
+        written(network, state, range(1))
+
+
+def test_with_gradients_nothing_is_recorded() -> None:
+    network = made(GPT)
+    with torch.enable_grad():
+        state = network.state(1, 8)
+        network(IDS[:, :4], state=state)
+        assert network(IDS[:, 4:5], state=state).requires_grad
+    assert state.recorded is None
+
+
+def test_experts_are_not_recorded() -> None:
+    network = made(replace(QWEN, feed_forward=FeedForwardConfig(width=96, experts=ExpertsConfig(count=4, active=2))))
+    state = begun(network)
+    found = written(network, state)
+    assert state.recorded.refused.startswith("aten.")
+    assert torch.equal(found, unrecorded(network))
