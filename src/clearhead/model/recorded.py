@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules import module as modules
 
 from clearhead import tap
 from clearhead.model.cache import Cache
 from clearhead.model.protocol import Network
 from clearhead.native import recording, token
+
+GLOBAL_HOOKS = [vars(modules)[name] for name in ("_global_forward_hooks", "_global_forward_pre_hooks")]
 
 
 def recordable(network: Network, ids_BT: Tensor, cache: Cache | None) -> bool:
@@ -33,25 +35,30 @@ class Recorded:
     """The pass of a model over a single token with one KV cache.
 
     forward: the pass, ids_11 -> logits_11V, which is made once, for ``ids_11``; ``first`` is what it gives
+    refused: what the pass does that cannot be recorded; None = nothing
     """
 
     def __init__(self, network: Network, cache: Cache, forward: Callable[[Tensor], Tensor], ids_11: Tensor) -> None:
         self._ids_11 = ids_11.clone()
         self._network = network
-        everything = list(network.modules())
-        hooks = [each._forward_hooks for each in everything], [each._forward_pre_hooks for each in everything]
-        self._hooks: list[dict[Any, Any]] = [*hooks[0], *hooks[1], *GLOBAL_HOOKS]
-        self._tensors: list[dict[str, Any]] = [t for each in everything for t in (each._parameters, each._buffers) if t]
-        self._modules: list[dict[str, Any]] = [each._modules for each in everything if each._modules]
+        self._parts = list(network.modules())  # kept, so that no other part gets the address of one
+        self._hooks = [*_tables(self._parts, "_forward_hooks", "_forward_pre_hooks"), *GLOBAL_HOOKS]
+        self._tensors = _tables(self._parts, "_parameters", "_buffers")
+        self._modules = _tables(self._parts, "_modules")
         self._key = self._now(cache)
         self.first: Tensor | None = None
         with recording() as self._tape:
             self.first = forward(self._ids_11)
         self.refused = self._tape.refused
 
+    @property
+    def passed_by(self) -> bool:
+        """Whether the pass must be made as usual: it has what cannot be recorded, or there are hooks."""
+        return self.refused is not None or any(self._hooks)
+
     def holds(self, network: Network, cache: Cache) -> bool:
-        """Whether the pass would still make the recorded calls: with these weights and modules, and without hooks."""
-        return network is self._network and not any(self._hooks) and self._key == self._now(cache)
+        """Whether the pass would still make the recorded calls, with these weights and modules."""
+        return network is self._network and self._key == self._now(cache)
 
     def logits(self, ids_11: Tensor, cache: Cache) -> Tensor | None:
         """logits_11V after this id, which the cache then has; None if the pass must be made as usual, to fail."""
@@ -70,4 +77,6 @@ class Recorded:
         return cache.k_LBGKD.data_ptr(), cache.v_LBGKD.data_ptr(), torch.get_num_threads(), weights, parts
 
 
-GLOBAL_HOOKS = (modules._global_forward_hooks, modules._global_forward_pre_hooks)
+def _tables(parts: Sequence[nn.Module], *names: str) -> list[dict[str, Any]]:
+    """What each part keeps under these names."""
+    return [vars(part)[name] for part in parts for name in names]

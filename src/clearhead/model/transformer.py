@@ -123,13 +123,15 @@ class Transformer(Network):
             return None
         self.check_ids(ids_BT, cache.length)
         known = cache.recorded
-        if known is None or not (known.refused or known.holds(self, cache)):
-            known = cache.recorded = Recorded(
-                self, cache, lambda ids_11: self.unembed(self._through(ids_11, given, None, None)), ids_BT
-            )
-            logits_11V, known.first = known.first, None
-            return logits_11V
-        return None if known.refused else known.logits(ids_BT, cache)
+        if known is not None and known.passed_by:
+            return None
+        if known is not None and known.holds(self, cache):
+            return known.logits(ids_BT, cache)
+        known = cache.recorded = Recorded(
+            self, cache, lambda ids_11: self.unembed(self._through(ids_11, given, None, None)), ids_BT
+        )
+        logits_11V, known.first = known.first, None
+        return logits_11V
 
     def hidden(
         self,

@@ -28,7 +28,7 @@ SECONDS_AT_MOST = 120  # for compiling, which takes about one
 
 STEP = 32  # numbers; products take rows of a multiple of it
 FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-NUMBERS = {dtype: number for number, dtype in enumerate(FORMATS)}  # of dtypes, in native.c
+NUMBERS = {dtype: number for number, dtype in enumerate(FORMATS)}  # of dtypes, in vectors.h
 
 
 @cache

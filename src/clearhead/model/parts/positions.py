@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,10 @@ class Rotary:
         self._turn = Turn if self.width == head_width else PartTurn
         self._tables: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
 
+    @overload
+    def turn(self, places_BT: Tensor, reach: int) -> Turn: ...
+    @overload
+    def turn(self, places_BT: Tensor | int, reach: int) -> Turn | TokenTurn: ...
     def turn(self, places_BT: Tensor | int, reach: int) -> Turn | TokenTurn:
         """The rotations for these places, in float32. All places must be below ``reach``.
 
