@@ -34,6 +34,7 @@ NOBODY = 65534
 PARITY = tuple(f"hub/test_{name}.py" for name in ("parity", "parity_decoders", "parity_encoders", "parity_experts"))
 COMPUTES = (
     "attend",
+    "native",
     "products",
     "watching",
     "model",
@@ -54,7 +55,16 @@ DRAWS = ("drawing", "contract", *(f"cli/test_{name}.py" for name in ("demo", "lo
 ALONE = ("runs", "test_files.py", "test_machine.py", "test_tensorfile.py")
 PROCESSES = ("training/test_compiling.py", "training/test_kills.py")
 SPEAKS = ("test_language.py", "test_wrapping.py")
-CACHES = ("products", "text/test_store.py", "hub/test_names.py", "cli/test_main.py", *DRAWS, *PROCESSES, *ALONE)
+KERNELS = ("native", "products")
+CACHES = (
+    *KERNELS,
+    "text/test_store.py",
+    "hub/test_names.py",
+    "cli/test_main.py",
+    *DRAWS,
+    *PROCESSES,
+    *ALONE,
+)
 TEXTS = (
     "text",
     "corpora",
@@ -68,7 +78,7 @@ TEXTS = (
     *SPEAKS,
     *ALONE,
 )
-FILES = (*TEXTS, *PROCESSES, "products", "fuzz")
+FILES = (*TEXTS, *PROCESSES, *KERNELS, "fuzz")
 LEFT_OUT = ("hub/test_peak.py", *PARITY)  # of a room that is named whole
 
 FRESH = "a new empty folder"

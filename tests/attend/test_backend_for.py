@@ -56,7 +56,7 @@ class TestChoice:
     def test_every_back_end_says_why_it_refuses(self) -> None:
         why = explain(self.asked(score=Score(softcap=2.0, sinks_H=torch.zeros(6)), values=17))
         assert list(why) == ["token", "flex", "sdpa", "reference"]
-        assert why["flex"] == ["it needs CUDA"]
+        assert why["flex"] == ["needs CUDA"]
         assert why["sdpa"] == [
             "soft caps are not in this kernel",
             "its CPU kernel needs values as wide as keys",

@@ -28,10 +28,11 @@ BENEATH = {"catalogue", "errors", "files", "language", "machine", "notebook", "p
 ROOMS: dict[str, set[str]] = {
     "text": set(),
     "corpora": set(),
-    "attend": set(),
-    "products": set(),
+    "attend": {"native"},
+    "native": set(),
+    "products": {"native"},
     "watching": {"attend", "text"},
-    "model": {"attend", "products"},
+    "model": {"attend", "native", "products"},
     "language_model": {"model", "text"},
     "hub": {"language_model", "model", "products", "text"},
     "training": {"model", "text", "attend"},
@@ -325,9 +326,9 @@ class TestTheDoor:
         model = build(made, seed=0)
         ids_BT = torch.arange(6).view(1, 6)
         before = model(ids_BT)
-        monkeypatch.setattr(door.ORDER[1], "prepared", lambda request: None)
-        monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
-        monkeypatch.setattr(door.ORDER[2], "run", lambda request: torch.zeros_like(request.q_BHQD))
+        for backend in door.ORDER:
+            monkeypatch.setattr(backend, "prepared", lambda request: None)
+            monkeypatch.setattr(backend, "run", lambda request: torch.zeros_like(request.q_BHQD))
         assert (model(ids_BT) != before).all()
 
 
@@ -396,6 +397,7 @@ class TestTheDoorOfAnEncoder:
         model = build(BERT, seed=0)
         ids_BT = torch.arange(6).view(1, 6)
         before = model(ids_BT)
-        monkeypatch.setattr(door.ORDER[1], "prepared", lambda request: None)
-        monkeypatch.setattr(door.ORDER[1], "run", lambda request: torch.zeros_like(request.q_BHQD))
+        for backend in door.ORDER:
+            monkeypatch.setattr(backend, "prepared", lambda request: None)
+            monkeypatch.setattr(backend, "run", lambda request: torch.zeros_like(request.q_BHQD))
         assert (model(ids_BT) != before).all()

@@ -31,7 +31,7 @@ WORLD = ["--corpus", "world-zh", "--megabytes", "0.1"]
 
 # Latin words of a Chinese line: methods, units, formats, kinds of parts and models, commands of a chat.
 KNOWN = re.compile(
-    r"logits?|lens|tuned|softmax|sdpa|reference|flex|nats|KL|PCA|t-SNE|Sundararajan|BLEU|chrF|MB|GB|GPU|CUDA|CPU|AVX|"
+    r"logits?|lens|tuned|softmax|sdpa|reference|flex|token|nats|KL|PCA|t-SNE|Sundararajan|BLEU|chrF|MB|GB|GPU|CUDA|CPU|AVX|"
     r"torch|[Pp]ython|temperature|top_k|clearhead|qwen|marian|transformer|lstm|swiglu|silu|rms|layer|muon|rotary|sinusoidal|theta|causal|"
     r"character-bpe|characters|bytes|runs|cmp|seed|en|zh|world-en|world-zh|python-docs|endoftext|mean|patch|ablate|"
     r"cpu|TOML|MASK|hub|SENTENCE|W_[A-Z]|off|Ctrl-[CD]|"

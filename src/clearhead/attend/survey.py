@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from clearhead.attend.backends import token
 from clearhead.attend.door import explain
 from clearhead.attend.mask import causal, documents
 from clearhead.attend.request import Request
@@ -27,5 +28,7 @@ def survey(device: str) -> dict[str, dict[str, list[str]]]:
             name: explain(Request(q_BHQD, q_BHQD, q_BHQD, mask, score, Site(0)))
             for name, (mask, score) in kinds.items()
         }
+        for answers in found.values():
+            del answers[token.NAME]  # it is for a single token only
         q_BH1D = q_BHQD[:, :, -1:].contiguous()
         return {**found, "one new token": explain(Request(q_BH1D, q_BHQD, q_BHQD, causal(), Score(), Site(0)))}

@@ -170,49 +170,59 @@ INLINE V load(const void *numbers, long i, const int dtype) {
     return LOAD((const float *)numbers + i);
 }
 
-/* One head: softmax(q k) v over the keys from `first` on, of which it sees `count`. s: memory for their weights. */
-INLINE void one_head(const struct call *c, long h, long first, long count, float *s, const int dtype) {
+/* R heads of a group, from head h on: softmax(q k) v over the keys from `first` on, of which they see `count`.
+ * memory: R (count + 3 D) numbers. A head's numbers are summed in the same order whatever R is. */
+INLINE void some_heads(const struct call *c, long h, long R, long first, long count, float *memory, const int dtype) {
     const long G = c->n[1], D = c->n[2], at = h / (c->n[0] / G) * c->n[3] + first * D;
     const float scale = c->f[0], cap = c->f[1];
-    float largest = c->p[3] ? get(c->p[3], h, dtype) : -INFINITY, sum = 0, q[D], o[D], part[D];
-    for (long d = 0; d < D; d++) q[d] = get(c->p[0], h * D + d, dtype), o[d] = 0;
-    for (long k = 0; k < count; k++) {
-        V sums = ZERO();
-        for (long d = 0; d < D; d += LANES) sums = FMA(LOAD(q + d), load(c->p[1], at + k * D + d, dtype), sums);
-        s[k] = total(sums) * scale;
-        if (cap) s[k] = cap * tanhf(s[k] / cap);
-        largest = s[k] > largest || s[k] != s[k] ? s[k] : largest; /* NaN stays */
-    }
-    for (long k = 0; k < count; k++) s[k] = exp_f(s[k] - largest);
+    float *s = memory, *q = s + R * count, *o = q + R * D, *part = o + R * D, largest[R], sum[R], weight[R];
+    for (long i = 0; i < R * D; i++) q[i] = get(c->p[0], h * D + i, dtype), o[i] = 0;
+    for (long r = 0; r < R; r++) largest[r] = c->p[3] ? get(c->p[3], h + r, dtype) : -INFINITY, sum[r] = 0;
+    for (long k = 0; k < count; k++)
+        for (long r = 0; r < R; r++) {
+            V sums = ZERO();
+            for (long d = 0; d < D; d += LANES) sums = FMA(LOAD(q + r * D + d), load(c->p[1], at + k * D + d, dtype), sums);
+            float score = total(sums) * scale;
+            if (cap) score = cap * tanhf(score / cap);
+            largest[r] = score > largest[r] || score != score ? score : largest[r]; /* NaN stays */
+            s[r * count + k] = score;
+        }
+    for (long r = 0; r < R; r++)
+        for (long k = 0; k < count; k++) s[r * count + k] = exp_f(s[r * count + k] - largest[r]);
     for (long start = 0; start < count; start += PART) {
         const long stop = count < start + PART ? count : start + PART;
-        float weight = 0;
-        for (long d = 0; d < D; d++) part[d] = 0;
-        for (long k = start; k < stop; k++) {
-            weight += s[k];
-            for (long d = 0; d < D; d += LANES) {
-                V next = FMA(SAME(s[k]), load(c->p[2], at + k * D + d, dtype), LOAD(part + d));
-                memcpy(part + d, &next, sizeof next);
+        for (long i = 0; i < R * D; i++) part[i] = 0;
+        for (long r = 0; r < R; r++) weight[r] = 0;
+        for (long k = start; k < stop; k++)
+            for (long r = 0; r < R; r++) {
+                const float own = s[r * count + k];
+                weight[r] += own;
+                for (long d = 0; d < D; d += LANES) {
+                    V next = FMA(SAME(own), load(c->p[2], at + k * D + d, dtype), LOAD(part + r * D + d));
+                    memcpy(part + r * D + d, &next, sizeof next);
+                }
             }
-        }
-        sum += weight;
-        for (long d = 0; d < D; d++) o[d] += part[d];
+        for (long i = 0; i < R * D; i++) o[i] += part[i];
+        for (long r = 0; r < R; r++) sum[r] += weight[r];
     }
-    if (c->p[3]) sum += exp_f(get(c->p[3], h, dtype) - largest);
-    for (long d = 0; d < D; d++) put(c->p[4], h * D + d, dtype, o[d] / sum);
+    for (long r = 0; r < R; r++) {
+        if (c->p[3]) sum[r] += exp_f(get(c->p[3], h + r, dtype) - largest[r]);
+        for (long d = 0; d < D; d++) put(c->p[4], (h + r) * D + d, dtype, o[r * D + d] / sum[r]);
+    }
 }
 
 /* q_HD, keys_GKD, values_GKD, sinks_H or NULL, out_HD. n: H, G, D, the numbers between two groups, the window or 0, the
  * number of keys or 0 for those up to the place. f: the scale, and the soft cap or 0. */
 INLINE int attended(const struct call *c, long place, int threads, const int dtype) {
-    const long H = c->n[0], window = c->n[4], keys = c->n[5] ? c->n[5] : place + 1;
-    const long count = window && window < keys ? window : keys, first = keys - count;
-    float *weights = malloc(H * count * sizeof *weights);
-    if (!weights) return 0;
-    if (H * count * c->n[2] < MANY) threads = 1;
-    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long h = 0; h < H; h++)
-        one_head(c, h, first, count, weights + h * count, dtype);
-    free(weights);
+    const long H = c->n[0], G = c->n[1], D = c->n[2], window = c->n[4], keys = c->n[5] ? c->n[5] : place + 1;
+    const long count = window && window < keys ? window : keys, first = keys - count, size = count + 3 * D;
+    if (H * count * D < MANY) threads = 1;
+    const long R = G % threads ? 1 : H / G; /* a group's keys are read once, unless threads would wait for each other */
+    float *memory = malloc(H * size * sizeof *memory);
+    if (!memory) return 0;
+    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long h = 0; h < H; h += R)
+        some_heads(c, h, R, first, count, memory + h * size, dtype);
+    free(memory);
     return 1;
 }
 

@@ -23,7 +23,7 @@ BLOCK_ROWS = 128
 def refuses(request: Request) -> list[str]:
     """Refuses requests that are not on CUDA, that sdpa runs faster, or that FlexAttention does not support."""
     if request.q_BHQD.device.type != "cuda":
-        return ["it needs CUDA"]
+        return ["needs CUDA"]
     why: list[str] = []
     if request.q_BHQD.shape[3] < 16:
         why.append(f"heads of width {request.q_BHQD.shape[3]} are too narrow for this kernel, which needs 16")

@@ -20,11 +20,13 @@ def refuses(request: Request) -> list[str]:
     why: list[str] = []
     sinks = () if score.sinks_H is None else (score.sinks_H,)
     if q.shape[0] != 1 or q.shape[2] != 1:
-        why.append("it takes one query of one text")
+        why.append("takes a single query")
     elif not token.takes(q, *sinks, axes=3):
-        why.append("it needs a processor with AVX2, a C compiler and no gradients")
+        why.append("the kernels in C do not work here, or not for this dtype or with gradients")
     if q.shape[3] % token.LANES or v.shape[3] != q.shape[3]:
-        why.append(f"heads are {q.shape[3]} wide and values {v.shape[3]}; it takes equal multiples of {token.LANES}")
+        why.append(
+            f"heads are {q.shape[3]} wide and values {v.shape[3]}; both must be the same multiple of {token.LANES}"
+        )
     if not _in_rows(k) or k.stride() != v.stride():
         why.append("keys and values of a group are not one row after another")
     if score.bias_HN is not None:
