@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clearhead.attend.mask import Causal, Mask, Window
 from clearhead.attend.request import Request
-from clearhead.native import token
+from clearhead.native import library, token
 
 NAME: str = "token"
 
@@ -21,8 +21,10 @@ def refuses(request: Request) -> list[str]:
     sinks = () if score.sinks_H is None else (score.sinks_H,)
     if q.shape[0] != 1 or q.shape[2] != 1:
         why.append("takes a single query")
+    elif library() is None:
+        why.append("is not compiled here")
     elif not token.takes(q, *sinks, axes=3):
-        why.append("the kernels in C do not work here, or not for this dtype or with gradients")
+        why.append("works without gradients on a processor, in 32 or 16 bits")
     if q.shape[3] % token.LANES or v.shape[3] != q.shape[3]:
         why.append(
             f"heads are {q.shape[3]} wide and values {v.shape[3]}; both must be the same multiple of {token.LANES}"
