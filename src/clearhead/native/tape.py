@@ -6,7 +6,7 @@ pass called, with which memory, and makes the same calls for the next token; onl
 
 from __future__ import annotations
 
-import ctypes
+import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,21 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from clearhead.native.compiling import library
 
-POINTERS, NUMBERS, FACTORS = 6, 6, 2  # of a call
+# ``struct call`` of token.c, which says what each kind of call is given: what, dtype, p, n, f
+CALL = struct.Struct("=2i6Q6q2f")
+POINTERS, NUMBERS, FACTORS = (0,) * 6, (0,) * 6, (0.0,) * 2
+BEFORE = 8  # bytes before the pointers
+
 # What PyTorch may do during a recording, besides views: give memory, which the kernels fill.
 MEMORY = {torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default, torch.ops.aten.empty_like.default}
-
-
-class Call(ctypes.Structure):
-    """``struct call`` of token.c, which says what each kind of call is given."""
-
-    _fields_ = (
-        ("what", ctypes.c_int32),
-        ("dtype", ctypes.c_int32),
-        ("p", ctypes.c_void_p * POINTERS),
-        ("n", ctypes.c_int64 * NUMBERS),
-        ("f", ctypes.c_float * FACTORS),
-    )
 
 
 class Tape:
@@ -43,27 +35,23 @@ class Tape:
 
     def __init__(self) -> None:
         self.refused: str | None = None
-        self._calls = list[Call]()
-        self._kept = list[Sequence[Tensor | None]]()  # the memory that the calls point into
-        self._array: Any = None
+        self._calls = bytearray()
+        self._kept = list[Sequence[Tensor | None]]()  # what the calls point into
 
-    def add(self, call: Call, tensors: Sequence[Tensor | None]) -> None:
+    def add(self, call: bytes, tensors: Sequence[Tensor | None]) -> None:
         """Appends a call and what its pointers point into."""
-        self._calls.append(call)
+        self._calls += call
         self._kept.append(tensors)
-
-    def end(self) -> None:
-        """Ends the recording."""
-        self._array = (Call * len(self._calls))(*self._calls)
 
     def run(self, place: int, threads: int) -> bool:
         """Makes the calls for a token at this place. False if one failed: no memory, or an id out of range."""
-        return bool(_run(self._array, len(self._array), place, threads))
+        return _run(bytes(self._calls), len(self._kept), place, threads)
 
     def gives(self, pointer: int) -> None:
         """Sets where the last call puts its result."""
-        last = self._array[len(self._array) - 1]
-        last.p[RESULTS[last.what]] = pointer
+        start = len(self._calls) - CALL.size
+        what, *_ = CALL.unpack_from(self._calls, start)
+        struct.pack_into("=Q", self._calls, start + BEFORE + 8 * RESULTS[what], pointer)
 
 
 # token.c's kinds of calls, and which pointer of each is its result
@@ -98,7 +86,6 @@ def recording() -> Generator[Tape]:
             yield tape
     finally:
         _TAPE.reset(token)
-        tape.end()
 
 
 def make(
@@ -111,14 +98,16 @@ def make(
     place: int = 0,
 ) -> bool:
     """Makes a call, and records it if a tape is running. False if it failed."""
-    pointers = [None if each is None else each.data_ptr() for each in tensors]
-    pad = [None] * (POINTERS - len(pointers))
-    call = Call(
+    pointers = [0 if each is None else each.data_ptr() for each in tensors]
+    call = CALL.pack(
         what,
         dtype,
-        (ctypes.c_void_p * POINTERS)(*pointers, *pad),
-        (ctypes.c_int64 * NUMBERS)(*numbers),
-        (ctypes.c_float * FACTORS)(*factors),
+        *pointers,
+        *POINTERS[len(pointers) :],
+        *numbers,
+        *NUMBERS[len(numbers) :],
+        *factors,
+        *FACTORS[len(factors) :],
     )
     tape = _TAPE.get()
     if tape is not None:
@@ -126,7 +115,7 @@ def make(
     return _run(call, 1, place, torch.get_num_threads())
 
 
-def _run(calls: Any, count: int, place: int, threads: int) -> bool:
+def _run(calls: bytes, count: int, place: int, threads: int) -> bool:
     found = library()
     assert found is not None
-    return found.run(ctypes.byref(calls), count, place, threads) == count
+    return found.run(calls, count, place, threads) == count

@@ -73,8 +73,8 @@ INLINE float activated(float x, const int activation) {
 /* ids_1, weight_VE, scales_VG, out_E. n: E, V, format (in the order of PRODUCTS). */
 static int embed(const struct call *c, const int dtype) {
     const long E = c->n[0], id = *(const int64_t *)c->p[0];
-    const uint16_t *scales = (const uint16_t *)c->p[2] + id * (E / 32);
     if (id < 0 || id >= c->n[1]) return 0;
+    const uint16_t *scales = c->p[2] ? (const uint16_t *)c->p[2] + id * (E / 32) : NULL;
     for (long e = 0; e < E; e++) {
         float number;
         if (c->n[2] < 3)

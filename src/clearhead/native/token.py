@@ -23,7 +23,8 @@ LANES = 16  # heads have a multiple of it
 def takes(x: Tensor, *others: Tensor, axes: int = 1) -> bool:
     """Whether the kernels take x, which is a single token's if all but its last axes have size 1, and others."""
     return (
-        not torch.is_grad_enabled()
+        not torch.compiler.is_compiling()
+        and not torch.is_grad_enabled()
         and x.numel() == math.prod(x.shape[-axes:])
         and x.is_contiguous()
         and all(each.dtype == x.dtype and each.is_cpu and each.is_contiguous() for each in others)

@@ -101,7 +101,7 @@ class Embedding(nn.Embedding):
             ) from None
 
     def _row(self, id_BT: Tensor) -> Tensor:
-        weight, scales = self.weight.held if isinstance(self.weight, Quantised) else (self.weight, None)
+        weight, scales = self.weight.held if isinstance(self.weight, Quantised) else (self.weight.contiguous(), None)
         x_BTE = token.embed(id_BT, weight, scales, self.embedding_dim, self.weight.dtype)
         if x_BTE is None:
             raise IndexError

@@ -147,7 +147,7 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
         weight, bias = self.weight, self.bias
-        if token.takes(x, weight):
+        if token.takes(x, weight, *(() if bias is None else (bias,))):
             return token.layer_norm(x, weight, bias, self.eps)
         return torch.layer_norm(x, weight.shape, weight, bias, self.eps)
 
