@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from clearhead.model import Cache, DecoderConfig, ExpertsConfig, Network, build,
 from clearhead.model.config import LayerConfig
 from clearhead.model.parts.config import FeedForwardConfig, NormConfig, PositionConfig
 from clearhead.native import library
+from clearhead.products import choosing
 from clearhead.watching import watch
 from little_configs import GPT2, QWEN3
 
@@ -147,6 +149,33 @@ def test_hooks_are_called_at_each_step() -> None:
     assert torch.equal(found, unrecorded(network)[:, 6:10])
 
 
+def test_what_a_hook_gives_is_not_recorded() -> None:
+    """One that puts a tensor in a part's place, and is then removed."""
+    network = made(GPT)
+    state = begun(network)
+    handle = network.get_submodule("blocks.0.attention").register_forward_hook(
+        lambda module, given, found: torch.zeros(1, 1, 64)
+    )
+    written(network, state, range(10, 14))
+    handle.remove()
+    state.rewind(10)
+    assert torch.equal(written(network, state), unrecorded(network))
+
+
+def test_what_a_hook_keeps_does_not_change() -> None:
+    network = made(GPT)
+    state = begun(network)
+    kept = list[Tensor]()
+    handle = network.get_submodule("blocks.0.attention").register_forward_hook(
+        lambda module, given, found: kept.append(found)
+    )
+    written(network, state, range(10, 13))
+    copies = [each.clone() for each in kept]
+    handle.remove()
+    written(network, state, range(13, 20))
+    assert all(map(torch.equal, kept, copies))
+
+
 def test_a_hook_on_all_modules_is_called() -> None:
     network = made(GPT)
     state = begun(network)
@@ -178,7 +207,35 @@ def _module(network: Network) -> None:
     network.get_submodule("blocks").__setitem__(0, network.get_submodule("blocks.1"))
 
 
-@pytest.mark.parametrize("change", [_in_place, _data, _parameter, _module])
+def _rows(network: Network) -> None:
+    """More logits than the vocabulary has."""
+    weight = network.embedding.weight
+    network.embedding.weight = nn.Parameter(torch.cat((weight, weight)), requires_grad=False)
+
+
+def _fewer_rows(network: Network) -> None:
+    network.embedding.weight = nn.Parameter(network.embedding.weight[:95], requires_grad=False)
+
+
+def _columns_first(network: Network) -> None:
+    weight = network.embedding.weight
+    network.embedding.weight = nn.Parameter(weight.t().contiguous().t(), requires_grad=False)
+
+
+def _strided_bias(network: Network) -> None:
+    norm = network.get_submodule("blocks.0.attention_norm")
+    norm.bias = nn.Parameter(torch.stack((norm.bias, norm.bias + 1), dim=1)[:, 0], requires_grad=False)
+
+
+def _dropping(network: Network) -> None:
+    for part in network.modules():
+        part.training = "attention" in type(part).__name__.lower()
+
+
+CHANGES = [_in_place, _data, _parameter, _module, _rows, _fewer_rows, _columns_first, _strided_bias, _dropping]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_weights_changed_in_between_are_those_used(change) -> None:
     network, other = made(GPT), made(GPT)
     states = begun(network), begun(other)
@@ -190,6 +247,75 @@ def test_weights_changed_in_between_are_those_used(change) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transformer, "recordable", lambda *given: False)
         assert torch.equal(found, written(other, states[1], range(15, 20)))
+
+
+def test_dropout_switched_on_in_between_is_not_left_out() -> None:
+    network = made(replace(GPT, dropout=0.5))
+    state = begun(network)
+    written(network, state, range(10, 15))
+    network.get_submodule("blocks").train()
+    found = [written(network, state, range(15, 16))]
+    state.rewind(15)
+    found.append(written(network, state, range(15, 16)))
+    assert not torch.equal(*found)
+
+
+def test_steps_in_inference_mode_and_outside_of_it() -> None:
+    network = made(GPT)
+    state = begun(network)
+    with torch.inference_mode():
+        found = written(network, state, range(10, 15)).clone()
+    found = torch.cat((found, written(network, state, range(15, 40))), dim=1)
+    assert torch.equal(found, unrecorded(network))
+
+
+def test_a_long_cache_is_recorded_in_a_process_that_has_no_tables_yet() -> None:
+    network = made(replace(QWEN, context=4096))
+    state = network.state(1, 3000)
+    network(IDS[:, :3], state=state)
+    written(network, state, range(3, 6))
+    assert state.recorded.refused is None
+    assert state.recorded._tape is not None
+
+
+def test_products_are_not_measured_in_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = made(QWEN)
+    state = begun(network)
+    monkeypatch.setattr(choosing, "SMALLEST", 0)
+    choosing.chosen.cache_clear()
+    written(network, state, range(10, 13))
+    assert state.recorded.refused in (None, "aten.linear.default", "aten.mm.default", "aten.mv.default")
+
+
+def test_a_copy_of_a_cache_goes_on_by_itself() -> None:
+    network = made(GPT)
+    state = begun(network)
+    written(network, state, range(10, 20))
+    other = copy.deepcopy(state)
+    assert other.recorded is None
+    found = [written(network, each, range(20, 40)) for each in (state, other)]
+    assert torch.equal(*found)
+    assert torch.equal(found[0], unrecorded(network)[:, 10:])
+
+
+@pytest.mark.parametrize("kv_heads", [2, 1])
+def test_a_cache_of_another_shape_is_refused(kv_heads: int) -> None:
+    network = made(QWEN)
+    other = made(replace(QWEN, attention=replace(QWEN.attention, kv_heads=3 - kv_heads)))
+    state = other.state(1, 8)
+    mine = network if kv_heads == 2 else made(replace(QWEN, attention=replace(QWEN.attention, kv_heads=4)))
+    with pytest.raises(RuntimeError, match=r"expanded size|must match|doesn't match"):
+        mine(IDS[:, :1], state=state)
+
+
+def test_a_cache_of_another_dtype_does_not_lose_its_bounds() -> None:
+    state = made(GPT, "bfloat16").state(1, 8)
+    around = torch.zeros(2, *state.k_LBGKD.shape, dtype=torch.bfloat16)
+    state.k_LBGKD, state.v_LBGKD = around[0], around[1]
+    state.length = 7
+    with pytest.raises(RequestError, match="dtype"):
+        made(GPT)(IDS[:, :1], state=state)
+    assert not around[1, :, :, :, :7].any()
 
 
 def test_two_texts_in_turn() -> None:
@@ -266,3 +392,9 @@ def test_experts_are_not_recorded() -> None:
     found = written(network, state)
     assert state.recorded.refused.startswith("aten.")
     assert torch.equal(found, unrecorded(network))
+
+
+def test_a_pass_over_one_token_compiles_in_one_graph() -> None:
+    network = made(QWEN)
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(IDS[:, :1]), network(IDS[:, :1]), rtol=0, atol=2e-5)

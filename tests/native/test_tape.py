@@ -27,7 +27,7 @@ def test_the_calls_are_made_again_with_what_the_memory_has_then() -> None:
     assert tape.refused is None
     a += 1
     out = torch.empty(8)
-    tape.gives(out.data_ptr())
+    tape.result_at(out.data_ptr())
     assert tape.run(place=4, threads=1)
     assert torch.equal(out, 2 * a + table[5])
 
@@ -74,6 +74,6 @@ def test_calls_after_a_recording_are_not_recorded() -> None:
         token.add(x, x)
     token.scale(x, 5.0)
     out = torch.empty(8)
-    tape.gives(out.data_ptr())
+    tape.result_at(out.data_ptr())
     assert tape.run(place=0, threads=1)
     assert torch.equal(out, 2 * x)

@@ -9,14 +9,17 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from clearhead.attend import Score, causal, window
 from clearhead.attend.backends import reference
 from clearhead.attend.backends import token as backend
 from clearhead.attend.request import Request
-from clearhead.model.parts.config import PositionConfig
+from clearhead.model.parts.config import NormConfig, PositionConfig
 from clearhead.model.parts.feed_forward import ACTIVATIONS
-from clearhead.model.parts.positions import PartTurn, Rotary
+from clearhead.model.parts.linear import Linear
+from clearhead.model.parts.norms import LayerNorm
+from clearhead.model.parts.positions import PartTurn, Rotary, TokenTurn
 from clearhead.native import FORMATS, library, token
 from clearhead.products import quantised
 from clearhead.tap import Site
@@ -85,7 +88,11 @@ def test_a_turn_is_that_of_the_place(dtype: torch.dtype, rotated: float) -> None
     x = random(1, 1, 3, 16, dtype=dtype)
     turn = rotary.turn(torch.tensor([[41]]), 64)
     assert isinstance(turn, PartTurn) == (rotated < 1)
-    close(rotary.turn(41, 64)(x), turn(x.double()))
+    mine = rotary.turn(41, 64)
+    assert isinstance(mine, TokenTurn)
+    close(mine(x), turn(x.double()))
+    assert torch.equal(mine.cos_BT1D, turn.cos_BT1D)
+    assert torch.equal(mine.sin_BT1D, turn.sin_BT1D)
 
 
 @dtypes
@@ -193,3 +200,28 @@ def test_a_key_that_is_not_finite_shows() -> None:
     k[0, 0, 4, 3] = torch.nan
     asked = Request(random(1, 1, 1, 16, seed=1), k, random(1, 1, 9, 16, seed=2), causal(), Score(), Site(0))
     assert backend.run(asked).isnan().all()
+
+
+def test_a_row_whose_scores_are_all_minus_infinity_gives_zeros() -> None:
+    q, k = torch.full((1, 1, 1, 16), 1e20), torch.full((1, 1, 9, 16), -1e20)
+    asked = Request(q, k, random(1, 1, 9, 16), causal(), Score(), Site(0))
+    assert torch.equal(backend.run(asked), reference.run(asked))
+    assert not backend.run(asked).any()
+
+
+def test_one_token_of_a_width_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        Linear(32, 64)(random(1, 1, 64))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_transforms_see_each_operation() -> None:
+    """A tangent under no_grad, and a batch made by vmap."""
+    norm, x, t = LayerNorm(16, NormConfig(kind="layer")), random(1, 1, 16), random(1, 1, 16, seed=1)
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(norm(forward_ad.make_dual(x, t))).tangent
+    assert found is not None
+    step = 1e-3
+    torch.testing.assert_close(found, (norm(x + step * t) - norm(x - step * t)) / (2 * step), rtol=0, atol=1e-3)
+    many = random(5, 1, 1, 16, seed=2)
+    torch.testing.assert_close(torch.vmap(norm)(many), norm(many))

@@ -33,7 +33,15 @@ def attend(
         strides = (q_BHQD.stride(), k_BGKD.stride(), v_BGKD.stride())
         devices = (q_BHQD.device, k_BGKD.device, v_BGKD.device)
         grads = torch.is_grad_enabled()
-        key = (*shapes, *strides, *devices, score.scale, site.kind, grads)
+        key = (
+            *shapes,
+            *strides,
+            *devices,
+            score.scale,
+            site.kind,
+            grads,
+            torch.is_autocast_enabled(q_BHQD.device.type),
+        )
         kernel = mask.rendered(
             key, lambda: _kernel(Request(q_BHQD, k_BGKD, v_BGKD, mask, score, site), grads), "kernel"
         )

@@ -58,7 +58,8 @@ class Cache(State):
             if self._opened is None or self._opened[0] != key:
                 self._opened = key, self._views(k_BGTD.shape, range(len(self.k_LBGKD)))
             new_k, new_v, k_BGKD, v_BGKD = self._opened[1][layer]
-        if k_BGTD.shape[2] == 1 and token.takes(k_BGTD, v_BGTD, axes=3):
+        fits = new_k.shape == k_BGTD.shape == v_BGTD.shape and new_k.dtype == k_BGTD.dtype and new_k.is_cpu
+        if fits and k_BGTD.shape[2] == 1 and token.takes(k_BGTD, v_BGTD, axes=3):
             token.extend(k_BGTD, v_BGTD, k_BGKD[0], v_BGKD[0], self.length)
         else:
             new_k.copy_(k_BGTD)
@@ -101,7 +102,7 @@ class Cache(State):
             with torch.inference_mode(old_LBGKD.is_inference()):  # so that it can be written wherever the old one could
                 self.k_LBGKD = torch.empty_like(old_LBGKD)
                 self.k_LBGKD[:, :, :, :length] = old_LBGKD[:, :, :, :length]
-            self._opened = None
+            self._opened = self.recorded = None
             self._watchers.clear()
         for watcher in watchers():
             watcher.rewound(self, length)
@@ -120,7 +121,7 @@ class Cache(State):
         """
         self.k_LBGKD, self.v_LBGKD = (self._selected(each, rows_R, first) for each in (self.k_LBGKD, self.v_LBGKD))
         self.length -= first
-        self._opened = None
+        self._opened = self.recorded = None
         if self.source is not None:
             self.source = self.source.select(rows_R)
         self._watchers.clear()

@@ -1,4 +1,4 @@
-"""A decoding step in one call: the pass over a new token, recorded once and made again for those after it."""
+"""A decoding step in one call: the pass over a new token, recorded and made again for the tokens after it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.nn.modules import module as modules
 from clearhead import tap
 from clearhead.model.cache import Cache
 from clearhead.model.protocol import Network
-from clearhead.native import recording, token
+from clearhead.native import Tape, recording, token
 
 GLOBAL_HOOKS = [vars(modules)[name] for name in ("_global_forward_hooks", "_global_forward_pre_hooks")]
 
 
-def recordable(network: Network, ids_BT: Tensor, cache: Cache | None) -> bool:
+def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
     """Whether a pass over these ids, with no mask of the caller's, may be recorded."""
     return (
-        cache is not None
-        and ids_BT.shape == (1, 1)
+        ids_BT.shape == (1, 1)
         and ids_BT.dtype == torch.int64
+        and ids_BT.is_cpu
         and cache.length < cache.capacity
         and cache.source is None
         and not network.training
@@ -34,47 +34,70 @@ def recordable(network: Network, ids_BT: Tensor, cache: Cache | None) -> bool:
 class Recorded:
     """The pass of a model over a single token with one KV cache.
 
-    forward: the pass, ids_11 -> logits_11V, which is made once, for ``ids_11``; ``first`` is what it gives
-    refused: what the pass does that cannot be recorded; None = nothing
+    The first such pass is made as usual, since it computes what later ones find: tables of rotations, the fastest ways
+    of products. The second is recorded, and those after it are made from the recording, as long as weights, parts,
+    cache and threads stay and there are no hooks. Other attributes of parts, such as a norm's eps, must not change.
+
+    refused: why the recording cannot be used; None = it can, or there is none yet
     """
 
-    def __init__(self, network: Network, cache: Cache, forward: Callable[[Tensor], Tensor], ids_11: Tensor) -> None:
-        self._ids_11 = ids_11.clone()
+    def __init__(self, network: Network, cache: Cache) -> None:
+        self.refused: str | None = None
+        self._tape: Tape | None = None
         self._network = network
-        self._parts = list(network.modules())  # kept, so that no other part gets the address of one
+        self._parts = list(network.modules())  # kept, as are the weights, so that nothing new gets the address of one
         self._hooks = [*_tables(self._parts, "_forward_hooks", "_forward_pre_hooks"), *GLOBAL_HOOKS]
         self._tensors = _tables(self._parts, "_parameters", "_buffers")
         self._modules = _tables(self._parts, "_modules")
+        self._weights = [each for table in self._tensors for each in table.values()]
         self._key = self._now(cache)
-        self.first: Tensor | None = None
-        with recording() as self._tape:
-            self.first = forward(self._ids_11)
-        self.refused = self._tape.refused
-
-    @property
-    def passed_by(self) -> bool:
-        """Whether the pass must be made as usual: it has what cannot be recorded, or there are hooks."""
-        return self.refused is not None or any(self._hooks)
 
     def holds(self, network: Network, cache: Cache) -> bool:
-        """Whether the pass would still make the recorded calls, with these weights and modules."""
+        """Whether weights, parts, cache and threads are those it was made for."""
         return network is self._network and self._key == self._now(cache)
 
-    def logits(self, ids_11: Tensor, cache: Cache) -> Tensor | None:
-        """logits_11V after this id, which the cache then has; None if the pass must be made as usual, to fail."""
+    def logits(self, ids_11: Tensor, cache: Cache, forward: Callable[[Tensor], Tensor]) -> Tensor | None:
+        """logits_11V after this id, which the cache then has. None if the pass, ``forward``, must be made as usual."""
+        if self.refused is not None or any(self._hooks):
+            return None
+        if self._tape is None:
+            return self._recorded(ids_11, forward)
         self._ids_11.copy_(ids_11)
-        logits_11V = torch.empty(1, 1, self._network.config.vocabulary, dtype=self._network.dtype)
-        self._tape.gives(logits_11V.data_ptr())
+        logits_11V = torch.empty(self._shape, dtype=self._dtype)
+        self._tape.result_at(logits_11V.data_ptr())
         if not self._tape.run(cache.length, torch.get_num_threads()):
             return None
         cache.advance(1)
         return logits_11V
 
+    def _recorded(self, ids_11: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.inference_mode(mode=False):  # so that it can be written in any mode
+            self._ids_11 = torch.empty(1, 1, dtype=torch.int64)
+        self._ids_11.copy_(ids_11)
+        with recording() as self._tape:
+            logits_11V = forward(self._ids_11)
+        self.refused = self._tape.refused
+        if self._tape.result != logits_11V.data_ptr():
+            self.refused = self.refused or "the logits are not the last kernel's result"
+        self._shape, self._dtype = logits_11V.shape, logits_11V.dtype
+        return logits_11V
+
     def _now(self, cache: Cache) -> tuple[object, ...]:
         """What the calls depend on."""
-        weights = [each.data_ptr() for table in self._tensors for each in table.values() if each is not None]
+        weights = [
+            (id(each), each.data_ptr(), each.numel(), each.is_contiguous())
+            for table in self._tensors
+            for each in table.values()
+            if each is not None
+        ]
         parts = [id(each) for table in self._modules for each in table.values()]
-        return cache.k_LBGKD.data_ptr(), cache.v_LBGKD.data_ptr(), torch.get_num_threads(), weights, parts
+        training = [part.training for part in self._parts]
+        keys, values = cache.k_LBGKD.data_ptr(), cache.v_LBGKD.data_ptr()
+        return keys, values, torch.get_num_threads(), weights, parts, training
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """A copy of a cache has no recording."""
+        return type(None), ()
 
 
 def _tables(parts: Sequence[nn.Module], *names: str) -> list[dict[str, Any]]:

@@ -117,21 +117,20 @@ class Transformer(Network):
         return nats + (extra - extra.detach())
 
     def _recorded(self, ids_BT: Tensor, given: BlockInputs) -> Tensor | None:
-        """The logits of a single new token by the pass recorded with its cache; None if the pass is not recordable."""
+        """The logits of a single new token, from the pass recorded with its cache; None if it is made as usual."""
         cache = given.state
         if cache is None or not recordable(self, ids_BT, cache):
             return None
         self.check_ids(ids_BT, cache.length)
         known = cache.recorded
-        if known is not None and known.passed_by:
+        if known is None or not known.holds(self, cache):
+            cache.recorded = Recorded(self, cache)
             return None
-        if known is not None and known.holds(self, cache):
-            return known.logits(ids_BT, cache)
-        known = cache.recorded = Recorded(
-            self, cache, lambda ids_11: self.unembed(self._through(ids_11, given, None, None)), ids_BT
-        )
-        logits_11V, known.first = known.first, None
-        return logits_11V
+
+        def forward(ids_11: Tensor) -> Tensor:
+            return self.unembed(self._through(ids_11, given, None, None))
+
+        return known.logits(ids_BT, cache, forward)
 
     def hidden(
         self,

@@ -47,16 +47,28 @@ class Tape:
         """Makes the calls for a token at this place. False if one failed: no memory, or an id out of range."""
         return _run(bytes(self._calls), len(self._kept), place, threads)
 
-    def gives(self, pointer: int) -> None:
+    @property
+    def result(self) -> int | None:
+        """The address of the last call's result; None if it has none."""
+        place = self._place()
+        return None if place is None else struct.unpack_from("=Q", self._calls, place)[0]
+
+    def result_at(self, address: int) -> None:
         """Sets where the last call puts its result."""
+        place = self._place()
+        assert place is not None
+        struct.pack_into("=Q", self._calls, place, address)
+
+    def _place(self) -> int | None:
+        """Where the calls have that address."""
         start = len(self._calls) - CALL.size
-        what, *_ = CALL.unpack_from(self._calls, start)
-        struct.pack_into("=Q", self._calls, start + BEFORE + 8 * RESULTS[what], pointer)
+        what = CALL.unpack_from(self._calls, start)[0] if start >= 0 else None
+        return start + BEFORE + 8 * RESULTS[what] if what in RESULTS else None
 
 
 # token.c's kinds of calls, and which pointer of each is its result
 EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, ACTIVATE, CAP = range(11)
-RESULTS = {EMBED: 3, PLACED: 2, ADD: 2, NORM: 3, PRODUCT: 4, ROTATE: 3, ATTEND: 4, ACTIVATE: 1, CAP: 1}
+RESULTS = {EMBED: 3, SCALE: 1, PLACED: 2, ADD: 2, NORM: 3, PRODUCT: 4, ROTATE: 3, ATTEND: 4, ACTIVATE: 1, CAP: 1}
 
 _TAPE: ContextVar[Tape | None] = ContextVar("clearhead.tape", default=None)
 
@@ -86,6 +98,13 @@ def recording() -> Generator[Tape]:
             yield tape
     finally:
         _TAPE.reset(token)
+
+
+def refuse(why: str) -> None:
+    """Refuses the recording that is going on, if one is."""
+    tape = _TAPE.get()
+    if tape is not None:
+        tape.refused = tape.refused or why
 
 
 def make(

@@ -177,7 +177,7 @@ INLINE void some_heads(const struct call *c, long h, long R, long first, long co
     const float scale = c->f[0], cap = c->f[1];
     float *s = memory, *q = s + R * count, *o = q + R * D, *part = o + R * D, largest[R], sum[R], weight[R];
     for (long i = 0; i < R * D; i++) q[i] = get(c->p[0], h * D + i, dtype), o[i] = 0;
-    for (long r = 0; r < R; r++) largest[r] = c->p[3] ? get(c->p[3], h + r, dtype) : -INFINITY, sum[r] = 0;
+    for (long r = 0; r < R; r++) largest[r] = c->p[3] ? get(c->p[3], h + r, dtype) : -INFINITY;
     for (long k = 0; k < count; k++)
         for (long r = 0; r < R; r++) {
             V sums = ZERO();
@@ -187,8 +187,11 @@ INLINE void some_heads(const struct call *c, long h, long R, long first, long co
             largest[r] = score > largest[r] || score != score ? score : largest[r]; /* NaN stays */
             s[r * count + k] = score;
         }
-    for (long r = 0; r < R; r++)
-        for (long k = 0; k < count; k++) s[r * count + k] = exp_f(s[r * count + k] - largest[r]);
+    for (long r = 0; r < R; r++) {
+        const int nothing = largest[r] == -INFINITY; /* all scores are: no key gets any weight */
+        for (long k = 0; k < count; k++) s[r * count + k] = nothing ? 0 : exp_f(s[r * count + k] - largest[r]);
+        sum[r] = nothing;
+    }
     for (long start = 0; start < count; start += PART) {
         const long stop = count < start + PART ? count : start + PART;
         for (long i = 0; i < R * D; i++) part[i] = 0;

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from clearhead.native import tape
 from clearhead.native.compiling import NUMBERS, library
@@ -49,8 +50,15 @@ def usable(x: Placed) -> bool:
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
+        and not _transformed()
         and library() is not None
     )
+
+
+def _transformed() -> bool:
+    """Whether vmap or a forward-mode derivative is going on, which must see each operation."""
+    level = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    return level is not None or forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
 
 
 def embed(id_1: Tensor, weight_VE: Tensor, scales_VG: Tensor | None, width: int, dtype: torch.dtype) -> Tensor | None:

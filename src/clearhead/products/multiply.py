@@ -40,6 +40,8 @@ def direct(x_E: Tensor, weight_FE: Tensor) -> bool:
     """Whether this product is one on a processor, with nothing between it and the kernel."""
     return (
         weight_FE.is_cpu
+        and x_E.is_cpu
+        and weight_FE.shape[-1] == x_E.shape[-1]
         and x_E.dtype == weight_FE.dtype
         and weight_FE.dtype in FORMATS
         and weight_FE.is_contiguous()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clearhead.native import NUMBERS, library, token
+from clearhead.native import NUMBERS, library, tape, token
 
 ROWS = 16  # the most rows of x that the kernels are offered
 
@@ -20,10 +20,11 @@ def product(
     """
     N, K = weight_NK.shape[0], x_K.shape[-1]
     x_K = x_K.contiguous()
-    if bias_N is not None and bias_N.dtype != x_K.dtype:
-        bias_N = bias_N.to(x_K.dtype)
+    if bias_N is not None:
+        bias_N = bias_N.to(x_K.dtype).contiguous()
     if x_K.numel() == K:
         return token.product(format, x_K, weight_NK, scales_NG, bias_N)
+    tape.refuse("a product of several rows")
     y_N = x_K.new_empty(*x_K.shape[:-1], N)
     worked = getattr(library(), format)(
         x_K.data_ptr(),

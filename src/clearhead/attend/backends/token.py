@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from clearhead.attend.mask import Causal, Mask, Window
@@ -21,7 +22,7 @@ def refuses(request: Request) -> list[str]:
     sinks = () if score.sinks_H is None else (score.sinks_H,)
     if q.shape[0] != 1 or q.shape[2] != 1:
         why.append("takes a single query")
-    elif library() is None:
+    elif q.is_cpu and not torch.compiler.is_compiling() and library() is None:
         why.append("is not compiled here")
     elif not token.takes(q, *sinks, axes=3):
         why.append("works without gradients on a processor, in 32 or 16 bits")

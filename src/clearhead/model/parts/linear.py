@@ -88,7 +88,7 @@ class Embedding(nn.Embedding):
     def forward(self, input: Tensor) -> Tensor:
         """ids_BT -> x_BTE. Raises RequestError for ids outside the vocabulary (on CUDA the kernel finds them)."""
         try:
-            if input.numel() == 1 and input.dtype == torch.int64 and token.usable(self.weight):
+            if self._takes(input):
                 return self._row(input)
             if isinstance(self.weight, Quantised):
                 rows_NE = self.weight.held.pick(input.flatten()).dense(self.weight.dtype)
@@ -100,8 +100,18 @@ class Embedding(nn.Embedding):
                 f"vocabulary, {self.num_embeddings}"
             ) from None
 
+    def _takes(self, ids_BT: Tensor) -> bool:
+        """Whether the kernel in C takes these ids: it reads one row."""
+        return (
+            ids_BT.numel() == 1
+            and ids_BT.dtype == torch.int64
+            and ids_BT.is_cpu
+            and token.usable(self.weight)
+            and (isinstance(self.weight, Quantised) or self.weight.is_contiguous())
+        )
+
     def _row(self, id_BT: Tensor) -> Tensor:
-        weight, scales = self.weight.held if isinstance(self.weight, Quantised) else (self.weight.contiguous(), None)
+        weight, scales = self.weight.held if isinstance(self.weight, Quantised) else (self.weight, None)
         x_BTE = token.embed(id_BT, weight, scales, self.embedding_dim, self.weight.dtype)
         if x_BTE is None:
             raise IndexError

@@ -46,9 +46,22 @@ class TokenTurn:
     sin_KD: Tensor
     place: int
 
+    @property
+    def cos_BT1D(self) -> Tensor:
+        """The cosines of the place, as ``Turn`` has them."""
+        return self.cos_KD[self.place].view(1, 1, 1, -1)
+
+    @property
+    def sin_BT1D(self) -> Tensor:
+        """The signed sines of the place."""
+        return self.sin_KD[self.place].view(1, 1, 1, -1)
+
     def __call__(self, x_BTXD: Tensor) -> Tensor:
         """As ``Turn`` or ``PartTurn``."""
-        return token.rotate(x_BTXD, self.cos_KD, self.sin_KD, self.place)
+        if token.takes(x_BTXD, axes=2):
+            return token.rotate(x_BTXD, self.cos_KD, self.sin_KD, self.place)
+        whole = self.cos_KD.shape[-1] == x_BTXD.shape[-1]
+        return (Turn if whole else PartTurn)(self.cos_BT1D, self.sin_BT1D)(x_BTXD)
 
 
 class Rotary:
@@ -107,7 +120,7 @@ class Learned(nn.Module):
 
     def forward(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
         """x_BTE plus the vectors of its places. A number is the place of a single token, for the kernel in C."""
-        if isinstance(places_BT, int):
+        if isinstance(places_BT, int) and token.takes(x_BTE, self.weight, axes=1):
             return token.placed(x_BTE, self.weight, self.first, places_BT)
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
 
@@ -124,9 +137,9 @@ class Sinusoids:
 
     def __call__(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
         """x_BTE plus the vectors of its places, given as to ``Learned``."""
-        if isinstance(places_BT, int):
+        if isinstance(places_BT, int) and token.takes(x_BTE):
             return token.placed(x_BTE, self._table(x_BTE.device), 0, places_BT)
-        return x_BTE + self._table(places_BT.device)[places_BT].to(x_BTE.dtype)
+        return x_BTE + self._table(x_BTE.device)[places_BT].to(x_BTE.dtype)
 
     def _table(self, device: torch.device) -> Tensor:
         table_KE = self._tables.get(device)
