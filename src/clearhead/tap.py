@@ -63,6 +63,14 @@ Spans = Sequence[tuple[int, int]]
 class Watcher(Protocol):
     """Sees each pass made while it is active, and may change it. ``request`` is an ``attend.Request``."""
 
+    @property
+    def looks(self) -> bool:
+        """Whether it changes nothing and needs of a pass no more than its requests' queries and keys.
+
+        All requests of a pass may then come at its end, and ``shown`` may not be called.
+        """
+        ...
+
     def reserve(self, first: int, count: int) -> int:
         """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
         ...

@@ -16,7 +16,8 @@ from clearhead.model.config import LayerConfig
 from clearhead.model.parts.config import FeedForwardConfig, NormConfig, PositionConfig
 from clearhead.native import library
 from clearhead.products import choosing
-from clearhead.watching import watch
+from clearhead.tap import Site
+from clearhead.watching import Ablate, Record, watch
 from little_configs import GPT2, QWEN3
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler, or a processor without AVX2")
@@ -132,6 +133,55 @@ def test_watched_in_between_it_goes_on() -> None:
     found = torch.cat((found, written(network, state, range(25, 40))), dim=1)
     assert torch.equal(found, unrecorded(network))
     assert {frozenset(names) for names in record.backends().values()} == {frozenset({"token"})}
+
+
+def watched(network: Network, **options: object) -> tuple[Record, Tensor]:
+    """A record of a text that is read and continued, and the logits."""
+    with watch(network, **options) as record:
+        return record, written(network, begun(network))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_record_of_recorded_steps_is_that_of_the_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = made(CONFIGS[name])
+    record, found = watched(network)
+    monkeypatch.setattr(transformer, "recordable", lambda *given: False)
+    other, expected = watched(network)
+    assert torch.equal(found, expected)
+    assert record.calls().keys() == other.calls().keys()
+    assert record.texts == other.texts
+    for site, calls in record.calls().items():
+        assert len(calls) == len(other.calls()[site]) == 31
+        for mine, theirs in zip(calls, other.calls()[site], strict=True):
+            assert torch.equal(mine.q_BHQD, theirs.q_BHQD)
+            assert torch.equal(mine.k_BGKD, theirs.k_BGKD)
+            assert (mine.mask.parts, mine.spans) == (theirs.mask.parts, theirs.spans)
+            assert repr(mine.seen) == repr(theirs.seen)
+        assert torch.equal(record.map(site, 1)[:], other.map(site, 1)[:])
+
+
+def test_a_watched_cache_can_be_rewound() -> None:
+    """A closed record keeps its keys; an open one forgets the places."""
+    network = made(QWEN)
+    with watch(network) as first:
+        state = begun(network)
+        written(network, state, range(10, 30))
+        state.rewind(20)
+        written(network, state, range(20, 25))
+    before = first.map(Site(1), 0)[:].clone()
+    assert before.shape == (25, 25)
+    state.rewind(12)
+    written(network, state, range(30, 40))
+    assert torch.equal(first.map(Site(1), 0)[:], before)
+
+
+@pytest.mark.parametrize("options", [{"keep": "parts"}, {"edits": Ablate(layer=0, head=1)}], ids=["kept", "edited"])
+def test_what_needs_more_of_a_pass_is_not_recorded(options: dict) -> None:
+    network = made(QWEN)
+    record, found = watched(network, **options)
+    assert torch.equal(found, unrecorded(network)) == ("keep" in options)
+    if "keep" in options:
+        assert len(record.kept(Site(0, "feed_forward"), "part", 0)) == 31
 
 
 def test_hooks_are_called_at_each_step() -> None:

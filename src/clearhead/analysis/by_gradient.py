@@ -29,6 +29,8 @@ class _Leaves:
     heads: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     parts: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
 
+    looks = False
+
     def reserve(self, first: int, count: int) -> int:
         return first
 

@@ -161,6 +161,8 @@ class _Seen:
         self.requests: list[tuple[Request, str, Tensor]] = []
         self.given: dict[str, Any] = {}
 
+    looks = False
+
     def reserve(self, first: int, count: int) -> int:
         return first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -81,6 +82,11 @@ class Cache(State):
         new_k, new_v = (t.narrow(3, self.length, places) for t in both)
         all_k, all_v = (t.narrow(3, 0, stop) for t in both)
         return [(new_k[layer], new_v[layer], all_k[layer], all_v[layer]) for layer in layers]
+
+    def filled(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """k_BGKD and v_BGKD of every layer, of the places that are filled."""
+        keys, values = (each.narrow(3, 0, self.length).unbind() for each in (self.k_LBGKD, self.v_LBGKD))
+        return keys, values
 
     def advance(self, places: int) -> None:
         """Counts places as filled, once every layer has written them."""

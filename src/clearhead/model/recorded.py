@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as modules
 
 from clearhead import tap
+from clearhead.attend.request import Request
 from clearhead.model.cache import Cache
 from clearhead.model.protocol import Network
 from clearhead.native import Tape, recording, token
@@ -26,7 +27,7 @@ def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
         and cache.length < cache.capacity
         and cache.source is None
         and not network.training
-        and not tap.watchers()
+        and all(watcher.looks for watcher in tap.watchers())
         and token.usable(network.embedding.weight)
     )
 
@@ -37,11 +38,13 @@ class Recorded:
     The first such pass is made as usual, since it computes what later ones find: tables of rotations, the fastest ways
     of products. The second is recorded, and those after it are made from the recording, as long as weights, parts,
     cache and threads stay and there are no hooks. Other attributes of parts, such as a norm's eps, must not change.
+    Watchers that only look get the requests of a pass at its end, with copies of its queries.
 
     refused: why the recording cannot be used; None = it can, or there is none yet
     """
 
-    def __init__(self, network: Network, cache: Cache) -> None:
+    def __init__(self, network: Network, cache: Cache, stack: str) -> None:
+        self._stack = stack
         self.refused: str | None = None
         self._tape: Tape | None = None
         self._network = network
@@ -60,8 +63,16 @@ class Recorded:
         """logits_11V after this id, which the cache then has. None if the pass, ``forward``, must be made as usual."""
         if self.refused is not None or any(self._hooks):
             return None
-        if self._tape is None:
-            return self._recorded(ids_11, forward)
+        watchers, place = tap.watchers(), cache.length
+        if watchers:
+            tap.begin(1, place, ((0, place + 1),), cache, self._stack)
+        logits_11V = self._recorded(ids_11, forward) if self._tape is None else self._replayed(ids_11, cache)
+        if logits_11V is not None and watchers:
+            self._show(watchers, cache)
+        return logits_11V
+
+    def _replayed(self, ids_11: Tensor, cache: Cache) -> Tensor | None:
+        assert self._tape is not None
         self._ids_11.copy_(ids_11)
         logits_11V = torch.empty(self._shape, dtype=self._dtype)
         self._tape.result_at(logits_11V.data_ptr())
@@ -74,13 +85,27 @@ class Recorded:
         with torch.inference_mode(mode=False):  # so that it can be written in any mode
             self._ids_11 = torch.empty(1, 1, dtype=torch.int64)
         self._ids_11.copy_(ids_11)
-        with recording() as self._tape:
+        requests = _Requests()
+        with tap.unwatched(), tap.watched_by(requests), recording() as self._tape:
             logits_11V = forward(self._ids_11)
+        self._requests = requests.seen
         self.refused = self._tape.refused
         if self._tape.result != logits_11V.data_ptr():
             self.refused = self.refused or "the logits are not the last kernel's result"
         self._shape, self._dtype = logits_11V.shape, logits_11V.dtype
         return logits_11V
+
+    def _show(self, watchers: Sequence[tap.Watcher], cache: Cache) -> None:
+        """Shows the requests of the pass that was just made."""
+        cache.advance(0)  # so that it knows of these watchers
+        keys, values = cache.filled()
+        for request, backend, o_BHQD in self._requests:
+            layer = request.site.layer
+            again = request.like(request.q_BHQD.clone(), keys[layer], values[layer])
+            for watcher in watchers:
+                watcher.before(again)
+            for watcher in watchers:
+                watcher.after(again, backend, o_BHQD)
 
     def _now(self, cache: Cache) -> tuple[object, ...]:
         """What the calls depend on."""
@@ -98,6 +123,34 @@ class Recorded:
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """A copy of a cache has no recording."""
         return type(None), ()
+
+
+class _Requests:
+    """A watcher that keeps the requests of a pass. They refer to the memory of the recording."""
+
+    looks = True
+
+    def __init__(self) -> None:
+        self.seen = list[tuple[Request, str, Tensor]]()
+
+    def reserve(self, first: int, count: int) -> int:
+        return first
+
+    def begin(self, queries: int, first: int, spans: tap.Spans, state: object | None, stack: str) -> None: ...
+
+    def before(self, request: Request) -> Request:
+        return request
+
+    def after(self, request: Request, backend: str, o_BHQD: Tensor) -> Tensor:
+        self.seen.append((request, backend, o_BHQD))
+        return o_BHQD
+
+    def shown(self, site: tap.Site, x_BTE: Tensor) -> Tensor:
+        return x_BTE
+
+    def rewound(self, state: object, length: int) -> None: ...
+
+    def selected(self, state: object, rows: Sequence[int]) -> None: ...
 
 
 def _tables(parts: Sequence[nn.Module], *names: str) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ class Transformer(Network):
         self.check_ids(ids_BT, cache.length)
         known = cache.recorded
         if known is None or not known.holds(self, cache):
-            cache.recorded = Recorded(self, cache)
+            cache.recorded = Recorded(self, cache, self.stack)
             return None
 
         def forward(ids_11: Tensor) -> Tensor:

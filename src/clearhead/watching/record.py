@@ -171,6 +171,11 @@ class Record(Displayed):
 
     # The Watcher protocol (tap.py).
 
+    @property
+    def looks(self) -> bool:
+        """True without edits, if nothing is kept but queries and keys."""
+        return not self.edits and not self.keep
+
     def reserve(self, first: int, count: int) -> int:
         """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
         first = max(first, self._next)
