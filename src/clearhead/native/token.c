@@ -20,6 +20,7 @@ enum what { EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, AC
 enum activation { IDENTITY, RELU, SIGMOID, TANH, GELU, GELU_TANH, SILU };
 
 #define PART 256   /* keys whose sums are added at a time: one after another, 200,000 lose a digit and a half */
+#define BLOCK 64   /* numbers that are activated at a time */
 #define MANY 32768 /* numbers; below, a second thread costs more than it saves */
 
 typedef int product(const void *, const void *, const uint16_t *, const void *, void *, long, long, long, int, int);
@@ -229,24 +230,33 @@ INLINE int attended(const struct call *c, long place, int threads, const int dty
     return 1;
 }
 
-/* h_F, or gate_F and up_F one after the other; out_F. n: F, the activation, whether gated. */
-#define ACTIVATED(activation)                                                                                          \
+/* In place. Apart from the dtypes, as compiling takes a second for each copy of these loops. */
+#define EACH(activation)                                                                                               \
     case activation:                                                                                                   \
-        for (long i = 0; i < F; i++) {                                                                                 \
-            float y = activated(get(c->p[0], i, dtype), activation);                                                   \
-            put(c->p[1], i, dtype, gated ? round_to(y, dtype) * get(c->p[0], F + i, dtype) : y);                       \
-        }                                                                                                              \
+        for (int i = 0; i < BLOCK; i++) x[i] = activated(x[i], activation);                                            \
         break;
-INLINE void activate(const struct call *c, const int gated, const int dtype) {
+static void activate_block(float x[BLOCK], int activation) {
+    switch (activation) {
+        EACH(RELU)
+        EACH(SIGMOID)
+        EACH(TANH)
+        EACH(GELU)
+        EACH(GELU_TANH)
+        EACH(SILU)
+    }
+}
+
+/* h_F, or gate_F and up_F one after the other; out_F. n: F, the activation, whether gated. */
+INLINE void activate(const struct call *c, const int dtype) {
     const long F = c->n[0];
-    switch (c->n[1]) {
-        ACTIVATED(IDENTITY)
-        ACTIVATED(RELU)
-        ACTIVATED(SIGMOID)
-        ACTIVATED(TANH)
-        ACTIVATED(GELU)
-        ACTIVATED(GELU_TANH)
-        ACTIVATED(SILU)
+    float block[BLOCK] = {0};
+    for (long start = 0; start < F; start += BLOCK) {
+        const int size = F - start < BLOCK ? F - start : BLOCK;
+        for (int i = 0; i < size; i++) block[i] = get(c->p[0], start + i, dtype);
+        activate_block(block, c->n[1]);
+        for (int i = 0; i < size; i++)
+            put(c->p[1], start + i, dtype,
+                c->n[2] ? round_to(block[i], dtype) * get(c->p[0], F + start + i, dtype) : block[i]);
     }
 }
 
@@ -269,7 +279,7 @@ INLINE int make(const struct call *c, long place, int threads, const int dtype) 
     case ROTATE: rotated(c, place, dtype); return 1;
     case EXTEND: extend(c, place, dtype ? 2 : 4); return 1;
     case ATTEND: return attended(c, place, threads, dtype);
-    case ACTIVATE: c->n[2] ? activate(c, 1, dtype) : activate(c, 0, dtype); return 1;
+    case ACTIVATE: activate(c, dtype); return 1;
     case CAP: capped(c, threads, dtype); return 1;
     }
     return 0;
