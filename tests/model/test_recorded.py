@@ -407,15 +407,18 @@ def test_another_number_of_threads() -> None:
     assert torch.equal(found, unrecorded(network))
 
 
+@pytest.mark.parametrize("before", [0, 1, 2, 5])
 @pytest.mark.parametrize("outside", [-1, 96])
-def test_an_id_outside_the_vocabulary(outside: int) -> None:
+def test_an_id_outside_the_vocabulary(outside: int, before: int) -> None:
+    """As the first, the second or a later token."""
     network = made(GPT)
     state = begun(network)
-    found = written(network, state, range(10, 15))
+    found = [written(network, state, range(10, 10 + before))] if before else []
     with pytest.raises(RequestError, match=f"ids from {outside} to {outside}; they must be at least 0 and below"):
         network(torch.tensor([[outside]]), state=state)
-    assert state.length == 15
-    assert torch.equal(torch.cat((found, written(network, state, range(15, 40))), dim=1), unrecorded(network))
+    assert state.length == 10 + before
+    found.append(written(network, state, range(10 + before, 40)))
+    assert torch.equal(torch.cat(found, dim=1), unrecorded(network))
 
 
 def test_a_full_cache() -> None:

@@ -86,11 +86,10 @@ class Recorded:
             self._ids_11 = torch.empty(1, 1, dtype=torch.int64)
         self._ids_11.copy_(ids_11)
         requests = _Requests()
-        with tap.unwatched(), tap.watched_by(requests), recording() as self._tape:
+        with tap.unwatched(), tap.watched_by(requests), recording() as tape:
             logits_11V = forward(self._ids_11)
-        self._requests = requests.seen
-        self.refused = self._tape.refused
-        if self._tape.result != logits_11V.data_ptr():
+        self._tape, self._requests, self.refused = tape, requests.seen, tape.refused
+        if tape.result != logits_11V.data_ptr():
             self.refused = self.refused or "the logits are not the last kernel's result"
         self._shape, self._dtype = logits_11V.shape, logits_11V.dtype
         return logits_11V
