@@ -8,7 +8,7 @@ corpora.analogies("en")                 word pairs for evaluating embeddings
 corpora.usages("world-en")              sentences whose words have known senses
 """
 
-from clearhead.corpora.corpus import Corpus, TextSource
+from clearhead.corpora.corpus import Corpus
 from clearhead.corpora.labelled import Usage, usages
 from clearhead.corpora.recall import Recall
 from clearhead.corpora.shelf import analogies, capitals, get, names, senses
@@ -18,7 +18,6 @@ __all__ = [
     "Corpus",
     "Recall",
     "Story",
-    "TextSource",
     "Truth",
     "Usage",
     "analogies",

@@ -10,8 +10,8 @@ from typing import Protocol
 from clearhead.corpora.story import Story
 
 
-class TextSource(Protocol):
-    """A corpus's documents, with a key for their content; ``clearhead.text`` can read it."""
+class CorpusSource(Protocol):
+    """A corpus's documents, with a key for their content: what clearhead.text calls a TextSource."""
 
     @property
     def name(self) -> str: ...
@@ -54,7 +54,7 @@ class Corpus(ABC):
         return False
 
     @abstractmethod
-    def source(self, seed: int = 0, megabytes: float | None = None) -> TextSource:
+    def source(self, seed: int = 0, megabytes: float | None = None) -> CorpusSource:
         """The corpus as text to train on. Raises OptionError for an unsupported seed or size."""
 
     @abstractmethod

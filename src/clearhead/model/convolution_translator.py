@@ -109,7 +109,7 @@ class GatedConvolution(Linear):
         return F.glu(super().forward(read), dim=-1)
 
 
-class EncoderLayer(Dropping):
+class ConvolutionEncoderLayer(Dropping):
     """(x + GLU(convolution x)) sqrt(0.5), with zeros beyond both ends of a text."""
 
     def __init__(self, config: ConvolutionTranslatorConfig) -> None:
@@ -156,7 +156,7 @@ class Attention(nn.Module):
         return k_BHSD, v_BHSD
 
 
-class DecoderPass(NamedTuple):
+class ConvolutionDecoderPass(NamedTuple):
     """A pass of the decoder. text_BT1: False for padding, None if there is none; root_B11: see ``Attention``."""
 
     embedded_BTE: Tensor
@@ -165,7 +165,7 @@ class DecoderPass(NamedTuple):
     root_B11: Tensor
 
 
-class DecoderLayer(Dropping):
+class ConvolutionDecoderLayer(Dropping):
     """y = (x + GLU(convolution x)) sqrt(0.5), (y + c(y)) sqrt(0.5)."""
 
     def __init__(self, config: ConvolutionTranslatorConfig, number: int) -> None:
@@ -174,7 +174,7 @@ class DecoderLayer(Dropping):
         self.convolution = GatedConvolution(config.hidden, config.kernel)
         self.cross = Attention(config, Site(number, "cross"))
 
-    def forward(self, x_BTH: Tensor, given: DecoderPass, state: Carried | None) -> Tensor:
+    def forward(self, x_BTH: Tensor, given: ConvolutionDecoderPass, state: Carried | None) -> Tensor:
         """x_BTH -> x_BTH."""
         B, T, H = x_BTH.shape
         text_BT1 = given.text_BT1
@@ -202,8 +202,8 @@ class ConvolutionTranslator(LayeredTranslator):
         self.encoder_positions, self.positions = (Learned(config.context, E) for _ in range(2))
         self.encoder_enter, self.enter = (Linear(E, H, bias=True) for _ in range(2))
         self.encoder_leave, self.leave = (Linear(H, E, bias=True) for _ in range(2))
-        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
-        self.layers = nn.ModuleList(DecoderLayer(config, number) for number in range(config.layers))
+        self.encoder = nn.ModuleList(ConvolutionEncoderLayer(config) for _ in range(config.encoder_layers))
+        self.layers = nn.ModuleList(ConvolutionDecoderLayer(config, number) for number in range(config.layers))
 
     def placed(self, x_BTE: Tensor, places_BT: Tensor, stack: str) -> Tensor:
         """The embedding with a trained vector for each place."""
@@ -227,7 +227,7 @@ class ConvolutionTranslator(LayeredTranslator):
         spans_A2 = spans_of(source.mask, B // source.beams, source.x_BSE.shape[1], x_BTE.device)
         start_A1, stop_A1 = spans_A2.split(1, dim=1)
         root_B1 = (stop_A1 - start_A1).to(x_BTE.dtype).sqrt().repeat_interleave(source.beams, dim=0)
-        given = DecoderPass(x_BTE, source, text_BT1, root_B1[..., None])
+        given = ConvolutionDecoderPass(x_BTE, source, text_BT1, root_B1[..., None])
         x_BTH = self.enter(x_BTE)
         for number, layer in enumerate(self.layers):
             x_BTH = tap.shown(Site(number, "residual"), layer(x_BTH, given, state))

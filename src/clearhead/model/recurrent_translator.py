@@ -107,7 +107,7 @@ class EncoderPass(NamedTuple):
     turned_BS: Tensor
 
 
-class DecoderPass(NamedTuple):
+class RecurrentDecoderPass(NamedTuple):
     """A pass of the decoder: its pieces, its source, and the mean of that, where a text begins."""
 
     cut: list[Piece]
@@ -116,7 +116,7 @@ class DecoderPass(NamedTuple):
     start: int
 
 
-class EncoderLayer(Dropping):
+class RecurrentEncoderLayer(Dropping):
     """x + out([onward; back](norm x)), the second recurrence from the last token to the first."""
 
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
@@ -140,7 +140,7 @@ def _turned(x_BSE: Tensor, given: EncoderPass) -> Tensor:
     return x_BSE.gather(1, given.turned_BS[..., None].expand(-1, -1, x_BSE.shape[-1]))
 
 
-class DecoderLayer(Dropping):
+class RecurrentDecoderLayer(Dropping):
     """y = x + out(recurrence(norm x)), y + cross(norm y).
 
     The recurrence starts with tanh(W s), s being the mean of what the encoder gave (Sennrich et al. 2017, "Nematus").
@@ -156,7 +156,7 @@ class DecoderLayer(Dropping):
         self.cross_norm = norm(config.norm, config.width)
         self.cross = CrossAttention(config.width, config.attention, config.norm, Site(number, "cross"))
 
-    def forward(self, x_BTE: Tensor, given: DecoderPass, state: Carried | None) -> Tensor:
+    def forward(self, x_BTE: Tensor, given: RecurrentDecoderPass, state: Carried | None) -> Tensor:
         """x_BTE -> x_BTE."""
         first = None if given.mean_BE is None else self._first(given.mean_BE)
         carried = first if state is None or not given.start else state.layers[self.number]
@@ -181,9 +181,9 @@ class RecurrentTranslator(LayeredTranslator):
 
     def __init__(self, config: RecurrentTranslatorConfig) -> None:
         super().__init__(config)
-        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.encoder = nn.ModuleList(RecurrentEncoderLayer(config) for _ in range(config.encoder_layers))
         self.encoder_norm = norm(config.norm, config.width)
-        self.layers = nn.ModuleList(DecoderLayer(config, number) for number in range(config.layers))
+        self.layers = nn.ModuleList(RecurrentDecoderLayer(config, number) for number in range(config.layers))
         self.norm = norm(config.norm, config.width)
 
     def placed(self, x_BTE: Tensor, places_BT: Tensor, stack: str) -> Tensor:
@@ -211,7 +211,7 @@ class RecurrentTranslator(LayeredTranslator):
         start = 0 if state is None else state.length
         begins_BT = begins(mask, B, start, T, x_BTE.device) if mask.parts else None
         begun = not start or begins_BT is not None
-        given = DecoderPass(pieces(begins_BT, T), source, _mean(source) if begun else None, start)
+        given = RecurrentDecoderPass(pieces(begins_BT, T), source, _mean(source) if begun else None, start)
         for number, layer in enumerate(self.layers):
             x_BTE = tap.shown(Site(number, "residual"), layer(x_BTE, given, state))
         return self.norm(x_BTE)
@@ -219,7 +219,7 @@ class RecurrentTranslator(LayeredTranslator):
     def carries(self, batch: int) -> list[Carry]:
         """Zeros for each layer."""
         like = torch.empty(0, dtype=self.dtype, device=self.device)
-        return [cast(DecoderLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
+        return [cast(RecurrentDecoderLayer, layer).recurrence.empty(batch, like) for layer in self.layers]
 
     def fresh(self, name: str) -> tuple[float, float]:
         """As ``Network.fresh``, but projections into a stream have their std scaled by 1/sqrt(parts that add to it)."""
