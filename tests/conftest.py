@@ -21,11 +21,16 @@ os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-tests-have-no
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collects without looking for garbage: 8 seconds instead of 14, in each worker."""
+    """Collects without looking for garbage: 8 seconds instead of 14, in each worker.
+
+    Then looks for it seldom, and never among what was imported: 3 % of the tests' time instead of 7.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         gc.enable()
 
 
