@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         draw_sweep,
     )
     from clearhead.encoding import fill, vectors
-    from clearhead.generation import generate, translate
+    from clearhead.generation import fill_spans, generate, translate
     from clearhead.hub import load
     from clearhead.lab import compare
     from clearhead.language_model import LanguageModel
@@ -116,6 +116,7 @@ __all__ = [
     "evaluate_pairs",
     "every",
     "fill",
+    "fill_spans",
     "find_heads",
     "generate",
     "head_weights",
@@ -195,7 +196,7 @@ _HOMES = {
         "draw_sweep",
     ),
     "clearhead.encoding": ("fill", "vectors"),
-    "clearhead.generation": ("generate", "translate"),
+    "clearhead.generation": ("fill_spans", "generate", "translate"),
     "clearhead.hub": ("load",),
     "clearhead.lab": ("compare",),
     "clearhead.language_model": ("LanguageModel",),

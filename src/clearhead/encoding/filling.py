@@ -39,11 +39,14 @@ def fill(model: LanguageModel, text: str, *, top: int = 5, edits: Edit | Sequenc
 
     Probabilities are the model's own (``model.log_probabilities``). Each mask is filled independently of the others.
     ``edits`` change the model as it runs (``watching.edits``); places in them may be words of the text.
+    T5 and its like fill spans (``fill_spans``).
     Raises OptionError if the model does not predict masked tokens or the text has no mask, TextError if the text is
     longer than the model's context length, WatchError for an edit that does not apply or changes nothing (``watch``).
     """
     check_model(model, "fill")
     config, tokenizer = model.config, model.tokenizer
+    if tokenizer.sentinels and "masked tokens" not in model.abilities:
+        raise OptionError("this model fills spans of any length, not masks; use fill_spans")
     needs(model, "masked tokens", "fill")
     mask = tokenizer.role("mask")
     if mask is None:

@@ -17,6 +17,7 @@ from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.search import BEAMS, Search, search_for
+from clearhead.generation.spans import FilledText, fill_spans
 from clearhead.generation.translation import Translation, source_ids, stream_translations, translate
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Conversation",
     "Defaults",
     "Draft",
+    "FilledText",
     "Finish",
     "Forced",
     "Sampling",
@@ -36,6 +38,7 @@ __all__ = [
     "check_scores",
     "complete",
     "defaults",
+    "fill_spans",
     "forced",
     "generate",
     "has_scores",

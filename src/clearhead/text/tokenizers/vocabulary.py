@@ -78,6 +78,14 @@ class Vocabulary:
         return found
 
     @cached_property
+    def sentinels(self) -> list[int]:
+        """The ids of <extra_id_0>, <extra_id_1>, ..., which stand for missing spans (T5); empty if it has none."""
+        found: list[int] = []
+        while (token := self._library.token_to_id(f"<extra_id_{len(found)}>")) is not None:
+            found.append(token)
+        return found
+
+    @cached_property
     def languages(self) -> dict[str, int]:
         """The ids of the tokens for languages, by code ("en_XX"); empty if it has none (languages.py)."""
         return languages(self._library)
