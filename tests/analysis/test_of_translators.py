@@ -27,6 +27,7 @@ from clearhead.analysis import (
     lens,
     logit_parts,
     logprob,
+    next_words,
     nll,
     observe,
     path,
@@ -79,6 +80,32 @@ def inputs(text: str = TEXT, target: str = TARGET) -> dict[str, Tensor]:
 @torch.no_grad()
 def logits(lm: LanguageModel, **texts: str) -> Tensor:
     return lm.network(**inputs(**texts))[0]
+
+
+class TestNextWords:
+    @pytest.mark.parametrize("target", [None, "eins zwei"])
+    @torch.no_grad()
+    def test_they_are_those_of_transformers(self, target: str | None, tmp_path: Path) -> None:
+        theirs = little_pieces.marian_model(tmp_path).double()
+        ours = hub.load(tmp_path, dtype="float64")
+        found = next_words(ours, "one two three", target=target, top=4, layers=True)
+        source_BS = torch.tensor([observe(ours, "one two three", target="eins").of("encoder").ids])
+        ids_BT = torch.tensor([[theirs.config.decoder_start_token_id, *ours.tokenizer.encode(target or "")]])
+        most = theirs(input_ids=source_BS, decoder_input_ids=ids_BT).logits[0, -1].softmax(-1).topk(4)
+        assert [each.id for each in found.candidates] == most.indices.tolist()
+        assert [each.probability for each in found.candidates] == pytest.approx(most.values.tolist(), rel=1e-9)
+        assert (found.source, found.text, len(found.tokens)) == ("one two three", target or "", ids_BT.shape[1])
+        assert {each.site.stack for each in found.layers} == {"decoder"}
+        assert found.layers[-1].probability == pytest.approx(found.candidates[0].probability)
+
+    def test_an_edit_of_the_encoder_changes_them(self) -> None:
+        lm, change = translator(), Ablate(layer=0, head=1, stack="encoder")
+        plain, edited = (next_words(lm, TEXT, target="xy", edits=each) for each in ((), change))
+        assert plain.candidates != edited.candidates
+        by_id = {each.id: each.probability for each in edited.candidates}
+        known = [each for each in effect(lm, TEXT, change, target="xy").candidates if each.id in by_id]
+        assert known
+        assert [by_id[each.id] for each in known] == pytest.approx([each.after for each in known])
 
 
 class TestParts:

@@ -168,8 +168,13 @@ def test_a_byte_of_a_character_is_shown_as_part_of_it():
     assert model.labels([*ids, "的".encode()[2]])[-1] == "的₃"
 
 
+def test_only_translators_have_a_target():
+    with pytest.raises(OptionError, match="needs a model that translates"):
+        next_words(speaking(), "ab", target="c")
+
+
 def test_masked_models_are_refused_with_the_way_out():
-    with pytest.raises(OptionError, match=r"next needs a model that predicts the next token; .*clearhead fill"):
+    with pytest.raises(OptionError, match=r"next needs a model that predicts the next token or .*clearhead fill"):
         next_words(lively("sees both sides"), "ab")
 
 

@@ -139,6 +139,16 @@ class TestSeeing:
         done = command("lens", here, self.TEXT, "--target", self.TARGET, "--threads", 1)
         assert "layer 1" in done.out
 
+    def test_next(self, command: Command, here: Path, model: LanguageModel) -> None:
+        found = self.seen(command, "next", here, "--layers", "--top", 3)
+        expected = ch.next_words(model, self.TEXT, target=self.TARGET, top=3, layers=True)
+        assert (found["source"], found["text"]) == (self.TEXT, self.TARGET)
+        assert [each["id"] for each in found["candidates"]] == [each.id for each in expected.candidates]
+        assert len(found["layers"]) == len(expected.layers)
+        done = command("next", here, self.TEXT, "--threads", 1)
+        assert f"what comes after “{self.TEXT} → " in done.out
+        assert command("next", here, self.TEXT, "--layers", "--out", "n.png", "--threads", 1).code == 0
+
     def test_parts(self, command: Command, here: Path, model: LanguageModel) -> None:
         found = self.seen(command, "parts", here, "--token", "z", "--query", 2)
         expected = ch.logit_parts(model, self.TEXT, target=self.TARGET, query=2, token="z")

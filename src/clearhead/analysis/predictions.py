@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite
+from clearhead.analysis.given import Read, read
 from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.generation import Sampling
@@ -18,7 +19,7 @@ from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import evaluating, log_probabilities, needs
 from clearhead.notebook import Displayed
 from clearhead.tap import Site
-from clearhead.watching import Edit, edited, tokenized_text, watch
+from clearhead.watching import Edit, edited, watch
 from clearhead.watching.edits import listed
 from clearhead.watching.notation import under
 from clearhead.watching.places import placed
@@ -56,6 +57,7 @@ class LayerPrediction:
 class NextWords(Displayed):
     """The ``top`` likeliest next tokens of a text, best first.
 
+    source: the text that a translator reads; ``text`` and ``tokens`` are then the translation so far
     settings: the sampling settings that were given; kept: how many tokens they leave; without any, all
     rest: probability of all other tokens together; sampled_rest: the same after the settings, None without any
     tokenless: probability of the ids that the tokenizer has no token for, together
@@ -64,6 +66,7 @@ class NextWords(Displayed):
     """
 
     model: str | None
+    source: str | None
     text: str
     tokens: tuple[str, ...]
     candidates: tuple[Candidate, ...]
@@ -81,6 +84,7 @@ def next_words(
     model: LanguageModel,
     text: str,
     *,
+    target: str | None = None,
     top: int = 10,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -90,6 +94,7 @@ def next_words(
 ) -> NextWords:
     """The ``top`` likeliest tokens after ``text``, from one pass.
 
+    target: of a translator, which reads ``text``, the translation so far, empty if None; what comes next is its token
     edits: what to change in the pass (``watching.edits``); places may be words of the text. They stand behind the model
         in the result's ``model``
     temperature, top_k, top_p: also give the probabilities under these, by the sampler's own rules; a temperature of 0
@@ -97,31 +102,30 @@ def next_words(
     layers: also read the stream before the first layer and after each with the final norm and the output layer, at the
         last place (logit lens: nostalgebraist 2020)
 
-    Raises OptionError if the model does not predict next tokens, if ``top`` or a setting is out of range, or if
-    ``layers`` is set for a model without a residual stream; TextError if the text cannot be encoded
-    or is longer than the context; WatchError for an edit that does not apply or changes nothing (``watch``);
+    Raises OptionError if the model does not predict next tokens, does not translate and ``target`` is given, or has no
+    residual stream and ``layers`` is set, or if ``top`` or a setting is out of range; TextError if the text cannot be
+    encoded or is longer than the context; WatchError for an edit that does not apply or changes nothing (``watch``);
     ClearheadError if a logit is not finite.
     """
     check_model(model, "next_words")
-    needs(model, "next tokens", "next")
+    needs(model, "next tokens", "next", "text to text")
     tokenless = model.tokenless
     vocabulary = model.config.vocabulary - len(tokenless)
     if not 1 <= top <= vocabulary:
         raise OptionError.of("top", top, f"at least 1 and at most {vocabulary:,}")
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    settings = {name: value for name, value in given.items() if value is not None}
+    asked = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    settings = {name: value for name, value in asked.items() if value is not None}
     sampling = Sampling(temperature=1.0 if temperature is None else temperature, top_k=top_k, top_p=top_p)
-    sites = [site for site in model.sites() if site.kind in ("embedding", "residual")]
+    kinds, stack = ("embedding", "residual"), model.stack
+    sites = [site for site in model.sites() if site.stack == stack and site.kind in kinds]
     if layers and not sites:
         raise OptionError("next: this model has no residual stream to read at each layer; leave --layers out")
-    ids = model.encode(text, "next: the text")
-    model.tokenizer.note_unknown(ids)
-    reader = _Reader(model, ids, tokenless, top)
-    network, ids_1T = model.network, torch.tensor([ids], device=model.device)
-    changes = placed(listed(edits), {(0, model.stack): tokenized_text(model, ids, text)})
+    given, network = _given(model, text, target), model.network
+    reader = _Reader(model, given.ids, tokenless, top)
+    changes = placed(listed(edits), {(0, stack): each for stack, each in given.by_stack(model).items()})
     acting = edited(model, changes) if changes else nullcontext()
     with torch.inference_mode(), evaluating(network), acting:
-        logits_V, streams = _passed(model, ids_1T, sites if layers else [])
+        logits_V, streams = _passed(model, given, sites if layers else [])
         p_V = reader.probabilities(logits_V)
         found = [
             (site, reader.probabilities(network.unembed(network.finish(x_1TE)[:, -1:])[0, -1]))
@@ -132,8 +136,9 @@ def next_words(
     named = [*(each.id for each in candidates), *tokenless.tolist()]
     return NextWords(
         model=under(model.name or None, changes),
-        text=text,
-        tokens=tuple(model.labels(ids)),
+        source=text if given.source is not None else None,
+        text=given.tokenized.text or "",
+        tokens=tuple(given.tokenized.tokens),
         candidates=candidates,
         rest=_rest(p_V, named),
         sampled_rest=None if sampled_V is None else _rest(sampled_V, named),
@@ -144,6 +149,14 @@ def next_words(
         kept=vocabulary if sampled_V is None else int((sampled_V > 0).sum()),
         layers=tuple(_layer_prediction(reader, site, each_V, candidates[0].id) for site, each_V in found),
     )
+
+
+def _given(model: LanguageModel, text: str, target: str | None) -> Read:
+    if "text to text" in model.abilities:
+        return read(model, text, "next", target=target or "")
+    given = read(model, text, "next", target=target)
+    model.tokenizer.note_unknown(given.ids)
+    return given
 
 
 class _Reader:
@@ -171,12 +184,13 @@ class _Reader:
         )
 
 
-def _passed(model: LanguageModel, ids_1T: Tensor, sites: Sequence[Site]) -> tuple[Tensor, list[tuple[Site, Tensor]]]:
+def _passed(model: LanguageModel, given: Read, sites: Sequence[Site]) -> tuple[Tensor, list[tuple[Site, Tensor]]]:
     """One pass: the logits of the last place, and the residual stream x_1TE at each of the sites."""
+    inputs = given.inputs(model)
     if not sites:
-        return model.network(ids_1T, last=True)[0, -1], []
+        return model.network(**inputs, last=True)[0, -1], []
     with watch(model, keep="residual") as record:
-        logits_V = model.network(ids_1T, last=True)[0, -1]
+        logits_V = model.network(**inputs, last=True)[0, -1]
     return logits_V, [(site, record.only().output(site)[None]) for site in sites]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clearhead.cli.edits import Edits, check_forms, parsed
-from clearhead.cli.models import Bits, Dtype, Model, Threads, load_model
+from clearhead.cli.models import Bits, Dtype, From, Model, Threads, To, load_model
 from clearhead.cli.printing import Screen, message
 from clearhead.cli.utf8 import given_text
 
@@ -16,6 +16,11 @@ from clearhead.cli.utf8 import given_text
 def next_words(
     model: Model,
     text: Annotated[str, typer.Argument(help="The text so far, or `-` for standard input.")],
+    target: Annotated[
+        str | None, typer.Option(help="For translators, which read the text: the translation so far; empty by default.")
+    ] = None,
+    from_: From = None,
+    to: To = None,
     top: Annotated[int, typer.Option(help="Number of tokens to show.")] = 10,
     temperature: Annotated[float | None, typer.Option(help="Also show the probabilities at this temperature.")] = None,
     top_k: Annotated[
@@ -48,10 +53,11 @@ def next_words(
     if out is not None:
         check_next_path(out)
     text = given_text(text)
-    loaded = load_model(model, dtype, threads, bits=bits)
+    loaded = load_model(model, dtype, threads, bits=bits).with_languages(source=from_, target=to)
     found = analysis.next_words(
         loaded,
         text,
+        target=target,
         top=top,
         temperature=temperature,
         top_k=top_k,

@@ -9,7 +9,7 @@ from clearhead.analysis import NextWords
 from clearhead.drawing import colours
 from clearhead.drawing.endings import check_ending
 from clearhead.drawing.legible import legible, shortened, spelled
-from clearhead.drawing.next_table import described, encoded, named
+from clearhead.drawing.next_table import described, encoded, named, whole
 from clearhead.errors import many
 from clearhead.files import replacing
 from clearhead.language import mark, speaking, spoken
@@ -51,7 +51,7 @@ def _picture(found: NextWords) -> bytes:
     from clearhead.drawing import fonts, saving
 
     labels = [shortened(legible(each.label), LABEL) for each in found.candidates]
-    title = found.model + mark(": ") + found.text if found.model else found.text
+    title = found.model + mark(": ") + whole(found) if found.model else whole(found)
     title = shortened(legible(title), 90 if found.layers else 50)
     shown = [legible(each.label) for layer in found.layers for each in layer.candidates[:SHOWN]]
     lacking = fonts.lacking((title, *labels, *shown))

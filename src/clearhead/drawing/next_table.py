@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from clearhead.analysis import Candidate, NextWords
+from clearhead.analysis.given import heading
 from clearhead.drawing.legible import legible, quoted, shortened
 from clearhead.drawing.terminal import bar
 from clearhead.errors import many
@@ -28,6 +29,11 @@ def named(site: Site) -> str:
     return "embedding" if site.kind == "embedding" else f"layer {site.layer}"
 
 
+def whole(found: NextWords) -> str:
+    """The text so far or, if it is empty, its tokens; after a translation's source."""
+    return heading(found.text or "".join(found.tokens), (), found.source)
+
+
 def described(settings: dict[str, float]) -> str:
     """``temperature 0.7, top_k 40``."""
     return ", ".join(f"{name} {value:g}" for name, value in settings.items())
@@ -42,7 +48,7 @@ class NextTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self._found
         line = Text(legible(found.model), style="bold").append(mark(": "), "default") if found.model else Text()
-        line.append(spoken("what comes after ")).append(quoted(found.text or "".join(found.tokens)), "bold")
+        line.append(spoken("what comes after ")).append(quoted(whole(found)), "bold")
         yield line
         yield from self._tokens(options.max_width)
         yield from self._notes(options.max_width)
