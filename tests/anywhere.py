@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "build" / "anywhere"
 NOBODY = 65534
 
-PARITY = tuple(f"hub/test_{name}.py" for name in ("parity", "parity_decoders", "parity_encoders", "parity_experts"))
+PARITY = tuple(sorted(f"hub/{path.name}" for path in (ROOT / "tests" / "hub").glob("test_parity*.py")))
 COMPUTES = (
     "attend",
     "native",
@@ -45,7 +46,7 @@ COMPUTES = (
     "encoding",
     "lab",
     "runs",
-    "hub/test_real_weights.py",
+    *(f"hub/test_{name}.py" for name in ("gguf", "many_languages", "packed", "piece_folders", "real_weights")),
     "test_kinds.py",
     "test_language_model.py",
     "test_toy_network.py",
@@ -86,6 +87,9 @@ SHELL = re.compile("LANG|LANGUAGE|LC_.*|TZ|PYTHONIOENCODING|PYTHONUTF8|MPLCONFIG
 
 # PyTorch without AVX-512 calls oneDNN for bfloat16 as if that had none either, which must then be so.
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+# The kernels in C, compiled for such a processor, or by a compiler that always fails.
+KERNELS_OF_AVX2 = {"CFLAGS": "-march=x86-64-v3"} if platform.machine() == "x86_64" else {}
+NO_KERNELS = {"CC": "false"}
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,8 @@ class Variant:
 
 
 VARIANTS = {
-    "avx2": Variant(COMPUTES, {"ATEN_CPU_CAPABILITY": "avx2", **AVX2}),
-    "no-vectors": Variant(COMPUTES, {"ATEN_CPU_CAPABILITY": "default", **AVX2}),
+    "avx2": Variant(COMPUTES, {"ATEN_CPU_CAPABILITY": "avx2", **AVX2, **KERNELS_OF_AVX2}),
+    "no-vectors": Variant(COMPUTES, {"ATEN_CPU_CAPABILITY": "default", **AVX2, **NO_KERNELS}),
     "onednn-avx2": Variant(COMPUTES, AVX2),
     "mkl-avx2": Variant(COMPUTES, {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}),
     "one-thread": Variant(COMPUTES, {"OMP_NUM_THREADS": "1"}),

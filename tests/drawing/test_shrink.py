@@ -33,7 +33,9 @@ def test_each_cell_is_the_largest_visible_weight_it_covers(cells: int, window: i
     visible = (back >= 0) & (back < (window or 32))
     for head in range(HEADS):
         expected = pooled(record[1, head][:].numpy(), visible, cells)
-        np.testing.assert_array_equal(shrinker.image(Site(1), head), expected)
+        image = shrinker.image(Site(1), head)
+        np.testing.assert_array_equal(image == HIDDEN, expected == HIDDEN)
+        np.testing.assert_allclose(image, expected, rtol=0, atol=1e-6)  # products of other shapes round otherwise
     assert shrinker.covers([Site(1)]) == (-(-32 // min(cells, 32)),) * 2
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.text import Text
 from rich.console import Console
 from test_page import array, asked, written
@@ -57,6 +59,11 @@ def test_files_of_every_stack(tmp_path: Path, ending: str) -> None:
     for name, record in (("whole", one()), ("read", one().of("encoder")), ("own", one().of("decoder"))):
         draw(record, tmp_path / f"{name}.{ending}")
         draw_atlas(record.atlas(), tmp_path / f"{name}-atlas.{ending}")
+    for path in tmp_path.iterdir():
+        if ending == "png":
+            assert imread(path).std() > 0.05  # not one colour
+        else:
+            assert len(list(ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}path"))) > 20
 
 
 def test_the_query_is_a_word_of_the_decoders_text_unless_the_encoders_part_is_drawn() -> None:

@@ -146,7 +146,7 @@ def test_unknown_tokens_are_reported(
         ),
         (["eval", "text.txt", "--mask-rate", "1"], "--mask-rate is 1.0; it must be above 0 and below 1"),
         (["fill", "paris"], "error: 'paris': has no mask; write [MASK] where a token is missing"),
-        (["look", "paris", "--pair", ""], "look: the text is empty"),
+        (["look", "paris", "--pair", ""], "the text is empty"),
     ],
 )
 def test_refused(

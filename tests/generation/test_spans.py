@@ -15,7 +15,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 import clearhead as ch
 import little_pieces
 from clearhead import hub
-from clearhead.errors import OptionError, TextError, WatchError
+from clearhead.errors import OptionError, WatchError
 from clearhead.generation import fill_spans
 from clearhead.language_model import LanguageModel
 from clearhead.watching import Scale
@@ -140,7 +140,7 @@ def test_masks_are_another_thing(model: LanguageModel) -> None:
 
 
 def test_an_answer_longer_than_the_context(model: LanguageModel) -> None:
-    with pytest.raises(TextError, match=r"max_tokens 100,000: the model's context is 512"):
+    with pytest.raises(OptionError, match=r"max_tokens is 100000; it must be at most 512, the model's context"):
         fill_spans(model, TEXT, max_tokens=100_000)
 
 

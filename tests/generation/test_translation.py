@@ -211,7 +211,7 @@ class TestLimits:
             found = translate(model, "a" * (context - 1), beams=1, no_repeat=0, max_tokens=1000, prefix=prefix)
             assert 1 <= len(found.ids) <= context - len(prefix)
         with pytest.raises(
-            TextError, match=rf"^the prefix has {context} tokens; the model's context is {context}; shorten it$"
+            TextError, match=rf"^the prefix has {context} tokens; the model has room for {context - 1}; shorten it$"
         ):
             translate(model, "a", prefix="a" * context)
 

@@ -70,6 +70,19 @@ class TestCompiling:
         monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "file" / "below"))
         assert compiling.library() is not None
 
+    def test_the_users_flags_are_used_and_tell_its_files_apart(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
+        assert compiling.library() is not None
+        compiling.library.cache_clear()
+        monkeypatch.setenv("CFLAGS", "-g1 --no-such-flag")
+        assert compiling.library() is None
+        compiling.library.cache_clear()
+        monkeypatch.setenv("CFLAGS", "-g1")
+        assert compiling.library() is not None
+        assert len(list((tmp_path / "products").glob("*.so"))) == 2
+
     def test_a_compiler_that_fails_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
         false = shutil.which("false")

@@ -201,7 +201,8 @@ class TestEvaluation:
     def test_a_sentence_longer_than_the_context_is_an_error(self, whole: ch.Run, tmp_path: Path):
         (tmp_path / "v.tsv").write_text("one\teins\nno\t" + "x" * 40)
         with pytest.raises(
-            ClearheadError, match=r"v.tsv: a sentence has 40 tokens; the model's context is 32; split it"
+            ClearheadError,
+            match=r"v.tsv: a sentence has 41 tokens with the special tokens around it; the model's context is 32",
         ):
             evaluate_pairs(whole.model, [str(tmp_path / "v.tsv")])
 
@@ -235,7 +236,7 @@ class TestObserved:
     def test_what_is_refused(self, whole: ch.Run):
         with pytest.raises(OptionError, match=r"^observe: a target was given with 2 texts; give it with one text$"):
             ch.observe(whole.model, ["a", "b"], target="c")  # pyright: ignore[reportCallIssue, reportArgumentType]
-        with pytest.raises(OptionError, match=r"^look: the text is empty"):
+        with pytest.raises(OptionError, match=r"^the text is empty"):
             ch.observe(whole.model, "")
         with pytest.raises(ClearheadError, match=r"^the text .* has 33 tokens; the model translates up to 31 at once"):
             ch.observe(whole.model, "~" * 33)

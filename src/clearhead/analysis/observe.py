@@ -108,7 +108,7 @@ def observe_ids(
     check_model(model, "observe_ids")
     if "text to text" in model.abilities:
         raise OptionError(
-            "look: this model reads one text and writes another, and only one was given; take clearhead look, or in "
+            "this model reads one text and writes another, and only one was given; take clearhead look, or in "
             "Python observe(model, text, target=...)"
         )
     return _watched(model, [_Input(row_of_ids(ids))], edits, mask, keep=keep).only()
@@ -122,7 +122,7 @@ def _are_ids(given: object) -> bool:
 
 def _input(model: LanguageModel, text: str, pair: str | None, target: str | None) -> _Input:
     if not text or pair == "":
-        raise OptionError("look: the text is empty; give at least one character")
+        raise OptionError("the text is empty; give at least one character")
     if target is not None:
         needs(model.network, "text to text", "looking at a translation (target)")
     if pair is None and "text to text" in model.abilities:
@@ -130,13 +130,13 @@ def _input(model: LanguageModel, text: str, pair: str | None, target: str | None
         assert found.source is not None
         return _Input(found.ids, text=found.tokenized.text, source=(found.source.ids, text))
     if pair is None:
-        ids = model.encode(text, "look: the text")
+        ids = model.encode(text, "the text")
         model.tokenizer.note_unknown(ids)
         return _Input(ids, text=text)
     needs(model.network, "pairs", "looking at a pair")
     if "pairs" not in model.abilities:
         raise OptionError(
-            "look: this model's tokenizer has no special tokens to put between two texts, so the model was not trained "
+            "this model's tokenizer has no special tokens to put between two texts, so the model was not trained "
             "on pairs; look at one text"
         )
     ids, types = model.tokenizer.encode_pair(text, pair)
@@ -154,9 +154,9 @@ def _watched(
     spill: Path | None = None,
 ) -> Record:
     for each in inputs:
-        model.check(each.ids, "look: the text")
+        model.check(each.ids, "the text")
     if not any(site.attends for site in model.sites()):
-        raise OptionError(f"look: this model has no attention, so there are no attention maps; {BY_GRADIENT}")
+        raise OptionError(f"this model has no attention, so there are no attention maps; {BY_GRADIENT}")
     stack = model.stack
     texts = {(number, stack): tokenized_text(model, each.ids, each.text) for number, each in enumerate(inputs)}
     texts |= {

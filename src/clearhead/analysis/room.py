@@ -29,7 +29,7 @@ def check_room(
         check_free(
             record + one_pass,
             model.device,
-            f"look: a record of {texts} needs about {(record + one_pass) / 1e9:.2f} GB with its pass",
+            f"a record of {texts} needs about {(record + one_pass) / 1e9:.2f} GB with its pass",
             "give a shorter text, or a folder on a disk with more: atlas --spill FOLDER, observe(..., spill=FOLDER)",
         )
         return
@@ -39,10 +39,10 @@ def check_room(
     free = shutil.disk_usage(spill).free
     if record > free:
         raise WriteError(
-            f"look: a record of {texts} needs about {record / 1e9:.2f} GB; {spill} has {free / 1e9:.2f} GB free; "
+            f"a record of {texts} needs about {record / 1e9:.2f} GB; {spill} has {free / 1e9:.2f} GB free; "
             "choose another disk, or give a shorter text"
         )
-    check_free(one_pass, model.device, f"look: a pass needs about {one_pass / 1e9:.2f} GB", "give a shorter text")
+    check_free(one_pass, model.device, f"a pass needs about {one_pass / 1e9:.2f} GB", "give a shorter text")
 
 
 def record_bytes(model: LanguageModel, lengths: Sequence[tuple[int, int]], keep: str | Collection[str]) -> int:

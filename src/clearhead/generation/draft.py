@@ -114,10 +114,7 @@ def _check_pair(draft: LanguageModel, model: LanguageModel) -> None:
     for each, called in ((model, "the model"), (draft, "the draft")):
         network = each.network
         if not network.rewinds:
-            raise OptionError(
-                f"draft: {called} is a {type(network).__name__}, whose state cannot forget wrong guesses; leave the "
-                "draft out"
-            )
+            raise OptionError(f"draft: the state of {called} cannot forget wrong guesses; leave the draft out")
         if network.border is not None:
             raise OptionError(
                 f"draft: {called} rotates long texts differently (LongRoPE), so wrong guesses cost a pass; leave the "

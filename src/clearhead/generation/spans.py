@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from clearhead.errors import OptionError, TextError, shown
+from clearhead.errors import OptionError, shown
 from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.generation.search import BEAMS
 from clearhead.generation.translation import source_ids
@@ -70,7 +70,7 @@ def fill_spans(
     if limit < spans + len(sentinels):
         raise OptionError.of("max_tokens", limit, f"at least {spans + len(sentinels)} for {spans} spans")
     if limit > room:
-        raise TextError(f"max_tokens {limit:,}: the model's context is {room:,}; give at most that")
+        raise OptionError.of("max_tokens", limit, f"at most {room:,}, the model's context")
     return _found(model, text, source, _InOrder(model, sentinels, limit), top, listed(edits))
 
 

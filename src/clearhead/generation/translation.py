@@ -207,9 +207,9 @@ def _batch(
     room = model.config.context - len(begun) + 1
     limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
     if room < 1:
-        raise TextError(
-            f"the prefix has {len(begun) - 1:,} tokens; the model's context is {model.config.context:,}; shorten it"
-        )
+        written = len(model.tokenizer.encode(prefix))
+        most = model.config.context - (len(begun) - written)
+        raise TextError(f"the prefix has {written:,} tokens; the model has room for {most:,}; shorten it")
     with nullcontext() if numbers is None else rows(numbers):
         state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
     ends = defaults(model).ends | {end}

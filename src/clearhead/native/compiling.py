@@ -58,7 +58,7 @@ def compiles() -> bool:
 def key(compiler: str) -> str:
     """Names what a compiled file depends on: the source, the compiler, the processor and its instructions."""
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES))
-    digest.update(f"{compiler} {Path(compiler).stat().st_mtime_ns} {platform.machine()} {OPTIONS}".encode())
+    digest.update(f"{compiler} {Path(compiler).stat().st_mtime_ns} {platform.machine()} {OPTIONS} {_flags()}".encode())
     if CPUINFO.is_file():
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
         digest.update("\n".join(line for line in lines if line.startswith(("model name", "flags"))).encode())
@@ -100,9 +100,17 @@ def _ours(path: Path) -> bool:
     return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
+def _flags() -> list[str]:
+    """The user's $CFLAGS, which come last and so win."""
+    return shlex.split(os.environ.get("CFLAGS", ""))
+
+
 def _compile(compiler: str, made: Path) -> bool:
     parts = {name: str(made.with_name(f"{name}.o")) for name in OPTIONS}
-    commands = [[compiler, *OPTIONS[name], "-c", str(FOLDER / f"{name}.c"), "-o", part] for name, part in parts.items()]
+    commands = [
+        [compiler, *OPTIONS[name], *_flags(), "-c", str(FOLDER / f"{name}.c"), "-o", part]
+        for name, part in parts.items()
+    ]
     # Linked without -fopenmp: with it a second OpenMP could come in, whose waiting threads take cores from the first.
     link = [compiler, "-shared", *parts.values(), "-o", str(made), "-lm"]
     with ThreadPoolExecutor() as pool:

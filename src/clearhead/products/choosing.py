@@ -27,13 +27,13 @@ from clearhead.native import FORMATS, STEP, library
 from clearhead.products import native
 
 PLAIN = "linear"
-SMALLEST = 2**18  # numbers in a weight; smaller ones are not measured, and multiplied by PyTorch
+SMALLEST = 2**18  # numbers in a weight; smaller ones are not measured (multiply.py)
 ROWS = (1, 2, 4, 8, 16)  # numbers of rows that are measured; others are rounded up
 CLEAR = 0.95  # of the usual way's time: what another must be below
 BYTES = 2**25  # of weights to go through, so that they come from memory, as in a pass over a model
 ROUNDS = 5
 KEY = r"\d{1,9} \d{1,9} (float32|bfloat16|float16) \d{1,2} \d{1,4}"  # N, K, dtype, rows, threads
-SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+SETTINGS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "CFLAGS")
 
 Way = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Shape = tuple[int, int]

@@ -62,8 +62,8 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
     longest = max(int(side.max()) for side in pairs.lengths())
     if longest > model.config.context:
         raise TextError(
-            f"{sources[0].name}: a sentence has {longest - 1:,} tokens; the model's context is "
-            f"{model.config.context:,}; split it"
+            f"{sources[0].name}: a sentence has {longest:,} tokens with the special tokens around it; the model's "
+            f"context is {model.config.context:,}; split it"
         )
     return pairs
 

@@ -45,11 +45,13 @@ def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable
     run: Callable[..., Tensor] = torch.compile(model)
     training = model.training
     model.train()
-    with autocast:
-        with torch.no_grad():
-            batch_loss(model, batch)
-        loss = batch_loss(model, batch, run=run)
-    loss.backward()
-    model.zero_grad(set_to_none=True)
-    model.train(training)
+    try:
+        with autocast:
+            with torch.no_grad():
+                batch_loss(model, batch)
+            loss = batch_loss(model, batch, run=run)
+        loss.backward()
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.train(training)
     return run
