@@ -53,13 +53,13 @@ def logprob(model: LanguageModel, place: int, target: int, moved: dict[tuple[int
 def test_it_is_the_slope_of_the_log_probability(kind: str) -> None:
     lm, place, step = model(KINDS[kind]), 4, 1e-5
     found = attribution(lm, TEXT, query=place)
-    assert found.target == ord("b")
+    assert found.token_id == ord("b")
     assert found.given
-    assert found.logprob == pytest.approx(logprob(lm, place, found.target, {}), abs=1e-12)
+    assert found.logprob == pytest.approx(logprob(lm, place, found.token_id, {}), abs=1e-12)
     x_TE = lm.network.embedding(lm.ids(TEXT))[0].detach()
     for t in range(len(x_TE)):
         slopes = [
-            (logprob(lm, place, found.target, {(t, e): step}) - logprob(lm, place, found.target, {(t, e): -step}))
+            (logprob(lm, place, found.token_id, {(t, e): step}) - logprob(lm, place, found.token_id, {(t, e): -step}))
             / (2 * step)
             for e in range(x_TE.shape[1])
         ]
@@ -86,8 +86,8 @@ def test_a_convolution_reaches_no_further_than_it_says() -> None:
 def test_the_likeliest_token_is_predicted_after_the_end_or_the_one_asked_for() -> None:
     lm = model(QWEN3)
     likeliest = int(lm.logits(TEXT)[-1].argmax())
-    assert (attribution(lm, TEXT).target, attribution(lm, TEXT).given) == (likeliest, False)
-    assert attribution(lm, TEXT, token="z").target == attribution(lm, TEXT, query=-1, token=122).target == ord("z")
+    assert (attribution(lm, TEXT).token_id, attribution(lm, TEXT).given) == (likeliest, False)
+    assert attribution(lm, TEXT, token="z").token_id == attribution(lm, TEXT, query=-1, token=122).token_id == ord("z")
 
 
 def test_an_encoder_predicts_the_token_itself_from_both_sides() -> None:
@@ -113,7 +113,7 @@ def test_the_likeliest_token_is_one_that_the_tokenizer_has() -> None:
     with torch.no_grad():
         lm.network.output.weight[263] = 1000 * lm.network.hidden(lm.ids(TEXT))[0, -1]
     assert int(lm.logits(TEXT)[-1].argmax()) == 263
-    assert attribution(lm, TEXT).target < 257
+    assert attribution(lm, TEXT).token_id < 257
 
 
 @pytest.mark.parametrize("kind", KINDS)

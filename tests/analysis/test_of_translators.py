@@ -116,7 +116,7 @@ class TestParts:
         for query, token, other in ((None, "b", None), (2, "b", "你"), (0, 7, None)):
             found = logit_parts(lm, TEXT, target=TARGET, query=query, token=token, against=other)
             row_V = logits_TV[-1 if query is None else query]
-            expected = float(row_V[found.target] - (0 if found.against is None else row_V[found.against]))
+            expected = float(row_V[found.token_id] - (0 if found.against is None else row_V[found.against]))
             assert found.logit == pytest.approx(expected, abs=1e-12)
             assert found.total == pytest.approx(expected, abs=1e-10)  # float64 throughout
             c = lm.config
@@ -149,7 +149,7 @@ class TestParts:
             added_E = cross.out.weight[:, head * D : (head + 1) * D] @ o_D
             scale_E = network.norm.weight * (x_E.square().mean() + lm.config.norm.eps).rsqrt()
             found = logit_parts(lm, TEXT, target=TARGET, token="b")
-            expected = float(network.embedding.weight[found.target] * 20**-0.5 @ (scale_E * added_E))
+            expected = float(network.embedding.weight[found.token_id] * 20**-0.5 @ (scale_E * added_E))
         (share,) = (share for share in found.of("cross_head") if (share.layer, share.head) == (1, head))
         assert share.value == pytest.approx(expected, abs=1e-10)
         assert str(share) == "cross-head 1.3"
@@ -206,7 +206,7 @@ class TestAttribution:
         network: Any = lm.network
         found = attribution(lm, TEXT, target=TARGET, query=place)
         assert (found.token, found.given) == ("u", True)
-        assert found.logprob == pytest.approx(float(logits(lm)[place].log_softmax(-1)[found.target]), abs=1e-12)
+        assert found.logprob == pytest.approx(float(logits(lm)[place].log_softmax(-1)[found.token_id]), abs=1e-12)
         apart = getattr(lm.config, "source_vocabulary", None) is not None
         read = network.encoder.embedding if apart else network.embedding
 
@@ -217,7 +217,7 @@ class TestAttribution:
                 for move in (step, -step):
                     with torch.no_grad():
                         weight_VE[token, e] += move
-                        at.append(float(logits(lm)[place].log_softmax(-1)[found.target]))
+                        at.append(float(logits(lm)[place].log_softmax(-1)[found.token_id]))
                         weight_VE[token, e] -= move
                 slopes.append((at[0] - at[1]) / (2 * step))
             return slopes
@@ -242,7 +242,7 @@ class TestAttribution:
         lm = model({**SHAPES, **RIVAL_TRANSLATORS}[kind])
         options: dict[str, Any] = {"by": "integrated-gradient", "baseline": "k", "tolerance": 1e-6}
         found = attribution(lm, TEXT, target=TARGET, query=4, **options)
-        before = logits(lm, text="kkkk", target="kkkkk")[4].log_softmax(-1)[found.target]
+        before = logits(lm, text="kkkk", target="kkkkk")[4].log_softmax(-1)[found.token_id]
         assert found.baseline is not None
         assert (found.baseline.name, found.baseline.logprob) == ("k", pytest.approx(float(before), abs=1e-10))
         change = found.logprob - float(before)

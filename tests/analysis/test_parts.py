@@ -36,7 +36,7 @@ def test_the_shares_sum_to_the_logit(kind: str) -> None:
     for options in ({"token": "x"}, {"token": "x", "against": "y"}, {"query": 2, "token": 7}):
         found = logit_parts(lm, TEXT, **options)
         row_V = logits_TV[found.place].double()
-        final = float(row_V[found.target] - (row_V[found.against] if found.against is not None else 0))
+        final = float(row_V[found.token_id] - (row_V[found.against] if found.against is not None else 0))
         assert (found.logit if found.capped is None else found.capped) == pytest.approx(final, abs=1e-5)
         assert found.total == pytest.approx(found.logit, abs=1e-4)
         if found.capped is not None and found.against is None:
@@ -69,7 +69,7 @@ def test_a_head_adds_the_output_row_times_what_it_writes_at_the_scale_of_the_pas
     network: Any = lm.network
     scale = (x_E.var(correction=0) + 1e-5).rsqrt()
     added_E = network.blocks[2].attention.out.weight[:, 7:14] @ o_D
-    direction_E = network.norm.weight * network.embedding.weight[found.target]
+    direction_E = network.norm.weight * network.embedding.weight[found.token_id]
     by_hand = float((scale * (direction_E @ (added_E - added_E.mean()))).detach())
     (share,) = (share for share in found.of("head") if (share.layer, share.head) == (2, 1))
     assert share.value == pytest.approx(by_hand, abs=1e-10)
@@ -133,9 +133,9 @@ def test_it_is_the_split_that_hooks_on_transformers_give(tmp_path: Any) -> None:
 
 def test_the_target_is_the_next_token_or_the_likeliest() -> None:
     lm = lively(QWEN3)
-    assert logit_parts(lm, TEXT, query=1).target == ord("b")
+    assert logit_parts(lm, TEXT, query=1).token_id == ord("b")
     assert logit_parts(lm, TEXT, query=1).given
-    assert logit_parts(lm, TEXT).target == int(lm.logits(TEXT)[-1].argmax())
+    assert logit_parts(lm, TEXT).token_id == int(lm.logits(TEXT)[-1].argmax())
     assert [abs(share.value) for share in logit_parts(lm, TEXT).top(3)] == sorted(
         (abs(share.value) for share in logit_parts(lm, TEXT).shares), reverse=True
     )[:3]

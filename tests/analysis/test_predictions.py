@@ -141,7 +141,7 @@ def test_the_models_probability_is_the_same_everywhere():
     assert (written.ids, written.logprobs[0]) == ((best.id,), pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
     assert attribution(model, TEXT).logprob == pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5)
     integrated = attribution(model, TEXT, by="integrated-gradient")
-    assert (integrated.target, integrated.logprob) == (best.id, pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
+    assert (integrated.token_id, integrated.logprob) == (best.id, pytest.approx(float(logp_TV[-1, best.id]), abs=1e-5))
     read = lens(model, TEXT, top=257)
     assert read[-1, -1].tokens[0][1:] == (best.id, pytest.approx(best.probability))
     assert float(read.entropy_RT[-1, -1]) == pytest.approx(found.entropy, rel=1e-5)

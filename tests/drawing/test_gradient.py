@@ -20,7 +20,7 @@ from clearhead.watching import TokenizedText
 FOUND = Attribution(
     tokenized=TokenizedText(tokens=["<|x|>", "你", "·<b>", "$a"], ids=[3, 1, 2, 0], text="你 <b>$a"),
     place=2,
-    target=0,
+    token_id=0,
     token="$a",
     given=True,
     logprob=-0.5,

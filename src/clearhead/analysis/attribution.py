@@ -43,7 +43,7 @@ class Attribution(Displayed):
 
     tokenized: labels and ids of the T places
     place: the place of the prediction
-    target, token: id and label of the predicted token
+    token_id, token: id and label of the predicted token
     given: True if it is the text's own next token
     logprob: its log-probability by the model (``model.log_probabilities``), in nats
     norms: |d logprob / d embedding| of each place, >= 0; with a baseline, of the gradient's mean along the path
@@ -58,7 +58,7 @@ class Attribution(Displayed):
 
     tokenized: TokenizedText
     place: int
-    target: int
+    token_id: int
     token: str
     given: bool
     logprob: float
@@ -142,7 +142,7 @@ def attribution(
     return Attribution(
         tokenized=read.tokenized,
         place=asked.place,
-        target=chosen,
+        token_id=chosen,
         token=model.labels([chosen])[0],
         given=asked.given,
         logprob=logprob,

@@ -47,10 +47,10 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class LogitParts(Displayed):
-    """The shares of all parts in the logit of ``target`` at ``place``, or in what it has more than ``against``.
+    """The shares of all parts in the logit of ``token`` at ``place``, or in what it has more than ``against``.
 
     tokenized: the text; source: the text that a translator has read, whose translation is ``tokenized``
-    given: True if the target is the text's own next token
+    given: True if the token is the text's own next token
     logit: as the pass computed it; where logits are soft-capped, before the cap, which is not linear
     capped: after the cap; None without one
     shares: in the order of the pass, biases last. They sum to ``logit``, up to the rounding of the pass
@@ -58,7 +58,7 @@ class LogitParts(Displayed):
 
     tokenized: TokenizedText
     place: int
-    target: int
+    token_id: int
     token: str
     given: bool
     against: int | None
@@ -139,7 +139,7 @@ def logit_parts(
     return LogitParts(
         tokenized=asked.read.tokenized,
         place=place,
-        target=chosen,
+        token_id=chosen,
         token=model.labels([chosen])[0],
         given=asked.given,
         against=other,

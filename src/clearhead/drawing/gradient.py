@@ -235,7 +235,7 @@ def numbers(found: Attribution) -> bytes:
         "tokens": found.tokenized.tokens,
         "ids": found.tokenized.ids,
         "place": found.place,
-        "target": found.target,
+        "token_id": found.token_id,
         "token": found.token,
         "given": found.given,
         "logprob": found.logprob,

@@ -70,7 +70,7 @@ def encoded(found: LogitParts) -> bytes:
         "tokens": found.tokenized.tokens,
         "ids": found.tokenized.ids,
         "place": found.place,
-        "target": found.target,
+        "token_id": found.token_id,
         "token": found.token,
         "given": found.given,
         "against": found.against,
