@@ -313,18 +313,41 @@ class TestOtherVerbs:
         assert called(monkeypatch, "train", "text.txt", *length, "--set", "model.kind=toy") == 2
         assert "model.kind 'toy': sizes can only be chosen for" in capsys.readouterr().err
 
-    def test_the_command_trains_it_and_writes_with_it(
+    def test_the_command_trains_it_and_every_verb_takes_or_refuses_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.chdir(tmp_path)
         Path("text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
         shape = {"kind": "toy", "context": 16, "layers": 1, "width": 12, "heads": 3}
         settings = [word for name, value in shape.items() for word in ("--set", f"model.{name}={value}")]
-        options = ["--tokenizer", "bytes", "--threads", "1", "--steps", "4", "--out", "run", "--set", "train.batch=4"]
-        assert called(monkeypatch, "train", "text.txt", *options, *settings) == 0
+        options = ["--tokenizer", "bytes", "--threads", "1", "--set", "train.batch=4"]
+        run = [*options, "--steps", "4", "--out", "run", "--keep", "2"]
+        assert called(monkeypatch, "train", "text.txt", *run, *settings) == 0
         for verb in (
-            ["generate", "run", "the", "--max-tokens", "5"],
-            ["eval", "run", "text.txt"],
-            ["look", "run", "the"],
+            "generate run the --max-tokens 5",
+            "generate run the --max-tokens 5 --edit",
+            "eval run text.txt",
+            "eval run text.txt --bits 8",
+            "look run the",
+            "look run the --out x.html",
+            "look run the --by gradient",
+            "look run the --out record.safetensors",
+            "atlas run the --out x.png",
+            "next run the",
+            "effect run the --edit",
+            "sweep run the",
+            "heads run",
+            "words run nearest t",
+            "change run run the",
+            "history run the",
+            "export run exported",
+            "show exported",
+            "train text.txt --from run --out further --threads 1 --steps 2",
+            "train --resume further",
         ):
-            assert called(monkeypatch, *verb) == 0, capsys.readouterr().err
+            words = verb.split()
+            more = ["ablate 0.1"] if words[-1] == "--edit" else []
+            assert called(monkeypatch, *words, *more) == 0, (verb, capsys.readouterr().err)
+        for verb in ("lens run the", "parts run the", "next run the --layers", "senses run the the"):
+            assert called(monkeypatch, *verb.split()) == 2, verb
+            assert "this model has no residual stream" in capsys.readouterr().err
