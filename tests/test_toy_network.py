@@ -348,6 +348,6 @@ class TestOtherVerbs:
             words = verb.split()
             more = ["ablate 0.1"] if words[-1] == "--edit" else []
             assert called(monkeypatch, *words, *more) == 0, (verb, capsys.readouterr().err)
-        for verb in ("lens run the", "parts run the", "next run the --layers", "senses run the the"):
+        for verb in ("lens run the", "parts run the", "next run the --layers", "senses run the the the"):
             assert called(monkeypatch, *verb.split()) == 2, verb
             assert "this model has no residual stream" in capsys.readouterr().err
