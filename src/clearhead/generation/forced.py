@@ -45,11 +45,11 @@ def forced(model: LanguageModel) -> Forced:
             )
         return ids[0] if ids else None
 
-    first, codes = one("forced_bos_token_id"), model.languages
+    first, tokenizer = one("forced_bos_token_id"), model.tokenizer
     start = {**model.metadata.ids, **model.metadata.generation}.get("decoder_start_token_id")
-    if first is None and model.tokenizer.around_source is not None and start not in codes.values():
+    if first is None and tokenizer.around_source is not None and (start is None or not tokenizer.is_language(start)):
         raise OptionError(
             "the language to translate into is missing; name it with --to or, in Python, "
-            f"model.with_languages(target=...); this model knows {', '.join(codes)}"
+            f"model.with_languages(target=...); this model knows {', '.join(tokenizer.languages)}"
         )
     return Forced(first=first, last=one("forced_eos_token_id"))

@@ -18,7 +18,7 @@ from clearhead.generation.translation import source_ids
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
 from clearhead.tap import reserve, rows
-from clearhead.text.data.pair_tokens import RATIO, SHORT
+from clearhead.text.data.pair_tokens import longest_answer
 from clearhead.watching import Edit, edited, tokenized_text
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
@@ -66,7 +66,7 @@ def fill_spans(
     source = source_ids(model, text)
     sentinels, room = _sentinels(model, text, source), model.config.context
     spans = len(sentinels) - 1
-    limit = min(int(RATIO * len(source)) + SHORT, room) if max_tokens is None else max_tokens
+    limit = min(longest_answer(len(source)), room) if max_tokens is None else max_tokens
     if limit < spans + len(sentinels):
         raise OptionError.of("max_tokens", limit, f"at least {spans + len(sentinels)} for {spans} spans")
     if limit > room:

@@ -22,7 +22,7 @@ from clearhead.generation.search import Search, search_for
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
 from clearhead.tap import reserve, rows
-from clearhead.text.data.pair_tokens import RATIO, SHORT
+from clearhead.text.data.pair_tokens import longest_answer
 from clearhead.watching import Edit, edited, tokenized_text
 from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
@@ -205,7 +205,7 @@ def _batch(
     start, end = model.target_edges
     begun, fixed = _begun(model, prefix, fixed)
     room = model.config.context - len(begun) + 1
-    limits = [min(search.max_tokens or int(RATIO * len(source)) + SHORT, room) for source in sources]
+    limits = [min(search.max_tokens or longest_answer(len(source)), room) for source in sources]
     if room < 1:
         written = len(model.tokenizer.encode(prefix))
         most = model.config.context - (len(begun) - written)

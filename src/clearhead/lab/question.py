@@ -14,7 +14,7 @@ from clearhead.plain import from_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.resolve import Asked, resolve
 from clearhead.training import NEXT_TOKENS, TARGET_TOKENS, Objective, TrainConfig
-from clearhead.training.shapes import MODELS, equal, kind_of
+from clearhead.training.shapes import MODELS, equal, gated_width, kind_of
 
 RATES = (0.003, 0.01, 0.03)
 STORIES = 1000  # held-out stories whose facts are asked
@@ -192,5 +192,5 @@ def _as_wide(size: DecoderConfig, width: int) -> DecoderConfig:
         raise OptionError(f"width {width}: must be a multiple of 32, the width of a head")
     heads = width // 32
     attention = replace(size.attention, heads=heads, kv_heads=heads, head_width=32)
-    feed_forward = replace(size.feed_forward, width=width * 8 // 3 // 32 * 32)
+    feed_forward = replace(size.feed_forward, width=gated_width(width))
     return replace(size, width=width, attention=attention, feed_forward=feed_forward)

@@ -75,10 +75,15 @@ def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.ki
         layers=layers,
         width=width,
         attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width),
-        feed_forward=FeedForwardConfig(width=width * 8 // 3 // 32 * 32),
+        feed_forward=FeedForwardConfig(width=gated_width(width)),
         tied=True,
     )
     return decoder if kind == DecoderConfig.kind else equal(decoder, kind)
+
+
+def gated_width(width: int) -> int:
+    """Of a gated feed-forward: 8/3 of the model's, as many weights as 4 times without a gate (Shazeer 2020)."""
+    return width * 8 // 3 // 32 * 32
 
 
 def equal(decoder: DecoderConfig, kind: str) -> ModelConfig:

@@ -29,6 +29,11 @@ SHORT = 10  # tokens; of shorter sentences any ratio is possible
 VALIDATED = 2000  # distinct source sentences, at most, that are held out for validation
 
 
+def longest_answer(tokens: int) -> int:
+    """The default limit for the translation of so many tokens. Training leaves out longer ones."""
+    return int(RATIO * tokens) + SHORT
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ragged:
     """Rows of different lengths, one after another: row n is values[starts[n] : starts[n + 1]]."""
