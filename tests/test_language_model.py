@@ -86,17 +86,18 @@ def test_anything_but_text_is_refused(given: Any):
                 takes(MODEL, given)
 
 
-@pytest.mark.parametrize("verb", ["steps", "next_words"])
-def test_ids_in_place_of_a_text_are_refused_by_what_reads_one(verb: str):
+def test_ids_in_place_of_a_text_are_refused_by_what_reads_one():
     for given in (MODEL.ids("ab")[0], MODEL.ids("ab"), [97, 98]):
         with pytest.raises(OptionError, match=r"the text: .* was given; it must be one text, a str"):
-            getattr(ch, verb)(MODEL, given)
+            ch.steps(MODEL, given)
 
 
-def test_ids_in_place_of_a_text_are_read_as_the_text():
-    ids = MODEL.ids("ab")[0]
+@pytest.mark.parametrize("ids", [MODEL.ids("ab")[0], MODEL.ids("ab"), MODEL.ids("ab")[0].tolist()])
+def test_ids_in_place_of_a_text_are_read_as_the_text(ids: Any):
     assert ch.logit_parts(MODEL, ids).logit == ch.logit_parts(MODEL, "ab").logit
     assert ch.attribution(MODEL, ids).shares == ch.attribution(MODEL, "ab").shares
+    assert ch.next_words(MODEL, ids).candidates == ch.next_words(MODEL, "ab").candidates
+    assert ch.observe_ids(MODEL, ids).ids == ch.observe(MODEL, "ab").ids
 
 
 def test_a_text_longer_than_the_context_is_refused_with_both_lengths():
@@ -119,8 +120,9 @@ def test_ids_may_be_a_tensor():
     assert MODEL.pieces(ids_T) == MODEL.pieces(ids_T.tolist()) == ["", "", "é", " ", "a"]
     assert LanguageModel(NETWORK, None).labels(ids_T) == ["256", "195", "169", "32", "97"]
     MODEL.check(ids_T)
+    MODEL.check(ids_T[None])
     with pytest.raises(TextError, match="it must be one row of whole numbers"):
-        MODEL.check(MODEL.ids("a"))
+        MODEL.check(ids_T.expand(2, -1))
 
 
 def test_nothing_to_read_is_refused():

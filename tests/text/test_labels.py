@@ -51,7 +51,7 @@ def test_labels_of_whole_text_hold_its_letters(text: str):
 
 def test_rows_of_tensors_and_arrays_are_ids_as_well():
     tokenizer = LEARNED["bytes"]
-    for ids in (torch.tensor([97, 256]), np.array([97, 256], dtype=np.uint16), (97, 256)):
+    for ids in (torch.tensor([97, 256]), torch.tensor([[97, 256]]), np.array([97, 256], dtype=np.uint16), (97, 256)):
         assert tokenizer.labels(ids) == ["a", SEPARATOR]
         assert tokenizer.decode(ids) == "a" + SEPARATOR
 
@@ -59,7 +59,7 @@ def test_rows_of_tensors_and_arrays_are_ids_as_well():
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (torch.tensor([[97, 98]]), r"ids: Tensor of shape \(1, 2\) and torch.int64 was given; it must be one row of"),
+        (torch.tensor([[97], [98]]), r"ids: Tensor of shape \(2, 1\) and torch.int64 was given; it must be one row of"),
         (torch.tensor([97.0]), r"ids: Tensor of shape \(1,\) and torch.float32 was given"),
         ([[97]], r"ids: \[\[97\]\] was given; it must be one row of whole numbers, such as ids_BT\[0\]"),
         ("ab", "ids: 'ab' was given"),

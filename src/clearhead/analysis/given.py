@@ -24,7 +24,7 @@ Several = list[str] | list[Tensor] | list[list[int]]
 def is_one(given: Given | Several) -> TypeGuard[Given]:
     """Whether one text was given, or one row of ids, and not a list of them."""
     if isinstance(given, Tensor):
-        return given.dim() < 2
+        return given.dim() < 2 or len(given) == 1
     if isinstance(given, str) or not isinstance(given, list | tuple) or not given:
         return True
     return not isinstance(given[0], str | list | tuple) and not (isinstance(given[0], Tensor) and given[0].dim() > 0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import finite
-from clearhead.analysis.given import Read, read
+from clearhead.analysis.given import Given, Read, read
 from clearhead.attend import wide
 from clearhead.errors import OptionError
 from clearhead.generation import Sampling
@@ -57,6 +57,7 @@ class LayerPrediction:
 class NextWords(Displayed):
     """The ``top`` likeliest next tokens of a text, best first.
 
+    text: None if ids were given
     source: the text that a translator reads; ``text`` and ``tokens`` are then the translation so far
     settings: the sampling settings that were given; kept: how many tokens they leave; without any, all
     rest: probability of all other tokens together; sampled_rest: the same after the settings, None without any
@@ -67,7 +68,7 @@ class NextWords(Displayed):
 
     model: str | None
     source: str | None
-    text: str
+    text: str | None
     tokens: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     rest: float
@@ -82,7 +83,7 @@ class NextWords(Displayed):
 
 def next_words(
     model: LanguageModel,
-    text: str,
+    text: Given,
     *,
     target: str | None = None,
     top: int = 10,
@@ -94,6 +95,7 @@ def next_words(
 ) -> NextWords:
     """The ``top`` likeliest tokens after ``text``, from one pass.
 
+    text: or a row of ids, special tokens included
     target: of a translator, which reads ``text``, the translation so far, empty if None; what comes next is its token
     edits: what to change in the pass (``watching.edits``); places may be words of the text. They stand behind the model
         in the result's ``model``
@@ -136,8 +138,8 @@ def next_words(
     named = [*(each.id for each in candidates), *tokenless.tolist()]
     return NextWords(
         model=under(model.name or None, changes),
-        source=text if given.source is not None else None,
-        text=given.tokenized.text or "",
+        source=None if given.source is None else given.source.text,
+        text=given.tokenized.text,
         tokens=tuple(given.tokenized.tokens),
         candidates=candidates,
         rest=_rest(p_V, named),
@@ -151,11 +153,12 @@ def next_words(
     )
 
 
-def _given(model: LanguageModel, text: str, target: str | None) -> Read:
+def _given(model: LanguageModel, text: Given, target: str | None) -> Read:
     if "text to text" in model.abilities:
         return read(model, text, "next", target=target or "")
     given = read(model, text, "next", target=target)
-    model.tokenizer.note_unknown(given.ids)
+    if given.tokenized.text is not None:
+        model.tokenizer.note_unknown(given.ids)
     return given
 
 

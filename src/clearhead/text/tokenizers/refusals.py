@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 from clearhead.errors import TextError, shown
 
@@ -46,10 +47,17 @@ def check_whole(text: str) -> None:
 
 
 def row_of_ids(ids: Iterable[int]) -> list[int]:
-    """The ids in a list, an array or a tensor, as Python integers. Raises TextError for anything else."""
+    """The ids in a list, or in an array or tensor of shape (T,) or (1, T), as Python integers.
+
+    Raises TextError for anything else.
+    """
+    shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
+    one = shape is not None and len(shape) == 2 and shape[0] == 1
+    row = cast("Sequence[Iterable[int]]", ids)[0] if one else ids
     try:
-        return [operator.index(token) for token in ids]  # the library rejects numpy integers
+        if shape is not None and not one and len(shape) != 1:
+            raise TypeError
+        return [operator.index(token) for token in row]  # the library rejects numpy integers
     except TypeError:
-        shape, dtype = getattr(ids, "shape", None), getattr(ids, "dtype", None)
         given = shown(ids) if shape is None else f"{type(ids).__name__} of shape {tuple(shape)} and {dtype}"
         raise TextError(f"ids: {given} was given; it must be one row of whole numbers, such as ids_BT[0]") from None
