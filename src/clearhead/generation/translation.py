@@ -28,7 +28,7 @@ from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 
 TOGETHER = 64  # texts translated at once
-AHEAD = 16  # batches read before the first is translated, so that texts of like length share one
+AHEAD = 16  # batches read before the first is translated, so that texts of similar length share one
 
 
 @dataclass(frozen=True, kw_only=True)
