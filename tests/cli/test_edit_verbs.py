@@ -97,7 +97,7 @@ def test_look_under_edits_shows_the_edited_pass(folder: Path):
         (["next", "book", "ab", "--edit", "scale 1 by 1"], "factor"),
         (["effect", "nowhere", "ab"], "there is no edit; give at least one, such as --edit 'ablate 0.0'"),
         (["effect", "nowhere", "ab", "--edit", "ablat 1"], "there is no 'ablat'; did you mean 'ablate'?"),
-        (["effect", "nowhere", "ab", "--edit", "ablate 1", "--against", "b"], "--against goes with --token"),
+        (["effect", "nowhere", "ab", "--edit", "ablate 1", "--against", "b"], "--against needs --token"),
         (["effect", "nowhere", "ab", "--edit", "ablate 1", "--out", "x.png"], "'.png' is not known"),
         (["effect", "book", "ab", "--edit", "ablate 3.1"], "the model has no site of layer 3"),
         (["effect", "book", "ab", "--edit", "ablate 1 at 9"], "the watched text has places 0 to 2"),

@@ -63,7 +63,7 @@ def test_labelled_uses_are_scored_and_drawn(command: Command, model: Path, tmp_p
         assert SWITCH in page
         assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [page_file("languages.js")]
         assert "Senses told right, by layer; held out by scene" in page
-        assert "各层判对义项的比例；按小景留出" in page
+        assert "各层判对义项的比例；按场景留出" in page
 
 
 def check_numbers(content: dict, printed: str, count: int) -> None:  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]

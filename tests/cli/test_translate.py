@@ -306,8 +306,8 @@ class TestTranslate:
         ("arguments", "said"),
         [
             (["a", "--file", "in.txt"], "text and --file in.txt: both were given; give one of them"),
-            (["a", "--seed", "3"], "top_p and seed are for drawing tokens; give --temperature"),
-            (["a", "--top-p", "0.5"], "top_p and seed are for drawing tokens; give --temperature"),
+            (["a", "--seed", "3"], "top_p and seed apply only to sampling; also give --temperature"),
+            (["a", "--top-p", "0.5"], "top_p and seed apply only to sampling; also give --temperature"),
             (["a", "--temperature", "1", "--beams", "2"], "beams 2: tokens are drawn with one beam"),
             (
                 ["a", "--temperature", "1", "--best", "2"],

@@ -16,7 +16,7 @@ from clearhead.model import needs
 from clearhead.text import row_of_ids
 from clearhead.watching import TokenizedText, tokenized_text
 
-# One text, or a row of ids, which are taken as they are: with the model's special tokens, if it shall see some.
+# One text, or a row of ids, which are taken as they are: with the model's special tokens, if the model needs them.
 Given = str | Tensor | Sequence[int]
 Several = list[str] | list[Tensor] | list[list[int]]
 
@@ -52,12 +52,12 @@ class Read:
 
     @property
     def ids(self) -> list[int]:
-        """Those of the text whose tokens are predicted."""
+        """Ids of the text whose tokens are predicted."""
         return self.tokenized.ids
 
     @property
     def tokens(self) -> int:
-        """How many tokens both texts have."""
+        """Number of tokens in both texts together."""
         return len(self.ids) + (0 if self.source is None else len(self.source.ids))
 
     def shown(self) -> tuple[TokenizedText, str | None]:
@@ -69,7 +69,7 @@ class Read:
         return {model.stack: self.tokenized} | ({} if self.source is None else {"encoder": self.source})
 
     def inputs(self, model: LanguageModel, rows: int = 1) -> dict[str, Any]:
-        """What ``hidden`` is given, as so many equal rows."""
+        """What ``hidden`` is given, repeated over ``rows`` rows."""
         given = {"ids_BT": self.ids} | ({} if self.source is None else {"source_BS": self.source.ids})
         return {name: torch.tensor([ids], device=model.device).expand(rows, -1) for name, ids in given.items()}
 

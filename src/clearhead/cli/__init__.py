@@ -144,7 +144,7 @@ def main() -> None:
     try:
         arguments, language = _language(arguments)
         with speaking(language):
-            chosen()  # raises for a CLEARHEAD_LANGUAGE that is none
+            chosen()  # raises for an unknown CLEARHEAD_LANGUAGE
     except OptionError as error:
         with speaking("en"):
             _end(str(error), error.exit_code)

@@ -49,6 +49,6 @@ def measure(token: str | None, against: str | None) -> Measure | None:
 
     if token is None:
         if against is not None:
-            raise OptionError("--against goes with --token: the logit of one token above that of another")
+            raise OptionError("--against needs --token: it compares the logits of two tokens")
         return None
     return analysis.logprob(token) if against is None else analysis.diff(token, against)

@@ -74,7 +74,7 @@ def translate(
     """Translate texts, the lines of a file, or standard input line by line.
 
     Prints one line per text, in order; an empty line stays one. Lines are
-    read ahead and translated together, those of like length in one batch.
+    read ahead and translated together, those of similar length in one batch.
     A released model's generation_config.json sets other defaults.
     """
     from clearhead.cli.edits import check_forms, parsed
@@ -85,7 +85,7 @@ def translate(
     if text and file is not None:
         raise OptionError(f"text and --file {file}: both were given; give one of them")
     if temperature is None and (top_p is not None or seed):
-        raise OptionError("top_p and seed are for drawing tokens; give --temperature, too, or leave them out")
+        raise OptionError("top_p and seed apply only to sampling; also give --temperature, or leave them out")
     given: dict[str, Any] = {
         "beams": beams,
         "length_penalty": length_penalty,

@@ -76,7 +76,7 @@ class Draft:
             self._ids.append(token)
 
     def guesses(self, most: int) -> list[int]:
-        """The next tokens by the draft, at most so many; fewer at the end of its context."""
+        """The next tokens by the draft, at most ``most``; fewer at the end of its context."""
         found: list[int] = []
         state, pick = self._state, self._pick
         assert state is not None

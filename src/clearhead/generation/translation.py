@@ -28,7 +28,7 @@ from clearhead.watching.edits import listed
 from clearhead.watching.places import placed
 
 TOGETHER = 64  # texts translated at once
-AHEAD = 16  # batches read before the first is translated, so that texts of like length share one
+AHEAD = 16  # batches read before the first is translated, so that texts of similar length share one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def translate(
     """Translates a text, or each of several; ``search`` takes the fields of ``Search``.
 
     Settings you leave out come from the model's generation_config.json, and are logged.
-    ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of like length. An
+    ``prefix`` is how every translation starts; ``together`` texts are translated at once, those of similar length. An
     empty text has an empty translation. ``print(translate(...))`` shows the translation. A model of many languages is
     told which ones by ``model.with_languages``. ``edits`` change the model as it runs (``watching.edits``); places in
     the encoder may be words of the text, those in the decoder words of the prefix.

@@ -154,7 +154,7 @@ class _OfRun(Events):
 
 
 def carry_out(question: Question, folder: Path, events: ComparisonEvents) -> Comparison:
-    """Runs the comparison in ``folder`` to its end, from where an earlier call stopped.
+    """Runs the comparison in ``folder`` to its end, continuing where an earlier call stopped.
 
     Raises FolderError if the folder holds anything but this comparison, Interrupted if asked to stop: the same call
     continues.

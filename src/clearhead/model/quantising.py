@@ -69,7 +69,7 @@ def quantise(network: Network, bits: int) -> None:
 
 
 def packs(network: Network, bits: int) -> bool:
-    """Whether what is rounded has so many bits and is neither an embedding nor the output layer."""
+    """Whether all rounded weights have this many bits and none is an embedding or the output layer."""
     kept = {id(each.layer.weight) for each in matrices(network, bits, edges=False).values()}
     rounded = [each for each in network.modules() if isinstance(each, Quantised)]
     return all(id(each) in kept and each.held.bits == bits for each in rounded)

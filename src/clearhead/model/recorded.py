@@ -1,4 +1,4 @@
-"""A decoding step in one call: the pass over a new token, recorded and made again for the tokens after it."""
+"""A decoding step in one call: the pass over a new token, recorded once and replayed for the tokens that follow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
 class Recorded:
     """The pass of a model over a single token with one KV cache.
 
-    The first such pass is made as usual, since it computes what later ones find: tables of rotations, the fastest ways
+    The first such pass runs normally, since it computes what later ones find: tables of rotations, the fastest ways
     of products. The second is recorded, and those after it are made from the recording, as long as weights, parts,
     cache and threads stay and there are no hooks. Other attributes of parts, such as a norm's eps, must not change.
     Watchers that only look get the requests of a pass at its end, with copies of its queries.
@@ -60,7 +60,7 @@ class Recorded:
         return network is self._network and self._key == self._now(cache)
 
     def logits(self, ids_11: Tensor, cache: Cache, forward: Callable[[Tensor], Tensor]) -> Tensor | None:
-        """logits_11V after this id, which the cache then has. None if the pass, ``forward``, must be made as usual."""
+        """logits_11V after this id, which the cache then has. None if the pass, ``forward``, must run normally."""
         if self.refused is not None or any(self._hooks):
             return None
         watchers, place = tap.watchers(), cache.length

@@ -117,7 +117,7 @@ class Transformer(Network):
         return nats + (extra - extra.detach())
 
     def _recorded(self, ids_BT: Tensor, given: BlockInputs) -> Tensor | None:
-        """The logits of a single new token, from the pass recorded with its cache; None if it is made as usual."""
+        """The logits of a single new token, from the pass recorded with its cache; None if it runs normally."""
         cache = given.state
         if cache is None or not recordable(self, ids_BT, cache):
             return None

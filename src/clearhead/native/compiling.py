@@ -74,7 +74,7 @@ def compiler() -> str | None:
 def _built(compiler: str, folder: Path | None, name: str) -> ctypes.CDLL | None:
     """Loads the library from the folder, compiling it first if it is not there or damaged; None as ``library``.
 
-    What others could have written is not loaded. Without a folder of one's own it is compiled each time.
+    Never loads a file that another user could have written. Without a private folder, compiles each time.
     """
     kept = None if folder is None or not _ours(folder) else folder / name
     if kept is not None and _ours(kept):

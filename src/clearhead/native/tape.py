@@ -1,4 +1,4 @@
-"""The calls of a pass over one new token, recorded to be made again in one.
+"""The calls of a pass over one new token, recorded so that one call can replay them.
 
 A step of a small model takes longer in Python than in its products. Like a CUDA graph, a tape keeps which kernels a
 pass called, with which memory, and makes the same calls for the next token; only the token and its place are new.
@@ -28,7 +28,7 @@ MEMORY = {torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default, 
 
 
 class Tape:
-    """The calls of one pass. refused: what the pass did besides them, so that it cannot be made again; None = nothing.
+    """The calls of one pass. refused: why the pass cannot be replayed; None = it can.
 
     The numbers of a call must not depend on the token or its place.
     """

@@ -34,7 +34,7 @@ def takes(x: Tensor, *others: Tensor, axes: int = 1) -> bool:
 
 
 class Placed(Protocol):
-    """What has a device and a dtype."""
+    """Anything with a device and a dtype."""
 
     @property
     def device(self) -> torch.device: ...
@@ -43,7 +43,7 @@ class Placed(Protocol):
 
 
 def usable(x: Placed) -> bool:
-    """Whether the kernels work with such numbers, here and now."""
+    """Whether the kernels can compute with this tensor now."""
     return (
         x.device.type == "cpu"
         and x.dtype in NUMBERS

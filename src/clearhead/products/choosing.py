@@ -29,7 +29,7 @@ from clearhead.products import native
 PLAIN = "linear"
 SMALLEST = 2**18  # numbers in a weight; smaller ones are not measured (multiply.py)
 ROWS = (1, 2, 4, 8, 16)  # numbers of rows that are measured; others are rounded up
-CLEAR = 0.95  # of the usual way's time: what another must be below
+CLEAR = 0.95  # another implementation must take less than this share of the default's time
 BYTES = 2**25  # of weights to go through, so that they come from memory, as in a pass over a model
 ROUNDS = 5
 KEY = r"\d{1,9} \d{1,9} (float32|bfloat16|float16) \d{1,2} \d{1,4}"  # N, K, dtype, rows, threads
@@ -76,7 +76,7 @@ def chosen(shape: Shape, dtype: torch.dtype, rows: int, threads: int) -> Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was measured for a product: seconds by way, and the way that is taken. rows: at most so many."""
+    """What was measured for a product: seconds of each implementation, and the one chosen. rows: the most it is for."""
 
     shape: Shape
     dtype: str

@@ -139,7 +139,7 @@ def _of_pairs(config: TextConfig, folder: Path, say: Say, context: int) -> Mater
 
 
 def _rows(task: corpora.Recall, config: TextConfig, folder: Path, say: Say) -> Material:
-    """The rows of a task, whose tokens are its own."""
+    """The rows of a task, which has its own tokens."""
     tokenizer = Tokenizer(words_tokenizer(task.words()))
     train, valid = (tokens_of_rows(*task.rows(part)) for part in ("train", "valid"))
     say(

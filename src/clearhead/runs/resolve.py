@@ -30,7 +30,7 @@ BY_STEPS = "tiny"  # the default recipe of a run by steps, whose shape must not 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the user asked for; None where nothing was given.
+    """The user's options; None = not given.
 
     layout to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
     model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer

@@ -123,7 +123,7 @@ class Blocks:
                 yield self._block(piece, heads, rows, seen, parts)
 
     def _bands(self, most: int) -> Iterator[range]:
-        """The heads, at most so many at once."""
+        """The heads, at most ``most`` at a time."""
         for band in range(self._heads.start, self._heads.stop, most):
             yield range(band, min(band + most, self._heads.stop))
 

@@ -180,7 +180,7 @@ class Agreement(Reducer):
             self._products_HH += torch.bmm(weights_QHK, weights_QHK.transpose(1, 2)).double().sum(0)
 
     def _new(self, count: int) -> Tensor:
-        """Memory for so many numbers in which nothing is kept."""
+        """Memory for this many numbers in which nothing is kept."""
         first = self._used if self._kept else 0
         if first + count > len(self._room):
             self._room, first = self._room.new_empty(first + count), 0

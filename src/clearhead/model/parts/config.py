@@ -155,7 +155,7 @@ class FeedForwardConfig:
 
     @property
     def halves(self) -> tuple[int, ...]:
-        """The same, one number for each of the two."""
+        """The outputs of gate and up separately."""
         return (self.width,) * (2 if FEED_FORWARDS[self.kind][1] else 1)
 
     def one(self, width: int) -> int:

@@ -192,7 +192,7 @@ def unigram_tokenizer(texts: Iterable[str], size: int | None) -> tokenizers.Toke
 
 
 def _cut_at_others(texts: list[str], found: Characters, alphabet: list[str]) -> list[str]:
-    """The texts in parts, since no token reaches across a character that is none."""
+    """The texts in parts, since no token spans a character outside the alphabet."""
     others = "".join(re.escape(character) for character in sorted(set(found.all()) - set(alphabet)))
     return [part for text in texts for part in re.split(f"[{others}]+", text)] if others else texts
 
