@@ -65,7 +65,7 @@ class Watcher(Protocol):
 
     @property
     def looks(self) -> bool:
-        """Whether it changes nothing and needs of a pass no more than its requests' queries and keys.
+        """Whether it changes nothing and needs only the queries and keys of a pass.
 
         All requests of a pass may then come at its end, and ``shown`` may not be called.
         """

@@ -92,7 +92,7 @@ class TestLanguages:
         assert "language 'en_XX': this model's tokenizer has no tokens for languages" in done.err
         done = command("look", many, "one", "--by", "gradient", "--layer", 0, "--threads", 1)
         assert (done.code, done.out) == (2, "")
-        assert "drop --pair, --layer and --head" in done.err
+        assert "leave out --pair, --layer and --head" in done.err
 
     def test_pairs(self, command: Command, folder: Path, many: Path, tmp_path: Path) -> None:
         """A model of many languages is evaluated on pairs, and trained on them, in languages that are named."""

@@ -1,4 +1,4 @@
-"""Texts as they are given to an analysis: as text or as ids, one or several, or with their translation."""
+"""Inputs of an analysis: text or ids, one or several, or a text with its translation."""
 
 from __future__ import annotations
 

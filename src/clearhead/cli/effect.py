@@ -23,7 +23,7 @@ def effect(
     to: To = None,
     token: Token = None,
     against: Against = None,
-    top: Annotated[int, typer.Option(min=1, help="How many of the likeliest tokens of either prediction.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of likeliest tokens to list from each prediction.")] = 5,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Save a `.json` file, instead of printing a table."),

@@ -102,7 +102,7 @@ def look(
     from clearhead.errors import OptionError
 
     if by is not By.attention and any(option is not None for option in (pair, layer, head)):
-        raise OptionError(f"--by {by.value} is about the whole model and one text; drop --pair, --layer and --head")
+        raise OptionError(f"--by {by.value} explains the whole model on one text; leave out --pair, --layer and --head")
     check_forms(edit)
     if edit and by is not By.attention:
         raise OptionError(f"--edit changes the pass whose attention is shown; drop it, or --by {by.value}")

@@ -136,7 +136,7 @@ def prediction_place(text: HasTokens, query: str | None) -> int:
 
 
 def end_place(text: HasTokens) -> int:
-    """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], are none of its own."""
+    """The place of the text's last token. Special tokens after the text, such as BERT's [SEP], do not count."""
     ends = (place for place in reversed(range(len(text.pieces))) if text.pieces[place])
     return next(ends, len(text.tokens) - 1)
 

@@ -37,7 +37,7 @@ WITHIN = 0.04  # of the weights: each kind is within 2 % of the Transformer that
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What is known so far; the content of comparison.json.
+    """The state of a comparison: the content of comparison.json.
 
     question: what was asked; vocabulary: of the text; machine: on what it was measured
     threads: of every run; first: seconds of a step on random tokens, by size and model, which size the sweep

@@ -189,8 +189,8 @@ def _speeds(speeds: Sequence[Speed]) -> Iterator[Table | Text]:
     figures: dict[str, Callable[[Speed], str]] = {
         "Training, tokens a second by length": lambda each: f"{each.training:,.0f}",
         "Training, peak memory in MB by length": lambda each: f"{each.training_bytes / 1e6:,.0f}",
-        "Generating, tokens a second after so many": lambda each: f"{each.generating:,.0f}",
-        "Generating, state in MB after so many": lambda each: f"{each.state_bytes / 1e6:,.2f}",
+        "Generating, tokens a second, by length so far": lambda each: f"{each.generating:,.0f}",
+        "Generating, state in MB, by length so far": lambda each: f"{each.state_bytes / 1e6:,.2f}",
     }
     lengths = sorted({each.length for each in speeds})
     for title, figure in figures.items():

@@ -1,4 +1,4 @@
-/* What a pass over one new token computes besides its products with weights, and a list of such calls made in one.
+/* What a pass over one new token computes besides its products with weights, and a list of such calls run in one.
  *
  * Numbers are float32, bfloat16 or float16; sums are float32. Each step is rounded as PyTorch rounds it.
  * A call is the same whether it is made alone or in a list, so the bits of a pass do not depend on that.

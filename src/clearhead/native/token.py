@@ -1,4 +1,4 @@
-"""One new token through the kernels in C: everything that a pass computes, step by step.
+"""Kernels in C for everything that a pass over one new token computes.
 
 Tensors are contiguous, on the processor and of one dtype. Each function takes what ``takes`` accepts.
 """

@@ -1,4 +1,4 @@
-"""The fastest way to multiply a few rows with a weight, found by measuring on this machine and kept in the cache.
+"""The fastest implementation of a product of a few rows and a weight, measured on this machine and kept in the cache.
 
 Processors differ: on one, two threads share a vector's product in float32, on another they do not, and bfloat16 has
 been slower than float32. A choice is measured once, so that numbers do not change between runs on one machine.

@@ -110,7 +110,7 @@ class Codes(NamedTuple):
 
 
 class Quantised(nn.Module):
-    """A weight in few bits, in the place of an ``nn.Parameter``. dtype: that of its numbers, as far as others ask."""
+    """A weight in few bits, in the place of an ``nn.Parameter``. dtype: what it reports."""
 
     codes: Tensor
     scales: Tensor

@@ -163,7 +163,7 @@ class FeedForwardConfig:
         return (width + self.bias) * self.rows + (self.width + self.bias) * width
 
     def parameters(self, width: int, layers: int) -> int:
-        """Trained numbers of so many layers' feed-forwards, routers and all experts counted."""
+        """Trained numbers of the feed-forwards of ``layers`` layers, routers and all experts counted."""
         x = self.experts
         if x is None:
             return layers * self.one(width)
@@ -172,7 +172,7 @@ class FeedForwardConfig:
         return len(x.dense) * dense.one(width) + mixed
 
     def idle(self, width: int, layers: int) -> int:
-        """Weights of so many layers that one token does not use: those of inactive experts."""
+        """Weights of ``layers`` layers that one token does not use: those of inactive experts."""
         x = self.experts
         return 0 if x is None else (layers - len(x.dense)) * (x.count - x.active) * self.one(width)
 
