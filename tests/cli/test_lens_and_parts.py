@@ -70,7 +70,10 @@ def test_an_integrated_gradient_is_printed(folder: Path):
         (["parts", "nowhere", "a", "--out", "x.html"], "the ending '.html' is not known"),
         (["parts", "book", "ab", "--query", "7"], "query 7: the places are 0 to 2"),
         (["look", "nowhere", "a", "--baseline", "zero"], "--baseline zero belongs to --by integrated-gradient"),
-        (["look", "nowhere", "a", "--by", "integrated-gradient", "--layer", "1"], "--by integrated-gradient is about"),
+        (
+            ["look", "nowhere", "a", "--by", "integrated-gradient", "--layer", "1"],
+            "--by integrated-gradient explains",
+        ),
     ],
 )
 def test_mistakes_are_refused_with_the_rule(folder: Path, words: list[str], message: str):

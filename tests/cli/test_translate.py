@@ -146,7 +146,7 @@ class TestSeeing:
         assert [each["id"] for each in found["candidates"]] == [each.id for each in expected.candidates]
         assert len(found["layers"]) == len(expected.layers)
         done = command("next", here, self.TEXT, "--threads", 1)
-        assert f"what comes after “{self.TEXT} → " in done.out
+        assert f"what comes after “{self.TEXT} → " in " ".join(done.out.split())
         assert command("next", here, self.TEXT, "--layers", "--out", "n.png", "--threads", 1).code == 0
 
     def test_parts(self, command: Command, here: Path, model: LanguageModel) -> None:
