@@ -82,7 +82,7 @@ def shape(rung: int, vocabulary: int, context: int, kind: str = DecoderConfig.ki
 
 
 def gated_width(width: int) -> int:
-    """Of a gated feed-forward: 8/3 of the model's, as many weights as 4 times without a gate (Shazeer 2020)."""
+    """The width of a gated feed-forward: as many weights as one of 4 times the width without a gate (Shazeer 2020)."""
     return width * 8 // 3 // 32 * 32
 
 
