@@ -148,7 +148,8 @@ class LanguageModel:
             language = tokenizer.language(target)
             named = {**metadata.ids, **metadata.generation}
             start = named.get("decoder_start_token_id", tokenizer.target_start)
-            said = {"decoder_start_token_id" if tokenizer.is_language(start) else "forced_bos_token_id": language}
+            first = start is None or tokenizer.is_language(start)
+            said = {"decoder_start_token_id" if first else "forced_bos_token_id": language}
             if metadata.generation:
                 metadata = replace(metadata, generation={**metadata.generation, **said})
             else:

@@ -108,10 +108,9 @@ def test_it_runs_as_printed(
     for block in blocks(parts[0], "python"):
         code = block.replace('"/data', f'"{here / "data"}')
         exec(compile(code, block.splitlines()[0], "exec"), names)
-    drawn = re.findall(r"\b[a-z]+\.(?:html|svg|png|json|safetensors)\b", parts[0].read_text(encoding="utf-8"))
-    written = [path for path in map(Path, drawn) if path.exists()]
-    assert all(path.stat().st_size > 1000 for path in written)
-    assert written or "--out" not in parts[0].read_text(encoding="utf-8")
+    page = "\n".join([*lines(parts[0]), *blocks(parts[0], "python")]).replace("/data", str(here / "data"))
+    for file in re.findall(r"""--out (\S+\.\w+)|draw_?\w*\(.*"([^"]+)"\)|save\("([^"]+)"\)""", page):
+        assert Path("".join(file)).stat().st_size > 1000, file
 
 
 def test_every_form_of_an_edit_in_the_table_is_read(model: LanguageModel) -> None:

@@ -18,7 +18,7 @@ from clearhead import hub
 from clearhead.errors import OptionError, WatchError
 from clearhead.generation import fill_spans
 from clearhead.language_model import LanguageModel
-from clearhead.watching import Scale
+from clearhead.watching import Ablate, Scale
 from verbs import called
 
 IDS = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
@@ -114,6 +114,12 @@ def test_edits_change_the_answers(model: LanguageModel) -> None:
     plain = fill_spans(model, TEXT)
     scaled = fill_spans(model, TEXT, edits=[Scale(layer=0, head=0, factor=0.5, stack="encoder")])
     assert [each.logprob for each in plain] != [each.logprob for each in scaled]
+    place = len(model.tokenizer.encode("one")) - 1
+    by_word, by_number = (
+        fill_spans(model, TEXT, edits=[Ablate(layer=0, kind="feed_forward", stack="encoder", at=at)])
+        for at in ("one", place)
+    )
+    assert by_word == by_number != plain
     with pytest.raises(WatchError, match="the model has no site of layer 7"):
         fill_spans(model, TEXT, edits=[Scale(layer=7, head=0, factor=0.5, stack="encoder")])
 

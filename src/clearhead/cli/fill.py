@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,8 +58,6 @@ def fill(
 
 
 def _masks(model: LanguageModel, text: str, top: int, edits: list[Edit], as_json: bool) -> None:
-    from dataclasses import asdict
-
     from clearhead.encoding import fill
 
     masks = fill(model, text, top=top, edits=edits)
@@ -74,8 +73,6 @@ def _masks(model: LanguageModel, text: str, top: int, edits: list[Edit], as_json
 
 
 def _spans(model: LanguageModel, text: str, top: int, edits: list[Edit], as_json: bool) -> None:
-    from dataclasses import asdict
-
     from clearhead.generation import fill_spans
     from clearhead.generation.spans import put_in
 

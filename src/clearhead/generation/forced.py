@@ -47,7 +47,7 @@ def forced(model: LanguageModel) -> Forced:
 
     first, tokenizer = one("forced_bos_token_id"), model.tokenizer
     start = {**model.metadata.ids, **model.metadata.generation}.get("decoder_start_token_id")
-    if first is None and tokenizer.around_source is not None and (start is None or not tokenizer.is_language(start)):
+    if first is None and tokenizer.around_source is not None and not tokenizer.is_language(start):
         raise OptionError(
             "the language to translate into is missing; name it with --to or, in Python, "
             f"model.with_languages(target=...); this model knows {', '.join(tokenizer.languages)}"

@@ -94,7 +94,7 @@ def _start_of(tokenizer: Tokenizer, target: str | None) -> tuple[int | None, int
             f"text.source_language=CODE --set text.target_language=CODE, out of {', '.join(tokenizer.languages)}"
         )
     language = tokenizer.language(target)
-    return (language, None) if tokenizer.is_language(start) else (start, language)
+    return (language, None) if start is None or tokenizer.is_language(start) else (start, language)
 
 
 def split_of(

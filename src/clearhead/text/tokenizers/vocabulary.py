@@ -101,9 +101,9 @@ class Vocabulary:
             raise OptionError(f"there is no language {code!r}; this model knows {', '.join(self.languages)}")
         return self.languages[code]
 
-    def is_language(self, start: int | None) -> bool:
-        """Whether the id that begins a translation is its language's (mBART's first models), or is to be one (None)."""
-        return start is None or start in self.languages.values()
+    def is_language(self, token: int | None) -> bool:
+        """Whether the id is a language's; in mBART's first models it begins a translation."""
+        return token in self.languages.values()
 
     @property
     def around_source(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
