@@ -36,11 +36,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Neither tests nor their subprocesses touch the user's cache."""
+    """Neither tests nor their subprocesses touch the user's cache; the workers share one, to compile once."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLEARHEAD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CLEARHEAD_CACHE", str(shared / "cache"))
         # torch keeps what it compiled under a name that does not tell for which processor's instructions
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(shared / "compiled"))
         for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CLEARHEAD_LANGUAGE"):

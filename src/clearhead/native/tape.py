@@ -80,6 +80,11 @@ class _Guard(TorchDispatchMode):
         super().__init__()
         self._tape = tape
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Else torch wraps ``__torch_dispatch__`` and loads its compiler at the first call: 1.5 s."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = func(*args, **(kwargs or {}))
         same = given is args[0] and not func._schema.is_mutable if args else False  # dropout, when it drops nothing
