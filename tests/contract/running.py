@@ -27,6 +27,8 @@ import matplotlib.figure
 import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg
 from typer.main import get_command
 from clearhead import cli, drawing, encoding, hub, runs
+from clearhead.native import compiling
+compiling.library()
 get_command(cli.app)
 for line in sys.stdin:
     with tempfile.TemporaryFile() as printed:

@@ -26,8 +26,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-fuzz-has-no-hub"))
 
 import hypothesis
+import matplotlib.backends.backend_svg  # noqa: F401 what every fork would import
+import matplotlib.figure  # noqa: F401
 from hypothesis import strategies as st
 from kinds import KINDS
+
+from clearhead.native import compiling
 
 HERE = Path(__file__).parent
 HANG = 10  # seconds
@@ -156,6 +160,7 @@ def main() -> int:
     given = parser.parse_args()
     seeds = json.loads((HERE / "seeds.json").read_text())
     any_found = False
+    compiling.library()  # which every fork would compile
     for name in given.kinds or SHARES:
         seed = seeds[name] if given.seed is None else given.seed
         numbers, found = fuzz(name, given.mutations or SHARES[name], given.seconds, seed)
