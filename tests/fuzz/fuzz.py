@@ -26,7 +26,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-fuzz-has-no-hub"))
 
 import hypothesis
-import matplotlib.backends.backend_svg  # noqa: F401 what every fork would import
+import matplotlib.backends.backend_svg
 import matplotlib.figure  # noqa: F401
 from hypothesis import strategies as st
 from kinds import KINDS

@@ -1,16 +1,17 @@
 """Every kind of model has as many weights as the dial's Transformer."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from clearhead.errors import OptionError
 from clearhead.hub.families import family_for, modernbert
-from clearhead.model import DecoderConfig, EncoderConfig, skeleton
-from clearhead.training.shapes import LADDER, equal, kinds, shape
+from clearhead.model import DecoderConfig, EncoderConfig, LSTMConfig, ModelConfig, skeleton
+from clearhead.runs.resolve import Asked, resolve
+from clearhead.training.shapes import LADDER, architectures, equal, shape
 
-RIVALS = sorted(kinds() - {DecoderConfig.kind})
+RIVALS = sorted({kind for kinds in architectures().values() for kind in kinds.values()} - {DecoderConfig.kind})
 
 
 @pytest.mark.parametrize("kind", RIVALS)
@@ -36,6 +37,26 @@ def test_a_kind_without_a_rule_is_refused() -> None:
     assert isinstance(peer, DecoderConfig)
     with pytest.raises(OptionError, match=r"^model.kind 'toy': sizes can only be chosen for convolution, convol"):
         equal(peer, "toy")
+
+
+class NamelessConfig(LSTMConfig):
+    kind: ClassVar[str] = "nameless"
+    architecture: ClassVar[str] = ""
+
+
+class NamedConfig(LSTMConfig):
+    kind: ClassVar[str] = "named"
+    architecture: ClassVar[str] = "new"
+
+
+def test_a_kind_that_is_added_with_an_architecture_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for config in (NamelessConfig, NamedConfig):
+        monkeypatch.setitem(ModelConfig.classes, config.kind, config)
+    asked = Asked(sources=["a.txt"], model="new", settings=[{"model": {"context": 32}}], minutes=1)
+    assert resolve(asked).table["model"] == {"kind": "named", "context": 32}
+    assert isinstance(shape(1, 65, 32, "named"), NamedConfig)
+    with pytest.raises(OptionError, match=r"sizes can only be chosen for convolution, .*, named; set the whole"):
+        shape(1, 65, 32, "nameless")
 
 
 def test_an_encoder_has_a_released_shape_with_the_decoder_s_layers_and_width() -> None:

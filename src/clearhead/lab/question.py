@@ -10,11 +10,12 @@ from clearhead import corpora, recipes
 from clearhead.corpora import Recall
 from clearhead.errors import OptionError, nearest
 from clearhead.model import DecoderConfig, ModelConfig
+from clearhead.model.sizing import gated_width
 from clearhead.plain import from_dict
 from clearhead.recipes import Table, TextConfig
 from clearhead.runs.resolve import Asked, resolve
 from clearhead.training import NEXT_TOKENS, TARGET_TOKENS, Objective, TrainConfig
-from clearhead.training.shapes import MODELS, equal, gated_width, kind_of
+from clearhead.training.shapes import architectures, equal, kind_of
 
 RATES = (0.003, 0.01, 0.03)
 STORIES = 1000  # held-out stories whose facts are asked
@@ -58,10 +59,11 @@ class Question:
     equal_time: bool = True
 
     def __post_init__(self) -> None:
+        kinds = architectures()
         for name in self.models:
-            if name not in MODELS:
-                raise OptionError(f"model: there is no {name!r}{nearest(name, MODELS)}")
-            if self.objective.ability not in MODELS[name]:
+            if name not in kinds:
+                raise OptionError(f"model: there is no {name!r}{nearest(name, kinds)}")
+            if self.objective.ability not in kinds[name]:
                 able = ", ".join(known(self.objective))
                 raise OptionError(f"model {name}: does not translate; for sentence pairs there is {able}")
         for what, values in (("model", self.models), ("width", [size.width for size in self.sizes])):
@@ -108,14 +110,13 @@ class Question:
         In associative recall a convolution is dilated so that its last layer reads the whole row: without, no width
         could solve it.
         """
-        kind = MODELS[name][self.objective.ability]
-        config = size if kind == DecoderConfig.kind else equal(size, kind)
+        config = equal(size, architectures()[name][self.objective.ability])
         return config if self.recall is None else config.dilated(self.recall.length)
 
 
 def known(objective: Objective) -> list[str]:
     """The models that learn it."""
-    return [name for name, kinds in MODELS.items() if objective.ability in kinds]
+    return [name for name, kinds in architectures().items() if objective.ability in kinds]
 
 
 def asked(

@@ -19,12 +19,15 @@ from clearhead.model.parts.config import (
     check_sizes,
     check_word,
 )
+from clearhead.model.sizing import nearest_heads, nearest_in_size
 from clearhead.plain import Tagged
 
 # Larger numbers are typos or damage.
 EXPERTS_AT_MOST = 100_000  # in all layers; the largest released model has 23,000 (Kimi K2, 2025)
 LAYERS_AT_MOST = 10_000  # the deepest published Transformer has 1,000 (Wang et al. 2022, "DeepNet")
 PARAMETERS_AT_MOST = 2**48
+
+GATED = ("geglu", "swiglu")  # the feed-forwards of ModernBERT's shape that a decoder may share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,10 @@ class ModelConfig(Tagged, ABC):
 
     classes: ClassVar[dict[str, type[Any]]] = {}
     default: ClassVar[str] = "decoder"
+
+    # Name in `train --model`, which kinds for other tasks may share; empty = all its sizes must be set.
+    architecture: ClassVar[str] = ""
+    learns: ClassVar[str] = "next tokens"  # what it is trained for, a name in ``clearhead.model.ABILITIES``
 
     vocabulary: int  # number of token ids
     context: int  # context length in tokens
@@ -55,6 +62,14 @@ class ModelConfig(Tagged, ABC):
 
     def check(self) -> None:
         """Raises ConfigError for mistakes specific to this kind of model."""
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> ModelConfig:
+        """A model of this kind with the decoder's vocabulary, context and width, and as many weights, within 2 %.
+
+        Kinds with an ``architecture`` have one; the dial uses it.
+        """
+        raise NotImplementedError
 
     @property
     @abstractmethod
@@ -258,6 +273,7 @@ class DecoderConfig(TransformerConfig):
     """A decoder: each token sees itself and earlier tokens."""
 
     kind: ClassVar[str] = "decoder"
+    architecture: ClassVar[str] = "transformer"
 
     logit_softcap: float | None = None  # c in c tanh(logit / c), for the output's logits (Gemma 2); None = none
 
@@ -265,6 +281,11 @@ class DecoderConfig(TransformerConfig):
         """Raises ConfigError for parts that do not fit one another."""
         super().check()
         check_positive(self, "logit_softcap")
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> ModelConfig:
+        """The decoder itself."""
+        return decoder
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -291,6 +312,8 @@ class EncoderConfig(TransformerConfig):
     """
 
     kind: ClassVar[str] = "encoder"
+    architecture: ClassVar[str] = "transformer"
+    learns: ClassVar[str] = "masked tokens"
 
     token_types: int = 0  # encoders: number of embeddings that tell the texts of a pair apart
     prediction: PredictionConfig | None = None  # encoders: the head for masked tokens; None = hidden states only
@@ -301,6 +324,31 @@ class EncoderConfig(TransformerConfig):
         super().check()
         if not 0 <= self.token_types <= SIZE_AT_MOST:
             raise ConfigError(f"model: token_types is {shown(self.token_types)}; it must be at least 0")
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> EncoderConfig:
+        """ModernBERT's shape (Warner et al. 2024), as near to the decoder's as it allows: its layers see all tokens.
+
+        Its heads fill the width. The layer that predicts masked tokens is paid for by narrower feed-forwards.
+        """
+        width, kind = decoder.width, decoder.feed_forward.kind
+        heads = nearest_heads(width, decoder.attention.head_width, even=True)
+
+        def made(inner: int) -> EncoderConfig:
+            return cls(
+                vocabulary=decoder.vocabulary,
+                context=decoder.context,
+                layers=decoder.layers,
+                width=width,
+                attention=AttentionConfig(heads=heads, kv_heads=heads, head_width=width // heads, head_norm="none"),
+                feed_forward=FeedForwardConfig(kind=kind if kind in GATED else "geglu", width=inner),
+                norm=NormConfig(kind="layer", eps=1e-5, bias=False),
+                prediction=PredictionConfig(bias=False),
+                tied=decoder.tied,
+                dropout=decoder.dropout,
+            )
+
+        return nearest_in_size(made, decoder.parameters())
 
     @property
     def abilities(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from clearhead.attend import Mask
 from clearhead.errors import ConfigError, many
 from clearhead.model.carried import Carried
+from clearhead.model.config import DecoderConfig
 from clearhead.model.layered import Layer, Layered, LayeredConfig
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.linear import Linear
@@ -27,6 +28,7 @@ class ConvolutionConfig(LayeredConfig):
     """Layers of x + out(GLU(convolution(norm x))). Dilations: Kalchbrenner et al. 2016."""
 
     kind: ClassVar[str] = "convolution"
+    architecture: ClassVar[str] = "convolution"
 
     kernel: int = 4  # number of places a convolution reads, including its own
     dilations: tuple[int, ...] = (1,)  # distance between those places, by layer; the list repeats
@@ -42,6 +44,11 @@ class ConvolutionConfig(LayeredConfig):
                 f"model: kernel {self.kernel} and dilations {self.dilations} reach {self.reach:,} tokens; the most "
                 f"that is accepted is {REACH_AT_MOST:,}"
             )
+
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """Twice as many layers."""
+        return {"layers": 2 * decoder.layers}
 
     def dilation(self, layer: int) -> int:
         """Distance between the places a layer reads."""

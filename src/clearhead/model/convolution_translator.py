@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from clearhead import tap
 from clearhead.attend import Mask, Score, attend
 from clearhead.errors import ConfigError, many
 from clearhead.model.carried import Carried, Carry
+from clearhead.model.config import DecoderConfig
 from clearhead.model.layered_translator import LayeredTranslator, LayeredTranslatorConfig
 from clearhead.model.parts.config import AttentionConfig, check_sizes
 from clearhead.model.parts.dropping import Dropping
@@ -35,6 +36,7 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
     """
 
     kind: ClassVar[str] = "convolution-translator"
+    architecture: ClassVar[str] = "convolution"
 
     kernel: int = 3  # number of places a convolution reads, including its own
     attention_heads: int = 1  # query heads of each layer's attention to the source; divides the width
@@ -47,6 +49,11 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
             raise ConfigError(
                 f"model: attention_heads is {self.attention_heads} and the width {self.width}; heads divide the width"
             )
+
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """As many layers in each stack."""
+        return {"encoder_layers": decoder.layers, "layers": decoder.layers}
 
     @property
     def attention(self) -> AttentionConfig:

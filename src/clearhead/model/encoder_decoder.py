@@ -14,13 +14,14 @@ from clearhead.errors import ConfigError
 from clearhead.model.config import DecoderConfig, TransformerConfig, check_positive
 from clearhead.model.decoder import Decoder
 from clearhead.model.parts.block import BlockInputs
-from clearhead.model.parts.config import check_sizes
+from clearhead.model.parts.config import AttentionConfig, FeedForwardConfig, NormConfig, PositionConfig, check_sizes
 from clearhead.model.parts.cross_block import CROSS_BLOCKS, CrossBlock
 from clearhead.model.parts.linear import Embedding
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.source import Source
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.registry import register
+from clearhead.model.sizing import nearest_heads, nearest_in_size
 from clearhead.model.state import State
 from clearhead.model.transformer import Transformer, cached
 from clearhead.model.translator import Translator
@@ -57,6 +58,7 @@ class EncoderDecoderConfig(DecoderConfig):
     """
 
     kind: ClassVar[str] = "encoder-decoder"
+    learns: ClassVar[str] = "text to text"
 
     encoder_layers: int  # number of the encoder's layers
     encoder_heads: int | None = None  # heads of an encoder that splits the same width into others; None = the decoder's
@@ -84,6 +86,37 @@ class EncoderDecoderConfig(DecoderConfig):
                 f"model: encoder_heads is {self.encoder_heads}; it must divide {a.heads} heads x {a.head_width}, and "
                 f"there must be as many kv_heads ({a.kv_heads}) as heads"
             )
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> EncoderDecoderConfig:
+        """Marian's shape, half of the layers in each stack.
+
+        (Junczys-Dowmunt et al. 2018: the Transformer of Vaswani et al. 2017 with swish.)
+        """
+        width = decoder.width
+        heads = nearest_heads(width, decoder.attention.head_width)
+
+        def made(inner: int) -> EncoderDecoderConfig:
+            return cls(
+                vocabulary=decoder.vocabulary,
+                context=decoder.context,
+                layers=max(1, decoder.layers // 2),
+                encoder_layers=-(-decoder.layers // 2),
+                width=width,
+                attention=AttentionConfig(
+                    heads=heads, kv_heads=heads, head_width=width // heads, bias=True, out_bias=True, head_norm="none"
+                ),
+                feed_forward=FeedForwardConfig(kind="silu", width=inner, bias=True),
+                norm=NormConfig(kind="layer", eps=1e-5),
+                positions=PositionConfig(kind="sinusoidal"),
+                arrangement="post",
+                embedding_scale=math.sqrt(width),
+                output_bias=True,
+                tied=decoder.tied,
+                dropout=decoder.dropout,
+            )
+
+        return nearest_in_size(made, decoder.parameters())
 
     @property
     def source_ids(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from clearhead import tap
 from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
 from clearhead.model.carried import Carried, carried
-from clearhead.model.config import ModelConfig
+from clearhead.model.config import DecoderConfig, ModelConfig
 from clearhead.model.parts.config import NormConfig, check_sizes
 from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Embedding, Linear
@@ -21,6 +21,7 @@ from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import check_texts
 from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.model.protocol import Network
+from clearhead.model.sizing import nearest_in_size
 from clearhead.model.state import State
 from clearhead.tap import Site
 
@@ -37,6 +38,18 @@ class LayeredConfig(ModelConfig):
     def check(self) -> None:
         """Raises ConfigError for sizes out of range."""
         check_sizes("model", self, "hidden")
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> Self:
+        """The width inside its layers makes the number of weights fit."""
+        names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
+        given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
+        return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
+
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """The number of layers, and what else they take from a decoder of equal size."""
+        return {"layers": decoder.layers}
 
     @property
     def abilities(self) -> frozenset[str]:

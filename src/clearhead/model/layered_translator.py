@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,12 @@ from clearhead import tap
 from clearhead.attend import FULL, Mask
 from clearhead.errors import RequestError
 from clearhead.model.carried import Carried, Carry, carried
-from clearhead.model.config import ModelConfig
+from clearhead.model.config import DecoderConfig, ModelConfig
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.places import check_padding, reach_of, spans_of
 from clearhead.model.parts.source import Source
+from clearhead.model.sizing import nearest_in_size
 from clearhead.model.state import State
 from clearhead.model.translator import Translator
 from clearhead.tap import Site
@@ -30,12 +31,26 @@ class LayeredTranslatorConfig(ModelConfig):
     layers: those of the decoder; context: the longest text on either side, in tokens
     """
 
+    learns: ClassVar[str] = "text to text"
+
     hidden: int  # width inside a layer: units of a recurrence, or gated channels of a convolution
     encoder_layers: int  # number of the encoder's layers
 
     def check(self) -> None:
         """Raises ConfigError for sizes out of range."""
         check_sizes("model", self, "hidden", "encoder_layers")
+
+    @classmethod
+    def equal(cls, decoder: DecoderConfig) -> Self:
+        """The width inside its layers makes the number of weights fit."""
+        names = ("vocabulary", "context", "width", "tied", "dropout")
+        given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
+        return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
+
+    @classmethod
+    @abstractmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """The numbers of layers, and what else they take from a decoder of equal size."""
 
     @property
     def abilities(self) -> frozenset[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, cast
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from clearhead import tap
 from clearhead.attend import Mask, causal, window
 from clearhead.model.carried import Carried
+from clearhead.model.config import DecoderConfig
 from clearhead.model.layered import STACK, Layer, Layered, LayeredConfig
 from clearhead.model.parts.attention import Attention
 from clearhead.model.parts.config import AttentionConfig
@@ -28,6 +29,11 @@ class RecurrentConfig(LayeredConfig):
     """Layers of x + out(recurrence(norm x))."""
 
     cell: ClassVar[str]  # in ``CELLS``
+
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """Half as many layers."""
+        return {"layers": -(-decoder.layers // 2)}
 
     @property
     def attending(self) -> AttentionConfig | None:
@@ -68,6 +74,11 @@ class AttentiveConfig(RecurrentConfig):
 
     attention: AttentionConfig
 
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """Half as many layers, and the decoder's attention, without a window."""
+        return {**super().layers_of(decoder), "attention": replace(decoder.attention, window=None)}
+
     @property
     def attending(self) -> AttentionConfig | None:
         """The attention of the last layer."""
@@ -107,6 +118,7 @@ class LSTMConfig(RecurrentConfig):
     """Long short-term memory."""
 
     kind: ClassVar[str] = "lstm"
+    architecture: ClassVar[str] = "lstm"
     cell: ClassVar[str] = "LSTM"
 
 
@@ -115,6 +127,7 @@ class GRUConfig(RecurrentConfig):
     """Gated recurrent units."""
 
     kind: ClassVar[str] = "gru"
+    architecture: ClassVar[str] = "gru"
     cell: ClassVar[str] = "GRU"
 
 
@@ -123,6 +136,7 @@ class LSTMAttentionConfig(AttentiveConfig):
     """Long short-term memory with attention."""
 
     kind: ClassVar[str] = "lstm-attention"
+    architecture: ClassVar[str] = "lstm-attention"
     cell: ClassVar[str] = "LSTM"
 
 
@@ -131,6 +145,7 @@ class GRUAttentionConfig(AttentiveConfig):
     """Gated recurrent units with attention."""
 
     kind: ClassVar[str] = "gru-attention"
+    architecture: ClassVar[str] = "gru-attention"
     cell: ClassVar[str] = "GRU"
 
 

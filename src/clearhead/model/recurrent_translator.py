@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
@@ -13,6 +13,7 @@ from clearhead import tap
 from clearhead.attend import Mask
 from clearhead.errors import ConfigError
 from clearhead.model.carried import Carried, Carry
+from clearhead.model.config import DecoderConfig
 from clearhead.model.layered_translator import LayeredTranslator, LayeredTranslatorConfig
 from clearhead.model.parts.config import AttentionConfig, NormConfig
 from clearhead.model.parts.cross_attention import CrossAttention
@@ -44,6 +45,12 @@ class RecurrentTranslatorConfig(LayeredTranslatorConfig):
         super().check()
         if self.attention.sinks or self.attention.window is not None:
             raise ConfigError("model: attention to a source has neither sinks nor a window; leave them out")
+
+    @classmethod
+    def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
+        """Half of the layers in each stack, and the decoder's attention, without a window."""
+        halves = {"encoder_layers": -(-decoder.layers // 2), "layers": max(1, decoder.layers // 2)}
+        return {**halves, "attention": replace(decoder.attention, window=None), "norm": decoder.norm}
 
     def attention_numbers(self) -> tuple[int, int, int]:
         """The widths of the projections."""
@@ -89,6 +96,7 @@ class LSTMTranslatorConfig(RecurrentTranslatorConfig):
     """Long short-term memory."""
 
     kind: ClassVar[str] = "lstm-translator"
+    architecture: ClassVar[str] = "lstm-attention"
     cell: ClassVar[str] = "LSTM"
 
 
@@ -97,6 +105,7 @@ class GRUTranslatorConfig(RecurrentTranslatorConfig):
     """Gated recurrent units."""
 
     kind: ClassVar[str] = "gru-translator"
+    architecture: ClassVar[str] = "gru-attention"
     cell: ClassVar[str] = "GRU"
 
 

@@ -17,7 +17,7 @@ from clearhead.runs.material import check_text
 from clearhead.training import MaskedTokens, NextTokens, TargetTokens, TrainConfig, default_masks
 from clearhead.training.budget import CONTEXT
 from clearhead.training.config import window_of
-from clearhead.training.shapes import MODELS, TRANSLATORS, equal, kind_of, shape
+from clearhead.training.shapes import architectures, equal, kind_of, shape
 
 ENTRIES = {
     "text": ("layout", "sources", "corpus", "megabytes", "valid", "tokenizer", "vocabulary", "field", "encoding"),
@@ -33,7 +33,7 @@ class Asked:
     """The user's options; None = not given.
 
     layout to encoding: entries of the recipe's table ``text``; minutes to threads: of its table ``train``
-    model: a name in ``training.shapes.MODELS``; None = as the recipe says, else a Transformer
+    model: a name in ``training.shapes.architectures()``; None = as the recipe says, else a Transformer
     masked: whether it learns to predict masked tokens (``--masked``)
     recipe: name of a shipped one; config: a TOML file; settings: single values, as tables
     origin: the model to start from; out: the run folder
@@ -115,7 +115,7 @@ def resolve(asked: Asked) -> Resolved:
         recipes.check_names(each)
     # For a whole Transformer in the settings: what the kind has besides, such as the head of an encoder.
     bare = {name: value for name, value in recipes.joined(later).get("model", {}).items() if name != "kind"}
-    if kind in TRANSLATORS:
+    if kind is not None and ModelConfig.classes[kind].learns == TargetTokens.ability:
         tables = [{"train": {"label_smoothing": SMOOTHING}, "model": {"context": CONTEXT}}, *tables]
     tables = [_of_kind(kind, {"model": bare}), *(_of_kind(kind, table) for table in tables), *later]
     origin = origins.find(tables, asked.origin, masked=asked.masked)
@@ -160,24 +160,25 @@ def _kind(asked: Asked) -> str | None:
 
     Raises OptionError, naming the nearest, for an unknown name, and for a model that cannot fill masks.
     """
-    if asked.model is not None and asked.model not in MODELS:
-        raise OptionError(f"model: there is no {asked.model!r}{nearest(asked.model, MODELS)}")
+    known = architectures()
+    if asked.model is not None and asked.model not in known:
+        raise OptionError(f"model: there is no {asked.model!r}{nearest(asked.model, known)}")
     if asked.layout is not None and asked.origin is None:
-        name, able = asked.model or "transformer", [each for each, by in MODELS.items() if TargetTokens.ability in by]
+        name, able = asked.model or "transformer", [each for each, by in known.items() if TargetTokens.ability in by]
         if asked.masked:
             raise OptionError("--masked: masks are filled in plain text, not in sentence pairs; leave out one of them")
         if name not in able:
             raise OptionError(f"--model {name}: does not translate; for sentence pairs there is {', '.join(able)}")
-        return MODELS[name][TargetTokens.ability]
+        return known[name][TargetTokens.ability]
     if asked.masked and asked.origin is None:
         name = asked.model or "transformer"
-        if MaskedTokens.ability not in MODELS[name]:
+        if MaskedTokens.ability not in known[name]:
             raise OptionError(
                 f"--masked: a mask is filled from both sides of it, and {name!r} reads from left to right; leave out "
                 "--model, or --masked"
             )
-        return MODELS[name][MaskedTokens.ability]
-    return None if asked.model is None else MODELS[asked.model][NextTokens.ability]
+        return known[name][MaskedTokens.ability]
+    return None if asked.model is None else known[asked.model][NextTokens.ability]
 
 
 def _of_kind(kind: str | None, table: Table) -> Table:
