@@ -9,7 +9,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
-from clearhead.analysis.given import Given, Read, read
+from clearhead.analysis.given import Given, Read, check_text, read
 from clearhead.errors import NotFiniteError, OptionError, many, shown
 from clearhead.language_model import LanguageModel
 from clearhead.model import Network, needs
@@ -48,8 +48,7 @@ def asked_of(
     than the context, OptionError if it is empty or has no such place, or the model has no such token or predicts none;
     errors name the ``verb`` or ``what`` needs predictions.
     """
-    if isinstance(text, str) and not text:
-        raise OptionError(f"{verb}: the text is empty; give at least one character")
+    check_text(text, verb)
     forward = predicts_next(model.network)
     if not forward:
         needs(model.network, "masked tokens", what)

@@ -74,6 +74,12 @@ class Read:
         return {name: torch.tensor([ids], device=model.device).expand(rows, -1) for name, ids in given.items()}
 
 
+def check_text(given: Given, verb: str) -> None:
+    """Raises OptionError for an empty text."""
+    if isinstance(given, str) and not given:
+        raise OptionError(f"{verb}: the text is empty; give at least one character")
+
+
 def read(model: LanguageModel, given: Given, verb: str, *, target: str | None = None) -> Read:
     """The tokens of a text, or of ids; of a translator, those of a text and of ``target``, or its own translation.
 
@@ -88,8 +94,7 @@ def read(model: LanguageModel, given: Given, verb: str, *, target: str | None = 
                 f"{verb}: this model reads one text and writes another, and one row of ids was given; give the text, "
                 "and its translation as target"
             )
-        if not given:
-            raise OptionError(f"{verb}: the text is empty; give at least one character")
+        check_text(given, verb)
         return translation(model, given, verb, target)
     if isinstance(given, str):
         return Read(tokenized=tokenized_text(model, model.encode(given, f"{verb}: the text"), given))

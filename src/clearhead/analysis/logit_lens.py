@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clearhead.analysis.asked import PLACES, finite, predicts_next, whole
-from clearhead.analysis.given import Given, Several, check_one, each_of, is_one
+from clearhead.analysis.given import Given, Several, check_one, check_text, each_of, is_one
 from clearhead.analysis.given import read as read_text
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel, check_model
@@ -131,8 +131,7 @@ def lens(
         texts = each_of(text, "lens")
         check_one(target, texts, "lens")
         return [lens(model, each, top=top, tuned=tuned) for each in texts]
-    if isinstance(text, str) and not text:
-        raise OptionError("lens: the text is empty; give at least one character")
+    check_text(text, "lens")
     network = model.network
     if not predicts_next(network):
         needs(network, "masked tokens", "lens")

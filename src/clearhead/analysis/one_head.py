@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from clearhead import tap
+from clearhead.analysis.given import check_text
 from clearhead.analysis.matrices import attention_at, columns_of, projections, site_of, weight_of
 from clearhead.analysis.observe import observe_ids
 from clearhead.attend import FULL, Mask, Request, Score
@@ -125,8 +126,7 @@ def steps(model: LanguageModel, text: str, *, layer: int = 0, head: int = 0, mas
     numbers.
     """
     check_model(model, "steps")
-    if text == "":
-        raise OptionError("steps: the text is empty; give at least one character")
+    check_text(text, "steps")
     site = site_of(model.network, layer, head, "steps")
     part = attention_at(model.network, site, "steps")
     ids = model.encode(text, "steps: the text")

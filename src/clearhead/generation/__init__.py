@@ -17,8 +17,9 @@ from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.scores import Scores, check_scores, has_scores, score, suited
 from clearhead.generation.search import BEAMS, Search, search_for
+from clearhead.generation.sources import source_ids
 from clearhead.generation.spans import FilledText, fill_spans
-from clearhead.generation.translation import Translation, source_ids, stream_translations, translate
+from clearhead.generation.translation import Translation, stream_translations, translate
 
 __all__ = [
     "BEAMS",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,14 +13,12 @@ from torch import Tensor
 from clearhead.errors import OptionError, shown
 from clearhead.generation.beams import BeamSearch, Hypothesis
 from clearhead.generation.search import BEAMS
-from clearhead.generation.translation import source_ids
+from clearhead.generation.sources import editing, read, source_ids
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
-from clearhead.tap import reserve, rows
 from clearhead.text.data.pair_tokens import longest_answer
-from clearhead.watching import Edit, edited, tokenized_text
+from clearhead.watching import Edit
 from clearhead.watching.edits import listed
-from clearhead.watching.places import placed
 
 FIRST = "<extra_id_0>"
 
@@ -79,18 +76,11 @@ def _found(
 ) -> list[FilledText]:
     start, _ = model.target_edges
     beams = max(BEAMS, top)
-    known = {
-        (0, "encoder"): tokenized_text(model, source, source=True),
-        (0, model.stack): tokenized_text(model, [start]),
-    }
-    with edited(model, placed(edits, known)) if edits else nullcontext():
-        numbers = reserve(1) if edits else None
-        with nullcontext() if numbers is None else rows(numbers):
-            state = model.network.translating([source], grammar.limit, beams)
+    with editing(model, [source], [start], edits) as numbers:
         (found,) = BeamSearch(
             model.network,
             [start],
-            state,
+            read(model, [source], grammar.limit, beams, numbers),
             texts=1,
             beams=beams,
             length_penalty=1.0,

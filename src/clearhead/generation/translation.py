@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, overload
@@ -19,13 +18,12 @@ from clearhead.generation.defaults import defaults
 from clearhead.generation.forced import Forced, forced
 from clearhead.generation.sampling import Sampling
 from clearhead.generation.search import Search, search_for
+from clearhead.generation.sources import editing, read, source_ids
 from clearhead.language_model import LanguageModel, as_texts, check_model
 from clearhead.model import State, needs
-from clearhead.tap import reserve, rows
 from clearhead.text.data.pair_tokens import longest_answer
-from clearhead.watching import Edit, edited, tokenized_text
+from clearhead.watching import Edit
 from clearhead.watching.edits import listed
-from clearhead.watching.places import placed
 
 TOGETHER = 64  # texts translated at once
 AHEAD = 16  # batches read before the first is translated, so that texts of similar length share one
@@ -130,10 +128,8 @@ def _edited(
 ) -> Iterator[Translation]:
     begun, _ = _begun(model, prefix, forced(model))
     sources = [source_ids(model, text) for text in texts]
-    known = {(n, "encoder"): tokenized_text(model, ids, source=True) for n, ids in enumerate(sources)}
-    known |= {(n, model.stack): tokenized_text(model, begun) for n in range(len(texts))}
-    with edited(model, placed(edits, known)):
-        found = list(_streamed(model, texts, search, prefix, together, reserve(len(texts))))
+    with editing(model, sources, begun, edits) as numbers:
+        found = list(_streamed(model, texts, search, prefix, together, numbers))
     yield from found
 
 
@@ -162,22 +158,6 @@ def _streamed(
                 found[n] = replace(first, others=tuple(others))
         yield from (found[n] for n in range(len(block)))
         before += len(block)
-
-
-def source_ids(model: LanguageModel, text: str) -> list[int]:
-    """A text as a translator reads it, with its end, and its language if the tokenizer has tokens for languages.
-
-    Raises TextError if it is longer than the context.
-    """
-    before, after = model.source_edges
-    ids = [*before, *model.tokenizer.source.encode(text.strip()), *after]
-    if len(ids) > model.config.context:
-        around = len(before) + len(after)
-        raise TextError(
-            f"the text {text[:40]!r}... has {len(ids) - around:,} tokens; the model translates up to "
-            f"{model.config.context - around:,} at once; split it into sentences, one per line"
-        )
-    return ids
 
 
 def _nothing(text: str) -> Translation:
@@ -210,8 +190,7 @@ def _batch(
         written = len(model.tokenizer.encode(prefix))
         most = model.config.context - (len(begun) - written)
         raise TextError(f"the prefix has {written:,} tokens; the model has room for {most:,}; shorten it")
-    with nullcontext() if numbers is None else rows(numbers):
-        state = model.network.translating(sources, len(begun) + max(limits) - 1, search.beams)
+    state = read(model, sources, len(begun) + max(limits) - 1, search.beams, numbers)
     ends = defaults(model).ends | {end}
     # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
     never = [] if start in ends else [start]

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 from clearhead import tap
 from clearhead.attend import FULL, Mask
-from clearhead.errors import RequestError
 from clearhead.model.carried import Carried, carried
 from clearhead.model.config import DecoderConfig, ModelConfig
 from clearhead.model.parts.config import NormConfig, check_sizes
 from clearhead.model.parts.dropping import Dropping
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
-from clearhead.model.parts.places import check_texts
+from clearhead.model.parts.places import check_no_types, check_texts
 from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.model.protocol import Network
 from clearhead.model.sizing import nearest_in_size
@@ -120,8 +119,7 @@ class Layered(Network):
         Raises the errors of ``forward``, and RequestError for token types and for masks that hide more than padding,
         other documents and later places.
         """
-        if types_BT is not None:
-            raise RequestError("model: token types were given, but this model has none; leave them out")
+        check_no_types(types_BT)
         state = carried(state)
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)

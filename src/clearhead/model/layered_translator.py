@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from clearhead import tap
 from clearhead.attend import FULL, Mask
-from clearhead.errors import RequestError
 from clearhead.model.carried import Carried, Carry, carried
 from clearhead.model.config import DecoderConfig, ModelConfig
 from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.linear import Embedding, Linear
-from clearhead.model.parts.places import check_padding, reach_of, spans_of
+from clearhead.model.parts.places import check_no_types, check_padding, reach_of, spans_of
 from clearhead.model.parts.source import Source
 from clearhead.model.sizing import nearest_in_size
 from clearhead.model.state import State
@@ -126,8 +125,7 @@ class LayeredTranslator(Translator):
         source_mask: Mask = FULL,
     ) -> Tensor:
         """As ``Translator.hidden``. Masks may only hide padding."""
-        if types_BT is not None:
-            raise RequestError("model: token types were given, but this model has none; leave them out")
+        check_no_types(types_BT)
         state = carried(state)
         start = 0 if state is None else state.length
         self.check_ids(ids_BT, start)

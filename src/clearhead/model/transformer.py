@@ -19,7 +19,7 @@ from clearhead.model.parts.block import Block, BlockInputs, block
 from clearhead.model.parts.experts import Loads
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.norms import norm
-from clearhead.model.parts.places import is_text, reach_of
+from clearhead.model.parts.places import check_no_types, is_text, reach_of
 from clearhead.model.parts.positions import Turn, added, relative, rotary
 from clearhead.model.parts.stream import Maps, Step
 from clearhead.model.protocol import Network
@@ -74,8 +74,7 @@ class Transformer(Network):
 
         places_BT: a number for a single token, as in ``Rotary.turn``
         """
-        if types_BT is not None:
-            raise RequestError("model: token types were given, but this model has none; leave them out")
+        check_no_types(types_BT)
         x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
         if scale is not None and token.takes(x_BTE):
             x_BTE = token.scale(x_BTE, scale)

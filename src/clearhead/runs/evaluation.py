@@ -44,12 +44,17 @@ def evaluate(
         )
     tokens, objective = _read(model, text, field, encoding, mask_rate)
     evaluation = training.evaluate(model.network, tokens, window=window, stride=stride, objective=objective)
+    check_finite(evaluation)
+    return evaluation
+
+
+def check_finite(evaluation: Evaluation) -> None:
+    """Raises ClearheadError if the computation overflowed."""
     if not math.isfinite(evaluation.loss):
         raise ClearheadError(
             f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
             "(--dtype float32)"
         )
-    return evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

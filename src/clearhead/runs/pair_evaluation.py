@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from clearhead import training
-from clearhead.errors import ClearheadError, OptionError, TextError
+from clearhead.errors import OptionError, TextError
 from clearhead.files import Paths, paths_in
 from clearhead.generation import Scores, Search, Translation, score, stream_translations
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import needs
 from clearhead.recipes import TextConfig
+from clearhead.runs.evaluation import check_finite
 from clearhead.runs.pair_material import pair_sources, read_pairs
 from clearhead.text import Pairs
 from clearhead.training import TARGET_TOKENS, Evaluation
@@ -57,11 +57,7 @@ def evaluate_pairs(
     config = TextConfig(layout=layout, sources=tuple(paths_in(files, "evaluate_pairs")), field=field, encoding=encoding)
     pairs = read_pairs(pair_sources(config.sources, config), model, most)
     evaluation = training.evaluate(model.network, pairs, objective=TARGET_TOKENS)
-    if not math.isfinite(evaluation.loss):
-        raise ClearheadError(
-            f"the loss is {evaluation.loss}: the computation overflowed the model's dtype; use a wider one "
-            "(--dtype float32)"
-        )
+    check_finite(evaluation)
     return scored(model, pairs, evaluation, search, tokenizer)
 
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import TrainingError
 from clearhead.model import Network
-from clearhead.model.parts.linear import Linear, Stack
-from clearhead.model.parts.recurrence import Recurrence
+from clearhead.model.parts.linear import Stacked
 from clearhead.training.adamw import AdamW
 from clearhead.training.config import OptimizerConfig
 from clearhead.training.muon import Muon, Slab
@@ -85,7 +84,7 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
 def matrices(model: Network) -> Iterator[Slab]:
     """All trained matrices between embedding and output layer, fused ones split up and stacks split by expert."""
     for module in model.modules():
-        if not isinstance(module, Linear | Stack | Recurrence) or module is model.output:
+        if not isinstance(module, Stacked) or module is model.output:
             continue
         for weight, rows in module.stacks:
             if not weight.requires_grad:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,16 @@ from clearhead.products import FEW, Quantised, dense, product, split
 
 GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
 ALIGNMENT = 16  # bytes, of the rows it is given
+
+
+@runtime_checkable
+class Stacked(Protocol):
+    """A part with trained matrices, each of which Muon orthogonalises by itself."""
+
+    @property
+    def stacks(self) -> list[tuple[nn.Parameter, tuple[int, ...]]]:
+        """The weights, each with the row counts of the matrices stacked in it."""
+        ...
 
 
 class Linear(nn.Linear):

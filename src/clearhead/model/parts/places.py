@@ -64,6 +64,12 @@ def reach_of(places_BT: Tensor, ids_BT: Tensor, context: int) -> int:
     return last + 1
 
 
+def check_no_types(types_BT: Tensor | None) -> None:
+    """Raises RequestError if a model without token types is given some."""
+    if types_BT is not None:
+        raise RequestError("model: token types were given, but this model has none; leave them out")
+
+
 def check_padding(mask: Mask, kind: str) -> None:
     """Raises RequestError if the mask hides more than padding."""
     for part in mask.parts:
