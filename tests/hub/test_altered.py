@@ -179,7 +179,7 @@ def loaded_from(folder: Path, content: dict[str, bytes]) -> LanguageModel | str:
         return str(error)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data(), family=st.sampled_from(sorted(CONFIGS)), name=st.sampled_from(FILES), damage=DAMAGES)
 def test_whatever_is_damaged_it_is_the_same_model_or_one_error(
     data: st.DataObject,
@@ -201,7 +201,7 @@ def test_whatever_is_damaged_it_is_the_same_model_or_one_error(
         assert loaded.tokenizer.encode("a cab. 你\n") == TOKENIZER.encode("a cab. 你\n")
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     data=st.data(),
     family=st.sampled_from(sorted(CONFIGS)),

@@ -239,7 +239,7 @@ def header(draw: Callable[..., Any], held: bytes) -> bytes:
     return with_header(table, data)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_bytes(data: st.DataObject, folders: dict[str, Files], tmp_path_factory: pytest.TempPathFactory) -> None:
     files = dict(folders[data.draw(st.sampled_from(sorted(folders)))])
@@ -248,7 +248,7 @@ def test_bytes(data: st.DataObject, folders: dict[str, Files], tmp_path_factory:
     opened(written(tmp_path_factory.getbasetemp() / "bytes", files))
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_values(data: st.DataObject, folders: dict[str, Files], tmp_path_factory: pytest.TempPathFactory) -> None:
     files = dict(folders[data.draw(st.sampled_from(sorted(folders)))])
@@ -257,7 +257,7 @@ def test_values(data: st.DataObject, folders: dict[str, Files], tmp_path_factory
     opened(written(tmp_path_factory.getbasetemp() / "values", files))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_headers(data: st.DataObject, folders: dict[str, Files], tmp_path_factory: pytest.TempPathFactory) -> None:
     files = dict(folders[data.draw(st.sampled_from(sorted(folders)))])
